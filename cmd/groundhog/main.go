@@ -1,0 +1,89 @@
+// Groundhog turns a Debian machine's initramfs into one from which the machine
+// can be reflashed over the network.
+//
+// What it says follows one set of rules. Results go to standard output,
+// everything else to standard error. An error is one line: what was being
+// done, on what, and why it failed; where there is something to do about it, a
+// second line says so. No capitals, no full stop, no emoji.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Version is the tool's version, as manifests name it. It changes with each
+// entry of CHANGELOG.md.
+const Version = "0.1.0"
+
+// exitCode is an error that ends the program with a code of its own.
+type exitCode struct {
+	code int
+	err  error // nil: everything has been said
+}
+
+func (e exitCode) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e exitCode) Unwrap() error { return e.err }
+
+// hinted is an error with what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// run is the program: arguments and streams in, exit code out.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	cmd := rootCmd()
+	cmd.SetArgs(args)
+	cmd.SetIn(stdin)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.Execute()
+	if err == nil {
+		return 0
+	}
+	if err.Error() != "" {
+		fmt.Fprintf(stderr, "groundhog: %v\n", err)
+	}
+	var h hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "  %s\n", h.hint)
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return code.code
+	}
+	return 1
+}
+
+func rootCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "groundhog",
+		Short: "Reflash a Debian machine over the network, from inside its own initramfs",
+		Long: `Groundhog turns a target's initramfs into one that brings the network up, starts
+Debian's own dropbear and waits, so that a system image can be written to the
+target's storage over the network.`,
+		Version:       Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(verbs()...)
+	return cmd
+}

@@ -1,0 +1,71 @@
+package initrd
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+)
+
+// foreign says what a file is that is not an initramfs, where it is a kind
+// that people mistake for one; else "".
+func foreign(b []byte) string {
+	at := func(off int, magic string) bool {
+		return len(b) >= off+len(magic) && string(b[off:off+len(magic)]) == magic
+	}
+	switch {
+	case at(0, "\x7fELF"):
+		return "an ELF file"
+	case at(0x202, "HdrS"):
+		return "a Linux kernel (x86 bzImage)"
+	case at(0x38, "ARM\x64"):
+		return "a Linux kernel (arm64 Image)"
+	case at(0x24, "\x18\x28\x6f\x01"):
+		return "a Linux kernel (arm zImage)"
+	case at(0, "MZ"):
+		return "an EFI program (a unified kernel image must be rebuilt, not patched)"
+	case at(0, "\x27\x05\x19\x56"):
+		return "a U-Boot image (take the header off first, with dumpimage)"
+	case at(0, "\xd0\x0d\xfe\xed"):
+		return "a device tree or U-Boot FIT image"
+	case at(0, "ANDROID!"):
+		return "an Android boot image"
+	case at(0, "070707"):
+		return "a cpio archive in the old ASCII format (odc), which the kernel does not read"
+	case at(0, "\xc7\x71"), at(0, "\x71\xc7"):
+		return "a binary cpio archive, which the kernel does not read"
+	case at(0, "hsqs"):
+		return "a squashfs image"
+	case at(0, "!<arch>\n"):
+		return "a .deb or ar archive"
+	case at(257, "ustar"):
+		return "a tar archive"
+	case at(0, "qfi\xfb"[:3]), at(510, "\x55\xaa"):
+		return "a disk image"
+	case isText(b):
+		return "a text file"
+	}
+	return ""
+}
+
+func isText(b []byte) bool {
+	head := b[:min(len(b), 512)]
+	for len(head) > 0 && !utf8.Valid(head) && len(b) > 512 && len(head) > 508 {
+		head = head[:len(head)-1] // a character cut in two
+	}
+	return len(head) > 0 && utf8.Valid(head) && !bytes.ContainsFunc(head, func(r rune) bool {
+		return r < ' ' && r != '\n' && r != '\t' && r != '\r'
+	})
+}
+
+// unknown describes bytes that start no segment.
+func unknown(b []byte) string {
+	switch {
+	case bytes.HasPrefix(b, []byte("\x04\x22\x4d\x18")):
+		return "an lz4 frame, which the kernel does not read (lz4 -l writes what it does)"
+	case bytes.HasPrefix(b, []byte("\x89LZO")):
+		return "lzo, which no Debian kernel's initramfs uses"
+	case len(b) > 3 && b[0]&0xf0 == 0x50 && string(b[1:4]) == "\x2a\x4d\x18":
+		return "a skippable zstd frame, which the kernel does not read"
+	}
+	return fmt.Sprintf("neither cpio nor a compression that the kernel reads (% x)", b[:min(len(b), 6)])
+}
