@@ -1,0 +1,164 @@
+package dropbear
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// publicLine is a key as an authorized_keys line without comment.
+func publicLine(pub ssh.PublicKey) string {
+	return strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(pub)), "\n")
+}
+
+// judge lets dropbearkey read a key and compares what it says of it.
+func judge(t *testing.T, k *HostKey) {
+	t.Helper()
+	out := run(t, "dropbearkey", "-y", "-f", tempFile(t, k.Marshal()))
+	if !strings.Contains(out, "\n"+publicLine(k.Public())+" ") {
+		t.Errorf("dropbearkey prints another public key than %s:\n%s", publicLine(k.Public()), out)
+	}
+	// 2020.81 and older print MD5 or SHA-1 fingerprints.
+	if strings.Contains(out, "SHA256:") && !strings.Contains(out+"\n", "Fingerprint: "+k.Fingerprint()+"\n") {
+		t.Errorf("dropbearkey prints another fingerprint than %s:\n%s", k.Fingerprint(), out)
+	}
+}
+
+func TestDropbearkeyReadsGeneratedKeys(t *testing.T) {
+	needTools(t, "dropbearkey")
+	for kind, count := range map[string]int{"ed25519": 30, "ecdsa": 30, "rsa": 2} {
+		for range count {
+			k := generate(t, kind)
+			if k.Type() != kind || k.FileName() != "dropbear_"+kind+"_host_key" {
+				t.Errorf("a key of kind %s calls itself %s, %s", kind, k.Type(), k.FileName())
+			}
+			judge(t, k)
+		}
+	}
+}
+
+func TestReadsDropbearkeysKeys(t *testing.T) {
+	needTools(t, "dropbearkey")
+	for _, args := range []string{"ed25519", "ecdsa -s 256", "ecdsa -s 384", "ecdsa -s 521", "rsa -s 1024", "rsa -s 2048"} {
+		for range 3 {
+			file := filepath.Join(t.TempDir(), "key")
+			run(t, "dropbearkey", append([]string{"-f", file, "-t"}, strings.Fields(args)...)...)
+			b := readFile(t, file)
+			k, err := ParsePrivateKey(b)
+			if err != nil {
+				t.Fatalf("%s: %v", args, err)
+			}
+			if !bytes.Equal(k.Marshal(), b) {
+				t.Errorf("%s: parsed and written again, the key differs", args)
+			}
+			judge(t, k)
+		}
+	}
+}
+
+// Every form OpenSSH writes becomes the very bytes dropbearconvert makes of it,
+// and dropbearconvert takes them back to the same public key.
+func TestConversionAgreesWithDropbearconvert(t *testing.T) {
+	needTools(t, "ssh-keygen", "dropbearkey", "dropbearconvert")
+	for _, args := range []string{"ed25519", "ecdsa -b 256", "ecdsa -b 384", "ecdsa -b 521", "rsa -b 2048", "rsa -b 4096"} {
+		t.Run(strings.ReplaceAll(args, " ", ""), func(t *testing.T) {
+			dir := t.TempDir()
+			file, theirs, back := filepath.Join(dir, "key"), filepath.Join(dir, "dropbear"), filepath.Join(dir, "back")
+			run(t, "ssh-keygen", append([]string{"-q", "-N", "", "-C", "bench 7", "-f", file, "-t"}, strings.Fields(args)...)...)
+			k, err := ParsePrivateKey(readFile(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			judge(t, k)
+			run(t, "dropbearconvert", "openssh", "dropbear", file, theirs)
+			if !bytes.Equal(k.Marshal(), readFile(t, theirs)) {
+				t.Error("dropbearconvert makes another file of it")
+			}
+			if got, want := k.Describe("bench 7"), run(t, "ssh-keygen", "-lf", file); got != want {
+				t.Errorf("described as %q, by ssh-keygen as %q", got, want)
+			}
+			run(t, "dropbearconvert", "dropbear", "openssh", tempFile(t, k.Marshal()), back)
+			if got := run(t, "ssh-keygen", "-y", "-f", back); !strings.HasPrefix(got+" ", publicLine(k.Public())+" ") {
+				t.Errorf("there and back it is %q, not %q", got, publicLine(k.Public()))
+			}
+			pemForms(t, file, k)
+			encryptedForms(t, file)
+		})
+	}
+}
+
+func pemForms(t *testing.T, file string, want *HostKey) {
+	for _, form := range []string{"PEM", "PKCS8"} {
+		run(t, "ssh-keygen", "-q", "-p", "-N", "", "-P", "", "-m", form, "-f", file)
+		k, err := ParsePrivateKey(readFile(t, file))
+		if err != nil {
+			t.Errorf("%s: %v", form, err)
+			continue
+		}
+		if !bytes.Equal(k.Marshal(), want.Marshal()) {
+			t.Errorf("%s gives another key", form)
+		}
+	}
+}
+
+func encryptedForms(t *testing.T, file string) {
+	for _, form := range []string{"RFC4716", "PEM", "PKCS8"} {
+		run(t, "ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-m", form, "-f", file)
+		_, err := ParsePrivateKey(readFile(t, file))
+		if err == nil || !strings.Contains(err.Error(), "ssh-keygen -p -N ''") {
+			t.Errorf("encrypted as %s: %v", form, err)
+		}
+		// The hint works.
+		run(t, "ssh-keygen", "-q", "-p", "-P", "secret", "-N", "", "-f", file)
+		if _, err := ParsePrivateKey(readFile(t, file)); err != nil {
+			t.Errorf("after the advice for %s: %v", form, err)
+		}
+	}
+}
+
+// What we refuse for its size dropbear cannot read either.
+func TestTooLargeForDropbear(t *testing.T) {
+	needTools(t, "ssh-keygen", "dropbearconvert")
+	file := filepath.Join(t.TempDir(), "key")
+	run(t, "ssh-keygen", "-q", "-N", "", "-t", "rsa", "-b", "5120", "-f", file)
+	_, err := ParsePrivateKey(readFile(t, file))
+	if err == nil || !strings.Contains(err.Error(), "5120 bits") {
+		t.Errorf("an rsa key of 5120 bits: %v", err)
+	}
+	if exec.Command("dropbearconvert", "openssh", "dropbear", file, file+".dropbear").Run() == nil {
+		t.Error("dropbearconvert took it")
+	}
+}
+
+func TestKnownHostsIsFound(t *testing.T) {
+	needTools(t, "ssh-keygen")
+	keys := sample(t)
+	for pattern, host := range map[string]string{
+		"": "anything", "CM3-*": "cm3-17", "[Bench]:2222": "[bench]:2222", "[bench]:22": "bench", "fe80::1": "fe80::1",
+	} {
+		var hosts []string
+		if pattern != "" {
+			hosts = []string{"other", pattern}
+		}
+		b, err := KnownHosts(hosts, keys[2].Public(), keys[0].Public(), keys[1].Public(), keys[0].Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := run(t, "ssh-keygen", "-l", "-F", host, "-f", tempFile(t, b))
+		var got []string
+		for line := range strings.Lines(out) {
+			if !strings.HasPrefix(line, "#") {
+				f := strings.Fields(line)
+				got = append(got, f[len(f)-1])
+			}
+		}
+		want := []string{keys[0].Fingerprint(), keys[1].Fingerprint(), keys[2].Fingerprint()}
+		if strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("%q looked up as %q: found %q, want %q", pattern, host, got, want)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package dropbear
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// missing skips a test for want of a named thing, or fails it where
+// GROUNDHOG_REQUIRE_TOOLS=1 says that all of them must be there.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
+		t.Fatalf("missing: %s", what)
+	}
+	t.Skipf("missing: %s", what)
+}
+
+func needTools(t *testing.T, names ...string) {
+	t.Helper()
+	for _, n := range names {
+		if _, err := exec.LookPath(n); err != nil {
+			missing(t, n)
+		}
+	}
+}
+
+// run returns a tool's standard output without its last line end.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s%s", name, args, err, out, stderr.Bytes())
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+func tempFile(t *testing.T, data []byte) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func generate(t testing.TB, kind string) *HostKey {
+	t.Helper()
+	k, err := GenerateHostKey(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// sample returns a host key of each kind, the rsa key small and so quick to check.
+func sample(t testing.TB) []*HostKey {
+	t.Helper()
+	small, err := rsa.GenerateKey(nil, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := fromPrivate(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*HostKey{generate(t, "ed25519"), generate(t, "ecdsa"), k}
+}
+
+func release(t testing.TB, name string) Version {
+	t.Helper()
+	v, err := ForRelease(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

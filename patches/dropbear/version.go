@@ -1,0 +1,101 @@
+package dropbear
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Version is what one Debian release's dropbear, and the scripts packaged with
+// it, can do and where they look. Paths have no leading slash.
+type Version struct {
+	Release  string // Debian's code name: "bookworm"
+	Dropbear string // upstream's version: "2022.83"
+
+	// RootDir is the directory in the root tree that holds authorized_keys, the
+	// host keys and the configuration for the initramfs; ConfigName is the
+	// configuration's name in it.
+	RootDir    string
+	ConfigName string
+	// ArchiveConfig is where the hook puts the configuration in an archive. Host
+	// keys lie beside it; authorized_keys in the home that etc/passwd names.
+	ArchiveConfig string
+
+	MaxWindow    int  // the largest receive window that -W takes, in bytes
+	Ed25519      bool // ssh-ed25519, as host key and as user key
+	DSS          bool // ssh-dss, as host key and as user key
+	SecurityKeys bool // sk-ssh-ed25519 and sk-ecdsa-sha2-nistp256 as user keys
+	SbinInPath   bool // a session's PATH has /usr/sbin and /sbin
+	NeedsNSSDNS  bool // name lookups need libnss_dns in the archive (glibc before 2.34)
+
+	// moreOptions: authorized_keys may say restrict, permitopen,
+	// no-touch-required and verify-required.
+	moreOptions bool
+}
+
+const mib = 1 << 20
+
+// versions is sorted by age. Sources: Debian's hook and changelog of each
+// release, dropbear's CHANGES, sysoptions.h and svr-authpubkeyoptions.c.
+var versions = []Version{
+	{
+		Release: "buster", Dropbear: "2018.76",
+		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
+		MaxWindow: mib, DSS: true, NeedsNSSDNS: true,
+	},
+	{
+		Release: "bullseye", Dropbear: "2020.81",
+		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
+		MaxWindow: mib, Ed25519: true, DSS: true, NeedsNSSDNS: true,
+	},
+	{
+		Release: "bookworm", Dropbear: "2022.83",
+		RootDir: "etc/dropbear/initramfs", ConfigName: "dropbear.conf", ArchiveConfig: "etc/dropbear/dropbear.conf",
+		// Its changelog says that ssh-dss is off; the server and dropbearkey take it.
+		MaxWindow: 10 * mib, Ed25519: true, DSS: true, SecurityKeys: true, SbinInPath: true, moreOptions: true,
+	},
+	{
+		Release: "trixie", Dropbear: "2025.89",
+		RootDir: "etc/dropbear/initramfs", ConfigName: "dropbear.conf", ArchiveConfig: "etc/dropbear/dropbear.conf",
+		MaxWindow: 10 * mib, Ed25519: true, SecurityKeys: true, SbinInPath: true, moreOptions: true,
+	},
+}
+
+// Releases returns the code names ForRelease takes, oldest first.
+func Releases() []string {
+	var names []string
+	for _, v := range versions {
+		names = append(names, v.Release)
+	}
+	return names
+}
+
+// ForRelease returns the Version of a Debian release by its code name. A release
+// that is not in Releases is refused by name.
+func ForRelease(name string) (Version, error) {
+	for _, v := range versions {
+		if v.Release == name {
+			return v, nil
+		}
+	}
+	return Version{}, fmt.Errorf("release %q: not supported (supported: %s)", name, strings.Join(Releases(), ", "))
+}
+
+// String names a version in messages: "dropbear 2022.83 (bookworm)".
+func (v Version) String() string { return fmt.Sprintf("dropbear %s (%s)", v.Dropbear, v.Release) }
+
+// RootConfig is the configuration's path in the root tree.
+func (v Version) RootConfig() string { return path.Join(v.RootDir, v.ConfigName) }
+
+// RootAuthorizedKeys is the path in the root tree of the keys that the hook
+// copies into the archive.
+func (v Version) RootAuthorizedKeys() string { return path.Join(v.RootDir, "authorized_keys") }
+
+// HostKeyTypes returns the kinds of host key this version can use, of those that
+// GenerateHostKey makes, in known_hosts order.
+func (v Version) HostKeyTypes() []string {
+	if v.Ed25519 {
+		return []string{"ed25519", "ecdsa", "rsa"}
+	}
+	return []string{"ecdsa", "rsa"}
+}

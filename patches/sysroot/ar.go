@@ -1,0 +1,78 @@
+package sysroot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const arMagic = "!<arch>\n"
+
+var errNoAr = errors.New("no ar archive")
+
+// arReader reads the plain ar format that deb(5) uses: no long names, no symbol
+// tables. It is our own because the library at hand neither checks the magics nor
+// survives a hostile size field.
+type arReader struct {
+	r    io.Reader
+	left int64 // of the current member
+	pad  int64
+}
+
+func newArReader(r io.Reader) (*arReader, error) {
+	magic := make([]byte, len(arMagic))
+	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != arMagic {
+		return nil, errNoAr
+	}
+	return &arReader{r: r}, nil
+}
+
+// next skips to the next member and returns its name; io.EOF comes only at the end
+// of a member with its padding.
+func (a *arReader) next() (string, error) {
+	skip := a.left + a.pad
+	if n, err := io.CopyN(io.Discard, a.r, skip); err != nil || n != skip {
+		return "", unexpected(err)
+	}
+	a.left, a.pad = 0, 0
+	header := make([]byte, 60)
+	if _, err := io.ReadFull(a.r, header); err != nil {
+		return "", err // io.EOF only if there was not one byte
+	}
+	if !bytes.Equal(header[58:], []byte("`\n")) {
+		return "", errors.New("damaged ar header")
+	}
+	size, err := strconv.ParseInt(strings.TrimRight(string(header[48:58]), " "), 10, 64)
+	if err != nil || size < 0 {
+		return "", fmt.Errorf("ar header: bad size %q", header[48:58])
+	}
+	a.left, a.pad = size, size&1
+	name := strings.TrimRight(string(header[:16]), " ")
+	return strings.TrimSuffix(name, "/"), nil
+}
+
+// Read reads the current member. One that ends early is an error.
+func (a *arReader) Read(b []byte) (int, error) {
+	if a.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := a.r.Read(b[:min(int64(len(b)), a.left)])
+	a.left -= int64(n)
+	if a.left > 0 {
+		err = unexpected(err)
+	} else if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// unexpected is err for a place where the input must not end.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,197 @@
+package sysroot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Bounds of one Closure: libraries, names looked up, directories searched for one
+// library, bytes read, "#!" in a row.
+const (
+	maxLibraries = 1024
+	maxLookups   = 1 << 20
+	maxDirs      = 4096
+	maxRead      = 1 << 30
+	maxScripts   = 4
+)
+
+// A File is something a program cannot run without. Copy the file at Path, and
+// where Name is another, make Name a symbolic link to it.
+type File struct {
+	// Name is what the loader looks for, for instance
+	// usr/lib/x86_64-linux-gnu/libcurl.so.4. Its first directory is never a link
+	// of the merged /usr: on such a tree it is under usr/.
+	Name string
+	// Path is the file itself: Name with every link resolved.
+	Path string
+}
+
+// Closure returns what the programs need to run, sorted by name: the loader, the
+// shared libraries and theirs in turn, and for a script its interpreter and what
+// that needs ("env" is an interpreter like any other). The programs themselves are
+// not in the list unless one needs another. Libraries that a program opens by name
+// at run time are unknown to it, with one exception that Debian's copy_exec makes,
+// too: with libpthread.so.0 comes libgcc_s.so.1, if the tree has it.
+//
+// The search is ld.so(8)'s, without environment and hwcaps: DT_RPATH, DT_RUNPATH,
+// etc/ld.so.conf in place of ld.so.cache, Debian's default directories. A library
+// for another machine is passed over. One that is nowhere is an error, which
+// errors.Is finds fs.ErrNotExist in. Nothing is run.
+func Closure(fsys fs.FS, programs ...string) ([]File, error) {
+	conf, err := ldConf(fsys)
+	if err != nil {
+		return nil, err
+	}
+	l := &linker{fsys: fsys, conf: conf, files: map[string]File{}, parsed: map[string]*parsed{}}
+	for _, name := range programs {
+		if err := l.program(name, 0); err != nil {
+			return nil, fmt.Errorf("closure of %s: %w", name, err)
+		}
+	}
+	var list []File
+	for _, name := range slices.Sorted(maps.Keys(l.files)) {
+		list = append(list, l.files[name])
+	}
+	return list, nil
+}
+
+// A linker is one Closure under way.
+type linker struct {
+	fsys    fs.FS
+	conf    []string
+	files   map[string]File
+	parsed  map[string]*parsed // by the name of the file itself
+	lookups int
+	read    int64
+}
+
+// parsed is a file once read. Its bytes are not kept beyond the header.
+type parsed struct {
+	elf    *elfFile // nil if it is none
+	dyn    dynamic
+	script string // the interpreter after "#!"
+	err    error
+}
+
+// program adds what a program needs; depth counts the scripts that led to it.
+func (l *linker) program(name string, depth int) error {
+	found, err := Find(l.fsys, name)
+	if err != nil {
+		return err
+	}
+	at, p, err := l.load(found)
+	if err != nil {
+		return fmt.Errorf("%s: %w", show(found), err)
+	}
+	if p.elf != nil {
+		return l.link(at, p)
+	}
+	if p.script == "" {
+		return fmt.Errorf("%s: neither an ELF file nor a script", show(found))
+	}
+	if depth >= maxScripts {
+		return fmt.Errorf("%s: scripts interpreted by scripts: %w", show(found), syscall.ELOOP)
+	}
+	interp := strings.TrimLeft(path.Clean(p.script), "/")
+	if p.script[0] != '/' || interp == "" {
+		return fmt.Errorf("%s: interpreter %q is no absolute path", show(found), p.script)
+	}
+	f, err := l.find(interp)
+	if err != nil {
+		return fmt.Errorf("interpreter of %s: %w", show(found), err)
+	}
+	l.files[f.Name] = f
+	return l.program(interp, depth+1)
+}
+
+// find is the file that a name, maybe with "..", leads to, or its twin in /usr.
+func (l *linker) find(name string) (File, error) {
+	name = strings.TrimLeft(name, "/")
+	tries := []string{name}
+	if other := twin(name); other != "" {
+		tries = append(tries, other)
+	}
+	var first error
+	for _, try := range tries {
+		if l.lookups++; l.lookups > maxLookups {
+			return File{}, fmt.Errorf("more than %d names looked up", maxLookups)
+		}
+		at, info, err := walk(lookupIn(l.fsys), try)
+		if err == nil && !info.Mode().IsRegular() {
+			err = errNotRegular
+		}
+		if err == nil {
+			return File{Name: l.unlinked(try), Path: at}, nil
+		}
+		if first == nil || absent(first) {
+			first = failed(l.fsys, "find", try, at, err)
+		}
+	}
+	return File{}, first
+}
+
+// unlinked is name without the links that a merged /usr has at the top, and
+// without "..".
+func (l *linker) unlinked(name string) string {
+	dir, rest, _ := strings.Cut(name, "/")
+	if slices.Contains(strings.Split(name, "/"), "..") {
+		dir, rest = path.Split(name)
+	} else if !slices.Contains(mergeable, dir) {
+		return path.Clean(name)
+	}
+	at, _, err := walk(lookupIn(l.fsys), strings.TrimRight(dir, "/"))
+	if err != nil {
+		return path.Clean(name) // cannot be: the whole name was just found
+	}
+	return path.Join(at, rest)
+}
+
+// load reads a file and remembers what it is.
+func (l *linker) load(name string) (string, *parsed, error) {
+	at, err := Resolve(l.fsys, name)
+	if err != nil {
+		return "", nil, err
+	}
+	p := l.parsed[at]
+	if p == nil {
+		p = l.parse(at)
+		l.parsed[at] = p
+	}
+	return at, p, p.err
+}
+
+func (l *linker) parse(at string) *parsed {
+	p := &parsed{}
+	b, err := readHead(l.fsys, at, 256) // what the kernel reads of a script
+	if err != nil {
+		return &parsed{err: err}
+	}
+	if rest, ok := bytes.CutPrefix(b, []byte("#!")); ok {
+		line, _, _ := strings.Cut(string(rest), "\n")
+		if words := strings.Fields(line); len(words) > 0 {
+			p.script = words[0]
+		}
+		return p
+	}
+	if _, err := parseELF(b); errors.Is(err, errNoELF) {
+		return p
+	}
+	if b, err = readFile(l.fsys, at, fileLimit); err != nil {
+		return &parsed{err: err}
+	}
+	if l.read += int64(len(b)); l.read > maxRead {
+		return &parsed{err: fmt.Errorf("more than %d bytes of programs and libraries", maxRead)}
+	}
+	if p.elf, p.err = parseELF(b); p.err == nil {
+		p.dyn, p.err = p.elf.dynamic()
+		p.elf.b = nil
+	}
+	return p
+}

@@ -1,0 +1,124 @@
+package sysroot
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var lddPath = regexp.MustCompile(`(/\S+) \(0x`)
+
+// The host's own ldd judges.
+func TestClosureAsLdd(t *testing.T) {
+	ldd := needTool(t, "ldd")
+	tree := open(t, Dir("/"))
+	for _, prog := range []string{"ls", "curl"} {
+		t.Run(prog, func(t *testing.T) {
+			full := needTool(t, prog)
+			files, err := Closure(tree, full[1:])
+			must(t, err)
+			want := map[string]bool{}
+			for _, m := range lddPath.FindAllStringSubmatch(string(run(t, ldd, full)), -1) {
+				at, err := filepath.EvalSymlinks(m[1])
+				must(t, err)
+				want[filepath.Base(m[1])+" at "+at] = true
+			}
+			got := map[string]bool{}
+			for _, f := range files {
+				got[filepath.Base(f.Name)+" at /"+f.Path] = true
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-ldd +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What we build for the tests is ELF to others, too.
+func TestObjectsAreELF(t *testing.T) {
+	readelf := needTool(t, "readelf")
+	for _, b := range [][]byte{program("libc.so.6").Data, objectSpec{modinfo: "name=x\x00"}.bytes()} {
+		if _, err := elf.NewFile(bytes.NewReader(b)); err != nil {
+			t.Error(err)
+		}
+		name := filepath.Join(writeTree(t, t.TempDir(), map[string]string{"o": string(b)}), "o")
+		if out := run(t, readelf, "-W", "-l", "-d", name); bytes.Contains(out, []byte("rror")) {
+			t.Errorf("%s", out)
+		}
+	}
+}
+
+// Cut anywhere, a program is refused.
+func TestClosureCut(t *testing.T) {
+	whole := objectSpec{interp: loader, needed: []string{"libc.so.6"}, soname: "x", rpath: "/a:/b"}.bytes()
+	for n := range whole {
+		fsys := merged()
+		fsys["usr/bin/prog"] = file(whole[:n])
+		if files, err := Closure(fsys, "usr/bin/prog"); err == nil {
+			t.Errorf("the first %d of %d bytes pass with %v", n, len(whole), names(files))
+		}
+	}
+}
+
+func TestHostileELF(t *testing.T) {
+	many := make([]string, maxNeeded+1)
+	for i := range many {
+		many[i] = fmt.Sprintf("lib%d.so", i)
+	}
+	b := program("libc.so.6").Data
+	noEnd := bytes.Clone(b[:bytes.Index(b, []byte("/lib64/"))+10])
+	for want, b := range map[string][]byte{
+		"more than 1024 libraries": program(many...).Data,
+		"lie outside the file":     noEnd,
+		"string without an end":    program(strings.Repeat("x", 5000)).Data,
+		"no absolute path":         program("./lib.so").Data,
+		"no architecture":          file(objectSpec{machine: elf.EM_SPARCV9, interp: loader}.bytes()).Data,
+	} {
+		fsys := merged()
+		fsys["usr/bin/prog"] = file(b)
+		_, err := Closure(fsys, "usr/bin/prog")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// FuzzClosure: no panic; what passes is sorted, resolved and the same again.
+func FuzzClosure(f *testing.F) {
+	f.Add(program("liba.so.1", "libc.so.6").Data, []byte("/opt/lib\n"))
+	f.Add(objectSpec{interp: loader, needed: []string{"libonly.so"}, rpath: "$ORIGIN/../lib:${LIB}"}.bytes(), []byte("include *.conf"))
+	f.Add([]byte("#!/bin/sh\n"), []byte("include /etc/ld.so.conf\nhwcap\n/x=y"))
+	f.Fuzz(func(t *testing.T, b, conf []byte) {
+		fsys := merged()
+		fsys["usr/bin/fuzz"] = file(b)
+		fsys["usr/lib/"+gnu+"/libb.so.2"] = file(b)
+		fsys["etc/ld.so.conf.d/fuzz.conf"] = file(conf)
+		for _, name := range []string{"usr/bin/fuzz", "usr/bin/prog"} {
+			got, err := Closure(fsys, name)
+			if err != nil {
+				if strings.Contains(err.Error(), "\n") {
+					t.Fatalf("more than one line: %v", err)
+				}
+				continue
+			}
+			for _, f := range got {
+				if at, err := Resolve(fsys, f.Name); err != nil || at != f.Path {
+					t.Fatalf("%s leads to %s, not %s: %v", f.Name, at, f.Path, err)
+				}
+			}
+			again, err := Closure(fsys, name)
+			if diff := cmp.Diff(got, again); diff != "" || err != nil || !slices.IsSortedFunc(got, byName) {
+				t.Fatalf("not the same again, or not sorted: %v\n%s", err, diff)
+			}
+		}
+	})
+}
+
+func byName(a, b File) int { return strings.Compare(a.Name, b.Name) }

@@ -1,0 +1,122 @@
+package sysroot
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// unpackDebs unpacks a layer's packages over the layers in below.
+func unpackDebs(l Layer, below *Tree) (*memory, error) {
+	files, err := debFiles(l.path)
+	if err != nil {
+		return nil, err
+	}
+	p := &placer{mem: newMemory(), below: below, left: l.limit, limit: l.limit}
+	for _, file := range files {
+		if err := unpackFile(file, p); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", file, err)
+		}
+	}
+	return p.mem, nil
+}
+
+// debFiles is path itself, or the *.deb files of a directory in order.
+func debFiles(path string) ([]string, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening package %s: %w", path, cause(err))
+	}
+	if fi.Mode().IsRegular() {
+		return []string{path}, nil
+	}
+	if !fi.IsDir() {
+		return nil, fmt.Errorf("opening package %s: neither a file nor a directory", path)
+	}
+	entries, err := os.ReadDir(path) // sorted
+	if err != nil {
+		return nil, fmt.Errorf("reading packages in %s: %w", path, cause(err))
+	}
+	var files []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".deb") {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("reading packages in %s: no .deb file", path)
+	}
+	return files, nil
+}
+
+func unpackFile(file string, p *placer) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return cause(err)
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return errNotRegular
+	}
+	return unpackDeb(bufio.NewReaderSize(f, 1<<16), p)
+}
+
+// unpackDeb reads a package, deb(5): the members debian-binary, control.tar and
+// data.tar in this order. Members whose name begins with an underscore may come
+// between them, and anything may follow.
+func unpackDeb(r io.Reader, p *placer) error {
+	a, err := newArReader(r)
+	if err != nil {
+		return err
+	}
+	for _, want := range []string{"debian-binary", "control.tar", "data.tar"} {
+		name, err := nextMember(a)
+		if err != nil {
+			return fmt.Errorf("%s: %w", want, unexpected(err))
+		}
+		suffix, ok := strings.CutPrefix(name, want)
+		if !ok || suffix != "" && suffix[0] != '.' {
+			return fmt.Errorf("member %q where %s should be", name, want)
+		}
+		switch want {
+		case "debian-binary":
+			err = checkVersion(a)
+		case "data.tar":
+			err = unpackData(a, suffix, p)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", show(name), err)
+		}
+	}
+	for err == nil { // to the end: a cut file must not pass
+		_, err = a.next()
+	}
+	if err != io.EOF {
+		return fmt.Errorf("after data.tar: %w", err)
+	}
+	return nil
+}
+
+func nextMember(a *arReader) (string, error) {
+	for {
+		name, err := a.next()
+		if err != nil || !strings.HasPrefix(name, "_") {
+			return name, err
+		}
+	}
+}
+
+func checkVersion(r io.Reader) error {
+	b, err := readAll(r, 1<<10)
+	if err != nil {
+		return err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	if !strings.HasPrefix(line, "2.") {
+		return fmt.Errorf("format version %q, not 2.x", line)
+	}
+	return nil
+}

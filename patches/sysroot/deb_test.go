@@ -1,0 +1,210 @@
+package sysroot
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var compressed = []string{"", ".gz", ".zst", ".xz"}
+
+func sample() []tar.Header {
+	return []tar.Header{directory("./"), directory("./usr/"), directory("./usr/bin/"),
+		regular("./usr/bin/tool", strings.Repeat("tool ", 300)), hardlink("./usr/bin/same", "./usr/bin/tool"),
+		symlink("./usr/bin/alias", "tool"), {Typeflag: tar.TypeChar, Name: "./usr/null"},
+		{Typeflag: tar.TypeReg, Name: "./usr/bin/su", Uname: "x", Mode: 0o4755},
+		regular("./usr/share/doc/"+strings.Repeat("long", 40)+"/readme", "long")}
+}
+
+// dpkg-deb judges: what it extracts from a package is what the tree shows.
+func TestDebAsDpkgExtractsIt(t *testing.T) {
+	tool := needTool(t, "dpkg-deb")
+	for _, ending := range compressed {
+		t.Run("data.tar"+ending, func(t *testing.T) {
+			var entries []tar.Header
+			for _, h := range sample() {
+				if h.Typeflag != tar.TypeChar { // takes root to extract
+					entries = append(entries, h)
+				}
+			}
+			pkg, dir := writeDeb(t, deb(t, "p", ending, entries...)), t.TempDir()
+			run(t, tool, "-x", pkg, dir)
+			want := snapshot(t, open(t, Dir(dir)))
+			if diff := cmp.Diff(want, snapshot(t, open(t, Debs(pkg)))); diff != "" {
+				t.Errorf("(-dpkg-deb +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// And the other way round: packages that dpkg-deb builds show what went in.
+func TestDebAsDpkgBuildsIt(t *testing.T) {
+	tool := needTool(t, "dpkg-deb")
+	dir := writeTree(t, t.TempDir(), map[string]string{
+		"usr/lib/x": strings.Repeat("content", 10000), "usr/lib/link": "-> /usr/lib/x", "etc/conf": "c", "var/empty": "/",
+	})
+	must(t, os.Link(filepath.Join(dir, "usr/lib/x"), filepath.Join(dir, "usr/lib/y")))
+	want := snapshot(t, open(t, Dir(dir)))
+	writeTree(t, dir, map[string]string{"DEBIAN/control": "Package: p\nVersion: 1\nArchitecture: all\n" +
+		"Maintainer: Nobody <nobody@example.org>\nDescription: test\n"})
+	for _, kind := range []string{"none", "gzip", "xz", "zstd"} {
+		pkg := filepath.Join(t.TempDir(), "p.deb")
+		run(t, tool, "--root-owner-group", "-Z"+kind, "-b", dir, pkg)
+		if diff := cmp.Diff(want, snapshot(t, open(t, Debs(pkg)))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
+	}
+}
+
+// dpkg itself judges where a package's files land over a tree with links. All of
+// them are relative: dpkg --instdir would follow an absolute one to the host's own.
+func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
+	tool := needTool(t, "dpkg")
+	before := map[string]string{
+		"usr/lib/old": "old", "lib": "-> usr/lib", "opt/a": "-> ../usr/lib", "opt/keep/x": "x", "etc/file": "low",
+		"broken": "-> nowhere", "etc/dir/in": "in",
+	}
+	pkg := writeDeb(t, deb(t, "p", "", directory("./"), directory("./lib/"), directory("./lib/x/"),
+		regular("./lib/x/new", "new"), directory("./opt/"), directory("./opt/a/"), regular("./opt/a/old", "newer"),
+		symlink("./opt/keep", "../etc"), directory("./etc/"), regular("./etc/file", "high"),
+		directory("./usr/"), directory("./usr/lib/"), hardlink("./usr/lib/linked", "./lib/x/new")))
+
+	dir := writeTree(t, t.TempDir(), before)
+	admin := writeTree(t, t.TempDir(), map[string]string{"status": "", "info": "/", "updates": "/", "triggers": "/"})
+	run(t, tool, "--force-not-root", "--force-bad-path", "--admindir="+admin, "--instdir="+dir, "--unpack", pkg)
+	want := snapshot(t, open(t, Dir(dir)))
+	got := snapshot(t, open(t, Dir(writeTree(t, t.TempDir(), before)), Debs(pkg)))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-dpkg +got):\n%s", diff)
+	}
+}
+
+// unpackOnly is a package in memory as a tree of its own.
+func unpackOnly(b []byte, limit int64) (*Tree, error) {
+	m := newMemory()
+	below := &Tree{dirs: map[string][]part{}}
+	err := unpackDeb(bytes.NewReader(b), &placer{mem: m, below: below, left: limit, limit: limit})
+	return &Tree{dirs: map[string][]part{}, layers: []layer{{"test.deb", m}}}, err
+}
+
+// Every cut fails, none panics; so does every flipped byte of what a checksum covers.
+func TestDebCut(t *testing.T) {
+	for _, ending := range compressed {
+		b := deb(t, "p", ending, sample()...)
+		if _, err := unpackOnly(b, DefaultLimit); err != nil {
+			t.Fatalf("%q: %v", ending, err)
+		}
+		for n := range b {
+			if _, err := unpackOnly(b[:n], DefaultLimit); err == nil {
+				t.Errorf("%q: the first %d of %d bytes pass for a package", ending, n, len(b))
+			}
+		}
+		data := bytes.LastIndex(b, []byte("`\n")) + 2 // data.tar is the last member
+		for i := data; i < len(b)-1 && ending != ""; i++ {
+			bad := bytes.Clone(b)
+			bad[i] ^= 0x10
+			if got, err := unpackOnly(bad, DefaultLimit); err == nil {
+				same, _ := unpackOnly(b, DefaultLimit)
+				if diff := cmp.Diff(snapshot(t, same), snapshot(t, got)); diff != "" {
+					t.Errorf("%q: byte %d flipped, and no error:\n%s", ending, i, diff)
+				}
+			}
+		}
+	}
+	whole := tarball(t, regular("./a", "a"), regular("./b", "b"))
+	b := archive(t, member{"debian-binary", []byte("2.0\n")}, member{"control.tar", nil}, member{"data.tar", whole[:1024]})
+	if _, err := unpackOnly(b, DefaultLimit); err == nil {
+		t.Error("a data.tar cut between two files passes for a whole one")
+	}
+}
+
+func TestDebRefused(t *testing.T) {
+	version, data := member{"debian-binary", []byte("2.0\n")}, member{"data.tar", tarball(t)}
+	ctl := member{"control.tar.gz", squeeze(t, ".gz", control(t, "p"))}
+	sparse := tar.Header{Typeflag: tar.TypeReg, Name: "s", PAXRecords: map[string]string{"GNU.sparse.map": "0,1"}}
+	for want, b := range map[string][]byte{
+		"leads out of the package":  deb(t, "p", "", regular("./usr/../../etc/x", "x")),
+		"which does not come":       deb(t, "p", "", hardlink("./a", "./b")),
+		"nowhere: symbolic link":    deb(t, "p", "", symlink("./nowhere", "/none"), regular("./nowhere/x", "x")),
+		"too many levels":           deb(t, "p", "", symlink("./a", "a"), regular("./a/x", "x")),
+		"not a directory":           deb(t, "p", "", regular("./a", ""), regular("./a/x", "x")),
+		"more than 100000 bytes":    deb(t, "p", ".gz", regular("./big", strings.Repeat("\x00", 200000))),
+		"bad name":                  deb(t, "p", "", regular(strings.Repeat("d/", 200)+"x", "")),
+		`format version "3.0"`:      archive(t, member{"debian-binary", []byte("3.0\n")}, ctl, data),
+		"where control.tar should":  archive(t, version, data, ctl),
+		"data.tar: unexpected EOF":  archive(t, version, ctl),
+		"unknown compression":       archive(t, version, ctl, member{"data.tar.rar", nil}),
+		"where data.tar should":     archive(t, version, ctl, member{"data.tarball", nil}),
+		"no ar archive":             []byte("PK\x03\x04"),
+		"debian-binary: unexpected": []byte(arMagic),
+	} {
+		if _, err := unpackOnly(b, 100000); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("error %v, want one line with %q", err, want)
+		}
+	}
+	if err := (&placer{names: map[string]*node{}}).place(&sparse, strings.NewReader("")); err == nil {
+		t.Error("a sparse file passes")
+	}
+}
+
+// An ar header may claim anything; none of it may panic or pass.
+func TestArHeaders(t *testing.T) {
+	for _, size := range []string{"-1", "", "x", "9999999999", "0x10"} {
+		head := fmt.Sprintf("%s%-16s%-12s%-6s%-6s%-8s%-10s`\n", arMagic, "debian-binary", "0", "0", "0", "", size)
+		if _, err := unpackOnly([]byte(head+"2.0\n"), DefaultLimit); err == nil {
+			t.Errorf("a member of %q bytes passes", size)
+		}
+	}
+}
+
+func TestHardLinksShareContent(t *testing.T) {
+	tree, err := unpackOnly(deb(t, "p", "", sample()...), DefaultLimit)
+	must(t, err)
+	m := tree.layers[0].store.(*memory)
+	a, err := m.find("usr/bin/tool")
+	must(t, err)
+	if b, err := m.find("usr/bin/same"); err != nil || a != b {
+		t.Errorf("two copies of a hard-linked file: %v", err)
+	}
+	if _, err := tree.Stat("usr/null"); err == nil {
+		t.Error("a device node is in the tree")
+	}
+}
+
+// FuzzDeb: anything that passes is a well-behaved file system, twice the same.
+func FuzzDeb(f *testing.F) {
+	for _, ending := range compressed[:3] {
+		f.Add(deb(f, "p", ending, sample()...))
+	}
+	f.Add(deb(f, "p", "", symlink("./lib", "usr/lib"), directory("./usr/lib/"), regular("./lib/x", "x")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tree, err := unpackOnly(b, 1<<20)
+		if err != nil {
+			if tree == nil || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("no one-line error: %v", err)
+			}
+			return
+		}
+		got := snapshot(t, tree)
+		if err := fstest.TestFS(tree, slices.Collect(maps.Keys(got))...); err != nil {
+			t.Fatal(err)
+		}
+		again, err := unpackOnly(b, 1<<20)
+		must(t, err)
+		if diff := cmp.Diff(got, snapshot(t, again)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+var _ io.ReaderAt = (*nodeFile)(nil) // what debug/elf and others like to have

@@ -1,0 +1,120 @@
+package sysroot
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/blakesmith/ar"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// tarball writes headers with their contents; the type follows from the header.
+func tarball(t testing.TB, entries ...tar.Header) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range entries {
+		text := h.Uname // borrowed for the content
+		h.Uname = ""
+		if h.Typeflag == tar.TypeReg {
+			h.Size = int64(len(text))
+		}
+		if h.Mode == 0 {
+			h.Mode = 0o755
+		}
+		h.ModTime = time.Unix(1700000000, 0)
+		must(t, w.WriteHeader(&h))
+		if h.Typeflag == tar.TypeReg {
+			_, err := w.Write([]byte(text))
+			must(t, err)
+		}
+	}
+	must(t, w.Close())
+	return b.Bytes()
+}
+
+func regular(name, text string) tar.Header {
+	return tar.Header{Typeflag: tar.TypeReg, Name: name, Uname: text}
+}
+
+func directory(name string) tar.Header { return tar.Header{Typeflag: tar.TypeDir, Name: name} }
+
+func symlink(name, to string) tar.Header {
+	return tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}
+}
+
+func hardlink(name, to string) tar.Header {
+	return tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: to}
+}
+
+// control is the least that dpkg takes for a package.
+func control(t testing.TB, name string) []byte {
+	return tarball(t, directory("./"), regular("./control", fmt.Sprintf(
+		"Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: test\n", name)))
+}
+
+type member struct {
+	name string
+	data []byte
+}
+
+func archive(t testing.TB, members ...member) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := ar.NewWriter(&b)
+	must(t, w.WriteGlobalHeader())
+	for _, m := range members {
+		must(t, w.WriteHeader(&ar.Header{Name: m.name, Size: int64(len(m.data)), Mode: 0o644}))
+		_, err := w.Write(m.data)
+		must(t, err)
+	}
+	return b.Bytes()
+}
+
+// deb is a package with that content; ending says how data.tar is compressed.
+func deb(t testing.TB, name, ending string, entries ...tar.Header) []byte {
+	t.Helper()
+	return archive(t,
+		member{"debian-binary", []byte("2.0\n")},
+		member{"control.tar", control(t, name)},
+		member{"data.tar" + ending, squeeze(t, ending, tarball(t, entries...))})
+}
+
+func squeeze(t testing.TB, ending string, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	switch ending {
+	case "":
+		return b
+	case ".gz":
+		w := gzip.NewWriter(&out)
+		_, err := w.Write(b)
+		must(t, err)
+		must(t, w.Close())
+	case ".zst":
+		w, err := zstd.NewWriter(&out)
+		must(t, err)
+		_, err = w.Write(b)
+		must(t, err)
+		must(t, w.Close())
+	case ".xz":
+		cmd := exec.Command(needTool(t, "xz"), "-c")
+		cmd.Stdin, cmd.Stdout = bytes.NewReader(b), &out
+		must(t, cmd.Run())
+	}
+	return out.Bytes()
+}
+
+func writeDeb(t testing.TB, b []byte) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "test.deb")
+	must(t, os.WriteFile(name, b, 0o644))
+	return name
+}

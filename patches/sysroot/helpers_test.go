@@ -1,0 +1,102 @@
+package sysroot
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+)
+
+// needTool skips a test for want of a program, or fails it where all must be there.
+func needTool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
+
+func run(t testing.TB, name string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return out
+}
+
+// writeTree makes files below dir: "text", "-> target" for a link, "/" for a
+// directory.
+func writeTree(t testing.TB, dir string, files map[string]string) string {
+	t.Helper()
+	for name, text := range files {
+		full := filepath.Join(dir, name)
+		must(t, os.MkdirAll(filepath.Dir(full), 0o755))
+		switch target, link := bytes.CutPrefix([]byte(text), []byte("-> ")); {
+		case link:
+			must(t, os.Symlink(string(target), full))
+		case text == "/":
+			must(t, os.MkdirAll(full, 0o755))
+		default:
+			must(t, os.WriteFile(full, []byte(text), 0o644))
+		}
+	}
+	return dir
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, layers ...Layer) *Tree {
+	t.Helper()
+	tree, err := Open(layers...)
+	must(t, err)
+	t.Cleanup(func() { must(t, tree.Close()) })
+	return tree
+}
+
+func link(target string) *fstest.MapFile {
+	return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777}
+}
+
+func file(b []byte) *fstest.MapFile { return &fstest.MapFile{Data: b, Mode: 0o755} }
+
+// snapshot is a tree as text: what is where, modes and contents included.
+func snapshot(t testing.TB, fsys fs.FS) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	must(t, fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == "." {
+			return err
+		}
+		fi, err := d.Info()
+		must(t, err)
+		text := ""
+		switch fi.Mode().Type() {
+		case fs.ModeSymlink:
+			text, err = fs.ReadLink(fsys, name)
+		case 0:
+			var b []byte
+			b, err = fs.ReadFile(fsys, name)
+			text = fi.Mode().String() + " " + string(b)
+		}
+		must(t, err)
+		got[name] = fi.Mode().Type().String() + " " + text
+		return nil
+	}))
+	return got
+}

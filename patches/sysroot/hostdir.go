@@ -1,0 +1,69 @@
+package sysroot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// hostDir is a directory of the build host. The tree resolves links itself and
+// asks only for names free of them; os.Root is the second lock on the same door.
+type hostDir struct {
+	path string
+	root *os.Root
+}
+
+func openHostDir(path string) (*hostDir, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening root tree %s: %w", path, cause(err))
+	}
+	return &hostDir{path: path, root: root}, nil
+}
+
+func (d *hostDir) lstat(name string) (fs.FileInfo, error) {
+	fi, err := d.root.Lstat(name)
+	return fi, d.blame(err)
+}
+
+func (d *hostDir) readLink(name string) (string, error) {
+	target, err := d.root.Readlink(name)
+	return target, d.blame(err)
+}
+
+func (d *hostDir) readDir(name string) ([]fs.DirEntry, error) {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, d.blame(err)
+	}
+	defer f.Close()
+	list, err := f.ReadDir(-1)
+	return list, d.blame(err)
+}
+
+func (d *hostDir) open(name string) (fs.File, error) {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, d.blame(err)
+	}
+	return f, nil
+}
+
+func (d *hostDir) close() error { return d.root.Close() }
+
+// blame says which layer had the trouble; the name is the caller's to add.
+func (d *hostDir) blame(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", d.path, cause(err))
+}
+
+// cause is err without the operation and the path that the os package adds.
+func cause(err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+package sysroot
+
+import (
+	"bytes"
+	"cmp"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A node is a file, directory or symbolic link in memory. Hard links are one node
+// under several names.
+type node struct {
+	mode     fs.FileMode
+	modTime  time.Time
+	data     []byte // a file's content, a link's target
+	children map[string]*node
+}
+
+// memory is the store that packages are unpacked into.
+type memory struct{ root *node }
+
+func newMemory() *memory { return &memory{root: &node{mode: fs.ModeDir | 0o755}} }
+
+func (m *memory) find(name string) (*node, error) {
+	n := m.root
+	if name == "." {
+		return n, nil
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if n = n.children[part]; n == nil {
+			return nil, fs.ErrNotExist
+		}
+	}
+	return n, nil
+}
+
+func (n *node) add(name string, child *node) {
+	if n.children == nil {
+		n.children = map[string]*node{}
+	}
+	n.children[name] = child
+}
+
+func (m *memory) lstat(name string) (fs.FileInfo, error) {
+	n, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return nodeInfo{path.Base(name), n}, nil
+}
+
+func (m *memory) readLink(name string) (string, error) {
+	n, err := m.find(name)
+	if err != nil {
+		return "", err
+	}
+	if n.mode.Type() != fs.ModeSymlink {
+		return "", syscall.EINVAL
+	}
+	return string(n.data), nil
+}
+
+func (m *memory) readDir(name string) ([]fs.DirEntry, error) {
+	n, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	var list []fs.DirEntry
+	for base, child := range n.children {
+		list = append(list, fs.FileInfoToDirEntry(nodeInfo{base, child}))
+	}
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+	return list, nil
+}
+
+func (m *memory) open(name string) (fs.File, error) {
+	n, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return &nodeFile{bytes.NewReader(n.data), nodeInfo{path.Base(name), n}}, nil
+}
+
+func (m *memory) close() error { return nil }
+
+// nodeInfo is a node under one of its names.
+type nodeInfo struct {
+	name string
+	node *node
+}
+
+func (i nodeInfo) Name() string       { return i.name }
+func (i nodeInfo) Size() int64        { return int64(len(i.node.data)) }
+func (i nodeInfo) Mode() fs.FileMode  { return i.node.mode }
+func (i nodeInfo) ModTime() time.Time { return i.node.modTime }
+func (i nodeInfo) IsDir() bool        { return i.node.mode.IsDir() }
+func (i nodeInfo) Sys() any           { return nil }
+
+// nodeFile is an open file: its reader seeks and reads at an offset, too.
+type nodeFile struct {
+	*bytes.Reader
+	info nodeInfo
+}
+
+func (f *nodeFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f *nodeFile) Close() error               { return nil }

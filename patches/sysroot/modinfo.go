@@ -1,0 +1,95 @@
+package sysroot
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Modinfo is what a kernel module says of itself in its .modinfo section, as
+// modinfo(8) shows it. Names of modules have "_" for every "-".
+type Modinfo struct {
+	Name     string   // empty in modules of kernels before 4.12
+	Vermagic string   // the kernel it is for and its options, separated by blanks
+	Depends  []string // modules whose symbols it uses
+	Pre      []string // soft dependencies, to be loaded before it
+	Post     []string // and after it
+}
+
+// ParseModinfo reads a kernel module, plain or compressed with gzip, xz or zstd
+// (told by its first bytes). name is for messages only.
+func ParseModinfo(name string, b []byte) (Modinfo, error) {
+	m, err := parseModinfo(b)
+	if err != nil {
+		return Modinfo{}, fmt.Errorf("reading module %s: %w", show(name), err)
+	}
+	return m, nil
+}
+
+func parseModinfo(b []byte) (Modinfo, error) {
+	var m Modinfo
+	b, err := unpackBytes(b, fileLimit)
+	if err != nil {
+		return m, err
+	}
+	f, err := parseELF(b)
+	if err != nil {
+		return m, err
+	}
+	section, err := f.section(".modinfo")
+	if err != nil {
+		return m, err
+	}
+	if section == nil {
+		return m, errors.New("no .modinfo section")
+	}
+	for field := range strings.SplitSeq(string(section), "\x00") {
+		key, value, _ := strings.Cut(field, "=")
+		switch key {
+		case "name":
+			m.Name = moduleName(value)
+		case "vermagic":
+			m.Vermagic = value
+		case "depends":
+			for dep := range strings.SplitSeq(value, ",") {
+				if dep != "" {
+					m.Depends = append(m.Depends, moduleName(dep))
+				}
+			}
+		case "softdep":
+			m.soft(value)
+		}
+	}
+	return m, nil
+}
+
+// soft reads "pre: a b post: c", the form of modprobe.d(5).
+func (m *Modinfo) soft(value string) {
+	var list *[]string
+	for _, word := range strings.Fields(value) {
+		switch {
+		case word == "pre:":
+			list = &m.Pre
+		case word == "post:":
+			list = &m.Post
+		case list != nil:
+			*list = append(*list, moduleName(word))
+		}
+	}
+}
+
+// moduleName is a module's name as the kernel has it: "-" and "_" are one to
+// modprobe(8), and lsmod shows "_".
+func moduleName(s string) string { return strings.ReplaceAll(s, "-", "_") }
+
+// ModuleName is the name, with "_" for "-", of the module that a file holds, and
+// whether its own name says that it holds one.
+func ModuleName(file string) (string, bool) {
+	base := path.Base(file)
+	for _, c := range compressions {
+		base = strings.TrimSuffix(base, c.suffix)
+	}
+	base, ok := strings.CutSuffix(base, ".ko")
+	return moduleName(base), ok && base != ""
+}

@@ -1,0 +1,190 @@
+package sysroot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// moduleDirs are the directories that hold modules, the strongest first: what an
+// administrator or DKMS put into updates is meant to replace the kernel's own.
+var moduleDirs = []string{"updates", "kernel", "extra"}
+
+// maxModules bounds what one call of Needs may come to.
+const maxModules = 1024
+
+// Modules are one kernel's modules in a tree. Their names come from the files and
+// their dependencies from the modules themselves, because a tree made of packages
+// has no modules.dep. Aliases are not resolved, so a soft dependency on one, such
+// as ext4's on crypto-crc32c, counts as missing and is ignored.
+type Modules struct {
+	fsys    fs.FS
+	version string
+	dir     string
+	builtin map[string]bool
+	index   func() (map[string]string, error) // from name to path
+}
+
+// A Module is one that a kernel has.
+type Module struct {
+	Name    string   // with "_" for every "-"
+	Path    string   // in the tree; empty if built in
+	Builtin bool     // part of the kernel: there is nothing to copy or load
+	Depends []string // modules it needs, as in Modinfo
+}
+
+// OpenModules finds the modules of the kernel with that release (uname -r). The
+// directories are walked when a module is first asked for.
+func OpenModules(fsys fs.FS, version string) (*Modules, error) {
+	if version == "" || version == "." || version == ".." || strings.Contains(version, "/") {
+		return nil, fmt.Errorf("opening modules: %q is no kernel version", version)
+	}
+	name, err := Find(fsys, "lib/modules/"+version)
+	if err == nil {
+		name, err = Resolve(fsys, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening modules: %w", err)
+	}
+	m := &Modules{fsys: fsys, version: version, dir: name}
+	m.index = sync.OnceValues(m.walk)
+	b, err := readFile(fsys, path.Join(name, "modules.builtin"), 16<<20)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening modules: %w", err)
+	}
+	m.builtin = parseBuiltin(string(b))
+	return m, nil
+}
+
+// parseBuiltin reads modules.builtin: the path that each module would have had.
+func parseBuiltin(text string) map[string]bool {
+	names := map[string]bool{}
+	for line := range strings.Lines(text) {
+		if name, ok := ModuleName(strings.TrimSpace(line)); ok {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// walk finds the files of all modules; the first of a name wins.
+func (m *Modules) walk() (map[string]string, error) {
+	index := map[string]string{}
+	for _, sub := range moduleDirs {
+		err := fs.WalkDir(m.fsys, path.Join(m.dir, sub), func(at string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if name, ok := ModuleName(at); ok && !d.IsDir() && index[name] == "" {
+				index[name] = at
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("looking for modules of kernel %s: %w", m.version, err)
+		}
+	}
+	return index, nil
+}
+
+// Needs returns the named modules and all that they need, each once, in an order
+// in which they can be loaded: for every module what it depends on, its soft
+// dependencies to come before it, itself, its soft dependencies to come after. A
+// name may be written with "-" or "_". A soft dependency that the kernel does not
+// have is left out; anything else missing is an error, and so is a module built
+// for another kernel.
+func (m *Modules) Needs(names ...string) ([]Module, error) {
+	index, err := m.index()
+	if err != nil {
+		return nil, err
+	}
+	w := &wanted{Modules: m, paths: index, seen: map[string]bool{}}
+	for _, name := range names {
+		name = moduleName(name)
+		if !w.has(name) {
+			return nil, fmt.Errorf("module %s: not in kernel %s (looked in %s)", show(name), m.version, m.where())
+		}
+		if err := w.add(name); err != nil {
+			return nil, err
+		}
+	}
+	return w.list, nil
+}
+
+func (m *Modules) where() string {
+	return m.dir + "/{" + strings.Join(moduleDirs, ",") + "} and modules.builtin"
+}
+
+// wanted is one Needs under way.
+type wanted struct {
+	*Modules
+	paths map[string]string
+	seen  map[string]bool
+	list  []Module
+}
+
+func (w *wanted) has(name string) bool { return w.paths[name] != "" || w.builtin[name] }
+
+func (w *wanted) add(name string) error {
+	if w.seen[name] {
+		return nil
+	}
+	if w.seen[name] = true; len(w.seen) > maxModules {
+		return fmt.Errorf("module %s: more than %d modules", show(name), maxModules)
+	}
+	file := w.paths[name]
+	if file == "" {
+		w.list = append(w.list, Module{Name: name, Builtin: true})
+		return nil
+	}
+	info, err := w.info(name, file)
+	if err != nil {
+		return err
+	}
+	for _, dep := range info.Depends {
+		if !w.has(dep) {
+			return fmt.Errorf("module %s: needs %s, which is not in kernel %s (looked in %s)",
+				show(name), show(dep), w.version, w.where())
+		}
+		if err := w.add(dep); err != nil {
+			return err
+		}
+	}
+	if err := w.addSoft(info.Pre); err != nil {
+		return err
+	}
+	w.list = append(w.list, Module{Name: name, Path: file, Depends: slices.Clone(info.Depends)})
+	return w.addSoft(info.Post)
+}
+
+func (w *wanted) addSoft(names []string) error {
+	for _, name := range names {
+		if !w.has(name) {
+			continue
+		}
+		if err := w.add(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// info reads a module and checks that this kernel would take it.
+func (w *wanted) info(name, file string) (Modinfo, error) {
+	b, err := readFile(w.fsys, file, fileLimit)
+	if err != nil {
+		return Modinfo{}, fmt.Errorf("module %s: %w", show(name), err)
+	}
+	info, err := ParseModinfo(file, b)
+	if err != nil {
+		return Modinfo{}, err
+	}
+	if built, _, _ := strings.Cut(info.Vermagic, " "); built != w.version {
+		return Modinfo{}, fmt.Errorf("module %s: built for kernel %q, not %s (%s)", show(name), built, w.version, show(file))
+	}
+	return info, nil
+}

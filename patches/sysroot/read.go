@@ -1,0 +1,42 @@
+package sysroot
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+// openRegular opens a regular file of any file system, links followed inside it.
+func openRegular(fsys fs.FS, name string) (fs.File, error) {
+	at, info, err := walk(lookupIn(fsys), name)
+	if err != nil {
+		return nil, failed(fsys, "open", name, at, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: show(name), Err: errNotRegular}
+	}
+	return fsys.Open(at)
+}
+
+// readFile reads a regular file of at most limit bytes, links followed.
+func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := openRegular(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := readAll(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", show(name), err)
+	}
+	return b, nil
+}
+
+// readAll reads r to its end, which must come within limit bytes.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
+	}
+	return b, err
+}

@@ -1,0 +1,83 @@
+package sysroot
+
+import (
+	"debug/elf"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestRelease(t *testing.T) {
+	for text, want := range map[string]string{
+		"ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=\"12\"\n": "debian|bookworm|12",
+		"ID='debian'\n# ID=x\nVERSION_CODENAME=\"tri\"'xie'":        "debian|trixie|",
+		"VERSION_ID=\"a\\\"b\\$c\\d\"\n":                            `linux||a"b$c\d`,
+		"ID=a\\ b c\n":                                              "a b||",
+		"":                                                          "linux||",
+	} {
+		fsys := fstest.MapFS{"etc/os-release": link("../usr/lib/os-release"), "usr/lib/os-release": file([]byte(text))}
+		for range 2 { // then without the link in etc
+			id, codename, version, err := Release(fsys)
+			if got := id + "|" + codename + "|" + version; got != want || err != nil {
+				t.Errorf("%q: %s, %v, want %s", text, got, err, want)
+			}
+			delete(fsys, "etc/os-release")
+		}
+	}
+	for _, fsys := range []fstest.MapFS{{}, {"etc/os-release": file([]byte("ID=\"x\n"))}} {
+		if _, _, _, err := Release(fsys); err == nil {
+			t.Error("a release was found where there is none")
+		}
+	}
+}
+
+// A shell judges the quoting.
+func TestUnquoteAsShell(t *testing.T) {
+	sh := needTool(t, "sh")
+	for _, s := range []string{`a`, `"a b"`, `'a b'`, `"a\"b"`, `"a\nb"`, `a\'b`, `'a'"b"c`, `""`, `"\\"`, `'\'`, `"'"`} {
+		want, err := exec.Command(sh, "-c", `eval "x=$1"; printf %s "$x"`, "sh", s).Output()
+		must(t, err)
+		if got, err := unquote(s); got != string(want) || err != nil {
+			t.Errorf("%s reads %q, %v; the shell says %q", s, got, err, want)
+		}
+	}
+}
+
+func TestArch(t *testing.T) {
+	for _, m := range machines {
+		b := objectSpec{machine: m.elf, interp: "/x"}.bytes()
+		if !m.wide {
+			b[elf.EI_CLASS] = byte(elf.ELFCLASS32)
+			b[36], b[37] = 0, 0x02
+			if m.arch == "armhf" {
+				b[37] = 0x04
+			}
+		}
+		if m.data == elf.ELFDATA2MSB {
+			b[elf.EI_DATA] = byte(m.data)
+			b[18], b[19] = b[19], b[18]
+		}
+		got, err := Arch(fstest.MapFS{"usr/bin/dpkg": file([]byte("#!/bin/sh\n")), "usr/bin/sh": link("dash"), "usr/bin/dash": file(b)})
+		if got != m.arch || err != nil {
+			t.Errorf("%s reads as %q, %v", m.arch, got, err)
+		}
+	}
+	for want, fsys := range map[string]fstest.MapFS{
+		"not found":       {"etc/x": file(nil)},
+		"no architecture": {"bin/sh": file(objectSpec{machine: elf.EM_SPARCV9}.bytes())},
+	} {
+		if got, err := Arch(fsys); err == nil || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%q, %v, want an error with %q", got, err, want)
+		}
+	}
+}
+
+// dpkg itself says what the host is.
+func TestArchAsDpkg(t *testing.T) {
+	want := strings.TrimSpace(string(run(t, needTool(t, "dpkg"), "--print-architecture")))
+	if got, err := Arch(open(t, Dir("/"))); got != want || err != nil {
+		t.Errorf("the host is %q, %v; dpkg says %q", got, err, want)
+	}
+}

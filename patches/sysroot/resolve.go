@@ -1,0 +1,201 @@
+package sysroot
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Bounds of path_resolution(7) and of PATH_MAX, in links and in bytes.
+const (
+	maxLinks  = 40
+	maxTarget = 4095
+)
+
+// plain is any other file system as a lookup.
+type plain struct{ fs.FS }
+
+func (p plain) lstat(name string) (fs.FileInfo, error) { return fs.Lstat(p.FS, name) }
+func (p plain) readLink(name string) (string, error)   { return fs.ReadLink(p.FS, name) }
+
+func lookupIn(fsys fs.FS) lookup {
+	if t, ok := fsys.(*Tree); ok {
+		return t
+	}
+	return plain{fsys}
+}
+
+// walk follows name, which may hold "..", to a name without symbolic links, and
+// says what is there. With an error it returns where it got stuck.
+func walk(l lookup, name string) (string, fs.FileInfo, error) {
+	at, rest, links := ".", name, 0
+	info, err := l.lstat(at)
+	if err != nil {
+		return at, nil, err
+	}
+	for more := rest != ""; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, "/")
+		if !info.IsDir() {
+			return at, nil, syscall.ENOTDIR
+		}
+		next := path.Join(at, part) // "..", "." and "" included: at has no links
+		if part == ".." && at == "." {
+			next = "."
+		}
+		if !fs.ValidPath(next) {
+			return at, nil, fs.ErrInvalid
+		}
+		if info, err = l.lstat(next); err != nil {
+			return next, nil, err
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			at = next
+			continue
+		}
+		target, err := l.readLink(next)
+		if err == nil {
+			links++
+			err = checkLink(target, links)
+		}
+		if err != nil {
+			return next, nil, err
+		}
+		if target[0] == '/' {
+			at = "."
+		}
+		if more {
+			target += "/" + rest
+		}
+		rest, more = target, true
+		if info, err = l.lstat(at); err != nil {
+			return at, nil, err
+		}
+	}
+	return at, info, nil
+}
+
+func checkLink(target string, links int) error {
+	switch {
+	case links > maxLinks:
+		return syscall.ELOOP
+	case target == "":
+		return fs.ErrNotExist
+	case len(target) > maxTarget:
+		return syscall.ENAMETOOLONG
+	}
+	return nil
+}
+
+// Resolve returns the name of the same file with every symbolic link followed
+// inside fsys. The file must exist. fsys should implement fs.ReadLinkFS; without,
+// nothing is taken for a link.
+func Resolve(fsys fs.FS, name string) (string, error) {
+	if !fs.ValidPath(name) {
+		return "", &fs.PathError{Op: "resolve", Path: name, Err: fs.ErrInvalid}
+	}
+	at, _, err := walk(lookupIn(fsys), name)
+	if err != nil {
+		return "", failed(fsys, "resolve", name, at, err)
+	}
+	return at, nil
+}
+
+// Find returns the first of the names that exists in fsys, links followed.
+// Each is also tried as its twin of the merged /usr: packages of a release that
+// has /lib as a link to /usr/lib may still carry lib/x or usr/lib/x, and a tree of
+// packages alone has no such link. The twin, if it is the one there, is returned.
+func Find(fsys fs.FS, names ...string) (string, error) {
+	var trouble error
+	for _, name := range names {
+		for _, try := range []string{name, twin(name)} {
+			if try == "" {
+				continue
+			}
+			_, err := Resolve(fsys, try)
+			if err == nil {
+				return try, nil
+			}
+			if !absent(err) {
+				trouble = cmp.Or(trouble, err)
+			}
+		}
+	}
+	if trouble != nil {
+		return "", trouble
+	}
+	return "", &NotFound{Name: strings.Join(names, " or "), Layers: layersOf(fsys)}
+}
+
+// twin is name on the other side of a merged /usr, "" if it has none.
+func twin(name string) string {
+	inner, usr := strings.CutPrefix(name, "usr/")
+	top, _, _ := strings.Cut(inner, "/")
+	if !slices.Contains(mergeable, top) {
+		return ""
+	}
+	if usr {
+		return inner
+	}
+	return "usr/" + name
+}
+
+// absent reports whether err means that there is no such file.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// NotFound says that a name is in none of a tree's layers. errors.Is finds
+// fs.ErrNotExist in it.
+type NotFound struct {
+	Name   string
+	At     string   // the name that Name's symbolic links lead to, if it is another
+	Layers []string // empty for a file system that is no Tree
+}
+
+func (e *NotFound) Error() string {
+	s := show(e.Name) + ": "
+	if e.At != "" && e.At != e.Name {
+		s += "leads to " + show(e.At) + ", "
+	}
+	s += "not found"
+	if len(e.Layers) > 0 {
+		s += " in " + strings.Join(e.Layers, ", ")
+	}
+	return s
+}
+
+func (e *NotFound) Unwrap() error { return fs.ErrNotExist }
+
+func layersOf(fsys fs.FS) []string {
+	if t, ok := fsys.(*Tree); ok {
+		return t.Layers()
+	}
+	return nil
+}
+
+// show is a name for a message. Names come from foreign files: one that is not
+// plain text is quoted, so that a message stays one line and no terminal obeys it.
+func show(name string) string {
+	if q := strconv.Quote(name); q[1:len(q)-1] != name {
+		return q
+	}
+	return name
+}
+
+// failed is the error for an operation on name that got stuck at another.
+func failed(fsys fs.FS, op, name, at string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: op, Path: show(name), Err: cause(err)}
+	}
+	e := &NotFound{Name: name, Layers: layersOf(fsys)}
+	if !strings.HasPrefix(name, at) {
+		e.At = at
+	}
+	return e
+}

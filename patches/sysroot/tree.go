@@ -1,0 +1,208 @@
+package sysroot
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+// A Tree is layers seen as one. It may be used by several goroutines at once.
+type Tree struct {
+	layers []layer // the lowest first
+	moves  []move
+
+	mu   sync.Mutex
+	dirs map[string][]part // directories looked up so far
+}
+
+type layer struct {
+	name string
+	store
+}
+
+// A part is what one layer holds of a directory, under its name in that layer.
+type part struct {
+	level int
+	path  string
+}
+
+// A move says that a layer's directory at from is seen at to, because a layer
+// below has a symbolic link there that leads to it.
+type move struct {
+	level    int
+	from, to string
+}
+
+// mergeable are the top-level directories that a merged /usr turns into links.
+var mergeable = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
+
+// Open lays the layers over one another, the last one on top.
+func Open(layers ...Layer) (*Tree, error) {
+	if len(layers) == 0 {
+		return nil, errors.New("opening root tree: no layer given")
+	}
+	t := &Tree{dirs: map[string][]part{}}
+	for _, l := range layers {
+		if err := t.add(l); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+	}
+	return t, nil
+}
+
+func (t *Tree) add(l Layer) error {
+	if l.debs {
+		m, err := unpackDebs(l, t)
+		if err != nil {
+			return err
+		}
+		t.push(layer{l.path, m}, nil)
+		return nil
+	}
+	d, err := openHostDir(l.path)
+	if err != nil {
+		return err
+	}
+	var moves []move
+	for _, name := range mergeable {
+		fi, err := d.lstat(name)
+		if err != nil || !fi.IsDir() {
+			continue
+		}
+		if low, err := t.lstat(name); err != nil || low.Mode().Type() != fs.ModeSymlink {
+			continue
+		}
+		if to, low, err := walk(t, name); err == nil && low.IsDir() {
+			moves = append(moves, move{len(t.layers), name, to})
+		}
+	}
+	t.push(layer{l.path, d}, moves)
+	return nil
+}
+
+func (t *Tree) push(l layer, moves []move) {
+	t.layers = append(t.layers, l)
+	t.moves = append(t.moves, moves...)
+	clear(t.dirs)
+}
+
+// Close lets go of the directories. Packages need no closing.
+func (t *Tree) Close() error {
+	var errs []error
+	for _, l := range t.layers {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Layers names the layers, the lowest first, as they were given.
+func (t *Tree) Layers() []string {
+	var names []string
+	for _, l := range t.layers {
+		names = append(names, l.name)
+	}
+	return names
+}
+
+// parts is what the layers hold of a directory, the topmost first.
+func (t *Tree) parts(dir string) ([]part, error) {
+	t.mu.Lock()
+	list, ok := t.dirs[dir]
+	t.mu.Unlock()
+	if ok {
+		return list, nil
+	}
+	fi, list, err := t.entry(dir)
+	if err == nil && !fi.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	t.dirs[dir] = list
+	t.mu.Unlock()
+	return list, nil
+}
+
+// entry is what is at name, which has no symbolic link among its directories: one
+// part for a file or a link, all that merge for a directory.
+func (t *Tree) entry(name string) (fs.FileInfo, []part, error) {
+	if name == "." {
+		return t.rootEntry()
+	}
+	parents, err := t.parts(path.Dir(name))
+	if err != nil {
+		return nil, nil, err
+	}
+	var info fs.FileInfo
+	var found []part
+	for _, p := range parents {
+		at := part{p.level, path.Join(p.path, path.Base(name))}
+		if t.movedAway(at) {
+			continue
+		}
+		fi, err := t.layers[at.level].lstat(at.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if info == nil {
+			info = fi
+		} else if !fi.IsDir() {
+			break // hidden, with all below it
+		}
+		found = append(found, at)
+		if !fi.IsDir() {
+			return info, found, nil
+		}
+	}
+	if info == nil {
+		return nil, nil, fs.ErrNotExist
+	}
+	return info, t.movedHere(name, found), nil
+}
+
+func (t *Tree) rootEntry() (fs.FileInfo, []part, error) {
+	if len(t.layers) == 0 {
+		return nil, nil, fs.ErrNotExist
+	}
+	var all []part
+	for i := range slices.Backward(t.layers) {
+		all = append(all, part{i, "."})
+	}
+	fi, err := t.layers[len(t.layers)-1].lstat(".")
+	return fi, all, err
+}
+
+func (t *Tree) movedAway(p part) bool {
+	return slices.ContainsFunc(t.moves, func(m move) bool { return m.level == p.level && m.from == p.path })
+}
+
+func (t *Tree) movedHere(dir string, parts []part) []part {
+	for _, m := range t.moves {
+		if m.to == dir {
+			parts = append(parts, part{m.level, m.from})
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b part) int { return b.level - a.level })
+	return parts
+}
+
+func (t *Tree) lstat(name string) (fs.FileInfo, error) {
+	fi, _, err := t.entry(name)
+	return fi, err
+}
+
+func (t *Tree) readLink(name string) (string, error) {
+	_, parts, err := t.entry(name)
+	if err != nil {
+		return "", err
+	}
+	return t.layers[parts[0].level].readLink(parts[0].path)
+}

@@ -1,0 +1,191 @@
+package sysroot
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"unicode/utf8"
+)
+
+var (
+	_ fs.StatFS     = (*Tree)(nil)
+	_ fs.ReadFileFS = (*Tree)(nil)
+	_ fs.ReadDirFS  = (*Tree)(nil)
+	_ fs.ReadLinkFS = (*Tree)(nil)
+)
+
+var errNotRegular = errors.New("not a regular file")
+
+// at resolves name, its last link too if follow is set.
+func (t *Tree) at(op, name string, follow bool) (string, error) {
+	if !fs.ValidPath(name) {
+		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	dir := name
+	if !follow {
+		dir = path.Dir(name)
+	}
+	at, info, err := walk(t, dir)
+	if err != nil {
+		return "", failed(t, op, name, at, err)
+	}
+	if follow || name == "." {
+		return at, nil
+	}
+	if !info.IsDir() {
+		return "", failed(t, op, name, at, fs.ErrNotExist)
+	}
+	return path.Join(at, path.Base(name)), nil
+}
+
+// info is what is at name.
+func (t *Tree) info(op, name string, follow bool) (fs.FileInfo, error) {
+	at, err := t.at(op, name, follow)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := t.lstat(at)
+	if err != nil {
+		return nil, failed(t, op, name, at, err)
+	}
+	return fi, nil
+}
+
+// Stat describes the file that name leads to, under that file's own name.
+func (t *Tree) Stat(name string) (fs.FileInfo, error) { return t.info("stat", name, true) }
+
+// Lstat describes the file or symbolic link at name.
+func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return t.info("lstat", name, false) }
+
+// ReadLink returns a symbolic link's target as it is stored: it may be absolute,
+// and then means the tree's root.
+func (t *Tree) ReadLink(name string) (string, error) {
+	at, err := t.at("readlink", name, false)
+	if err != nil {
+		return "", err
+	}
+	target, err := t.readLink(at)
+	if err != nil {
+		return "", failed(t, "readlink", name, at, err)
+	}
+	return target, nil
+}
+
+// Open opens a regular file or a directory. Anything else is refused: a device or
+// a named pipe of a foreign tree is nothing to open on the build host.
+func (t *Tree) Open(name string) (fs.File, error) {
+	at, err := t.at("open", name, true)
+	if err != nil {
+		return nil, err
+	}
+	info, parts, err := t.entry(at)
+	switch {
+	case err != nil:
+		return nil, failed(t, "open", name, at, err)
+	case info.IsDir():
+		return &dirFile{tree: t, path: name, info: info}, nil
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	f, err := t.layers[parts[0].level].open(parts[0].path)
+	if err != nil {
+		return nil, failed(t, "open", name, at, err)
+	}
+	return f, nil
+}
+
+// ReadFile reads a regular file, whatever its size.
+func (t *Tree) ReadFile(name string) ([]byte, error) {
+	f, err := t.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: cause(err)}
+	}
+	return b, nil
+}
+
+// ReadDir lists a directory of all layers, sorted. Names that are not UTF-8 cannot
+// be asked for in an fs.FS and are left out.
+func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
+	at, err := t.at("readdir", name, true)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := t.parts(at)
+	if err != nil {
+		return nil, failed(t, "readdir", name, at, err)
+	}
+	seen := map[string]bool{}
+	var list []fs.DirEntry
+	for _, p := range parts {
+		entries, err := t.layers[p.level].readDir(p.path)
+		if err != nil {
+			return nil, failed(t, "readdir", name, at, err)
+		}
+		for _, e := range entries {
+			base := e.Name()
+			if seen[base] || !utf8.ValidString(base) || t.movedAway(part{p.level, path.Join(p.path, base)}) {
+				continue
+			}
+			seen[base] = true
+			list = append(list, dirEntry{tree: t, path: path.Join(at, base), mode: e.Type()})
+		}
+	}
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+	return list, nil
+}
+
+// dirEntry asks for the rest of its information only when somebody wants it.
+type dirEntry struct {
+	tree *Tree
+	path string
+	mode fs.FileMode
+}
+
+func (e dirEntry) Name() string               { return path.Base(e.path) }
+func (e dirEntry) IsDir() bool                { return e.mode.IsDir() }
+func (e dirEntry) Type() fs.FileMode          { return e.mode }
+func (e dirEntry) Info() (fs.FileInfo, error) { return e.tree.Lstat(e.path) }
+func (e dirEntry) String() string             { return fs.FormatDirEntry(e) }
+
+// dirFile is an open directory; it is read at the first ReadDir.
+type dirFile struct {
+	tree *Tree
+	path string
+	info fs.FileInfo
+	rest []fs.DirEntry
+	read bool
+}
+
+func (d *dirFile) Stat() (fs.FileInfo, error) { return d.info, nil }
+func (d *dirFile) Close() error               { return nil }
+
+func (d *dirFile) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: d.path, Err: errors.New("is a directory")}
+}
+
+func (d *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
+	if !d.read {
+		list, err := d.tree.ReadDir(d.path)
+		if err != nil {
+			return nil, err
+		}
+		d.rest, d.read = list, true
+	}
+	if n <= 0 {
+		n = len(d.rest)
+	} else if len(d.rest) == 0 {
+		return nil, io.EOF
+	}
+	n = min(n, len(d.rest))
+	list := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return list, nil
+}
