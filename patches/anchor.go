@@ -1,0 +1,95 @@
+package patches
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrAnchor is wrapped by errors about a text whose anchor is not there
+// exactly once.
+var ErrAnchor = errors.New("anchor not found exactly once")
+
+// edit is a change to a text; it changes nothing where it has been made.
+type edit func(text []byte) ([]byte, error)
+
+// lineBefore inserts line before the one line that is anchor, lineAfter behind
+// it.
+func lineBefore(anchor, line string) edit { return besides(anchor, line, 0) }
+func lineAfter(anchor, line string) edit  { return besides(anchor, line, 1) }
+
+func besides(anchor, line string, behind int) edit {
+	return func(text []byte) ([]byte, error) {
+		lines := strings.SplitAfter(string(text), "\n")
+		at, err := only(lines, anchor)
+		if err != nil {
+			return nil, err
+		}
+		at += behind
+		there := at - 1 + behind
+		if there >= 0 && there < len(lines) && strings.TrimSuffix(lines[there], "\n") == line {
+			return text, nil
+		}
+		if at > 0 && !strings.HasSuffix(lines[at-1], "\n") {
+			lines[at-1] += "\n"
+		}
+		return []byte(strings.Join(slices.Insert(lines, at, line+"\n"), "")), nil
+	}
+}
+
+// only is the index of the one line that equals want.
+func only(lines []string, want string) (int, error) {
+	at, n := -1, 0
+	for i, l := range lines {
+		if strings.TrimSuffix(l, "\n") == want {
+			at = i
+			n++
+		}
+	}
+	if n != 1 {
+		return 0, fmt.Errorf("%w: line %q is there %d times", ErrAnchor, want, n)
+	}
+	return at, nil
+}
+
+// assign sets the shell variable name, which the text must assign once, at the
+// start of a line. The value is put there as it is.
+func assign(name, value string) edit {
+	re := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `=.*$`)
+	return func(text []byte) ([]byte, error) {
+		found := re.FindAllIndex(text, -1)
+		if len(found) != 1 {
+			return nil, fmt.Errorf("%w: line %q is there %d times", ErrAnchor, name+"=…", len(found))
+		}
+		return slices.Concat(text[:found[0][0]], []byte(name+"="+value), text[found[0][1]:]), nil
+	}
+}
+
+// withLine appends line unless the text has it.
+func withLine(line string) edit {
+	return func(text []byte) ([]byte, error) {
+		if slices.Contains(strings.Split(string(text), "\n"), line) {
+			return text, nil
+		}
+		if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+			text = append(slices.Clip(text), '\n')
+		}
+		return append(slices.Clip(text), line+"\n"...), nil
+	}
+}
+
+// all makes several edits one.
+func all(edits ...edit) edit {
+	return func(text []byte) ([]byte, error) {
+		for _, e := range edits {
+			var err error
+			if text, err = e(text); err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
+	}
+}

@@ -1,0 +1,97 @@
+package patches
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"groundhog/initrd"
+	"groundhog/patches/dropbear"
+)
+
+// Patch is one named change to an archive.
+type Patch struct {
+	Name string
+	Doc  string // what it is for, one line
+	// apply makes the change and says what it did, for the report.
+	apply func(*Target) (string, error)
+}
+
+// All is the patches in the order in which they are applied: later ones find
+// what earlier ones brought.
+func All() []Patch {
+	return []Patch{
+		{"dropbear", "puts Debian's dropbear into an archive that has none", graftDropbear},
+		{"authorized-keys", "says who may log in", authorizedKeys},
+		{"host-keys", "gives the device an identity that is known before it boots", hostKeys},
+		{"link", "lets a fast link be fast and a dead one be noticed", link},
+		{"interface", "names the network interface and waits for it", networkInterface},
+		{"mac", "sets the interface's MAC address before DHCP asks", macAddress},
+		{"modules", "adds kernel modules with what they need", modules},
+		{"curl", "adds curl with its libraries and certificates", curl},
+		{"tools", "adds further programs with their libraries", tools},
+		{"wait", "keeps the boot waiting for somebody to come", wait},
+	}
+}
+
+// Applied is what one patch did.
+type Applied struct {
+	Name    string   `json:"name"`
+	Summary string   `json:"summary"`
+	Changed bool     `json:"changed"`
+	Paths   []string `json:"paths"` // that it touched, sorted
+}
+
+// Report is what [Apply] did and found.
+type Report struct {
+	Build          string // the archive's id, lower-case hexadecimal
+	Kernel         string
+	Arch           string
+	Release        string
+	Board          string
+	Patches        []Applied
+	Notes          []string // what the user should know
+	HostKeys       []*dropbear.HostKey
+	AuthorizedKeys []dropbear.AuthorizedKey
+}
+
+// Changed reports whether any patch changed anything.
+func (r *Report) Changed() bool {
+	return slices.ContainsFunc(r.Patches, func(a Applied) bool { return a.Changed })
+}
+
+// Apply applies all patches that opts asks for to img. tool names the program
+// and its version in the archive's record; source identifies the archive that
+// img was read from (its SHA-256). After an error img is in no useful state.
+func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, source string) (*Report, error) {
+	t, err := open(img, root, layers, opts)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Kernel: t.Kernel, Arch: t.Arch, Release: t.Release, Board: t.opts.Board}
+	for _, p := range All() {
+		t.touched = nil
+		summary, err := p.apply(t)
+		if err != nil {
+			return nil, fmt.Errorf("patch %s: %w", p.Name, err)
+		}
+		if summary == "" {
+			continue // not asked for
+		}
+		slices.Sort(t.touched)
+		r.Patches = append(r.Patches, Applied{p.Name, summary, len(t.touched) > 0, t.touched})
+	}
+	if err := t.record(r, tool, source); err != nil {
+		return nil, err
+	}
+	r.Notes = t.notes
+	if r.HostKeys, err = HostKeysOf(img, t.version); err != nil {
+		return nil, err
+	}
+	b, err := img.ReadFile(authorizedKeysPath(img))
+	if err != nil {
+		return nil, err
+	}
+	r.AuthorizedKeys, _, err = dropbear.ParseAuthorizedKeys(b)
+	return r, err
+}

@@ -1,0 +1,67 @@
+package patches
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"groundhog/patches/scripts"
+)
+
+// confPath is the settings that groundhog's scripts read, one NAME=value a
+// line. Values are words of the characters in confValue, so nothing in them
+// can mean more than itself.
+const confPath = scripts.Conf
+
+var confValue = regexp.MustCompile(`^[A-Za-z0-9_.:-]*$`)
+
+// set makes NAME=value the one line for NAME in the settings.
+func (t *Target) set(name, value string) error {
+	if !confValue.MatchString(value) {
+		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
+	}
+	var old []byte
+	if _, ok := t.Image.Resolve(confPath); ok {
+		var err error
+		if old, err = t.Image.ReadFile(confPath); err != nil {
+			return err
+		}
+	}
+	return t.generated(confPath, setLine(old, name, value))
+}
+
+// setLine replaces the first line of name, drops any other, or appends one.
+func setLine(text []byte, name, value string) []byte {
+	line := name + "=" + value + "\n"
+	var b strings.Builder
+	done := false
+	for l := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(l, name+"=") {
+			b.WriteString(strings.TrimSuffix(l, "\n") + "\n")
+		} else if !done {
+			b.WriteString(line)
+			done = true
+		}
+	}
+	if !done {
+		b.WriteString(line)
+	}
+	return []byte(b.String())
+}
+
+// setting reads one back; "" where it is not set.
+func (t *Target) setting(name string) string {
+	b, err := t.Image.ReadFile(confPath)
+	if err != nil {
+		return ""
+	}
+	for l := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(l, name+"="); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+func seconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }

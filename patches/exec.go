@@ -1,0 +1,150 @@
+package patches
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/patches/sysroot"
+)
+
+// copyExec puts the program src of the root tree into the archive at dst, and
+// beside it every library it needs, as copy_exec of initramfs-tools does. What
+// is in the archive already stays: its own programs were made for it. It
+// returns how many libraries the program has.
+func (t *Target) copyExec(src, dst string) (int, error) {
+	found, err := t.find(src)
+	if err != nil {
+		return 0, err
+	}
+	libs, err := sysroot.Closure(t.Root, found)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.copyFile(found, dst); err != nil {
+		return 0, err
+	}
+	for _, lib := range libs {
+		if err := t.copyLibrary(lib); err != nil {
+			return 0, err
+		}
+	}
+	return len(libs), t.checkVersions(dst, libs)
+}
+
+// copyFile puts a file of the root tree at dst, unless one is there.
+func (t *Target) copyFile(src, dst string) error {
+	if _, ok := t.Image.Resolve(dst); ok {
+		return nil
+	}
+	real, err := sysroot.Resolve(t.Root, src)
+	if err != nil {
+		return err
+	}
+	info, err := fs.Stat(t.Root, real)
+	if err != nil {
+		return err
+	}
+	data, err := fs.ReadFile(t.Root, real)
+	if err != nil {
+		return err
+	}
+	return t.put(dst, initrd.TypeFile|uint32(info.Mode().Perm()), data)
+}
+
+// copyLibrary copies the file and, where the loader knows it by another name,
+// makes that a symlink to it, as the root tree has it.
+func (t *Target) copyLibrary(lib sysroot.File) error {
+	if _, ok := t.Image.Resolve(lib.Name); ok {
+		return nil
+	}
+	if err := t.copyFile(lib.Path, lib.Path); err != nil {
+		return err
+	}
+	name, ok := t.Image.Resolve(lib.Name)
+	if ok { // the archive's own symlinks lead there
+		return nil
+	}
+	target, _ := t.Image.Resolve(lib.Path)
+	return t.put(name, initrd.TypeLink|0o777, []byte(relative(path.Dir(name), target)))
+}
+
+// relative is the way from directory dir to the file at name.
+func relative(dir, name string) string {
+	from, to := strings.Split(path.Clean(dir), "/"), strings.Split(name, "/")
+	if from[0] == "." {
+		from = nil
+	}
+	for len(from) > 0 && len(to) > 1 && from[0] == to[0] {
+		from, to = from[1:], to[1:]
+	}
+	return strings.Repeat("../", len(from)) + strings.Join(to, "/")
+}
+
+// checkVersions holds what was added against the libraries that were in the
+// archive before: one from an older build may lack a symbol version that the
+// program needs, and then it would not start on the device.
+func (t *Target) checkVersions(program string, libs []sysroot.File) error {
+	has := map[string][]string{} // library file name: the versions it defines
+	for _, lib := range libs {
+		b, err := t.Image.ReadFile(lib.Name)
+		if err != nil {
+			return err
+		}
+		f, err := elf.NewFile(bytes.NewReader(b))
+		if err != nil {
+			return fmt.Errorf("%s in the archive: %w", lib.Name, err)
+		}
+		vs, _ := f.DynamicVersions()
+		for _, v := range vs {
+			has[path.Base(lib.Name)] = append(has[path.Base(lib.Name)], v.Name)
+		}
+	}
+	names := []string{program}
+	for _, lib := range libs {
+		names = append(names, lib.Name)
+	}
+	for _, name := range names {
+		if err := t.checkNeeds(name, has); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNeeds checks that each symbol version that the file at name needs is
+// one that the library in the archive defines (Linux Standard Base, "Symbol
+// Versioning").
+func (t *Target) checkNeeds(name string, has map[string][]string) error {
+	b, err := t.Image.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	f, err := elf.NewFile(bytes.NewReader(b))
+	if err != nil {
+		if _, bad := errors.AsType[*elf.FormatError](err); bad {
+			return nil // a script; its interpreter is among the libraries
+		}
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	needs, _ := f.DynamicVersionNeeds()
+	for _, need := range needs {
+		versions, ok := has[need.Name]
+		if !ok || len(versions) == 0 {
+			continue
+		}
+		for _, dep := range need.Needs {
+			if dep.Flags&elf.VER_FLG_WEAK == 0 && !slices.Contains(versions, dep.Dep) {
+				return fmt.Errorf("%s needs %s, which the archive's %s does not have: archive and root tree are of different builds (run update-initramfs in the root tree first)",
+					name, dep.Dep, need.Name)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package patches
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/patches/sysroot"
+)
+
+// toolsDir is where initramfs-tools keeps its scripts in a root tree.
+const toolsDir = "usr/share/initramfs-tools"
+
+const (
+	premount = "scripts/init-premount/dropbear"
+	bottom   = "scripts/init-bottom/dropbear"
+)
+
+// home is root's home in a grafted archive. Debian's hook makes up a name so
+// that it cannot be $rootmnt; ours cannot either, and is the same every time.
+const home = "root-groundhog"
+
+// graftDropbear puts in what Debian's own hook would: the server with its
+// libraries, its scripts with their ORDER lines, accounts, configuration and
+// busybox.
+func graftDropbear(t *Target) (string, error) {
+	if _, ok := t.Image.Resolve("sbin/dropbear"); ok {
+		return "in the archive already", t.checkDropbear()
+	}
+	libs, err := t.copyExec("usr/sbin/dropbear", "sbin/dropbear")
+	if err != nil {
+		return "", err
+	}
+	if err := t.copyNSS("libnss_files.so.2"); err != nil {
+		return "", err
+	}
+	for _, script := range []string{premount, bottom} {
+		if err := t.graftScript(script); err != nil {
+			return "", err
+		}
+	}
+	if err := t.graftAccounts(); err != nil {
+		return "", err
+	}
+	if err := t.graftConfig(); err != nil {
+		return "", err
+	}
+	names, err := graftBusybox(t)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("grafted from the root tree, with %d libraries and %d names of busybox", libs, names), nil
+}
+
+// checkDropbear refuses an archive that has the server but not what starts it.
+func (t *Target) checkDropbear() error {
+	for _, name := range []string{premount, "etc/passwd", "bin/sh"} {
+		if _, ok := t.Image.Resolve(name); !ok {
+			return fmt.Errorf("the archive has sbin/dropbear but no %s", name)
+		}
+	}
+	return nil
+}
+
+// graftScript copies a boot script and has its directory's ORDER run it.
+func (t *Target) graftScript(name string) error {
+	src, err := t.find(path.Join(toolsDir, name))
+	if err != nil {
+		return fmt.Errorf("%w (is dropbear-initramfs in it?)", err)
+	}
+	data, err := fs.ReadFile(t.Root, src)
+	if err != nil {
+		return err
+	}
+	if err := t.put(name, initrd.TypeFile|0o755, data); err != nil {
+		return err
+	}
+	order := path.Join(path.Dir(name), "ORDER")
+	var old []byte
+	if _, ok := t.Image.Resolve(order); ok {
+		if old, err = t.Image.ReadFile(order); err != nil {
+			return err
+		}
+	}
+	return t.generated(order, orderWith(old, "/"+name))
+}
+
+// orderWith adds script to an ORDER file: two lines, among the others by name,
+// where cache_run_scripts of initramfs-tools puts a script without
+// prerequisites.
+func orderWith(order []byte, script string) []byte {
+	const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
+	lines := slices.Collect(strings.Lines(string(order)))
+	at := len(lines)
+	for i, l := range lines {
+		name, args, _ := strings.Cut(l, " ")
+		if strings.HasPrefix(name, "/scripts/") && strings.HasPrefix(args, `"$@"`) {
+			if name == script {
+				return order
+			}
+			if name > script && i < at {
+				at = i
+			}
+		}
+	}
+	return []byte(strings.Join(slices.Insert(lines, at, script+" \"$@\"\n", param), ""))
+}
+
+// graftAccounts makes root known to the libc, with a home that is not $rootmnt.
+func (t *Target) graftAccounts() error {
+	for _, dir := range []string{home, home + "/.ssh"} {
+		if err := t.put(dir, initrd.TypeDir|0o700, nil); err != nil {
+			return err
+		}
+	}
+	files := []struct{ name, text string }{
+		{"etc/nsswitch.conf", "passwd: files\ngroup: files\n"},
+		{"etc/passwd", "root:*:0:0::/" + home + ":/bin/sh\n"},
+		{"etc/group", "root:!:0:\n"},
+	}
+	for _, f := range files {
+		if _, ok := t.Image.Resolve(f.name); ok {
+			return fmt.Errorf("%s: in the archive without dropbear, something else made it", f.name)
+		}
+		if err := t.generated(f.name, []byte(f.text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// graftConfig copies the configuration, where the root tree has one.
+func (t *Target) graftConfig() error {
+	conf, err := t.optional(t.version.RootConfig())
+	if err != nil || conf == nil {
+		return err
+	}
+	return t.generated(t.version.ArchiveConfig, conf)
+}
+
+// copyNSS copies a module of the name service switch, which programs open by
+// name. glibc 2.34 and later have it built in, and then it may be missing.
+func (t *Target) copyNSS(so string) error {
+	var dirs []string
+	if triplet := triplets[t.Arch]; triplet != "" {
+		dirs = append(dirs, "usr/lib/"+triplet+"/"+so, "lib/"+triplet+"/"+so)
+	}
+	dirs = append(dirs, "usr/lib/"+so)
+	found, err := sysroot.Find(t.Root, dirs...)
+	if err != nil {
+		if t.version.NeedsNSSDNS {
+			return &sysroot.NotFound{Name: dirs[0], Layers: t.Layers}
+		}
+		return nil
+	}
+	_, err = t.copyExec(found, usrMerged(found))
+	return err
+}
+
+// usrMerged is where a library of an unmerged tree belongs in an archive,
+// which is always merged.
+func usrMerged(name string) string {
+	if strings.HasPrefix(name, "lib") {
+		return "usr/" + name
+	}
+	return name
+}
+
+// triplets is the multiarch directory of each architecture
+// (dpkg-architecture(1), DEB_HOST_MULTIARCH).
+var triplets = map[string]string{
+	"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu", "armhf": "arm-linux-gnueabihf",
+	"armel": "arm-linux-gnueabi", "i386": "i386-linux-gnu", "ppc64el": "powerpc64le-linux-gnu",
+	"riscv64": "riscv64-linux-gnu", "s390x": "s390x-linux-gnu",
+}

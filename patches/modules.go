@@ -1,0 +1,183 @@
+package patches
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/patches/sysroot"
+)
+
+// modulesList is the modules that /init loads before init-premount, one a
+// line; it is there only if something is listed.
+const modulesList = "conf/modules"
+
+// modules puts the kernel modules that were asked for into the archive, with
+// what they need, has /init load them, and rebuilds the indexes.
+func modules(t *Target) (string, error) {
+	if len(t.opts.Modules) == 0 {
+		return "", nil
+	}
+	if t.Kernel == "" {
+		return "", errors.New("the archive has no modules, so its kernel's release is unknown")
+	}
+	have := t.modulesThere()
+	added, err := t.addModules(have)
+	if err != nil {
+		return "", err
+	}
+	if err := t.listModules(); err != nil {
+		return "", err
+	}
+	if len(added) > 0 {
+		if err := t.rebuildIndexes(); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s, of these new: %s", strings.Join(t.opts.Modules, ", "), strings.Join(added, ", ")), nil
+	}
+	return strings.Join(t.opts.Modules, ", ") + ", all there already", nil
+}
+
+// modulesThere is the archive's modules: name, with "_" for "-", to path.
+func (t *Target) modulesThere() map[string]string {
+	have := map[string]string{}
+	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
+	for name, e := range t.Image.Tree() {
+		if !e.IsFile() || !strings.HasPrefix(name, dir+"/") {
+			continue
+		}
+		if module, ok := sysroot.ModuleName(name); ok {
+			have[module] = name
+		}
+	}
+	return have
+}
+
+// addModules copies what is missing and returns the names. What the archive
+// and its index have needs no root tree.
+func (t *Target) addModules(have map[string]string) ([]string, error) {
+	if t.Root == nil {
+		return nil, t.allThere(have)
+	}
+	kernel, err := sysroot.OpenModules(t.Root, t.Kernel)
+	if errors.Is(err, fs.ErrNotExist) {
+		if missing := t.allThere(have); missing != nil {
+			return nil, fmt.Errorf("%w: %w", missing, err)
+		}
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	need, err := kernel.Needs(t.opts.Modules...)
+	if err != nil {
+		return nil, err
+	}
+	var added []string
+	for _, m := range need {
+		if m.Builtin || have[m.Name] != "" {
+			continue
+		}
+		at := usrMerged(m.Path)
+		if err := t.copyFile(m.Path, at); err != nil {
+			return nil, err
+		}
+		added = append(added, m.Name)
+	}
+	return added, nil
+}
+
+// allThere is an error where a wanted module is neither in the archive nor
+// built into its kernel.
+func (t *Target) allThere(have map[string]string) error {
+	builtin, _ := t.Image.ReadFile("lib/modules/" + t.Kernel + "/modules.builtin")
+	in := map[string]bool{}
+	for line := range strings.Lines(string(builtin)) {
+		if m, ok := sysroot.ModuleName(strings.TrimSpace(line)); ok {
+			in[m] = true
+		}
+	}
+	for _, m := range t.opts.Modules {
+		m = strings.ReplaceAll(m, "-", "_")
+		if have[m] == "" && !in[m] {
+			return fmt.Errorf("module %s: not in the archive, nor built into its kernel %s", m, t.Kernel)
+		}
+	}
+	return nil
+}
+
+// listModules adds the modules to /init's list, in the order given. Lines end
+// in a blank, as mkinitramfs writes them.
+func (t *Target) listModules() error {
+	var old []byte
+	if _, ok := t.Image.Resolve(modulesList); ok {
+		var err error
+		if old, err = t.Image.ReadFile(modulesList); err != nil {
+			return err
+		}
+	}
+	var listed []string
+	for line := range strings.Lines(string(old)) {
+		if f := strings.Fields(line); len(f) > 0 {
+			listed = append(listed, strings.ReplaceAll(f[0], "-", "_"))
+		}
+	}
+	text := string(old)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	for _, m := range t.opts.Modules {
+		if name := strings.ReplaceAll(m, "-", "_"); !slices.Contains(listed, name) {
+			text += m + " \n"
+			listed = append(listed, name)
+		}
+	}
+	if text == string(old) {
+		return nil
+	}
+	return t.generated(modulesList, []byte(text))
+}
+
+// indexes is the files that depmod(8) makes from the modules themselves. What
+// it makes from modules.builtin does not change with a module more.
+var indexes = []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin",
+	"modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"}
+
+// rebuildIndexes has kmod's own depmod read the archive's modules.
+func (t *Target) rebuildIndexes() error {
+	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
+	files := map[string][]byte{}
+	for name, e := range t.Image.Tree() {
+		rest, ok := strings.CutPrefix(name, dir+"/")
+		if !ok || !e.IsFile() {
+			continue
+		}
+		_, module := sysroot.ModuleName(name)
+		if module || slices.Contains([]string{"modules.builtin", "modules.builtin.modinfo", "modules.order"}, rest) {
+			files[rest] = t.Image.Content(e)
+		}
+	}
+	made, err := depmod(t.Kernel, files, indexes)
+	if err != nil {
+		return err
+	}
+	for _, name := range indexes {
+		b, ok := made[name]
+		if !ok {
+			continue
+		}
+		at := path.Join(dir, name)
+		if e := t.Image.Lookup(at); e != nil {
+			err = t.put(at, e.Mode, b)
+		} else {
+			err = t.put(at, initrd.TypeFile|0o644, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
