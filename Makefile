@@ -1,0 +1,34 @@
+# Each target is the command you would type. `make help` lists them.
+
+GO ?= go
+
+.PHONY: help build test e2e demo bench fuzz tools vm
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+build: ## build ./groundhog
+	$(GO) build -o groundhog ./cmd/groundhog
+
+test: ## everything that needs neither root nor network beyond Go modules
+	$(GO) vet ./...
+	$(GO) test ./...
+
+tools: ## install, with apt and as root, what e2e and demo need
+	$(GO) run ./fixtures/vm install
+
+e2e: ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) run ./fixtures/vm install
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 ./fixtures ./patches/... ./manifest/... ./cmd/...
+
+demo: ## the main job on a small real target: patch it, look at it, boot it, log in
+	sh fixtures/demo.sh
+
+bench: ## time and memory against the tools one would use instead, in one run
+	$(GO) run ./fixtures/bench
+
+fuzz: ## each fuzz target for 20 seconds
+	sh fixtures/fuzz.sh 20s
+
+vm: ## boot bookworm's archive as mkinitramfs made it; prints how to log in
+	sh fixtures/boot.sh
