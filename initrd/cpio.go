@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,7 +21,7 @@ import (
 const (
 	headerLen   = 110
 	maxNameSize = 4096      // PATH_MAX, what the kernel and the codec accept
-	readAtOnce  = 512 << 10 // a larger file's memory grows with its data
+	readAtOnce  = 4 << 20 // a larger file's memory grows with its data
 )
 
 var (
@@ -70,6 +69,8 @@ func parseHeader(b []byte) (h header, sum bool, err error) {
 		return h, false, fmt.Errorf("%w: a name of %d bytes in a cpio header", ErrFormat, h[hNameSize])
 	case h[hMode]&TypeMask == TypeLink && (h[hSize] < 1 || h[hSize] > maxNameSize):
 		return h, false, fmt.Errorf("%w: a symlink target of %d bytes", ErrFormat, h[hSize])
+	case magic == "070701" && h[hSum] != 0:
+		return h, false, fmt.Errorf("%w: a checksum (%08x) in a 070701 header, which has none", ErrFormat, h[hSum])
 	}
 	return h, magic == "070702", nil
 }
@@ -89,6 +90,7 @@ type tap struct {
 	since int64 // bytes since that header began
 	head  header
 	sum   bool
+	last  byte // of the name: the NUL, which the codec cuts off unseen
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -99,6 +101,9 @@ func (t *tap) Read(p []byte) (int, error) {
 	}
 	if t.since > 0 {
 		n, err := t.r.Read(p)
+		if at := t.nameEnd() - 1 - t.since; at >= 0 && at < int64(n) {
+			t.last = p[at]
+		}
 		t.since += int64(n)
 		return n, err
 	}
@@ -108,8 +113,20 @@ func (t *tap) Read(p []byte) (int, error) {
 	if err != nil || n != headerLen {
 		return n, io.ErrUnexpectedEOF
 	}
-	t.head, t.sum, err = parseHeader(p[:n])
-	return n, err
+	if t.head, t.sum, err = parseHeader(p[:n]); err != nil {
+		return 0, err // with n, io.ReadFull would forget the error
+	}
+	return n, nil
+}
+
+// nameEnd is how many bytes after the start of a header its name ends.
+func (t *tap) nameEnd() int64 { return headerLen + int64(t.head[hNameSize]) }
+
+// atTrailer tells the codec's EOF for a trailer, which it gives right behind
+// the name, from its EOF for an input that stops: there a symlink cut off
+// before its target, for one, would look the same but for the name's length.
+func (t *tap) atTrailer() bool {
+	return t.skip == 0 && t.since == t.nameEnd() && t.head[hNameSize] == uint32(len(trailerName)+1)
 }
 
 func newReader(r io.Reader, size int64) *reader {
@@ -123,12 +140,8 @@ func (r *reader) next() (*Entry, error) {
 	r.tap.since = 0
 	hdr, err := r.cr.Next()
 	h := r.tap.head
-	trailer := err == io.EOF && r.tap.skip == 0 && r.tap.since == headerLen+int64(h[hNameSize])
 	switch {
-	case trailer:
-		if h[hSize] != 0 {
-			return nil, fmt.Errorf("%w: a trailer with a body", ErrFormat)
-		}
+	case err == io.EOF && r.tap.atTrailer():
 		hdr = &cpio.Header{Name: trailerName}
 		err = discard(r.tap.r, pad4(r.tap.since))
 	case err == io.EOF:
@@ -139,13 +152,19 @@ func (r *reader) next() (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Entry{Name: hdr.Name, Mode: h[hMode], UID: h[hUID], GID: h[hGID], Nlink: h[hNlink],
+	if r.tap.last != 0 {
+		return nil, fmt.Errorf("%w: %q: a name without a NUL at its end", ErrFormat, hdr.Name)
+	}
+	e := &Entry{Mode: h[hMode], UID: h[hUID], GID: h[hGID], Nlink: h[hNlink],
 		Mtime: h[hMtime], Ino: h[hIno], Dev: Device{h[hDevMajor], h[hDevMinor]},
 		Rdev: Device{h[hRdevMajor], h[hRdevMinor]}, Sum: r.tap.sum}
 	// Names may be filled up with NULs, to align what follows.
 	e.Name = strings.TrimRight(hdr.Name, "\x00")
 	e.namePad = len(hdr.Name) - len(e.Name)
-	if r.size -= int64(h[hSize]) + headerLen; r.size < 0 {
+	if e.IsTrailer() && h[hSize] != 0 {
+		return nil, fmt.Errorf("%w: a trailer with a body", ErrFormat)
+	}
+	if r.size -= r.tap.nameEnd() + int64(h[hSize]); r.size < 0 {
 		return nil, ErrTooLarge
 	}
 	if hdr.Linkname != "" { // the codec has taken a symlink's body
@@ -170,12 +189,20 @@ func readData(r io.Reader, n int64) ([]byte, error) {
 		_, err := io.ReadFull(r, b)
 		return b, noEOF(err)
 	}
-	var b bytes.Buffer
-	b.Grow(readAtOnce)
-	if _, err := io.CopyN(&b, r, n); err != nil {
-		return nil, noEOF(err)
+	b := make([]byte, readAtOnce)
+	for have := 0; ; {
+		m, err := io.ReadFull(r, b[have:])
+		have += m
+		if err != nil {
+			return nil, io.ErrUnexpectedEOF
+		}
+		if int64(have) == n {
+			return b, nil
+		}
+		grown := make([]byte, min(2*int64(have), n))
+		copy(grown, b)
+		b = grown
 	}
-	return bytes.Clone(b.Bytes()), nil
 }
 
 // noEOF is for places where an end of input is never good news.
@@ -281,12 +308,15 @@ func (w *writer) close() error {
 	if w.fix.err != nil {
 		return w.fix.err
 	}
-	_, err := w.fix.Write(make([]byte, -w.fix.n&511))
+	_, err := w.fix.Write(make([]byte, -w.fix.n&(blockSize-1)))
 	return err
 }
 
 // plainSize is how many bytes writer makes of entries.
-func plainSize(entries []*Entry) int64 {
+func plainSize(entries []*Entry) int64 { return (runSize(entries) + blockSize - 1) &^ (blockSize - 1) }
+
+// runSize is how many of them are records, the trailer included.
+func runSize(entries []*Entry) int64 {
 	var n int64
 	for _, e := range entries {
 		n += headerLen + int64(len(e.Name)+e.namePad+1)
@@ -295,5 +325,5 @@ func plainSize(entries []*Entry) int64 {
 		n += pad4(n)
 	}
 	n += headerLen + int64(len(trailerName)+1)
-	return (n + 511) &^ 511
+	return n + pad4(n)
 }

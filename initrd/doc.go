@@ -18,5 +18,8 @@
 //
 // What is refused, by name and offset: anything that is not a segment, an
 // archive that ends before its trailer, names that are absolute or contain
-// "..", and whatever exceeds the [Limits].
+// "..", whatever exceeds the [Limits], and what a tool would unpack but the
+// kernel would not: plain cpio off a 4-byte boundary, xz with another check
+// than CRC32 or none, gzip with header fields beside the name, and anything
+// but zeros behind lz4.
 package initrd

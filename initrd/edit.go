@@ -46,6 +46,9 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	if old != nil && f.Mode == 0 {
 		f.Mode = old.Mode
 	}
+	if err := f.check(name, old); err != nil {
+		return false, err
+	}
 	if old != nil && old.Mode == f.Mode && bytes.Equal(img.Content(old), f.Data) {
 		return false, nil
 	}
@@ -62,6 +65,31 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	}
 	img.insert(img.home(dir), e)
 	return true, nil
+}
+
+// check says whether the kernel would make of f what it says. A device node
+// can change its mode; a new one has no number.
+func (f File) check(name string, old *Entry) error {
+	switch f.Mode & TypeMask {
+	case TypeFile:
+		return nil
+	case TypeLink:
+		if n := len(f.Data); n == 0 || n > maxNameSize || bytes.IndexByte(f.Data, 0) >= 0 {
+			return fmt.Errorf("%s: not the target of a symlink: %q", name, f.Data[:min(n, 80)])
+		}
+		return nil
+	case TypeBlock, TypeChar:
+		if old == nil || old.Type() != f.Mode&TypeMask {
+			return fmt.Errorf("%s: a device node cannot be made", name)
+		}
+	case TypeDir, TypePipe, TypeSocket:
+	default:
+		return fmt.Errorf("%s: mode %#o has no file type", name, f.Mode)
+	}
+	if len(f.Data) > 0 {
+		return fmt.Errorf("%s: only files and symlinks have content", name)
+	}
+	return nil
 }
 
 // target is the name in the tree that an edit of name means.
@@ -109,8 +137,10 @@ func (img *Image) replace(name string, old *Entry, f File) error {
 		return fmt.Errorf("%s: a directory cannot become a file, nor a file a directory", name)
 	}
 	e := *old
+	if e.Type() != f.Mode&TypeMask {
+		e.Rdev = Device{}
+	}
 	e.Mode, e.Data = f.Mode, f.Data
-	e.Rdev = Device{}
 	if old.link != nil {
 		old.unlink()
 		e.link, e.Nlink, e.Ino = nil, 1, old.seg.freeInode()
@@ -120,18 +150,6 @@ func (img *Image) replace(name string, old *Entry, f File) error {
 	s.dirty = true
 	img.set(name, &e)
 	return nil
-}
-
-// unlink takes e out of its hard-linked file; the others keep the content.
-func (e *Entry) unlink() {
-	g := e.link
-	g.members = slices.DeleteFunc(g.members, func(m *Entry) bool { return m == e })
-	for _, m := range g.members {
-		m.Nlink--
-	}
-	if n := len(g.members); n > 0 && len(e.Data) > 0 {
-		g.members[n-1].Data = e.Data
-	}
 }
 
 // Remove takes the entry at name out of the archive, every copy of it. A
@@ -166,61 +184,6 @@ func (img *Image) Remove(name string) error {
 	return nil
 }
 
-// PutLinks makes names hard links of one new file. The names must be free.
-// They go to the end of the segment, last name first and the content on the
-// last record, as GNU cpio writes them.
-func (img *Image) PutLinks(names []string, f File) error {
-	var s *Segment
-	var group linkGroup
-	var ino, mtime uint32
-	names = slices.Sorted(slices.Values(names))
-	for i, name := range slices.Backward(names) {
-		name, err := img.target(name)
-		if err != nil {
-			return err
-		}
-		if img.tree[name] != nil {
-			return fmt.Errorf("%s: already in the archive", name)
-		}
-		dir, err := img.parent(name)
-		if err != nil {
-			return err
-		}
-		if s == nil {
-			s = img.home(dir)
-			ino, mtime = s.freeInode(), dir.Mtime
-		}
-		e := &Entry{Name: s.prefix() + name, Mode: f.Mode, Nlink: uint32(len(names)), Mtime: mtime,
-			Ino: ino, Dev: s.dev(), Sum: s.sums(), seg: s, link: &group}
-		if i == 0 {
-			e.Data = f.Data
-		}
-		group.members = append(group.members, e)
-		s.Entries = append(s.Entries, e)
-		s.dirty = true
-		img.set(name, e)
-	}
-	return nil
-}
-
-// insert puts a new entry into s where the order of the names has it: after
-// its directory, before the hard links at the end.
-func (img *Image) insert(s *Segment, e *Entry) {
-	name := e.Name
-	e.Name = s.prefix() + name
-	e.Ino, e.Dev, e.Sum, e.seg = s.freeInode(), s.dev(), s.sums(), s
-	at := 0
-	for i, other := range s.Entries {
-		// Of several runs in one segment the last is ours.
-		if other.IsTrailer() || other.link == nil && path.Clean(other.Name) < name {
-			at = i + 1
-		}
-	}
-	s.Entries = slices.Insert(s.Entries, at, e)
-	s.dirty = true
-	img.set(name, e)
-}
-
 // set makes e (nil: nothing) the entry at name and notes the edit.
 func (img *Image) set(name string, e *Entry) {
 	ed := img.edits[name]
@@ -238,49 +201,4 @@ func (img *Image) set(name string, e *Entry) {
 		img.tree[name] = e
 	}
 	clear(img.dirs)
-}
-
-// The conventions of a segment, which new entries keep.
-
-// prefix is "./" where the segment's names have it.
-func (s *Segment) prefix() string {
-	for _, e := range s.Entries {
-		if e.Name != "." {
-			if strings.HasPrefix(e.Name, "./") {
-				return "./"
-			}
-			break
-		}
-	}
-	return ""
-}
-
-func (s *Segment) dev() Device {
-	if len(s.Entries) == 0 {
-		return Device{}
-	}
-	return s.Entries[0].Dev
-}
-
-func (s *Segment) sums() bool { return len(s.Entries) > 0 && s.Entries[0].Sum }
-
-// freeInode is a number that no entry of s has: one more than the highest, or
-// the lowest free one where there is no more.
-func (s *Segment) freeInode() uint32 {
-	var top uint32
-	for _, e := range s.Entries {
-		top = max(top, e.Ino)
-	}
-	if top+1 != 0 {
-		return top + 1
-	}
-	used := map[uint32]bool{}
-	for _, e := range s.Entries {
-		used[e.Ino] = true
-	}
-	n := uint32(1)
-	for used[n] {
-		n++
-	}
-	return n
 }

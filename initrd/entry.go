@@ -57,6 +57,15 @@ func (e *Entry) IsFile() bool { return e.Type() == TypeFile }
 // IsLink reports whether e is a symbolic link; its target is in Data.
 func (e *Entry) IsLink() bool { return e.Type() == TypeLink }
 
+// known reports whether the type is one that the kernel unpacks.
+func (e *Entry) known() bool {
+	switch e.Type() {
+	case TypeSocket, TypeLink, TypeFile, TypeBlock, TypeDir, TypeChar, TypePipe:
+		return true
+	}
+	return false
+}
+
 // IsTrailer reports whether e ends a run inside a segment that holds several.
 func (e *Entry) IsTrailer() bool { return e.Name == trailerName }
 

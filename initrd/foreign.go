@@ -39,8 +39,10 @@ func foreign(b []byte) string {
 		return "a .deb or ar archive"
 	case at(257, "ustar"):
 		return "a tar archive"
-	case at(0, "qfi\xfb"[:3]), at(510, "\x55\xaa"):
+	case at(0, "QFI\xfb"), at(510, "\x55\xaa"):
 		return "a disk image"
+	case at(0x438, "\x53\xef"):
+		return "an ext2, ext3 or ext4 file system"
 	case isText(b):
 		return "a text file"
 	}

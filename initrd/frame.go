@@ -16,8 +16,7 @@ const (
 	lz4Magic  = "\x02\x21\x4c\x18"
 
 	// lz4Block is the largest size of a compressed block: LZ4_COMPRESSBOUND
-	// of the 8 MiB that a legacy block holds. A larger number is not a size
-	// but the start of something else; the kernel decides alike.
+	// of the 8 MiB that a legacy block holds.
 	lz4Block = 8<<20 + 8<<20/255 + 16
 )
 
@@ -78,14 +77,19 @@ func zstdEnd(b []byte) (int, error) {
 }
 
 // lz4End is the length of the legacy lz4 frame that b starts with
-// (lz4_Frame_format.md, "Legacy frame"). The format has no end mark: a frame
-// ends with the input, or where a block's size can be none.
+// (lz4_Frame_format.md, "Legacy frame"). The format has no end mark. The
+// kernel (lib/decompress_unlz4.c) stops at the end of the input or at a block
+// size of 0, goes on at the magic of another frame, and fails at anything
+// else: behind lz4, all other segments need four zeros before them.
 func lz4End(b []byte) (int, error) {
 	pos := len(lz4Magic)
 	for len(b)-pos >= 4 {
 		n := binary.LittleEndian.Uint32(b[pos:])
-		if n == 0 || n > lz4Block {
+		switch {
+		case n == 0, n == binary.LittleEndian.Uint32([]byte(lz4Magic)):
 			return pos, nil
+		case n > lz4Block:
+			return 0, fmt.Errorf("%w: a block of %d bytes at %#x (the kernel wants four zeros between lz4 and what follows)", ErrFormat, n, pos)
 		}
 		if int(n) > len(b)-pos-4 {
 			return 0, io.ErrUnexpectedEOF

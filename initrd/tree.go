@@ -14,13 +14,19 @@ import (
 const maxLinks = 40
 
 // linkGroup is the names of one hard-linked file, in the order of the archive.
-type linkGroup struct{ members []*Entry }
+type linkGroup struct {
+	members []*Entry
+	names   int    // how many there were as it was read
+	over    string // where a later segment wrote into the file: what is there is its content
+}
 
 // index builds the tree that the kernel makes of the segments, in its order.
 func (img *Image) index() error {
 	img.tree = map[string]*Entry{".": {Name: ".", Mode: TypeDir | 0o755}}
 	img.dirs = map[string]string{}
 	img.edits = map[string]*Edit{}
+	img.ignored = nil
+	held := map[string]int{}
 	for i, s := range img.Segments {
 		links := map[linkKey]*linkGroup{}
 		for _, e := range s.Entries {
@@ -33,17 +39,35 @@ func (img *Image) index() error {
 			if err != nil {
 				return fmt.Errorf("segment %d: %w", i, err)
 			}
-			if dir := img.tree[path.Dir(name)]; dir == nil || !dir.IsDir() {
+			if !img.unpack(name, e, held) {
 				img.ignored = append(img.ignored, e)
-				continue
 			}
-			if old := img.tree[name]; old != nil && old.IsLink() || e.IsLink() {
-				clear(img.dirs) // what went through it may lead elsewhere now
-			}
-			img.tree[name] = e
 		}
 	}
 	return nil
+}
+
+// unpack puts e at name as the kernel does (init/initramfs.c, do_name), or
+// says that it does not. held counts what each directory holds.
+func (img *Image) unpack(name string, e *Entry, held map[string]int) bool {
+	dir, old := img.tree[path.Dir(name)], img.tree[name]
+	switch {
+	case !e.IsFile() && !e.IsLink() && (len(e.Data) > 0 || !e.known()):
+		return false // passed over
+	case dir == nil || !dir.IsDir():
+		return false
+	case old == nil:
+		held[path.Dir(name)]++
+	case old.IsDir() && !e.IsDir() && held[name] > 0:
+		return false // rmdir fails, and what should come in its place with it
+	case old.IsFile() && e.IsFile() && old.link != nil && (e.link == nil || e.link.members[0] == e):
+		old.link.over = name // opened and truncated, not made anew
+	}
+	if old != nil && old.IsLink() || e.IsLink() {
+		clear(img.dirs) // what went through it may lead elsewhere now
+	}
+	img.tree[name] = e
+	return true
 }
 
 type linkKey struct {
@@ -52,6 +76,7 @@ type linkKey struct {
 }
 
 func (e *Entry) join(links map[linkKey]*linkGroup) {
+	e.link = nil
 	if e.Nlink < 2 || !e.IsFile() {
 		return
 	}
@@ -61,6 +86,7 @@ func (e *Entry) join(links map[linkKey]*linkGroup) {
 	}
 	e.link = links[k]
 	e.link.members = append(e.link.members, e)
+	e.link.names++
 }
 
 // place is where the kernel puts a name: its parent's symlinks followed, the
@@ -109,9 +135,9 @@ func (img *Image) resolve(name string, strict bool) (string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", fmt.Errorf("%q: too many levels of symbolic links", name)
+			return "", fmt.Errorf("%w: %q: too many levels of symbolic links", ErrFormat, name)
 		}
-		target := string(e.Data)
+		target, _, _ := strings.Cut(string(e.Data), "\x00") // as the kernel reads it
 		if strings.HasPrefix(target, "/") {
 			at = "."
 		}
@@ -158,8 +184,13 @@ func (img *Image) ReadFile(name string) ([]byte, error) {
 // Content is a file's content: of a hard link, that of whichever of its names
 // carries it.
 func (img *Image) Content(e *Entry) []byte {
-	if e.link == nil || len(e.Data) > 0 {
+	if e.link == nil {
 		return e.Data
+	}
+	if e.link.over != "" {
+		if o := img.tree[e.link.over]; o != nil && o.IsFile() && o.link != e.link {
+			return img.Content(o)
+		}
 	}
 	for _, m := range slices.Backward(e.link.members) {
 		if len(m.Data) > 0 {

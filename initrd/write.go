@@ -13,27 +13,55 @@ const blockSize = 512
 
 // WriteTo writes the archive: segments that nobody edited as the bytes that
 // came in, the others encoded again. Every plain segment starts on a 4-byte
-// boundary, where the kernel looks for it.
+// boundary, where the kernel looks for it. Afterwards the segments' Offset,
+// Size, Padding and Unpacked are those of the file that was written.
 func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	f := &fix{w: w}
+	behind, zeros := None, int64(0)
 	for i, s := range img.Segments {
-		if s.Compression == None {
-			f.Write(make([]byte, pad4(f.n)))
+		more := gap(behind, zeros, f.n, s.Compression)
+		if i > 0 {
+			img.Segments[i-1].Padding += more
 		}
+		f.Write(make([]byte, more))
+		s.Offset = f.n
+		behind, zeros = s.Compression, 0
 		if !s.dirty {
+			zeros = s.was.Padding
 			f.Write(s.raw)
-			f.Write(make([]byte, s.Padding))
-		} else if err := s.encode(f); err != nil {
+			f.Write(make([]byte, zeros))
+			s.Size, s.Padding, s.Unpacked = s.was.Size, zeros, s.was.Unpacked
+			continue
+		}
+		if err := s.encode(f); err != nil {
 			return f.n, fmt.Errorf("segment %d: %w", i, err)
 		}
+		s.measure(f.n - s.Offset)
 	}
+	img.size = f.n
 	return f.n, f.err
+}
+
+// gap is how many more zeros the kernel needs behind a segment (lz4 or not,
+// n bytes from the start of the file, the last of them that many zeros) to find
+// the next: a boundary of 4 for plain cpio, and four to end an lz4 frame, which
+// has no mark of its own.
+func gap(behind Compression, zeros, n int64, next Compression) int64 {
+	var more int64
+	if behind == Lz4 && (next != Lz4 || zeros > 0) {
+		more = max(0, 4-zeros)
+	}
+	if next == None {
+		more += pad4(n + more)
+	}
+	return more
 }
 
 // WriteAppended writes the archive as it was read, byte for byte, and behind
 // it one segment in compression c with what was edited. What cannot be said
 // that way is an error: a removed path, and a changed name of a hard-linked
 // file, because the kernel would write into the file that all names share.
+// Afterwards the image is the archive that was written, without edits.
 func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, error) {
 	extra, err := img.appended()
 	if err != nil {
@@ -41,23 +69,60 @@ func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, e
 	}
 	f := &fix{w: w}
 	for _, s := range img.Segments {
-		if s.raw == nil {
-			return 0, fmt.Errorf("an archive that was not read from a file has nothing to append to")
-		}
+		s.restore()
 		f.Write(s.raw)
 		f.Write(make([]byte, s.Padding))
 	}
-	if len(extra) == 0 {
+	if len(extra) > 0 {
+		var b bytes.Buffer
+		s := &Segment{Compression: c, Level: level, Entries: extra}
+		if err := s.encode(&b); err != nil {
+			return 0, fmt.Errorf("appended segment: %w", err)
+		}
+		last := img.Segments[len(img.Segments)-1]
+		more := gap(last.Compression, last.Padding, f.n, c)
+		last.Padding += more
+		last.remember()
+		f.Write(make([]byte, more))
+		s.Offset = f.n
+		f.Write(b.Bytes())
+		s.measure(int64(b.Len()))
+		s.raw = b.Bytes()[:s.Size:s.Size]
+		s.remember()
+		img.Segments = append(img.Segments, s)
+	}
+	img.size = f.n
+	if f.err != nil {
 		return f.n, f.err
 	}
-	if c == None { // compressed data must not begin with padding, plain must be aligned
-		f.Write(make([]byte, pad4(f.n)))
+	return f.n, img.index()
+}
+
+// remember notes what the segment holds as it stands in its file; restore goes
+// back to that.
+func (s *Segment) remember() {
+	was := *s
+	was.Entries = slices.Clone(s.Entries)
+	s.was = &was
+	for _, e := range s.Entries {
+		e.seg = s
 	}
-	s := &Segment{Compression: c, Level: level, Entries: extra}
-	if err := s.encode(f); err != nil {
-		return f.n, fmt.Errorf("appended segment: %w", err)
+}
+
+func (s *Segment) restore() {
+	was := s.was
+	*s = *was
+	s.Entries, s.was = slices.Clone(was.Entries), was
+}
+
+// measure sets the segment's sizes after it took n bytes to encode, as [Read]
+// would find them: a plain one ends with its trailer, the rest is padding.
+func (s *Segment) measure(n int64) {
+	s.Size, s.Padding, s.Unpacked = n, 0, plainSize(s.Entries)
+	if s.Compression == None {
+		s.Size = runSize(s.Entries)
+		s.Padding, s.Unpacked = n-s.Size, s.Size
 	}
-	return f.n, f.err
 }
 
 // appended is the entries of an appended segment: edited ones in order,
@@ -68,7 +133,7 @@ func (img *Image) appended() ([]*Entry, error) {
 		switch {
 		case ed.After == nil:
 			return nil, fmt.Errorf("%s: an appended segment cannot remove it: repack instead", ed.Name)
-		case ed.Before != nil && ed.Before.link != nil && len(ed.Before.link.members) > 0 && ed.After.link == nil:
+		case ed.Before != nil && ed.Before.link != nil && ed.Before.link.names > 1:
 			return nil, fmt.Errorf("%s: one of a file's hard links, which an appended segment cannot replace: repack instead", ed.Name)
 		}
 		e := *ed.After

@@ -1,0 +1,70 @@
+package initrd
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// The conventions of a segment, which new entries keep.
+
+// prefix is "./" where the segment's names have it.
+func (s *Segment) prefix() string {
+	for _, e := range s.Entries {
+		if e.Name != "." {
+			if strings.HasPrefix(e.Name, "./") {
+				return "./"
+			}
+			break
+		}
+	}
+	return ""
+}
+
+func (s *Segment) dev() Device {
+	if len(s.Entries) == 0 {
+		return Device{}
+	}
+	return s.Entries[0].Dev
+}
+
+func (s *Segment) sums() bool { return len(s.Entries) > 0 && s.Entries[0].Sum }
+
+// freeInode is a number that no entry of s has: one more than the highest, or
+// the lowest free one where there is no more.
+func (s *Segment) freeInode() uint32 {
+	var top uint32
+	for _, e := range s.Entries {
+		top = max(top, e.Ino)
+	}
+	if top+1 != 0 {
+		return top + 1
+	}
+	used := map[uint32]bool{}
+	for _, e := range s.Entries {
+		used[e.Ino] = true
+	}
+	n := uint32(1)
+	for used[n] {
+		n++
+	}
+	return n
+}
+
+// insert puts a new entry into s where the order of the names has it: after
+// its directory, before the hard links at the end.
+func (img *Image) insert(s *Segment, e *Entry) {
+	name := e.Name
+	e.Name = s.prefix() + name
+	e.Ino, e.Dev, e.Sum, e.seg = s.freeInode(), s.dev(), s.sums(), s
+	at := 0
+	for i, other := range s.Entries {
+		// Of several runs in one segment the last is ours.
+		if other.IsTrailer() || other.link == nil && path.Clean(other.Name) < name {
+			at = i + 1
+		}
+	}
+	s.Entries = slices.Insert(s.Entries, at, e)
+	s.dirty = true
+	img.set(name, e)
+}

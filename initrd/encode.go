@@ -1,0 +1,70 @@
+package initrd
+
+import (
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	uxz "github.com/ulikunitz/xz"
+)
+
+func encodeGzip(w io.Writer, level int, _ int64) (io.WriteCloser, error) {
+	if level == 0 {
+		level = 6 // gzip's own default, and Debian's
+	}
+	return gzip.NewWriterLevel(w, level)
+}
+
+func encodeZstd(w io.Writer, level int, size int64) (io.WriteCloser, error) {
+	if level == 0 {
+		level = DefaultZstdLevel
+	}
+	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithWindowSize(window))
+	if err != nil {
+		return nil, err
+	}
+	zw.ResetContentSize(w, size)
+	return zw, nil
+}
+
+// DefaultZstdLevel is the level of a repack unless another is asked for:
+// `make bench` prints time and size of the others beside it.
+const DefaultZstdLevel = 3
+
+func encodeXz(w io.Writer, level int, _ int64) (io.WriteCloser, error) {
+	if level == 0 {
+		level = 6
+	}
+	// The dictionary is what xz -LEVEL uses; the kernel knows no CRC64.
+	dict := []int{1, 1, 2, 4, 4, 8, 8, 16, 32, 64}[level] << 20
+	return uxz.WriterConfig{DictCap: dict, CheckSum: uxz.CRC32}.NewWriter(w)
+}
+
+func encodeLz4(w io.Writer, level int, _ int64) (io.WriteCloser, error) {
+	if level == 0 {
+		level = 9
+	}
+	levels := []lz4.CompressionLevel{lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4,
+		lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
+	zw := lz4.NewWriter(w)
+	err := zw.Apply(lz4.LegacyOption(true), lz4.CompressionLevelOption(levels[min(level, 9)]))
+	return zw, err
+}
+
+// nopWriteCloser is the encoder of a plain segment.
+type nopWriteCloser struct{ io.Writer }
+
+func (nopWriteCloser) Close() error { return nil }
+
+// encoder starts a stream of size bytes in c; level 0 is the default.
+func encoder(w io.Writer, c Compression, level int, size int64) (io.WriteCloser, error) {
+	if c == None {
+		return nopWriteCloser{w}, nil
+	}
+	if err := CheckLevel(c, level); err != nil {
+		return nil, err
+	}
+	m, _ := methodOf(c)
+	return m.encode(w, level, size)
+}

@@ -1,0 +1,252 @@
+package initrd
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Read reads an archive whole. The error names the segment and the offset in
+// the file at which it cannot be one; it wraps [ErrFormat], [ErrTooLarge] or
+// [io.ErrUnexpectedEOF].
+func Read(r io.Reader, l Limits) (*Image, error) {
+	l = l.orDefault()
+	file, err := slurp(r, l.Unpacked)
+	if err != nil {
+		return nil, err
+	}
+	img := &Image{size: int64(len(file))}
+	if err := img.readSegments(file, l); err != nil {
+		return nil, err
+	}
+	return img, img.index()
+}
+
+func (img *Image) readSegments(file []byte, l Limits) error {
+	switch zeros := countZeros(file); {
+	case len(file) == 0:
+		return fmt.Errorf("%w: it is empty", ErrFormat)
+	case zeros == len(file):
+		return fmt.Errorf("%w: nothing but zeros", ErrFormat)
+	case zeros > 0 && foreign(file) == "":
+		return fmt.Errorf("%w: it begins with zeros", ErrFormat)
+	}
+	for pos := 0; pos < len(file); {
+		if len(img.Segments) == l.Segments {
+			return fmt.Errorf("offset %#x: %w of %d segments", pos, ErrTooLarge, l.Segments)
+		}
+		s, err := readSegment(file, pos, &l)
+		if err != nil {
+			if len(img.Segments) == 0 && errors.Is(err, ErrFormat) {
+				if what := foreign(file); what != "" {
+					return fmt.Errorf("%w: it is %s", ErrFormat, what)
+				}
+			}
+			return fmt.Errorf("segment %d at offset %#x: %w", len(img.Segments), pos, err)
+		}
+		s.remember()
+		img.Segments = append(img.Segments, s)
+		pos += int(s.Size + s.Padding)
+	}
+	return nil
+}
+
+// readSegment reads the segment at pos and takes what it holds off l.
+func readSegment(file []byte, pos int, l *Limits) (*Segment, error) {
+	b := file[pos:]
+	s := &Segment{Offset: int64(pos), Compression: None}
+	var n int
+	var err error
+	if bytes.HasPrefix(b, []byte("07070")) {
+		if pos%4 != 0 {
+			return nil, fmt.Errorf("%w: plain cpio off a 4-byte boundary, which the kernel refuses", ErrFormat)
+		}
+		n, err = s.readPlain(b, l)
+	} else {
+		n, err = s.readCompressed(b, l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Size = int64(n)
+	s.raw = b[:n:n]
+	s.Padding = int64(countZeros(b[n:]))
+	return s, nil
+}
+
+func (s *Segment) readPlain(b []byte, l *Limits) (int, error) {
+	in := bytes.NewReader(b)
+	if err := s.readRun(in, l); err != nil {
+		return 0, err
+	}
+	n := len(b) - in.Len()
+	s.Unpacked = int64(n)
+	s.Entries = s.Entries[:len(s.Entries)-1] // the trailer is the segment's own end
+	return n, nil
+}
+
+func (s *Segment) readCompressed(b []byte, l *Limits) (int, error) {
+	m, ok := sniff(b)
+	if !ok {
+		return 0, fmt.Errorf("%w: %s", ErrFormat, unknown(b))
+	}
+	s.Compression = m.name
+	n := len(b)
+	if m.end != nil {
+		var err error
+		if n, err = m.end(b); err != nil {
+			return 0, fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	in := bytes.NewReader(b[:n])
+	plain, err := m.decode(in)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", m.name, bad(err))
+	}
+	defer plain.Close()
+	if err := s.readRuns(plain, l); err != nil {
+		return 0, fmt.Errorf("%s: %w", m.name, bad(err))
+	}
+	if m.end == nil {
+		n -= in.Len()
+	}
+	return n, nil
+}
+
+// readRuns reads all runs of a compressed stream, to its end.
+func (s *Segment) readRuns(r io.Reader, l *Limits) error {
+	counted := &counter{r: r}
+	in := bufio.NewReaderSize(counted, 64<<10)
+	for {
+		if err := s.readRun(in, l); err != nil {
+			return err
+		}
+		if more, err := skipZeros(in, l); err != nil {
+			return err
+		} else if !more {
+			break
+		}
+		if at := counted.n - int64(in.Buffered()); at%4 != 0 {
+			return fmt.Errorf("%w: cpio off a 4-byte boundary at %#x of the stream, which the kernel refuses", ErrFormat, at)
+		}
+	}
+	s.Unpacked = counted.n
+	s.Entries = s.Entries[:len(s.Entries)-1]
+	return nil
+}
+
+// readRun reads records up to the trailer, which becomes the last entry.
+func (s *Segment) readRun(in io.Reader, l *Limits) error {
+	r := newReader(in, l.Unpacked)
+	for {
+		e, err := r.next()
+		if err != nil {
+			return err
+		}
+		if l.Entries--; l.Entries < 0 {
+			return fmt.Errorf("%w of entries", ErrTooLarge)
+		}
+		e.seg = s
+		s.Entries = append(s.Entries, e)
+		if e.IsTrailer() {
+			l.Unpacked = r.size
+			return nil
+		}
+		if err := checkName(e.Name); err != nil {
+			return err
+		}
+	}
+}
+
+// checkName refuses names that could mean something outside the archive. The
+// kernel would take them from its root; we never need them.
+func checkName(name string) error {
+	switch {
+	case name == trailerName:
+		return fmt.Errorf("%q: the name that ends a cpio archive", name)
+	case name == "":
+		return fmt.Errorf("%w: an entry without a name", ErrFormat)
+	case strings.ContainsRune(name, 0):
+		return fmt.Errorf("%w: %q: a NUL inside a name", ErrFormat, name)
+	case strings.HasPrefix(name, "/"):
+		return fmt.Errorf("%w: %q: an absolute name", ErrFormat, name)
+	case slices.Contains(strings.Split(name, "/"), ".."):
+		return fmt.Errorf("%w: %q: a name that leads out of the archive", ErrFormat, name)
+	}
+	return nil
+}
+
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// skipZeros passes over padding and says whether something follows it.
+func skipZeros(in *bufio.Reader, l *Limits) (bool, error) {
+	for {
+		if _, err := in.Peek(1); err == io.EOF {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		b, _ := in.Peek(in.Buffered())
+		n := countZeros(b)
+		in.Discard(n)
+		if l.Unpacked -= int64(n); l.Unpacked < 0 {
+			return false, ErrTooLarge
+		}
+		if n < len(b) {
+			return true, nil
+		}
+	}
+}
+
+// bad turns a decoder's complaint into one of ours: whatever it says, the
+// input is not an archive or ends too early.
+func bad(err error) error {
+	if errors.Is(err, ErrFormat) || errors.Is(err, ErrTooLarge) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%w: %w", ErrFormat, err)
+}
+
+func countZeros(b []byte) int {
+	for i, c := range b {
+		if c != 0 {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// slurp reads all of r, at most limit bytes.
+func slurp(r io.Reader, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			b.Grow(int(min(info.Size(), limit)) + bytes.MinRead)
+		}
+	}
+	n, err := b.ReadFrom(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > limit {
+		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, limit)
+	}
+	return b.Bytes(), nil
+}
