@@ -52,7 +52,7 @@ var methods = []method{
 	{name: Xz, magic: xzMagic, end: xzEnd, decode: decodeXz, encode: encodeXz, maxLevel: 9},
 	{name: Lzma, magic: "\x5d\x00", decode: decodeLzma},
 	{name: Bzip2, magic: "BZh", decode: decodeBzip2},
-	{name: Lz4, magic: lz4Magic, end: lz4End, decode: decodeLz4, encode: encodeLz4, maxLevel: 12},
+	{name: Lz4, magic: lz4Magic, end: lz4End, decode: decodeLz4, encode: encodeLz4, maxLevel: 9},
 }
 
 func methodOf(c Compression) (method, error) {

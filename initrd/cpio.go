@@ -20,7 +20,7 @@ import (
 
 const (
 	headerLen   = 110
-	maxNameSize = 4096      // PATH_MAX, what the kernel and the codec accept
+	maxNameSize = 4096    // PATH_MAX, what the kernel and the codec accept
 	readAtOnce  = 4 << 20 // a larger file's memory grows with its data
 )
 

@@ -33,7 +33,7 @@ func decodeGzip(r *bytes.Reader) (io.ReadCloser, error) {
 }
 
 func decodeZstd(r *bytes.Reader) (io.ReadCloser, error) {
-	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, err
 	}

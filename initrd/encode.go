@@ -43,12 +43,12 @@ func encodeXz(w io.Writer, level int, _ int64) (io.WriteCloser, error) {
 
 func encodeLz4(w io.Writer, level int, _ int64) (io.WriteCloser, error) {
 	if level == 0 {
-		level = 9
+		level = 1 // 9 takes five times as long for half a per cent
 	}
-	levels := []lz4.CompressionLevel{lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4,
+	levels := []lz4.CompressionLevel{lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4,
 		lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
 	zw := lz4.NewWriter(w)
-	err := zw.Apply(lz4.LegacyOption(true), lz4.CompressionLevelOption(levels[min(level, 9)]))
+	err := zw.Apply(lz4.LegacyOption(true), lz4.CompressionLevelOption(levels[level-1]))
 	return zw, err
 }
 

@@ -5,6 +5,8 @@ type Limits struct {
 	Unpacked int64 // bytes of all segments after decompression; 2 GiB
 	Segments int   // 256
 	Entries  int   // 1 Mi
+
+	content func([]byte) // is given every file's content as it is read
 }
 
 // DefaultLimits are the limits in force where none are given.
@@ -46,7 +48,9 @@ func (s *Segment) Edited() bool { return s.dirty }
 type Image struct {
 	Segments []*Segment
 
-	size    int64 // bytes of the file that was read
+	file    []byte // as it was read
+	digests *digests
+	size    int64 // bytes of the file that was read, or last written
 	tree    map[string]*Entry
 	dirs    map[string]string // parents as stored, to where they resolve
 	ignored []*Entry

@@ -121,3 +121,40 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// A tree of 2,000 nested directories is read in time that grows with its size:
+// resolving every name from the root took ten seconds.
+func TestDeepTree(t *testing.T) {
+	var entries []Entry
+	name := "d"
+	for len(name) < 4000 {
+		entries = append(entries, Entry{Name: name, Mode: TypeDir | 0o755, Nlink: 2})
+		name += "/d"
+	}
+	img, err := New(None, entries...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := entries[len(entries)-1].Name
+	if e := img.Lookup(last); e == nil || !e.IsDir() {
+		t.Errorf("the deepest directory is not there")
+	}
+}
+
+// A path that symlinks make longer than PATH_MAX is refused: its length would
+// not follow the input's.
+func TestLongThroughLinks(t *testing.T) {
+	long := strings.Repeat("d", 200)
+	entries := []Entry{{Name: long, Mode: TypeDir | 0o755, Nlink: 2}}
+	deep := long
+	for range 15 {
+		deep += "/" + long
+		entries = append(entries, Entry{Name: deep, Mode: TypeDir | 0o755, Nlink: 2})
+	}
+	entries = append(entries,
+		Entry{Name: "link", Mode: TypeLink | 0o777, Nlink: 1, Data: []byte(deep)},
+		Entry{Name: "link/" + strings.Repeat("x/", 450) + "x", Mode: TypeFile | 0o644, Nlink: 1})
+	if _, err := New(None, entries...); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("New: %v, want %v", err, ErrTooLarge)
+	}
+}

@@ -14,13 +14,19 @@ import (
 // Read reads an archive whole. The error names the segment and the offset in
 // the file at which it cannot be one; it wraps [ErrFormat], [ErrTooLarge] or
 // [io.ErrUnexpectedEOF].
-func Read(r io.Reader, l Limits) (*Image, error) {
+func Read(r io.Reader, l Limits) (*Image, error) { return readWith(r, l, nil) }
+
+func readWith(r io.Reader, l Limits, d *digests) (*Image, error) {
 	l = l.orDefault()
 	file, err := slurp(r, l.Unpacked)
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{size: int64(len(file))}
+	if d != nil {
+		d.add(file)
+		l.content = d.add
+	}
+	img := &Image{file: file, size: int64(len(file)), digests: d}
 	if err := img.readSegments(file, l); err != nil {
 		return nil, err
 	}
@@ -159,6 +165,9 @@ func (s *Segment) readRun(in io.Reader, l *Limits) error {
 		}
 		if err := checkName(e.Name); err != nil {
 			return err
+		}
+		if l.content != nil && e.IsFile() {
+			l.content(e.Data)
 		}
 	}
 }

@@ -52,6 +52,8 @@ func (img *Image) index() error {
 func (img *Image) unpack(name string, e *Entry, held map[string]int) bool {
 	dir, old := img.tree[path.Dir(name)], img.tree[name]
 	switch {
+	case name == "." && !e.IsDir():
+		return false // the root stays what it is
 	case !e.IsFile() && !e.IsLink() && (len(e.Data) > 0 || !e.known()):
 		return false // passed over
 	case dir == nil || !dir.IsDir():
@@ -63,7 +65,7 @@ func (img *Image) unpack(name string, e *Entry, held map[string]int) bool {
 	case old.IsFile() && e.IsFile() && old.link != nil && (e.link == nil || e.link.members[0] == e):
 		old.link.over = name // opened and truncated, not made anew
 	}
-	if old != nil && old.IsLink() || e.IsLink() {
+	if old != nil && (old.IsLink() || e.IsLink()) {
 		clear(img.dirs) // what went through it may lead elsewhere now
 	}
 	img.tree[name] = e
@@ -97,16 +99,38 @@ func (img *Image) place(name string) (string, error) {
 	if dir == "" {
 		return name, nil
 	}
-	dir = path.Clean(dir)
-	real, ok := img.dirs[dir]
-	if !ok {
-		var err error
-		if real, err = img.resolve(dir, true); err != nil {
+	real, err := img.parentDir(path.Clean(dir))
+	if err != nil {
+		return "", err
+	}
+	if real = path.Join(real, base); len(real) > maxNameSize {
+		return "", fmt.Errorf("%w: %.80q…: a path of %d bytes, through symlinks", ErrTooLarge, real, len(real))
+	}
+	return real, nil
+}
+
+// parentDir is where the directory leads that the archive calls name. What is
+// known of its own parent is not found out again for each entry; deep trees
+// would take for ever.
+func (img *Image) parentDir(name string) (string, error) {
+	if real, ok := img.dirs[name]; ok {
+		return real, nil
+	}
+	real, err := img.place(name)
+	if err != nil {
+		return "", err
+	}
+	e := img.tree[real]
+	if e != nil && e.IsLink() {
+		if real, err = img.resolve(real, true); err != nil {
 			return "", err
 		}
-		img.dirs[dir] = real
+		e = img.tree[real]
 	}
-	return path.Join(real, base), nil
+	if e != nil { // else it may still come, as a symlink
+		img.dirs[name] = real
+	}
+	return real, nil
 }
 
 // resolve follows all symlinks of name. With strict a link that climbs above

@@ -1,0 +1,58 @@
+package initrd
+
+import (
+	"crypto/sha256"
+	"io"
+)
+
+// Digest is a SHA-256.
+type Digest = [sha256.Size]byte
+
+// digests hashes contents beside whoever reads them: decompression leaves a
+// core idle. A content is known by where it lies in memory.
+type digests struct {
+	queue chan []byte
+	done  chan struct{}
+	sums  map[*byte]Digest // not to be read before done
+}
+
+func hashAhead() *digests {
+	d := &digests{queue: make(chan []byte, 1024), done: make(chan struct{}), sums: map[*byte]Digest{}}
+	go func() {
+		defer close(d.done)
+		for b := range d.queue {
+			d.sums[&b[0]] = sha256.Sum256(b)
+		}
+	}()
+	return d
+}
+
+func (d *digests) add(b []byte) {
+	if len(b) > 0 {
+		d.queue <- b
+	}
+}
+
+func (d *digests) of(b []byte) Digest {
+	if d != nil && len(b) > 0 {
+		<-d.done
+		if sum, ok := d.sums[&b[0]]; ok {
+			return sum
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// ReadHashed is [Read] for those who will ask for the contents' SHA-256: they
+// are computed meanwhile.
+func ReadHashed(r io.Reader, l Limits) (*Image, error) {
+	d := hashAhead()
+	defer close(d.queue)
+	return readWith(r, l, d)
+}
+
+// Sum is the SHA-256 of e's content.
+func (img *Image) Sum(e *Entry) Digest { return img.digests.of(img.Content(e)) }
+
+// FileSum is the SHA-256 of the file that was read.
+func (img *Image) FileSum() Digest { return img.digests.of(img.file) }

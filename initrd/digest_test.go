@@ -1,0 +1,56 @@
+package initrd
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"os"
+	"testing"
+)
+
+// Whoever hashes, and whatever was edited since, the sum is that of the
+// content as it is now.
+func TestSum(t *testing.T) {
+	file, err := os.ReadFile("../fixtures/archives/zstd.img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func() (*Image, error){
+		"Read":       func() (*Image, error) { return Read(bytes.NewReader(file), Limits{}) },
+		"ReadHashed": func() (*Image, error) { return ReadHashed(bytes.NewReader(file), Limits{}) },
+	} {
+		img, err := read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if img.FileSum() != sha256.Sum256(file) {
+			t.Errorf("%s: the file's sum is wrong", name)
+		}
+		files := 0
+		check := func() {
+			for path, e := range img.Tree() {
+				if !e.IsFile() {
+					continue
+				}
+				files++
+				if img.Sum(e) != sha256.Sum256(img.Content(e)) {
+					t.Errorf("%s: %s: not the sum of its content", name, path)
+				}
+				if _, err := img.Put(path, File{Data: append([]byte("new "), img.Content(e)...)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		check()
+		check()
+		if files < 4 {
+			t.Errorf("%s: only %d files were looked at", name, files)
+		}
+	}
+}
+
+// An archive that is refused leaves nobody waiting for its sums.
+func TestSumOfRefused(t *testing.T) {
+	if _, err := ReadHashed(bytes.NewReader([]byte("070701")), Limits{}); err == nil {
+		t.Fatal("ReadHashed took it")
+	}
+}
