@@ -1,0 +1,231 @@
+package manifest
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+)
+
+// Attribute says of each file and symlink where it came from, by the records of
+// dpkg in a root tree (dpkg-query(1)), and lists the packages. Directories and
+// device nodes have no origin. A file belongs to a package if that package owns
+// a file with that very content in the tree: at the same path, whatever of /bin
+// and /lib is merged into /usr, and diversions taken into account; or else under
+// the same name somewhere else, because mkinitramfs moves some. Names of one
+// content have one origin. What no package has is "generated" where an archive's
+// tools are known to make it, "groundhog" where a patch put it, else "unknown".
+//
+// The tree is asked by several goroutines at once; links in it are followed by
+// the tree itself. Records that are missing ([ErrNoDpkg]) or not as dpkg writes
+// them are an error, and m is as it was.
+func (m *Manifest) Attribute(root fs.FS) error {
+	db, err := readDpkg(root)
+	if err != nil {
+		return fmt.Errorf("attributing to packages: %w", err)
+	}
+	a := &attributor{root: root, db: db, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
+	if err := a.files(m.Entries); err != nil {
+		return fmt.Errorf("attributing to packages: %w", err)
+	}
+	for i := range m.Entries {
+		m.Entries[i].Origin = a.originOf(&m.Entries[i], a.matches[i])
+	}
+	m.Packages = a.packages(m.Entries)
+	m.sort()
+	return nil
+}
+
+type attributor struct {
+	root      fs.FS
+	db        *dpkg
+	matches   []*match          // by entry
+	byContent map[string]*match // by SHA-256
+}
+
+// match is a package's file that has an entry's content.
+type match struct {
+	owned
+	modified bool // the package brought it with another content
+}
+
+// files finds packages for files: first at their own path, then, of what is
+// left, under their own name anywhere.
+func (a *attributor) files(entries []Entry) error {
+	passes := []func(*Entry) []owned{
+		func(e *Entry) []owned { return a.samePath(e.Path) },
+		func(e *Entry) []owned {
+			if e.Size == 0 { // empty files are all alike
+				return nil
+			}
+			return a.db.byBase[path.Base(e.Path)]
+		},
+	}
+	for _, candidates := range passes {
+		var work hasher
+		for i := range entries {
+			if e := &entries[i]; e.Type == File && a.byContent[e.SHA256] == nil {
+				if list := candidates(e); len(list) > 0 {
+					work.jobs = append(work.jobs, job{e.Size, func() (err error) {
+						a.matches[i], err = a.firstEqual(e, list)
+						return err
+					}})
+				}
+			}
+		}
+		if err := work.run(); err != nil {
+			return err
+		}
+		for i := range entries {
+			if f := a.matches[i]; f != nil && entries[i].Size > 0 && a.byContent[entries[i].SHA256] == nil {
+				a.byContent[entries[i].SHA256] = f
+			}
+		}
+	}
+	return nil
+}
+
+// samePath is who owns a path, and who owns the file that it leads to: what is
+// a link in the tree may have become a file.
+func (a *attributor) samePath(name string) []owned {
+	name, err := UnescapePath(name)
+	if err != nil {
+		return nil
+	}
+	list := slices.Clone(a.db.owners[mergedUsr(name)])
+	for range 40 {
+		target, err := fs.ReadLink(a.root, name)
+		if err != nil {
+			break
+		}
+		if path.IsAbs(target) {
+			name = path.Clean(target)[1:]
+		} else {
+			name = path.Join(path.Dir(name), target)
+		}
+		if !fs.ValidPath(name) {
+			break
+		}
+		list = append(list, a.db.owners[mergedUsr(name)]...)
+	}
+	return list
+}
+
+// firstEqual is the first file in the list that has e's content, or nil.
+func (a *attributor) firstEqual(e *Entry, list []owned) (*match, error) {
+	for _, o := range list {
+		info, err := fs.Lstat(a.root, o.path)
+		if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
+			continue // gone since, or another file: neither is ours to complain about
+		}
+		sum, old, err := a.sums(o.path)
+		if err != nil {
+			return nil, err
+		}
+		if sum == e.SHA256 {
+			return &match{o, o.md5 != "" && o.md5 != old}, nil
+		}
+	}
+	return nil, nil
+}
+
+// sums reads a file of the tree: its SHA-256 and its MD5, the only sum that
+// dpkg's records have.
+func (a *attributor) sums(name string) (string, string, error) {
+	f, err := a.root.Open(name)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	sum, old := sha256.New(), md5.New()
+	if _, err := io.Copy(io.MultiWriter(sum, old), f); err != nil {
+		return "", "", fmt.Errorf("reading %s: %w", name, err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(old.Sum(nil)), nil
+}
+
+// originOf is the origin of e, whose own path or name gave the match f, if any.
+func (a *attributor) originOf(e *Entry, f *match) *Origin {
+	by := generator(e.Path)
+	switch e.Type {
+	case File:
+		if f == nil {
+			f = a.byContent[e.SHA256]
+		}
+	case Symlink:
+		if by == "" { // the links of the merged /usr are in base-files' list, too
+			f = a.link(e)
+		}
+	default:
+		return nil
+	}
+	switch {
+	case f != nil:
+		p := a.db.packages[f.pkg]
+		o := &Origin{Kind: FromPackage, Name: p.Name, Architecture: p.Architecture, Modified: f.modified}
+		if at := EscapePath(f.path); mergedUsr(at) != mergedUsr(e.Path) {
+			o.Path = at
+		}
+		return o
+	case e.Patch != "":
+		return &Origin{Kind: FromGroundhog, Name: e.Patch}
+	case by == "groundhog":
+		return &Origin{Kind: FromGroundhog, Name: by}
+	case by != "":
+		return &Origin{Kind: FromGenerator, Name: by}
+	}
+	return &Origin{Kind: FromUnknown}
+}
+
+// link is a symlink of a package that leads where e leads: mkinitramfs makes
+// absolute targets relative.
+func (a *attributor) link(e *Entry) *match {
+	name, err := UnescapePath(e.Path)
+	if err != nil {
+		return nil
+	}
+	for _, o := range a.db.owners[mergedUsr(name)] {
+		if target, err := fs.ReadLink(a.root, o.path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
+			return &match{owned: o}
+		}
+	}
+	return nil
+}
+
+// leadsTo is where a link at name leads, links on the way not followed.
+func leadsTo(name, target string) string {
+	if !path.IsAbs(target) {
+		target = path.Join("/", path.Dir(mergedUsr(name)), target)
+	}
+	return mergedUsr(path.Clean(target)[1:])
+}
+
+// packages counts what each package accounts for. Further names of a
+// hard-linked file are no files of their own.
+func (a *attributor) packages(entries []Entry) []Package {
+	type id struct{ name, arch string }
+	count := map[id]*Package{}
+	for _, p := range a.db.packages {
+		count[id{p.Name, p.Architecture}] = &p
+	}
+	for i := range entries {
+		e := &entries[i]
+		if e.Origin == nil || e.Origin.Kind != FromPackage || e.LinkOf != "" {
+			continue
+		}
+		p := count[id{e.Origin.Name, e.Origin.Architecture}]
+		p.Files++
+		p.Bytes += e.Size
+	}
+	var list []Package
+	for _, p := range count {
+		if p.Files > 0 {
+			list = append(list, *p)
+		}
+	}
+	return list
+}

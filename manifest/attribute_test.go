@@ -1,0 +1,207 @@
+package manifest_test
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"maps"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"groundhog/manifest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func md5sum(s string) string { h := md5.Sum([]byte(s)); return hex.EncodeToString(h[:]) }
+
+// debian is a small root tree with dpkg's records: merged /usr, a diversion, a
+// package of two architectures, a configuration file that was changed.
+func debian() fstest.MapFS {
+	f := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s), Mode: 0o644} }
+	l := func(to string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink | 0o777}
+	}
+	return fstest.MapFS{
+		"bin": l("usr/bin"), "lib": l("usr/lib"),
+		"usr/bin/curl": f("curl"), "usr/bin/tool": f("ours"), "usr/bin/tool.distrib": f("theirs"),
+		"usr/bin/editor": l("/etc/alternatives/editor"), "etc/alternatives/editor": l("/usr/bin/vi.tiny"), "usr/bin/vi.tiny": f("vi"),
+		"usr/lib/x/libz.so.1": l("libz.so.1.2"), "usr/lib/x/libz.so.1.2": f("zlib"), "usr/lib/x/libz.so": l("/lib/x/libz.so.1"),
+		"etc/curl.conf": f("changed"), "usr/share/initramfs-tools/init": f("#!/bin/sh"), "etc/empty": f(""),
+		"var/lib/dpkg/diversions": f("/bin/tool\n/bin/tool.distrib\nmine\n"),
+		"var/lib/dpkg/status": f("Package: curl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 7.88-1\n" +
+			"Conffiles:\n /etc/curl.conf " + md5sum("original") + "\n /etc/gone " + md5sum("") + " obsolete\nDescription: a\n b\n\n" +
+			"Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nSource: zlib (1.2-3)\nVersion: 1:1.2-3+b1\n\n" +
+			"Package: mine\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n" +
+			"Package: theirs\nStatus: hold ok installed\nArchitecture: all\nVersion: 2\nSource: theirs-src\n\n" +
+			"Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 2\n"),
+		"var/lib/dpkg/info/curl.list":            f("/.\n/bin\n/bin/curl\n/etc/curl.conf\n/etc/empty\n"),
+		"var/lib/dpkg/info/curl.md5sums":         f(md5sum("curl") + "  bin/curl\n"),
+		"var/lib/dpkg/info/zlib1g:amd64.list":    f("/.\n/lib/x/libz.so.1\n/lib/x/libz.so.1.2\n/lib/x/libz.so\n"),
+		"var/lib/dpkg/info/zlib1g:amd64.md5sums": f(md5sum("zlib") + "  lib/x/libz.so.1.2\n"),
+		"var/lib/dpkg/info/mine.list":            f("/.\n/bin/tool\n/usr/share/initramfs-tools/init\n"),
+		"var/lib/dpkg/info/theirs.list":          f("/.\n/bin/tool\n/usr/bin/vi.tiny\n"),
+	}
+}
+
+func TestAttribute(t *testing.T) {
+	img := archive(t, dir("."), link("bin", "usr/bin"), dir("conf"), file("conf/modules", "mii \n"),
+		dir("etc"), file("etc/curl.conf", "changed"), file("etc/empty", ""), file("etc/fstab", ""), file("etc/strange", "?"),
+		dir("etc/groundhog"), file(manifest.RecordPath, record),
+		file("init", "#!/bin/sh"), dir("scripts"), dir("scripts/init-top"), file("scripts/init-top/ORDER", "x"),
+		dir("usr"), dir("usr/bin"), file("usr/bin/tool", "ours"), file("usr/bin/tool.distrib", "theirs"), file("usr/bin/editor", "vi"),
+		file("usr/bin/curl", "patched"), hard("usr/bin/a", "", 9, 2), hard("usr/bin/copy-of-curl", "curl", 9, 2),
+		dir("usr/lib"), dir("usr/lib/x"), link("usr/lib/x/libz.so.1", "libz.so.1.2"), file("usr/lib/x/libz.so.1.2", "zlib"),
+		link("usr/lib/x/libz.so", "libz.so.1"), link("usr/lib/x/other", "nowhere"))
+	m := of(t, img)
+	if err := m.Attribute(debian()); err != nil {
+		t.Fatal(err)
+	}
+	pkg := func(name, arch, path string, modified bool) *manifest.Origin {
+		return &manifest.Origin{Kind: manifest.FromPackage, Name: name, Architecture: arch, Path: path, Modified: modified}
+	}
+	made := func(by string) *manifest.Origin {
+		return &manifest.Origin{Kind: manifest.FromGenerator, Name: by}
+	}
+	want := map[string]*manifest.Origin{
+		"bin": made("mkinitramfs"), "conf/modules": made("mkinitramfs"), "etc/fstab": made("mkinitramfs"),
+		"scripts/init-top/ORDER": made("mkinitramfs"),
+		"etc/curl.conf":          pkg("curl", "amd64", "", true),
+		"etc/empty":              pkg("curl", "amd64", "", false),
+		"etc/strange":            {Kind: manifest.FromUnknown},
+		manifest.RecordPath:      {Kind: manifest.FromGroundhog, Name: "groundhog"},
+		"init":                   pkg("mine", "all", "usr/share/initramfs-tools/init", false),
+		"usr/bin/tool":           pkg("mine", "all", "", false),
+		"usr/bin/tool.distrib":   pkg("theirs", "all", "", false),
+		"usr/bin/editor":         pkg("theirs", "all", "usr/bin/vi.tiny", false),
+		"usr/bin/curl":           {Kind: manifest.FromGroundhog, Name: "curl"},
+		"usr/bin/a":              {Kind: manifest.FromUnknown},
+		"usr/bin/copy-of-curl":   {Kind: manifest.FromUnknown},
+		"usr/lib/x/libz.so.1":    pkg("zlib1g", "amd64", "", false),
+		"usr/lib/x/libz.so.1.2":  pkg("zlib1g", "amd64", "", false),
+		"usr/lib/x/libz.so":      pkg("zlib1g", "amd64", "", false),
+		"usr/lib/x/other":        {Kind: manifest.FromUnknown},
+	}
+	got := map[string]*manifest.Origin{}
+	for _, e := range m.Entries {
+		if e.Origin != nil {
+			got[e.Path] = e.Origin
+		} else if e.Type != manifest.Dir {
+			t.Errorf("%s: no origin", e.Path)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	packages := []manifest.Package{
+		{Name: "curl", Version: "7.88-1", Architecture: "amd64", Source: "curl", SourceVersion: "7.88-1", Files: 2, Bytes: 7},
+		{Name: "mine", Version: "1", Architecture: "all", Source: "mine", SourceVersion: "1", Files: 2, Bytes: 13},
+		{Name: "theirs", Version: "2", Architecture: "all", Source: "theirs-src", SourceVersion: "2", Files: 2, Bytes: 8},
+		{Name: "zlib1g", Version: "1:1.2-3+b1", Architecture: "amd64", Source: "zlib", SourceVersion: "1.2-3", Files: 3, Bytes: 4}}
+	if diff := cmp.Diff(packages, m.Packages); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	validate(t, encode(t, m))
+}
+
+// Where /bin is a directory of its own, what a package has there is found for
+// an archive whose /bin is merged.
+func TestAttributeUnmerged(t *testing.T) {
+	root := debian()
+	delete(root, "bin")
+	root["bin/curl"] = root["usr/bin/curl"]
+	delete(root, "usr/bin/curl")
+	m := of(t, archive(t, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl")))
+	if err := m.Attribute(root); err != nil {
+		t.Fatal(err)
+	}
+	if o := m.Entries[2].Origin; o.Name != "curl" || o.Path != "" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Records with holes or garbage are an error of one line, and the manifest is
+// as it was.
+func TestAttributeBadRecords(t *testing.T) {
+	m := of(t, archive(t, dir("usr"), file("usr/x", "curl")))
+	before := encode(t, m)
+	for name, edit := range map[string]func(fstest.MapFS){
+		"no records of dpkg": func(r fstest.MapFS) { delete(r, "var/lib/dpkg/status") },
+		"mine is installed, but what belongs to it is not on record": func(r fstest.MapFS) { delete(r, "var/lib/dpkg/info/mine.list") },
+		"curl.list: line 2: \"bin/curl\\n\": not an absolute path":   set("info/curl.list", "/.\nbin/curl\n"),
+		"curl.md5sums: line 1":       set("info/curl.md5sums", "\x00\x01\x02"),
+		"status: record 1: not a":    set("status", "\x7fELF\x00\x00"),
+		"no package name":            set("status", "Version: 1\n"),
+		"no version or no architec":  set("status", "Package: curl\nStatus: install ok installed\n"),
+		"curl: status \"installed\"": set("status", "Package: curl\nStatus: installed\n"),
+		"diversions: 1 lines":        set("diversions", "/bin/x\n"),
+	} {
+		root := debian()
+		edit(root)
+		err := m.Attribute(root)
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if strings.HasPrefix(name, "no records") != errors.Is(err, manifest.ErrNoDpkg) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !bytes.Equal(before, encode(t, m)) {
+		t.Error("the manifest was changed")
+	}
+}
+
+func set(name, text string) func(fstest.MapFS) {
+	return func(r fstest.MapFS) { r["var/lib/dpkg/"+name] = &fstest.MapFile{Data: []byte(text)} }
+}
+
+func FuzzDpkg(f *testing.F) {
+	img := archive(f, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl"))
+	good := debian()
+	text := func(name string) string { return string(good["var/lib/dpkg/"+name].Data) }
+	f.Add(text("status"), text("info/curl.list"), text("info/curl.md5sums"), text("diversions"))
+	f.Fuzz(func(t *testing.T, status, list, sums, diversions string) {
+		root := maps.Clone(good)
+		for name, s := range map[string]string{"status": status, "info/curl.list": list, "info/curl.md5sums": sums, "diversions": diversions} {
+			set(name, s)(root)
+		}
+		m := of(t, img)
+		if err := m.Attribute(root); err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Fatalf("more than one line: %q", err)
+			}
+			return
+		}
+		encode(t, m)
+	})
+}
+
+func TestOfTree(t *testing.T) {
+	root := debian()
+	root["etc/os-release"] = &fstest.MapFile{Data: []byte("ID=debian\nVERSION_CODENAME=bookworm\n"), Mode: 0o644}
+	root["usr/lib/modules/6.1.0-56-amd64"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+	root["usr/bin/su"] = &fstest.MapFile{Data: []byte("su"), Mode: fs.ModeSetuid | 0o755}
+	m, err := manifest.OfTree(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Attribute(root); err != nil {
+		t.Fatal(err)
+	}
+	if m.Release != "bookworm" || len(m.Kernels) != 1 || m.Source != manifest.Root {
+		t.Errorf("%+v", m)
+	}
+	for _, e := range m.Entries {
+		if e.Path == "usr/bin/su" && e.Mode != 0o4755 || e.Path == "bin" && e.Target != "usr/bin" {
+			t.Errorf("%+v", e)
+		}
+	}
+	b := encode(t, m)
+	validate(t, b)
+	if _, err := manifest.Verify(archive(t, file("x", "")), m); err == nil {
+		t.Error("an archive was held against the manifest of a root tree")
+	}
+}

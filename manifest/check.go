@@ -1,0 +1,226 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"groundhog/initrd"
+)
+
+// Bounds of what a manifest can say; they are far above what archives have.
+const (
+	maxPatches = 1024
+	maxText    = 4 * maxPath // bytes of any other text
+	maxSize    = 1 << 40     // bytes of anything: sums of all sizes fit 63 bits
+)
+
+// check says what is wrong with a manifest whose lists are sorted. It is the
+// same for what we read and for what we write.
+func (m *Manifest) check() error {
+	switch {
+	case m.Schema != Schema:
+		return fmt.Errorf("schema %d: not %d", m.Schema, Schema)
+	case m.Source != Initramfs && m.Source != Root:
+		return fmt.Errorf("source %q: neither %q nor %q", m.Source, Initramfs, Root)
+	case m.Source == Initramfs && (m.Archive == nil || len(m.Segments) == 0):
+		return errors.New("an archive without its SHA-256, its size or its segments")
+	case m.Architecture != "" && !plainWord(m.Architecture), m.Release != "" && !plainWord(m.Release):
+		return errors.New("architecture or release: not a plain word")
+	}
+	if _, err := time.Parse(time.RFC3339, m.Created); m.Created != "" && err != nil {
+		return fmt.Errorf("created %q: not a time", m.Created)
+	}
+	if err := m.checkFiles(); err != nil {
+		return err
+	}
+	if err := m.checkSegments(); err != nil {
+		return err
+	}
+	if err := m.checkTexts(); err != nil {
+		return err
+	}
+	if err := checkPatches(m.Patches, maxPatches, DefaultLimits.Items); err != nil {
+		return err
+	}
+	return m.checkEntries()
+}
+
+func (m *Manifest) checkFiles() error {
+	if a := m.Archive; a != nil && (!isDigest(a.SHA256) || !isSize(a.Size) || !isSize(a.Unpacked) || !isBase(a.Name, true)) {
+		return errors.New("archive: a bad SHA-256 or size, or not a base name")
+	}
+	for _, in := range m.Inputs {
+		if !isDigest(in.SHA256) || !isSize(in.Size) || !isBase(in.Name, false) || len(in.Role) > 64 {
+			return fmt.Errorf("input %q: a bad SHA-256 or size, or not a base name", in.Name)
+		}
+	}
+	return nil
+}
+
+func (m *Manifest) checkSegments() error {
+	end := int64(0)
+	for i, s := range m.Segments {
+		switch {
+		case s.Offset < end || s.Size < 1 || s.Padding < 0 || s.Unpacked < 0 || s.Entries < 0:
+			return fmt.Errorf("segment %d: an offset or a size that cannot be", i)
+		case s.SHA256 != "" && !isDigest(s.SHA256):
+			return fmt.Errorf("segment %d: not a SHA-256", i)
+		case s.Compression != string(initrd.None) && !plainWord(s.Compression):
+			return fmt.Errorf("segment %d: compression %q", i, s.Compression)
+		case max(s.Offset, s.Size, s.Padding, s.Unpacked) > maxSize:
+			return fmt.Errorf("segment %d: an offset or a size that cannot be", i)
+		}
+		end = s.Offset + s.Size + s.Padding
+	}
+	if m.Archive != nil && len(m.Segments) > 0 && end != m.Archive.Size {
+		return fmt.Errorf("the segments end at %d, the archive at %d", end, m.Archive.Size)
+	}
+	return nil
+}
+
+// checkTexts bounds what has no form of its own.
+func (m *Manifest) checkTexts() error {
+	texts := append([]string{m.Tool}, m.Problems...)
+	texts = append(texts, m.Kernels...)
+	if g := m.Groundhog; g != nil {
+		texts = append(texts, g.Tool, g.Build, g.Board)
+	}
+	for _, k := range append(m.HostKeys[:len(m.HostKeys):len(m.HostKeys)], m.AuthorizedKeys...) {
+		if err := checkPath(k.Path); err != nil {
+			return fmt.Errorf("key: %w", err)
+		}
+		if !strings.HasPrefix(k.Fingerprint, "SHA256:") || k.Bits < 0 {
+			return fmt.Errorf("key %q: not a fingerprint", k.Fingerprint)
+		}
+		texts = append(texts, k.Type, k.Fingerprint, k.Comment)
+	}
+	seen := map[[2]string]bool{}
+	for _, p := range m.Packages {
+		id := [2]string{p.Name, p.Architecture}
+		if p.Name == "" || p.Files < 0 || !isSize(p.Bytes) || seen[id] {
+			return fmt.Errorf("package %q: no name, a negative number, or there twice", p.Name)
+		}
+		seen[id] = true
+		texts = append(texts, p.Name, p.Version, p.Architecture, p.Source, p.SourceVersion)
+	}
+	for _, t := range texts {
+		if len(t) > maxText {
+			return fmt.Errorf("a text of %d bytes", len(t))
+		}
+	}
+	return nil
+}
+
+func (m *Manifest) checkEntries() error {
+	for i := range m.Entries {
+		if i > 0 && m.Entries[i].Path == m.Entries[i-1].Path {
+			return fmt.Errorf("%q: there twice", m.Entries[i].Path)
+		}
+	}
+	for _, list := range [][]Entry{m.Entries, m.Shadowed, m.Ignored} {
+		for i := range list {
+			if err := list[i].check(m); err != nil {
+				return fmt.Errorf("%s: %w", Printable(list[i].Path), err)
+			}
+		}
+	}
+	return nil
+}
+
+// check says what of an entry cannot be.
+func (e *Entry) check(m *Manifest) error {
+	if err := checkPath(e.Path); err != nil {
+		return err
+	}
+	if _, err := UnescapePath(e.Target); err != nil || len(e.Target) > maxText {
+		return fmt.Errorf("target %q", e.Target)
+	}
+	switch {
+	case e.Segment < 0 || e.Segment > 0 && e.Segment >= len(m.Segments):
+		return fmt.Errorf("segment %d: there is none", e.Segment)
+	case !isSize(e.Size) || e.Type != File && e.Size != 0:
+		return fmt.Errorf("size %d", e.Size)
+	case (e.Type == File) != isDigest(e.SHA256) || e.Type != File && e.SHA256 != "":
+		return errors.New("a file without a SHA-256, or what is no file with one")
+	case e.Stable != "" && (e.Type != File || !isDigest(e.Stable)):
+		return errors.New("stable_sha256: not a SHA-256 of a file")
+	case e.Type != Symlink && e.Target != "", e.Type != File && e.LinkOf != "":
+		return errors.New("a target or a hard link that its type does not have")
+	case e.Patch != "" && !plainWord(e.Patch):
+		return fmt.Errorf("patch %q: not a plain name", e.Patch)
+	case e.LinkOf != "" && checkPath(e.LinkOf) != nil:
+		return fmt.Errorf("link_of %q: not a path in an archive", e.LinkOf)
+	}
+	if err := checkDevice(e); err != nil {
+		return err
+	}
+	return e.Origin.check()
+}
+
+func checkDevice(e *Entry) error {
+	switch e.Type {
+	case Char, Block:
+		major, minor, _ := strings.Cut(e.Device, ":")
+		for _, n := range []string{major, minor} {
+			if v, err := strconv.ParseUint(n, 10, 32); err != nil || strconv.FormatUint(v, 10) != n {
+				return fmt.Errorf("device %q", e.Device)
+			}
+		}
+	case File, Dir, Symlink, Fifo, Socket, Unknown:
+		if e.Device != "" {
+			return errors.New("a device number that its type does not have")
+		}
+	default:
+		return fmt.Errorf("type %q: there is none", e.Type)
+	}
+	return nil
+}
+
+func (o *Origin) check() error {
+	if o == nil {
+		return nil
+	}
+	switch o.Kind {
+	case FromPackage, FromGenerator, FromGroundhog, FromUnknown:
+	default:
+		return fmt.Errorf("origin %q: there is none", o.Kind)
+	}
+	if len(o.Name) > maxText || len(o.Architecture) > maxText || o.Path != "" && checkPath(o.Path) != nil {
+		return errors.New("origin: a bad name or path")
+	}
+	return nil
+}
+
+// hexDigits is which bytes are lower-case hexadecimal digits.
+var hexDigits = func() (is [256]bool) {
+	for _, c := range "0123456789abcdef" {
+		is[c] = true
+	}
+	return is
+}()
+
+func isDigest(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if !hexDigits[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+func isSize(n int64) bool { return n >= 0 && n <= maxSize }
+
+// isBase accepts a file's name without its directories.
+func isBase(s string, empty bool) bool {
+	if s == "" {
+		return empty
+	}
+	return len(s) <= 1024 && path.Base(s) == s && s != ".." && s != "." && s != "/"
+}

@@ -1,0 +1,264 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// dpkgDir is where dpkg keeps its records in a root tree (dpkg(1), FILES).
+const dpkgDir = "var/lib/dpkg"
+
+// maxDpkgFile bounds a file of dpkg's records in bytes; the largest on a
+// desktop is some ten million.
+const maxDpkgFile = 256 << 20
+
+// ErrNoDpkg says that a root tree has no records of dpkg.
+var ErrNoDpkg = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/status)")
+
+// dpkg is what a root tree's records say of who owns what.
+type dpkg struct {
+	packages []Package
+	owners   map[string][]owned // by path, with the /usr of the top level merged
+	byBase   map[string][]owned // by the last element of the path
+	diverted map[string]diversion
+}
+
+// owned is a path of a package.
+type owned struct {
+	pkg  int    // index in packages
+	path string // as it lies in the root tree, diversions taken into account
+	md5  string // of the content that the package brought; "" if not on record
+}
+
+type diversion struct{ to, by string }
+
+// readDpkg reads the records. What is not as dpkg writes it is an error that
+// names the file and the line: half a record would make wrong answers.
+func readDpkg(root fs.FS) (*dpkg, error) {
+	db := &dpkg{owners: map[string][]owned{}, byBase: map[string][]owned{}, diverted: map[string]diversion{}}
+	if err := db.readDiversions(root); err != nil {
+		return nil, err
+	}
+	b, err := readRecordFile(root, "status")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoDpkg
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, text := range stanzas(b) {
+		s, err := parseStanza(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
+		}
+		if !s.installed {
+			continue
+		}
+		db.packages = append(db.packages, s.pkg)
+		if err := db.readFiles(root, s); err != nil {
+			return nil, err
+		}
+	}
+	return db, nil
+}
+
+func readRecordFile(root fs.FS, name string) (string, error) {
+	name = path.Join(dpkgDir, name)
+	f, err := root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(&limited{f, maxDpkgFile, maxDpkgFile})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return string(b), nil
+}
+
+// stanzas are the parts of a control file that empty lines separate.
+func stanzas(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n\n"), func(s string) bool { return strings.TrimSpace(s) == "" })
+}
+
+// stanza is a package in dpkg's status file.
+type stanza struct {
+	pkg       Package
+	installed bool
+	conffiles map[string]string // path to MD5
+}
+
+func parseStanza(text string) (*stanza, error) {
+	s := &stanza{conffiles: map[string]string{}}
+	fields := map[string]string{}
+	name := ""
+	for line := range strings.Lines(strings.Trim(text, "\n")) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
+			if name == "Conffiles" {
+				s.conffile(line)
+			}
+			continue
+		}
+		var value string
+		var ok bool
+		if name, value, ok = strings.Cut(line, ":"); !ok || name == "" {
+			return nil, fmt.Errorf("not a field: %.40q", line)
+		}
+		fields[name] = strings.TrimSpace(value)
+	}
+	p := &s.pkg
+	p.Name, p.Version, p.Architecture = fields["Package"], fields["Version"], fields["Architecture"]
+	if !isPackageName(p.Name) {
+		return nil, fmt.Errorf("no package name: %.40q", p.Name)
+	}
+	// "want flag status"; in these two states none of its files are there.
+	status := strings.Fields(fields["Status"])
+	if len(status) != 3 {
+		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
+	}
+	s.installed = status[2] != "not-installed" && status[2] != "config-files"
+	if s.installed && (p.Version == "" || p.Architecture == "") {
+		return nil, fmt.Errorf("%s: no version or no architecture", p.Name)
+	}
+	// "Source: name (version)", each part only where it is another.
+	p.Source, p.SourceVersion = p.Name, p.Version
+	if src, version, _ := strings.Cut(fields["Source"], " "); src != "" {
+		p.Source = src
+		if v := strings.Trim(version, "() "); v != "" {
+			p.SourceVersion = v
+		}
+	}
+	return s, nil
+}
+
+// conffile reads " /etc/x MD5 [flags]".
+func (s *stanza) conffile(line string) {
+	if f := strings.Fields(line); len(f) >= 2 && isMD5(f[1]) {
+		s.conffiles[strings.TrimPrefix(f[0], "/")] = f[1]
+	}
+}
+
+func isPackageName(s string) bool {
+	return len(s) > 1 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
+}
+
+func isMD5(s string) bool {
+	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// readFiles reads a package's list and md5sums.
+func (db *dpkg) readFiles(root fs.FS, s *stanza) error {
+	list, name, err := db.info(root, s.pkg, "list")
+	if err != nil {
+		return fmt.Errorf("%s is installed, but what belongs to it is not on record: %w", s.pkg.Name, err)
+	}
+	sums, err := db.readSums(root, s)
+	if err != nil {
+		return err
+	}
+	at := len(db.packages) - 1
+	n := 0
+	for line := range strings.Lines(list) {
+		n++
+		file, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "/")
+		if !ok {
+			return fmt.Errorf("%s: line %d: %.60q: not an absolute path", name, n, line)
+		}
+		if file == "." || file == "" || path.Clean(file) != file {
+			continue // "/." is in every list
+		}
+		o := owned{pkg: at, path: file, md5: sums[file]}
+		if d, ok := db.diverted[file]; ok && d.by != s.pkg.Name {
+			o.path = d.to
+		}
+		db.add(o)
+	}
+	return nil
+}
+
+func (db *dpkg) add(o owned) {
+	key, base := mergedUsr(o.path), path.Base(o.path)
+	db.owners[key] = append(db.owners[key], o)
+	db.byBase[base] = append(db.byBase[base], o)
+}
+
+// info reads a file of a package's records; of a package of several
+// architectures its name has the architecture.
+func (db *dpkg) info(root fs.FS, p Package, ext string) (text, name string, err error) {
+	for _, base := range []string{p.Name + ":" + p.Architecture, p.Name} {
+		name = "info/" + base + "." + ext
+		if text, err = readRecordFile(root, name); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return text, path.Join(dpkgDir, name), err
+}
+
+// readSums reads the MD5 of a package's files; a package may have none on
+// record. Configuration files are in the status file.
+func (db *dpkg) readSums(root fs.FS, s *stanza) (map[string]string, error) {
+	sums := s.conffiles
+	text, name, err := db.info(root, s.pkg, "md5sums")
+	if errors.Is(err, fs.ErrNotExist) {
+		return sums, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		sum, file, ok := strings.Cut(strings.TrimRight(line, "\n"), "  ")
+		if !ok || !isMD5(sum) || file == "" {
+			return nil, fmt.Errorf("%s: line %d: %.60q: not an MD5 and a path", name, n, line)
+		}
+		sums[strings.TrimPrefix(file, "./")] = sum
+	}
+	return sums, nil
+}
+
+// readDiversions reads dpkg-divert(1)'s records: three lines each, what, where
+// to, and for which package (":" for none).
+func (db *dpkg) readDiversions(root fs.FS) error {
+	text, err := readRecordFile(root, "diversions")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if text == "" {
+		return nil
+	}
+	if len(lines)%3 != 0 {
+		return fmt.Errorf("%s/diversions: %d lines, not three to each diversion", dpkgDir, len(lines))
+	}
+	for d := range slices.Chunk(lines, 3) {
+		if !strings.HasPrefix(d[0], "/") || !strings.HasPrefix(d[1], "/") {
+			return fmt.Errorf("%s/diversions: %.60q: not an absolute path", dpkgDir, d[0])
+		}
+		db.diverted[d[0][1:]] = diversion{to: d[1][1:], by: d[2]}
+	}
+	return nil
+}
+
+// mergedUsr is a path as it is where /bin, /sbin and /lib* are links into /usr:
+// inside every archive, and in most root trees, whatever the lists say.
+func mergedUsr(p string) string {
+	first, _, below := strings.Cut(p, "/")
+	if !below {
+		return p
+	}
+	switch first {
+	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
+		return "usr/" + p
+	}
+	return p
+}

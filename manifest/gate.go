@@ -1,0 +1,214 @@
+package manifest
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Rule says which differences a build must not have. [ParseRules] reads them.
+type Rule struct {
+	Name  string  // one of the names below
+	Limit float64 // of size and unpacked: bytes, or percent
+	Share bool    // Limit is percent of the old size
+}
+
+// Trip is a rule that a difference broke, and where.
+type Trip struct {
+	Rule  string `json:"rule"`
+	Where string `json:"where"`
+	What  string `json:"what"`
+}
+
+// rules says for each name what it finds; those of sizes are in trip.
+var rules = map[string]func(c *Changes, found func(where, what string)){
+	"any": func(c *Changes, found func(string, string)) {
+		if !c.Same {
+			found("archive", "something differs")
+		}
+	},
+	"added":   entries(func(_ *Group, ch *Change) string { return kindIs(ch, Added) }),
+	"removed": entries(func(_ *Group, ch *Change) string { return kindIs(ch, Removed) }),
+	"moved":   entries(func(_ *Group, ch *Change) string { return kindIs(ch, Moved) }),
+	"changed": entries(func(_ *Group, ch *Change) string { return kindIs(ch, Changed) }),
+	"content": entries(fieldIs(FieldContent)),
+	"mode":    entries(fieldIs(FieldMode)),
+	"owner":   entries(fieldIs(FieldOwner)),
+	"type":    entries(fieldIs(FieldType)),
+	"target":  entries(fieldIs(FieldTarget)),
+	"device":  entries(fieldIs(FieldDevice)),
+	"setuid":  entries(setuid),
+	"unknown": entries(func(_ *Group, ch *Change) string {
+		if ch.New != nil && ch.New.Origin != nil && ch.New.Origin.Kind == FromUnknown && !ch.Folded() {
+			return "from no package, and nothing known makes it"
+		}
+		return ""
+	}),
+	"keys": func(c *Changes, found func(string, string)) {
+		for _, k := range c.Keys {
+			found(k.Path, fmt.Sprintf("%s %s key %s %s", k.Kind, k.Role, k.Type, k.Fingerprint))
+		}
+	},
+	"packages": func(c *Changes, found func(string, string)) {
+		for _, g := range c.Packages {
+			if g.Old != g.New {
+				found(g.Name, versions(&g))
+			}
+		}
+	},
+	"patches": func(c *Changes, found func(string, string)) {
+		for _, p := range c.Patches {
+			found(p.Name, string(p.Kind))
+		}
+	},
+	"segments": func(c *Changes, found func(string, string)) {
+		for _, s := range c.Segments {
+			found("segment "+strconv.Itoa(s.Index), string(s.Kind))
+		}
+	},
+	"modules": func(c *Changes, found func(string, string)) {
+		for _, m := range c.Modules {
+			found(m.Name, string(m.Kind))
+		}
+	},
+	"kernel":       fact("kernels"),
+	"release":      fact("release"),
+	"architecture": fact("architecture"),
+	"size":         nil,
+	"unpacked":     nil,
+}
+
+// RuleNames are the rules that [ParseRules] knows, as --help lists them.
+var RuleNames = []string{"any", "added", "removed", "changed", "moved", "content", "mode", "owner", "type", "target",
+	"device", "setuid", "unknown", "keys", "packages", "patches", "segments", "modules", "kernel", "release",
+	"architecture", "size>N", "unpacked>N"}
+
+func entries(find func(*Group, *Change) string) func(*Changes, func(string, string)) {
+	return func(c *Changes, found func(string, string)) {
+		for g, ch := range c.Each {
+			if what := find(g, ch); what != "" {
+				found(ch.Path, what)
+			}
+		}
+	}
+}
+
+func kindIs(ch *Change, k Kind) string {
+	switch {
+	case ch.Kind != k || k == Changed && ch.Folded():
+		return ""
+	case k == Moved:
+		return "moved from " + ch.From
+	case k == Changed:
+		return "changed: " + strings.Join(ch.Fields, ", ")
+	}
+	return string(k)
+}
+
+func fieldIs(field string) func(*Group, *Change) string {
+	return func(_ *Group, ch *Change) string {
+		for _, f := range ch.Fields {
+			if f == field {
+				return describeField(ch, f)
+			}
+		}
+		return ""
+	}
+}
+
+// setuid finds files that now run as their owner or group and did not before.
+func setuid(_ *Group, ch *Change) string {
+	const bits = 0o6000
+	if ch.New == nil || ch.New.Type != File || ch.New.Mode&bits == 0 {
+		return ""
+	}
+	if ch.Old != nil && ch.Old.Type == File && ch.Old.Mode&bits == ch.New.Mode&bits && ch.Old.UID == ch.New.UID && ch.Old.GID == ch.New.GID {
+		return ""
+	}
+	return "mode " + ch.New.Mode.String()
+}
+
+func fact(name string) func(*Changes, func(string, string)) {
+	return func(c *Changes, found func(string, string)) {
+		for _, f := range c.Facts {
+			if f.Name == name {
+				found(name, f.Old+" -> "+f.New)
+			}
+		}
+	}
+}
+
+// ParseRules reads a list of rules, separated by commas: names, and size or
+// unpacked with ">" and a limit of growth in percent or bytes: "size>5%",
+// "unpacked>2MiB". size is of the file, unpacked of the content of all files.
+func ParseRules(list string) ([]Rule, error) {
+	var all []Rule
+	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
+		name, limit, sized := strings.Cut(text, ">")
+		r := Rule{Name: name}
+		find, known := rules[name]
+		switch {
+		case !known:
+			return nil, fmt.Errorf("rule %q: there is none (there are %s)", text, strings.Join(RuleNames, ", "))
+		case sized != (find == nil):
+			return nil, fmt.Errorf("rule %q: a limit is what size and unpacked have, as in size>5%%", text)
+		case sized:
+			var err error
+			if r.Limit, r.Share, err = parseLimit(limit); err != nil {
+				return nil, fmt.Errorf("rule %q: %w", text, err)
+			}
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func parseLimit(s string) (limit float64, share bool, err error) {
+	s = strings.TrimSpace(s)
+	factor := 1.0
+	for _, u := range []struct {
+		suffix string
+		bytes  float64
+	}{{"%", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}} {
+		if number, ok := strings.CutSuffix(s, u.suffix); ok {
+			s, factor, share = strings.TrimSpace(number), u.bytes, u.suffix == "%"
+			break
+		}
+	}
+	limit, err = strconv.ParseFloat(s, 64)
+	if err != nil || limit < 0 || math.IsInf(limit, 0) || math.IsNaN(limit) {
+		return 0, false, fmt.Errorf("%q: not a limit like 5%% or 2MiB", s)
+	}
+	return limit * factor, share, nil
+}
+
+// Gate notes in c, and returns, which of the rules are broken, and where.
+func (c *Changes) Gate(list []Rule) []Trip {
+	c.Tripped = nil
+	for _, r := range list {
+		switch r.Name {
+		case "size":
+			c.grown(r, "the file", c.Old.Size, c.New.Size)
+		case "unpacked":
+			c.grown(r, "the content", c.Old.Content, c.New.Content)
+		default:
+			rules[r.Name](c, func(where, what string) {
+				c.Tripped = append(c.Tripped, Trip{r.Name, where, what})
+			})
+		}
+	}
+	return c.Tripped
+}
+
+func (c *Changes) grown(r Rule, what string, old, now int64) {
+	limit, text := r.Limit, Bytes(int64(r.Limit))
+	if r.Share {
+		limit, text = float64(old)*r.Limit/100, strconv.FormatFloat(r.Limit, 'g', -1, 64)+"%"
+	}
+	if float64(now-old) > limit {
+		c.Tripped = append(c.Tripped, Trip{r.Name + ">" + text, what,
+			fmt.Sprintf("%s -> %s (%s)", Bytes(old), Bytes(now), growth(old, now))})
+	}
+}

@@ -1,0 +1,39 @@
+package manifest
+
+import "path"
+
+// generated lists what is made while an archive is built, by whom. It counts
+// only for files that no package has with that content.
+var generated = []struct{ pattern, by string }{
+	{"bin", "mkinitramfs"}, {"sbin", "mkinitramfs"}, {"lib", "mkinitramfs"}, {"lib32", "mkinitramfs"},
+	{"lib64", "mkinitramfs"}, {"libx32", "mkinitramfs"}, // links into usr
+	{"conf/arch.conf", "mkinitramfs"},
+	{"conf/initramfs.conf", "mkinitramfs"},
+	{"conf/modules", "mkinitramfs"},
+	{"conf/param.conf", "mkinitramfs"},
+	{"conf/conf.d/*", "mkinitramfs"},
+	{"scripts/*/ORDER", "mkinitramfs"},
+	{"etc/fstab", "mkinitramfs"},
+	{"etc/mtab", "mkinitramfs"},
+	{"etc/ld.so.cache", "ldconfig"},
+	{"usr/lib/modules/*/modules.*", "depmod"},
+	{"etc/passwd", "hooks/dropbear"},
+	{"etc/group", "hooks/dropbear"},
+	{"etc/nsswitch.conf", "hooks/dropbear"},
+	{"root-*/.ssh/authorized_keys", "hooks/dropbear"},
+	{"etc/dropbear/dropbear_*_host_key", "dropbearkey"},
+	{RecordPath, "groundhog"},
+}
+
+// generator is who makes the file at a path while an archive is built, or "".
+func generator(name string) string {
+	for _, g := range generated {
+		if ok, _ := path.Match(g.pattern, mergedUsr(name)); ok {
+			return g.by
+		}
+		if g.pattern == name {
+			return g.by
+		}
+	}
+	return ""
+}

@@ -1,0 +1,108 @@
+package manifest
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"groundhog/initrd"
+)
+
+// hasher collects what is to be hashed and does it on all cores, the largest
+// first. Each job writes to places of its own, so that the result does not
+// depend on who finishes when.
+type hasher struct {
+	jobs  []job
+	after []func() // in order, once all jobs are done
+}
+
+type job struct {
+	size int64
+	do   func() error
+}
+
+func (h *hasher) run() error {
+	slices.SortStableFunc(h.jobs, func(a, b job) int { return cmp.Compare(b.size, a.size) })
+	errs := make([]error, len(h.jobs))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(h.jobs); i = int(next.Add(1)) - 1 {
+				errs[i] = h.jobs[i].do()
+			}
+		})
+	}
+	group.Wait()
+	for _, f := range h.after {
+		f()
+	}
+	return cmp.Or(errs...)
+}
+
+// entry gives out the size and SHA-256 of e's content; names of a hard-linked
+// file get those of the first one in byPath.
+func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath map[string]*Entry) {
+	if !e.IsFile() {
+		return
+	}
+	if first := byPath[out.LinkOf]; first != nil {
+		h.after = append(h.after, func() { out.Size, out.SHA256 = first.Size, first.SHA256 })
+		return
+	}
+	data := img.Content(e)
+	h.jobs = append(h.jobs, job{int64(len(data)), func() error {
+		sum := img.Sum(e)
+		out.Size, out.SHA256 = int64(len(data)), hex.EncodeToString(sum[:])
+		return nil
+	}})
+}
+
+// file gives m the SHA-256 of the file that img was read from, and of each
+// segment's bytes in it.
+func (h *hasher) file(img *initrd.Image, m *Manifest) {
+	h.jobs = append(h.jobs, job{img.Size(), func() error {
+		sum := img.FileSum()
+		m.Archive.SHA256 = hex.EncodeToString(sum[:])
+		return nil
+	}})
+	if len(m.Segments) == 1 && m.Segments[0].Size == m.Archive.Size {
+		h.after = append(h.after, func() { m.Segments[0].SHA256 = m.Archive.SHA256 })
+		return
+	}
+	h.jobs = append(h.jobs, job{img.Size(), func() error {
+		_, err := img.WriteTo(&splitter{segments: m.Segments, sum: sha256.New()})
+		return err
+	}})
+}
+
+// splitter hashes a file segment by segment.
+type splitter struct {
+	segments []Segment // those that are not complete
+	sum      hash.Hash
+	pos      int64
+}
+
+func (w *splitter) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && len(w.segments) > 0 {
+		s := &w.segments[0]
+		skip := min(max(s.Offset-w.pos, 0), int64(len(p)))
+		take := min(s.Offset+s.Size-w.pos-skip, int64(len(p))-skip)
+		w.sum.Write(p[skip : skip+take])
+		w.pos += skip + take
+		p = p[skip+take:]
+		if w.pos == s.Offset+s.Size {
+			s.SHA256 = hex.EncodeToString(w.sum.Sum(nil))
+			w.sum.Reset()
+			w.segments = w.segments[1:]
+		}
+	}
+	w.pos += int64(len(p))
+	return n, nil
+}

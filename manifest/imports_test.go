@@ -1,0 +1,23 @@
+package manifest_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Other build tools import this package: it brings neither a command line nor
+// the network, nor anything of ours that is not about files' formats.
+func TestImports(t *testing.T) {
+	out, err := exec.Command(tool(t, "go"), "list", "-deps", "groundhog/manifest").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.FieldsSeq(string(out)) {
+		for _, bad := range []string{"github.com/spf13/", "net/http", "golang.org/x/net/", "groundhog/cmd", "groundhog/fixtures", "groundhog/patches"} {
+			if (dep == bad || strings.HasPrefix(dep, bad)) && dep != "groundhog/patches/dropbear" {
+				t.Errorf("it imports %s", dep)
+			}
+		}
+	}
+}

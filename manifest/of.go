@@ -1,0 +1,176 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+
+	"groundhog/initrd"
+)
+
+// Of describes an archive as it was read: everything that its own bytes tell.
+// The caller adds Tool, Inputs, Archive.Name and what else only it knows. The
+// release is known only of a patched archive.
+//
+// Of an edited segment, what only its new bytes tell (offset, size, padding,
+// unpacked and SHA-256) stays zero, and so does Archive: the caller fills them
+// in once they are written, or reads back what was written; [Encode] refuses a
+// manifest without them.
+//
+// What cannot be read inside the archive (a host key, authorized_keys, the
+// record of its patches) becomes a line in Problems, not an error.
+func Of(img *initrd.Image) (*Manifest, error) {
+	m := &Manifest{Schema: Schema, Source: Initramfs}
+	var work hasher
+	m.segments(img, &work)
+	m.tree(img, &work)
+	m.others(img, &work)
+	if err := work.run(); err != nil {
+		return nil, fmt.Errorf("hashing: %w", err)
+	}
+	m.sort()
+	m.identify(img)
+	m.readRecord(img)
+	m.sort()
+	return m, nil
+}
+
+// segments lists the segments; the bytes of those nobody edited are known.
+func (m *Manifest) segments(img *initrd.Image, work *hasher) {
+	edited := false
+	var unpacked int64
+	for _, s := range img.Segments {
+		seg := Segment{Compression: string(s.Compression), Entries: len(s.Entries)}
+		if !s.Edited() {
+			seg.Offset, seg.Size, seg.Padding, seg.Unpacked = s.Offset, s.Size, s.Padding, s.Unpacked
+		}
+		edited = edited || s.Edited()
+		unpacked += s.Unpacked
+		m.Segments = append(m.Segments, seg)
+	}
+	if !edited {
+		m.Archive = &Archive{Size: img.Size(), Unpacked: unpacked}
+		work.file(img, m)
+	}
+}
+
+// tree lists what the kernel ends up with.
+func (m *Manifest) tree(img *initrd.Image, work *hasher) {
+	at := indexes(img)
+	first := map[any]int{} // the entry that has a hard-linked file's first name
+	for name, e := range img.Tree() {
+		m.Entries = append(m.Entries, entryOf(name, e, at))
+		if id := e.LinkID(); id != nil {
+			if i, ok := first[id]; ok {
+				m.Entries[len(m.Entries)-1].LinkOf = m.Entries[i].Path
+				continue
+			}
+			first[id] = len(m.Entries) - 1
+		}
+	}
+	byPath := make(map[string]*Entry, len(m.Entries))
+	for i := range m.Entries {
+		byPath[m.Entries[i].Path] = &m.Entries[i]
+	}
+	i := 0
+	for _, e := range img.Tree() {
+		work.entry(img, e, &m.Entries[i], byPath)
+		i++
+	}
+}
+
+// others lists the entries that are in a segment but not in the tree. A
+// directory that a later segment repeats as it is hides nothing.
+func (m *Manifest) others(img *initrd.Image, work *hasher) {
+	at := indexes(img)
+	inTree := map[*initrd.Entry]bool{}
+	for _, e := range img.Tree() {
+		inTree[e] = true
+	}
+	ignored := map[*initrd.Entry]bool{}
+	for _, e := range img.Ignored() {
+		ignored[e] = true
+	}
+	var hidden []*initrd.Entry
+	for _, s := range img.Segments {
+		for _, e := range s.Entries {
+			if inTree[e] || e.IsTrailer() || repeated(img, e) {
+				continue
+			}
+			hidden = append(hidden, e)
+		}
+	}
+	if len(hidden) == 0 {
+		return
+	}
+	// The lists must not grow once the hasher points into them.
+	m.Shadowed = make([]Entry, 0, len(hidden))
+	m.Ignored = make([]Entry, 0, len(hidden))
+	for _, e := range hidden {
+		list := &m.Shadowed
+		if ignored[e] {
+			list = &m.Ignored
+		}
+		*list = append(*list, entryOf(path.Clean(e.Name), e, at))
+		work.entry(img, e, &(*list)[len(*list)-1], nil)
+	}
+}
+
+func repeated(img *initrd.Image, e *initrd.Entry) bool {
+	now := img.Lookup(e.Name)
+	return e.IsDir() && now != nil && now.Mode == e.Mode && now.UID == e.UID && now.GID == e.GID
+}
+
+func indexes(img *initrd.Image) map[*initrd.Segment]int {
+	at := map[*initrd.Segment]int{}
+	for i, s := range img.Segments {
+		at[s] = i
+	}
+	return at
+}
+
+var types = map[uint32]Type{initrd.TypeFile: File, initrd.TypeDir: Dir, initrd.TypeLink: Symlink,
+	initrd.TypeChar: Char, initrd.TypeBlock: Block, initrd.TypePipe: Fifo, initrd.TypeSocket: Socket}
+
+// entryOf is an entry without what the hasher adds: a file's size and SHA-256.
+func entryOf(name string, e *initrd.Entry, at map[*initrd.Segment]int) Entry {
+	out := Entry{Path: EscapePath(name), Type: types[e.Type()], Mode: Mode(e.Perm() & 0o7777),
+		UID: e.UID, GID: e.GID, Mtime: int64(e.Mtime), Segment: at[e.Segment()]}
+	switch out.Type {
+	case "":
+		out.Type = Unknown
+	case Symlink:
+		out.Target = EscapePath(string(e.Data))
+	case Char, Block:
+		out.Device = fmt.Sprintf("%d:%d", e.Rdev.Major, e.Rdev.Minor)
+	}
+	return out
+}
+
+// sort puts every list in the order in which it is written.
+func (m *Manifest) sort() {
+	byPath := func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Segment, b.Segment))
+	}
+	byKey := func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Comment, b.Comment))
+	}
+	for _, list := range [][]Entry{m.Entries, m.Shadowed, m.Ignored} {
+		if !slices.IsSortedFunc(list, byPath) {
+			slices.SortStableFunc(list, byPath)
+		}
+	}
+	slices.SortStableFunc(m.HostKeys, byKey)
+	slices.SortStableFunc(m.AuthorizedKeys, byKey)
+	slices.SortStableFunc(m.Packages, func(a, b Package) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Architecture, b.Architecture))
+	})
+	slices.Sort(m.Kernels)
+	for i := range m.Patches {
+		slices.Sort(m.Patches[i].Paths)
+	}
+	slices.SortStableFunc(m.Inputs, func(a, b Input) int {
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Name, b.Name), cmp.Compare(a.SHA256, b.SHA256))
+	})
+}

@@ -1,0 +1,186 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"groundhog/initrd"
+)
+
+// Deviation is one thing in which an archive is not as its manifest says.
+type Deviation struct {
+	Where string `json:"where"`         // a path, "segment 0", "archive", or a field of the manifest
+	What  string `json:"what"`          // "mode", "sha256"; "missing" or "extra" of a whole entry
+	Want  string `json:"want,omitzero"` // what the manifest says
+	Got   string `json:"got,omitzero"`  // what the archive has
+}
+
+// String is the deviation as one line.
+func (d Deviation) String() string {
+	where := Printable(d.Where)
+	switch d.What {
+	case "missing":
+		return where + ": missing"
+	case "extra":
+		return where + ": not in the manifest"
+	}
+	if d.Want == "" && d.Got == "" {
+		return where + ": " + Printable(d.What)
+	}
+	return fmt.Sprintf("%s: %s is %s, the manifest says %s", where, d.What, orNone(d.Got), orNone(d.Want))
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return Printable(s)
+}
+
+// Verify holds an archive, as it was read, against its manifest: the file as a
+// whole, segment by segment, entry by entry, and what the manifest draws from
+// them. It returns what deviates, nothing if all is as it should be.
+func Verify(img *initrd.Image, m *Manifest) ([]Deviation, error) {
+	if m.Source != Initramfs {
+		return nil, errors.New("this manifest is of a root tree, not of an archive")
+	}
+	got, err := Of(img)
+	if err != nil {
+		return nil, err
+	}
+	if got.Archive == nil {
+		return nil, errors.New("an edited archive has no bytes to verify yet")
+	}
+	v := new(verifier)
+	v.equal("archive", "sha256", m.Archive.SHA256, got.Archive.SHA256)
+	v.equal("archive", "size", num(m.Archive.Size), num(got.Archive.Size))
+	v.equal("archive", "unpacked", num(m.Archive.Unpacked), num(got.Archive.Unpacked))
+	v.segments(m.Segments, got.Segments)
+	v.derived(m, got)
+	v.entries(m.Entries, got.Entries)
+	v.aside("shadowed", m.Shadowed, got.Shadowed)
+	v.aside("ignored", m.Ignored, got.Ignored)
+	return v.found, nil
+}
+
+type verifier struct{ found []Deviation }
+
+func (v *verifier) equal(where, what, want, got string) {
+	if want != got {
+		v.found = append(v.found, Deviation{where, what, want, got})
+	}
+}
+
+func num[N int | int64 | uint32](n N) string { return strconv.FormatInt(int64(n), 10) }
+
+func (v *verifier) segments(want, got []Segment) {
+	v.equal("archive", "number of segments", num(len(want)), num(len(got)))
+	for i := range min(len(want), len(got)) {
+		w, g, where := want[i], got[i], "segment "+num(i)
+		v.equal(where, "offset", num(w.Offset), num(g.Offset))
+		v.equal(where, "size", num(w.Size), num(g.Size))
+		v.equal(where, "padding", num(w.Padding), num(g.Padding))
+		v.equal(where, "unpacked", num(w.Unpacked), num(g.Unpacked))
+		v.equal(where, "compression", w.Compression, g.Compression)
+		v.equal(where, "entries", num(w.Entries), num(g.Entries))
+		if w.SHA256 != "" {
+			v.equal(where, "sha256", w.SHA256, g.SHA256)
+		}
+	}
+}
+
+// derived compares what a manifest says beside the entries. The release may be
+// known from elsewhere; only a record that contradicts it counts.
+func (v *verifier) derived(want, got *Manifest) {
+	v.equal("manifest", "architecture", want.Architecture, got.Architecture)
+	if got.Release != "" {
+		v.equal("manifest", "release", want.Release, got.Release)
+	}
+	v.equal("manifest", "dropbear", strconv.FormatBool(want.Dropbear), strconv.FormatBool(got.Dropbear))
+	v.equal("manifest", "kernels", strings.Join(want.Kernels, " "), strings.Join(got.Kernels, " "))
+	v.equal("manifest", "host_keys", keyText(want.HostKeys), keyText(got.HostKeys))
+	v.equal("manifest", "authorized_keys", keyText(want.AuthorizedKeys), keyText(got.AuthorizedKeys))
+	v.equal("manifest", "patches", patchText(want), patchText(got))
+}
+
+func keyText(keys []Key) string {
+	var all []string
+	for _, k := range keys {
+		all = append(all, fmt.Sprintf("%s %d %s %s %s", k.Path, k.Bits, k.Type, k.Fingerprint, k.Comment))
+	}
+	return strings.Join(all, "; ")
+}
+
+func patchText(m *Manifest) string {
+	var all []string
+	if g := m.Groundhog; g != nil {
+		all = append(all, g.Tool, g.Build, g.Board)
+	}
+	for _, p := range m.Patches {
+		all = append(all, p.Name+": "+p.Summary+" ("+strings.Join(p.Paths, " ")+")")
+	}
+	return strings.Join(all, "; ")
+}
+
+// entries compares two sorted lists whose paths are unique.
+func (v *verifier) entries(want, got []Entry) {
+	for len(want) > 0 || len(got) > 0 {
+		switch {
+		case len(got) == 0 || len(want) > 0 && want[0].Path < got[0].Path:
+			v.found = append(v.found, Deviation{Where: want[0].Path, What: "missing"})
+			want = want[1:]
+		case len(want) == 0 || got[0].Path < want[0].Path:
+			v.found = append(v.found, Deviation{Where: got[0].Path, What: "extra"})
+			got = got[1:]
+		default:
+			v.entry(&want[0], &got[0])
+			want, got = want[1:], got[1:]
+		}
+	}
+}
+
+func (v *verifier) entry(w, g *Entry) {
+	v.equal(w.Path, "type", string(w.Type), string(g.Type))
+	v.equal(w.Path, "mode", w.Mode.String(), g.Mode.String())
+	v.equal(w.Path, "uid", num(w.UID), num(g.UID))
+	v.equal(w.Path, "gid", num(w.GID), num(g.GID))
+	v.equal(w.Path, "size", num(w.Size), num(g.Size))
+	v.equal(w.Path, "mtime", num(w.Mtime), num(g.Mtime))
+	v.equal(w.Path, "segment", num(w.Segment), num(g.Segment))
+	v.equal(w.Path, "sha256", w.SHA256, g.SHA256)
+	v.equal(w.Path, "stable_sha256", w.Stable, g.Stable)
+	v.equal(w.Path, "target", w.Target, g.Target)
+	v.equal(w.Path, "device", w.Device, g.Device)
+	v.equal(w.Path, "link_of", w.LinkOf, g.LinkOf)
+	v.equal(w.Path, "patch", w.Patch, g.Patch)
+}
+
+// aside compares lists in which a path may come more than once.
+func (v *verifier) aside(where string, want, got []Entry) {
+	strip := func(list []Entry) map[Entry]int {
+		counts := map[Entry]int{}
+		for _, e := range list {
+			e.Origin = nil
+			counts[e]++
+		}
+		return counts
+	}
+	w, g := strip(want), strip(got)
+	if maps.Equal(w, g) {
+		return
+	}
+	names := func(list []Entry, other map[Entry]int) string {
+		var all []string
+		for _, e := range list {
+			if e.Origin = nil; other[e] == 0 {
+				all = append(all, e.Path)
+			}
+		}
+		return strings.Join(slices.Compact(all), " ")
+	}
+	v.found = append(v.found, Deviation{"manifest", where, names(want, g), names(got, w)})
+}
