@@ -14,6 +14,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"groundhog/manifest"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -57,7 +59,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err.Error() != "" {
-		fmt.Fprintf(stderr, "groundhog: %v\n", err)
+		fmt.Fprintf(stderr, "groundhog: %s\n", manifest.Printable(err.Error()))
 	}
 	var h hinted
 	if errors.As(err, &h) {
@@ -84,6 +86,8 @@ target's storage over the network.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.PersistentFlags().BoolP("quiet", "q", false, "say nothing but errors")
+	cmd.PersistentFlags().BoolP("verbose", "v", false, "say more")
 	cmd.AddCommand(verbs()...)
 	return cmd
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/manifest"
+)
+
+// diffOptions is the command line of `groundhog diff`.
+type diffOptions struct {
+	oldRoot, newRoot layers
+	format           string
+	html             string
+	failOn           string
+	all              bool
+	content          bool
+	maxSize          byteSize
+}
+
+func diffCmd() *cobra.Command {
+	o := diffOptions{maxSize: defaultMaxSize}
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Say what changed between two builds",
+		Long: `Say what changed from OLD to NEW. Each is a manifest, an initramfs or a root
+tree, told apart by content. Changes are grouped by package where the manifests
+know packages, or --old-root and --new-root name the root trees; the largest
+growth comes first.
+
+What differs from build to build and means nothing is folded and counted:
+times, inodes, the random name of root's home, ld.so.cache. --all lists it.
+
+--fail-on makes it a gate: exit code 1 only for what is listed. The rules:
+any, added, removed, changed, moved, content, mode, owner, type, target, device,
+setuid (a file that gains it), unknown (from no package), keys, packages,
+patches, segments, modules, kernel, release, architecture, and size>LIMIT (of
+the file) and unpacked>LIMIT (of all content), where LIMIT is a growth in percent or
+bytes.`,
+		Example: `  groundhog diff yesterday.json initrd.img-6.1.0-56-amd64 --new-root ./rootfs
+  groundhog diff old.img new.img --content --html report.html
+  groundhog diff old.json new.json --format markdown --fail-on 'setuid,keys,size>5%'
+
+Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
+	}
+	trouble(cmd, cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {
+		return diff(cmd.OutOrStdout(), talkOf(cmd), args[0], args[1], &o)
+	})
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.format, "format", "text", "text, json, markdown (for a merge request) or html")
+	f.StringVar(&o.html, "html", "", "write a report for a browser to `FILE`, besides")
+	f.StringVar(&o.failOn, "fail-on", "", "exit with 1 only if a rule in `LIST` is broken")
+	f.BoolVar(&o.all, "all", false, "list what is folded, too")
+	f.BoolVar(&o.content, "content", false, "show what changed in text files (both sides archives)")
+	f.Var(layerFlag{&o.oldRoot, false}, "old-root", "attribute OLD's files by the root tree in `DIR` (repeatable)")
+	f.Var(layerFlag{&o.newRoot, false}, "new-root", "attribute NEW's files by the root tree in `DIR` (repeatable)")
+	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	return cmd
+}
+
+// compared is two sides and what changed between them.
+type compared struct {
+	old, now *source
+	changes  *manifest.Changes
+}
+
+// reports are the ways to write it.
+var reports = map[string]func(*compared, io.Writer) error{
+	"text":     func(c *compared, w io.Writer) error { return c.changes.WriteText(w, colored(w)) },
+	"json":     func(c *compared, w io.Writer) error { return c.changes.WriteJSON(w) },
+	"markdown": func(c *compared, w io.Writer) error { return c.changes.WriteMarkdown(w) },
+	"html":     (*compared).html,
+}
+
+func (c *compared) html(w io.Writer) error {
+	return c.changes.WriteHTML(w, c.old.manifest, c.now.manifest)
+}
+
+// diff is the verb.
+func diff(stdout io.Writer, talk talk, oldPath, newPath string, o *diffOptions) error {
+	report := reports[o.format]
+	if report == nil {
+		return fmt.Errorf("format %q: not one of text, json, markdown, html", o.format)
+	}
+	var rules []manifest.Rule
+	if o.failOn != "" {
+		var err error
+		if rules, err = manifest.ParseRules(o.failOn); err != nil {
+			return fmt.Errorf("--fail-on: %w", err)
+		}
+	}
+	old, now, err := o.read(oldPath, newPath)
+	if err != nil {
+		return err
+	}
+	c := &compared{old, now, manifest.Diff(old.manifest, now.manifest, o.all)}
+	if o.content {
+		if old.img == nil || now.img == nil {
+			return errors.New("--content: both sides must be archives: a manifest has no content")
+		}
+		if err := c.changes.AddText(old.img, now.img); err != nil {
+			return err
+		}
+	}
+	c.changes.Gate(rules)
+	if o.html != "" {
+		var out outputs
+		defer out.discard()
+		if err := out.write(o.html, 0o644, c.html); err != nil {
+			return err
+		}
+		if err := out.commit(); err != nil {
+			return err
+		}
+	}
+	if talk != quiet {
+		if err := report(c, stdout); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+	}
+	if len(c.changes.Tripped) > 0 || rules == nil && !c.changes.Same {
+		return exitCode{code: 1}
+	}
+	return nil
+}
+
+// read reads both sides at once.
+func (o *diffOptions) read(oldPath, newPath string) (old, now *source, err error) {
+	done := make(chan error)
+	go func() {
+		var err error
+		old, err = readSource(oldPath, o.oldRoot, int64(o.maxSize))
+		done <- err
+	}()
+	now, newErr := readSource(newPath, o.newRoot, int64(o.maxSize))
+	if err := <-done; err != nil {
+		return nil, nil, err
+	}
+	return old, now, newErr
+}
+
+// colored reports whether w is a terminal that wants colour (no-color.org).
+func colored(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || slices.Contains([]string{"", "dumb"}, os.Getenv("TERM")) {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"groundhog/initrd"
+	"groundhog/manifest"
+)
+
+// maxPathLen is the longest path that a system call takes, PATH_MAX without
+// its NUL. An archive can have longer ones, through its symlinks.
+const maxPathLen = 4095
+
+// extract unpacks what the kernel ends up with into dir, which is made or must
+// be empty. Everything happens below an [os.Root] and no name is ever opened
+// that was not made here, so neither ".." nor a symlink leads anywhere else.
+// After an error what is there stays there.
+func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string) error {
+	for name := range img.Tree() {
+		if len(name) > maxPathLen {
+			return fmt.Errorf("extracting to %s: %.40s...: a path of %d bytes, a system call takes %d; nothing was written",
+				dir, manifest.EscapePath(name), len(name), maxPathLen)
+		}
+	}
+	made, err := emptyDir(dir)
+	if err != nil {
+		return fmt.Errorf("extracting to %s: %w", dir, cause(err))
+	}
+	top, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("extracting to %s: %w", dir, cause(err))
+	}
+	defer top.Close()
+	x := &extractor{img: img, top: top, root: os.Geteuid() == 0, keepTop: !made,
+		dirs: map[string]bool{".": true}, first: map[any]string{}}
+	defer x.leave()
+	p := newPrinter(stdout)
+	if err := x.all(p, talk); err != nil {
+		return errors.Join(fmt.Errorf("extracting to %s: %w (%d entries are there)", dir, err, x.done), p.flush())
+	}
+	if talk > quiet {
+		p.line("%d entries in %s", x.done, dir)
+		x.notes(newPrinter(stderr))
+	}
+	return p.flush()
+}
+
+// emptyDir makes dir, or sees that it is an empty directory. Until the end only
+// its owner can look into one that was made: host keys may come to lie there.
+func emptyDir(dir string) (made bool, err error) {
+	err = os.Mkdir(dir, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err == nil, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	switch names, err := f.Readdirnames(1); {
+	case len(names) > 0:
+		return false, errors.New("it is there and not empty")
+	case err != io.EOF:
+		return false, err
+	}
+	return false, nil
+}
+
+// extractor is one unpacking.
+type extractor struct {
+	img     *initrd.Image
+	top     *os.Root
+	root    bool // may set owners and make device nodes
+	keepTop bool // the directory was there: its own mode, owner and time are not ours
+	dirs    map[string]bool
+	first   map[any]string // of a hard-linked file, the name that has been made
+	done    int
+
+	devices, owners, setuid int // left out
+
+	at   *os.Root // the directory that is worked in, of name atName; nil: none yet
+	fd   *os.File // the same, for system calls that os.Root lacks
+	name string
+}
+
+// all unpacks every entry, and at the end gives the directories, deepest first,
+// the modes and times that working in them would need or spoil.
+func (x *extractor) all(p printer, talk talk) error {
+	type dir struct {
+		name string
+		e    *initrd.Entry
+	}
+	var dirs []dir
+	for name, e := range x.img.Tree() {
+		if err := x.one(name, e); err != nil {
+			return fmt.Errorf("%s: %w", manifest.EscapePath(name), cause(err))
+		}
+		if e.IsDir() {
+			dirs = append(dirs, dir{name, e})
+		}
+		if talk == verbose {
+			p.line("%s", manifest.EscapePath(name))
+		}
+	}
+	for _, d := range slices.Backward(dirs) {
+		if d.name == "." && x.keepTop {
+			continue
+		}
+		if err := x.finish(d.name, d.e); err != nil {
+			return fmt.Errorf("%s: %w", manifest.EscapePath(d.name), cause(err))
+		}
+	}
+	return nil
+}
+
+// one makes the entry at name. Its directory has been made before.
+func (x *extractor) one(name string, e *initrd.Entry) error {
+	if name == "." && e.IsDir() {
+		x.done++
+		return nil
+	}
+	if !x.dirs[path.Dir(name)] {
+		return errors.New("its directory is not in the archive")
+	}
+	if err := x.enter(path.Dir(name)); err != nil {
+		return err
+	}
+	made, err := x.create(name, e)
+	if err != nil || !made {
+		return err
+	}
+	x.done++
+	if e.IsDir() {
+		x.dirs[name] = true
+		return nil
+	}
+	return x.attributes(path.Base(name), e)
+}
+
+// create makes the bare entry; a name that is taken is an error, whatever is
+// there, so nothing is written through a symlink.
+func (x *extractor) create(name string, e *initrd.Entry) (bool, error) {
+	base := path.Base(name)
+	switch e.Type() {
+	case initrd.TypeDir:
+		return true, x.at.Mkdir(base, 0o700)
+	case initrd.TypeLink:
+		target, _, _ := strings.Cut(string(e.Data), "\x00") // as the kernel reads it
+		return true, x.at.Symlink(target, base)
+	case initrd.TypeFile:
+		return true, x.file(name, e)
+	case initrd.TypeChar, initrd.TypeBlock:
+		if !x.root {
+			x.devices++
+			return false, nil
+		}
+	}
+	err := x.mknod(base, e)
+	if errors.Is(err, syscall.EPERM) && e.Type() != initrd.TypePipe && e.Type() != initrd.TypeSocket {
+		x.devices++ // root, but in a container
+		return false, nil
+	}
+	return true, err
+}
+
+// file writes a regular file, or links it to the name that it has already.
+func (x *extractor) file(name string, e *initrd.Entry) error {
+	if id := e.LinkID(); id != nil {
+		if first, ok := x.first[id]; ok {
+			return x.top.Link(first, name)
+		}
+		x.first[id] = name
+	}
+	f, err := x.at.OpenFile(path.Base(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(x.img.Content(e))
+	return errors.Join(err, f.Close())
+}
+
+// cause is an error without the path that it names: the caller has named it, in
+// a form that prints.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/initrd"
+)
+
+// enter makes dir the directory that is worked in.
+func (x *extractor) enter(dir string) error {
+	if x.at != nil && dir == x.name {
+		return nil
+	}
+	from, rest := x.top, dir
+	if below, ok := strings.CutPrefix(dir, x.name+"/"); ok && x.at != nil {
+		from, rest = x.at, below
+	}
+	at, err := from.OpenRoot(rest)
+	if err != nil {
+		return err
+	}
+	fd, err := at.Open(".")
+	if err != nil {
+		at.Close()
+		return err
+	}
+	x.leave()
+	x.at, x.fd, x.name = at, fd, dir
+	return nil
+}
+
+func (x *extractor) leave() {
+	if x.at != nil {
+		x.fd.Close()
+		x.at.Close()
+	}
+	x.at = nil
+}
+
+// finish gives a directory its own attributes.
+func (x *extractor) finish(name string, e *initrd.Entry) error {
+	if err := x.enter(path.Dir(name)); err != nil {
+		return err
+	}
+	return x.attributes(path.Base(name), e)
+}
+
+// attributes gives what was made at base, in the directory that is worked in,
+// owner, mode and time of e. The owner comes first: changing it takes setuid
+// and setgid away.
+func (x *extractor) attributes(base string, e *initrd.Entry) error {
+	owned, err := x.chown(base, e)
+	if err != nil {
+		return err
+	}
+	if !e.IsLink() {
+		if err := x.at.Chmod(base, x.mode(e, owned)); err != nil {
+			return err
+		}
+	}
+	t := unix.NsecToTimespec(time.Unix(int64(e.Mtime), 0).UnixNano())
+	return unix.UtimesNanoAt(int(x.fd.Fd()), base, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// chown gives base e's owner, and says whether it has it.
+func (x *extractor) chown(base string, e *initrd.Entry) (bool, error) {
+	if !x.root {
+		if owned := e.UID == uint32(os.Geteuid()) && e.GID == uint32(os.Getegid()); !owned {
+			x.owners++
+		}
+		return false, nil
+	}
+	err := x.at.Lchown(base, int(e.UID), int(e.GID))
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
+		x.owners++ // root of a user namespace that does not have this owner
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// mode is e's permission bits. A file that belongs to whoever unpacks it must not
+// run as him for everybody else, so setuid and setgid need the owner that root
+// has set.
+func (x *extractor) mode(e *initrd.Entry, owned bool) fs.FileMode {
+	m := fs.FileMode(e.Perm() & 0o777)
+	if e.Perm()&0o1000 != 0 {
+		m |= fs.ModeSticky
+	}
+	if e.Perm()&0o6000 != 0 && !owned {
+		x.setuid++
+		return m
+	}
+	if e.Perm()&0o4000 != 0 {
+		m |= fs.ModeSetuid
+	}
+	if e.Perm()&0o2000 != 0 {
+		m |= fs.ModeSetgid
+	}
+	return m
+}
+
+// mknod makes a device node, pipe or socket.
+func (x *extractor) mknod(base string, e *initrd.Entry) error {
+	return unix.Mknodat(int(x.fd.Fd()), base, e.Type()|0o600, int(unix.Mkdev(e.Rdev.Major, e.Rdev.Minor)))
+}
+
+// notes says what is not as the archive has it.
+func (x *extractor) notes(p printer) {
+	for _, n := range []struct {
+		n    int
+		what string
+	}{
+		{x.devices, "device nodes were left out: only root can make them"},
+		{x.owners, "entries have another owner than in the archive: only root can set it"},
+		{x.setuid, "entries are without their setuid and setgid bits: only root gets those"},
+		{len(x.img.Ignored()), "entries were left out: the kernel does not unpack them either"},
+	} {
+		if n.n > 0 {
+			p.line("note: %d %s", n.n, n.what)
+		}
+	}
+	p.flush()
+}

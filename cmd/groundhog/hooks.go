@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/patches"
+	"groundhog/patches/sysroot"
+)
+
+// hooksOptions is the command line of `groundhog hooks`: of patch's options,
+// those that have to do with a root tree.
+type hooksOptions struct {
+	patchOptions
+	revert bool
+}
+
+// hooksFlags is the flags that hooks shares with patch.
+var hooksFlags = []string{"release", "board", "module", "device", "interface-timeout", "mac", "wait",
+	"curl", "tool", "ca", "authorized-keys", "host-key", "dry-run", "json"}
+
+func hooksCmd() *cobra.Command {
+	o := hooksOptions{patchOptions: patchOptions{Options: patches.Defaults(), maxSize: defaultMaxSize}}
+	cmd := &cobra.Command{
+		Use:   "hooks ROOT",
+		Short: "Have a root tree's own update-initramfs build reflash initramfs",
+		Long: `Change the root tree in the directory ROOT so that update-initramfs, run in it,
+builds a reflash initramfs by itself. / is this very machine. Needs no more than
+the right to write there, and works for any architecture; dropbear-initramfs,
+curl and what --tool names have to be installed in the tree. Every boot of such
+an initramfs waits for somebody, as long as --wait says, before it goes on.
+
+Changed: dropbear's hook and boot script in usr/share/initramfs-tools, in
+etc/initramfs-tools initramfs.conf and modules, and the directory of dropbear's
+keys and configuration. Groundhog's own files lie beside them. Originals are kept
+in ROOT/` + patches.KeepDir + `; --revert puts them back, unless
+somebody changed one of the files since.
+
+A second run replaces the first: what it does not ask for is undone. Keys stay.
+An upgrade of dropbear-initramfs brings Debian's scripts back, and the initramfs
+is an ordinary one again (update-initramfs says so): run this again then.`,
+		Example: `  groundhog hooks ./rootfs --authorized-keys ~/.ssh/id_ed25519.pub
+  chroot ./rootfs update-initramfs -u
+  groundhog hooks ./rootfs --revert
+
+Exit codes: 0 done, or nothing to change; 1 refused or failed, nothing changed.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.revert {
+				return revertHooks(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
+			}
+			return hooks(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
+		},
+	}
+	o.hookFlags(cmd)
+	return cmd
+}
+
+func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
+	all := &cobra.Command{}
+	o.flags(all)
+	f := cmd.Flags()
+	f.SortFlags = false
+	for _, name := range hooksFlags {
+		f.AddFlag(all.Flags().Lookup(name))
+	}
+	f.Lookup("authorized-keys").Usage = "who may log in, as in authorized_keys(5): `FILE` (repeatable; default: those in dropbear's directory, or root's)"
+	f.Lookup("dry-run").Usage = "write nothing; show what would change as a unified diff"
+	f.BoolVar(&o.revert, "revert", false, "undo it all, from the originals")
+	for _, name := range hooksFlags {
+		if name != "dry-run" && name != "json" {
+			cmd.MarkFlagsMutuallyExclusive("revert", name)
+		}
+	}
+}
+
+// hooks is the verb: read, work out, write.
+func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
+	if _, err := o.gather(); err != nil {
+		return err
+	}
+	tree, err := sysroot.Open(sysroot.Dir(root))
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	report, err := patches.Hooks(tree, tree.Layers(), o.Options, "groundhog "+Version)
+	switch {
+	case errors.Is(err, patches.ErrAnchor):
+		return hinted{err, "groundhog does not know this version of the file; nothing was written"}
+	case err != nil:
+		return err
+	}
+	result := &hooksResult{report: report, root: root, options: o}
+	if !o.dryRun {
+		if err := writeTree(root, nil, report.Keep, report.Changes); err != nil {
+			return err
+		}
+	}
+	return result.print(stdout, talk)
+}
+
+// revertHooks undoes the verb.
+func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
+	tree, err := sysroot.Open(sysroot.Dir(root))
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	undo, err := patches.RevertHooks(tree)
+	if errors.Is(err, patches.ErrChanged) {
+		return hinted{fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),
+			"put the original back from " + strings.TrimSuffix(root, "/") + "/" + patches.KeepDir + "/original (remove what has none there), then --revert again"}
+	} else if err != nil {
+		return fmt.Errorf("reverting %s: %w", root, err)
+	}
+	if undo == nil {
+		undo = &patches.HooksRevert{}
+	}
+	result := &hooksResult{report: &patches.HooksReport{Changes: undo.Changes}, root: root, options: o}
+	if !o.dryRun {
+		if err := writeTree(root, undo.Directories, undo.Changes, undo.Drop); err != nil {
+			return err
+		}
+	}
+	return result.print(stdout, talk)
+}
+
+// isHost reports whether root is the root directory of this machine.
+func isHost(root string) bool {
+	a, err := os.Stat(root)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat("/")
+	return err == nil && os.SameFile(a, b)
+}

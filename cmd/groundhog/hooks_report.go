@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"groundhog/manifest"
+	"groundhog/patches"
+)
+
+// hooksResult is what `groundhog hooks` did.
+type hooksResult struct {
+	report  *patches.HooksReport
+	root    string
+	options *hooksOptions
+}
+
+// hooksJSON is the report for machines. After a revert there are only files.
+type hooksJSON struct {
+	DryRun         bool              `json:"dry_run"`
+	Changed        bool              `json:"changed"`
+	Reverted       bool              `json:"reverted"`
+	Build          string            `json:"build,omitzero"`
+	Release        string            `json:"release,omitzero"`
+	Board          string            `json:"board,omitzero"`
+	Patches        []patches.Applied `json:"patches"`
+	Files          []fileJSON        `json:"files"`
+	Notes          []string          `json:"notes"`
+	HostKeys       []keyJSON         `json:"host_keys"`
+	AuthorizedKeys []keyJSON         `json:"authorized_keys"`
+}
+
+type fileJSON struct {
+	Path   string `json:"path"`   // below ROOT
+	Change string `json:"change"` // created, changed or removed
+}
+
+func (r *hooksResult) print(w io.Writer, talk talk) error {
+	switch {
+	case r.options.json:
+		return r.printJSON(w)
+	case talk == quiet && !r.options.dryRun:
+		return nil
+	}
+	if r.options.revert {
+		r.printReverted(w, talk)
+	} else {
+		r.printApplied(w, talk)
+	}
+	if r.options.dryRun {
+		fmt.Fprintln(w, "dry run: nothing was written")
+		return r.printDiffs(w)
+	}
+	if len(r.report.Changes) > 0 {
+		fmt.Fprintf(w, "next      %s\n", r.next())
+	}
+	return nil
+}
+
+func (r *hooksResult) printApplied(w io.Writer, talk talk) {
+	rep := r.report
+	fmt.Fprintf(w, "%s is %s: %s, build %s\n", r.root, rep.Release, changedFiles(len(rep.Changes)), rep.Build)
+	for _, a := range rep.Patches {
+		mark := " "
+		if a.Changed {
+			mark = "+"
+		}
+		fmt.Fprintf(w, "%s %-16s %s\n", mark, a.Name, a.Summary)
+	}
+	if talk == verbose {
+		r.printFiles(w)
+	}
+	for _, n := range rep.Notes {
+		fmt.Fprintf(w, "! %s\n", manifest.Printable(n))
+	}
+	for _, k := range rep.HostKeys {
+		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
+	}
+	for _, k := range rep.AuthorizedKeys {
+		fmt.Fprintf(w, "login     %s\n", manifest.Printable(k.String()))
+	}
+}
+
+func (r *hooksResult) printReverted(w io.Writer, talk talk) {
+	if len(r.report.Changes) == 0 {
+		fmt.Fprintf(w, "%s: nothing to revert\n", r.root)
+		return
+	}
+	fmt.Fprintf(w, "%s: reverted, %s\n", r.root, changedFiles(len(r.report.Changes)))
+	if talk == verbose {
+		r.printFiles(w)
+	}
+}
+
+func (r *hooksResult) printFiles(w io.Writer) {
+	for _, c := range r.report.Changes {
+		fmt.Fprintf(w, "    %-8s %s\n", kindOf(c), manifest.Printable(c.Path))
+	}
+}
+
+// printDiffs shows texts as unified diffs, everything else by a line. Private
+// keys are never shown.
+func (r *hooksResult) printDiffs(w io.Writer) error {
+	for _, c := range r.report.Changes {
+		name := manifest.Printable(c.Path)
+		secret := strings.HasSuffix(path.Base(c.Path), "_host_key")
+		switch {
+		case c.After == nil:
+			fmt.Fprintf(w, "- %s\n", name)
+		case !secret && isText(c.Before) && isText(c.After) && len(c.After) < 64<<10:
+			if err := printDiff(w, name, c.Before, c.After, c.Before == nil); err != nil {
+				return err
+			}
+		default:
+			fmt.Fprintf(w, "+ %v %8d %s\n", c.Mode, len(c.After), name)
+		}
+	}
+	return nil
+}
+
+func (r *hooksResult) next() string {
+	if isHost(r.root) {
+		return "run update-initramfs -u"
+	}
+	return "chroot " + r.root + " update-initramfs -u"
+}
+
+func (r *hooksResult) printJSON(w io.Writer) error {
+	rep := r.report
+	out := hooksJSON{DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
+		Build: rep.Build, Release: rep.Release, Board: rep.Board,
+		Patches: slices.Concat([]patches.Applied{}, rep.Patches), Files: []fileJSON{},
+		Notes: slices.Concat([]string{}, rep.Notes), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
+	for i := range out.Patches {
+		out.Patches[i].Paths = slices.Concat([]string{}, out.Patches[i].Paths)
+	}
+	for _, c := range rep.Changes {
+		out.Files = append(out.Files, fileJSON{c.Path, kindOf(c)})
+	}
+	for _, k := range rep.HostKeys {
+		out.HostKeys = append(out.HostKeys, keyJSON{k.Public().Type(), k.Fingerprint(), ""})
+	}
+	for _, k := range rep.AuthorizedKeys {
+		out.AuthorizedKeys = append(out.AuthorizedKeys, keyJSON{k.Type(), k.Fingerprint(), k.Comment})
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}
+
+func kindOf(c patches.FileChange) string {
+	switch {
+	case c.Before == nil:
+		return "created"
+	case c.After == nil:
+		return "removed"
+	}
+	return "changed"
+}
+
+func changedFiles(n int) string {
+	switch n {
+	case 0:
+		return "nothing to change"
+	case 1:
+		return "1 file changed"
+	}
+	return fmt.Sprintf("%d files changed", n)
+}

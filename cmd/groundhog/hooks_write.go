@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"syscall"
+	"time"
+
+	"groundhog/patches"
+)
+
+// A treeWriter makes changes below a directory and nowhere else (os.Root), all
+// of them or none. Each file is complete and on the disk under another name
+// before the first one gets its own.
+type treeWriter struct {
+	root *os.Root
+	aside,
+	made []string // directories, the outermost first
+	done []undo
+}
+
+// undo is how a file was before.
+type undo struct {
+	change patches.FileChange
+	mode   fs.FileMode
+	time   time.Time
+}
+
+// asideOf is the name that a file has until it is complete. mkinitramfs does
+// not run what begins with a dot.
+func asideOf(name string) string {
+	return path.Join(path.Dir(name), "."+path.Base(name)+".groundhog-new")
+}
+
+// writeTree makes the changes of each group in turn; those of one are on the
+// disk before the next one begins. Then it removes those of the directories
+// that are empty, the last one first.
+func writeTree(dir string, empty []string, groups ...[]patches.FileChange) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	w := &treeWriter{root: root}
+	if err := w.write(groups); err != nil {
+		err = fmt.Errorf("writing below %s: %w", dir, err)
+		if undone := w.rollback(); undone != nil {
+			err = fmt.Errorf("%w; rolling back: %w", err, undone)
+		}
+		return err
+	}
+	for _, name := range slices.Backward(empty) {
+		_ = root.Remove(name) // one that is not empty stays
+	}
+	return nil
+}
+
+func (w *treeWriter) write(groups [][]patches.FileChange) error {
+	for _, c := range slices.Concat(groups...) {
+		if err := w.stage(c); err != nil {
+			return err
+		}
+	}
+	for _, group := range groups {
+		dirs := map[string]bool{}
+		for _, c := range group {
+			if err := w.commit(c); err != nil {
+				return err
+			}
+			for dir := path.Dir(c.Path); !dirs[dir]; dir = path.Dir(dir) {
+				dirs[dir] = true
+			}
+		}
+		for dir := range dirs {
+			if err := w.sync(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stage checks that the file is still what the change was worked out from, and
+// writes its new content aside.
+func (w *treeWriter) stage(c patches.FileChange) error {
+	now, err := w.root.ReadFile(c.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if (err == nil) != (c.Before != nil) || !bytes.Equal(now, c.Before) {
+		return fmt.Errorf("%s: somebody changed it just now", c.Path)
+	}
+	if c.After == nil {
+		return nil
+	}
+	if err := w.mkdirs(path.Dir(c.Path)); err != nil {
+		return err
+	}
+	var when time.Time
+	if c.Like != "" {
+		info, err := w.root.Stat(c.Like)
+		if err != nil {
+			return err
+		}
+		when = info.ModTime()
+	}
+	return w.create(c.Path, c.After, c.Mode, when)
+}
+
+// create writes a file aside. It belongs to whom the file in its place does, as
+// far as we may give it away.
+func (w *treeWriter) create(name string, data []byte, mode fs.FileMode, when time.Time) error {
+	aside := asideOf(name)
+	if err := w.root.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // left by a run that was killed
+	}
+	f, err := w.root.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	w.aside = append(w.aside, aside)
+	if old, err := w.root.Lstat(name); err == nil {
+		if st, ok := old.Sys().(*syscall.Stat_t); ok {
+			_ = f.Chown(int(st.Uid), int(st.Gid))
+		}
+	}
+	_, err = f.Write(data)
+	err = firstOf(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil && !when.IsZero() {
+		err = w.root.Chtimes(aside, when, when)
+	}
+	return err
+}
+
+func (w *treeWriter) mkdirs(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if _, err := w.root.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := w.mkdirs(path.Dir(dir)); err != nil {
+		return err
+	}
+	w.made = append(w.made, dir)
+	return firstOf(w.root.Mkdir(dir, 0o755), w.root.Chmod(dir, 0o755)) // whatever the umask
+}
+
+// commit gives the file its name, or removes it.
+func (w *treeWriter) commit(c patches.FileChange) error {
+	u := undo{change: c}
+	if info, err := w.root.Lstat(c.Path); err == nil {
+		u.mode, u.time = info.Mode().Perm(), info.ModTime()
+	}
+	var err error
+	switch {
+	case c.After != nil:
+		err = w.root.Rename(asideOf(c.Path), c.Path)
+	case c.Before != nil:
+		err = w.root.Remove(c.Path)
+	}
+	if err == nil {
+		w.done = append(w.done, u)
+	}
+	return err
+}
+
+func (w *treeWriter) sync(dir string) error {
+	f, err := w.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return firstOf(f.Sync(), f.Close())
+}
+
+// rollback undoes what was done, the last thing first.
+func (w *treeWriter) rollback() error {
+	var errs []error
+	for _, u := range slices.Backward(w.done) {
+		c := u.change
+		switch {
+		case c.Before != nil:
+			err := w.create(c.Path, c.Before, u.mode, u.time)
+			if err == nil {
+				err = w.root.Rename(asideOf(c.Path), c.Path)
+			}
+			errs = append(errs, err)
+		case c.After != nil:
+			errs = append(errs, w.root.Remove(c.Path))
+		}
+	}
+	for _, name := range w.aside {
+		_ = w.root.Remove(name) // most have their own names by now
+	}
+	for _, dir := range slices.Backward(w.made) {
+		_ = w.root.Remove(dir)
+	}
+	return firstOf(errs...)
+}
+
+// firstOf is the first error: one line.
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"groundhog/initrd"
+	"groundhog/manifest"
+	"groundhog/patches/sysroot"
+)
+
+// archive is an initramfs file as it was read.
+type archive struct {
+	img   *initrd.Image
+	input manifest.Input
+	info  fs.FileInfo
+}
+
+// readArchive reads the initramfs at path, unpacking at most maxSize bytes.
+func readArchive(path string, maxSize int64) (*archive, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the archive: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("reading the archive: %s: a directory", path)
+	}
+	img, err := initrd.ReadHashed(f, initrd.Limits{Unpacked: maxSize})
+	if err != nil {
+		err = fmt.Errorf("reading %s: %w", path, err)
+		if errors.Is(err, initrd.ErrTooLarge) {
+			return nil, hinted{err, "if it really is that large, --max-size raises the limit"}
+		}
+		return nil, err
+	}
+	sum := img.FileSum()
+	return &archive{img, manifest.Input{Role: "archive", Name: filepath.Base(path),
+		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}, info}, nil
+}
+
+// layer is one --root or --deb, in the order of the command line.
+type layer struct {
+	path string
+	debs bool
+}
+
+// layers collects --root and --deb; both flags append to one list, because
+// later ones lie on top.
+type layers []layer
+
+// layerFlag is one of the two flags (pflag.Value).
+type layerFlag struct {
+	list *layers
+	debs bool
+}
+
+func (f layerFlag) String() string { return "" }
+func (f layerFlag) Type() string   { return "path" }
+func (f layerFlag) Set(path string) error {
+	if path == "" {
+		return errors.New("empty")
+	}
+	*f.list = append(*f.list, layer{path, f.debs})
+	return nil
+}
+
+// open opens the root tree; nil where no layer was given.
+func (ls layers) open(maxSize int64) (*sysroot.Tree, error) {
+	if len(ls) == 0 {
+		return nil, nil
+	}
+	var all []sysroot.Layer
+	for _, l := range ls {
+		if l.debs {
+			all = append(all, sysroot.Debs(l.path).Limit(maxSize))
+		} else {
+			all = append(all, sysroot.Dir(l.path))
+		}
+	}
+	tree, err := sysroot.Open(all...)
+	if err != nil {
+		return nil, fmt.Errorf("opening the root tree: %w", err)
+	}
+	return tree, nil
+}
+
+// inputs describes the .deb files among the layers; a directory has no hash.
+func (ls layers) inputs() ([]manifest.Input, error) {
+	var all []manifest.Input
+	for _, l := range ls {
+		if !l.debs {
+			continue
+		}
+		files := []string{l.path}
+		if info, err := os.Stat(l.path); err == nil && info.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(l.path, "*.deb")); err != nil {
+				return nil, err
+			}
+		}
+		for _, name := range files {
+			in, err := describe("deb", name)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, in)
+		}
+	}
+	return all, nil
+}
+
+// describe hashes a file that goes into an archive.
+func describe(role, name string) (manifest.Input, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return manifest.Input{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return manifest.Input{Role: role, Name: filepath.Base(name), SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, err
+}
+
+// smallFile reads a file that a person wrote: keys, certificates.
+func smallFile(role, name string) ([]byte, manifest.Input, error) {
+	const most = 16 << 20
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, manifest.Input{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && len(b) > most {
+		err = fmt.Errorf("%s: more than %d bytes", name, most)
+	}
+	if err != nil {
+		return nil, manifest.Input{}, err
+	}
+	sum := sha256.Sum256(b)
+	return b, manifest.Input{Role: role, Name: filepath.Base(name), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}, nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/initrd"
+	"groundhog/manifest"
+)
+
+// inspectOptions is the command line of `groundhog inspect`.
+type inspectOptions struct {
+	list    bool
+	all     bool
+	cat     string
+	extract string
+	json    bool
+	maxSize byteSize
+}
+
+func inspectCmd() *cobra.Command {
+	o := inspectOptions{maxSize: defaultMaxSize}
+	cmd := &cobra.Command{
+		Use:   "inspect INITRD",
+		Short: "Show what is in an initramfs: segments, kernel, dropbear, keys, patches",
+		Long: `Show what is in an initramfs: its segments, whose it is, how one gets in, and
+what groundhog did to it. What is broken in it is shown as a problem; only a
+file that is no initramfs at all is an error.
+
+Names and texts from the archive are shown with a backslash doubled, bytes that
+are not UTF-8 as \xNN and characters that do not print as \uNNNN. --cat alone
+gives bytes as they are.
+
+--list and --extract deal with what the kernel ends up with: of several copies
+of a path the last. --extract writes inside DIR and nowhere else, wherever the
+archive's links lead. Run by root it keeps owners, device nodes, setuid and
+setgid; run by anybody else it leaves those out and says how many. An archive
+that a stranger made is better not unpacked by root.`,
+		Example: `  groundhog inspect initrd.img-6.1.0-56-amd64
+  groundhog inspect --list initrd.img | grep ' bin'
+  groundhog inspect --cat conf/initramfs.conf initrd.img
+  groundhog inspect --extract ./tree initrd.img
+  groundhog inspect --json initrd.img | jq -r '.host_keys[].fingerprint'
+
+Exit codes: 0 shown or unpacked, problems or not; 1 cannot be read or written.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := inspect(cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd), args[0], &o)
+			if err != nil {
+				return printableError{err}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&o.list, "list", false, "list the entries, as ls -l does, with times in UTC; -v adds segment and inode")
+	f.BoolVar(&o.all, "all", false, "with --list: every record of every segment, in order, as cpio -itv does")
+	f.StringVar(&o.cat, "cat", "", "print the file at `PATH`, through the archive's symlinks")
+	f.StringVar(&o.extract, "extract", "", "unpack into `DIR`, which must be empty or not be there; -v names each entry")
+	f.BoolVar(&o.json, "json", false, "print JSON, also of --list")
+	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	cmd.MarkFlagsMutuallyExclusive("list", "cat", "extract")
+	cmd.MarkFlagsMutuallyExclusive("json", "cat", "extract")
+	return cmd
+}
+
+// inspect is the verb.
+func inspect(stdout, stderr io.Writer, talk talk, path string, o *inspectOptions) error {
+	if o.all && !o.list {
+		return errors.New("--all: goes with --list")
+	}
+	in, err := readArchive(path, int64(o.maxSize))
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.list:
+		return list(stdout, in.img, o.all, o.json, talk)
+	case o.cat != "":
+		return cat(stdout, in.img, o.cat)
+	case o.extract != "":
+		return extract(stdout, stderr, talk, in.img, o.extract)
+	}
+	found := find(in)
+	if o.json {
+		return printJSON(stdout, found)
+	}
+	return found.print(stdout, talk)
+}
+
+// cat writes the file that name leads to, byte for byte.
+func cat(w io.Writer, img *initrd.Image, name string) error {
+	b, err := img.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if e := img.Lookup(name); e != nil && e.IsLink() {
+			return fmt.Errorf("reading %s: a symlink to %s, which is not in the archive", name, manifest.EscapePath(string(e.Data)))
+		}
+		return fmt.Errorf("reading %s: not in the archive", name)
+	case errors.Is(err, fs.ErrInvalid):
+		return fmt.Errorf("reading %s: not a regular file", name)
+	case err != nil:
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}

@@ -1,0 +1,153 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures"
+)
+
+// Debian's own tools judge what inspect makes of Debian's own archives.
+func TestInspectTargets(t *testing.T) {
+	for _, name := range []string{"bookworm/amd64", "trixie/amd64", "bullseye/amd64", "bookworm/arm64"} {
+		t.Run(name, func(t *testing.T) {
+			suite, arch, _ := strings.Cut(name, "/")
+			tgt := target(t, suite, arch)
+			for _, archive := range []string{tgt.Plain, tgt.Dropbear} {
+				if archive == "" {
+					continue
+				}
+				judgeFindings(t, tgt, archive)
+				judgeList(t, archive)
+				judgeTree(t, archive)
+			}
+		})
+	}
+}
+
+// inspectJSON runs the verb and reads its JSON into v.
+func inspectJSON(t *testing.T, v any, args ...string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(append([]string{"inspect", "--json"}, args...), nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("inspect %q: exit %d: %s", args, code, stderr.String())
+	}
+	if err := json.Unmarshal(stdout.Bytes(), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func judgeFindings(t *testing.T, tgt *fixtures.Target, archive string) {
+	t.Helper()
+	var in inspection
+	inspectJSON(t, &in, archive)
+	if in.Builder != "initramfs-tools" || in.Kernel != tgt.Kernel || in.Architecture != tgt.Arch {
+		t.Errorf("%s: made by %s for kernel %s, %s", archive, in.Builder, in.Kernel, in.Architecture)
+	}
+	contents := []string{"main"}
+	if tgt.Suite == "trixie" {
+		contents = []string{"modules", "main"}
+	}
+	for i, s := range in.Segments {
+		if len(in.Segments) != len(contents) || s.Content != contents[i] {
+			t.Errorf("%s: segment %d of %d holds %s", archive, i, len(in.Segments), s.Content)
+		}
+	}
+	if archive == tgt.Plain {
+		if in.Dropbear != nil || len(in.HostKeys) > 0 || len(in.Problems) > 0 {
+			t.Errorf("%s: dropbear %v, host keys %v, problems %q", archive, in.Dropbear, in.HostKeys, in.Problems)
+		}
+		return
+	}
+	if in.Release != tgt.Suite || in.Dropbear == nil || in.Dropbear.Script != "pristine" {
+		t.Fatalf("%s: release %s, dropbear %v", archive, in.Release, in.Dropbear)
+	}
+	if want := []string{"nobody can log in: authorized_keys is empty or missing"}; !slices.Equal(in.Problems, want) {
+		t.Errorf("%s: problems %q", archive, in.Problems)
+	}
+	judgeHostKeys(t, archive, in.HostKeys)
+}
+
+// judgeHostKeys has dropbearkey and ssh-keygen say what the keys are.
+func judgeHostKeys(t *testing.T, archive string, keys []hostKeyOf) {
+	t.Helper()
+	if len(keys) != 3 {
+		t.Errorf("%s: %d host keys", archive, len(keys))
+	}
+	for _, k := range keys {
+		var key bytes.Buffer
+		if code := run([]string{"inspect", "--cat", k.Path, archive}, nil, &key, os.Stderr); code != 0 {
+			t.Fatalf("--cat %s: exit %d", k.Path, code)
+		}
+		file := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(file, key.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, line, _ := strings.Cut(command(t, "dropbearkey", "-y", "-f", file), "\n")
+		fields := strings.Fields(line)
+		if err := os.WriteFile(file, []byte(fields[0]+" "+fields[1]+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.TrimSpace(command(t, "ssh-keygen", "-lf", file)); k.Identity != want {
+			t.Errorf("%s: %q, ssh-keygen says %q", k.Path, k.Identity, want)
+		}
+	}
+}
+
+func judgeList(t *testing.T, archive string) {
+	t.Helper()
+	want := strings.Fields(command(t, "lsinitramfs", archive))
+	slices.Sort(want)
+	want = slices.Compact(want)
+	var list []listed
+	inspectJSON(t, &list, "--list", archive)
+	var got []string
+	for _, l := range list {
+		got = append(got, l.Path)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: lsinitramfs (-), groundhog (+):\n%s", archive, diff)
+	}
+}
+
+// judgeTree holds an unpacked archive against what unmkinitramfs makes of it: of
+// two segments it makes two trees, which the kernel would make one. The times of
+// directories and symlinks are not compared: it does not keep them.
+func judgeTree(t *testing.T, archive string) {
+	t.Helper()
+	dir := t.TempDir()
+	ours, theirs, merged := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs"), filepath.Join(dir, "merged")
+	if code := run([]string{"inspect", "-q", "--extract", ours, archive}, nil, os.Stdout, os.Stderr); code != 0 {
+		t.Fatalf("--extract %s: exit %d", archive, code)
+	}
+	command(t, "unmkinitramfs", archive, theirs)
+	if _, err := os.Stat(filepath.Join(theirs, "main")); err == nil {
+		command(t, "cp", "-a", filepath.Join(theirs, "early"), merged)
+		command(t, "cp", "-a", filepath.Join(theirs, "main")+"/.", merged)
+		theirs = merged
+	}
+	command(t, "diff", "-r", "--no-dereference", theirs, ours)
+	if diff := cmp.Diff(facts(t, theirs), facts(t, ours)); diff != "" {
+		t.Errorf("%s: unmkinitramfs (-), groundhog (+):\n%s", archive, diff)
+	}
+}
+
+// facts is a line for each path below dir.
+func facts(t *testing.T, dir string) []string {
+	t.Helper()
+	out := command(t, "find", dir, "-mindepth", "1", "(", "-type", "f", "-printf", "%P %y %m %U:%G %n %Ts\n",
+		"-o", "-type", "l", "-printf", "%P %y %l\n", "-o", "-printf", "%P %y %m %U:%G\n", ")")
+	lines := strings.Split(out, "\n")
+	slices.Sort(lines)
+	return lines
+}

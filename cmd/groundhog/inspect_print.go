@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf16"
+
+	"groundhog/manifest"
+)
+
+// printer writes lines to a terminal. Everything that may come from an archive
+// goes through it: what does not print is written as \uNNNN, so that no name
+// or comment can move a cursor, set a colour or look like two lines.
+type printer struct{ w *bufio.Writer }
+
+func newPrinter(w io.Writer) printer { return printer{bufio.NewWriter(w)} }
+
+func (p printer) line(format string, args ...any) {
+	p.w.WriteString(manifest.Printable(fmt.Sprintf(format, args...)))
+	p.w.WriteByte('\n')
+}
+
+// flush returns the first error of all writes.
+func (p printer) flush() error { return p.w.Flush() }
+
+// printableError is an error whose text may hold names from an archive.
+type printableError struct{ err error }
+
+func (e printableError) Error() string { return manifest.Printable(e.err.Error()) }
+func (e printableError) Unwrap() error { return e.err }
+
+// printJSON writes v with characters escaped that do not print: encoding/json
+// leaves those from DEL on as they are, and some of them control terminals.
+func printJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	for _, r := range b.String() {
+		switch {
+		case r == '\n' || strconv.IsPrint(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(out, `\u%04x`, r)
+		}
+	}
+	return out.Flush()
+}
+
+// print writes the inspection for people. Without -v long lists are cut short.
+func (in *inspection) print(w io.Writer, talk talk) error {
+	p := newPrinter(w)
+	p.line("archive   %s, %s, %s unpacked", in.Name, human(in.Size), human(in.Unpacked))
+	p.line("sha256    %s", in.SHA256)
+	p.line("made by   %s", in.Builder)
+	p.line("kernel    %s", orNone(in.Kernel))
+	p.line("for       %s", orUnknown(in.Release)+" "+in.Architecture)
+	p.line("segments")
+	p.line("  %10s %10s %8s  %-11s %10s %8s  %s", "offset", "size", "padding", "compression", "unpacked", "entries", "content")
+	for _, s := range in.Segments {
+		p.line("  %10d %10d %8d  %-11s %10d %8d  %s", s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, s.Entries, s.Content)
+	}
+	in.printDropbear(p)
+	in.printPatches(p, talk)
+	if len(in.Ignored) > 0 {
+		p.line("ignored   %d entries that the kernel does not unpack", len(in.Ignored))
+		for i, name := range in.Ignored {
+			if i == 10 && talk < verbose {
+				p.line("  and %d more (-v shows them)", len(in.Ignored)-i)
+				break
+			}
+			p.line("  %s", name)
+		}
+	}
+	for _, text := range in.Problems {
+		p.line("problem   %s", text)
+	}
+	return p.flush()
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown release"
+	}
+	return s
+}
+
+func (in *inspection) printDropbear(p printer) {
+	if d := in.Dropbear; d == nil {
+		p.line("dropbear  none")
+	} else {
+		version := d.Version
+		if version == "" {
+			version = "of unknown version"
+		}
+		p.line("dropbear  %s, script %s", version, map[string]string{"pristine": "as Debian has it",
+			"patched": "patched by groundhog", "unknown": "of unknown shape", "missing": "missing"}[d.Script])
+		for _, line := range d.Config {
+			p.line("  %s", line)
+		}
+	}
+	for _, k := range in.HostKeys {
+		p.line("host key  %s", k.Identity)
+	}
+	for _, k := range in.Authorized {
+		p.line("login     %s", k.Identity)
+		if k.Options != "" {
+			p.line("  with %s", k.Options)
+		}
+	}
+}
+
+func (in *inspection) printPatches(p printer, talk talk) {
+	if r := in.Patches; r == nil {
+		p.line("patched   no")
+	} else {
+		p.line("patched   by %s, build %s, release %s, board %s", r.Tool, r.Build, orNone(r.Release), orNone(r.Board))
+		for _, patch := range r.Patches {
+			p.line("  %-16s %s", patch.Name, patch.Summary)
+			if talk < verbose {
+				continue
+			}
+			for _, name := range patch.Paths {
+				p.line("    %s", name)
+			}
+		}
+	}
+	if len(in.Settings) > 0 {
+		p.line("settings")
+	}
+	for _, s := range in.Settings {
+		p.line("  %s=%s", s.Name, s.Value)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// unprivileged ARG... runs groundhog as nobody where we are root, and as we are
+// where we are not.
+func unprivileged(ts *testscript.TestScript, neg bool, args []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	cmd := exec.Command(self, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		// go test keeps its binary where only we can look. Were it copied in this
+		// process, a script beside this one could start a program meanwhile, which
+		// would have the copy open for writing: "text file busy".
+		cmd.Path = ts.MkAbs("groundhog")
+		ts.Check(exec.Command("install", "-m", "755", self, cmd.Path).Run())
+		ts.Check(os.Chmod(cmd.Dir, 0o777))
+		ts.Check(os.Chmod(filepath.Dir(cmd.Dir), 0o711))
+	}
+	cmd.Args[0] = "groundhog" // by which the test binary knows what it is
+	if err := cmd.Run(); (err != nil) != neg {
+		ts.Fatalf("groundhog %q: %v", args, err)
+	}
+}
+
+// sameList ARCHIVE LIST holds what --list --all printed of a plain archive of
+// one segment against GNU cpio's listing of it. Only the time is written in
+// another way, and cpio's depends on the clock unless it is long ago.
+func sameList(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: samelist ARCHIVE LIST")
+	}
+	cmd := exec.Command("cpio", "-itvn", "--quiet")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC0")
+	in, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer in.Close()
+	cmd.Stdin = in
+	want, err := cmd.Output()
+	ts.Check(err)
+	got, err := asCpio(ts.ReadFile(args[1]))
+	ts.Check(err)
+	if got != string(want) {
+		ts.Fatalf("groundhog:\n%s\ncpio:\n%s", got, want)
+	}
+}
+
+var isoTime = regexp.MustCompile(` (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) `)
+
+// asCpio writes the times in a listing as cpio has old ones.
+func asCpio(list string) (string, error) {
+	var b strings.Builder
+	for line := range strings.Lines(list) {
+		at := isoTime.FindStringSubmatchIndex(line)
+		if at == nil {
+			return "", fmt.Errorf("%q: no time", line)
+		}
+		t, err := time.Parse(time.RFC3339, line[at[2]:at[3]])
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(line[:at[2]] + t.Format("Jan _2  2006") + line[at[3]:])
+	}
+	return b.String(), nil
+}
+
+// Whatever is in an archive, inspect ends with 0 or with one line of error, and
+// prints nothing that controls a terminal. A byte of each kind of record is
+// changed at a time.
+func TestInspectDamaged(t *testing.T) {
+	whole, err := os.ReadFile("../../fixtures/archives/newc.cpio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "damaged.img")
+	for at := range whole {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= []byte{0x01, 0x1b, 0x80}[at%3]
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		checkTame(t, at, "inspect", "-v", file)
+		checkTame(t, at, "inspect", "--list", "--all", "-v", file)
+		if at%8 == 0 {
+			checkTame(t, at, "inspect", "--extract", filepath.Join(t.TempDir(), "tree"), file)
+		}
+	}
+}
+
+func checkTame(t *testing.T, at int, args ...string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(args, nil, &stdout, &stderr)
+	lines := strings.Count(stderr.String(), "\n")
+	if code != 0 && (code != 1 || lines != 1) || code == 0 && strings.Contains(stderr.String(), "groundhog:") {
+		t.Errorf("byte %d: %q: exit %d: %s", at, args, code, stderr.String())
+	}
+	for _, r := range stdout.String() + stderr.String() {
+		if r != '\n' && !strconv.IsPrint(r) {
+			t.Errorf("byte %d: %q: %q is printed", at, args, r)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary be groundhog, too, where a script runs that.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"groundhog": main})
+}
+
+// TestScripts runs testdata/*.txtar. Beside testscript's own commands they have
+//
+//	mkarchive OUT DESC    write the archive that the file DESC describes (mkarchive_test.go)
+//	samelist ARCHIVE LIST hold a listing against `cpio -itvn` (inspect_test.go)
+//	unprivileged ARG...   run groundhog as nobody, where we are root
+//
+// and the conditions [root] and [tool:NAME]: a program is installed. With
+// GROUNDHOG_REQUIRE_TOOLS=1 one that is missing fails the script.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("LC_ALL", "C")
+			env.Setenv("TZ", "UTC0")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"mkarchive":    mkarchive,
+			"samelist":     sameList,
+			"unprivileged": unprivileged,
+		},
+		Condition: condition,
+	})
+}
+
+func condition(cond string) (bool, error) {
+	if cond == "root" {
+		return os.Geteuid() == 0, nil
+	}
+	tool, ok := strings.CutPrefix(cond, "tool:")
+	if !ok {
+		return false, fmt.Errorf("%q: no such condition", cond)
+	}
+	_, err := exec.LookPath(tool)
+	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
+		return false, fmt.Errorf("%s is not installed", tool)
+	}
+	return err == nil, nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/manifest"
+)
+
+// manifestOptions is the command line of `groundhog manifest`.
+type manifestOptions struct {
+	root    layers
+	output  string
+	format  string
+	signKey string
+	schema  bool
+	maxSize byteSize
+}
+
+func manifestCmd() *cobra.Command {
+	o := manifestOptions{maxSize: defaultMaxSize}
+	cmd := &cobra.Command{
+		Use:   "manifest SOURCE",
+		Short: "Say what is in an initramfs or a root tree, and where it came from",
+		Long: `Say what is in SOURCE: an initramfs, patched or not; a root tree in a directory;
+a .deb file or a directory of them. Every entry with its mode, owner, size and
+SHA-256, every segment, keys by their fingerprints.
+
+With the root tree that an initramfs was made from (--root, --deb) each file is
+attributed to the Debian package that owns a file with that content, by dpkg's
+records; what was made on the way is named after its maker.
+
+The same SOURCE gives the same bytes, on any machine. SOURCE_DATE_EPOCH, if set,
+is noted as the time.`,
+		Example: `  groundhog manifest initrd.img-6.1.0-56-amd64 --root ./rootfs -o initrd.json
+  groundhog manifest reflash.img --format spdx > reflash.spdx.json
+  groundhog manifest ./rootfs -o rootfs.json --sign-key ~/.ssh/id_ed25519
+
+Exit codes: 0 done; 2 refused or failed, nothing written.`,
+	}
+	trouble(cmd, func(cmd *cobra.Command, args []string) error {
+		if o.schema {
+			return cobra.NoArgs(cmd, args)
+		}
+		return cobra.ExactArgs(1)(cmd, args)
+	}, func(cmd *cobra.Command, args []string) error {
+		if o.schema {
+			_, err := io.WriteString(cmd.OutOrStdout(), manifest.SchemaJSON)
+			return err
+		}
+		return makeManifest(cmd.OutOrStdout(), args[0], &o)
+	})
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.output, "output", "o", "", "write to `FILE` (default: standard output)")
+	f.Var(layerFlag{&o.root, false}, "root", "attribute files by the root tree in `DIR` (repeatable, later ones on top)")
+	f.Var(layerFlag{&o.root, true}, "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
+	f.StringVar(&o.format, "format", "json", "json (groundhog's own), spdx (2.3) or cyclonedx (1.6)")
+	f.StringVar(&o.signKey, "sign-key", "", "sign with the SSH private key in `FILE`: writes the output's name with .sig")
+	f.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the manifest, and nothing else")
+	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	return cmd
+}
+
+// formats are the ways to write a manifest.
+var formats = map[string]func(io.Writer, *manifest.Manifest) error{
+	"json":      manifest.Encode,
+	"spdx":      manifest.EncodeSPDX,
+	"cyclonedx": manifest.EncodeCycloneDX,
+}
+
+// makeManifest is the verb.
+func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
+	encode := formats[o.format]
+	if encode == nil {
+		return fmt.Errorf("format %q: not one of json, spdx, cyclonedx", o.format)
+	}
+	var key ssh.Signer
+	if o.signKey != "" {
+		if o.output == "" {
+			return hinted{errors.New("a signature needs a file to stand beside"), "name one with --output"}
+		}
+		var err error
+		if key, err = readSigner(o.signKey); err != nil {
+			return err
+		}
+	}
+	src, err := readSource(path, o.root, int64(o.maxSize))
+	if err != nil {
+		return err
+	}
+	m := src.manifest
+	if err := o.complete(m, path); err != nil {
+		return err
+	}
+	if o.output == "" {
+		return encode(stdout, m)
+	}
+	if info, err := os.Stat(o.output); err == nil {
+		if in, err := os.Stat(path); err == nil && os.SameFile(info, in) {
+			return fmt.Errorf("%s is the source: it is never written over", o.output)
+		}
+	}
+	return writeManifest(o.output, m, encode, key)
+}
+
+// complete adds what SOURCE itself does not tell.
+func (o *manifestOptions) complete(m *manifest.Manifest, path string) error {
+	if m.Tool == "" {
+		m.Tool = "groundhog " + Version
+	}
+	when, err := created()
+	if err != nil {
+		return err
+	}
+	if when != "" {
+		m.Created = when
+	}
+	inputs, err := o.root.inputs()
+	if err != nil {
+		return fmt.Errorf("reading packages: %w", err)
+	}
+	m.Inputs = append(m.Inputs, inputs...)
+	return nil
+}
+
+// writeManifest writes the file and its signature, or neither.
+func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *manifest.Manifest) error, key ssh.Signer) error {
+	var out outputs
+	defer out.discard()
+	f, err := out.create(name, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := encode(f, m); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if key != nil {
+		message, err := os.ReadFile(f.Name())
+		if err != nil {
+			return err
+		}
+		sig, err := manifest.Sign(message, key)
+		if err != nil {
+			return err
+		}
+		if err := out.write(name+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
+			return err
+		}
+	}
+	return out.commit()
+}
+
+// readSigner reads a private key that needs no passphrase.
+func readSigner(path string) (ssh.Signer, error) {
+	b, _, err := smallFile("key", path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing key: %w", err)
+	}
+	key, err := ssh.ParsePrivateKey(b)
+	var locked *ssh.PassphraseMissingError
+	if errors.As(err, &locked) {
+		return nil, hinted{fmt.Errorf("reading the signing key %s: it needs a passphrase", path),
+			"sign with ssh-keygen -Y sign -n groundhog -f " + filepath.Base(path) + " MANIFEST"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing key %s: not an SSH private key", path)
+	}
+	return key, nil
+}

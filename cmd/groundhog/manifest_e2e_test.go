@@ -1,0 +1,220 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"groundhog/manifest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// groundhog runs a verb and checks its exit code; it returns what was printed.
+func groundhog(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(args, nil, &stdout, &stderr); code != want {
+		t.Fatalf("groundhog %q: exit %d, want %d: %s", args, code, want, stderr.String())
+	}
+	return stdout.String()
+}
+
+// manifestFile makes a manifest with the verb and reads it back.
+func manifestFile(t *testing.T, args ...string) (*manifest.Manifest, string) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "manifest.json")
+	groundhog(t, 0, append([]string{"manifest", "-o", name}, args...)...)
+	m, err := readManifest(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, name
+}
+
+// unpack takes an archive apart with Debian's own tools: every segment that
+// unmkinitramfs finds, one over the other, as the kernel does.
+func unpack(t *testing.T, archive string) string {
+	t.Helper()
+	all, dir := t.TempDir(), t.TempDir()
+	command(t, "unmkinitramfs", archive, all)
+	parts, _ := filepath.Glob(filepath.Join(all, "early*"))
+	parts = append(parts, filepath.Join(all, "main"))
+	if _, err := os.Stat(filepath.Join(all, "main")); err != nil {
+		parts = []string{all}
+	}
+	for _, p := range parts {
+		command(t, "cp", "-a", p+"/.", dir)
+	}
+	return dir
+}
+
+// listing describes a directory without any of our code: a line for each entry.
+func listing(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	list := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == dir {
+			return err
+		}
+		var st syscall.Stat_t
+		if err := syscall.Lstat(name, &st); err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, name)
+		what := ""
+		switch {
+		case d.IsDir():
+			what = "dir"
+		case d.Type()&fs.ModeSymlink != 0:
+			target, _ := os.Readlink(name)
+			list[rel] = "symlink " + target
+			return nil
+		default:
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(b)
+			what = "file " + hex.EncodeToString(sum[:])
+		}
+		list[rel] = fmt.Sprintf("%s %04o %d:%d", what, st.Mode&0o7777, st.Uid, st.Gid)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// entryListing is the same from a manifest.
+func entryListing(m *manifest.Manifest) map[string]string {
+	list := map[string]string{}
+	for _, e := range m.Entries {
+		switch {
+		case e.Path == ".":
+		case e.Type == manifest.Symlink:
+			list[e.Path] = "symlink " + e.Target
+		default:
+			list[e.Path] = strings.TrimSpace(fmt.Sprintf("%s %s", e.Type, e.SHA256)) + fmt.Sprintf(" %s %d:%d", e.Mode, e.UID, e.GID)
+		}
+	}
+	return list
+}
+
+// What the manifest says of a real archive is what Debian's tools unpack from it.
+func TestManifestE2E(t *testing.T) {
+	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
+		t.Run(suite, func(t *testing.T) {
+			tgt := target(t, suite, "amd64")
+			for _, archive := range []string{tgt.Plain, tgt.Dropbear} {
+				m, name := manifestFile(t, archive, "--root", tgt.Root)
+				if diff := cmp.Diff(listing(t, unpack(t, archive)), entryListing(m)); diff != "" {
+					t.Errorf("%s (-unpacked +manifest):\n%s", filepath.Base(archive), diff)
+				}
+				if m.Release != suite || m.Architecture != "amd64" || !slices.Equal(m.Kernels, []string{tgt.Kernel}) {
+					t.Errorf("%s %s %q", m.Release, m.Architecture, m.Kernels)
+				}
+				checkOrigins(t, m, tgt.Root)
+				groundhog(t, 0, "verify", archive, "--manifest", name)
+				groundhog(t, 0, "diff", name, archive)
+				_, again := manifestFile(t, archive, "--root", tgt.Root)
+				a, _ := os.ReadFile(name)
+				if b, _ := os.ReadFile(again); !bytes.Equal(a, b) {
+					t.Error("other bytes the second time")
+				}
+			}
+		})
+	}
+}
+
+// checkOrigins: at least 99 % of all bytes have a package or a known maker, and
+// dpkg's own tools agree on a sample of 200.
+func checkOrigins(t *testing.T, m *manifest.Manifest, root string) {
+	t.Helper()
+	var total, known int64
+	var fromPackage []manifest.Entry
+	for _, e := range m.Entries {
+		if e.Type != manifest.File || e.LinkOf != "" {
+			continue
+		}
+		total += e.Size
+		switch e.Origin.Kind {
+		case manifest.FromUnknown:
+			t.Logf("unknown: %s, %d bytes", e.Path, e.Size)
+			continue
+		case manifest.FromPackage:
+			fromPackage = append(fromPackage, e)
+		}
+		known += e.Size
+	}
+	t.Logf("%.3f %% of %d bytes are attributed, %d packages", 100*float64(known)/float64(total), total, len(m.Packages))
+	if float64(known) < 0.99*float64(total) {
+		t.Error("less than 99 %")
+	}
+	step := max(1, len(fromPackage)/200)
+	versions := map[string]string{}
+	for _, p := range m.Packages {
+		versions[p.Name+":"+p.Architecture] = p.Version
+	}
+	for i := 0; i < len(fromPackage); i += step {
+		checkOwner(t, fromPackage[i], versions, root)
+	}
+}
+
+// checkOwner asks dpkg-query who owns a file, and its md5sums what is in it.
+func checkOwner(t *testing.T, e manifest.Entry, versions map[string]string, root string) {
+	t.Helper()
+	at := e.Path
+	if e.Origin.Path != "" {
+		at = e.Origin.Path
+	}
+	short := strings.TrimPrefix(at, "usr/")
+	owner, file := "", ""
+	for _, p := range []string{at, short, "usr/" + at} {
+		out, err := exec.Command("dpkg-query", "--admindir="+root+"/var/lib/dpkg", "-S", "/"+p).Output()
+		for line := range strings.Lines(string(out)) {
+			name, path, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			if err == nil && path == "/"+p && !strings.HasPrefix(name, "diversion") {
+				owner, _, _ = strings.Cut(name, ":")
+				file = p
+			}
+		}
+	}
+	if owner != e.Origin.Name {
+		t.Errorf("%s: dpkg-query says %q, the manifest %q", e.Path, owner, e.Origin.Name)
+		return
+	}
+	version := strings.TrimSpace(command(t, "dpkg-query", "--admindir="+root+"/var/lib/dpkg", "-W", "-f", "${Version}\n", owner))
+	if v := versions[owner+":"+e.Origin.Architecture]; v != version {
+		t.Errorf("%s: dpkg-query says %s, the manifest %s", owner, version, v)
+	}
+	b, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Errorf("%s: %v", e.Path, err)
+		return
+	}
+	sum, old := sha256.Sum256(b), md5.Sum(b)
+	if hex.EncodeToString(sum[:]) != e.SHA256 {
+		t.Errorf("%s: the tree's file %s has another content", e.Path, file)
+	}
+	infos, _ := filepath.Glob(root + "/var/lib/dpkg/info/" + owner + "*.md5sums")
+	for _, info := range infos {
+		text, _ := os.ReadFile(info)
+		if strings.Contains(string(text), "  "+file+"\n") && !strings.Contains(string(text), hex.EncodeToString(old[:])+"  "+file+"\n") {
+			t.Errorf("%s: not the MD5 in %s", e.Path, filepath.Base(info))
+		}
+	}
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/initrd"
+	"groundhog/manifest"
+	"groundhog/patches"
+	"groundhog/patches/dropbear"
+)
+
+// defaultMaxSize is what an archive, or a .deb, may unpack to.
+const defaultMaxSize = byteSize(2 << 30)
+
+// patchOptions is the command line of `groundhog patch`.
+type patchOptions struct {
+	patches.Options
+	root           layers
+	output         string
+	authorizedKeys []string
+	hostKeys       []string
+	ca             string
+	appended       bool
+	compression    string
+	level          int
+	maxSize        byteSize
+	dryRun         bool
+	json           bool
+}
+
+func patchCmd() *cobra.Command {
+	o := patchOptions{Options: patches.Defaults(), maxSize: defaultMaxSize}
+	cmd := &cobra.Command{
+		Use:   "patch INITRD",
+		Short: "Make a reflash initramfs, its manifest and its known_hosts",
+		Long: `Make a reflash initramfs from a target's own: one that brings the network up,
+starts dropbear and waits. Works offline, without root, for any architecture.
+
+What the archive lacks is taken from the target's root tree (--root, --deb).
+Beside the archive come its manifest (.manifest.json) and the known_hosts
+(.known_hosts) that the device will answer to. The archive is 0600: it holds
+the device's private host keys.
+
+A repack encodes the edited segment again. For a zstd archive the default is
+level 3: against level 9, which Debian uses, it takes a fifth of the time and
+some 14 % more room in /boot; 'make bench' prints the table. xz is written at
+some 3 MB/s, for devices whose /boot is too small for anything else. --append leaves the
+input's bytes alone and costs next to nothing, but lsinitramfs and
+unmkinitramfs of bookworm cannot list an archive with a segment behind zstd.`,
+		Example: `  groundhog patch initrd.img-6.1.0-56-amd64 --root ./rootfs \
+      --authorized-keys ~/.ssh/id_ed25519.pub -o reflash.img
+  groundhog patch initrd.img --deb ./debs --board cm3 --wait 30m -o reflash.img
+
+Exit codes: 0 done, or nothing to change; 1 refused or failed, nothing written.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return patch(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *patchOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.Var(layerFlag{&o.root, false}, "root", "take what is missing from the root tree in `DIR` (repeatable, later ones on top)")
+	f.Var(layerFlag{&o.root, true}, "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
+	f.StringVarP(&o.output, "output", "o", "", "write the archive to `FILE` (default: INITRD's name with .groundhog, here)")
+	f.StringVar(&o.Release, "release", "", "the target's Debian release: "+strings.Join(dropbear.Releases(), ", ")+" (default: found out)")
+	f.StringVar(&o.Board, "board", o.Board, "the target's `BOARD`: "+strings.Join(patches.Boards, ", "))
+	f.StringArrayVar(&o.Modules, "module", nil, "add and load kernel module `NAME` with what it needs (repeatable)")
+	f.StringVar(&o.Device, "device", o.Device, "the network interface to configure and wait for")
+	f.DurationVar(&o.InterfaceTimeout, "interface-timeout", o.InterfaceTimeout, "how long to wait for it")
+	f.StringVar(&o.MAC, "mac", "", "set its MAC before DHCP asks: `ADDR`, cmdline or keep (default: keep; cmdline for cm3)")
+	f.DurationVar(&o.Wait, "wait", o.Wait, "how long to wait for somebody; 0 boots on at once")
+	f.BoolVar(&o.Curl, "curl", o.Curl, "add curl")
+	f.StringArrayVar(&o.Tools, "tool", nil, "add a further program, by name or `PATH` in the root tree (repeatable)")
+	f.StringVar(&o.ca, "ca", "", "certificates for https, as PEM `FILE` (default: the root tree's)")
+	f.StringArrayVar(&o.authorizedKeys, "authorized-keys", nil, "who may log in, as in authorized_keys(5): `FILE` (repeatable; default: the archive's, or root's in the root tree)")
+	f.StringArrayVar(&o.hostKeys, "host-key", []string{"keep"}, "keep, new, or `FILE` with a dropbear or OpenSSH private key (repeatable)")
+	f.BoolVar(&o.appended, "append", false, "leave the input's bytes alone and append a segment")
+	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: keep, none, gzip, zstd, xz, lz4")
+	f.IntVar(&o.level, "level", 0, "of that compression (default: zstd 3, gzip 6, xz 6, lz4 1)")
+	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what each patch would change")
+	f.BoolVar(&o.json, "json", false, "report as JSON")
+}
+
+// patch is the verb: read, apply, write.
+func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
+	in, err := readArchive(path, int64(o.maxSize))
+	if err != nil {
+		return err
+	}
+	if o.output == "" {
+		o.output = filepath.Base(path) + ".groundhog"
+	}
+	if info, err := os.Stat(o.output); err == nil && os.SameFile(info, in.info) {
+		return hinted{fmt.Errorf("%s is the input: it is never written over", o.output), "name another file with --output"}
+	}
+	inputs, err := o.gather()
+	if err != nil {
+		return err
+	}
+	if err := o.checkEncoding(in.img); err != nil {
+		return err
+	}
+	report, err := o.apply(in)
+	if err != nil {
+		return err
+	}
+	result := &patchResult{report: report, before: in.input.Size, edits: in.img.Edits(), options: o}
+	if o.dryRun {
+		return result.print(stdout, talk, in.img)
+	}
+	if err := o.writeAll(in.img, append([]manifest.Input{in.input}, inputs...), result); err != nil {
+		return err
+	}
+	return result.print(stdout, talk, in.img)
+}
+
+// gather reads the files that the options name.
+func (o *patchOptions) gather() ([]manifest.Input, error) {
+	inputs, err := o.root.inputs()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range o.authorizedKeys {
+		b, in, err := smallFile("authorized_keys", name)
+		if err != nil {
+			return nil, fmt.Errorf("reading authorized keys: %w", err)
+		}
+		if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
+			b = append(b, '\n')
+		}
+		o.AuthorizedKeys = append(o.AuthorizedKeys, b...)
+		if o.AuthorizedKeys == nil {
+			o.AuthorizedKeys = []byte{} // an empty file was given: not the same as none
+		}
+		inputs = append(inputs, in)
+	}
+	if o.ca != "" {
+		b, in, err := smallFile("ca", o.ca)
+		if err != nil {
+			return nil, fmt.Errorf("reading certificates: %w", err)
+		}
+		if !bytes.Contains(b, []byte("-----BEGIN CERTIFICATE-----")) {
+			return nil, fmt.Errorf("%s: no PEM certificate in it", o.ca)
+		}
+		o.CA = b
+		inputs = append(inputs, in)
+	}
+	return inputs, o.gatherHostKeys()
+}
+
+// gatherHostKeys reads --host-key. The manifest names the keys by their
+// fingerprints; a hash of a private key's file is of no use to anybody.
+func (o *patchOptions) gatherHostKeys() error {
+	for _, arg := range o.hostKeys {
+		switch {
+		case arg == "keep":
+			continue
+		case arg == "new":
+			o.NewHostKeys = true
+			continue
+		}
+		b, _, err := smallFile("host_key", arg)
+		if err != nil {
+			return fmt.Errorf("reading a host key: %w", err)
+		}
+		k, err := dropbear.ParsePrivateKey(b)
+		if err != nil {
+			return fmt.Errorf("reading host key %s: %w", arg, err)
+		}
+		if slices.ContainsFunc(o.HostKeys, func(h *dropbear.HostKey) bool { return h.Type() == k.Type() }) {
+			return fmt.Errorf("%s: a second %s host key", arg, k.Type())
+		}
+		o.HostKeys = append(o.HostKeys, k)
+	}
+	if o.NewHostKeys && len(o.HostKeys) > 0 {
+		return errors.New("host keys: either new ones or given ones, not both")
+	}
+	return nil
+}
+
+// checkEncoding refuses a compression that cannot be written before any work
+// is done.
+func (o *patchOptions) checkEncoding(img *initrd.Image) error {
+	if o.compression != "keep" {
+		return initrd.CheckLevel(initrd.Compression(o.compression), o.level)
+	}
+	for _, s := range img.Segments {
+		if s.Compression == initrd.None {
+			continue
+		}
+		if err := initrd.CheckLevel(s.Compression, o.level); err != nil {
+			return hinted{err, "--compression names another one, --append leaves the input as it is"}
+		}
+	}
+	return nil
+}
+
+func (o *patchOptions) apply(in *archive) (*patches.Report, error) {
+	tree, err := o.root.open(int64(o.maxSize))
+	if err != nil {
+		return nil, err
+	}
+	var report *patches.Report
+	tool := "groundhog " + Version
+	if tree == nil {
+		report, err = patches.Apply(in.img, nil, nil, o.Options, tool, in.input.SHA256)
+	} else {
+		defer tree.Close()
+		report, err = patches.Apply(in.img, tree, tree.Layers(), o.Options, tool, in.input.SHA256)
+	}
+	switch {
+	case errors.Is(err, patches.ErrAnchor):
+		return nil, hinted{err, "groundhog does not know this version of the script; nothing was written"}
+	case err != nil && len(o.root) == 0 && strings.Contains(err.Error(), "no root tree"):
+		return nil, hinted{err, "--root DIR names the target's root file system as it is on this machine"}
+	}
+	return report, err
+}
+
+// writeAll writes archive, manifest and known_hosts, or none of them.
+func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, result *patchResult) error {
+	var out outputs
+	defer out.discard()
+	f, err := out.create(o.output, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := o.encode(f, img); err != nil {
+		return fmt.Errorf("writing %s: %w", o.output, err)
+	}
+	m, err := manifestOf(img, f)
+	if err != nil {
+		return err
+	}
+	m.Tool = "groundhog " + Version
+	m.Archive.Name = filepath.Base(o.output)
+	m.Inputs = inputs
+	m.Release = result.report.Release
+	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
+	result.wrote = []string{o.output, o.output + ".manifest.json", o.output + ".known_hosts"}
+	if err := out.write(result.wrote[1], 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
+		return err
+	}
+	var keys []ssh.PublicKey
+	for _, k := range result.report.HostKeys {
+		keys = append(keys, k.Public())
+	}
+	known, err := dropbear.KnownHosts(nil, keys...)
+	if err != nil {
+		return err
+	}
+	err = out.write(result.wrote[2], 0o644, func(w io.Writer) error { _, err := w.Write(known); return err })
+	if err != nil {
+		return err
+	}
+	return out.commit()
+}
+
+// encode writes the archive in the way that was asked for.
+func (o *patchOptions) encode(w io.Writer, img *initrd.Image) error {
+	main := img.Lookup("init").Segment()
+	if o.appended {
+		c, level := main.Compression, o.level
+		if o.compression != "keep" {
+			c = initrd.Compression(o.compression)
+		}
+		_, err := img.WriteAppended(w, c, level)
+		return err
+	}
+	for _, s := range img.Segments {
+		if !s.Edited() && (s != main || o.compression == "keep") {
+			continue
+		}
+		c := s.Compression
+		if o.compression != "keep" && s == main {
+			c = initrd.Compression(o.compression)
+		}
+		level := o.level
+		if c == initrd.None {
+			level = 0
+		}
+		if err := s.Encode(c, level); err != nil {
+			return err
+		}
+	}
+	_, err := img.WriteTo(w)
+	return err
+}

@@ -1,0 +1,286 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/fixtures"
+)
+
+// patched is one run of `groundhog patch` on a real target's archive.
+type patched struct {
+	target  *fixtures.Target
+	archive string
+	key     string // the private key that may log in
+	report  patchJSON
+}
+
+// target builds the target, or takes it from the cache.
+func target(t *testing.T, suite, arch string) *fixtures.Target {
+	t.Helper()
+	tgt, err := fixtures.BuildTarget(t.Context(), suite, arch, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tgt
+}
+
+// patchTarget runs the verb on initrd, as a user would, and reads its report.
+func patchTarget(t *testing.T, tgt *fixtures.Target, initrd string, args ...string) *patched {
+	t.Helper()
+	dir := t.TempDir()
+	p := &patched{target: tgt, archive: filepath.Join(dir, "reflash.img"), key: filepath.Join(dir, "id")}
+	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", p.key)
+	args = append([]string{"patch", initrd, "--root", tgt.Root, "--authorized-keys", p.key + ".pub", "-o", p.archive, "--json"}, args...)
+	var stdout, stderr bytes.Buffer
+	if code := run(args, nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("groundhog %q: exit %d: %s", args, code, stderr.String())
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &p.report); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, stderr.String())
+	}
+	return string(out)
+}
+
+// machine is the device that the archive is for.
+func (p *patched) machine() fixtures.Machine {
+	return fixtures.Machine{Arch: p.target.Arch, Kernel: p.target.Vmlinuz, Initrd: p.archive}
+}
+
+// guest is a booted reflash initramfs that somebody has logged in to.
+type guest struct {
+	t     *testing.T
+	vm    *fixtures.VM
+	login fixtures.Login
+}
+
+// boot boots the archive until a login with its own known_hosts, strict
+// checking and the key that was given succeeds.
+func (p *patched) boot(t *testing.T, m fixtures.Machine) *guest {
+	t.Helper()
+	vm, err := fixtures.Boot(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(vm.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("console:\n%s", vm.Console())
+		}
+	})
+	g := &guest{t, vm, fixtures.Login{Port: vm.SSHPort, Key: p.key, KnownHosts: p.report.KnownHosts}}
+	ctx, stop := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer stop()
+	if err := vm.WaitSSH(ctx, g.login); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// run runs a command over SSH and returns what it printed.
+func (g *guest) run(command string) string {
+	g.t.Helper()
+	ctx, stop := context.WithTimeout(g.t.Context(), 2*time.Minute)
+	defer stop()
+	out, err := fixtures.SSH(ctx, g.login, nil, command)
+	if err != nil {
+		g.t.Fatalf("%s: %v", command, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// says checks what a command prints.
+func (g *guest) says(command, want string) {
+	g.t.Helper()
+	if got := g.run(command); got != want {
+		g.t.Errorf("%s: printed %q, want %q", command, got, want)
+	}
+}
+
+// console waits for a text on the console.
+func (g *guest) console(text string, atMost time.Duration) {
+	g.t.Helper()
+	ctx, stop := context.WithTimeout(g.t.Context(), atMost)
+	defer stop()
+	if err := g.vm.WaitConsole(ctx, text); err != nil {
+		g.t.Error(err)
+	}
+}
+
+const testMAC = "02:00:5e:10:00:01"
+
+// TestPatchBoots patches each release's archives, with dropbear and without,
+// has Debian's own tools read them, boots them and looks around inside.
+func TestPatchBoots(t *testing.T) {
+	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
+		tgt := target(t, suite, "amd64")
+		for _, kind := range []string{"dropbear", "plain"} {
+			t.Run(suite+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				initrd := tgt.Dropbear
+				if kind == "plain" {
+					initrd = tgt.Plain
+				}
+				web := startWeb(t)
+				p := patchTarget(t, tgt, initrd, "--mac", testMAC, "--tool", "sfdisk", "--ca", web.ca)
+				judge(t, p)
+				m := p.machine()
+				m.Serve = web.serve()
+				lookAround(p.boot(t, m), p, web)
+			})
+		}
+	}
+}
+
+// lookAround checks what must be true in the waiting initramfs.
+func lookAround(g *guest, p *patched, web *web) {
+	g.says("cat /run/groundhog/build", p.report.Build)
+	g.says("cat /sys/class/net/eth0/address", testMAC)
+	g.says("grep ^DEVICE= /conf/initramfs.conf", "DEVICE=eth0")
+	g.says("kill -0 $(cat /run/groundhog/wait.pid) && echo waiting", "waiting")
+	g.says("cat /sys/class/net/lo/operstate", "unknown") // what an lo that is up says; down: "down"
+	g.says("tr '\\0' ' ' </proc/$(cat /run/dropbear.pid)/cmdline | grep -o -e '-W 1048576 -K 5'", "-W 1048576 -K 5")
+	g.says("command -v blockdev >/dev/null && command -v sfdisk", "/usr/sbin/sfdisk")
+	g.says("sfdisk --version | cut -d' ' -f1", "sfdisk")
+	g.says("curl -sS http://10.0.2.100/", web.text)
+	g.says("curl -sS --resolve groundhog.test:443:10.0.2.100 https://groundhog.test/", web.text)
+	// A name, asked over TCP, because the guest's network passes nothing else.
+	g.run("printf 'nameserver 10.0.2.100\\noptions use-vc\\n' >/etc/resolv.conf")
+	g.says("curl -sS http://groundhog.test/", web.text)
+	g.run("groundhog-continue")
+	g.console("No root device specified", time.Minute)
+}
+
+// judge has the tools of Debian read the archive.
+func judge(t *testing.T, p *patched) {
+	t.Helper()
+	listed := strings.Fields(command(t, "lsinitramfs", p.archive))
+	for _, want := range []string{"usr/bin/curl", "scripts/groundhog/wait", "usr/bin/groundhog-continue", "etc/groundhog/patches.json"} {
+		if !contains(listed, want) {
+			t.Errorf("lsinitramfs does not list %s", want)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "tree")
+	command(t, "unmkinitramfs", p.archive, dir)
+	// Two segments come out as two directories.
+	hits, err := filepath.Glob(filepath.Join(dir, "main", "init"))
+	if err != nil || len(hits) == 0 {
+		hits = []string{filepath.Join(dir, "init")}
+	}
+	root := filepath.Dir(hits[0])
+	script, err := os.ReadFile(filepath.Join(root, "scripts/init-premount/dropbear"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(script), "\n. /scripts/groundhog/network\nrun_dropbear &\n") {
+		t.Errorf("the premount script does not source ours where it must:\n%s", script)
+	}
+	same(t, root, "usr/bin/busybox", "usr/bin/cat")
+}
+
+// same fails unless the two names are one file.
+func same(t *testing.T, root, a, b string) {
+	t.Helper()
+	ia, err := os.Stat(filepath.Join(root, a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ib, err := os.Stat(filepath.Join(root, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !os.SameFile(ia, ib) {
+		t.Errorf("%s and %s are no longer one file", a, b)
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+// TestWaitEnds boots with a short wait: nobody comes, and the boot goes on by
+// itself.
+func TestWaitEnds(t *testing.T) {
+	t.Parallel()
+	tgt := target(t, "bookworm", "amd64")
+	p := patchTarget(t, tgt, tgt.Dropbear, "--wait", "5s")
+	vm, err := fixtures.Boot(t.Context(), p.machine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(vm.Close)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer stop()
+	for _, text := range []string{"groundhog: ", "No root device specified"} {
+		if err := vm.WaitConsole(ctx, text); err != nil {
+			t.Fatalf("%v\n%s", err, vm.Console())
+		}
+	}
+}
+
+// TestAppendedBoots boots an archive with an appended segment; the input must
+// stand at its beginning, byte for byte.
+func TestAppendedBoots(t *testing.T) {
+	t.Parallel()
+	tgt := target(t, "bookworm", "amd64")
+	for _, compression := range []string{"keep", "none"} {
+		p := patchTarget(t, tgt, tgt.Plain, "--append", "--compression", compression)
+		before, err := os.ReadFile(tgt.Plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.ReadFile(p.archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(after, before) {
+			t.Fatal("the appended archive does not begin with the input")
+		}
+		g := p.boot(t, p.machine())
+		g.says("cat /run/groundhog/build", p.report.Build)
+		g.says("ls /bin | grep -c . >/dev/null; curl --version | cut -d' ' -f1 | head -n1", "curl")
+		g.vm.Close()
+	}
+}
+
+// TestComputeModule3 is the arm64 target with a CM3's modules and the MAC from
+// the kernel command line.
+func TestComputeModule3(t *testing.T) {
+	tgt := target(t, "bookworm", "arm64")
+	p := patchTarget(t, tgt, tgt.Dropbear, "--board", "cm3")
+	m := p.machine()
+	m.Append = fixtures.DefaultAppend("arm64") + " smsc95xx.macaddr=" + testMAC
+	g := p.boot(t, m)
+	g.says("cat /sys/class/net/eth0/address", testMAC)
+	for _, module := range []string{"mii", "phy_generic", "smsc95xx"} {
+		g.says(fmt.Sprintf("lsmod | grep -c '^%s '", module), "1")
+	}
+	g.says("curl --version | cut -d' ' -f1 | head -n1", "curl")
+}

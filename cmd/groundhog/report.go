@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/manifest"
+	"groundhog/patches"
+)
+
+// patchResult is what `groundhog patch` did.
+type patchResult struct {
+	report  *patches.Report
+	options *patchOptions
+	edits   []initrd.Edit
+	before  int64 // bytes of the input
+	after   int64 // bytes of the archive; 0 in a dry run
+	sha256  string
+	wrote   []string
+}
+
+// patchJSON is the report for machines. Paths are as given on the command
+// line; sizes are in bytes.
+type patchJSON struct {
+	DryRun         bool              `json:"dry_run"`
+	Changed        bool              `json:"changed"`
+	Build          string            `json:"build"`
+	Release        string            `json:"release"`
+	Architecture   string            `json:"architecture"`
+	Kernel         string            `json:"kernel"`
+	Board          string            `json:"board"`
+	Patches        []patches.Applied `json:"patches"`
+	Notes          []string          `json:"notes"`
+	HostKeys       []keyJSON         `json:"host_keys"`
+	AuthorizedKeys []keyJSON         `json:"authorized_keys"`
+	SizeBefore     int64             `json:"size_before"`
+	SizeAfter      int64             `json:"size_after,omitzero"`
+	SHA256         string            `json:"sha256,omitzero"`
+	Archive        string            `json:"archive,omitzero"`
+	Manifest       string            `json:"manifest,omitzero"`
+	KnownHosts     string            `json:"known_hosts,omitzero"`
+}
+
+type keyJSON struct {
+	Type        string `json:"type"`
+	Fingerprint string `json:"fingerprint"`
+	Comment     string `json:"comment,omitzero"`
+}
+
+func (r *patchResult) print(w io.Writer, talk talk, img *initrd.Image) error {
+	switch {
+	case r.options.json:
+		return r.printJSON(w)
+	case talk == quiet && !r.options.dryRun:
+		return nil
+	}
+	r.printText(w, talk)
+	if r.options.dryRun {
+		return printEdits(w, img, r.edits)
+	}
+	return nil
+}
+
+func (r *patchResult) printText(w io.Writer, talk talk) {
+	rep := r.report
+	state := "reflash initramfs"
+	if !rep.Changed() {
+		state = "already patched, nothing to change:"
+	}
+	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, rep.Release, rep.Arch, orNone(rep.Kernel), rep.Build)
+	for _, a := range rep.Patches {
+		mark := " "
+		if a.Changed {
+			mark = "+"
+		}
+		fmt.Fprintf(w, "%s %-16s %s\n", mark, a.Name, a.Summary)
+		if talk == verbose {
+			for _, p := range a.Paths {
+				fmt.Fprintf(w, "    %s\n", manifest.Printable(p))
+			}
+		}
+	}
+	for _, n := range rep.Notes {
+		fmt.Fprintf(w, "! %s\n", manifest.Printable(n))
+	}
+	for _, k := range rep.HostKeys {
+		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
+	}
+	for _, k := range rep.AuthorizedKeys {
+		fmt.Fprintf(w, "login     %s\n", manifest.Printable(k.String()))
+	}
+	if r.options.dryRun {
+		fmt.Fprintln(w, "dry run: nothing was written")
+		return
+	}
+	fmt.Fprintf(w, "size      %s -> %s (%s)\n", human(r.before), human(r.after), r.how())
+	for i, what := range []string{"archive", "manifest", "identity"} {
+		fmt.Fprintf(w, "%-9s %s\n", what, r.wrote[i])
+	}
+}
+
+// how says in which way the archive was written.
+func (r *patchResult) how() string {
+	if !r.report.Changed() && r.options.compression == "keep" {
+		return "the same bytes"
+	}
+	if r.options.appended {
+		return "appended"
+	}
+	return "repacked"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func (r *patchResult) printJSON(w io.Writer) error {
+	rep := r.report
+	out := patchJSON{DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
+		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, Patches: rep.Patches,
+		Notes: slices.Concat([]string{}, rep.Notes), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
+		SizeBefore: r.before, SizeAfter: r.after, SHA256: r.sha256}
+	for i := range out.Patches {
+		out.Patches[i].Paths = slices.Concat([]string{}, out.Patches[i].Paths)
+	}
+	for _, k := range rep.HostKeys {
+		out.HostKeys = append(out.HostKeys, keyJSON{k.Public().Type(), k.Fingerprint(), ""})
+	}
+	for _, k := range rep.AuthorizedKeys {
+		out.AuthorizedKeys = append(out.AuthorizedKeys, keyJSON{k.Type(), k.Fingerprint(), k.Comment})
+	}
+	if len(r.wrote) == 3 {
+		out.Archive, out.Manifest, out.KnownHosts = r.wrote[0], r.wrote[1], r.wrote[2]
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}
+
+// printEdits shows what would change: texts as a unified diff, everything else
+// by a line. Host keys are never shown.
+func printEdits(w io.Writer, img *initrd.Image, edits []initrd.Edit) error {
+	for _, e := range edits {
+		switch {
+		case e.After == nil:
+			fmt.Fprintf(w, "- %s\n", manifest.Printable(e.Name))
+		case e.After.IsFile() && !strings.HasSuffix(e.Name, "_host_key") && isText(img.Content(e.After)) &&
+			(e.Before == nil || isText(img.Content(e.Before))) && len(img.Content(e.After)) < 64<<10:
+			var before []byte
+			if e.Before != nil {
+				before = img.Content(e.Before)
+			}
+			if err := printDiff(w, e.Name, before, img.Content(e.After), e.Before == nil); err != nil {
+				return err
+			}
+		default:
+			line := fmt.Sprintf("%s %8d %s", e.After.ModeString(), len(img.Content(e.After)), e.Name)
+			if e.After.IsLink() {
+				line += " -> " + string(e.After.Data)
+			}
+			fmt.Fprintf(w, "+ %s\n", manifest.Printable(line))
+		}
+	}
+	return nil
+}

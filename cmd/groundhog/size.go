@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// byteSize is a number of bytes on the command line: 2GiB, 512MiB, 1000 (pflag.Value).
+type byteSize int64
+
+var sizeUnits = []struct {
+	suffix string
+	bytes  int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"B", 1}, {"", 1}}
+
+func (s *byteSize) Type() string { return "size" }
+
+func (s *byteSize) String() string {
+	for _, u := range sizeUnits[:3] {
+		if n := int64(*s); n >= u.bytes && n%u.bytes == 0 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(int64(*s), 10)
+}
+
+func (s *byteSize) Set(text string) error {
+	for _, u := range sizeUnits {
+		digits, ok := strings.CutSuffix(text, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n < 1 || n > (1<<62)/u.bytes {
+			break
+		}
+		*s = byteSize(n * u.bytes)
+		return nil
+	}
+	return fmt.Errorf("%q: not a size like 512MiB or 2GiB", text)
+}
+
+// human writes a size for people: 36.9 MB. Units are powers of ten, as in du --si.
+func human(n int64) string {
+	switch {
+	case n < 10_000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 10_000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/manifest"
+)
+
+// verifyOptions is the command line of `groundhog verify`.
+type verifyOptions struct {
+	manifest       string
+	signature      string
+	allowedSigners string
+	signer         string
+	json           bool
+	maxSize        byteSize
+}
+
+func verifyCmd() *cobra.Command {
+	o := verifyOptions{maxSize: defaultMaxSize}
+	cmd := &cobra.Command{
+		Use:   "verify INITRD",
+		Short: "Hold an archive against its manifest",
+		Long: `Hold an archive against its manifest: the file as a whole, each segment, each
+entry, and what the manifest draws from them. Each deviation is a line.
+
+With --allowed-signers the manifest's signature (its name with .sig) is checked
+first: an SSH signature for the namespace groundhog, by a key in that file
+(ssh-keygen(1), "ALLOWED SIGNERS").`,
+		Example: `  groundhog verify reflash.img
+  groundhog verify initrd.img --manifest build/initrd.json --allowed-signers signers
+
+Exit codes: 0 as the manifest says; 1 not so, or not signed so; 2 trouble.`,
+	}
+	trouble(cmd, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		return verify(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
+	})
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.manifest, "manifest", "", "the manifest (default: INITRD's name with .manifest.json)")
+	f.StringVar(&o.allowedSigners, "allowed-signers", "", "check the signature by the keys in `FILE`")
+	f.StringVar(&o.signer, "signer", "", "who must have signed, as the allowed signers `NAME` them (default: any of them)")
+	f.StringVar(&o.signature, "signature", "", "the signature's `FILE` (default: the manifest's name with .sig)")
+	f.BoolVar(&o.json, "json", false, "report as JSON")
+	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	return cmd
+}
+
+// verifyJSON is the report for machines.
+type verifyJSON struct {
+	OK         bool                 `json:"ok"`
+	SHA256     string               `json:"sha256"` // of the archive
+	Entries    int                  `json:"entries"`
+	Signer     string               `json:"signer,omitzero"`
+	Deviations []manifest.Deviation `json:"deviations"`
+}
+
+// verify is the verb.
+func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
+	if o.manifest == "" {
+		o.manifest = path + ".manifest.json"
+	}
+	if o.signature == "" {
+		o.signature = o.manifest + ".sig"
+	}
+	report := verifyJSON{Deviations: []manifest.Deviation{}}
+	text, err := readWhole(o.manifest)
+	if err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	if o.allowedSigners != "" || o.signer != "" {
+		who, bad, err := o.checkSignature(text)
+		if err != nil {
+			return err
+		}
+		if bad != nil {
+			report.Deviations = append(report.Deviations,
+				manifest.Deviation{Where: "signature", What: strings.TrimPrefix(bad.Error(), "signature: ")})
+			return report.print(stdout, talk, o)
+		}
+		report.Signer = who.Principals
+	}
+	m, err := decodeManifest(o.manifest, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	in, err := readArchive(path, int64(o.maxSize))
+	if err != nil {
+		return err
+	}
+	if m.Archive != nil && m.Archive.SHA256 != in.input.SHA256 && m.Archive.Name != "" && m.Archive.Name != baseName(path) {
+		return hinted{fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, manifest.Printable(m.Archive.Name), path),
+			"groundhog diff compares them all the same"}
+	}
+	found, err := manifest.Verify(in.img, m)
+	if err != nil {
+		return fmt.Errorf("verifying %s: %w", path, err)
+	}
+	report.Deviations = append(report.Deviations, found...)
+	report.SHA256, report.Entries = in.input.SHA256, len(m.Entries)
+	return report.print(stdout, talk, o)
+}
+
+// checkSignature says who signed the manifest, or what is bad about the
+// signature; err is that there was nothing to check.
+func (o *verifyOptions) checkSignature(text []byte) (who *manifest.Signer, bad, err error) {
+	if o.allowedSigners == "" {
+		return nil, nil, hinted{fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers"}
+	}
+	sig, _, err := smallFile("signature", o.signature)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the signature: %w", err)
+	}
+	allowed, _, err := smallFile("allowed signers", o.allowedSigners)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the allowed signers: %w", err)
+	}
+	who, bad = manifest.VerifySignature(text, sig, allowed, o.signer)
+	return who, bad, nil
+}
+
+// readWhole reads a manifest's file, at most as much as a manifest may have.
+func readWhole(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, manifest.DefaultLimits.Bytes+1))
+}
+
+func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {
+	r.OK = len(r.Deviations) == 0
+	switch {
+	case o.json:
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	case r.OK && talk != quiet:
+		line := fmt.Sprintf("ok: %d entries, sha256 %s", r.Entries, r.SHA256)
+		if r.Signer != "" {
+			line += ", signed by " + manifest.Printable(r.Signer)
+		}
+		fmt.Fprintln(w, line)
+	default:
+		for _, d := range r.Deviations {
+			fmt.Fprintln(w, d)
+		}
+	}
+	if !r.OK {
+		return exitCode{code: 1}
+	}
+	return nil
+}
