@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"errors"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"groundhog/initrd"
@@ -121,6 +122,9 @@ func (t *Target) freeNames(busybox []byte) ([]string, error) {
 	return names, nil
 }
 
+// klibc is the interpreter of klibc's programs, /usr/lib from trixie on.
+var klibc = regexp.MustCompile(`^(/usr)?/lib/klibc-[A-Za-z0-9_-]+\.so\x00$`)
+
 // fromKlibc reports whether a program is one of klibc's: those name klibc as
 // their interpreter.
 func fromKlibc(b []byte) bool {
@@ -132,7 +136,7 @@ func fromKlibc(b []byte) bool {
 		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
 			interp := make([]byte, p.Filesz)
 			if _, err := p.ReadAt(interp, 0); err == nil {
-				return bytes.HasPrefix(interp, []byte("/lib/klibc-"))
+				return klibc.Match(interp)
 			}
 		}
 	}

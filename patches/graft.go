@@ -156,8 +156,20 @@ func (t *Target) copyNSS(so string) error {
 		}
 		return nil
 	}
-	_, err = t.copyExec(found, usrMerged(found))
-	return err
+	real, err := sysroot.Resolve(t.Root, found)
+	if err != nil {
+		return err
+	}
+	libs, err := sysroot.Closure(t.Root, real)
+	if err != nil {
+		return err
+	}
+	for _, lib := range append(libs, sysroot.File{Name: found, Path: real}) {
+		if err := t.copyLibrary(lib); err != nil {
+			return err
+		}
+	}
+	return t.checkVersions(found, libs)
 }
 
 // usrMerged is where a library of an unmerged tree belongs in an archive,

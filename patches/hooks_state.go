@@ -1,0 +1,144 @@
+package patches
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+)
+
+// KeepDir is where a root tree keeps what `groundhog hooks` needs to be undone:
+// state.json, and the originals below original/, under their own paths and with
+// their own modes.
+const KeepDir = "var/lib/groundhog/hooks"
+
+// keeper is that directory in a tree, links followed.
+type keeper struct {
+	root fs.FS
+	dir  string
+}
+
+func openKeeper(root fs.FS) (*keeper, error) {
+	dir, err := place(root, KeepDir)
+	return &keeper{root, dir}, err
+}
+
+func (k *keeper) state() string               { return path.Join(k.dir, "state.json") }
+func (k *keeper) original(name string) string { return path.Join(k.dir, "original", name) }
+
+// stateSchema is the version of the state that is written.
+const stateSchema = 1
+
+// hookState is state.json. Hashes are SHA-256 in lower-case hexadecimal, "" for
+// a file that is not there.
+type hookState struct {
+	Schema      int          `json:"schema"`
+	Build       string       `json:"build"`
+	Files       []stateEntry `json:"files"`       // sorted by path
+	Directories []string     `json:"directories"` // that groundhog made, sorted
+}
+
+type stateEntry struct {
+	Path   string `json:"path"` // below the root, free of symbolic links
+	Before string `json:"before"`
+	After  string `json:"after"`
+	// Replaced is the After of the run before the last: the state is written
+	// first, and a power cut may have left that.
+	Replaced string `json:"replaced,omitzero"`
+}
+
+// wrote reports whether a file with that hash is groundhog's work.
+func (e *stateEntry) wrote(hash string) bool {
+	return hash != "" && (hash == e.After || hash == e.Replaced)
+}
+
+// replaced is what the next entry has to say of the file as it is now.
+func (e *stateEntry) replaced(now string) string {
+	if e == nil || !e.wrote(now) {
+		return ""
+	}
+	return now
+}
+
+// sum is the hash of a file that is there, "" of one that is not.
+func sum(b []byte) string {
+	if b == nil {
+		return ""
+	}
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
+
+// entry is the one for a path; nil, also of no state.
+func (s *hookState) entry(at string) *stateEntry {
+	if s == nil {
+		return nil
+	}
+	i := slices.IndexFunc(s.Files, func(e stateEntry) bool { return e.Path == at })
+	if i < 0 {
+		return nil
+	}
+	return &s.Files[i]
+}
+
+// before is the original of an entry, with its mode; of a file that was not
+// there, no content.
+func (k *keeper) before(e *stateEntry) (*hookFile, error) {
+	if e.Before == "" {
+		return &hookFile{}, nil
+	}
+	at := k.original(e.Path)
+	f, err := readHookFile(k.root, at)
+	if err == nil && sum(f.current) != e.Before {
+		err = fmt.Errorf("%s: missing, or not the original that was kept there", at)
+	}
+	return f, err
+}
+
+// read is the state that an earlier run left, nil where none did.
+func (k *keeper) read() (*hookState, error) {
+	f, err := readHookFile(k.root, k.state())
+	if err != nil || f.current == nil {
+		return nil, err
+	}
+	s := new(hookState)
+	dec := json.NewDecoder(bytes.NewReader(f.current))
+	dec.DisallowUnknownFields()
+	if err = dec.Decode(s); err == nil {
+		err = s.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.state(), err)
+	}
+	return s, nil
+}
+
+// check refuses a state that nothing of ours has written.
+func (s *hookState) check() error {
+	if s.Schema != stateSchema {
+		return fmt.Errorf("schema %d, not %d", s.Schema, stateSchema)
+	}
+	names := slices.Clone(s.Directories)
+	for i, e := range s.Files {
+		if i > 0 && e.Path <= s.Files[i-1].Path {
+			return errors.New("files out of order")
+		}
+		names = append(names, e.Path)
+	}
+	for _, name := range names {
+		if !fs.ValidPath(name) || name == "." {
+			return fmt.Errorf("%q is no path in a root tree", name)
+		}
+	}
+	return nil
+}
+
+func (s *hookState) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(s, "", "  ")
+	return append(b, '\n'), err
+}

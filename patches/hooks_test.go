@@ -1,0 +1,336 @@
+package patches
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/patches/dropbear"
+	"groundhog/patches/scripts"
+)
+
+// hookKeys is host keys of every kind, made once: an RSA key takes its time.
+var hookKeys = sync.OnceValue(func() map[string]*dropbear.HostKey {
+	keys := map[string]*dropbear.HostKey{}
+	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
+		k, err := dropbear.GenerateHostKey(kind)
+		if err != nil {
+			panic(err)
+		}
+		keys[kind] = k
+	}
+	return keys
+})
+
+// hookUser is a line of authorized_keys. Any pair of keys may log in.
+func hookUser(kind string) []byte { return ssh.MarshalAuthorizedKey(hookKeys()[kind].Public()) }
+
+// amd64ELF is the header of a program (elf(5)) and nothing else.
+var amd64ELF = "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) +
+	"\x02\x00\x3e\x00\x01\x00\x00\x00" + strings.Repeat("\x00", 28) + "\x40\x00\x38\x00\x00\x00\x40\x00\x00\x00\x00\x00"
+
+// hookTree is a root tree with scripts in our own words that have the same
+// anchors as a release's.
+func hookTree(release string) fstest.MapFS {
+	v, err := dropbear.ForRelease(release)
+	if err != nil {
+		panic(err)
+	}
+	crypttab := ""
+	if release == "buster" {
+		crypttab = "[ -r /etc/crypttab ] || exit 0\n"
+	}
+	file := func(text string, mode fs.FileMode) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte(text), Mode: mode}
+	}
+	tree := fstest.MapFS{
+		"etc/os-release":                           file("ID=debian\nVERSION_CODENAME="+release+"\n", 0o644),
+		"etc/initramfs-tools/initramfs.conf":       file("MODULES=most\nDEVICE=\nRUNSIZE=10%\n", 0o644),
+		"etc/initramfs-tools/modules":              file("# one a line\n", 0o644),
+		"etc/ssl/certs/ca-certificates.crt":        file("-----BEGIN CERTIFICATE-----\n", 0o644),
+		"root/.ssh/authorized_keys":                file(string(hookUser("ecdsa")), 0o600),
+		"usr/bin/busybox":                          file("busybox", 0o755),
+		"usr/bin/curl":                             file("curl", 0o755),
+		"usr/sbin/dropbear":                        file("dropbear", 0o755),
+		"usr/sbin/sfdisk":                          file("sfdisk", 0o755),
+		"usr/lib/x86_64-linux-gnu/libnss_dns.so.2": file("nss", 0o644),
+		"usr/bin/dpkg":                             file(amd64ELF, 0o755),
+		"lib/modules/6.1.0/modules.builtin":        file("kernel/drivers/net/mii.ko\n", 0o644),
+		v.RootConfig():                             file("# all comments\n#DROPBEAR_OPTIONS=\n", 0o644),
+		dropbearHook:                               file("#!/bin/sh\n"+crypttab+". /usr/share/initramfs-tools/hook-functions\ncopy_exec /usr/sbin/dropbear /sbin\n", 0o755),
+		path.Join(toolsDir, premount):              file("#!/bin/sh\nrun_dropbear() {\n\texec /sbin/dropbear\n}\nrun_dropbear &\necho $! >/run/dropbear.pid\n", 0o755),
+	}
+	for _, kind := range v.HostKeyTypes() {
+		k := hookKeys()[kind]
+		tree[path.Join(v.RootDir, k.FileName())] = &fstest.MapFile{Data: k.Marshal(), Mode: 0o600}
+	}
+	return tree
+}
+
+// hookOptions asks for something of everything.
+func hookOptions() Options {
+	o := Defaults()
+	o.Modules = []string{"mii"}
+	o.Tools = []string{"sfdisk"}
+	o.CA = []byte("-----BEGIN CERTIFICATE-----\nours\n")
+	return o
+}
+
+func mustHooks(t *testing.T, tree fstest.MapFS, o Options) *HooksReport {
+	t.Helper()
+	r, err := Hooks(tree, nil, o, "groundhog test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// steps is all changes in the order in which they are written.
+func (r *HooksReport) steps() []FileChange {
+	return append(append([]FileChange{}, r.Keep...), r.Changes...)
+}
+func (r *HooksRevert) steps() []FileChange {
+	return append(append([]FileChange{}, r.Changes...), r.Drop...)
+}
+
+// applyChanges writes changes, as the program does.
+func applyChanges(t *testing.T, tree fstest.MapFS, changes []FileChange) {
+	t.Helper()
+	for _, c := range changes {
+		now := tree[c.Path]
+		if (now == nil) != (c.Before == nil) || now != nil && !bytes.Equal(now.Data, c.Before) {
+			t.Fatalf("%s is not what the change was worked out from", c.Path)
+		}
+		if c.After == nil {
+			delete(tree, c.Path)
+		} else {
+			tree[c.Path] = &fstest.MapFile{Data: c.After, Mode: c.Mode}
+		}
+	}
+}
+
+func revertChanges(t *testing.T, tree fstest.MapFS) {
+	t.Helper()
+	r, err := RevertHooks(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r != nil {
+		applyChanges(t, tree, r.steps())
+	}
+}
+
+// sameTree compares trees, but for what is kept for a revert.
+func sameTree(t *testing.T, want, got fstest.MapFS) {
+	t.Helper()
+	show := func(tree fstest.MapFS) map[string]string {
+		m := map[string]string{}
+		for name, f := range tree {
+			if !strings.HasPrefix(name, KeepDir+"/") {
+				m[name] = fmt.Sprintf("%v %s", f.Mode, f.Data)
+			}
+		}
+		return m
+	}
+	if diff := cmp.Diff(show(want), show(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func eachHookTree(t *testing.T, f func(t *testing.T, tree fstest.MapFS)) {
+	for _, release := range dropbear.Releases() {
+		t.Run(release, func(t *testing.T) { f(t, hookTree(release)) })
+	}
+}
+
+// A second run changes nothing, and a revert gives back every byte and mode.
+func TestHooksTwiceAndBack(t *testing.T) {
+	eachHookTree(t, func(t *testing.T, tree fstest.MapFS) {
+		original := maps.Clone(tree)
+		first := mustHooks(t, tree, hookOptions())
+		applyChanges(t, tree, first.steps())
+		second := mustHooks(t, tree, hookOptions())
+		if len(second.steps()) != 0 || second.Build != first.Build {
+			t.Errorf("a second run changes %v", second.steps())
+		}
+		revertChanges(t, tree)
+		sameTree(t, original, tree)
+		for name := range tree {
+			if strings.HasPrefix(name, KeepDir) {
+				t.Errorf("%s is left", name)
+			}
+		}
+		if r, err := RevertHooks(tree); r != nil || err != nil {
+			t.Errorf("there is more to revert: %v, %v", r, err)
+		}
+	})
+}
+
+// What a run makes depends on its options alone, not on an earlier run's.
+func TestHooksReplaceAnEarlierRun(t *testing.T) {
+	eachHookTree(t, func(t *testing.T, tree fstest.MapFS) {
+		original, fresh := maps.Clone(tree), maps.Clone(tree)
+		other := Defaults()
+		other.Device, other.MAC, other.Curl = "enp1s0", "02:00:00:00:00:01", false
+		applyChanges(t, fresh, mustHooks(t, fresh, other).steps())
+		applyChanges(t, tree, mustHooks(t, tree, hookOptions()).steps())
+		applyChanges(t, tree, mustHooks(t, tree, other).steps())
+		sameTree(t, fresh, tree)
+		if again := mustHooks(t, tree, other); len(again.Changes) != 0 {
+			t.Errorf("a second run changes %v", again.Changes)
+		}
+		revertChanges(t, tree)
+		sameTree(t, original, tree)
+	})
+}
+
+// Cut off after any of its steps, a run can be undone and can be repeated, and
+// so can a revert.
+func TestHooksCutOff(t *testing.T) {
+	eachHookTree(t, func(t *testing.T, original fstest.MapFS) {
+		other := Defaults()
+		other.Device, other.Tools = "enp1s0", []string{"sfdisk"}
+		first := maps.Clone(original)
+		applyChanges(t, first, mustHooks(t, first, hookOptions()).steps())
+		second := maps.Clone(first)
+		applyChanges(t, second, mustHooks(t, second, other).steps())
+		undo, err := RevertHooks(second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range []struct {
+			from  fstest.MapFS
+			steps []FileChange
+		}{
+			{original, mustHooks(t, original, hookOptions()).steps()},
+			{first, mustHooks(t, first, other).steps()},
+			{second, undo.steps()},
+		} {
+			for n := range run.steps {
+				cut := maps.Clone(run.from)
+				applyChanges(t, cut, run.steps[:n])
+				again := maps.Clone(cut)
+				revertChanges(t, cut)
+				sameTree(t, original, cut)
+				applyChanges(t, again, mustHooks(t, again, other).steps())
+				sameTree(t, second, again)
+				revertChanges(t, again)
+				sameTree(t, original, again)
+			}
+		}
+	})
+}
+
+// New host keys are the only thing that differs between two runs.
+func TestHooksHostKeys(t *testing.T) {
+	tree := hookTree("bookworm")
+	key := "etc/dropbear/initramfs/dropbear_ed25519_host_key"
+	tree[key+".pub"] = &fstest.MapFile{Data: []byte("ssh-ed25519 old\n"), Mode: 0o644}
+	original := maps.Clone(tree)
+	o := Defaults()
+	o.NewHostKeys = true
+	r := mustHooks(t, tree, o)
+	applyChanges(t, tree, r.steps())
+	if len(r.HostKeys) != 3 || bytes.Equal(tree[key].Data, original[key].Data) || tree[key].Mode != 0o600 {
+		t.Errorf("no new keys, or not 0600: %v", tree[key].Mode)
+	}
+	if k, err := dropbear.ParseHostKey(tree[key].Data); err != nil || k.Fingerprint() != r.HostKeys[0].Fingerprint() {
+		t.Errorf("another key than reported: %v", err)
+	}
+	if strings.Contains(string(tree[key+".pub"].Data), "old") {
+		t.Error("the public half is of another key")
+	}
+	if again := mustHooks(t, tree, Defaults()); len(again.Changes) != 0 {
+		t.Errorf("new keys are not kept: %v", again.Changes)
+	}
+	revertChanges(t, tree)
+	sameTree(t, original, tree)
+
+	for name := range tree {
+		if strings.HasSuffix(name, "_host_key") {
+			delete(tree, name)
+		}
+	}
+	r = mustHooks(t, tree, Defaults())
+	for _, c := range r.Changes {
+		if strings.HasSuffix(c.Path, "_host_key") && c.Mode != 0o600 {
+			t.Errorf("%s has mode %o", c.Path, c.Mode)
+		}
+	}
+	if len(r.HostKeys) != 3 {
+		t.Errorf("%d keys made where there were none", len(r.HostKeys))
+	}
+}
+
+// The scripts come out as Debian's mkinitramfs and /init need them.
+func TestHooksScripts(t *testing.T) {
+	eachHookTree(t, func(t *testing.T, tree fstest.MapFS) {
+		release := strings.TrimSpace(strings.SplitAfter(string(tree["etc/os-release"].Data), "CODENAME=")[1])
+		applyChanges(t, tree, mustHooks(t, tree, hookOptions()).steps())
+		if s := ScriptState(tree[path.Join(toolsDir, premount)].Data); s != Patched {
+			t.Errorf("the boot script is %s", s)
+		}
+		want := "#!/bin/sh\n"
+		if release == "buster" {
+			want += outMark + "[ -r /etc/crypttab ] || exit 0\n"
+		}
+		want += ". /usr/share/initramfs-tools/hook-functions\n" + blockBegin + "\ncopy_exec /usr/bin/curl /bin || exit 1\n"
+		if release == "buster" || release == "bullseye" {
+			want += "copy_exec /usr/lib/x86_64-linux-gnu/libnss_dns.so.2 || exit 1\n"
+		}
+		want += "copy_exec /usr/sbin/sfdisk || exit 1\n" + blockEnd + "\ncopy_exec /usr/sbin/dropbear /sbin\n"
+		if diff := cmp.Diff(want, string(tree[dropbearHook].Data)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if shell := tree[ownDir+"/shell"] != nil; shell != (release == "buster" || release == "bullseye") {
+			t.Errorf("a login shell: %v", shell)
+		}
+		for name, f := range tree {
+			if strings.HasPrefix(name, path.Join(toolsDir, scripts.Dir)) && f.Mode != 0o644 {
+				t.Errorf("%s has mode %o: mkinitramfs would run it", name, f.Mode)
+			}
+		}
+		if tree[ownHook].Mode != 0o755 {
+			t.Errorf("the hook has mode %o: mkinitramfs would not run it", tree[ownHook].Mode)
+		}
+	})
+}
+
+// An anchor that is not there exactly once is an error that names script,
+// release and anchor.
+func TestHooksAnchors(t *testing.T) {
+	anchors := []struct{ file, line string }{
+		{dropbearHook, "copy_exec /usr/sbin/dropbear /sbin\n"},
+		{dropbearHook, "[ -r /etc/crypttab ] || exit 0\n"},
+		{path.Join(toolsDir, premount), startLine + "\n"},
+		{path.Join(toolsDir, premount), pidLine + "\n"},
+		{"etc/initramfs-tools/initramfs.conf", "DEVICE=\n"},
+	}
+	for _, a := range anchors {
+		for name, replace := range map[string]string{"none": "", "two": a.line + a.line} {
+			t.Run(a.line+name, func(t *testing.T) {
+				tree := hookTree("buster")
+				tree[a.file].Data = bytes.ReplaceAll(tree[a.file].Data, []byte(a.line), []byte(replace))
+				_, err := Hooks(tree, nil, Defaults(), "")
+				if !errors.Is(err, ErrAnchor) || !strings.Contains(err.Error(), a.file+" of buster") {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+	tree := hookTree("trixie")
+	tree[dropbearHook].Data = append([]byte("[ -r /etc/crypttab ] || exit 0\n"), tree[dropbearHook].Data...)
+	if _, err := Hooks(tree, nil, Defaults(), ""); !errors.Is(err, ErrAnchor) {
+		t.Errorf("buster's condition in trixie: %v", err)
+	}
+}
