@@ -18,7 +18,9 @@ func (c *Changes) facts(a, b *Manifest) {
 	}
 	fact("source", string(a.Source), string(b.Source))
 	fact("architecture", a.Architecture, b.Architecture)
-	fact("release", a.Release, b.Release)
+	if a.Release != "" && b.Release != "" { // an archive alone does not tell
+		fact("release", a.Release, b.Release)
+	}
 	fact("kernels", strings.Join(a.Kernels, " "), strings.Join(b.Kernels, " "))
 	fact("dropbear", strconv.FormatBool(a.Dropbear), strconv.FormatBool(b.Dropbear))
 	var old, now Groundhog

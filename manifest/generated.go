@@ -17,6 +17,8 @@ var generated = []struct{ pattern, by string }{
 	{"etc/mtab", "mkinitramfs"},
 	{"etc/ld.so.cache", "ldconfig"},
 	{"usr/lib/modules/*/modules.*", "depmod"},
+	{"usr/lib/udev/hwdb.bin", "systemd-hwdb"},
+	{"etc/udev/hwdb.bin", "systemd-hwdb"},
 	{"etc/passwd", "hooks/dropbear"},
 	{"etc/group", "hooks/dropbear"},
 	{"etc/nsswitch.conf", "hooks/dropbear"},

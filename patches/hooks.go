@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"groundhog/patches/dropbear"
 	"groundhog/patches/scripts"
@@ -181,7 +182,7 @@ func (h *hooks) install(names ...string) error {
 		}
 		at := path.Join(toolsDir, f.Path)
 		if path.Dir(f.Path) != scripts.Dir { // a command: the hook puts it in its place
-			at = path.Join(ownDir, path.Base(f.Path)[len("groundhog-"):])
+			at = path.Join(ownDir, strings.TrimPrefix(base, "groundhog-"))
 		}
 		if err := h.own(at, 0o644, f.Data); err != nil {
 			return err
