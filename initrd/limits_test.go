@@ -154,7 +154,7 @@ func TestLongThroughLinks(t *testing.T) {
 	entries = append(entries,
 		Entry{Name: "link", Mode: TypeLink | 0o777, Nlink: 1, Data: []byte(deep)},
 		Entry{Name: "link/" + strings.Repeat("x/", 450) + "x", Mode: TypeFile | 0o644, Nlink: 1})
-	if _, err := New(None, entries...); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("New: %v, want %v", err, ErrTooLarge)
+	if _, err := New(None, entries...); !errors.Is(err, ErrFormat) {
+		t.Errorf("New: %v, want %v", err, ErrFormat)
 	}
 }

@@ -103,8 +103,8 @@ func (img *Image) place(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if real = path.Join(real, base); len(real) > maxNameSize {
-		return "", fmt.Errorf("%w: %.80q…: a path of %d bytes, through symlinks", ErrTooLarge, real, len(real))
+	if real = path.Join(real, base); len(real) >= maxNameSize {
+		return "", fmt.Errorf("%w: %.40q…: a path of %d bytes, through symlinks", ErrFormat, real, len(real))
 	}
 	return real, nil
 }

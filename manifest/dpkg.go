@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -34,8 +33,6 @@ type owned struct {
 	path string // as it lies in the root tree, diversions taken into account
 	md5  string // of the content that the package brought; "" if not on record
 }
-
-type diversion struct{ to, by string }
 
 // readDpkg reads the records. What is not as dpkg writes it is an error that
 // names the file and the line: half a record would make wrong answers.
@@ -79,77 +76,6 @@ func readRecordFile(root fs.FS, name string) (string, error) {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return string(b), nil
-}
-
-// stanzas are the parts of a control file that empty lines separate.
-func stanzas(text string) []string {
-	return slices.DeleteFunc(strings.Split(text, "\n\n"), func(s string) bool { return strings.TrimSpace(s) == "" })
-}
-
-// stanza is a package in dpkg's status file.
-type stanza struct {
-	pkg       Package
-	installed bool
-	conffiles map[string]string // path to MD5
-}
-
-func parseStanza(text string) (*stanza, error) {
-	s := &stanza{conffiles: map[string]string{}}
-	fields := map[string]string{}
-	name := ""
-	for line := range strings.Lines(strings.Trim(text, "\n")) {
-		line = strings.TrimRight(line, "\n")
-		if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
-			if name == "Conffiles" {
-				s.conffile(line)
-			}
-			continue
-		}
-		var value string
-		var ok bool
-		if name, value, ok = strings.Cut(line, ":"); !ok || name == "" {
-			return nil, fmt.Errorf("not a field: %.40q", line)
-		}
-		fields[name] = strings.TrimSpace(value)
-	}
-	p := &s.pkg
-	p.Name, p.Version, p.Architecture = fields["Package"], fields["Version"], fields["Architecture"]
-	if !isPackageName(p.Name) {
-		return nil, fmt.Errorf("no package name: %.40q", p.Name)
-	}
-	// "want flag status"; in these two states none of its files are there.
-	status := strings.Fields(fields["Status"])
-	if len(status) != 3 {
-		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
-	}
-	s.installed = status[2] != "not-installed" && status[2] != "config-files"
-	if s.installed && (p.Version == "" || p.Architecture == "") {
-		return nil, fmt.Errorf("%s: no version or no architecture", p.Name)
-	}
-	// "Source: name (version)", each part only where it is another.
-	p.Source, p.SourceVersion = p.Name, p.Version
-	if src, version, _ := strings.Cut(fields["Source"], " "); src != "" {
-		p.Source = src
-		if v := strings.Trim(version, "() "); v != "" {
-			p.SourceVersion = v
-		}
-	}
-	return s, nil
-}
-
-// conffile reads " /etc/x MD5 [flags]".
-func (s *stanza) conffile(line string) {
-	if f := strings.Fields(line); len(f) >= 2 && isMD5(f[1]) {
-		s.conffiles[strings.TrimPrefix(f[0], "/")] = f[1]
-	}
-}
-
-func isPackageName(s string) bool {
-	return len(s) > 1 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
-}
-
-func isMD5(s string) bool {
-	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // readFiles reads a package's list and md5sums.
@@ -221,44 +147,4 @@ func (db *dpkg) readSums(root fs.FS, s *stanza) (map[string]string, error) {
 		sums[strings.TrimPrefix(file, "./")] = sum
 	}
 	return sums, nil
-}
-
-// readDiversions reads dpkg-divert(1)'s records: three lines each, what, where
-// to, and for which package (":" for none).
-func (db *dpkg) readDiversions(root fs.FS) error {
-	text, err := readRecordFile(root, "diversions")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if text == "" {
-		return nil
-	}
-	if len(lines)%3 != 0 {
-		return fmt.Errorf("%s/diversions: %d lines, not three to each diversion", dpkgDir, len(lines))
-	}
-	for d := range slices.Chunk(lines, 3) {
-		if !strings.HasPrefix(d[0], "/") || !strings.HasPrefix(d[1], "/") {
-			return fmt.Errorf("%s/diversions: %.60q: not an absolute path", dpkgDir, d[0])
-		}
-		db.diverted[d[0][1:]] = diversion{to: d[1][1:], by: d[2]}
-	}
-	return nil
-}
-
-// mergedUsr is a path as it is where /bin, /sbin and /lib* are links into /usr:
-// inside every archive, and in most root trees, whatever the lists say.
-func mergedUsr(p string) string {
-	first, _, below := strings.Cut(p, "/")
-	if !below {
-		return p
-	}
-	switch first {
-	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
-		return "usr/" + p
-	}
-	return p
 }

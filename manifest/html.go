@@ -75,7 +75,7 @@ func (c *Changes) rows() []row {
 	rows := []row{}
 	for g, ch := range c.Each {
 		rows = append(rows, row{ch.Mark(), Printable(ch.Path), Printable(ch.From), Printable(groupName(g.Origin, g.Name)),
-			Printable(ch.Details()), ch.Growth, ch.Text})
+			Printable(strings.Join(ch.parts(), ", ")), ch.Growth, ch.Text})
 	}
 	return rows
 }

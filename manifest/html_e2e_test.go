@@ -119,6 +119,7 @@ func TestHTMLInBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, complaints := browser(t, html.String())
+	screenshot(t, ctx, "report.png")
 	if n := eval(t, ctx, rowCount); n != 3 {
 		t.Errorf("%d rows, want 3", n)
 	}

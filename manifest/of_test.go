@@ -167,3 +167,40 @@ func validate(t testing.TB, b []byte) {
 		t.Errorf("the schema does not accept what we wrote: %v", err)
 	}
 }
+
+// Whatever can be read as an archive has a manifest that can be written and
+// read back, and that verifies it.
+func FuzzOf(f *testing.F) {
+	f.Add(bytesOf(f, sample(f)))
+	plain, err := initrd.New(initrd.None, dir("kernel"), hard("a", "", 1, 2), hard("b", "x", 1, 2), node("n", 1, 2),
+		dir("etc"), file("etc/passwd", "root:x:0:0::/root-abcdefghij:/bin/sh\n"), dir("root-abcdefghij"),
+		dir("root-abcdefghij/.ssh"), file("root-abcdefghij/.ssh/authorized_keys", "ssh-ed25519 AAAA me\n"),
+		dir("etc/groundhog"), file(manifest.RecordPath, record), dir("etc/dropbear"), file("etc/dropbear/dropbear_rsa_host_key", "key"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bytesOf(f, plain))
+	f.Add(append(bytesOf(f, plain), bytesOf(f, plain)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{Unpacked: 4 << 20, Segments: 8, Entries: 1000})
+		if err != nil {
+			return
+		}
+		m := of(t, img)
+		if sum := sha256.Sum256(b); m.Archive.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Fatal("not the SHA-256 of the file")
+		}
+		text := encode(t, m)
+		validate(t, text)
+		back, err := decode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := verify(t, img, back); found != nil {
+			t.Fatalf("its own archive: %q", found)
+		}
+		if !manifest.Diff(m, back, false).Same {
+			t.Fatal("it differs from itself")
+		}
+	})
+}

@@ -96,18 +96,25 @@ func (c *Change) Mark() string {
 }
 
 // Details says what differs, for people: "content, mode 0644 -> 4755, +1.2 KiB".
+// Noise is told only where there is nothing else.
 func (c *Change) Details() string {
+	parts := c.parts()
+	if e := cmp.Or(c.New, c.Old); c.Growth != 0 || c.Kind != Changed && e != nil && e.Type == File && e.LinkOf == "" {
+		parts = append(parts, Growth(c.Growth))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// parts is the details but for the growth.
+func (c *Change) parts() []string {
 	var parts []string
 	for _, f := range c.Fields {
 		parts = append(parts, describeField(c, f))
 	}
-	for _, n := range c.Noise {
-		parts = append(parts, n)
+	if c.Kind == Changed && c.Folded() {
+		parts = append(parts, c.Noise...)
 	}
-	e := c.New
-	if e == nil {
-		e = c.Old
-	}
+	e := cmp.Or(c.New, c.Old)
 	if (c.Kind == Added || c.Kind == Removed) && e != nil {
 		switch e.Type {
 		case File:
@@ -125,10 +132,7 @@ func (c *Change) Details() string {
 			parts = append(parts, "mode "+e.Mode.String())
 		}
 	}
-	if c.Growth != 0 || c.Kind != Changed && e != nil && e.Type == File && e.LinkOf == "" {
-		parts = append(parts, Growth(c.Growth))
-	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 func describeField(c *Change, field string) string {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"groundhog/initrd"
 	"groundhog/patches/sysroot"
 )
 
@@ -101,12 +102,39 @@ func tools(t *Target) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if _, err := t.copyExec(src, usrMergedProgram(src)); err != nil {
+		dst := usrMergedProgram(src)
+		if err := t.notBusybox(src, dst); err != nil {
+			return "", err
+		}
+		if _, err := t.copyExec(src, dst); err != nil {
 			return "", err
 		}
 		names = append(names, path.Base(src))
 	}
 	return strings.Join(names, ", "), nil
+}
+
+// notBusybox puts the program src over dst where that is one of busybox's
+// names, as Debian's hooks do, which run before busybox's own.
+func (t *Target) notBusybox(src, dst string) error {
+	box, ok := t.Image.Resolve("bin/busybox")
+	at, there := t.Image.Resolve(dst)
+	if !ok || !there || path.Base(src) == "busybox" {
+		return nil
+	}
+	e, b := t.Image.Lookup(at), t.Image.Lookup(box)
+	if at != box && (e.LinkID() == nil || e.LinkID() != b.LinkID()) {
+		return nil
+	}
+	real, err := sysroot.Resolve(t.Root, src)
+	if err != nil {
+		return err
+	}
+	data, err := fs.ReadFile(t.Root, real)
+	if err != nil {
+		return err
+	}
+	return t.put(dst, initrd.TypeFile|0o755, data)
 }
 
 // findTool finds a program by its path, or by its name where PATH would.

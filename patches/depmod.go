@@ -42,7 +42,8 @@ func depmod(kernel string, files map[string][]byte, wanted []string) (map[string
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("depmod: %w: %s", err, strings.ReplaceAll(strings.TrimSpace(said.String()), root, ""))
+		why := strings.ReplaceAll(strings.TrimSpace(said.String()), root, "")
+		return nil, fmt.Errorf("depmod: %w: %s", err, strings.ReplaceAll(why, "\n", "; "))
 	}
 	made := map[string][]byte{}
 	for _, name := range wanted {
@@ -57,9 +58,12 @@ func depmod(kernel string, files map[string][]byte, wanted []string) (map[string
 	return made, nil
 }
 
-// findDepmod looks in PATH and where PATH of an ordinary user does not lead.
+// depmodNames is where depmod is looked for: in PATH, and where PATH of an
+// ordinary user does not lead.
+var depmodNames = []string{"depmod", "/usr/sbin/depmod", "/sbin/depmod"}
+
 func findDepmod() (string, error) {
-	for _, name := range []string{"depmod", "/usr/sbin/depmod", "/sbin/depmod"} {
+	for _, name := range depmodNames {
 		if p, err := exec.LookPath(name); err == nil {
 			return p, nil
 		}

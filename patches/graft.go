@@ -95,6 +95,9 @@ func orderWith(order []byte, script string) []byte {
 	const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
 	lines := slices.Collect(strings.Lines(string(order)))
 	at := len(lines)
+	if at > 0 && !strings.HasSuffix(lines[at-1], "\n") {
+		lines[at-1] += "\n"
+	}
 	for i, l := range lines {
 		name, args, _ := strings.Cut(l, " ")
 		if strings.HasPrefix(name, "/scripts/") && strings.HasPrefix(args, `"$@"`) {

@@ -112,6 +112,9 @@ func HostKeysOf(img *initrd.Image, v dropbear.Version) ([]*dropbear.HostKey, err
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if k.Type() != kind {
+			return nil, fmt.Errorf("%s: it holds a key of another kind, %s", name, k.Type())
+		}
 		keys = append(keys, k)
 	}
 	return keys, nil
@@ -164,6 +167,9 @@ func (t *Target) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostKey, 
 		k, err := dropbear.ParseHostKey(b)
 		if err != nil {
 			return nil, "", fmt.Errorf("%s of the root tree: %w", name, err)
+		}
+		if k.Type() != kind {
+			return nil, "", fmt.Errorf("%s of the root tree: it holds a key of another kind, %s", name, k.Type())
 		}
 		keys = append(keys, k)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,6 +81,14 @@ func (t *Target) checkArch() error {
 	return fmt.Errorf("the archive is for %s, the root tree for %s", t.Arch, arch)
 }
 
+// What the archive says of itself is foreign text, and goes into messages and
+// to depmod: a kernel's release as make kernelrelease builds them, and an
+// architecture as dpkg names them (Debian Policy, 5.6.8).
+var (
+	kernelName = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~_-]{0,63}$`)
+	archName   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+)
+
 // KernelOf is the kernel release that the archive has modules for; of several
 // the first by name, of none "".
 func KernelOf(img *initrd.Image) string {
@@ -88,7 +97,7 @@ func KernelOf(img *initrd.Image) string {
 		return ""
 	}
 	for name, e := range img.Tree() {
-		if e.IsDir() && path.Dir(name) == dir {
+		if e.IsDir() && path.Dir(name) == dir && kernelName.MatchString(path.Base(name)) {
 			return path.Base(name)
 		}
 	}
@@ -103,7 +112,9 @@ func ArchOf(img *initrd.Image) string {
 	}
 	for line := range strings.Lines(string(b)) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "DPKG_ARCH="); ok {
-			return strings.Trim(v, `"'`)
+			if v = strings.Trim(v, `"'`); archName.MatchString(v) {
+				return v
+			}
 		}
 	}
 	return ""
@@ -140,7 +151,7 @@ func (t *Target) supported(id, codename, version string) (string, error) {
 		name = strings.TrimSpace(id + " " + version)
 	}
 	if _, err := dropbear.ForRelease(name); err != nil {
-		return "", fmt.Errorf("the root tree is %s: %w; --release overrides", name, err)
+		return "", fmt.Errorf("the root tree: %w; --release overrides", err)
 	}
 	return name, nil
 }

@@ -15,21 +15,11 @@ import (
 	"groundhog/manifest"
 )
 
-// maxPathLen is the longest path that a system call takes, PATH_MAX without
-// its NUL. An archive can have longer ones, through its symlinks.
-const maxPathLen = 4095
-
 // extract unpacks what the kernel ends up with into dir, which is made or must
 // be empty. Everything happens below an [os.Root] and no name is ever opened
 // that was not made here, so neither ".." nor a symlink leads anywhere else.
 // After an error what is there stays there.
 func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string) error {
-	for name := range img.Tree() {
-		if len(name) > maxPathLen {
-			return fmt.Errorf("extracting to %s: %.40s...: a path of %d bytes, a system call takes %d; nothing was written",
-				dir, manifest.EscapePath(name), len(name), maxPathLen)
-		}
-	}
 	made, err := emptyDir(dir)
 	if err != nil {
 		return fmt.Errorf("extracting to %s: %w", dir, cause(err))

@@ -86,8 +86,24 @@ target's storage over the network.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cobra.EnableCommandSorting = false // the help lists the verbs as verbs does
 	cmd.PersistentFlags().BoolP("quiet", "q", false, "say nothing but errors")
 	cmd.PersistentFlags().BoolP("verbose", "v", false, "say more")
-	cmd.AddCommand(verbs()...)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
+	for _, verb := range verbs() {
+		check := verb.Args
+		verb.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		}
+		cmd.AddCommand(verb)
+	}
 	return cmd
+}
+
+// misused is an error about the command line, with how it should be.
+func misused(cmd *cobra.Command, err error) error {
+	return hinted{err, "usage: " + cmd.UseLine() + "; see " + cmd.CommandPath() + " --help"}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -227,6 +228,8 @@ func (o *patchOptions) apply(in *archive) (*patches.Report, error) {
 	switch {
 	case errors.Is(err, patches.ErrAnchor):
 		return nil, hinted{err, "groundhog does not know this version of the script; nothing was written"}
+	case errors.Is(err, fs.ErrPermission):
+		return nil, hinted{err, "run it as the user who made the root tree; --host-key new does without its host keys"}
 	case err != nil && len(o.root) == 0 && strings.Contains(err.Error(), "no root tree"):
 		return nil, hinted{err, "--root DIR names the target's root file system as it is on this machine"}
 	}

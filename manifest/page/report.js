@@ -85,6 +85,7 @@
       b.style.left = r.x + "px"; b.style.top = r.y + "px";
       b.style.width = r.w + "px"; b.style.height = r.h + "px";
       b.title = i.name + ": " + bytes(i.old) + " \u2192 " + bytes(i.new) + " (" + growth(i.new - i.old) + "), " + i.files + " files";
+      if (r.w < 16 || r.h < 16) b.className += " tiny";
       if (r.w > 48 && r.h > 18) b.append(make("span", i.name));
       if (r.w > 60 && r.h > 34) b.append(make("small", bytes(i.new) + (i.new === i.old ? "" : ", " + growth(i.new - i.old))));
       b.addEventListener("click", () => {

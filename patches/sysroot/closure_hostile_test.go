@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/tinyelf"
 )
 
 var lddPath = regexp.MustCompile(`(/\S+) \(0x`)
@@ -44,7 +46,7 @@ func TestClosureAsLdd(t *testing.T) {
 // What we build for the tests is ELF to others, too.
 func TestObjectsAreELF(t *testing.T) {
 	readelf := needTool(t, "readelf")
-	for _, b := range [][]byte{program("libc.so.6").Data, objectSpec{modinfo: "name=x\x00"}.bytes()} {
+	for _, b := range [][]byte{program("libc.so.6").Data, tinyelf.Module{Info: "name=x\x00"}.Bytes()} {
 		if _, err := elf.NewFile(bytes.NewReader(b)); err != nil {
 			t.Error(err)
 		}
@@ -57,7 +59,7 @@ func TestObjectsAreELF(t *testing.T) {
 
 // Cut anywhere, a program is refused.
 func TestClosureCut(t *testing.T) {
-	whole := objectSpec{interp: loader, needed: []string{"libc.so.6"}, soname: "x", rpath: "/a:/b"}.bytes()
+	whole := tinyelf.File{Interp: loader, Needed: []string{"libc.so.6"}, Soname: "x", Rpath: "/a:/b"}.Bytes()
 	for n := range whole {
 		fsys := merged()
 		fsys["usr/bin/prog"] = file(whole[:n])
@@ -79,7 +81,7 @@ func TestHostileELF(t *testing.T) {
 		"lie outside the file":     noEnd,
 		"string without an end":    program(strings.Repeat("x", 5000)).Data,
 		"no absolute path":         program("./lib.so").Data,
-		"no architecture":          file(objectSpec{machine: elf.EM_SPARCV9, interp: loader}.bytes()).Data,
+		"no architecture":          file(tinyelf.File{Machine: elf.EM_SPARCV9, Interp: loader}.Bytes()).Data,
 	} {
 		fsys := merged()
 		fsys["usr/bin/prog"] = file(b)
@@ -93,7 +95,7 @@ func TestHostileELF(t *testing.T) {
 // FuzzClosure: no panic; what passes is sorted, resolved and the same again.
 func FuzzClosure(f *testing.F) {
 	f.Add(program("liba.so.1", "libc.so.6").Data, []byte("/opt/lib\n"))
-	f.Add(objectSpec{interp: loader, needed: []string{"libonly.so"}, rpath: "$ORIGIN/../lib:${LIB}"}.bytes(), []byte("include *.conf"))
+	f.Add(tinyelf.File{Interp: loader, Needed: []string{"libonly.so"}, Rpath: "$ORIGIN/../lib:${LIB}"}.Bytes(), []byte("include *.conf"))
 	f.Add([]byte("#!/bin/sh\n"), []byte("include /etc/ld.so.conf\nhwcap\n/x=y"))
 	f.Fuzz(func(t *testing.T, b, conf []byte) {
 		fsys := merged()

@@ -10,6 +10,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/tinyelf"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 )
 
 func lib(soname string, needed ...string) *fstest.MapFile {
-	return file(objectSpec{soname: soname, needed: needed}.bytes())
+	return file(tinyelf.File{Soname: soname, Needed: needed}.Bytes())
 }
 
 // merged is a small system with a merged /usr.
@@ -33,20 +35,20 @@ func merged() fstest.MapFS {
 		"usr/lib/" + gnu + "/libb.so.2":               lib("libb.so.2", "liba.so.1"), // a circle
 		"usr/bin/prog":                                program("liba.so.1", "libc.so.6"),
 		"usr/bin/sh":                                  program("libc.so.6"),
-		"usr/bin/static":                              file(objectSpec{}.bytes()),
+		"usr/bin/static":                              file(tinyelf.File{}.Bytes()),
 		"usr/bin/script":                              file([]byte("#! /bin/sh -e\n")),
 		"usr/bin/script2":                             file([]byte("#!/bin/script")),
 		"etc/ld.so.conf":                              file([]byte("# nothing\ninclude ld.so.conf.d/*.conf /etc/none*\nhwcap 1 x\n")),
 		"etc/ld.so.conf.d/a.conf":                     file([]byte("/opt/lib/ # a\ninclude /etc/ld.so.conf\n/usr/local/lib=libc6\n")),
 		"opt/lib/libonly.so":                          lib(""),
-		"opt/lib/libc.so.6":                           file(objectSpec{machine: elf.EM_AARCH64}.bytes()),
+		"opt/lib/libc.so.6":                           file(tinyelf.File{Machine: elf.EM_AARCH64}.Bytes()),
 		"usr/local/lib/libonly.so":                    lib(""),
 		"usr/local/lib/glibc-hwcaps/x86-64-v3/liba.1": lib("liba.so.1"),
 	}
 }
 
 func program(needed ...string) *fstest.MapFile {
-	return file(objectSpec{interp: loader, needed: needed}.bytes())
+	return file(tinyelf.File{Interp: loader, Needed: needed}.Bytes())
 }
 
 func names(files []File) []string {
@@ -82,33 +84,33 @@ func TestClosure(t *testing.T) {
 func TestClosureSearchOrder(t *testing.T) {
 	for _, c := range []struct {
 		name       string
-		prog, liba objectSpec
+		prog, liba tinyelf.File
 		want       string // where libx.so is taken from
 	}{
-		{"rpath", objectSpec{rpath: "/r1:/r2"}, objectSpec{}, "r1"},
-		{"rpath of the program for a library's library", objectSpec{rpath: "/r2"}, objectSpec{needed: []string{"libx.so"}}, "r2"},
-		{"runpath is not inherited", objectSpec{runpath: "/r2"}, objectSpec{needed: []string{"libx.so"}}, "opt/lib"},
-		{"runpath hides rpath", objectSpec{runpath: "/r2", rpath: "/r1"}, objectSpec{}, "r2"},
-		{"origin", objectSpec{runpath: "$ORIGIN/../r3"}, objectSpec{}, "usr/r3"},
-		{"origin in braces, of a library", objectSpec{}, objectSpec{runpath: "${ORIGIN}/r4", needed: []string{"libx.so"}}, "usr/lib/" + gnu + "/r4"},
-		{"lib and platform", objectSpec{rpath: "/p/$LIB/$PLATFORM"}, objectSpec{}, "p/lib/" + gnu + "/x86_64"},
-		{"relative and empty are skipped", objectSpec{rpath: ":r1::/r2"}, objectSpec{}, "r2"},
-		{"ld.so.conf", objectSpec{}, objectSpec{}, "opt/lib"},
-		{"a path", objectSpec{needed: []string{"/r2/libx.so"}}, objectSpec{}, "r2"},
+		{"rpath", tinyelf.File{Rpath: "/r1:/r2"}, tinyelf.File{}, "r1"},
+		{"rpath of the program for a library's library", tinyelf.File{Rpath: "/r2"}, tinyelf.File{Needed: []string{"libx.so"}}, "r2"},
+		{"runpath is not inherited", tinyelf.File{Runpath: "/r2"}, tinyelf.File{Needed: []string{"libx.so"}}, "opt/lib"},
+		{"runpath hides rpath", tinyelf.File{Runpath: "/r2", Rpath: "/r1"}, tinyelf.File{}, "r2"},
+		{"origin", tinyelf.File{Runpath: "$ORIGIN/../r3"}, tinyelf.File{}, "usr/r3"},
+		{"origin in braces, of a library", tinyelf.File{}, tinyelf.File{Runpath: "${ORIGIN}/r4", Needed: []string{"libx.so"}}, "usr/lib/" + gnu + "/r4"},
+		{"lib and platform", tinyelf.File{Rpath: "/p/$LIB/$PLATFORM"}, tinyelf.File{}, "p/lib/" + gnu + "/x86_64"},
+		{"relative and empty are skipped", tinyelf.File{Rpath: ":r1::/r2"}, tinyelf.File{}, "r2"},
+		{"ld.so.conf", tinyelf.File{}, tinyelf.File{}, "opt/lib"},
+		{"a path", tinyelf.File{Needed: []string{"/r2/libx.so"}}, tinyelf.File{}, "r2"},
 	} {
 		fsys := merged()
 		for _, dir := range []string{"r1", "r2", "usr/r3", "usr/lib/" + gnu + "/r4", "p/lib/" + gnu + "/x86_64", "opt/lib", "usr/lib"} {
 			fsys[dir+"/libx.so"] = lib("libx.so")
 		}
-		c.prog.interp = loader
-		c.liba.soname = "liba.so.1"
-		if c.liba.needed != nil {
-			c.prog.needed = []string{"liba.so.1"}
-			fsys["usr/lib/"+gnu+"/liba.so.1.5"] = file(c.liba.bytes())
-		} else if c.prog.needed == nil {
-			c.prog.needed = []string{"libx.so"}
+		c.prog.Interp = loader
+		c.liba.Soname = "liba.so.1"
+		if c.liba.Needed != nil {
+			c.prog.Needed = []string{"liba.so.1"}
+			fsys["usr/lib/"+gnu+"/liba.so.1.5"] = file(c.liba.Bytes())
+		} else if c.prog.Needed == nil {
+			c.prog.Needed = []string{"libx.so"}
 		}
-		fsys["usr/bin/prog"] = file(c.prog.bytes())
+		fsys["usr/bin/prog"] = file(c.prog.Bytes())
 		got, err := Closure(fsys, "usr/bin/prog")
 		if !slices.ContainsFunc(got, func(f File) bool { return f.Name == c.want+"/libx.so" }) {
 			t.Errorf("%s: %v, %v, want %s/libx.so", c.name, names(got), err, c.want)
@@ -119,7 +121,7 @@ func TestClosureSearchOrder(t *testing.T) {
 func TestClosureMissing(t *testing.T) {
 	fsys := merged()
 	fsys["usr/bin/bad"] = program("libnone.so.3")
-	fsys["usr/bin/nodef"] = file(objectSpec{needed: []string{"libb.so.2"}, flags1: uint64(elf.DF_1_NODEFLIB)}.bytes())
+	fsys["usr/bin/nodef"] = file(tinyelf.File{Needed: []string{"libb.so.2"}, Flags1: uint64(elf.DF_1_NODEFLIB)}.Bytes())
 	fsys["usr/bin/text"] = file([]byte("hello"))
 	fsys["usr/bin/me"] = file([]byte("#!/usr/bin/me\n"))
 	delete(fsys, "usr/lib/"+gnu+"/libc.so.6")

@@ -8,13 +8,15 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/tinyelf"
 )
 
 const kernel = "6.1.0-1-test"
 
 func ko(fields ...string) []byte {
 	fields = append(fields, "vermagic="+kernel+" SMP mod_unload ")
-	return objectSpec{modinfo: strings.Join(fields, "\x00") + "\x00"}.bytes()
+	return tinyelf.Module{Info: strings.Join(fields, "\x00") + "\x00"}.Bytes()
 }
 
 // kernelTree is a kernel as its package brings it: without modules.dep.
@@ -29,7 +31,7 @@ func kernelTree(t testing.TB) fstest.MapFS {
 			"softdep=pre: crc16 none-such post: after-it before:", "softdep=pre: mii")),
 		dir + "extra/after_it.ko":     file(ko("depends=phy_generic")), // a circle
 		dir + "kernel/needs-none.ko":  file(ko("depends=nowhere")),
-		dir + "kernel/old.ko":         file(objectSpec{modinfo: "vermagic=5.10.0 SMP\x00depends=\x00"}.bytes()),
+		dir + "kernel/old.ko":         file(tinyelf.Module{Info: "vermagic=5.10.0 SMP\x00depends=\x00"}.Bytes()),
 		dir + "kernel/twice.ko":       file([]byte("never read")),
 		dir + "updates/dkms/twice.ko": file(ko("depends=")),
 		dir + "build":                 link("/usr/src/none"),

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"groundhog/fixtures/tinyelf"
 )
 
 func TestRelease(t *testing.T) {
@@ -47,7 +49,7 @@ func TestUnquoteAsShell(t *testing.T) {
 
 func TestArch(t *testing.T) {
 	for _, m := range machines {
-		b := objectSpec{machine: m.elf, interp: "/x"}.bytes()
+		b := tinyelf.File{Machine: m.elf, Interp: "/x"}.Bytes()
 		if !m.wide {
 			b[elf.EI_CLASS] = byte(elf.ELFCLASS32)
 			b[36], b[37] = 0, 0x02
@@ -66,7 +68,7 @@ func TestArch(t *testing.T) {
 	}
 	for want, fsys := range map[string]fstest.MapFS{
 		"not found":       {"etc/x": file(nil)},
-		"no architecture": {"bin/sh": file(objectSpec{machine: elf.EM_SPARCV9}.bytes())},
+		"no architecture": {"bin/sh": file(tinyelf.File{Machine: elf.EM_SPARCV9}.Bytes())},
 	} {
 		if got, err := Arch(fsys); err == nil || !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%q, %v, want an error with %q", got, err, want)

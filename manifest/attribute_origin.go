@@ -1,0 +1,88 @@
+package manifest
+
+import (
+	"io/fs"
+	"path"
+)
+
+// originOf is the origin of e, whose own path or name gave the match f, if any.
+func (a *attributor) originOf(e *Entry, f *match) *Origin {
+	by := generator(e.Path)
+	switch e.Type {
+	case File:
+		if f == nil {
+			f = a.byContent[e.SHA256]
+		}
+	case Symlink:
+		if by == "" { // the links of the merged /usr are in base-files' list, too
+			f = a.link(e)
+		}
+	default:
+		return nil
+	}
+	switch {
+	case f != nil:
+		p := a.db.packages[f.pkg]
+		o := &Origin{Kind: FromPackage, Name: p.Name, Architecture: p.Architecture, Modified: f.modified}
+		if at := EscapePath(f.path); mergedUsr(at) != mergedUsr(e.Path) {
+			o.Path = at
+		}
+		return o
+	case e.Patch != "":
+		return &Origin{Kind: FromGroundhog, Name: e.Patch}
+	case by == "groundhog":
+		return &Origin{Kind: FromGroundhog, Name: by}
+	case by != "":
+		return &Origin{Kind: FromGenerator, Name: by}
+	}
+	return &Origin{Kind: FromUnknown}
+}
+
+// link is a symlink of a package that leads where e leads: mkinitramfs makes
+// absolute targets relative.
+func (a *attributor) link(e *Entry) *match {
+	name, err := UnescapePath(e.Path)
+	if err != nil {
+		return nil
+	}
+	for _, o := range a.db.owners[mergedUsr(name)] {
+		if target, err := fs.ReadLink(a.root, o.path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
+			return &match{owned: o}
+		}
+	}
+	return nil
+}
+
+// leadsTo is where a link at name leads, links on the way not followed.
+func leadsTo(name, target string) string {
+	if !path.IsAbs(target) {
+		target = path.Join("/", path.Dir(mergedUsr(name)), target)
+	}
+	return mergedUsr(path.Clean(target)[1:])
+}
+
+// packages counts what each package accounts for. Further names of a
+// hard-linked file are no files of their own.
+func (a *attributor) packages(entries []Entry) []Package {
+	type id struct{ name, arch string }
+	count := map[id]*Package{}
+	for _, p := range a.db.packages {
+		count[id{p.Name, p.Architecture}] = &p
+	}
+	for i := range entries {
+		e := &entries[i]
+		if e.Origin == nil || e.Origin.Kind != FromPackage || e.LinkOf != "" {
+			continue
+		}
+		p := count[id{e.Origin.Name, e.Origin.Architecture}]
+		p.Files++
+		p.Bytes += e.Size
+	}
+	var list []Package
+	for _, p := range count {
+		if p.Files > 0 {
+			list = append(list, *p)
+		}
+	}
+	return list
+}

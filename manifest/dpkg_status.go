@@ -1,0 +1,78 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// stanzas are the parts of a control file that empty lines separate.
+func stanzas(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n\n"), func(s string) bool { return strings.TrimSpace(s) == "" })
+}
+
+// stanza is a package in dpkg's status file.
+type stanza struct {
+	pkg       Package
+	installed bool
+	conffiles map[string]string // path to MD5
+}
+
+func parseStanza(text string) (*stanza, error) {
+	s := &stanza{conffiles: map[string]string{}}
+	fields := map[string]string{}
+	name := ""
+	for line := range strings.Lines(strings.Trim(text, "\n")) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
+			if name == "Conffiles" {
+				s.conffile(line)
+			}
+			continue
+		}
+		var value string
+		var ok bool
+		if name, value, ok = strings.Cut(line, ":"); !ok || name == "" {
+			return nil, fmt.Errorf("not a field: %.40q", line)
+		}
+		fields[name] = strings.TrimSpace(value)
+	}
+	p := &s.pkg
+	p.Name, p.Version, p.Architecture = fields["Package"], fields["Version"], fields["Architecture"]
+	if !isPackageName(p.Name) {
+		return nil, fmt.Errorf("no package name: %.40q", p.Name)
+	}
+	// "want flag status"; in these two states none of its files are there.
+	status := strings.Fields(fields["Status"])
+	if len(status) != 3 {
+		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
+	}
+	s.installed = status[2] != "not-installed" && status[2] != "config-files"
+	if s.installed && (p.Version == "" || p.Architecture == "") {
+		return nil, fmt.Errorf("%s: no version or no architecture", p.Name)
+	}
+	// "Source: name (version)", each part only where it is another.
+	p.Source, p.SourceVersion = p.Name, p.Version
+	if src, version, _ := strings.Cut(fields["Source"], " "); src != "" {
+		p.Source = src
+		if v := strings.Trim(version, "() "); v != "" {
+			p.SourceVersion = v
+		}
+	}
+	return s, nil
+}
+
+// conffile reads " /etc/x MD5 [flags]".
+func (s *stanza) conffile(line string) {
+	if f := strings.Fields(line); len(f) >= 2 && isMD5(f[1]) {
+		s.conffiles[strings.TrimPrefix(f[0], "/")] = f[1]
+	}
+}
+
+func isPackageName(s string) bool {
+	return len(s) > 1 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
+}
+
+func isMD5(s string) bool {
+	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
+}

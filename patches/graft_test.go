@@ -1,0 +1,300 @@
+package patches
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/fixtures/tinyelf"
+	"groundhog/initrd"
+)
+
+const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
+
+// An archive without dropbear gets what Debian's hook would have put there.
+func TestGraft(t *testing.T) {
+	for _, release := range releases {
+		t.Run(release, func(t *testing.T) {
+			tgt := tiny.New(release, false)
+			img, r := patch(t, tgt, nil)
+			old := release == "buster" || release == "bullseye"
+			if got := text(t, img, "sbin/dropbear"); got != string(tgt.Root["usr/sbin/dropbear"].Data) {
+				t.Error("sbin/dropbear is another one")
+			}
+			for name, want := range map[string]string{
+				"etc/group":                           "root:!:0:\n",
+				"etc/nsswitch.conf":                   "passwd: files\ngroup: files\n",
+				"root-groundhog/.ssh/authorized_keys": "# who may log in\n" + tiny.LoginECDSA,
+				"scripts/init-premount/ORDER":         "/scripts/init-premount/dropbear \"$@\"\n" + param,
+				"scripts/init-bottom/ORDER": "/scripts/init-bottom/dropbear \"$@\"\n" + param +
+					"/scripts/init-bottom/udev \"$@\"\n" + param,
+				bottom: string(tgt.Root["usr/share/initramfs-tools/"+bottom].Data),
+			} {
+				if got := text(t, img, name); got != want {
+					t.Errorf("%s: %q, want %q", name, got, want)
+				}
+			}
+			for name, want := range map[string]uint32{
+				"root-groundhog": 0o700, "root-groundhog/.ssh": 0o700, "root-groundhog/.ssh/authorized_keys": 0o600,
+				premount: 0o755, bottom: 0o755, "etc/passwd": 0o644, "scripts/init-premount/ORDER": 0o644,
+				"etc/dropbear/dropbear_ecdsa_host_key": 0o600, "sbin/dropbear": 0o755,
+			} {
+				if e := img.Lookup(name); e == nil || e.Perm() != want {
+					t.Errorf("%s: %v, want mode %o", name, e, want)
+				}
+			}
+			for _, so := range []string{"libnss_files.so.2", "libnss_dns.so.2"} {
+				e := img.Lookup(tiny.Libs + so)
+				if (e != nil) != old || old && (!e.IsLink() || !strings.HasPrefix(text(t, img, tiny.Libs+so), "\x7fELF")) {
+					t.Errorf("%s: %v", so, e)
+				}
+			}
+			if !strings.Contains(r.Patches[0].Summary, "grafted") || r.Patches[0].Name != "dropbear" {
+				t.Errorf("%+v", r.Patches[0])
+			}
+		})
+	}
+}
+
+// busybox comes with every applet's name as one file, in place of klibc's
+// tools; what is another's stays.
+func TestGraftBusybox(t *testing.T) {
+	for _, release := range releases {
+		tgt := tiny.New(release, false)
+		tgt.Archive["usr/bin/mount"] = tiny.Program(tinyelf.File{Interp: "/lib64/ld-linux-x86-64.so.2"}.Bytes())
+		tgt.Archive["usr/sbin/reboot"] = tiny.Link("../bin/kmod")
+		img, r := patch(t, tgt, nil)
+		box := img.Lookup("bin/busybox")
+		names := map[string]bool{}
+		for name, e := range img.Tree() {
+			if e.LinkID() != nil && e.LinkID() == box.LinkID() {
+				names[name] = true
+				if e.Nlink != 7 || text(t, img, name) != string(tgt.Root["usr/bin/busybox"].Data) {
+					t.Errorf("%s, %s: %d links", release, name, e.Nlink)
+				}
+			}
+		}
+		want := map[string]bool{}
+		for _, name := range tiny.Applets {
+			want[name] = name != "usr/bin/mount" && name != "usr/sbin/reboot"
+			if !want[name] {
+				delete(want, name)
+			}
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("%s: names of busybox (-want +got):\n%s", release, diff)
+		}
+		if text(t, img, "bin/mount") != string(tgt.Archive["usr/bin/mount"].Data) || text(t, img, "bin/nfsmount") == "" || !img.Lookup("sbin/reboot").IsLink() {
+			t.Errorf("%s: what was there is not", release)
+		}
+		if !strings.Contains(r.Patches[0].Summary, "7 names of busybox") {
+			t.Errorf("%s: %s", release, r.Patches[0].Summary)
+		}
+	}
+}
+
+// An archive with dropbear is complete, or it is refused.
+func TestDropbearThere(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	if _, r := patch(t, tgt, nil); r.Patches[0].Changed || r.Patches[0].Summary != "in the archive already" {
+		t.Errorf("%+v", r.Patches[0])
+	}
+	for _, name := range []string{premount, "etc/passwd", "usr/bin/sh"} {
+		tgt := tiny.New("bookworm", true)
+		delete(tgt.Archive, name)
+		err := refused(t, tgt, nil)
+		if !strings.Contains(err.Error(), strings.TrimPrefix(name, "usr/")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Accounts that something else made are not overwritten.
+func TestGraftForeignAccounts(t *testing.T) {
+	for _, name := range []string{"etc/passwd", "etc/group", "etc/nsswitch.conf"} {
+		tgt := tiny.New("bookworm", false)
+		tgt.Archive[name] = tiny.Text("x\n")
+		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), name) {
+			t.Error(err)
+		}
+	}
+}
+
+// What a graft needs and the root tree lacks is named, with the tree.
+func TestGraftMissing(t *testing.T) {
+	for _, name := range []string{"usr/sbin/dropbear", "usr/bin/busybox", "usr/share/initramfs-tools/" + premount,
+		"usr/share/initramfs-tools/" + bottom, tiny.Libs + "libz.so.1.2.13", tiny.Libs + "libnss_files.so.2"} {
+		tgt := tiny.New("bullseye", false)
+		delete(tgt.Root, name)
+		want := strings.TrimSuffix(strings.TrimPrefix(name, tiny.Libs), ".2.13")
+		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %s in it", err, want)
+		}
+	}
+	tgt := tiny.New("bookworm", false)
+	tgt.Root["usr/bin/busybox"] = tiny.Program(tinyelf.File{}.Bytes())
+	if err := refused(t, tgt, nil); !strings.Contains(err.Error(), errApplets.Error()) {
+		t.Error(err)
+	}
+}
+
+// unmerged moves /usr's own top directories to where an old system has them.
+func unmerged(tgt *tiny.Target) {
+	for name, f := range tgt.Root {
+		for _, dir := range []string{"sbin/", "lib/", "lib64/", "bin/"} {
+			if strings.HasPrefix(name, "usr/"+dir) {
+				delete(tgt.Root, name)
+				tgt.Root[strings.TrimPrefix(name, "usr/")] = f
+			}
+		}
+	}
+	for _, dir := range []string{"usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "bin", "sbin", "lib", "lib64"} {
+		delete(tgt.Root, dir)
+	}
+}
+
+// From an unmerged root tree things land where the merged archive has them.
+func TestGraftUnmerged(t *testing.T) {
+	needTool(t, "depmod")
+	for _, release := range []string{"buster", "bullseye"} {
+		tgt := tiny.New(release, false)
+		want, _ := patch(t, tgt, everything)
+		unmerged(tgt)
+		got, _ := patch(t, tgt, everything)
+		a, b := snapshot(want), snapshot(got)
+		for _, m := range []map[string]string{a, b} {
+			for name := range m {
+				if ours(name) {
+					delete(m, name)
+				}
+			}
+		}
+		if diff := cmp.Diff(a, b); diff != "" {
+			t.Errorf("%s: merged and unmerged give other archives (-merged +unmerged):\n%s", release, diff)
+		}
+	}
+}
+
+// The names below sbin and bin are as busybox itself says.
+func TestAppletsOfInstalled(t *testing.T) {
+	path := needTool(t, "busybox")
+	b := readHost(t, path)
+	got, err := applets(b)
+	must(t, err)
+	var names []string
+	sbin := map[string]bool{}
+	for _, l := range strings.Fields(output(t, path, "--list-full")) {
+		dir, name := l[:strings.LastIndex(l, "/")+1], l[strings.LastIndex(l, "/")+1:]
+		names = append(names, name)
+		sbin[name] = strings.HasSuffix(dir, "sbin/")
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(names, slices.Sorted(slices.Values(got))); diff != "" {
+		t.Errorf("busybox --list-full and its table (-list +table):\n%s", diff)
+	}
+	for _, name := range names {
+		if sbin[name] != sbinApplets[name] {
+			t.Errorf("%s: below sbin: %v, want %v", name, sbinApplets[name], sbin[name])
+		}
+	}
+}
+
+func TestOrderWith(t *testing.T) {
+	run := func(names ...string) (all string) {
+		for _, n := range names {
+			all += "/scripts/init-bottom/" + n + " \"$@\"\n" + param
+		}
+		return all
+	}
+	for _, c := range []struct{ before, want string }{
+		{"", run("dropbear")},
+		{run("udev"), run("dropbear", "udev")},
+		{run("a", "udev"), run("a", "dropbear", "udev")},
+		{run("a", "b"), run("a", "b", "dropbear")},
+		{run("z", "a"), run("dropbear", "z", "a")},
+		{run("a", "dropbear"), run("a", "dropbear")},
+		{run("cryptopensc"), run("cryptopensc", "dropbear")},
+		{"# nothing\n", "# nothing\n" + run("dropbear")},
+		{"# no newline", "# no newline\n" + run("dropbear")},
+	} {
+		if got := string(orderWith([]byte(c.before), "/scripts/init-bottom/dropbear")); got != c.want {
+			t.Errorf("%q became %q, want %q", c.before, got, c.want)
+		}
+	}
+}
+
+// FuzzOrder: a script is added once, with its line of parameters, and all
+// others stay as they are.
+func FuzzOrder(f *testing.F) {
+	f.Add("/scripts/init-bottom/udev \"$@\"\n"+param, "dropbear")
+	f.Add("x", "dropbear")
+	f.Add("/scripts/init-bottom/a \"$@\"\n", "a")
+	f.Fuzz(func(t *testing.T, order, name string) {
+		if name == "" || strings.ContainsAny(name, " \n") {
+			return // a script's name is ours
+		}
+		script := "/scripts/init-bottom/" + name
+		once := orderWith([]byte(order), script)
+		if twice := orderWith(once, script); string(twice) != string(once) {
+			t.Fatalf("again: %q, then %q", once, twice)
+		}
+		added := script + " \"$@\"\n" + param
+		if string(once) == order {
+			if !strings.Contains("\n"+order, "\n"+script+` "$@"`) {
+				t.Fatalf("not added to %q", order)
+			}
+			return
+		}
+		if rest := strings.Replace(string(once), added, "", 1); rest != order && rest != order+"\n" {
+			t.Fatalf("%q became %q", order, once)
+		}
+	})
+}
+
+func TestApplets(t *testing.T) {
+	for in, want := range map[string]string{
+		"x\x00[\x00[[\x00acpid\x00zcat\x00\x00y": "[ [[ acpid zcat",
+		"x\x00[\x00[[\x00\x00":                   "[ [[",
+		"":                                       "",
+		"\x00[\x00[[\x00acpid":                   "",
+		"\x00[\x00[[\x00a/b\x00\x00":             "",
+		"\x00[\x00[[\x00a\nb\x00\x00":            "",
+		"\x00[\x00[[\x00" + strings.Repeat("a\x00", 64<<10) + "\x00": "",
+	} {
+		got, err := applets([]byte(in))
+		if strings.Join(got, " ") != want || (err == nil) != (want != "") {
+			t.Errorf("%.40q: %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+// FuzzApplets: whatever is read is names that can be files', and the archive
+// takes them.
+func FuzzApplets(f *testing.F) {
+	f.Add([]byte("\x00[\x00[[\x00acpid\x00zcat\x00\x00"))
+	f.Add([]byte("\x00[\x00[[\x00..\x00.\x00\x00"))
+	f.Add([]byte("\x00[\x00[[\x00a\x00a\x00busybox\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		names, err := applets(b)
+		if err != nil {
+			return
+		}
+		for _, n := range names {
+			if n == "" || strings.ContainsAny(n, "/\x00\n ") {
+				t.Fatalf("%q", n)
+			}
+		}
+		img, err := initrd.New(initrd.None, initrd.Entry{Name: ".", Mode: initrd.TypeDir | 0o755})
+		must(t, err)
+		target := &Target{Image: img}
+		paths, err := target.freeNames(b)
+		must(t, err)
+		if err := img.PutLinks(paths, initrd.File{Mode: initrd.TypeFile | 0o755, Data: b}); err != nil {
+			t.Fatal(fmt.Errorf("%q: %w", paths, err))
+		}
+	})
+}

@@ -1,0 +1,207 @@
+package patches
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/patches/dropbear"
+)
+
+const archiveKeys = tiny.Home + "/.ssh/authorized_keys"
+
+// Who may log in: those given, else the archive's, else root's in the root
+// tree, else those that the package's hook would take.
+func TestAuthorizedKeysOrder(t *testing.T) {
+	for _, release := range releases {
+		v, err := dropbear.ForRelease(release)
+		must(t, err)
+		tgt := tiny.New(release, true)
+		hook := v.RootAuthorizedKeys()
+		tgt.Root[hook] = tiny.Text("# hook\n" + tiny.LoginECDSA)
+		get := func(change func(*Options)) string {
+			t.Helper()
+			img, r := patch(t, tgt, change)
+			if e := img.Lookup(archiveKeys); e.Perm() != 0o600 {
+				t.Errorf("%s: %v", release, e)
+			}
+			if len(r.AuthorizedKeys) != 1 || r.AuthorizedKeys[0].Comment != "bench-ecdsa" {
+				t.Errorf("%s: %v", release, r.AuthorizedKeys)
+			}
+			return text(t, img, archiveKeys)
+		}
+		given := "# given\n" + tiny.LoginECDSA
+		if got := get(func(o *Options) { o.AuthorizedKeys = []byte(given) }); got != given {
+			t.Errorf("%s, given: %q", release, got)
+		}
+		if got := get(nil); got != tiny.LoginECDSA {
+			t.Errorf("%s, the archive's: %q", release, got)
+		}
+		for _, empty := range []*string{nil, new(string)} {
+			delete(tgt.Archive, archiveKeys)
+			if empty != nil {
+				tgt.Archive[archiveKeys] = tiny.Text(" \n")
+			}
+			if got := get(nil); got != "# who may log in\n"+tiny.LoginECDSA {
+				t.Errorf("%s, root's: %q", release, got)
+			}
+		}
+		tgt.Root["root/.ssh/authorized_keys"] = tiny.Text("")
+		if got := get(nil); got != "# hook\n"+tiny.LoginECDSA {
+			t.Errorf("%s, the hook's: %q", release, got)
+		}
+		delete(tgt.Root, hook)
+		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "nobody could log in") || !strings.Contains(err.Error(), "--authorized-keys") {
+			t.Error(err)
+		}
+	}
+}
+
+// Keys with which nobody could log in are refused, with the reason.
+func TestAuthorizedKeysRefused(t *testing.T) {
+	for keys, want := range map[string]string{
+		"": "empty", "# nobody\n\n": "comments", "garbage\n": "line 1", "ssh-ed25519 AAAA x\n": "line 1",
+		"-----BEGIN OPENSSH PRIVATE KEY-----\n": "private",
+	} {
+		err := refused(t, tiny.New("bookworm", true), func(o *Options) { o.AuthorizedKeys = []byte(keys) })
+		if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the given keys") {
+			t.Errorf("%q: %v", keys, err)
+		}
+	}
+	for _, dropbear := range []bool{false, true} {
+		err := refused(t, tiny.New("buster", dropbear), func(o *Options) { o.AuthorizedKeys = []byte(tiny.LoginEd25519) })
+		for _, want := range []string{"2018.76", "buster", "ssh-ed25519"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("no %q in %v", want, err)
+			}
+		}
+	}
+	_, r := patch(t, tiny.New("buster", true), func(o *Options) { o.AuthorizedKeys = []byte(tiny.LoginEd25519 + tiny.LoginECDSA) })
+	if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "the given keys: line 1:") }) {
+		t.Errorf("%q", r.Notes)
+	}
+}
+
+// An account without a home cannot have keys.
+func TestNoHome(t *testing.T) {
+	for _, passwd := range []string{"", "toor:*:0:0::/r:/bin/sh\n", "root:*:0:0::/:/bin/sh\n", "root:*:0:0::r:/bin/sh\n"} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["etc/passwd"] = tiny.Text(passwd)
+		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "etc/passwd") {
+			t.Errorf("%q: %v", passwd, err)
+		}
+	}
+}
+
+// types are the kinds of the report's keys, and of those in the archive.
+func types(t *testing.T, tgt *tiny.Target, change func(*Options)) (string, []*dropbear.HostKey) {
+	t.Helper()
+	img, r := patch(t, tgt, change)
+	v, err := dropbear.ForRelease(tgt.Release)
+	must(t, err)
+	there, err := HostKeysOf(img, v)
+	must(t, err)
+	var kinds []string
+	for i, k := range r.HostKeys {
+		kinds = append(kinds, k.Type())
+		if k.Fingerprint() != there[i].Fingerprint() {
+			t.Errorf("reported %v, in the archive is %v", k, there[i])
+		}
+		if e := img.Lookup("etc/dropbear/" + k.FileName()); e.Perm() != 0o600 {
+			t.Errorf("%v", e)
+		}
+	}
+	if len(there) != len(r.HostKeys) {
+		t.Errorf("reported %v, in the archive are %v", r.HostKeys, there)
+	}
+	return strings.Join(kinds, " "), r.HostKeys
+}
+
+// The identity: kept, given, the root tree's, or new; buster has no ed25519.
+func TestHostKeys(t *testing.T) {
+	ecdsa, ed25519 := tiny.HostKeys[0], tiny.HostKeys[1]
+	keep := func(o *Options) { o.HostKeys = nil }
+	for _, release := range releases {
+		all, kept := "ed25519 ecdsa rsa", "ed25519 ecdsa"
+		if release == "buster" {
+			all, kept = "ecdsa rsa", "ecdsa"
+		}
+		tgt := tiny.New(release, true)
+		kinds, keys := types(t, tgt, keep)
+		if kinds != kept || keys[len(keys)-1].Fingerprint() != ecdsa.Fingerprint() {
+			t.Errorf("%s, kept: %s %v", release, kinds, keys)
+		}
+		if kinds, keys = types(t, tgt, func(o *Options) { o.NewHostKeys = true }); kinds != all {
+			t.Errorf("%s, new: %s", release, kinds)
+		}
+		for _, k := range keys {
+			if k.Fingerprint() == ecdsa.Fingerprint() || k.Fingerprint() == ed25519.Fingerprint() {
+				t.Errorf("%s, new: %v is the old one", release, k)
+			}
+		}
+		given := func(o *Options) { o.HostKeys = []*dropbear.HostKey{tiny.OtherHostKey} }
+		if release == "buster" {
+			if err := refused(t, tgt, given); !strings.Contains(err.Error(), "has no ed25519 host keys") {
+				t.Error(err)
+			}
+		} else if kinds, keys = types(t, tgt, given); kinds != kept || keys[0].Fingerprint() != tiny.OtherHostKey.Fingerprint() {
+			t.Errorf("%s, given: %s %v", release, kinds, keys)
+		}
+		// Without any in the archive: the root tree's, and without those new ones.
+		tgt = tiny.New(release, false)
+		v, err := dropbear.ForRelease(release)
+		must(t, err)
+		tgt.Root[v.RootDir+"/dropbear_ecdsa_host_key"] = tiny.Text(string(ecdsa.Marshal()))
+		if kinds, keys = types(t, tgt, keep); kinds != "ecdsa" || keys[0].Fingerprint() != ecdsa.Fingerprint() {
+			t.Errorf("%s, the root tree's: %s %v", release, kinds, keys)
+		}
+	}
+	if kinds, _ := types(t, tiny.New("bookworm", false), keep); kinds != "ed25519 ecdsa rsa" {
+		t.Errorf("none anywhere: %s", kinds)
+	}
+}
+
+// A host key that cannot be read, or lies under another kind's name, is named:
+// taking it for the other would give the device another identity.
+func TestHostKeysRefused(t *testing.T) {
+	at := "etc/dropbear/dropbear_rsa_host_key"
+	for _, content := range []string{"", "garbage", string(tiny.OtherHostKey.Marshal()), string(tiny.OtherHostKey.Marshal()[:50])} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive[at] = tiny.Text(content)
+		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), at) {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+	tgt := tiny.New("bookworm", false)
+	tgt.Root["etc/dropbear/initramfs/dropbear_rsa_host_key"] = tiny.Text("garbage")
+	if err := refused(t, tgt, func(o *Options) { o.HostKeys = nil }); !strings.Contains(err.Error(), "of the root tree") {
+		t.Error(err)
+	}
+}
+
+// dropbearkey reads every host key in an archive, and says the same of it.
+func TestHostKeysReadByDropbear(t *testing.T) {
+	needTool(t, "dropbearkey")
+	img, r := patch(t, tiny.New("bookworm", true), func(o *Options) { o.NewHostKeys = true })
+	for _, k := range r.HostKeys {
+		file := filepath.Join(t.TempDir(), "key")
+		must(t, os.WriteFile(file, []byte(text(t, img, "etc/dropbear/"+k.FileName())), 0o600))
+		if got := output(t, "dropbearkey", "-y", "-f", file); !strings.Contains(got, k.Fingerprint()) {
+			t.Errorf("%v: %s", k, got)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 keys", 1: "1 key", 2: "2 keys"} {
+		if got := count(n, "key"); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if got := count(2, "entry"); got != "2 entries" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,181 @@
+package patches
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"testing"
+	"testing/fstest"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+	"groundhog/manifest"
+)
+
+var releases = []string{"buster", "bullseye", "bookworm", "trixie"}
+
+// needTool skips a test for want of a program, or fails it where all must be there.
+func needTool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read is the target's archive as an image.
+func read(t testing.TB, tgt *tiny.Target) *initrd.Image {
+	t.Helper()
+	b, err := tgt.Bytes(initrd.None)
+	must(t, err)
+	return reread(t, b)
+}
+
+func reread(t testing.TB, b []byte) *initrd.Image {
+	t.Helper()
+	img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
+	must(t, err)
+	return img
+}
+
+func write(t testing.TB, img *initrd.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	_, err := img.WriteTo(&b)
+	must(t, err)
+	return b.Bytes()
+}
+
+// defaults are options that take nothing random: the archive's or the root
+// tree's keys stay, and where there are none these are given.
+func defaults(tgt *tiny.Target) Options {
+	o := Defaults()
+	if tgt.Archive["usr/sbin/dropbear"] == nil {
+		o.HostKeys = tiny.HostKeys[:1]
+	}
+	return o
+}
+
+// apply patches img; a nil root is none.
+func apply(img *initrd.Image, root fs.FS, o Options) (*Report, error) {
+	var layers []string
+	if root != nil {
+		layers = []string{"the tree"}
+	}
+	return Apply(img, root, layers, o, "groundhog test", "0123")
+}
+
+// patch patches the target's archive, which must work, and returns the
+// archive as it would be read from the file.
+func patch(t testing.TB, tgt *tiny.Target, change func(*Options)) (*initrd.Image, *Report) {
+	t.Helper()
+	o := defaults(tgt)
+	if change != nil {
+		change(&o)
+	}
+	img := read(t, tgt)
+	r, err := apply(img, tgt.Root, o)
+	must(t, err)
+	return reread(t, write(t, img)), r
+}
+
+// refused is the one line of error that patching must end with.
+func refused(t testing.TB, tgt *tiny.Target, change func(*Options)) error {
+	t.Helper()
+	o := defaults(tgt)
+	if change != nil {
+		change(&o)
+	}
+	_, err := apply(read(t, tgt), tgt.Root, o)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if bytes.ContainsAny([]byte(err.Error()), "\n\r") {
+		t.Errorf("more than a line: %q", err)
+	}
+	return err
+}
+
+func text(t testing.TB, img *initrd.Image, name string) string {
+	t.Helper()
+	b, err := img.ReadFile(name)
+	must(t, err)
+	return string(b)
+}
+
+// snapshot is the archive as the kernel unpacks it: mode and content by path.
+func snapshot(img *initrd.Image) map[string]string {
+	all := map[string]string{}
+	for name, e := range img.Tree() {
+		all[name] = e.ModeString() + " " + string(img.Content(e))
+		if e.IsLink() {
+			all[name] += string(e.Data)
+		}
+	}
+	return all
+}
+
+// ours are the paths that every change of anything changes: settings, with the
+// build id, and the record.
+func ours(name string) bool {
+	return name == confPath || name == manifest.RecordPath
+}
+
+func readHost(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b
+}
+
+// output is what a program prints.
+func output(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v: %s", name, args, err, stderr.String())
+	}
+	return string(out)
+}
+
+// treeOf is the archive as a root tree.
+func treeOf(img *initrd.Image) fstest.MapFS {
+	tree := fstest.MapFS{}
+	for name, e := range img.Tree() {
+		f := &fstest.MapFile{Mode: fs.FileMode(e.Perm()), Data: img.Content(e)}
+		switch {
+		case e.IsDir():
+			f.Mode |= fs.ModeDir
+		case e.IsLink():
+			f.Mode, f.Data = fs.ModeSymlink|0o777, e.Data
+		}
+		tree[name] = f
+	}
+	return tree
+}
+
+// lookTool is for a second judge: without it the test still says something.
+func lookTool(name string) (string, error) {
+	p, err := exec.LookPath(name)
+	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
+		panic(name + " is not installed")
+	}
+	return p, err
+}

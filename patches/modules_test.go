@@ -1,0 +1,197 @@
+package patches
+
+import (
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+)
+
+// modulesOf are the names of the archive's modules.
+func modulesOf(img *initrd.Image) string {
+	target := &Target{Image: img, Kernel: KernelOf(img)}
+	return strings.Join(slices.Sorted(maps.Keys(target.modulesThere())), " ")
+}
+
+func want(modules ...string) func(*Options) {
+	return func(o *Options) { o.Modules = modules }
+}
+
+// A module comes with what it needs, where the kernel has it; what is there or
+// built in is not added again; /init loads them in the order given.
+func TestModules(t *testing.T) {
+	needTool(t, "depmod")
+	each(t, func(t *testing.T, tgt *tiny.Target) {
+		img, r := patch(t, tgt, want("smsc95xx", "usbcore", "mii"))
+		if got := modulesOf(img); got != "crc16 e1000 mii smsc95xx usbnet" {
+			t.Errorf("modules %s", got)
+		}
+		if got := text(t, img, "conf/modules"); got != "smsc95xx \nusbcore \nmii \n" {
+			t.Errorf("conf/modules %q", got)
+		}
+		if e := img.Lookup("conf/modules"); e.Mode != img.Lookup("conf/arch.conf").Mode {
+			t.Errorf("%v", e)
+		}
+		i := slices.IndexFunc(r.Patches, func(a Applied) bool { return a.Name == "modules" })
+		if got := r.Patches[i].Summary; got != "smsc95xx, usbcore, mii, of these new: usbnet, crc16, smsc95xx" && got != "smsc95xx, usbcore, mii, of these new: crc16, usbnet, smsc95xx" {
+			t.Errorf("%s", got)
+		}
+		// On trixie modules and everything else are in segments of their own.
+		if tgt.Release == "trixie" {
+			for name, e := range img.Tree() {
+				if strings.HasSuffix(name, ".ko.xz") && e.Segment() != img.Segments[0] || name == "conf/modules" && e.Segment() != img.Segments[1] {
+					t.Errorf("%s is in the other segment", name)
+				}
+			}
+		}
+		judgeIndexes(t, img)
+	})
+}
+
+func TestComputeModule3(t *testing.T) {
+	needTool(t, "depmod")
+	each(t, func(t *testing.T, tgt *tiny.Target) {
+		img, r := patch(t, tgt, func(o *Options) { o.Board = "cm3" })
+		if got := modulesOf(img); got != "crc16 e1000 mii phy_generic smsc95xx usbnet" {
+			t.Errorf("modules %s", got)
+		}
+		if got := text(t, img, "conf/modules"); got != "mii \nphy_generic \nsmsc95xx \n" {
+			t.Errorf("conf/modules %q", got)
+		}
+		if conf := text(t, img, confPath); !strings.Contains(conf, "GROUNDHOG_MAC=cmdline\n") || r.Board != "cm3" {
+			t.Errorf("%s, %s", r.Board, conf)
+		}
+	})
+}
+
+// judgeIndexes has kmod make the indexes of the archive's modules, and load by
+// them.
+func judgeIndexes(t *testing.T, img *initrd.Image) {
+	t.Helper()
+	root, kernel := t.TempDir(), KernelOf(img)
+	dir := "usr/lib/modules/" + kernel
+	for name, e := range img.Tree() {
+		if at := filepath.Join(root, strings.TrimPrefix(name, "usr/")); strings.HasPrefix(name, dir+"/") && e.IsFile() {
+			must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+			must(t, os.WriteFile(at, img.Content(e), 0o644))
+		}
+	}
+	if said := output(t, "depmod", "-n", "-b", root, kernel); !strings.HasPrefix(said, text(t, img, dir+"/modules.dep")) {
+		t.Errorf("modules.dep\n%s\ndepmod -n\n%s", text(t, img, dir+"/modules.dep"), said)
+	}
+	if tool, err := lookTool("modprobe"); err == nil {
+		var order []string
+		for l := range strings.Lines(output(t, tool, "-D", "-d", root, "-S", kernel, "smsc95xx")) {
+			if f := strings.Fields(l); len(f) > 1 && f[0] == "insmod" {
+				order = append(order, strings.SplitN(filepath.Base(f[1]), ".", 2)[0])
+			}
+		}
+		if got := strings.Join(order, " "); got != "mii usbnet crc16 smsc95xx" {
+			t.Errorf("modprobe would load %s", got)
+		}
+	}
+	output(t, "depmod", "-b", root, kernel)
+	for _, name := range indexes {
+		b, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, name))
+		must(t, err)
+		if string(b) != text(t, img, path.Join(dir, name)) {
+			t.Errorf("%s is not as depmod makes it", name)
+		}
+	}
+}
+
+// What is listed already keeps its place, under whatever spelling.
+func TestModulesListed(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	tgt.Archive["conf/modules"] = tiny.Text("# these\nmii \ne1000 debug=1")
+	img, _ := patch(t, tgt, want("e1000", "mii", "usbcore"))
+	if got := text(t, img, "conf/modules"); got != "# these\nmii \ne1000 debug=1\nusbcore \n" {
+		t.Errorf("%q", got)
+	}
+	// Modules that are there need neither root tree nor depmod.
+	hideDepmod(t)
+	o := defaults(tgt)
+	o.Curl, o.Modules = false, []string{"mii", "usbcore", "e1000"}
+	r, err := apply(read(t, tgt), nil, o)
+	must(t, err)
+	if i := slices.IndexFunc(r.Patches, func(a Applied) bool { return a.Name == "modules" }); !strings.HasSuffix(r.Patches[i].Summary, "all there already") {
+		t.Errorf("%+v", r.Patches[i])
+	}
+	o.Modules = []string{"phy-generic"}
+	if _, err := apply(read(t, tgt), nil, o); err == nil || !strings.Contains(err.Error(), "module phy_generic: not in the archive") {
+		t.Error(err)
+	}
+}
+
+// hideDepmod makes this machine one without kmod.
+func hideDepmod(t *testing.T) {
+	names := depmodNames
+	depmodNames = []string{"depmod-that-nobody-has"}
+	t.Cleanup(func() { depmodNames = names })
+}
+
+func TestModulesRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(tgt *tiny.Target)
+		want   []string
+	}{
+		"unknown": {func(*tiny.Target) {}, []string{"module nosuch: not in kernel 6.1.0-56-amd64"}},
+		"of another kernel": {func(tgt *tiny.Target) {
+			tgt.Root["usr/lib/modules/"+tgt.Kernel+"/kernel/nosuch.ko"] = tiny.Text(string(tgt.Module("mii", "5.10.0-36-amd64")))
+		}, []string{"5.10.0-36-amd64", "6.1.0-56-amd64", "nosuch"}},
+		"no module": {func(tgt *tiny.Target) {
+			tgt.Root["usr/lib/modules/"+tgt.Kernel+"/kernel/nosuch.ko"] = tiny.Text("garbage\n")
+		}, []string{"nosuch"}},
+		"root tree of another kernel": {func(tgt *tiny.Target) {
+			for name, f := range tgt.Root {
+				if strings.Contains(name, "/"+tgt.Kernel) {
+					delete(tgt.Root, name)
+					tgt.Root[strings.Replace(name, tgt.Kernel, "6.1.0-55-amd64", 1)] = f
+				}
+			}
+		}, []string{"nosuch", "6.1.0-56-amd64"}},
+		"needs one that is missing": {func(tgt *tiny.Target) {
+			tgt.Root["usr/lib/modules/"+tgt.Kernel+"/kernel/nosuch.ko"] = tiny.Text(string(tgt.Module("usbnet", tgt.Kernel)))
+			delete(tgt.Root, "usr/lib/modules/"+tgt.Kernel+"/kernel/drivers/net/mii.ko")
+		}, []string{"nosuch", "needs mii"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tgt := tiny.New("bookworm", true)
+			c.change(tgt)
+			err := refused(t, tgt, want("nosuch"))
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("no %q in %v", w, err)
+				}
+			}
+		})
+	}
+}
+
+// Where modules must be added and there is no depmod, the package is named.
+func TestNoDepmod(t *testing.T) {
+	hideDepmod(t)
+	if err := refused(t, tiny.New("bookworm", true), want("smsc95xx")); !strings.Contains(err.Error(), "install kmod") {
+		t.Error(err)
+	}
+	patch(t, tiny.New("bookworm", true), want("mii"))
+}
+
+// What depmod says goes into one line, without the temporary tree's name.
+func TestDepmodFails(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "depmod")
+	must(t, os.WriteFile(program, []byte("#!/bin/sh\necho \"no good: $2/x\"\necho really\nexit 3\n"), 0o755))
+	names := depmodNames
+	depmodNames = []string{program}
+	t.Cleanup(func() { depmodNames = names })
+	err := refused(t, tiny.New("bookworm", true), want("smsc95xx"))
+	if !strings.Contains(err.Error(), "depmod: exit status 3: no good: /x; really") || strings.Contains(err.Error(), os.TempDir()) {
+		t.Error(err)
+	}
+}

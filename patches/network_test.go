@@ -1,0 +1,152 @@
+package patches
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/patches/scripts"
+)
+
+// settings are the lines of the settings, without the build id.
+func settings(t *testing.T, conf string) string {
+	t.Helper()
+	var lines []string
+	for l := range strings.Lines(conf) {
+		if !strings.HasPrefix(l, "GROUNDHOG_BUILD=") {
+			lines = append(lines, strings.TrimPrefix(strings.TrimSuffix(l, "\n"), "GROUNDHOG_"))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, " ")
+}
+
+// The archive of every release gets DEVICE, the two lines in Debian's script
+// and nothing else in it, our scripts, and the settings.
+func TestNetworkAndWait(t *testing.T) {
+	each(t, func(t *testing.T, tgt *tiny.Target) {
+		img, _ := patch(t, tgt, nil)
+		config := "dropbear.conf"
+		if tgt.Release == "buster" || tgt.Release == "bullseye" {
+			config = "config"
+		}
+		want := strings.Replace(tiny.Premount(config), "run_dropbear &\n", scripts.NetworkLine+"\nrun_dropbear &\n", 1) + scripts.HoldLine + "\n"
+		if got := text(t, img, premount); got != want {
+			t.Errorf("the premount script:\n%s", got)
+		}
+		if e := img.Lookup(premount); e.Perm()&0o111 != 0o111&e.Perm()|0o100&e.Perm() || e.Perm()&0o100 == 0 {
+			t.Errorf("%s: %s", premount, e.ModeString())
+		}
+		if got := text(t, img, "conf/initramfs.conf"); got != "MODULES=most\nBUSYBOX=auto\nDEVICE=eth0\nNFSROOT=auto\n" {
+			t.Errorf("conf/initramfs.conf:\n%s", got)
+		}
+		for _, f := range scripts.Files() {
+			if got := text(t, img, f.Path); got != string(f.Data) {
+				t.Errorf("%s is not ours", f.Path)
+			}
+			if e := img.Lookup(f.Path); e.Perm() != uint32(f.Mode) {
+				t.Errorf("%s: %s", f.Path, e.ModeString())
+			}
+		}
+		if got, want := settings(t, text(t, img, confPath)),
+			"DEVICE=eth0 EPOCH=1700000000 INTERFACE_TIMEOUT=20 MAC=keep WAIT=900"; got != want {
+			t.Errorf("settings %s, want %s", got, want)
+		}
+	})
+}
+
+func TestSettingsOfOptions(t *testing.T) {
+	img, r := patch(t, tiny.New("bookworm", true), func(o *Options) {
+		o.Device, o.InterfaceTimeout, o.MAC, o.Wait = "enp1s0", time.Minute, "02-00-5E-10-00-01", 0
+	})
+	if got, want := settings(t, text(t, img, confPath)),
+		"DEVICE=enp1s0 EPOCH=1700000000 INTERFACE_TIMEOUT=60 MAC=02:00:5e:10:00:01 WAIT=0"; got != want {
+		t.Errorf("settings %s, want %s", got, want)
+	}
+	if got := text(t, img, "conf/initramfs.conf"); !strings.Contains(got, "\nDEVICE=enp1s0\n") {
+		t.Errorf("conf/initramfs.conf:\n%s", got)
+	}
+	if last := r.Patches[len(r.Patches)-1]; last.Name != "wait" || !strings.Contains(last.Summary, "at once") {
+		t.Errorf("%+v", last)
+	}
+}
+
+// A file that /init reads later and that says otherwise is told of.
+func TestOverrideNoted(t *testing.T) {
+	for conf, want := range map[string]bool{
+		"DEVICE=eth1\n": true, "export DEVICE=eth1": true, "X=1\n  DEVICE=\n": true,
+		"DEVICE=eth0\n": false, "#DEVICE=eth1\n": false, "MYDEVICE=eth1\n": false, "": false,
+	} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["conf/conf.d/net"] = tiny.Text(conf)
+		_, r := patch(t, tgt, nil)
+		if got := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "conf/conf.d/net says DEVICE=") }); got != want {
+			t.Errorf("%q: %q", conf, r.Notes)
+		}
+	}
+}
+
+// An archive with no network driver is told of; one with a driver is not.
+func TestNoDriverNoted(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	has := func(r *Report) bool {
+		return slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "no network driver") })
+	}
+	if _, r := patch(t, tgt, nil); has(r) {
+		t.Errorf("%q", r.Notes)
+	}
+	for name, f := range tgt.Archive {
+		if strings.Contains(name, "/drivers/net/") && !f.Mode.IsDir() {
+			delete(tgt.Archive, name)
+		}
+	}
+	if _, r := patch(t, tgt, nil); !has(r) {
+		t.Errorf("%q", r.Notes)
+	}
+}
+
+// dropbear gets its options in front of what the configuration says, in the
+// file that its release reads; where its sessions lack sbin, root gets a shell
+// that has it.
+func TestLink(t *testing.T) {
+	each(t, func(t *testing.T, tgt *tiny.Target) {
+		img, _ := patch(t, tgt, nil)
+		old := tgt.Release == "buster" || tgt.Release == "bullseye"
+		conf := "etc/dropbear/dropbear.conf"
+		if old {
+			conf = "etc/dropbear/config"
+		}
+		if got := text(t, img, conf); !strings.HasSuffix(got, "\n"+dropbearOptions+"\n") || !strings.HasPrefix(got, "#") {
+			t.Errorf("%s:\n%s", conf, got)
+		}
+		shell := "/bin/sh"
+		if old {
+			shell = "/" + scripts.ShellPath
+		}
+		if got := text(t, img, "etc/passwd"); !strings.HasPrefix(got, "root:*:0:0::/root-") || !strings.HasSuffix(got, ":"+shell+"\n") {
+			t.Errorf("etc/passwd: %q", got)
+		}
+		if _, ok := img.Resolve(scripts.ShellPath); ok != old {
+			t.Errorf("the shell is there: %v", ok)
+		}
+		if old {
+			if got := text(t, img, "etc/shells"); got != "/bin/sh\n"+shell+"\n" {
+				t.Errorf("etc/shells: %q", got)
+			}
+		}
+	})
+}
+
+func TestWithShell(t *testing.T) {
+	got, err := withShell([]byte("a:b\nroot:*:0:0::/r:/bin/sh"), "/x")
+	if err != nil || string(got) != "a:b\nroot:*:0:0::/r:/x\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, text := range []string{"", "toor:*:0:0::/r:/bin/sh\n", "root:*:0:0:/r:/bin/sh\n", "root:*:0:0::/r:/bin/sh\nroot:*:0:0::/r:/bin/sh\n"} {
+		if got, err := withShell([]byte(text), "/x"); err == nil {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}

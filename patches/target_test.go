@@ -1,0 +1,195 @@
+package patches
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+	"groundhog/manifest"
+)
+
+// The release is the one that was asked for, else the record's, else the root
+// tree's, else the one whose dropbear is in the archive.
+func TestRelease(t *testing.T) {
+	for _, release := range releases {
+		tgt := tiny.New(release, true)
+		if _, r := patch(t, tgt, nil); r.Release != release {
+			t.Errorf("%s by its os-release is %s", release, r.Release)
+		}
+		img := read(t, tgt)
+		if got := ReleaseOf(img); got != release {
+			t.Errorf("%s by its dropbear is %q", release, got)
+		}
+		o := defaults(tgt)
+		o.Curl = false
+		if r, err := apply(img, nil, o); err != nil || r.Release != release {
+			t.Errorf("%s without a root tree: %v, %v", release, r, err)
+		}
+		// usr/lib has the file, etc a link to it.
+		tgt.Root["usr/lib/os-release"], tgt.Root["etc/os-release"] = tgt.Root["etc/os-release"], tiny.Link("../usr/lib/os-release")
+		if _, r := patch(t, tgt, nil); r.Release != release {
+			t.Errorf("%s by its os-release is %s", release, r.Release)
+		}
+		if got, err := ReleaseFor(tgt); err != nil || got != release {
+			t.Errorf("%s without os-release is %s, %v", release, got, err)
+		}
+	}
+	// Asked for comes first; the root tree's before the archive's dropbear.
+	tgt := tiny.New("bookworm", true)
+	if _, r := patch(t, tgt, func(o *Options) { o.Release = "trixie" }); r.Release != "trixie" {
+		t.Errorf("asked for trixie: %s", r.Release)
+	}
+	tgt.Root["etc/os-release"] = tiny.Text("ID=debian\nVERSION_CODENAME='trixie'\n")
+	img, r := patch(t, tgt, nil)
+	if r.Release != "trixie" {
+		t.Errorf("a root tree of trixie: %s", r.Release)
+	}
+	// What it was once patched for it stays.
+	tgt.Root["etc/os-release"] = tiny.Text("ID=debian\nVERSION_CODENAME=bookworm\n")
+	if r, err := apply(img, tgt.Root, defaults(tgt)); err != nil || r.Release != "trixie" {
+		t.Errorf("patched for trixie: %v, %v", r, err)
+	}
+}
+
+// ReleaseFor is the release that a target without os-release is taken for.
+func ReleaseFor(tgt *tiny.Target) (string, error) {
+	delete(tgt.Root, "etc/os-release")
+	delete(tgt.Root, "usr/lib/os-release")
+	b, err := tgt.Bytes(initrd.None)
+	if err != nil {
+		return "", err
+	}
+	img, err := initrd.Read(strings.NewReader(string(b)), initrd.Limits{})
+	if err != nil {
+		return "", err
+	}
+	target, err := open(img, tgt.Root, nil, Defaults())
+	if err != nil {
+		return "", err
+	}
+	return target.Release, nil
+}
+
+// What is not supported is refused by its own name.
+func TestReleaseRefused(t *testing.T) {
+	for osRelease, name := range map[string]string{
+		"ID=debian\nVERSION_CODENAME=forky\n":                 `"forky"`,
+		"ID=ubuntu\nVERSION_CODENAME=noble\nVERSION_ID=24.04": `"noble"`,
+		"ID=alpine\nVERSION_ID=3.20\n":                        `"alpine 3.20"`,
+		"ID=debian\n":                                         `"debian"`,
+		"":                                                    `"linux"`,
+		"VERSION_CODENAME=\"a\x1b[2J\n":                       `quote`,
+		"VERSION_CODENAME='a\x1b[2Jb'\n":                      `a\x1b[2Jb`,
+	} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Root["etc/os-release"] = tiny.Text(osRelease)
+		err := refused(t, tgt, nil)
+		if !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: %q", osRelease, err)
+		}
+	}
+	err := refused(t, tiny.New("bookworm", true), func(o *Options) { o.Release = "forky" })
+	if !strings.Contains(err.Error(), `"forky"`) || !strings.Contains(err.Error(), "trixie") {
+		t.Error(err)
+	}
+	tgt := tiny.New("bookworm", false)
+	delete(tgt.Root, "etc/os-release")
+	if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "--release") {
+		t.Error(err)
+	}
+}
+
+func TestRefusedTargets(t *testing.T) {
+	for want, change := range map[string]func(tgt *tiny.Target){
+		"the archive is for amd64, the root tree for arm64": func(tgt *tiny.Target) {
+			arm := *tgt.Root["usr/bin/dpkg"]
+			arm.Data = append([]byte(nil), arm.Data...)
+			arm.Data[18] = 183 // e_machine, EM_AARCH64
+			tgt.Root["usr/bin/dpkg"] = &arm
+		},
+		ErrDracut.Error(): func(tgt *tiny.Target) {
+			delete(tgt.Archive, "scripts/functions")
+			tgt.Archive["usr/lib/initrd-release"] = tiny.Text("")
+		},
+		"no initramfs-tools in it": func(tgt *tiny.Target) { delete(tgt.Archive, "conf/initramfs.conf") },
+		manifest.RecordPath:        func(tgt *tiny.Target) { tgt.Archive[manifest.RecordPath] = tiny.Text("{\n\"schema\"\n:") },
+		"schema 99":                func(tgt *tiny.Target) { tgt.Archive[manifest.RecordPath] = tiny.Text(`{"schema":99}`) },
+		`"sid"`: func(tgt *tiny.Target) {
+			tgt.Archive[manifest.RecordPath] = tiny.Text(`{"schema":1,"tool":"x","build":"","release":"sid","patches":[]}`)
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			tgt := tiny.New("bookworm", true)
+			change(tgt)
+			if err := refused(t, tgt, nil); !strings.Contains(err.Error(), want) {
+				t.Errorf("%v; want %q in it", err, want)
+			}
+		})
+	}
+	tgt := tiny.New("bookworm", true)
+	delete(tgt.Archive, "init")
+	tgt.Archive["usr/lib/dracut/x"] = tiny.Text("")
+	if err := refused(t, tgt, nil); !errors.Is(err, ErrDracut) {
+		t.Error(err)
+	}
+}
+
+// Without modules there is no kernel to name, and nothing else is amiss.
+func TestNoModules(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	for name := range tgt.Archive {
+		if strings.HasPrefix(name, "usr/lib/modules") {
+			delete(tgt.Archive, name)
+		}
+	}
+	if _, r := patch(t, tgt, nil); r.Kernel != "" || r.Arch != "amd64" {
+		t.Errorf("%+v", r)
+	}
+	err := refused(t, tgt, func(o *Options) { o.Modules = []string{"mii"} })
+	if !strings.Contains(err.Error(), "no modules") {
+		t.Error(err)
+	}
+}
+
+// Without a root tree what the archive lacks is named, and what to give.
+func TestNoRootTree(t *testing.T) {
+	for _, dropbear := range []bool{false, true} {
+		tgt := tiny.New("bookworm", dropbear)
+		o := defaults(tgt)
+		o.Release = "bookworm"
+		_, err := apply(read(t, tgt), nil, o)
+		want := "usr/sbin/dropbear"
+		if dropbear {
+			want = "usr/bin/curl"
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--root") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// What the archive says of itself is foreign text: what cannot be a kernel's
+// release or an architecture is none.
+func TestHostileNames(t *testing.T) {
+	for _, name := range []string{"6.1\x1b[2J", "6.1\n", "-b", "x y", "..."} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["usr/lib/modules/"+name+"/kernel/a.ko"] = tiny.Text("")
+		if got := KernelOf(read(t, tgt)); got != tgt.Kernel {
+			t.Errorf("%q", got)
+		}
+	}
+	for _, arch := range []string{"a\x1b[2J", "../x", "a b", "A", strings.Repeat("a", 300)} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["conf/arch.conf"] = tiny.Text("DPKG_ARCH=" + arch + "\n")
+		if got := ArchOf(read(t, tgt)); got != "" {
+			t.Errorf("%q", got)
+		}
+	}
+	tgt := tiny.New("bookworm", true)
+	tgt.Archive["conf/arch.conf"] = tiny.Text("X=1\n DPKG_ARCH='arm64'\n")
+	if got := ArchOf(read(t, tgt)); got != "arm64" {
+		t.Errorf("%q", got)
+	}
+}
