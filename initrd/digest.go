@@ -54,5 +54,16 @@ func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 // Sum is the SHA-256 of e's content.
 func (img *Image) Sum(e *Entry) Digest { return img.digests.of(img.Content(e)) }
 
-// FileSum is the SHA-256 of the file that was read.
-func (img *Image) FileSum() Digest { return img.digests.of(img.file) }
+// FileSum is the SHA-256 of the file that was read, or that WriteAppended
+// wrote.
+func (img *Image) FileSum() Digest {
+	if img.file != nil {
+		return img.digests.of(img.file)
+	}
+	h := sha256.New()
+	for _, s := range img.Segments {
+		h.Write(s.was.raw)
+		h.Write(make([]byte, s.was.Padding))
+	}
+	return Digest(h.Sum(nil))
+}

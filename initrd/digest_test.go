@@ -48,6 +48,31 @@ func TestSum(t *testing.T) {
 	}
 }
 
+// After an append the image is the archive that was written, zeros between
+// its segments included, and so is its sum.
+func TestSumOfAppended(t *testing.T) {
+	for _, fixture := range []string{"early.img", "split.img", "lz4.img", "zstd.img"} {
+		file, err := os.ReadFile("../fixtures/archives/" + fixture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := ReadHashed(bytes.NewReader(file), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if _, err := img.WriteAppended(&out, None, 0); err != nil {
+			t.Fatal(err)
+		}
+		if img.FileSum() != sha256.Sum256(out.Bytes()) {
+			t.Errorf("%s: the sum is that of another file", fixture)
+		}
+	}
+}
+
 // An archive that is refused leaves nobody waiting for its sums.
 func TestSumOfRefused(t *testing.T) {
 	if _, err := ReadHashed(bytes.NewReader([]byte("070701")), Limits{}); err == nil {

@@ -90,6 +90,7 @@ func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, e
 		s.raw = b.Bytes()[:s.Size:s.Size]
 		s.remember()
 		img.Segments = append(img.Segments, s)
+		img.file = nil // no longer what the image is
 	}
 	img.size = f.n
 	if f.err != nil {

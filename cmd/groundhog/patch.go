@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -244,10 +245,11 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 	if err != nil {
 		return err
 	}
-	if err := o.encode(f, img); err != nil {
+	sum := sha256.New()
+	if err := o.encode(io.MultiWriter(f, sum), img); err != nil {
 		return fmt.Errorf("writing %s: %w", o.output, err)
 	}
-	m, err := manifestOf(img, f)
+	m, err := manifestOf(img, f, sum.Sum(nil))
 	if err != nil {
 		return err
 	}
