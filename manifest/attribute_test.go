@@ -132,12 +132,12 @@ func TestAttributeBadRecords(t *testing.T) {
 		"no records of dpkg": func(r fstest.MapFS) { delete(r, "var/lib/dpkg/status") },
 		"mine is installed, but what belongs to it is not on record": func(r fstest.MapFS) { delete(r, "var/lib/dpkg/info/mine.list") },
 		"curl.list: line 2: \"bin/curl\\n\": not an absolute path":   set("info/curl.list", "/.\nbin/curl\n"),
-		"curl.md5sums: line 1":       set("info/curl.md5sums", "\x00\x01\x02"),
-		"status: record 1: not a":    set("status", "\x7fELF\x00\x00"),
-		"no package name":            set("status", "Version: 1\n"),
-		"no version or no architec":  set("status", "Package: curl\nStatus: install ok installed\n"),
-		"curl: status \"installed\"": set("status", "Package: curl\nStatus: installed\n"),
-		"diversions: 1 lines":        set("diversions", "/bin/x\n"),
+		"curl.md5sums: line 1":        set("info/curl.md5sums", "\x00\x01\x02"),
+		"status: record 1: not a":     set("status", "\x7fELF\x00\x00"),
+		"no package name":             set("status", "Version: 1\n"),
+		`version "", architecture ""`: set("status", "Package: curl\nStatus: install ok installed\n"),
+		"curl: status \"installed\"":  set("status", "Package: curl\nStatus: installed\n"),
+		"diversions: 1 lines":         set("diversions", "/bin/x\n"),
 	} {
 		root := debian()
 		edit(root)

@@ -48,8 +48,8 @@ func parseStanza(text string) (*stanza, error) {
 		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
 	}
 	s.installed = status[2] != "not-installed" && status[2] != "config-files"
-	if s.installed && (p.Version == "" || p.Architecture == "") {
-		return nil, fmt.Errorf("%s: no version or no architecture", p.Name)
+	if s.installed && (!isVersion(p.Version) || !plainWord(p.Architecture)) {
+		return nil, fmt.Errorf("%s: version %.60q, architecture %.60q", p.Name, p.Version, p.Architecture)
 	}
 	// "Source: name (version)", each part only where it is another.
 	p.Source, p.SourceVersion = p.Name, p.Version
@@ -58,6 +58,9 @@ func parseStanza(text string) (*stanza, error) {
 		if v := strings.Trim(version, "() "); v != "" {
 			p.SourceVersion = v
 		}
+	}
+	if s.installed && (!isPackageName(p.Source) || !isVersion(p.SourceVersion)) {
+		return nil, fmt.Errorf("%s: source %.60q", p.Name, fields["Source"])
 	}
 	return s, nil
 }
@@ -71,6 +74,11 @@ func (s *stanza) conffile(line string) {
 
 func isPackageName(s string) bool {
 	return len(s) > 1 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
+}
+
+// isVersion accepts the characters of deb-version(7).
+func isVersion(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+~:-") == ""
 }
 
 func isMD5(s string) bool {

@@ -60,8 +60,9 @@ func open(img *initrd.Image, root fs.FS, layers []string, opts Options) (*Target
 // checkOrigin refuses archives that initramfs-tools did not make.
 func (t *Target) checkOrigin() error {
 	has := func(name string) bool { _, ok := t.Image.Resolve(name); return ok }
+	file := func(name string) bool { _, err := t.Image.ReadFile(name); return err == nil }
 	switch {
-	case has("scripts/functions") && has("init") && has("conf/initramfs.conf"):
+	case file("scripts/functions") && file("init") && file("conf/initramfs.conf"):
 		return nil
 	case has("usr/lib/dracut") || has("lib/dracut") || has("usr/lib/initrd-release") || has("etc/initrd-release"):
 		return ErrDracut

@@ -32,7 +32,7 @@ func TestRelease(t *testing.T) {
 		if _, r := patch(t, tgt, nil); r.Release != release {
 			t.Errorf("%s by its os-release is %s", release, r.Release)
 		}
-		if got, err := ReleaseFor(tgt); err != nil || got != release {
+		if got, err := withoutOSRelease(tgt); err != nil || got != release {
 			t.Errorf("%s without os-release is %s, %v", release, got, err)
 		}
 	}
@@ -53,8 +53,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// ReleaseFor is the release that a target without os-release is taken for.
-func ReleaseFor(tgt *tiny.Target) (string, error) {
+// withoutOSRelease is the release that a target without os-release is taken for.
+func withoutOSRelease(tgt *tiny.Target) (string, error) {
 	delete(tgt.Root, "etc/os-release")
 	delete(tgt.Root, "usr/lib/os-release")
 	b, err := tgt.Bytes(initrd.None)

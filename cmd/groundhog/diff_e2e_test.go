@@ -97,7 +97,7 @@ func TestDiffE2E(t *testing.T) {
 			if passwd(old) == passwd(now) {
 				folded = append(folded, "etc/passwd")
 			}
-			want := expected(listing(t, old), listing(t, now), folded...)
+			want := expected(treeListing(t, old), treeListing(t, now), folded...)
 			if diff := cmp.Diff(want, withoutHomes(said(got))); diff != "" {
 				t.Errorf("(-unpacked +diff):\n%s", diff)
 			}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -19,7 +18,6 @@ import (
 type archive struct {
 	img   *initrd.Image
 	input manifest.Input
-	info  fs.FileInfo
 }
 
 // readArchive reads the initramfs at path, unpacking at most maxSize bytes.
@@ -36,6 +34,9 @@ func readArchive(path string, maxSize int64) (*archive, error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("reading the archive: %s: a directory", path)
 	}
+	if info.Mode()&os.ModeDevice != 0 { // /dev/zero has no end
+		return nil, fmt.Errorf("reading the archive: %s: a device", path)
+	}
 	img, err := initrd.ReadHashed(f, initrd.Limits{Unpacked: maxSize})
 	if err != nil {
 		err = fmt.Errorf("reading %s: %w", path, err)
@@ -46,7 +47,7 @@ func readArchive(path string, maxSize int64) (*archive, error) {
 	}
 	sum := img.FileSum()
 	return &archive{img, manifest.Input{Role: "archive", Name: filepath.Base(path),
-		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}, info}, nil
+		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
 }
 
 // layer is one --root or --deb, in the order of the command line.

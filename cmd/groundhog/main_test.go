@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 //
 //	mkarchive OUT DESC    write the archive that the file DESC describes (mkarchive_test.go)
 //	samelist ARCHIVE LIST hold a listing against `cpio -itvn` (inspect_test.go)
+//	mktarget RELEASE KIND write a small target (patch_test.go)
+//	refused REGEXP ARG... run groundhog, which must refuse and leave nothing (patch_test.go)
 //	unprivileged ARG...   run groundhog as nobody, where we are root
 //
 // and the conditions [root] and [tool:NAME]: a program is installed. With
@@ -35,6 +37,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mkarchive":    mkarchive,
+			"mktarget":     mkTarget,
+			"refused":      refused,
 			"samelist":     sameList,
 			"unprivileged": unprivileged,
 		},

@@ -61,8 +61,8 @@ func unpack(t *testing.T, archive string) string {
 	return dir
 }
 
-// listing describes a directory without any of our code: a line for each entry.
-func listing(t *testing.T, dir string) map[string]string {
+// treeListing describes a directory without any of our code: a line for each entry.
+func treeListing(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	list := map[string]string{}
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
@@ -121,7 +121,7 @@ func TestManifestE2E(t *testing.T) {
 			tgt := target(t, suite, "amd64")
 			for _, archive := range []string{tgt.Plain, tgt.Dropbear} {
 				m, name := manifestFile(t, archive, "--root", tgt.Root)
-				if diff := cmp.Diff(listing(t, unpack(t, archive)), entryListing(m)); diff != "" {
+				if diff := cmp.Diff(treeListing(t, unpack(t, archive)), entryListing(m)); diff != "" {
 					t.Errorf("%s (-unpacked +manifest):\n%s", filepath.Base(archive), diff)
 				}
 				if m.Release != suite || m.Architecture != "amd64" || !slices.Equal(m.Kernels, []string{tgt.Kernel}) {

@@ -19,6 +19,22 @@ type output struct {
 	tmp  *os.File
 }
 
+// notOver refuses outputs that are among the inputs, under whatever name.
+func notOver(outputs, inputs []string) error {
+	for _, out := range outputs {
+		there, err := os.Stat(out)
+		if err != nil {
+			continue
+		}
+		for _, in := range inputs {
+			if info, err := os.Stat(in); err == nil && os.SameFile(info, there) {
+				return hinted{fmt.Errorf("%s is the input: it is never written over", out), "name another file with --output"}
+			}
+		}
+	}
+	return nil
+}
+
 // create starts a file with permission bits perm.
 func (o *outputs) create(path string, perm os.FileMode) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {

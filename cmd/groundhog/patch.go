@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,8 +105,8 @@ func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
 	if o.output == "" {
 		o.output = filepath.Base(path) + ".groundhog"
 	}
-	if info, err := os.Stat(o.output); err == nil && os.SameFile(info, in.info) {
-		return hinted{fmt.Errorf("%s is the input: it is never written over", o.output), "name another file with --output"}
+	if err := notOver(o.outputs(), append(o.inputFiles(), path)); err != nil {
+		return err
 	}
 	inputs, err := o.gather()
 	if err != nil {
@@ -130,70 +127,6 @@ func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
 		return err
 	}
 	return result.print(stdout, talk, in.img)
-}
-
-// gather reads the files that the options name.
-func (o *patchOptions) gather() ([]manifest.Input, error) {
-	inputs, err := o.root.inputs()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range o.authorizedKeys {
-		b, in, err := smallFile("authorized_keys", name)
-		if err != nil {
-			return nil, fmt.Errorf("reading authorized keys: %w", err)
-		}
-		if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
-			b = append(b, '\n')
-		}
-		o.AuthorizedKeys = append(o.AuthorizedKeys, b...)
-		if o.AuthorizedKeys == nil {
-			o.AuthorizedKeys = []byte{} // an empty file was given: not the same as none
-		}
-		inputs = append(inputs, in)
-	}
-	if o.ca != "" {
-		b, in, err := smallFile("ca", o.ca)
-		if err != nil {
-			return nil, fmt.Errorf("reading certificates: %w", err)
-		}
-		if !bytes.Contains(b, []byte("-----BEGIN CERTIFICATE-----")) {
-			return nil, fmt.Errorf("%s: no PEM certificate in it", o.ca)
-		}
-		o.CA = b
-		inputs = append(inputs, in)
-	}
-	return inputs, o.gatherHostKeys()
-}
-
-// gatherHostKeys reads --host-key. The manifest names the keys by their
-// fingerprints; a hash of a private key's file is of no use to anybody.
-func (o *patchOptions) gatherHostKeys() error {
-	for _, arg := range o.hostKeys {
-		switch {
-		case arg == "keep":
-			continue
-		case arg == "new":
-			o.NewHostKeys = true
-			continue
-		}
-		b, _, err := smallFile("host_key", arg)
-		if err != nil {
-			return fmt.Errorf("reading a host key: %w", err)
-		}
-		k, err := dropbear.ParsePrivateKey(b)
-		if err != nil {
-			return fmt.Errorf("reading host key %s: %w", arg, err)
-		}
-		if slices.ContainsFunc(o.HostKeys, func(h *dropbear.HostKey) bool { return h.Type() == k.Type() }) {
-			return fmt.Errorf("%s: a second %s host key", arg, k.Type())
-		}
-		o.HostKeys = append(o.HostKeys, k)
-	}
-	if o.NewHostKeys && len(o.HostKeys) > 0 {
-		return errors.New("host keys: either new ones or given ones, not both")
-	}
-	return nil
 }
 
 // checkEncoding refuses a compression that cannot be written before any work
@@ -258,7 +191,7 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 	m.Inputs = inputs
 	m.Release = result.report.Release
 	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
-	result.wrote = []string{o.output, o.output + ".manifest.json", o.output + ".known_hosts"}
+	result.wrote = o.outputs()
 	if err := out.write(result.wrote[1], 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
 		return err
 	}

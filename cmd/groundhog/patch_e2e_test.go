@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,9 @@ func patchTarget(t *testing.T, tgt *fixtures.Target, initrd string, args ...stri
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &p.report); err != nil {
 		t.Fatal(err)
+	}
+	if code := run([]string{"verify", p.archive}, nil, &stdout, &stderr); code != 0 {
+		t.Errorf("groundhog verify: exit %d: %s%s", code, stdout.String(), stderr.String())
 	}
 	return p
 }
@@ -178,7 +182,7 @@ func judge(t *testing.T, p *patched) {
 	t.Helper()
 	listed := strings.Fields(command(t, "lsinitramfs", p.archive))
 	for _, want := range []string{"usr/bin/curl", "scripts/groundhog/wait", "usr/bin/groundhog-continue", "etc/groundhog/patches.json"} {
-		if !contains(listed, want) {
+		if !slices.Contains(listed, want) {
 			t.Errorf("lsinitramfs does not list %s", want)
 		}
 	}
@@ -214,15 +218,6 @@ func same(t *testing.T, root, a, b string) {
 	if !os.SameFile(ia, ib) {
 		t.Errorf("%s and %s are no longer one file", a, b)
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 // TestWaitEnds boots with a short wait: nobody comes, and the boot goes on by

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"groundhog/initrd"
@@ -71,7 +70,7 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 	if !rep.Changed() {
 		state = "already patched, nothing to change:"
 	}
-	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, rep.Release, rep.Arch, orNone(rep.Kernel), rep.Build)
+	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, rep.Release, orNone(rep.Arch), orNone(rep.Kernel), rep.Build)
 	for _, a := range rep.Patches {
 		mark := " "
 		if a.Changed {
@@ -125,10 +124,10 @@ func (r *patchResult) printJSON(w io.Writer) error {
 	rep := r.report
 	out := patchJSON{DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
 		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, Patches: rep.Patches,
-		Notes: slices.Concat([]string{}, rep.Notes), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
+		Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
 		SizeBefore: r.before, SizeAfter: r.after, SHA256: r.sha256}
 	for i := range out.Patches {
-		out.Patches[i].Paths = slices.Concat([]string{}, out.Patches[i].Paths)
+		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...) // [] for none, never null
 	}
 	for _, k := range rep.HostKeys {
 		out.HostKeys = append(out.HostKeys, keyJSON{k.Public().Type(), k.Fingerprint(), ""})

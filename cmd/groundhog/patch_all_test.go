@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+	"groundhog/manifest"
+)
+
+// sshKeygen is the judge of what OpenSSH reads.
+func sshKeygen(t *testing.T, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("ssh-keygen")
+	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") != "1" {
+		t.Skip("ssh-keygen is not installed")
+	}
+	out, err := exec.Command(path, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("ssh-keygen %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// Of every release, with dropbear and without, written anew and appended: the
+// manifest holds, OpenSSH knows the device, three files are there and no
+// more, and the private keys are in the archive alone.
+func TestPatchReleases(t *testing.T) {
+	for _, release := range []string{"buster", "bullseye", "bookworm", "trixie"} {
+		for _, kind := range []string{"dropbear", "plain"} {
+			for _, how := range []string{"repack", "append"} {
+				t.Run(release+"/"+kind+"/"+how, func(t *testing.T) {
+					dir, out := t.TempDir(), t.TempDir()
+					if err := writeTarget(dir, release, kind == "dropbear", initrd.Zstd); err != nil {
+						t.Fatal(err)
+					}
+					args := []string{"patch", filepath.Join(dir, "initrd.img"), "--root", filepath.Join(dir, "root"), "-v",
+						"--authorized-keys", filepath.Join(dir, "id.pub"), "-o", filepath.Join(out, "x.img")}
+					if kind == "plain" {
+						args = append(args, "--host-key", ecdsaFile(t))
+					}
+					if how == "append" {
+						args = append(args, "--append")
+					}
+					said := patched3(t, out, args)
+					said += runOK(t, append(args, "--dry-run")) + runOK(t, append(args, "--json"))
+					checkPatched(t, filepath.Join(out, "x.img"), said)
+				})
+			}
+		}
+	}
+}
+
+func ecdsaFile(t *testing.T) string {
+	name := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(name, tiny.HostKeys[0].Marshal(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func runOK(t *testing.T, args []string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(args, nil, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+		t.Fatalf("groundhog %q: exit %d: %s", args, code, stderr.String())
+	}
+	return stdout.String()
+}
+
+// patched3 runs groundhog twice and wants the same three files in out.
+func patched3(t *testing.T, out string, args []string) string {
+	t.Helper()
+	said := runOK(t, args)
+	first, err := listing(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := runOK(t, args)
+	second, err := listing(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said != again || first != second || strings.Count(first, "\n") != 4 {
+		t.Errorf("twice the same gave\n%s%sand\n%s%s", said, first, again, second)
+	}
+	return said
+}
+
+func checkPatched(t *testing.T, archive, said string) {
+	t.Helper()
+	b, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(archive + ".manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := manifest.Decode(bytes.NewReader(text), manifest.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := manifest.Verify(img, m); err != nil || len(found) > 0 {
+		t.Errorf("the manifest does not hold: %v, %v", found, err)
+	}
+	known, err := os.ReadFile(archive + ".known_hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sshKeygen(t, "-F", "device.example", "-f", archive+".known_hosts"); strings.Count(got, "\n* ") != strings.Count(string(known), "\n") {
+		t.Errorf("ssh-keygen finds\n%s\nin\n%s", got, known)
+	}
+	all := said + string(text) + string(known)
+	for i, secret := range tiny.Secrets {
+		for _, form := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]")} {
+			if strings.Contains(all, form) {
+				t.Errorf("the private %s key is in what everybody reads", tiny.HostKeys[i].Type())
+			}
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"groundhog/manifest"
+	"groundhog/patches/dropbear"
+)
+
+// outputs is the archive, its manifest and its known_hosts.
+func (o *patchOptions) outputs() []string {
+	return []string{o.output, o.output + ".manifest.json", o.output + ".known_hosts"}
+}
+
+// inputFiles is the files that the options name.
+func (o *patchOptions) inputFiles() []string {
+	files := slices.Concat(o.authorizedKeys, []string{o.ca})
+	for _, arg := range o.hostKeys {
+		if arg != "keep" && arg != "new" {
+			files = append(files, arg)
+		}
+	}
+	for _, l := range o.root {
+		if l.debs {
+			files = append(files, l.path)
+		}
+	}
+	return files
+}
+
+// gather reads the files that the options name.
+func (o *patchOptions) gather() ([]manifest.Input, error) {
+	inputs, err := o.root.inputs()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range o.authorizedKeys {
+		b, in, err := smallFile("authorized_keys", name)
+		if err != nil {
+			return nil, fmt.Errorf("reading authorized keys: %w", err)
+		}
+		if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
+			b = append(b, '\n')
+		}
+		o.AuthorizedKeys = append(o.AuthorizedKeys, b...)
+		if o.AuthorizedKeys == nil {
+			o.AuthorizedKeys = []byte{} // an empty file was given: not the same as none
+		}
+		inputs = append(inputs, in)
+	}
+	if o.ca != "" {
+		b, in, err := smallFile("ca", o.ca)
+		if err != nil {
+			return nil, fmt.Errorf("reading certificates: %w", err)
+		}
+		if !bytes.Contains(b, []byte("-----BEGIN CERTIFICATE-----")) {
+			return nil, fmt.Errorf("%s: no PEM certificate in it", o.ca)
+		}
+		o.CA = b
+		inputs = append(inputs, in)
+	}
+	return inputs, o.gatherHostKeys()
+}
+
+// gatherHostKeys reads --host-key. The manifest names the keys by their
+// fingerprints; a hash of a private key's file is of no use to anybody.
+func (o *patchOptions) gatherHostKeys() error {
+	for _, arg := range o.hostKeys {
+		switch {
+		case arg == "keep":
+			continue
+		case arg == "new":
+			o.NewHostKeys = true
+			continue
+		}
+		b, _, err := smallFile("host_key", arg)
+		if err != nil {
+			return fmt.Errorf("reading a host key: %w", err)
+		}
+		k, err := dropbear.ParsePrivateKey(b)
+		if err != nil {
+			return fmt.Errorf("reading host key %s: %w", arg, err)
+		}
+		if slices.ContainsFunc(o.HostKeys, func(h *dropbear.HostKey) bool { return h.Type() == k.Type() }) {
+			return fmt.Errorf("%s: a second %s host key", arg, k.Type())
+		}
+		o.HostKeys = append(o.HostKeys, k)
+	}
+	if o.NewHostKeys && len(o.HostKeys) > 0 {
+		return errors.New("host keys: either new ones or given ones, not both")
+	}
+	return nil
+}

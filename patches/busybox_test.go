@@ -1,0 +1,119 @@
+package patches
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/fixtures/tinyelf"
+	"groundhog/initrd"
+)
+
+// busybox comes with every applet's name as one file, in place of klibc's
+// tools; what is another's stays.
+func TestGraftBusybox(t *testing.T) {
+	for _, release := range releases {
+		tgt := tiny.New(release, false)
+		tgt.Archive["usr/bin/mount"] = tiny.Program(tinyelf.File{Interp: "/lib64/ld-linux-x86-64.so.2"}.Bytes())
+		tgt.Archive["usr/sbin/reboot"] = tiny.Link("../bin/kmod")
+		img, r := patch(t, tgt, nil)
+		box := img.Lookup("bin/busybox")
+		names := map[string]bool{}
+		for name, e := range img.Tree() {
+			if e.LinkID() != nil && e.LinkID() == box.LinkID() {
+				names[name] = true
+				if e.Nlink != 7 || text(t, img, name) != string(tgt.Root["usr/bin/busybox"].Data) {
+					t.Errorf("%s, %s: %d links", release, name, e.Nlink)
+				}
+			}
+		}
+		want := map[string]bool{}
+		for _, name := range tiny.Applets {
+			want[name] = name != "usr/bin/mount" && name != "usr/sbin/reboot"
+			if !want[name] {
+				delete(want, name)
+			}
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("%s: names of busybox (-want +got):\n%s", release, diff)
+		}
+		if text(t, img, "bin/mount") != string(tgt.Archive["usr/bin/mount"].Data) || text(t, img, "bin/nfsmount") == "" || !img.Lookup("sbin/reboot").IsLink() {
+			t.Errorf("%s: what was there is not", release)
+		}
+		if !strings.Contains(r.Patches[0].Summary, "7 names of busybox") {
+			t.Errorf("%s: %s", release, r.Patches[0].Summary)
+		}
+	}
+}
+
+// The names below sbin and bin are as busybox itself says.
+func TestAppletsOfInstalled(t *testing.T) {
+	path := needTool(t, "busybox")
+	b := readHost(t, path)
+	got, err := applets(b)
+	must(t, err)
+	var names []string
+	sbin := map[string]bool{}
+	for _, l := range strings.Fields(output(t, path, "--list-full")) {
+		dir, name := l[:strings.LastIndex(l, "/")+1], l[strings.LastIndex(l, "/")+1:]
+		names = append(names, name)
+		sbin[name] = strings.HasSuffix(dir, "sbin/")
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(names, slices.Sorted(slices.Values(got))); diff != "" {
+		t.Errorf("busybox --list-full and its table (-list +table):\n%s", diff)
+	}
+	for _, name := range names {
+		if sbin[name] != sbinApplets[name] {
+			t.Errorf("%s: below sbin: %v, want %v", name, sbinApplets[name], sbin[name])
+		}
+	}
+}
+
+func TestApplets(t *testing.T) {
+	for in, want := range map[string]string{
+		"x\x00[\x00[[\x00acpid\x00zcat\x00\x00y": "[ [[ acpid zcat",
+		"x\x00[\x00[[\x00\x00":                   "[ [[",
+		"":                                       "",
+		"\x00[\x00[[\x00acpid":                   "",
+		"\x00[\x00[[\x00a/b\x00\x00":             "",
+		"\x00[\x00[[\x00a\nb\x00\x00":            "",
+		"\x00[\x00[[\x00" + strings.Repeat("a\x00", 64<<10) + "\x00": "",
+	} {
+		got, err := applets([]byte(in))
+		if strings.Join(got, " ") != want || (err == nil) != (want != "") {
+			t.Errorf("%.40q: %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+// FuzzApplets: whatever is read is names that can be files', and the archive
+// takes them.
+func FuzzApplets(f *testing.F) {
+	f.Add([]byte("\x00[\x00[[\x00acpid\x00zcat\x00\x00"))
+	f.Add([]byte("\x00[\x00[[\x00..\x00.\x00\x00"))
+	f.Add([]byte("\x00[\x00[[\x00a\x00a\x00busybox\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		names, err := applets(b)
+		if err != nil {
+			return
+		}
+		for _, n := range names {
+			if n == "" || strings.ContainsAny(n, "/\x00\n ") {
+				t.Fatalf("%q", n)
+			}
+		}
+		img, err := initrd.New(initrd.None, initrd.Entry{Name: ".", Mode: initrd.TypeDir | 0o755})
+		must(t, err)
+		target := &Target{Image: img}
+		paths, err := target.freeNames(b)
+		must(t, err)
+		if err := img.PutLinks(paths, initrd.File{Mode: initrd.TypeFile | 0o755, Data: b}); err != nil {
+			t.Fatal(fmt.Errorf("%q: %w", paths, err))
+		}
+	})
+}
