@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strings"
 
 	"groundhog/manifest"
@@ -133,10 +132,10 @@ func (r *hooksResult) printJSON(w io.Writer) error {
 	rep := r.report
 	out := hooksJSON{DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
 		Build: rep.Build, Release: rep.Release, Board: rep.Board,
-		Patches: slices.Concat([]patches.Applied{}, rep.Patches), Files: []fileJSON{},
-		Notes: slices.Concat([]string{}, rep.Notes), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
+		Patches: append([]patches.Applied{}, rep.Patches...), Files: []fileJSON{},
+		Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
 	for i := range out.Patches {
-		out.Patches[i].Paths = slices.Concat([]string{}, out.Patches[i].Paths)
+		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...)
 	}
 	for _, c := range rep.Changes {
 		out.Files = append(out.Files, fileJSON{c.Path, kindOf(c)})
