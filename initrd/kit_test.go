@@ -9,22 +9,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // What the tests share: archives made without our own writer, and real tools.
 
-// need skips the test where a tool is missing, and fails it where the
-// environment says that all tools must be there.
 func need(t testing.TB, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err == nil {
-			continue
-		}
-		if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-			t.Fatalf("%s is not installed", tool)
-		}
-		t.Skipf("%s is not installed", tool)
+		judge.Tool(t, tool)
 	}
 }
 

@@ -2,26 +2,11 @@ package manifest_test
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
 	"testing"
 
 	"groundhog/initrd"
 	"groundhog/manifest"
 )
-
-// tool is the path of a real tool that judges us. Where it is missing the test
-// is skipped, unless GROUNDHOG_REQUIRE_TOOLS=1.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("%s is not installed", name)
-	} else if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return p
-}
 
 // dir, file, link, node and hard are entries of small archives.
 func dir(name string) initrd.Entry {

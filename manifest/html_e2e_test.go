@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -24,7 +25,7 @@ import (
 // and what it asks the network for.
 func browser(t *testing.T, html string) (context.Context, func() []string) {
 	file := put(t, t.TempDir(), "report.html", []byte(html))
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(tool(t, "chromium")), chromedp.NoSandbox,
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(judge.Tool(t, "chromium")), chromedp.NoSandbox,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 1200))
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)

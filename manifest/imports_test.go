@@ -4,12 +4,14 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // Other build tools import this package: it brings neither a command line nor
 // the network, nor anything of ours that is not about files' formats.
 func TestImports(t *testing.T) {
-	out, err := exec.Command(tool(t, "go"), "list", "-deps", "groundhog/manifest").Output()
+	out, err := exec.Command(judge.Tool(t, "go"), "list", "-deps", "groundhog/manifest").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 
 	"golang.org/x/crypto/ssh"
@@ -20,7 +21,7 @@ import (
 func keyFile(t testing.TB, args ...string) (name, pub string) {
 	name = filepath.Join(t.TempDir(), "key")
 	args = append([]string{"-q", "-N", "", "-C", "ci@example", "-f", name}, args...)
-	if out, err := exec.Command(tool(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
 	b, err := os.ReadFile(name + ".pub")
@@ -42,7 +43,7 @@ func put(t testing.TB, dir, name string, b []byte) string {
 // What we sign, ssh-keygen accepts; what it signs, we accept; and neither
 // accepts either for another message.
 func TestSignatureBothWays(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Tool(t, "ssh-keygen")
 	message := encode(t, of(t, sample(t)))
 	for _, kind := range [][]string{{"-t", "ed25519"}, {"-t", "ecdsa", "-b", "256"}, {"-t", "ecdsa", "-b", "521"}, {"-t", "rsa", "-b", "3072"}} {
 		t.Run(strings.Join(kind[1:], " "), func(t *testing.T) {
@@ -126,7 +127,7 @@ func TestSignatureDamaged(t *testing.T) {
 // allowed_signers as ssh-keygen(1) has it; ssh-keygen is the judge of each line
 // that both can read.
 func TestAllowedSigners(t *testing.T) {
-	keygen := tool(t, "ssh-keygen")
+	keygen := judge.Tool(t, "ssh-keygen")
 	key, pub := testKey(t)
 	_, other := keyFile(t, "-t", "ed25519")
 	message := []byte("{}\n")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -34,7 +35,7 @@ func everything(o *Options) {
 
 // Applied to its own result a patch changes nothing, and the file is the same.
 func TestAgainChangesNothing(t *testing.T) {
-	needTool(t, "depmod")
+	judge.Tool(t, "depmod")
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		img, first := patch(t, tgt, everything)
 		before := write(t, img)
@@ -57,7 +58,7 @@ func TestAgainChangesNothing(t *testing.T) {
 // What differs between the archives is what the report says, and the two
 // files that hold the id; directories made on the way are not in it.
 func TestReportsWhatChanged(t *testing.T) {
-	needTool(t, "depmod")
+	judge.Tool(t, "depmod")
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		before := snapshot(read(t, tgt))
 		img, r := patch(t, tgt, everything)
@@ -93,7 +94,7 @@ func TestReportsWhatChanged(t *testing.T) {
 
 // The report and the record name the patches in the order of All.
 func TestOrder(t *testing.T) {
-	needTool(t, "depmod")
+	judge.Tool(t, "depmod")
 	var want []string
 	for _, p := range All() {
 		want = append(want, p.Name)
@@ -126,7 +127,7 @@ func TestNotAskedFor(t *testing.T) {
 
 // The same inputs give the same bytes, in any run.
 func TestDeterministic(t *testing.T) {
-	needTool(t, "depmod")
+	judge.Tool(t, "depmod")
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		a, ra := patch(t, tgt, everything)
 		b, rb := patch(t, tiny.New(tgt.Release, tgt.Archive["usr/sbin/dropbear"] != nil), everything)
@@ -167,7 +168,7 @@ func TestNoSecrets(t *testing.T) {
 // The archive that the patches make is what its manifest says, written anew or
 // appended.
 func TestManifestOfPatched(t *testing.T) {
-	needTool(t, "depmod")
+	judge.Tool(t, "depmod")
 	tgt := tiny.New("trixie", true)
 	for _, appended := range []bool{false, true} {
 		img := read(t, tgt)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/fixtures/tinyelf"
 	"groundhog/initrd"
@@ -52,7 +53,7 @@ func TestGraftBusybox(t *testing.T) {
 
 // The names below sbin and bin are as busybox itself says.
 func TestAppletsOfInstalled(t *testing.T) {
-	path := needTool(t, "busybox")
+	path := judge.Tool(t, "busybox")
 	b := readHost(t, path)
 	got, err := applets(b)
 	must(t, err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/patches/dropbear"
 )
@@ -184,7 +185,7 @@ func TestHostKeysRefused(t *testing.T) {
 
 // dropbearkey reads every host key in an archive, and says the same of it.
 func TestHostKeysReadByDropbear(t *testing.T) {
-	needTool(t, "dropbearkey")
+	judge.Tool(t, "dropbearkey")
 	img, r := patch(t, tiny.New("bookworm", true), func(o *Options) { o.NewHostKeys = true })
 	for _, k := range r.HostKeys {
 		file := filepath.Join(t.TempDir(), "key")

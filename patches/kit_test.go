@@ -15,20 +15,6 @@ import (
 
 var releases = []string{"buster", "bullseye", "bookworm", "trixie"}
 
-// needTool skips a test for want of a program, or fails it where all must be there.
-func needTool(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -169,13 +155,4 @@ func treeOf(img *initrd.Image) fstest.MapFS {
 		tree[name] = f
 	}
 	return tree
-}
-
-// lookTool is for a second judge: without it the test still says something.
-func lookTool(name string) (string, error) {
-	p, err := exec.LookPath(name)
-	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		panic(name + " is not installed")
-	}
-	return p, err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/manifest"
 	"groundhog/patches/dropbear"
@@ -15,7 +16,7 @@ import (
 // The archive's id names input and options: another one for another of
 // either, the same for the same.
 func TestBuildID(t *testing.T) {
-	needTool(t, "depmod")
+	judge.Tool(t, "depmod")
 	tgt := tiny.New("bookworm", true)
 	seen := map[string]string{}
 	id := regexp.MustCompile(`^[0-9a-f]{16}$`)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
@@ -170,10 +171,7 @@ func olderPackage(t *testing.T, m *manifest.Manifest) (manifest.Package, string)
 			}
 		}
 	}
-	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		t.Fatal("this machine's apt has no second version of any package in the archive")
-	}
-	t.Skip("this machine's apt has no second version of any package in the archive")
+	judge.Missing(t, "a second version, in this machine's apt, of any package in the archive")
 	return manifest.Package{}, ""
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"groundhog/fixtures/judge"
 )
 
 // TestMain makes this test binary be groundhog, too, where a script runs that.
@@ -55,7 +57,7 @@ func condition(cond string) (bool, error) {
 		return false, fmt.Errorf("%q: no such condition", cond)
 	}
 	_, err := exec.LookPath(tool)
-	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
+	if err != nil && judge.Required() {
 		return false, fmt.Errorf("%s is not installed", tool)
 	}
 	return err == nil, nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -17,11 +18,7 @@ import (
 // sshKeygen is the judge of what OpenSSH reads.
 func sshKeygen(t *testing.T, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath("ssh-keygen")
-	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") != "1" {
-		t.Skip("ssh-keygen is not installed")
-	}
-	out, err := exec.Command(path, args...).CombinedOutput()
+	out, err := exec.Command(judge.Tool(t, "ssh-keygen"), args...).CombinedOutput()
 	if err != nil {
 		t.Errorf("ssh-keygen %q: %v\n%s", args, err, out)
 	}

@@ -149,7 +149,7 @@ func TestPatchBoots(t *testing.T) {
 				}
 				web := startWeb(t)
 				p := patchTarget(t, tgt, initrd, "--mac", testMAC, "--tool", "sfdisk", "--ca", web.ca)
-				judge(t, p)
+				readByDebian(t, p)
 				m := p.machine()
 				m.Serve = web.serve()
 				lookAround(p.boot(t, m), p, web)
@@ -177,8 +177,8 @@ func lookAround(g *guest, p *patched, web *web) {
 	g.console("No root device specified", time.Minute)
 }
 
-// judge has the tools of Debian read the archive.
-func judge(t *testing.T, p *patched) {
+// readByDebian has the tools of Debian read the archive.
+func readByDebian(t *testing.T, p *patched) {
 	t.Helper()
 	listed := strings.Fields(command(t, "lsinitramfs", p.archive))
 	for _, want := range []string{"usr/bin/curl", "scripts/groundhog/wait", "usr/bin/groundhog-continue", "etc/groundhog/patches.json"} {

@@ -15,8 +15,8 @@ func publicLine(pub ssh.PublicKey) string {
 	return strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(pub)), "\n")
 }
 
-// judge lets dropbearkey read a key and compares what it says of it.
-func judge(t *testing.T, k *HostKey) {
+// readBack lets dropbearkey read a key and compares what it says of it.
+func readBack(t *testing.T, k *HostKey) {
 	t.Helper()
 	out := run(t, "dropbearkey", "-y", "-f", tempFile(t, k.Marshal()))
 	if !strings.Contains(out, "\n"+publicLine(k.Public())+" ") {
@@ -36,7 +36,7 @@ func TestDropbearkeyReadsGeneratedKeys(t *testing.T) {
 			if k.Type() != kind || k.FileName() != "dropbear_"+kind+"_host_key" {
 				t.Errorf("a key of kind %s calls itself %s, %s", kind, k.Type(), k.FileName())
 			}
-			judge(t, k)
+			readBack(t, k)
 		}
 	}
 }
@@ -55,7 +55,7 @@ func TestReadsDropbearkeysKeys(t *testing.T) {
 			if !bytes.Equal(k.Marshal(), b) {
 				t.Errorf("%s: parsed and written again, the key differs", args)
 			}
-			judge(t, k)
+			readBack(t, k)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestConversionAgreesWithDropbearconvert(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			judge(t, k)
+			readBack(t, k)
 			run(t, "dropbearconvert", "openssh", "dropbear", file, theirs)
 			if !bytes.Equal(k.Marshal(), readFile(t, theirs)) {
 				t.Error("dropbearconvert makes another file of it")

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/judge"
 )
 
 // The dropbear that is installed judges what we think of authorized_keys: line by
@@ -28,7 +30,7 @@ func TestServerAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, err := serve(context.Background(), dir, "true", nil).CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
+		judge.Missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
 	}
 	for _, c := range serverCases(t) {
 		_, _, err := CheckAuthorizedKeys([]byte(c.file), v)
@@ -47,7 +49,7 @@ func installed(t *testing.T) Version {
 			return v
 		}
 	}
-	missing(t, fmt.Sprintf("a dropbear of a Debian release (this is %q)", out))
+	judge.Missing(t, fmt.Sprintf("a dropbear of a Debian release (this is %q)", out))
 	return Version{}
 }
 

@@ -8,24 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// missing skips a test for want of a named thing, or fails it where
-// GROUNDHOG_REQUIRE_TOOLS=1 says that all of them must be there.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("missing: %s", what)
-	}
-	t.Skipf("missing: %s", what)
-}
+	"groundhog/fixtures/judge"
+)
 
 func needTools(t *testing.T, names ...string) {
 	t.Helper()
 	for _, n := range names {
-		if _, err := exec.LookPath(n); err != nil {
-			missing(t, n)
-		}
+		judge.Tool(t, n)
 	}
 }
 

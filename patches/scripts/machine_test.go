@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // TestMain lets many tests run at once: they wait far more than they compute.
@@ -15,15 +17,6 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", "32")
 	os.Exit(m.Run())
-}
-
-// missing skips a test for want of a tool, or fails it where all tools are required.
-func missing(t *testing.T, tool string) {
-	t.Helper()
-	if os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("missing: %s", tool)
-	}
-	t.Skipf("missing: %s", tool)
 }
 
 // A shell is one that the scripts must run under, with its own tools where it brings them.
@@ -83,7 +76,7 @@ esac
 func newMachine(t *testing.T, sh shell) *machine {
 	path, err := exec.LookPath(sh.path)
 	if err != nil {
-		missing(t, sh.name)
+		judge.Missing(t, sh.name)
 	}
 	dir := t.TempDir()
 	m := &machine{t: t, root: filepath.Join(dir, "root"), bin: filepath.Join(dir, "bin")}
@@ -101,7 +94,7 @@ func newMachine(t *testing.T, sh shell) *machine {
 		from := path
 		if !sh.applets {
 			if from, err = exec.LookPath(tool); err != nil {
-				missing(t, tool)
+				judge.Missing(t, tool)
 			}
 		}
 		m.must(os.Symlink(from, m.bin+"/"+tool))

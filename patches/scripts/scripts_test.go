@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestFiles(t *testing.T) {
@@ -36,7 +38,7 @@ func TestFiles(t *testing.T) {
 func TestShellcheck(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("shellcheck"); err != nil {
-		missing(t, "shellcheck")
+		judge.Missing(t, "shellcheck")
 	}
 	entries, err := os.ReadDir("groundhog")
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tinyelf"
 )
 
@@ -19,11 +20,11 @@ var lddPath = regexp.MustCompile(`(/\S+) \(0x`)
 
 // The host's own ldd judges.
 func TestClosureAsLdd(t *testing.T) {
-	ldd := needTool(t, "ldd")
+	ldd := judge.Tool(t, "ldd")
 	tree := open(t, Dir("/"))
 	for _, prog := range []string{"ls", "curl"} {
 		t.Run(prog, func(t *testing.T) {
-			full := needTool(t, prog)
+			full := judge.Tool(t, prog)
 			files, err := Closure(tree, full[1:])
 			must(t, err)
 			want := map[string]bool{}
@@ -45,7 +46,7 @@ func TestClosureAsLdd(t *testing.T) {
 
 // What we build for the tests is ELF to others, too.
 func TestObjectsAreELF(t *testing.T) {
-	readelf := needTool(t, "readelf")
+	readelf := judge.Tool(t, "readelf")
 	for _, b := range [][]byte{program("libc.so.6").Data, tinyelf.Module{Info: "name=x\x00"}.Bytes()} {
 		if _, err := elf.NewFile(bytes.NewReader(b)); err != nil {
 			t.Error(err)

@@ -14,6 +14,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 var compressed = []string{"", ".gz", ".zst", ".xz"}
@@ -28,7 +30,7 @@ func sample() []tar.Header {
 
 // dpkg-deb judges: what it extracts from a package is what the tree shows.
 func TestDebAsDpkgExtractsIt(t *testing.T) {
-	tool := needTool(t, "dpkg-deb")
+	tool := judge.Tool(t, "dpkg-deb")
 	for _, ending := range compressed {
 		t.Run("data.tar"+ending, func(t *testing.T) {
 			var entries []tar.Header
@@ -49,7 +51,7 @@ func TestDebAsDpkgExtractsIt(t *testing.T) {
 
 // And the other way round: packages that dpkg-deb builds show what went in.
 func TestDebAsDpkgBuildsIt(t *testing.T) {
-	tool := needTool(t, "dpkg-deb")
+	tool := judge.Tool(t, "dpkg-deb")
 	dir := writeTree(t, t.TempDir(), map[string]string{
 		"usr/lib/x": strings.Repeat("content", 10000), "usr/lib/link": "-> /usr/lib/x", "etc/conf": "c", "var/empty": "/",
 	})
@@ -69,7 +71,7 @@ func TestDebAsDpkgBuildsIt(t *testing.T) {
 // dpkg itself judges where a package's files land over a tree with links. All of
 // them are relative: dpkg --instdir would follow an absolute one to the host's own.
 func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
-	tool := needTool(t, "dpkg")
+	tool := judge.Tool(t, "dpkg")
 	before := map[string]string{
 		"usr/lib/old": "old", "lib": "-> usr/lib", "opt/a": "-> ../usr/lib", "opt/keep/x": "x", "etc/file": "low",
 		"broken": "-> nowhere", "etc/dir/in": "in",

@@ -13,6 +13,8 @@ import (
 	"github.com/blakesmith/ar"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"groundhog/fixtures/judge"
 )
 
 // tarball writes headers with their contents; the type follows from the header.
@@ -105,7 +107,7 @@ func squeeze(t testing.TB, ending string, b []byte) []byte {
 		must(t, err)
 		must(t, w.Close())
 	case ".xz":
-		cmd := exec.Command(needTool(t, "xz"), "-c")
+		cmd := exec.Command(judge.Tool(t, "xz"), "-c")
 		cmd.Stdin, cmd.Stdout = bytes.NewReader(b), &out
 		must(t, cmd.Run())
 	}

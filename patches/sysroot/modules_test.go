@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tinyelf"
 )
 
@@ -94,7 +95,7 @@ func TestNeedsRefuses(t *testing.T) {
 // kmod's modinfo judges what we read of a module, plain and compressed (Debian's
 // kmod reads no gzip before trixie, so it is shown the plain one).
 func TestModinfoAsKmod(t *testing.T) {
-	tool := needTool(t, "modinfo")
+	tool := judge.Tool(t, "modinfo")
 	b := ko("license=GPL", "depends=a,b-c", "softdep=pre: x y-z post: w", "name=some_mod", "alias=pci:*")
 	name := filepath.Join(writeTree(t, t.TempDir(), map[string]string{"some-mod.ko": string(b)}), "some-mod.ko")
 	field := func(key string) string { return strings.TrimSpace(string(run(t, tool, "-F", key, name))) }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tinyelf"
 )
 
@@ -37,7 +38,7 @@ func TestRelease(t *testing.T) {
 
 // A shell judges the quoting.
 func TestUnquoteAsShell(t *testing.T) {
-	sh := needTool(t, "sh")
+	sh := judge.Tool(t, "sh")
 	for _, s := range []string{`a`, `"a b"`, `'a b'`, `"a\"b"`, `"a\nb"`, `a\'b`, `'a'"b"c`, `""`, `"\\"`, `'\'`, `"'"`} {
 		want, err := exec.Command(sh, "-c", `eval "x=$1"; printf %s "$x"`, "sh", s).Output()
 		must(t, err)
@@ -78,7 +79,7 @@ func TestArch(t *testing.T) {
 
 // dpkg itself says what the host is.
 func TestArchAsDpkg(t *testing.T) {
-	want := strings.TrimSpace(string(run(t, needTool(t, "dpkg"), "--print-architecture")))
+	want := strings.TrimSpace(string(run(t, judge.Tool(t, "dpkg"), "--print-architecture")))
 	if got, err := Arch(open(t, Dir("/"))); got != want || err != nil {
 		t.Errorf("the host is %q, %v; dpkg says %q", got, err, want)
 	}
