@@ -13,15 +13,22 @@ type Digest = [sha256.Size]byte
 type digests struct {
 	queue chan []byte
 	done  chan struct{}
-	sums  map[*byte]Digest // not to be read before done
+	sums  map[content]Digest // not to be read before done
 }
 
+type content struct {
+	at *byte
+	n  int
+}
+
+func contentOf(b []byte) content { return content{&b[0], len(b)} }
+
 func hashAhead() *digests {
-	d := &digests{queue: make(chan []byte, 1024), done: make(chan struct{}), sums: map[*byte]Digest{}}
+	d := &digests{queue: make(chan []byte, 1024), done: make(chan struct{}), sums: map[content]Digest{}}
 	go func() {
 		defer close(d.done)
 		for b := range d.queue {
-			d.sums[&b[0]] = sha256.Sum256(b)
+			d.sums[contentOf(b)] = sha256.Sum256(b)
 		}
 	}()
 	return d
@@ -36,7 +43,7 @@ func (d *digests) add(b []byte) {
 func (d *digests) of(b []byte) Digest {
 	if d != nil && len(b) > 0 {
 		<-d.done
-		if sum, ok := d.sums[&b[0]]; ok {
+		if sum, ok := d.sums[contentOf(b)]; ok {
 			return sum
 		}
 	}
@@ -53,6 +60,10 @@ func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 
 // Sum is the SHA-256 of e's content.
 func (img *Image) Sum(e *Entry) Digest { return img.digests.of(img.Content(e)) }
+
+// SegmentSum is the SHA-256 of a segment that nobody edited, as it stands in
+// its file, the zeros behind it not counted.
+func (img *Image) SegmentSum(s *Segment) Digest { return img.digests.of(s.was.raw) }
 
 // FileSum is the SHA-256 of the file that was read, or that WriteAppended
 // wrote.

@@ -70,6 +70,11 @@ func TestSumOfAppended(t *testing.T) {
 		if img.FileSum() != sha256.Sum256(out.Bytes()) {
 			t.Errorf("%s: the sum is that of another file", fixture)
 		}
+		for i, s := range img.Segments {
+			if img.SegmentSum(s) != sha256.Sum256(out.Bytes()[s.Offset:s.Offset+s.Size]) {
+				t.Errorf("%s: segment %d: the sum is that of other bytes", fixture, i)
+			}
+		}
 	}
 }
 

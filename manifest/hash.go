@@ -2,9 +2,7 @@ package manifest
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/hex"
-	"hash"
 	"runtime"
 	"slices"
 	"sync"
@@ -63,46 +61,20 @@ func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath ma
 	}})
 }
 
-// file gives m the SHA-256 of the file that img was read from, and of each
-// segment's bytes in it.
+// file gives m the SHA-256 of the file that img was read from.
 func (h *hasher) file(img *initrd.Image, m *Manifest) {
 	h.jobs = append(h.jobs, job{img.Size(), func() error {
 		sum := img.FileSum()
 		m.Archive.SHA256 = hex.EncodeToString(sum[:])
 		return nil
 	}})
-	if len(m.Segments) == 1 && m.Segments[0].Size == m.Archive.Size {
-		h.after = append(h.after, func() { m.Segments[0].SHA256 = m.Archive.SHA256 })
-		return
-	}
-	h.jobs = append(h.jobs, job{img.Size(), func() error {
-		_, err := img.WriteTo(&splitter{segments: m.Segments, sum: sha256.New()})
-		return err
+}
+
+// segment gives out the SHA-256 of a segment that nobody edited.
+func (h *hasher) segment(img *initrd.Image, s *initrd.Segment, out *Segment) {
+	h.jobs = append(h.jobs, job{s.Size, func() error {
+		sum := img.SegmentSum(s)
+		out.SHA256 = hex.EncodeToString(sum[:])
+		return nil
 	}})
-}
-
-// splitter hashes a file segment by segment.
-type splitter struct {
-	segments []Segment // those that are not complete
-	sum      hash.Hash
-	pos      int64
-}
-
-func (w *splitter) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 && len(w.segments) > 0 {
-		s := &w.segments[0]
-		skip := min(max(s.Offset-w.pos, 0), int64(len(p)))
-		take := min(s.Offset+s.Size-w.pos-skip, int64(len(p))-skip)
-		w.sum.Write(p[skip : skip+take])
-		w.pos += skip + take
-		p = p[skip+take:]
-		if w.pos == s.Offset+s.Size {
-			s.SHA256 = hex.EncodeToString(w.sum.Sum(nil))
-			w.sum.Reset()
-			w.segments = w.segments[1:]
-		}
-	}
-	w.pos += int64(len(p))
-	return n, nil
 }

@@ -40,14 +40,16 @@ func Of(img *initrd.Image) (*Manifest, error) {
 func (m *Manifest) segments(img *initrd.Image, work *hasher) {
 	edited := false
 	var unpacked int64
-	for _, s := range img.Segments {
-		seg := Segment{Compression: string(s.Compression), Entries: len(s.Entries)}
+	m.Segments = make([]Segment, len(img.Segments))
+	for i, s := range img.Segments {
+		seg := &m.Segments[i]
+		seg.Compression, seg.Entries = string(s.Compression), len(s.Entries)
 		if !s.Edited() {
 			seg.Offset, seg.Size, seg.Padding, seg.Unpacked = s.Offset, s.Size, s.Padding, s.Unpacked
+			work.segment(img, s, seg)
 		}
 		edited = edited || s.Edited()
 		unpacked += s.Unpacked
-		m.Segments = append(m.Segments, seg)
 	}
 	if !edited {
 		m.Archive = &Archive{Size: img.Size(), Unpacked: unpacked}

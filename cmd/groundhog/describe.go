@@ -23,6 +23,9 @@ func manifestOf(img *initrd.Image, f *os.File, sum []byte) (*manifest.Manifest, 
 		seg := &m.Segments[i]
 		seg.Offset, seg.Size, seg.Padding, seg.Unpacked = s.Offset, s.Size, s.Padding, s.Unpacked
 		m.Archive.Unpacked += s.Unpacked
+		if seg.SHA256 != "" {
+			continue // nobody edited it
+		}
 		if seg.Size == img.Size() {
 			seg.SHA256 = m.Archive.SHA256
 			continue

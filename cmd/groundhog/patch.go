@@ -179,7 +179,11 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 		return err
 	}
 	sum := sha256.New()
-	if err := o.encode(io.MultiWriter(f, sum), img); err != nil {
+	w := io.MultiWriter(f, sum)
+	if o.appended {
+		w = f // the image then knows its own sum
+	}
+	if err := o.encode(w, img); err != nil {
 		return fmt.Errorf("writing %s: %w", o.output, err)
 	}
 	m, err := manifestOf(img, f, sum.Sum(nil))
