@@ -52,7 +52,7 @@ the device's private host keys.
 
 A repack encodes the edited segment again. For a zstd archive the default is
 level 3: against level 9, which Debian uses, it takes a fifth of the time and
-some 14 % more room in /boot; 'make bench' prints the table. xz is written at
+some 15 % more room in /boot; 'make bench' prints the table. xz is written at
 some 3 MB/s, for devices whose /boot is too small for anything else. --append leaves the
 input's bytes alone and costs next to nothing, but lsinitramfs and
 unmkinitramfs of bookworm cannot list an archive with a segment behind zstd.`,
