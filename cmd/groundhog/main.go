@@ -22,7 +22,7 @@ import (
 func main() {
 	// An archive in memory is a few large blocks without pointers: collecting
 	// often costs next to nothing and keeps the peak near what is in use.
-	debug.SetGCPercent(10)
+	debug.SetGCPercent(20)
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
