@@ -79,7 +79,8 @@ func parseHeader(b []byte) (h header, sum bool, err error) {
 type reader struct {
 	cr   *cpio.Reader
 	tap  *tap
-	size int64 // bytes of data that may still come
+	size int64    // bytes of data that may still come
+	skim *skimmer // nil: every content is held
 }
 
 // tap passes bytes on, keeping and checking the header that starts after skip
@@ -167,9 +168,15 @@ func (r *reader) next() (*Entry, error) {
 	if r.size -= r.tap.nameEnd() + int64(h[hSize]); r.size < 0 {
 		return nil, ErrTooLarge
 	}
-	if hdr.Linkname != "" { // the codec has taken a symlink's body
+	switch n := int64(h[hSize]); {
+	case hdr.Linkname != "": // the codec has taken a symlink's body
 		e.Data = []byte(hdr.Linkname)
-	} else if e.Data, err = readData(r.cr, int64(h[hSize])); err != nil {
+	case r.skim.lets(e, n):
+		err = r.skim.d.pass(e, r.cr, n)
+	default:
+		e.Data, err = readData(r.cr, n)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)
 	}
 	r.tap.skip = pad4(int64(h[hSize]))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -82,5 +84,86 @@ func TestSumOfAppended(t *testing.T) {
 func TestSumOfRefused(t *testing.T) {
 	if _, err := ReadHashed(bytes.NewReader([]byte("070701")), Limits{}); err == nil {
 		t.Fatal("ReadHashed took it")
+	}
+}
+
+// What was let go has the right sum and size, comes back when asked for, and
+// makes no difference to what is written.
+func TestSkim(t *testing.T) {
+	fixtures, err := filepath.Glob("../fixtures/archives/*.[ic][mp]*")
+	if err != nil || len(fixtures) < 8 {
+		t.Fatal(fixtures, err)
+	}
+	gone := 0
+	defer func() {
+		if gone < len(fixtures) {
+			t.Errorf("only %d contents were let go", gone)
+		}
+	}()
+	for _, fixture := range fixtures {
+		file, err := os.ReadFile(fixture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := Read(bytes.NewReader(file), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		skim := func() *Image {
+			img, err := Skim(bytes.NewReader(file), Limits{}, func(name string, _ int64) bool { return strings.HasPrefix(name, "etc") })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return img
+		}
+		img := skim()
+		for path, e := range whole.Tree() {
+			if !e.IsFile() {
+				continue
+			}
+			s := img.Lookup(path)
+			if s.away != nil {
+				gone++
+			}
+			if img.ContentSize(s) != int64(len(whole.Content(e))) || img.Sum(s) != sha256.Sum256(whole.Content(e)) {
+				t.Errorf("%s: %s: size or sum is wrong", fixture, path)
+			}
+		}
+		for path, e := range whole.Tree() {
+			if s := img.Lookup(path); e.IsFile() && !bytes.Equal(img.Content(s), whole.Content(e)) {
+				t.Errorf("%s: %s: the content did not come back", fixture, path)
+			}
+		}
+		for name, write := range map[string]func(*Image, *bytes.Buffer) error{
+			"repacked": func(i *Image, b *bytes.Buffer) error { _, err := i.WriteTo(b); return err },
+			"appended": func(i *Image, b *bytes.Buffer) error { _, err := i.WriteAppended(b, None, 0); return err },
+		} {
+			var want, got bytes.Buffer
+			again, err := Read(bytes.NewReader(file), Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, side := range []struct {
+				img *Image
+				out *bytes.Buffer
+			}{{again, &want}, {skim(), &got}} {
+				if _, err := side.img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("x")}); err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range side.img.Segments {
+					if name == "repacked" && s.Edited() {
+						if err := s.Encode(None, 0); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if err := write(side.img, side.out); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(want.Bytes(), got.Bytes()) {
+				t.Errorf("%s: %s, a skimmed archive gives other bytes", fixture, name)
+			}
+		}
 	}
 }

@@ -140,7 +140,7 @@ func (img *Image) replace(name string, old *Entry, f File) error {
 	if e.Type() != f.Mode&TypeMask {
 		e.Rdev = Device{}
 	}
-	e.Mode, e.Data = f.Mode, f.Data
+	e.Mode, e.Data, e.away = f.Mode, f.Data, nil
 	if old.link != nil {
 		old.unlink()
 		e.link, e.Nlink, e.Ino = nil, 1, old.seg.freeInode()

@@ -37,7 +37,8 @@ type Entry struct {
 	// Of a hard-linked file only one name, as a rule the last, has the Data;
 	// [Image.Content] finds it.
 
-	namePad int // NULs after the name beyond the one that ends it
+	namePad int   // NULs after the name beyond the one that ends it
+	away    *away // what Data was, where it was let go
 	seg     *Segment
 	link    *linkGroup
 }

@@ -6,7 +6,8 @@ type Limits struct {
 	Segments int   // 256
 	Entries  int   // 1 Mi
 
-	content func([]byte) // is given every file's content as it is read
+	content func([]byte) // is given every file's content that is held, as it is read
+	skim    *skimmer
 }
 
 // DefaultLimits are the limits in force where none are given.

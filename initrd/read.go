@@ -149,6 +149,7 @@ func (s *Segment) readRuns(r io.Reader, l *Limits) error {
 // readRun reads records up to the trailer, which becomes the last entry.
 func (s *Segment) readRun(in io.Reader, l *Limits) error {
 	r := newReader(in, l.Unpacked)
+	r.skim = l.skim
 	for {
 		e, err := r.next()
 		if err != nil {

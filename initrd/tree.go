@@ -209,6 +209,9 @@ func (img *Image) ReadFile(name string) ([]byte, error) {
 // carries it.
 func (img *Image) Content(e *Entry) []byte {
 	if e.link == nil {
+		if e.away != nil {
+			e.seg.load()
+		}
 		return e.Data
 	}
 	if e.link.over != "" {

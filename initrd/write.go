@@ -33,6 +33,7 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 			s.Size, s.Padding, s.Unpacked = s.was.Size, zeros, s.was.Unpacked
 			continue
 		}
+		s.load()
 		if err := s.encode(f); err != nil {
 			return f.n, fmt.Errorf("segment %d: %w", i, err)
 		}

@@ -53,10 +53,10 @@ func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath ma
 		h.after = append(h.after, func() { out.Size, out.SHA256 = first.Size, first.SHA256 })
 		return
 	}
-	data := img.Content(e)
-	h.jobs = append(h.jobs, job{int64(len(data)), func() error {
+	size := img.ContentSize(e)
+	h.jobs = append(h.jobs, job{size, func() error {
 		sum := img.Sum(e)
-		out.Size, out.SHA256 = int64(len(data)), hex.EncodeToString(sum[:])
+		out.Size, out.SHA256 = size, hex.EncodeToString(sum[:])
 		return nil
 	}})
 }

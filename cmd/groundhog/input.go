@@ -22,6 +22,26 @@ type archive struct {
 
 // readArchive reads the initramfs at path, unpacking at most maxSize bytes.
 func readArchive(path string, maxSize int64) (*archive, error) {
+	return openArchive(path, maxSize, initrd.ReadHashed)
+}
+
+// skimArchive does so for who needs sums rather than contents: of what is
+// large only files that keep wants are held.
+func skimArchive(path string, maxSize int64, keep func(name string) bool) (*archive, error) {
+	return openArchive(path, maxSize, func(r io.Reader, l initrd.Limits) (*initrd.Image, error) {
+		return initrd.Skim(r, l, func(name string, size int64) bool { return size <= 64<<10 || keep(name) })
+	})
+}
+
+// nothing and noModules say what to hold: a manifest needs no large file, an
+// appended segment may lean on every library, but on no module.
+func nothing(string) bool { return false }
+func noModules(name string) bool {
+	_, module := sysroot.ModuleName(name)
+	return !module
+}
+
+func openArchive(path string, maxSize int64, read func(io.Reader, initrd.Limits) (*initrd.Image, error)) (*archive, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the archive: %w", err)
@@ -37,7 +57,7 @@ func readArchive(path string, maxSize int64) (*archive, error) {
 	if info.Mode()&os.ModeDevice != 0 { // /dev/zero has no end
 		return nil, fmt.Errorf("reading the archive: %s: a device", path)
 	}
-	img, err := initrd.ReadHashed(f, initrd.Limits{Unpacked: maxSize})
+	img, err := read(f, initrd.Limits{Unpacked: maxSize})
 	if err != nil {
 		err = fmt.Errorf("reading %s: %w", path, err)
 		if errors.Is(err, initrd.ErrTooLarge) {

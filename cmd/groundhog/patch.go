@@ -98,7 +98,7 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 
 // patch is the verb: read, apply, write.
 func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
-	in, err := readArchive(path, int64(o.maxSize))
+	in, err := o.read(path)
 	if err != nil {
 		return err
 	}
@@ -144,6 +144,14 @@ func (o *patchOptions) checkEncoding(img *initrd.Image) error {
 		}
 	}
 	return nil
+}
+
+// read reads the input; an appended segment needs hardly anything of it.
+func (o *patchOptions) read(path string) (*archive, error) {
+	if o.appended {
+		return skimArchive(path, int64(o.maxSize), noModules)
+	}
+	return readArchive(path, int64(o.maxSize))
 }
 
 func (o *patchOptions) apply(in *archive) (*patches.Report, error) {

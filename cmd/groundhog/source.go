@@ -61,7 +61,7 @@ func readSource(path string, root layers, maxSize int64) (*source, error) {
 		m, err := readManifest(path)
 		return &source{manifest: m}, err
 	}
-	in, err := readArchive(path, maxSize)
+	in, err := skimArchive(path, maxSize, nothing)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	in, err := readArchive(path, int64(o.maxSize))
+	in, err := skimArchive(path, int64(o.maxSize), nothing)
 	if err != nil {
 		return err
 	}
