@@ -7,25 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/patches/scripts"
 )
 
-// hookTool finds a program that a test needs; without it the test is skipped,
-// or fails where GROUNDHOG_REQUIRE_TOOLS=1.
-func hookTool(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil && os.Getenv("GROUNDHOG_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("%s is not installed", name)
-	} else if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return p
-}
-
 func TestHookShellcheck(t *testing.T) {
-	if out, err := exec.Command(hookTool(t, "shellcheck"), "hooks.sh").CombinedOutput(); err != nil {
+	if out, err := exec.Command(judge.Tool(t, "shellcheck"), "hooks.sh").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, name := range []string{"/" + scripts.ShellPath, manifest.RecordPath, scripts.NetworkLine, scripts.HoldLine, "own=$groundhog_root/" + ownDir} {
@@ -82,7 +70,7 @@ func (h *hookRun) has(name, want string) {
 
 func eachHookShell(t *testing.T, f func(t *testing.T, shell []string)) {
 	for _, shell := range [][]string{{"dash"}, {"busybox", "sh"}} {
-		t.Run(shell[0], func(t *testing.T) { f(t, append([]string{hookTool(t, shell[0])}, shell[1:]...)) })
+		t.Run(shell[0], func(t *testing.T) { f(t, append([]string{judge.Tool(t, shell[0])}, shell[1:]...)) })
 	}
 }
 
