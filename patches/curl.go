@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"groundhog/initrd"
@@ -102,7 +101,7 @@ func tools(t *Target) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		dst := usrMergedProgram(src)
+		dst := usrMerged(src)
 		if err := t.notBusybox(src, dst); err != nil {
 			return "", err
 		}
@@ -151,12 +150,4 @@ func (t *Target) findTool(tool string) (string, error) {
 		return "", &sysroot.NotFound{Name: tool, Layers: t.Layers}
 	}
 	return found, err
-}
-
-// usrMergedProgram is where a program of an unmerged tree belongs.
-func usrMergedProgram(name string) string {
-	if slices.Contains([]string{"bin", "sbin"}, strings.SplitN(name, "/", 2)[0]) {
-		return "usr/" + name
-	}
-	return name
 }

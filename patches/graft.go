@@ -175,10 +175,11 @@ func (t *Target) copyNSS(so string) error {
 	return t.checkVersions(found, libs)
 }
 
-// usrMerged is where a library of an unmerged tree belongs in an archive,
-// which is always merged.
+// usrMerged is where a program, a library or a module of an unmerged tree
+// belongs in an archive, which is always merged.
 func usrMerged(name string) string {
-	if strings.HasPrefix(name, "lib") {
+	switch top, _, _ := strings.Cut(name, "/"); top {
+	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
 		return "usr/" + name
 	}
 	return name

@@ -152,7 +152,7 @@ func (h *hooks) tools() (string, error) {
 			return "", fmt.Errorf("tool %q: not the path of a program", found)
 		}
 		h.copyExec(found, "")
-		h.added = append(h.added, usrMergedProgram(found))
+		h.added = append(h.added, usrMerged(found))
 		names = append(names, path.Base(found))
 	}
 	return strings.Join(names, ", "), nil
