@@ -159,7 +159,7 @@ func (h *hooks) tools() (string, error) {
 }
 
 func (h *hooks) wait() (string, error) {
-	if err := h.install("functions", "hold", "wait", "reach", "watchdog", "work", "groundhog-continue"); err != nil {
+	if err := h.install("functions", "hold", "original", "wait", "reach", "watchdog", "work", "groundhog-continue"); err != nil {
 		return "", err
 	}
 	hold := lineAfter(pidLine, scripts.HoldLine)

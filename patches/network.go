@@ -100,7 +100,7 @@ func macAddress(t *Target) (string, error) {
 
 // wait keeps the boot waiting, and says on the console for what.
 func wait(t *Target) (string, error) {
-	if err := t.install("functions", "hold", "wait", "reach", "watchdog", "work", "groundhog-continue"); err != nil {
+	if err := t.install("functions", "hold", "original", "wait", "reach", "watchdog", "work", "groundhog-continue"); err != nil {
 		return "", err
 	}
 	if err := t.edit(premount, lineAfter(pidLine, scripts.HoldLine)); err != nil {

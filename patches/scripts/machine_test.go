@@ -90,7 +90,7 @@ func newMachine(t *testing.T, sh shell) *machine {
 	m.write("clock", "1700000000\n")
 	m.write("proc/cmdline", "quiet\n")
 	m.must(os.Symlink(path, m.bin+"/sh"))
-	for _, tool := range []string{"cat", "mkdir", "readlink", "rm", "sed", "sleep", "stat"} {
+	for _, tool := range []string{"cat", "ln", "mkdir", "mv", "readlink", "rm", "sed", "sleep", "stat"} {
 		from := path
 		if !sh.applets {
 			if from, err = exec.LookPath(tool); err != nil {

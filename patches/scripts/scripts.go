@@ -58,7 +58,7 @@ type File struct {
 // mkinitramfs runs what is executable below scripts/ (cache_run_scripts, with the argument prereqs).
 func Files() []File {
 	var files []File
-	for _, name := range []string{"functions", "hold", "mac", "network", "reach", "wait", "watchdog", "work"} {
+	for _, name := range []string{"functions", "hold", "mac", "network", "original", "reach", "wait", "watchdog", "work"} {
 		files = append(files, file(name, path.Join(Dir, name), 0o644))
 	}
 	return append(files, file("continue", contPath, 0o755))
