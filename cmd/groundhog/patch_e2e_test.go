@@ -164,6 +164,8 @@ func lookAround(g *guest, p *patched, web *web) {
 	g.says("cat /sys/class/net/eth0/address", testMAC)
 	g.says("grep ^DEVICE= /conf/initramfs.conf", "DEVICE=eth0")
 	g.says("kill -0 $(cat /run/groundhog/wait.pid) && echo waiting", "waiting")
+	g.says("grep ^ExecStart= /run/systemd/system/multi-user.target.wants/groundhog-restore.service",
+		"ExecStart=/bin/sh /var/lib/groundhog/restore")
 	g.says("cat /sys/class/net/lo/operstate", "unknown") // what an lo that is up says; down: "down"
 	g.says("tr '\\0' ' ' </proc/$(cat /run/dropbear.pid)/cmdline | grep -o -e '-W 1048576 -K 5'", "-W 1048576 -K 5")
 	g.says("command -v blockdev >/dev/null && command -v sfdisk", "/usr/sbin/sfdisk")
