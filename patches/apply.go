@@ -30,6 +30,7 @@ func All() []Patch {
 		{"modules", "adds kernel modules with what they need", modules},
 		{"curl", "adds curl with its libraries and certificates", curl},
 		{"tools", "adds further programs with their libraries", tools},
+		{"writer", "adds the device's half of groundhog flash", writer},
 		{"wait", "keeps the boot waiting for somebody to come", wait},
 	}
 }

@@ -2,6 +2,7 @@ package patches
 
 import (
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,6 +32,7 @@ func each(t *testing.T, test func(t *testing.T, tgt *tiny.Target)) {
 func everything(o *Options) {
 	o.Board = "cm3"
 	o.Tools = []string{"sfdisk", "/usr/bin/hello"}
+	o.Writer = func(string) ([]byte, error) { return program64(elf.EM_X86_64, elf.ET_EXEC), nil }
 }
 
 // Applied to its own result a patch changes nothing, and the file is the same.

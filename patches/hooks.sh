@@ -6,6 +6,7 @@
 # Reads /usr/share/initramfs-tools/groundhog:
 #   continue      the command that ends the wait
 #   shell         root's login shell, where its sessions have no sbin in PATH
+#   writer        groundhog-writer, where it is wanted
 #   ca.pem        certificates, instead of the system's own
 #   patches.json  the record of what was done
 
@@ -79,6 +80,7 @@ for line in '. /scripts/groundhog/network' '. /scripts/groundhog/hold'; do
 done
 
 program "$own/continue" usr/bin/groundhog-continue
+[ ! -e "$own/writer" ] || program "$own/writer" sbin/groundhog-writer
 [ ! -e "$own/shell" ] || login
 [ ! -e "$DESTDIR/bin/curl" ] || certificates
 epoch

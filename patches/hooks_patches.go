@@ -26,6 +26,7 @@ var hookPatches = []struct {
 	{"modules", (*hooks).modules},
 	{"curl", (*hooks).curl},
 	{"tools", (*hooks).tools},
+	{"writer", (*hooks).writer},
 	{"wait", (*hooks).wait},
 	{"hook", (*hooks).hook},
 }

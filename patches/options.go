@@ -27,6 +27,10 @@ type Options struct {
 	Tools []string // programs in the root tree, by name or path
 	CA    []byte   // PEM; nil: the root tree's bundle
 
+	// Writer gives groundhog-writer, a static program, for one of Debian's
+	// architectures; nil leaves it out.
+	Writer func(arch string) ([]byte, error)
+
 	AuthorizedKeys []byte // as in authorized_keys(5); nil: the archive's, or the root tree's
 	NewHostKeys    bool
 	HostKeys       []*dropbear.HostKey // nil: keep, and make where there are none

@@ -1,0 +1,88 @@
+package patches
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+
+	"groundhog/initrd"
+	"groundhog/manifest"
+	"groundhog/patches/sysroot"
+)
+
+// WriterPath is where the device's half of `groundhog flash` lies: in an archive
+// that is merged, sbin leads to usr/sbin.
+const WriterPath = "sbin/groundhog-writer"
+
+// maxWriter bounds the writer that is put into an archive, and so into the
+// memory of every device: a static program of a few megabytes.
+const maxWriter = 16 << 20
+
+// writerMachines is the machine that an ELF header names (elf(5), e_machine),
+// by Debian's name of the architecture.
+var writerMachines = map[string]elf.Machine{
+	"amd64": elf.EM_X86_64,
+	"arm64": elf.EM_AARCH64,
+	"armhf": elf.EM_ARM,
+	"armel": elf.EM_ARM,
+}
+
+// writer adds the device's half of `groundhog flash`.
+func writer(t *Target) (string, error) {
+	if t.opts.Writer == nil {
+		return "", nil
+	}
+	b, err := t.opts.writerFor(t.Arch)
+	if err != nil {
+		return "", err
+	}
+	return writerSummary(b), t.put(WriterPath, initrd.TypeFile|0o755, b)
+}
+
+// writer has the hook copy it.
+func (h *hooks) writer() (string, error) {
+	if h.opts.Writer == nil {
+		return "", nil
+	}
+	arch, err := sysroot.Arch(h.Root)
+	if err != nil {
+		return "", err
+	}
+	b, err := h.opts.writerFor(arch)
+	if err != nil {
+		return "", err
+	}
+	h.added = append(h.added, "usr/"+WriterPath)
+	return writerSummary(b), h.own(ownDir+"/writer", 0o644, b)
+}
+
+func writerSummary(b []byte) string {
+	return fmt.Sprintf("groundhog-writer, %.1f MB", float64(len(b))/1e6)
+}
+
+// writerFor is the writer for a machine, which it must be able to run.
+func (o *Options) writerFor(arch string) ([]byte, error) {
+	if arch == "" {
+		return nil, errors.New("the architecture cannot be told: the archive has no conf/arch.conf")
+	}
+	want, ok := writerMachines[arch]
+	if !ok {
+		return nil, fmt.Errorf("there is no groundhog-writer for %s", manifest.Printable(arch))
+	}
+	b, err := o.Writer(arch)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxWriter {
+		return nil, fmt.Errorf("groundhog-writer for %s: more than %d bytes", arch, maxWriter)
+	}
+	f, err := elf.NewFile(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("groundhog-writer for %s: %w", arch, err)
+	}
+	if f.Machine != want || f.Type != elf.ET_EXEC {
+		return nil, fmt.Errorf("groundhog-writer for %s: a %v for %v, not a static program", arch, f.Type, f.Machine)
+	}
+	return b, nil
+}
