@@ -1,0 +1,116 @@
+package writer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Medium is what is written to: a [Disk], and in tests one that fails. Zero, ReadAt
+// and WriteAt take offsets that are multiples of the block size, and ReadAt reads what
+// the medium holds.
+type Medium interface {
+	ReadAt(p []byte, off int64) (int, error)
+	WriteAt(p []byte, off int64) (int, error)
+	Zero(off, n int64) error
+	Flush() error
+	BlockSize() int64
+}
+
+// Extent is what the medium shall hold at an offset: Data, or Len zeros where Data is
+// nil. It is at most a chunk.
+type Extent struct {
+	Off  int64
+	Data []byte
+	Len  int // of zeros
+}
+
+func (e Extent) size() int {
+	if e.Data == nil {
+		return e.Len
+	}
+	return len(e.Data)
+}
+
+// Tries is how often an extent is written before the medium is given up.
+const Tries = 3
+
+// ErrMismatch is returned for a medium that took bytes and does not hold them.
+var ErrMismatch = errors.New("the disk does not hold what was written to it")
+
+// Put makes the medium hold the extents: all are written, flushed with one flush, read
+// back and compared with the bytes in memory. One that differs is written again,
+// [Tries] times in all, then the error names the first offset that is wrong. Only where
+// Put returns nil has anything been shown; retried is the extents that took more than
+// one try. scratch is a [Buffer] of a chunk.
+func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
+	left := extents
+	for try := 1; ; try++ {
+		for _, e := range left {
+			if err := put(m, e); err != nil {
+				return retried, fmt.Errorf("writing %d bytes at %d: %w", e.size(), e.Off, err)
+			}
+		}
+		if err := m.Flush(); err != nil {
+			return retried, fmt.Errorf("flushing: %w", err)
+		}
+		var wrong []Extent
+		var first int64
+		for _, e := range left {
+			at, err := differs(m, e, scratch)
+			if err != nil {
+				return retried, fmt.Errorf("reading %d bytes at %d back: %w", e.size(), e.Off, err)
+			}
+			if at >= 0 {
+				if len(wrong) == 0 {
+					first = at
+				}
+				wrong = append(wrong, e)
+			}
+		}
+		if len(wrong) == 0 {
+			return retried, nil
+		}
+		if try == 1 {
+			retried = len(wrong)
+		}
+		if try == Tries {
+			return retried, fmt.Errorf("%w: at byte %d, after %d tries", ErrMismatch, first, Tries)
+		}
+		left = wrong
+	}
+}
+
+func put(m Medium, e Extent) error {
+	if e.Data == nil {
+		return m.Zero(e.Off, int64(e.Len))
+	}
+	n, err := m.WriteAt(e.Data, e.Off)
+	if err == nil && n != len(e.Data) {
+		err = fmt.Errorf("only %d bytes were taken", n)
+	}
+	return err
+}
+
+// differs is the offset of the first byte on the medium that is not the extent's, or -1.
+func differs(m Medium, e Extent, scratch []byte) (int64, error) {
+	b := scratch[:e.size()]
+	n, err := m.ReadAt(b, e.Off)
+	if err != nil {
+		return 0, err
+	}
+	if n != len(b) {
+		return 0, fmt.Errorf("only %d bytes came", n)
+	}
+	if e.Data == nil && chunk.IsZero(b) || e.Data != nil && bytes.Equal(b, e.Data) {
+		return -1, nil
+	}
+	for i := range b {
+		if e.Data == nil && b[i] != 0 || e.Data != nil && b[i] != e.Data[i] {
+			return e.Off + int64(i), nil
+		}
+	}
+	return -1, nil
+}
