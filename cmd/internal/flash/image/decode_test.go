@@ -1,0 +1,155 @@
+package image
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/judge"
+)
+
+// packers are the tools that people compress images with; the first word of a name is
+// the format's.
+var packers = map[string][]string{
+	"gzip":         {"gzip", "-c"},
+	"xz":           {"xz", "-c"},
+	"xz crc32":     {"xz", "-c", "--check=crc32"},
+	"xz sha256":    {"xz", "-c", "--check=sha256"},
+	"xz blocks":    {"xz", "-c", "-T2", "--block-size=4096"},
+	"zstd":         {"zstd", "-c", "-q"},
+	"zstd nocheck": {"zstd", "-c", "-q", "--no-check"},
+	"bzip2":        {"bzip2", "-c"},
+	"lz4":          {"lz4", "-c", "-q"},
+	"lz4 linked":   {"lz4", "-c", "-q", "-BD", "-B4"},
+}
+
+// disk is an image with what images have: text, noise, zeros, a signature at the end of
+// the first sector.
+func disk(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{2}).Read(b[n/4 : n/3])
+	copy(b[n/2:], bytes.Repeat([]byte("groundhog "), n/40))
+	b[510], b[511] = 0x55, 0xaa
+	return b
+}
+
+func pack(t testing.TB, cmd []string, b []byte) []byte {
+	t.Helper()
+	c := exec.Command(judge.Tool(t, cmd[0]), cmd[1:]...)
+	c.Stdin = bytes.NewReader(b)
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%q: %v", cmd, err)
+	}
+	return out
+}
+
+func decode(b []byte) ([]byte, string, error) {
+	r, name, err := Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, name, err
+	}
+	defer r.Close()
+	all, err := io.ReadAll(r)
+	return all, name, err
+}
+
+func TestDecode(t *testing.T) {
+	want := disk(3 << 20)
+	if got, name, err := decode(want); !bytes.Equal(got, want) || name != "raw" || err != nil {
+		t.Errorf("raw: %d bytes of %s, %v", len(got), name, err)
+	}
+	for name, cmd := range packers {
+		b := pack(t, cmd, want)
+		format, _, _ := strings.Cut(name, " ")
+		if got, as, err := decode(b); !bytes.Equal(got, want) || as != format || err != nil {
+			t.Errorf("%s: %d bytes of %s, %v", name, len(got), as, err)
+		}
+		// two, one behind the other
+		twice := append(bytes.Clone(b), b...)
+		if got, _, err := decode(twice); len(got) != 2*len(want) || err != nil {
+			t.Errorf("%s twice: %d bytes, %v", name, len(got), err)
+		}
+		for _, more := range []string{"x", "trailing garbage\n"} {
+			if got, _, err := decode(append(bytes.Clone(b), more...)); err == nil {
+				t.Errorf("%s with %q behind it: %d bytes and no error", name, more, len(got))
+			}
+		}
+	}
+}
+
+// A file cut at any byte is never a whole one.
+func TestCut(t *testing.T) {
+	want := disk(5000)
+	for name, cmd := range packers {
+		b := pack(t, cmd, want)
+		for n := 10; n < len(b); n++ {
+			if got, as, err := decode(b[:n]); err == nil {
+				t.Fatalf("%s of %d bytes cut at %d: %d bytes of %s and no error", name, len(b), n, len(got), as)
+			}
+		}
+	}
+}
+
+// A flipped bit is an error, or changes nothing that is on the disk.
+func TestFlippedBits(t *testing.T) {
+	want := disk(4096)
+	for name, cmd := range packers {
+		if name == "zstd nocheck" {
+			continue // says itself that it does not check
+		}
+		b := pack(t, cmd, want)
+		for i := 10 * 8; i < len(b)*8; i += 11 {
+			bad := bytes.Clone(b)
+			bad[i/8] ^= 1 << (i % 8)
+			if got, _, err := decode(bad); err == nil && !bytes.Equal(got, want) {
+				t.Errorf("%s: bit %d changes the image and is no error", name, i)
+			}
+		}
+	}
+}
+
+func TestNoImage(t *testing.T) {
+	vdi := make([]byte, 512)
+	copy(vdi[64:], "\x7f\x10\xda\xbe")
+	tar := make([]byte, 1024)
+	copy(tar[257:], "ustar")
+	for want, content := range map[string]string{
+		"empty":          "",
+		"qcow2":          "QFI\xfb\x00\x00\x00\x03",
+		"VDI":            string(vdi),
+		"tar":            string(tar),
+		"zip":            "PK\x03\x04 and so on",
+		"Debian package": "!<arch>\ndebian-binary",
+		"cpio":           "070701000000",
+		"web page":       "<!DOCTYPE html><title>404</title>",
+	} {
+		for _, b := range [][]byte{[]byte(content), pack(t, packers["gzip"], []byte(content))} {
+			if _, _, err := decode(b); !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", want, err)
+			}
+		}
+	}
+	twice := pack(t, packers["xz"], pack(t, packers["gzip"], disk(4096)))
+	if _, _, err := decode(twice); !errors.Is(err, ErrNoImage) {
+		t.Errorf("compressed twice: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, cmd := range packers {
+		f.Add(pack(f, cmd, disk(2048)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, _, err := Decode(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		defer r.Close()
+		io.Copy(io.Discard, io.LimitReader(r, 1<<24)) // an error or an end, no panic
+	})
+}
