@@ -1,0 +1,114 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors of Choose.
+var (
+	ErrNone    = errors.New("no such disk")
+	ErrSeveral = errors.New("more than one disk could be meant")
+	ErrInUse   = errors.New("the disk is in use")
+)
+
+// Choose says which disk is meant. want is a path, or "serial:", "cid:" or "ptuuid:" and
+// its value; where it is empty, the disk that was recorded, and where none was, the only
+// one that is not removable. The error lists what there is.
+func Choose(all []Info, want string, recorded *Info) (Info, error) {
+	var fits func(Info) bool
+	var what string
+	switch {
+	case want != "":
+		f, err := matcher(want)
+		if err != nil {
+			return Info{}, err
+		}
+		fits, what = f, want
+	case recorded != nil:
+		fits, what = recorded.same, "the disk recorded at push ("+recorded.String()+")"
+	default:
+		fits, what = func(d Info) bool { return !d.Removable && !d.ReadOnly }, "a disk that is not removable"
+	}
+	var found []Info
+	for _, d := range all {
+		if fits(d) {
+			found = append(found, d)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return Info{}, fmt.Errorf("%w as %s; there is %s", ErrNone, what, list(all))
+	case len(found) > 1:
+		return Info{}, fmt.Errorf("%w by %s: %s", ErrSeveral, what, list(found))
+	case found[0].InUse != "":
+		return Info{}, fmt.Errorf("%w: %s", ErrInUse, found[0].InUse)
+	case found[0].ReadOnly:
+		return Info{}, fmt.Errorf("%s is read-only", found[0].Path)
+	}
+	return found[0], nil
+}
+
+// matcher reads --target's value.
+func matcher(want string) (func(Info) bool, error) {
+	if strings.HasPrefix(want, "/") {
+		return func(d Info) bool { return d.Path == want }, nil
+	}
+	kind, value, ok := strings.Cut(want, ":")
+	if !ok || value == "" {
+		return nil, fmt.Errorf("%q names no disk: a path, serial:, cid: or ptuuid: and its value does", want)
+	}
+	switch kind {
+	case "serial":
+		return func(d Info) bool { return d.Serial == value }, nil
+	case "cid":
+		return func(d Info) bool { return strings.EqualFold(d.CID, value) }, nil
+	case "ptuuid":
+		return func(d Info) bool { return strings.EqualFold(d.PTUUID, value) }, nil
+	}
+	return nil, fmt.Errorf("%q names no disk: a path, serial:, cid: or ptuuid: and its value does", want)
+}
+
+// same reports whether d is the disk that was recorded. A serial number or a CID decides. Of a disk
+// that has neither, size and model must agree, and its table or its path: a flash changes the table, a boot the path.
+func (r *Info) same(d Info) bool {
+	if r.Size != d.Size {
+		return false
+	}
+	if r.Serial != "" || r.CID != "" {
+		return r.Serial == d.Serial && strings.EqualFold(r.CID, d.CID)
+	}
+	return d.Serial == "" && d.CID == "" && r.Model == d.Model &&
+		(r.PTUUID != "" && r.PTUUID == d.PTUUID || r.Path == d.Path)
+}
+
+// String is a disk in a few words, with what names it.
+func (d Info) String() string {
+	s := fmt.Sprintf("%s, %.1f GB", d.Path, float64(d.Size)/1e9)
+	for _, f := range []struct{ name, value string }{
+		{"", d.Model}, {"serial:", d.Serial}, {"cid:", d.CID}, {"ptuuid:", d.PTUUID},
+	} {
+		if f.value != "" {
+			s += ", " + f.name + f.value
+		}
+	}
+	if d.Removable {
+		s += ", removable"
+	}
+	if d.ReadOnly {
+		s += ", read-only"
+	}
+	return s
+}
+
+func list(all []Info) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	var s []string
+	for _, d := range all {
+		s = append(s, d.String())
+	}
+	return strings.Join(s, "; ")
+}

@@ -1,0 +1,189 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
+)
+
+func file(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+
+// board is a machine with an eMMC, an SSD that is mounted, a card reader, and what is no disk.
+func board() fstest.MapFS {
+	return fstest.MapFS{
+		"sys/block/mmcblk0/size":                     file("30535680\n"),
+		"sys/block/mmcblk0/removable":                file("0\n"),
+		"sys/block/mmcblk0/dev":                      file("179:0\n"),
+		"sys/block/mmcblk0/device/name":              file("BJTD4R\n"),
+		"sys/block/mmcblk0/device/serial":            file("0x01234567\n"),
+		"sys/block/mmcblk0/device/type":              file("MMC\n"),
+		"sys/block/mmcblk0/device/cid":               file("15010042\x1b4a544434\n"),
+		"sys/block/mmcblk0boot0/size":                file("8192\n"),
+		"sys/block/mmcblk0rpmb/size":                 file("8192\n"),
+		"sys/block/loop0/size":                       file("8192\n"),
+		"sys/block/sr0/size":                         file("8192\n"),
+		"sys/block/zram0/size":                       file("8192\n"),
+		"sys/block/sdb/size":                         file("0\n"),
+		"sys/block/sda/size":                         file("2000409264\n"),
+		"sys/block/sda/ro":                           file("0\n"),
+		"sys/block/sda/queue/logical_block_size":     file("4096\n"),
+		"sys/block/sda/device/model":                 file("Samsung SSD     \n"),
+		"sys/block/sda/device/vpd_pg80":              file("\x00\x80\x00\x08S4EWNX0M"),
+		"sys/block/sda/sda1/dev":                     file("8:1\n"),
+		"sys/block/mmcblk1/size":                     file("1000\n"),
+		"sys/block/mmcblk1/device/type":              file("SD\n"),
+		"proc/self/mountinfo":                        file("22 1 8:1 / /srv rw - ext4 /dev/sda1 rw\n"),
+		"proc/swaps":                                 file("Filename Type Size Used Priority\n"),
+		"sys/block/vda/size":                         file("2048\n"),
+		"sys/block/vda/serial":                       file("disk-1"),
+		"sys/block/vda/vda2/holders/dm-0/uevent":     file(""),
+		"sys/block/nvme0n1/size":                     file("-4\n"),
+		"sys/block/nvme1n1/size":                     file("99999999999999999999\n"),
+		"sys/block/nvme2n1/size":                     file("4096\n"),
+		"sys/block/nvme2n1/removable":                file("0\n"),
+		"sys/block/nvme2n1/ro":                       file("1\n"),
+		"sys/block/nvme2n1/queue/logical_block_size": file("7\n"),
+	}
+}
+
+func gpt(block int) []byte {
+	b := make([]byte, 4*block)
+	copy(b[block:], "EFI PART")
+	copy(b[block+56:], []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b})
+	return b
+}
+
+func mbr() []byte {
+	b := make([]byte, 4096)
+	binary.LittleEndian.PutUint32(b[440:], 0xdeadbeef)
+	b[510], b[511] = 0x55, 0xaa
+	return b
+}
+
+func content(name string) (io.ReadCloser, error) {
+	switch name {
+	case "/dev/sda":
+		return io.NopCloser(bytes.NewReader(gpt(4096))), nil
+	case "/dev/mmcblk0":
+		return io.NopCloser(bytes.NewReader(mbr())), nil
+	case "/dev/vda":
+		return nil, errors.New("input/output error")
+	}
+	return io.NopCloser(bytes.NewReader(make([]byte, 1<<16))), nil
+}
+
+func TestList(t *testing.T) {
+	got, err := List(board(), content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Info{
+		{Path: "/dev/mmcblk0", Size: 30535680 * 512, Block: 512, Model: "BJTD4R", Serial: "0x01234567", CID: "15010042?4a544434", PTUUID: "deadbeef"},
+		{Path: "/dev/mmcblk1", Size: 512000, Block: 512, Removable: true},
+		{Path: "/dev/nvme2n1", Size: 2 << 20, Block: 512, ReadOnly: true},
+		{Path: "/dev/sda", Size: 2000409264 * 512, Block: 4096, Model: "Samsung SSD", Serial: "S4EWNX0M",
+			PTUUID: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", InUse: "/dev/sda1 is mounted on /srv"},
+		{Path: "/dev/vda", Size: 1 << 20, Block: 512, Serial: "disk-1", InUse: "/dev/vda2 is held by dm-0", Trouble: "input/output error"},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestListWithout(t *testing.T) {
+	if _, err := List(fstest.MapFS{}, content); err == nil {
+		t.Error("no sysfs: no error")
+	}
+}
+
+// What a table's id is, blkid says.
+func TestTable(t *testing.T) {
+	blkid, sfdisk := judge.Tool(t, "blkid"), judge.Tool(t, "sfdisk")
+	for _, label := range []string{"gpt", "dos"} {
+		name := filepath.Join(t.TempDir(), "disk")
+		if err := os.WriteFile(name, make([]byte, 4<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(sfdisk, "-q", name)
+		cmd.Stdin = strings.NewReader("label: " + label + "\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		out, err := exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tableOf(name, 512, func(n string) (io.ReadCloser, error) { return os.Open(n) })
+		if want := strings.TrimSpace(string(out)); err != nil || got != want || want == "" {
+			t.Errorf("%s: %q, %v; blkid says %q", label, got, err, want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	a := Info{Path: "/dev/sda", Size: 1000, Serial: "A", PTUUID: "Ab-1"}
+	b := Info{Path: "/dev/sdb", Size: 1000, CID: "ff00"}
+	stick := Info{Path: "/dev/sdc", Size: 10, Removable: true}
+	plain := Info{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "1"}
+	used := Info{Path: "/dev/vdb", Size: 5, InUse: "/dev/vdb1 is mounted on /"}
+	moved := plain
+	moved.Path = "/dev/vdc"
+	other := a
+	other.Serial = "B"
+	for name, c := range map[string]struct {
+		all      []Info
+		want     string
+		recorded *Info
+		path     string
+		err      error
+	}{
+		"the only one":             {[]Info{a, stick}, "", nil, "/dev/sda", nil},
+		"two":                      {[]Info{a, b, stick}, "", nil, "", ErrSeveral},
+		"only a stick":             {[]Info{stick}, "", nil, "", ErrNone},
+		"none":                     {nil, "", nil, "", ErrNone},
+		"a stick by its path":      {[]Info{a, stick}, "/dev/sdc", nil, "/dev/sdc", nil},
+		"serial":                   {[]Info{a, b}, "serial:A", nil, "/dev/sda", nil},
+		"serial is exact":          {[]Info{a, b}, "serial:a", nil, "", ErrNone},
+		"cid":                      {[]Info{a, b}, "cid:FF00", nil, "/dev/sdb", nil},
+		"ptuuid":                   {[]Info{a, b}, "ptuuid:aB-1", nil, "/dev/sda", nil},
+		"two by ptuuid":            {[]Info{a, other}, "ptuuid:ab-1", nil, "", ErrSeveral},
+		"recorded":                 {[]Info{a, b}, "", &a, "/dev/sda", nil},
+		"recorded, replaced":       {[]Info{other, b}, "", &a, "", ErrNone},
+		"recorded, other size":     {[]Info{a}, "", &Info{Path: a.Path, Serial: a.Serial, Size: 7}, "", ErrNone},
+		"recorded, moved":          {[]Info{moved}, "", &plain, "/dev/vdc", nil},
+		"recorded, a new table":    {[]Info{{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "2"}}, "", &plain, "/dev/vda", nil},
+		"recorded, both":           {[]Info{{Path: "/dev/vdc", Size: 5, Model: "m", PTUUID: "2"}}, "", &plain, "", ErrNone},
+		"want beats recorded":      {[]Info{a, b}, "/dev/sdb", &a, "/dev/sdb", nil},
+		"in use":                   {[]Info{used}, "", nil, "", ErrInUse},
+		"an empty serial is no id": {[]Info{b, stick}, "serial:", nil, "", errAny},
+		"no kind":                  {[]Info{a}, "sda", nil, "", errAny},
+		"another kind":             {[]Info{a}, "uuid:1", nil, "", errAny},
+	} {
+		got, err := Choose(c.all, c.want, c.recorded)
+		if got.Path != c.path || (err == nil) != (c.err == nil) || c.err != errAny && !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v; want %q, %v", name, got.Path, err, c.path, c.err)
+		}
+	}
+	_, err := Choose([]Info{a, b, stick}, "", nil)
+	for _, s := range []string{"/dev/sda", "serial:A", "/dev/sdb", "cid:ff00"} {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("%v: does not list %s", err, s)
+		}
+	}
+	if strings.Contains(err.Error(), stick.Path) {
+		t.Errorf("%v: lists a disk that is not meant", err)
+	}
+}
+
+var errAny = errors.New("any")

@@ -1,0 +1,163 @@
+// Package disk finds a device's disks and says which one is meant. A disk is what its
+// serial number, CID or partition table says it is; where it was found changes with
+// the next boot.
+package disk
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Info is one disk. The JSON is what `groundhog-writer disks` prints.
+type Info struct {
+	Path      string `json:"path"`             // "/dev/mmcblk0"
+	Size      int64  `json:"size"`             // bytes
+	Block     int64  `json:"block"`            // logical block size in bytes
+	Model     string `json:"model,omitzero"`   // what it calls itself
+	Serial    string `json:"serial,omitzero"`  // its serial number
+	CID       string `json:"cid,omitzero"`     // of an MMC or SD card, 32 hex digits
+	PTUUID    string `json:"ptuuid,omitzero"`  // of its partition table, as blkid(8) prints it
+	Removable bool   `json:"removable"`        // a medium that can be taken out, or a card reader
+	ReadOnly  bool   `json:"read_only"`        // by the kernel's word
+	InUse     string `json:"in_use,omitzero"`  // by what; "" by nothing
+	Trouble   string `json:"trouble,omitzero"` // why its beginning cannot be read
+}
+
+// skipped begin the names of what is no disk: memory, loops, what stands upon disks,
+// optical and floppy drives (Documentation/admin-guide/devices.txt).
+var skipped = []string{"loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock", "drbd", "rbd", "bcache"}
+
+// isDisk says by the kernel's name whether a block device is one. An eMMC's boot
+// partitions and its RPMB are block devices of their own and never the system's.
+func isDisk(name string) bool {
+	for _, s := range skipped {
+		if strings.HasPrefix(name, s) {
+			return false
+		}
+	}
+	return !strings.HasPrefix(name, "mmcblk") || !strings.Contains(name, "boot") && !strings.Contains(name, "rpmb") && !strings.Contains(name, "gp")
+}
+
+// List finds the disks in root's sys/block and proc, sorted by path. open gives a disk's
+// content to read its partition table. Sources: sysfs-block
+// (Documentation/ABI/stable/sysfs-block), proc_pid_mountinfo(5), proc_swaps(5).
+func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, error) {
+	entries, err := fs.ReadDir(root, "sys/block")
+	if err != nil {
+		return nil, fmt.Errorf("listing disks: %w", err)
+	}
+	used := users(root)
+	var all []Info
+	for _, e := range entries {
+		sys := path.Join("sys/block", e.Name())
+		sectors, err := strconv.ParseInt(read(root, sys+"/size"), 10, 64)
+		if !isDisk(e.Name()) || err != nil || sectors <= 0 || sectors > 1<<53 {
+			continue
+		}
+		d := Info{
+			// "!" stands for a slash: cciss!c0d0.
+			Path: "/dev/" + strings.ReplaceAll(e.Name(), "!", "/"),
+			Size: sectors * 512, Block: 512,
+			Model:     first(root, sys+"/device/model", sys+"/device/name"),
+			Serial:    serial(root, sys),
+			CID:       read(root, sys+"/device/cid"),
+			Removable: read(root, sys+"/removable") == "1" || read(root, sys+"/device/type") == "SD",
+			ReadOnly:  read(root, sys+"/ro") == "1",
+			InUse:     used.of(root, sys, e.Name()),
+		}
+		if n, err := strconv.ParseInt(read(root, sys+"/queue/logical_block_size"), 10, 64); err == nil && n >= 512 && n <= 65536 {
+			d.Block = n
+		}
+		d.PTUUID, err = tableOf(d.Path, d.Block, open)
+		if err != nil {
+			d.Trouble = err.Error()
+		}
+		all = append(all, d)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Path < all[j].Path })
+	return all, nil
+}
+
+// maxAttribute bounds what is read of a file in sysfs: a page.
+const maxAttribute = 4096
+
+// read is an attribute without the blanks around it, "" where there is none. What a disk says of
+// itself is printed, so nothing but printable ASCII gets through.
+func read(root fs.FS, name string) string {
+	f, err := root.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxAttribute))
+	if err != nil {
+		return ""
+	}
+	return printable(b)
+}
+
+func printable(b []byte) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == '\n' || r == 0 {
+			return ' '
+		}
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, string(b)))
+}
+
+func first(root fs.FS, names ...string) string {
+	for _, n := range names {
+		if s := read(root, n); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// serial is a disk's serial number: virtio-blk's, NVMe's and MMC's is an attribute, a
+// SCSI disk's is in its page 80h of vital product data (SPC-4, 7.8.16), behind four bytes.
+func serial(root fs.FS, sys string) string {
+	if s := first(root, sys+"/serial", sys+"/device/serial"); s != "" {
+		return s
+	}
+	b, err := fs.ReadFile(root, sys+"/device/vpd_pg80")
+	if err != nil || len(b) < 4 || len(b) > maxAttribute {
+		return ""
+	}
+	return printable(b[4:])
+}
+
+// tableOf reads a disk's partition table's id: a GPT's GUID (UEFI 2.10, 5.3.2), else an
+// MBR's signature. A disk without a table has none.
+func tableOf(name string, block int64, open func(string) (io.ReadCloser, error)) (string, error) {
+	f, err := open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b := make([]byte, 2*block)
+	if _, err := io.ReadFull(f, b); err != nil {
+		return "", err
+	}
+	if header := b[block:]; string(header[:8]) == "EFI PART" {
+		return guid([16]byte(header[56:72])), nil
+	}
+	if b[510] == 0x55 && b[511] == 0xaa && [4]byte(b[440:444]) != [4]byte{} {
+		return hex.EncodeToString([]byte{b[443], b[442], b[441], b[440]}), nil
+	}
+	return "", nil
+}
+
+// guid is a GUID in text: the first three fields are little endian (UEFI 2.10, appendix A).
+func guid(b [16]byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", []byte{b[3], b[2], b[1], b[0]}, []byte{b[5], b[4]}, []byte{b[7], b[6]}, b[8:10], b[10:])
+}
