@@ -1,0 +1,109 @@
+package device
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Client is a login on a device. It is safe for concurrent use.
+type Client struct {
+	Target  Target        // as it was resolved: user, host and port are set
+	HostKey ssh.PublicKey // that the device proved
+
+	options Options
+	conn    *heardConn
+	via     *Client // the jump host
+	ssh     *ssh.Client
+	stop    func() bool
+	sudo    bool
+
+	mu     sync.Mutex
+	failed error // why the connection was closed from our side
+	closed bool
+}
+
+// Close ends the connection and everything that runs over it.
+func (c *Client) Close() error {
+	c.fail(nil)
+	return nil
+}
+
+// fail closes the connection; the first reason is kept. Closing is what frees a write that
+// waits for the far side's window.
+func (c *Client) fail(why error) {
+	c.mu.Lock()
+	first := !c.closed
+	if first {
+		c.closed, c.failed = true, why
+	}
+	c.mu.Unlock()
+	if !first {
+		return
+	}
+	c.conn.Close()
+	if c.stop != nil {
+		c.stop()
+	}
+	if c.via != nil {
+		c.via.Close()
+	}
+}
+
+// cause is why the connection was closed, nil if it was not, or by Close.
+func (c *Client) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+// because is err, or what made it happen.
+func (c *Client) because(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if cause := c.cause(); cause != nil {
+		return cause
+	}
+	if err == io.EOF {
+		return fmt.Errorf("connection lost: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// listen asks the device now and then whether it is there, and gives it up when
+// nothing at all has come from it for too long: TCP alone notices a dead link after a
+// quarter of an hour. An answer may queue behind data on a slow link, so
+// anything that comes counts.
+func (c *Client) listen() {
+	over := make(chan struct{})
+	go func() { c.ssh.Wait(); close(over) }()
+	tick := time.NewTicker(c.options.Keepalive)
+	defer tick.Stop()
+	asking := make(chan struct{}, 1)
+	for {
+		select {
+		case <-over:
+			c.fail(nil)
+			return
+		case <-tick.C:
+		}
+		silent := time.Since(time.Unix(0, c.conn.heard.Load()))
+		if silent > c.options.Silence {
+			c.fail(fmt.Errorf("%w: nothing heard for %s", ErrSilent, silent.Round(time.Second)))
+			return
+		}
+		select {
+		case asking <- struct{}{}:
+			go func() { c.ssh.SendRequest("keepalive@openssh.com", true, nil); <-asking }()
+		default: // the last one is not answered yet
+		}
+	}
+}

@@ -1,0 +1,48 @@
+// Package device is the SSH side of groundhog: it reaches a device whose key is
+// known, runs commands there, reboots it and waits for what comes up.
+//
+// No host key is ever accepted on first sight. A running system is known by
+// known_hosts or by a fingerprint that the user names, a waiting initramfs by
+// the keys that were written beside its archive. A reboot is believed when the
+// kernel's boot id has changed, never because a connection broke.
+//
+// Whatever a device says is untrusted: answers are bounded, a silent peer is
+// noticed in bounded time, and errors carry the remote text as it came; who
+// prints it makes it printable (manifest.Printable).
+package device
+
+import "errors"
+
+// Error is an error with what to do about it.
+type Error struct {
+	Err  error
+	Hint string
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// hint adds what to do to an error; nil stays nil.
+func hint(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{err, text}
+}
+
+// HintOf is what to do about an error, "" where nobody knows.
+func HintOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
+}
+
+// What callers branch on.
+var (
+	ErrHostKey = errors.New("host key refused")                    // unknown, or another than the known one
+	ErrAuth    = errors.New("no key that we hold is let in")       // the device's key was right
+	ErrSilent  = errors.New("the device does not answer any more") // nothing heard for Options.Silence
+	ErrNotRoot = errors.New("not root, and sudo -n does not help")
+)

@@ -1,0 +1,47 @@
+package device
+
+import (
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Options say how to reach a device. The zero value is what ssh(1) would do
+// with strict host key checking.
+type Options struct {
+	Config     string   // ssh_config(5) file; "": the user's and the machine's; "none": no file
+	User       string   // instead of the target's and the configuration's
+	Identities []string // private key files, tried before the agent's and the configuration's
+
+	// Who the device must be. The first that is set decides alone; if none is,
+	// the known_hosts files of the configuration, or ssh's own, do.
+	Keys       []ssh.PublicKey // one of these, whatever its name and port
+	HostKey    string          // the one with this fingerprint, "SHA256:..."
+	KnownHosts []string        // only these files
+
+	// Ask asks a person for a passphrase; nil where there is none to ask.
+	Ask func(prompt string) ([]byte, error)
+
+	ConnectTimeout time.Duration // from the first packet to being logged in; 15 s
+	Keepalive      time.Duration // between two questions whether the device is there; 5 s
+	Silence        time.Duration // after which it is not; 20 s
+}
+
+func (o Options) orDefault() Options {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&o.ConnectTimeout, 15*time.Second)
+	set(&o.Keepalive, 5*time.Second)
+	set(&o.Silence, 20*time.Second)
+	return o
+}
+
+// Initramfs is o for the same device's waiting initramfs: its user is root, and
+// only the keys that its archive promises will do.
+func (o Options) Initramfs(keys []ssh.PublicKey) Options {
+	o.User, o.Keys, o.HostKey, o.KnownHosts = "root", keys, "", nil
+	return o
+}

@@ -1,0 +1,63 @@
+package device
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+var bootID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// State is what runs on a device.
+type State struct {
+	BootID    string // random(4): another one at each boot
+	Initramfs bool   // the waiting initramfs, not a system
+	Build     string // the archive that waits, or that this system came up through; "" for none
+}
+
+// stateScript prints three lines. Of the waiting initramfs only /scripts tells:
+// /run/groundhog moves to the system that comes up.
+const stateScript = `cat /proc/sys/kernel/random/boot_id
+if [ -d /scripts/groundhog ] && [ ! -d /run/systemd/private ]; then echo initramfs; else echo system; fi
+if [ -r /run/groundhog/build ]; then head -n 1 /run/groundhog/build; else echo; fi`
+
+// State asks what runs.
+func (c *Client) State(ctx context.Context) (State, error) {
+	out, err := c.Output(ctx, stateScript)
+	if err != nil {
+		return State{}, fmt.Errorf("asking what runs: %w", err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) != 3 || !bootID.MatchString(lines[0]) || len(lines[2]) > 128 {
+		return State{}, fmt.Errorf("asking what runs: the device's answer cannot be understood: %.200q", out)
+	}
+	return State{lines[0], lines[1] == "initramfs", lines[2]}, nil
+}
+
+// Reboot starts a reboot and returns what ran until then. That it happened is known only when a
+// State with another BootID has been seen (WaitInitramfs, WaitSystem).
+//
+// In the initramfs a plain reboot(8) does nothing, there being no init to ask: reboot -f calls the
+// kernel, and sysrq b (Documentation/admin-guide/sysrq.rst) is for a kernel that hangs in it.
+// Both run in the background: the answer is read before the connection breaks.
+func (c *Client) Reboot(ctx context.Context) (State, error) {
+	before, err := c.State(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	how := `systemctl --no-block reboot || reboot`
+	if before.Initramfs {
+		how = `sync; (sleep 1; reboot -f; sleep 10; echo b >/proc/sysrq-trigger) </dev/null >/dev/null 2>&1 &`
+	}
+	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	r, err := c.Run(limit, how, nil)
+	if err == nil {
+		err = r.Err("rebooting")
+	} else if ctx.Err() == nil {
+		err = nil // the connection broke: it may well be on its way, and the wait will tell
+	}
+	return before, err
+}

@@ -1,0 +1,155 @@
+package device
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// RecordSchema is the version of a record's JSON.
+const RecordSchema = 1
+
+// Record is what push learned of a device, kept on our side: how it is reached, which disk is its system's,
+// who it is before and after a reboot.
+type Record struct {
+	Schema    int      `json:"schema"`
+	Target    string   `json:"target"` // as given
+	User      string   `json:"user"`   // as resolved, like Host and Port
+	Host      string   `json:"host"`
+	Port      string   `json:"port"`
+	HostName  string   `json:"hostname,omitzero"` // what the device calls itself
+	Interface string   `json:"interface,omitzero"`
+	MAC       string   `json:"mac,omitzero"`
+	Address   string   `json:"address,omitzero"` // with its prefix, "192.0.2.7/24"
+	BootID    string   `json:"boot_id"`          // when it was pushed to
+	HostKeys  []string `json:"host_keys"`        // of the running system, as in authorized_keys(5)
+	Disk      Disk     `json:"disk,omitzero"`    // that carries /
+	Archive   Pushed   `json:"archive"`
+}
+
+// Disk is a disk by what it is; Path is only where it was found.
+type Disk struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"` // bytes
+	Model  string `json:"model,omitzero"`
+	Serial string `json:"serial,omitzero"`
+	CID    string `json:"cid,omitzero"`    // of an MMC
+	PTUUID string `json:"ptuuid,omitzero"` // of the partition table
+}
+
+// Pushed is the archive that the device has.
+type Pushed struct {
+	Path   string `json:"path"`   // absolute, on our side
+	SHA256 string `json:"sha256"` // of that file
+	Sent   string `json:"sent"`   // of what is on the device: the file and the device's own segment
+	Build  string `json:"build"`
+}
+
+// SetHostKey notes the key that the running system showed.
+func (r *Record) SetHostKey(key ssh.PublicKey) {
+	r.HostKeys = []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))}
+}
+
+// recordPath is where a target's record is: $XDG_STATE_HOME/groundhog/devices (XDG Base Directory
+// Specification), else below ~/.local/state.
+func recordPath(target string) (string, error) {
+	t, err := ParseTarget(target)
+	if err != nil {
+		return "", err
+	}
+	base := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // a relative one is to be ignored
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		base = filepath.Join(home, ".local/state")
+	}
+	// One device, whoever logs in. A host's characters are fit for a file name (validHost) but may
+	// begin with a dot.
+	name := strings.ToLower(strings.ReplaceAll(t.Host, "%", "_"))
+	if t.Port != "" && t.Port != "22" {
+		name += ":" + t.Port
+	}
+	return filepath.Join(base, "groundhog/devices", strings.TrimLeft(name, ".")+".json"), nil
+}
+
+// maxRecord bounds a record's file.
+const maxRecord = 1 << 20
+
+// ReadRecord reads what is known of a target; the error is fs.ErrNotExist where nothing is.
+func ReadRecord(target string) (*Record, error) {
+	path, err := recordPath(target)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is known of %s: %w", target, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
+	if err == nil && len(b) > maxRecord {
+		err = errors.New("too large")
+	}
+	r := new(Record)
+	if err == nil {
+		err = json.Unmarshal(b, r)
+	}
+	if err == nil && r.Schema != RecordSchema {
+		err = fmt.Errorf("schema %d: not %d", r.Schema, RecordSchema)
+	}
+	if err != nil {
+		return nil, hint(fmt.Errorf("reading %s: %w", path, err), "another groundhog push writes it anew")
+	}
+	return r, nil
+}
+
+// Save writes the record aside and renames it; it returns where it is.
+func (r *Record) Save() (string, error) {
+	path, err := recordPath(r.Target)
+	if err != nil {
+		return "", err
+	}
+	r.Schema = RecordSchema
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".record-*") // 0600
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("writing %s: %w", path, err)
+	}
+	return path, nil
+}
+
+// Forget removes what is known of a target.
+func Forget(target string) error {
+	path, err := recordPath(target)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Bounds of what a device may say in one answer.
+const (
+	MaxStdout = 4 << 20
+	MaxStderr = 64 << 10
+)
+
+// Result is what a command on the device did.
+type Result struct {
+	Stdout []byte
+	Stderr []byte // its end, where it was longer than MaxStderr
+	Exit   int    // 128 and more: killed by a signal
+}
+
+// Err is nil for exit 0; otherwise it carries what the remote side said.
+func (r Result) Err(what string) error {
+	if r.Exit == 0 {
+		return nil
+	}
+	said := strings.TrimSpace(string(r.Stderr))
+	if said == "" {
+		said = strings.TrimSpace(string(r.Stdout[max(0, len(r.Stdout)-1024):]))
+	}
+	if said == "" {
+		return fmt.Errorf("%s: exit %d on the device", what, r.Exit)
+	}
+	return fmt.Errorf("%s: exit %d on the device: %s", what, r.Exit, strings.Join(strings.FieldsFunc(said, func(c rune) bool { return c == '\n' || c == '\r' }), "; "))
+}
+
+// Run runs a shell command and waits for its end. A command that ends with
+// another code than 0 is no error here (Result.Err); a lost connection, an end of ctx, and more
+// than MaxStdout bytes are. Ending ctx closes the client.
+func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Result, error) {
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	p, err := c.start(ctx, c.shell(command), stdin)
+	if err != nil {
+		return Result{}, err
+	}
+	out := &head{limit: MaxStdout}
+	if _, err := io.Copy(out, p.Stdout); err != nil {
+		p.Close()
+		return Result{}, c.because(ctx, err)
+	}
+	exit, err := p.Wait()
+	return Result{out.b.Bytes(), p.stderr.bytes(), exit}, err
+}
+
+// Script runs a program of POSIX sh of any length; args are $1 and so on, stdin comes behind
+// the program. No file is written on the device: the program itself is what its shell reads first.
+// dd reads byte by byte, so not one byte of stdin too many.
+func (c *Client) Script(ctx context.Context, program string, stdin io.Reader, args ...string) (Result, error) {
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	return c.Run(ctx, reader(program, args), io.MultiReader(strings.NewReader(program), stdin))
+}
+
+// StartScript is Script for a program that is talked to.
+func (c *Client) StartScript(ctx context.Context, program string, args ...string) (*Process, error) {
+	p, err := c.Start(ctx, reader(program, args))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(p.Stdin, program); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("sending a program to the device: %w", c.because(ctx, err))
+	}
+	return p, nil
+}
+
+func reader(program string, args []string) string {
+	load := `eval "$(dd bs=1 count=` + strconv.Itoa(len(program)) + ` 2>/dev/null)"`
+	return "exec /bin/sh -c " + Quote(load) + " groundhog" + quoteAll(args)
+}
+
+// shell is the command as the login shell gets it, whichever that is.
+func (c *Client) shell(command string) string {
+	if c.sudo {
+		return `exec sudo -n -- /usr/bin/env SSH_CONNECTION="$SSH_CONNECTION" /bin/sh -c ` + Quote(command)
+	}
+	return "exec /bin/sh -c " + Quote(command)
+}
+
+// AsRoot makes the client's commands root's: as they are, or by sudo -n.
+func (c *Client) AsRoot(ctx context.Context) error {
+	r, err := c.Run(ctx, "id -u", nil)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(r.Stdout)) == "0" {
+		return nil
+	}
+	c.sudo = true
+	r, err = c.Run(ctx, "id -u", nil)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(r.Stdout)) != "0" {
+		return hint(fmt.Errorf("%w: user %s: %w", ErrNotRoot, c.Target.User, r.Err("sudo -n")), "log in as root, or allow sudo without a password (sudoers(5), NOPASSWD)")
+	}
+	return nil
+}
+
+// Output runs a command that must succeed.
+func (c *Client) Output(ctx context.Context, command string) (string, error) {
+	r, err := c.Run(ctx, command, nil)
+	if err == nil {
+		err = r.Err("running " + strconv.Quote(command))
+	}
+	return string(r.Stdout), err
+}
+
+// Process is a command that runs on the device. Stdout must be read, or it stands still.
+type Process struct {
+	Stdin  io.WriteCloser
+	Stdout io.Reader
+
+	ctx     context.Context
+	stop    func() bool
+	client  *Client
+	session *ssh.Session
+	stderr  *tail
+}
+
+// Start starts a shell command; ending ctx closes the client.
+func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
+	return c.start(ctx, c.shell(command), nil)
+}
+
+// Upload starts a command and feeds it r; stdin is closed at r's end.
+func (c *Client) Upload(ctx context.Context, command string, r io.Reader) error {
+	res, err := c.Run(ctx, command, r)
+	if err == nil {
+		err = res.Err("uploading")
+	}
+	return err
+}
+
+func (c *Client) start(ctx context.Context, command string, stdin io.Reader) (*Process, error) {
+	p := &Process{ctx: ctx, client: c, stderr: &tail{limit: MaxStderr}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
+	fail := func(err error) (*Process, error) {
+		p.stop()
+		return nil, fmt.Errorf("starting a command on the device: %w", c.because(ctx, err))
+	}
+	var err error
+	if p.session, err = c.ssh.NewSession(); err != nil {
+		return fail(err)
+	}
+	if p.Stdout, err = p.session.StdoutPipe(); err != nil {
+		return fail(err)
+	}
+	p.session.Stderr = p.stderr
+	if stdin != nil {
+		p.session.Stdin = stdin
+	} else if p.Stdin, err = p.session.StdinPipe(); err != nil {
+		return fail(err)
+	}
+	if err := p.session.Start(command); err != nil {
+		p.session.Close()
+		return fail(err)
+	}
+	return p, nil
+}
+
+// Wait waits for the command's end, after Stdout has been read to its end. The error is that of the connection; it
+// says more than the io.EOF of a failed write.
+func (p *Process) Wait() (exit int, err error) {
+	defer p.stop()
+	if p.Stdin != nil {
+		p.Stdin.Close()
+	}
+	err = p.session.Wait()
+	p.session.Close()
+	var status *ssh.ExitError
+	if errors.As(err, &status) {
+		if status.Signal() != "" {
+			return 128 + status.ExitStatus()&127, nil
+		}
+		return status.ExitStatus(), nil
+	}
+	if err != nil {
+		return -1, fmt.Errorf("running a command on the device: %w", p.client.because(p.ctx, err))
+	}
+	return 0, nil
+}
+
+// Close ends the session; the command may live on.
+func (p *Process) Close() error {
+	p.stop()
+	return p.session.Close()
+}
+
+// Stderr is what the command has said so far, its end where that is long.
+func (p *Process) Stderr() string { return string(p.stderr.bytes()) }
+
+// Cause is what broke the connection, where a read or a write failed.
+func (p *Process) Cause(err error) error { return p.client.because(p.ctx, err) }
+
+// head keeps the beginning and refuses more.
+type head struct {
+	b     bytes.Buffer
+	limit int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	if h.b.Len()+len(p) > h.limit {
+		return 0, fmt.Errorf("the device answers with more than %d bytes", h.limit)
+	}
+	return h.b.Write(p)
+}

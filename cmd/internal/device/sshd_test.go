@@ -1,0 +1,174 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/judge"
+)
+
+// server is an SSH server on loopback that runs commands in /bin/sh and forwards connections. OpenSSH's and
+// dropbear's own are met in the end-to-end tests; to install a server here would open this machine.
+type server struct {
+	dir  string
+	addr string // host:port
+}
+
+// path is a file in the server's directory: host, login, other and their .pub, known_hosts.
+func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *server) target() string { return "bench@" + s.addr }
+
+func (s *server) read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(s.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func publicKey(t *testing.T, text string) ssh.PublicKey {
+	t.Helper()
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func startServer(t *testing.T) *server {
+	t.Setenv("SSH_AUTH_SOCK", "")
+	t.Setenv("HOME", t.TempDir())
+	s := &server{dir: t.TempDir()}
+	for _, key := range []string{"host", "login", "other"} {
+		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	host, err := ssh.ParsePrivateKey([]byte(s.read(t, "host")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := publicKey(t, s.read(t, "login.pub"))
+	config := &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		if string(key.Marshal()) != string(login.Marshal()) || c.User() != "bench" && c.User() != "root" {
+			return nil, errors.New("not let in")
+		}
+		return nil, nil
+	}}
+	config.AddHostKey(host)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	s.addr = l.Addr().String()
+	write(t, s.path("known_hosts"), fmt.Sprintf("[127.0.0.1]:%d %s", l.Addr().(*net.TCPAddr).Port, s.read(t, "host.pub")))
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c, config)
+		}
+	}()
+	return s
+}
+
+func serve(c net.Conn, config *ssh.ServerConfig) {
+	defer c.Close()
+	conn, channels, requests, err := ssh.NewServerConn(c, config)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	go ssh.DiscardRequests(requests)
+	for open := range channels {
+		switch open.ChannelType() {
+		case "session":
+			if channel, requests, err := open.Accept(); err == nil {
+				go session(channel, requests)
+			}
+		case "direct-tcpip":
+			go forward(open)
+		default:
+			open.Reject(ssh.UnknownChannelType, "")
+		}
+	}
+}
+
+// session runs the command of an exec request (RFC 4254, 6.5).
+func session(channel ssh.Channel, requests <-chan *ssh.Request) {
+	defer channel.Close()
+	for r := range requests {
+		var exec struct{ Command string }
+		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
+			r.Reply(false, nil)
+			continue
+		}
+		r.Reply(true, nil)
+		exit := command(channel, exec.Command)
+		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(exit)}))
+		return
+	}
+}
+
+func command(channel ssh.Channel, text string) int {
+	cmd := exec.Command("/bin/sh", "-c", text)
+	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+	in, err := cmd.StdinPipe()
+	if err != nil || cmd.Start() != nil {
+		return 127
+	}
+	go func() { io.Copy(in, channel); in.Close() }()
+	cmd.Wait()
+	return cmd.ProcessState.ExitCode()
+}
+
+// forward carries a connection of a jump host (RFC 4254, 7.2).
+func forward(open ssh.NewChannel) {
+	var to struct {
+		Host string
+		Port uint32
+		From string
+		Src  uint32
+	}
+	if ssh.Unmarshal(open.ExtraData(), &to) != nil {
+		open.Reject(ssh.ConnectionFailed, "")
+		return
+	}
+	far, err := net.Dial("tcp", net.JoinHostPort(to.Host, strconv.Itoa(int(to.Port))))
+	if err != nil {
+		open.Reject(ssh.ConnectionFailed, err.Error())
+		return
+	}
+	defer far.Close()
+	channel, requests, err := open.Accept()
+	if err != nil {
+		return
+	}
+	defer channel.Close()
+	go ssh.DiscardRequests(requests)
+	go func() { io.Copy(far, channel); far.Close() }()
+	io.Copy(channel, far)
+}

@@ -1,0 +1,135 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Wait bounds a wait for a device that reboots.
+type Wait struct {
+	Before  string        // the boot id that must be gone
+	Timeout time.Duration // 5 min
+	Say     func(string)  // told what is waited for whenever that changes; may be nil
+}
+
+// poll is the pause between two tries.
+const poll = time.Second
+
+// ErrTimeout is that a device did not come up in time.
+var ErrTimeout = errors.New("not in time")
+
+// loop dials until accept takes the client, or says that waiting is of no use. Every try is a new
+// connection with a bound of its own: one that was made before the reboot may hang for long.
+func (w Wait) loop(ctx context.Context, target string, o Options, what string, accept func(context.Context, *Client) (bool, error)) (*Client, error) {
+	if w.Timeout <= 0 {
+		w.Timeout = 5 * time.Minute
+	}
+	limit, cancel := context.WithTimeout(ctx, w.Timeout)
+	defer cancel()
+	last, said := errors.New("nothing was tried"), ""
+	say := func(text string) {
+		if w.Say != nil && text != said {
+			said = text
+			w.Say(text)
+		}
+	}
+	say("waiting for " + what)
+	for {
+		c, err := Dial(ctx, target, o) // lives as long as ctx, not as limit
+		if err == nil {
+			try, stop := context.WithTimeout(limit, o.orDefault().ConnectTimeout)
+			var done bool
+			done, err = accept(try, c)
+			stop()
+			if done && err == nil {
+				return c, nil
+			}
+			c.Close()
+			if done {
+				return nil, err
+			}
+		}
+		if err != nil {
+			last = err
+			say("waiting for " + what + ": " + reason(err))
+		}
+		if errors.Is(err, ErrAuth) && o.Keys != nil {
+			return nil, err // the promised key answered and does not want us: time will not help
+		}
+		pause := time.NewTimer(poll)
+		select {
+		case <-pause.C:
+		case <-limit.Done():
+			pause.Stop()
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, fmt.Errorf("waiting for %s: %w (%s); last: %w", what, ErrTimeout, w.Timeout, last)
+		}
+	}
+}
+
+// reason is an error in few words, for a line that is printed while waiting.
+func reason(err error) string {
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(text, "connecting to ") {
+		text = after
+	}
+	return text
+}
+
+// errNotYet says what is seen while waiting.
+type errNotYet string
+
+func (e errNotYet) Error() string { return string(e) }
+
+// WaitInitramfs waits until the device's initramfs answers with one of the keys in
+// o.Keys (Options.Initramfs). The build that answers is in the State.
+func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
+	var state State
+	c, err := w.loop(ctx, target, o, "the initramfs", func(ctx context.Context, c *Client) (bool, error) {
+		var err error
+		if state, err = c.State(ctx); err != nil {
+			return false, err
+		}
+		switch {
+		case state.BootID == w.Before:
+			return false, errNotYet("it has not rebooted yet")
+		case !state.Initramfs:
+			return false, errNotYet("a system answers with the initramfs' key")
+		}
+		return true, nil
+	})
+	return c, state, err
+}
+
+// WaitSystem waits until a system answers: not the initramfs, and another boot than before. When it returns, the unit
+// that puts the original initramfs back has ended, too: sshd answers before that.
+func WaitSystem(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
+	var state State
+	c, err := w.loop(ctx, target, o, "the system", func(ctx context.Context, c *Client) (bool, error) {
+		var err error
+		if state, err = c.State(ctx); err != nil {
+			return false, err
+		}
+		switch {
+		case state.BootID == w.Before:
+			return false, errNotYet("it has not rebooted yet")
+		case state.Initramfs:
+			return false, errNotYet("the initramfs still waits")
+		}
+		// "active" with RemainAfterExit, "inactive" where there is none or its condition was false.
+		out, err := c.Output(ctx, "systemctl show -p ActiveState,Job groundhog-restore.service 2>/dev/null || true")
+		if err != nil {
+			return false, err
+		}
+		if strings.Contains(out, "ActiveState=activating") || strings.Contains(out, "Job=") && !strings.Contains(out, "Job=0") {
+			return false, errNotYet("the original initramfs is being put back")
+		}
+		return true, nil
+	})
+	return c, state, err
+}
