@@ -1,0 +1,160 @@
+// Package plain flashes a device whose archive has no writer, by the classic pipeline:
+// curl | decoder | dd, run by the shell of the waiting initramfs.
+//
+// What the classic way leaves out is here: each stage's exit status counts, so does the
+// number of bytes, and the whole is read back from the medium and hashed before the first mebibyte, which
+// has the partition table, is written. It always sends everything.
+package plain
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"groundhog/cmd/internal/device"
+)
+
+//go:embed flash.sh
+var program string
+
+// Shell runs a program of POSIX sh on the device as root, as [device.Client.Script] does.
+type Shell interface {
+	Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error)
+}
+
+// Job is what to write and where.
+type Job struct {
+	Disk        string // its path on the device, below /dev
+	URL         string // where the device gets the image from, http or https
+	Compression string // of what is there: "none", "gzip", "xz", "bzip2", "lz4" or "zstd"
+	Size        int64  // bytes of the decoded image
+	SHA256      string // of the decoded image, in hex
+	Who         string // for whoever finds the device taken
+
+	// Where a partition table's backup has to be put where the disk ends: Head replaces the
+	// beginning of the image, Tail lies at TailAt. Multiples of 512 bytes; nil: nothing.
+	Head, Tail []byte
+	TailAt     int64
+}
+
+// Stage is how a part of the pipeline ended.
+type Stage struct {
+	Name string
+	Exit string // its exit status, "none" if it had none
+}
+
+// Result is what the device said.
+type Result struct {
+	Started  bool // something was written
+	Verified bool // the whole image was read back from the medium
+	Stages   []Stage
+	Bytes    int64  // that came out of the decoder
+	SHA256   string // of the medium
+}
+
+// Errors of a run.
+var (
+	ErrRefused = errors.New("the device refused") // nothing was written
+	ErrFailed  = errors.New("the image is not on the disk")
+	ErrLost    = errors.New("the connection was lost while the device wrote")
+)
+
+// compressions names, for each compression, what the device must have.
+var compressions = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip2": true, "lz4": true, "zstd": true}
+
+var (
+	diskPath = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
+	hexSum   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	webURL   = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
+)
+
+func (j *Job) check() error {
+	switch {
+	case !diskPath.MatchString(j.Disk) || path.Clean(j.Disk) != j.Disk:
+		return fmt.Errorf("%q is no disk", j.Disk)
+	case !webURL.MatchString(j.URL):
+		return fmt.Errorf("%q is no http or https URL", j.URL)
+	case !compressions[j.Compression]:
+		return fmt.Errorf("no decoder for %q", j.Compression)
+	case j.Size <= 0 || !hexSum.MatchString(j.SHA256):
+		return errors.New("size and sha256 of the decoded image must be known")
+	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > 1<<20:
+		return errors.New("a partition table is whole sectors and at most 1 MiB")
+	case j.Tail != nil && (j.TailAt < j.Size || j.TailAt%512 != 0):
+		return errors.New("the table's backup lies behind the image, on a sector")
+	}
+	return nil
+}
+
+// Run writes the image and reads it back. The error wraps ErrRefused, ErrFailed or ErrLost
+// where the device is concerned; Result says how far it came.
+func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
+	if err := j.check(); err != nil {
+		return Result{}, fmt.Errorf("flashing by curl: %w", err)
+	}
+	if err := put(ctx, sh, "head", j.Head); err != nil {
+		return Result{}, err
+	}
+	if err := put(ctx, sh, "tail", j.Tail); err != nil {
+		return Result{}, err
+	}
+	r, err := sh.Script(ctx, program, nil, j.Disk, j.URL, j.Compression,
+		strconv.FormatInt(j.Size, 10), j.SHA256, j.Who, strconv.FormatInt(j.TailAt, 10))
+	if err != nil { // the device may be at work; whether it is, it alone knows
+		return Result{}, fmt.Errorf("flashing by curl: %w: %w", ErrLost, err)
+	}
+	result := parse(r.Stdout)
+	switch {
+	case r.Exit == 0 && result.Verified && result.SHA256 == j.SHA256 && result.Bytes == j.Size:
+		return result, nil
+	case r.Exit == 1 && !result.Started:
+		return result, fmt.Errorf("flashing by curl: %w: %w", ErrRefused, r.Err("checking"))
+	}
+	result.Verified = false
+	if r.Exit == 0 {
+		return result, fmt.Errorf("flashing by curl: %w: the device's account does not fit the image", ErrFailed)
+	}
+	return result, fmt.Errorf("flashing by curl: %w: %w", ErrFailed, r.Err("the pipeline"))
+}
+
+// put leaves a file for the program; nil removes it.
+func put(ctx context.Context, sh Shell, name string, b []byte) error {
+	script := `rm -f "${groundhog_root:=}/run/groundhog/plain.in/$1"`
+	if b != nil {
+		script = `d=${groundhog_root:=}/run/groundhog/plain.in; mkdir -p "$d" && cat >"$d/$1"`
+	}
+	r, err := sh.Script(ctx, script, bytes.NewReader(b), name)
+	if err == nil {
+		err = r.Err("sending the partition table")
+	}
+	return err
+}
+
+// parse reads the program's lines; what it does not know is left out.
+func parse(b []byte) (r Result) {
+	for line := range strings.Lines(string(b)) {
+		word, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch word {
+		case "state":
+			r.Started = true
+			r.Verified = value == "verified"
+		case "stage":
+			name, exit, _ := strings.Cut(value, " ")
+			if len(r.Stages) < 3 {
+				r.Stages = append(r.Stages, Stage{name, exit})
+			}
+		case "bytes":
+			r.Bytes, _ = strconv.ParseInt(value, 10, 64)
+		case "sha256":
+			r.SHA256 = value
+		}
+	}
+	return r
+}

@@ -1,0 +1,302 @@
+package plain
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/fixtures/judge"
+)
+
+// local is a Shell on this machine: busybox ash, in a root of its own.
+type local struct {
+	t    *testing.T
+	root string
+	path string // PATH, "" for the test's own
+}
+
+func newLocal(t *testing.T) *local {
+	judge.Tool(t, "busybox")
+	judge.Tool(t, "curl")
+	l := &local{t: t, root: t.TempDir()}
+	for _, dir := range []string{"run/groundhog", "proc", "sys/class/block"} {
+		if err := os.MkdirAll(filepath.Join(l.root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"mounts", "swaps", "locks"} {
+		l.write("proc/"+file, "")
+	}
+	return l
+}
+
+func (l *local) write(name, text string) {
+	l.t.Helper()
+	if err := os.WriteFile(filepath.Join(l.root, name), []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *local) has(name string) bool {
+	_, err := os.Stat(filepath.Join(l.root, name))
+	return err == nil
+}
+
+func (l *local) Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error) {
+	// The disk is a file here: its place below the root is what stands for /dev, and caches of this machine stay.
+	program = strings.ReplaceAll(program, "echo 3 >/proc/sys/vm/drop_caches", ":")
+	if len(args) > 1 {
+		args[0] = l.root + args[0]
+	}
+	cmd := exec.CommandContext(ctx, "busybox", append([]string{"sh", "-c", program, "groundhog"}, args...)...)
+	cmd.Env = append(os.Environ(), "groundhog_root="+l.root)
+	if l.path != "" {
+		cmd.Env = append(cmd.Env, "PATH="+l.path)
+	}
+	cmd.Stdin = stdin
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		return device.Result{}, err
+	}
+	return device.Result{Stdout: out.Bytes(), Stderr: errs.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+}
+
+func random(seed uint64, n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(seed)})
+	r.Read(b)
+	return b
+}
+
+// setUp makes a disk full of old data and a server that has the image.
+func setUp(t *testing.T, image, served []byte, disk int) (*local, Job) {
+	l := newLocal(t)
+	if err := os.MkdirAll(filepath.Join(l.root, "dev"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.write("dev/vdb", string(random(9, disk)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/image" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Write(served)
+	}))
+	t.Cleanup(server.Close)
+	sum := sha256.Sum256(image)
+	return l, Job{Disk: "/dev/vdb", URL: server.URL + "/image", Compression: "none",
+		Size: int64(len(image)), SHA256: hex.EncodeToString(sum[:]), Who: "a test"}
+}
+
+func (l *local) disk() []byte {
+	l.t.Helper()
+	b, err := os.ReadFile(filepath.Join(l.root, "dev/vdb"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return b
+}
+
+func gzipped(b []byte) []byte {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	w.Write(b)
+	w.Close()
+	return z.Bytes()
+}
+
+func TestRun(t *testing.T) {
+	for _, size := range []int{512, 1 << 20, 1<<20 + 512, 3<<20 + 100} {
+		image := random(1, size)
+		l, job := setUp(t, image, gzipped(image), 4<<20)
+		job.Compression = "gzip"
+		old := l.disk()
+		r, err := Run(t.Context(), l, job)
+		if err != nil || !r.Verified || !r.Started || r.Bytes != int64(size) || len(r.Stages) != 3 {
+			t.Fatalf("%d bytes: %+v, %v", size, r, err)
+		}
+		if !bytes.Equal(l.disk(), append(append([]byte{}, image...), old[size:]...)) {
+			t.Errorf("%d bytes: the disk is not the image and what was behind it", size)
+		}
+		if l.has("run/groundhog/writing") || l.has("run/groundhog/plain") || !l.has("run/groundhog/lease") {
+			t.Errorf("%d bytes: state is left behind, or no lease", size)
+		}
+	}
+}
+
+func TestRunTable(t *testing.T) {
+	image, head, tail := random(1, 2<<20), random(2, 34*512), random(3, 33*512)
+	l, job := setUp(t, image, image, 4<<20)
+	want := l.disk()
+	copy(want, image)
+	copy(want, head)
+	copy(want[len(want)-len(tail):], tail)
+	job.Head, job.Tail, job.TailAt = head, tail, int64(len(want)-len(tail))
+	if r, err := Run(t.Context(), l, job); err != nil || !r.Verified {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if !bytes.Equal(l.disk(), want) {
+		t.Error("the disk is not the image with the table moved to its end")
+	}
+}
+
+// Whatever goes wrong while it writes: never verified, `writing` stays, and the first mebibyte is the old one.
+func TestRunFails(t *testing.T) {
+	image := random(1, 3<<20)
+	z := gzipped(image)
+	flipped := bytes.Clone(image)
+	flipped[2<<20] ^= 1
+	for name, c := range map[string]struct {
+		served  []byte
+		gzip    bool
+		missing bool
+		want    string
+	}{
+		"cut":        {served: z[:len(z)/2], gzip: true, want: "gzip ended with 1"},
+		"short":      {served: image[:2<<20], want: "2097152 bytes came, the image has 3145728"},
+		"long":       {served: append(bytes.Clone(image), random(4, 8<<20)...), want: "ended with"},
+		"other":      {served: flipped, want: "the disk holds sha256"},
+		"not gzip":   {served: image, gzip: true, want: "gzip ended with 1"},
+		"not there":  {missing: true, want: "curl ended with 22"},
+		"a web page": {served: []byte("<html>"), want: "bytes came"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, job := setUp(t, image, c.served, 4<<20)
+			if c.gzip {
+				job.Compression = "gzip"
+			}
+			if c.missing {
+				job.URL += "/nothing"
+			}
+			old := l.disk()
+			r, err := Run(t.Context(), l, job)
+			if !errors.Is(err, ErrFailed) || r.Verified || !r.Started || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%+v, %v: want ErrFailed with %q", r, err, c.want)
+			}
+			if !l.has("run/groundhog/writing") {
+				t.Error("`writing` is gone: the device would boot from this disk")
+			}
+			if !bytes.Equal(l.disk()[:1<<20], old[:1<<20]) {
+				t.Error("the first mebibyte was written")
+			}
+			// and the next run goes through
+			good, again := setUp(t, image, image, 4<<20)
+			job.URL, job.Compression = again.URL, "none"
+			_ = good
+			if r, err := Run(t.Context(), l, job); err != nil || !r.Verified || l.has("run/groundhog/writing") {
+				t.Errorf("the next run: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// What is known beforehand is refused, and the disk is as it was.
+func TestRunRefuses(t *testing.T) {
+	image := random(1, 2<<20)
+	for name, c := range map[string]struct {
+		prepare func(*local, *Job)
+		want    string
+	}{
+		"too small":   {func(l *local, j *Job) { l.write("dev/vdb", "tiny") }, "the image has 2097152 bytes, "},
+		"no decoder":  {func(l *local, j *Job) { j.Compression = "lz4"; l.path = l.tools() }, "lz4 is not in this initramfs"},
+		"boots on":    {func(l *local, j *Job) { l.write("run/groundhog/leaving", "") }, "the boot is going on"},
+		"at work":     {func(l *local, j *Job) { l.busy(os.Getpid()) }, "another flash is at work: somebody"},
+		"mounted":     {func(l *local, j *Job) { l.block("vdb1"); l.write("proc/mounts", "/dev/vdb1 / ext4 rw 0 0\n") }, "is in use"},
+		"swapped on":  {func(l *local, j *Job) { l.block(""); l.write("proc/swaps", "/dev/vdb partition 1 0 -2\n") }, "is in use"},
+		"held by LVM": {func(l *local, j *Job) { l.block("vdb2/holders/dm-0") }, "is in use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, job := setUp(t, image, image, 4<<20)
+			c.prepare(l, &job)
+			old := l.disk()
+			r, err := Run(t.Context(), l, job)
+			if !errors.Is(err, ErrRefused) || r.Started || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%+v, %v: want ErrRefused with %q", r, err, c.want)
+			}
+			if !bytes.Equal(l.disk(), old) || l.has("run/groundhog/writing") {
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+// tools is a PATH with busybox' programs and curl, and no others.
+func (l *local) tools() string {
+	dir := filepath.Join(l.root, "bin")
+	out, err := exec.Command("sh", "-c", `mkdir -p "$1" && ln -s "$(command -v curl)" "$1" && ln -s "$(command -v busybox)" "$1" &&
+		busybox --install -s "$1"`, "sh", dir).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("%v: %s", err, out)
+	}
+	return dir
+}
+
+func (l *local) busy(pid int) {
+	if err := os.Mkdir(filepath.Join(l.root, "run/groundhog/plain"), 0o700); err != nil {
+		l.t.Fatal(err)
+	}
+	l.write("run/groundhog/plain/pid", strconv.Itoa(pid)+"\n")
+	l.write("run/groundhog/plain/who", "somebody\n")
+}
+
+// block makes the disk one that sysfs knows, and below it what name says.
+func (l *local) block(name string) {
+	if err := os.MkdirAll(filepath.Join(l.root, "sys/class/block/vdb", name), 0o700); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// A lock whose owner is gone holds nobody up.
+func TestRunStaleLock(t *testing.T) {
+	image := random(1, 2<<20)
+	l, job := setUp(t, image, image, 4<<20)
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	l.busy(gone.Process.Pid)
+	if r, err := Run(t.Context(), l, job); err != nil || !r.Verified {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := Job{Disk: "/dev/vda", URL: "http://192.0.2.1/i", Compression: "none", Size: 512, SHA256: strings.Repeat("a", 64)}
+	if err := good.check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Job){
+		"a way out of /dev": func(j *Job) { j.Disk = "/dev/../etc/passwd" },
+		"an option":         func(j *Job) { j.Disk = "-rf" },
+		"a shell's word":    func(j *Job) { j.Disk = "/dev/vda;reboot" },
+		"a file URL":        func(j *Job) { j.URL = "file:///etc/shadow" },
+		"a line break":      func(j *Job) { j.URL = "http://a/\nb" },
+		"a decoder":         func(j *Job) { j.Compression = "sh" },
+		"no sum":            func(j *Job) { j.SHA256 = "" },
+		"no size":           func(j *Job) { j.Size = 0 },
+		"an odd head":       func(j *Job) { j.Head = []byte{1} },
+		"a tail inside":     func(j *Job) { j.Tail = make([]byte, 512) },
+	} {
+		j := good
+		spoil(&j)
+		if err := j.check(); err == nil {
+			t.Errorf("%s: not refused", name)
+		}
+	}
+}
