@@ -1,0 +1,338 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/fixtures/judge"
+)
+
+const (
+	initrd  = "/boot/initrd.img-6.1.0-56-amd64"
+	fwInit  = "/boot/firmware/initrd.img-6.1.0-56-arm64"
+	fwConf  = "/boot/firmware/config.txt"
+	confOld = "# from raspi-firmware\narm_64bit=1\nkernel=vmlinuz-6.1.0-56-arm64\ninitramfs initrd.img-6.1.0-56-arm64 followkernel\nenable_uart=1\n"
+)
+
+// local is a Shell on this machine, with a device's files below root.
+type local struct {
+	t     *testing.T
+	root  string
+	shell string
+	edit  func(program string) string // what fails, where a test wants that
+}
+
+func newLocal(t *testing.T, shell string) *local {
+	judge.Tool(t, shell)
+	l := &local{t: t, root: t.TempDir(), shell: shell}
+	for _, dir := range []string{"boot/firmware", "var/lib", "run", "proc/sys/vm"} {
+		if err := os.MkdirAll(filepath.Join(l.root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.write(initrd, "the original")
+	l.write(fwInit, "the original")
+	l.write(fwConf, confOld)
+	return l
+}
+
+func (l *local) write(name, text string) {
+	l.t.Helper()
+	if err := os.WriteFile(filepath.Join(l.root, name), []byte(text), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *local) read(name string) string {
+	l.t.Helper()
+	b, err := os.ReadFile(filepath.Join(l.root, name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// tree is every file with its content, but for the kernel's own.
+func (l *local) tree() string {
+	var b strings.Builder
+	err := filepath.WalkDir(l.root, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(p, "/proc/") {
+			return err
+		}
+		text, err := os.ReadFile(p)
+		fmt.Fprintf(&b, "%s: %q\n", strings.TrimPrefix(p, l.root), text)
+		return err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return b.String()
+}
+
+func (l *local) Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error) {
+	if l.edit != nil {
+		program = l.edit(program)
+	}
+	cmd := exec.CommandContext(ctx, l.shell, append([]string{"-c", program, "groundhog"}, args...)...)
+	cmd.Env = append(os.Environ(), "groundhog_root="+l.root)
+	cmd.Stdin = stdin
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		return device.Result{}, err
+	}
+	return device.Result{Stdout: out.Bytes(), Stderr: errs.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+}
+
+// boot runs what the unit runs: the script that was left on the device.
+func (l *local) boot() (string, int) {
+	cmd := exec.Command(l.shell, filepath.Join(l.root, "var/lib/groundhog/restore"))
+	cmd.Env = append(os.Environ(), "groundhog_root="+l.root)
+	out, _ := cmd.CombinedOutput()
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func job(b Boot, archive string) Job {
+	sum := sha256.Sum256([]byte(archive))
+	return Job{Boot: b, Size: int64(len(archive)), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// layouts is both ways of booting: what to push over, and what says what boots.
+var layouts = map[string]Boot{"boot": {File: initrd}, "firmware": {File: fwInit, Config: fwConf}}
+
+// boots is the content that the device would boot now.
+func (l *local) boots(b Boot) string {
+	if b.Config == "" {
+		return l.read(b.File)
+	}
+	for line := range strings.Lines(l.read(b.Config)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "initramfs" && f[2] == "followkernel" {
+			return l.read("/boot/firmware/" + f[1])
+		}
+	}
+	return "nothing"
+}
+
+// each runs a test for both layouts, under two shells that are a device's /bin/sh.
+func each(t *testing.T, test func(t *testing.T, l *local, b Boot)) {
+	for name, b := range layouts {
+		for _, shell := range []string{"dash", "bash"} {
+			t.Run(name+" "+shell, func(t *testing.T) { test(t, newLocal(t, shell), b) })
+		}
+	}
+}
+
+func push(t *testing.T, l *local, b Boot, archive string) {
+	t.Helper()
+	if err := job(b, archive).Run(t.Context(), l, strings.NewReader(archive)); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.boots(b); got != archive {
+		t.Fatalf("it boots %q, not what was pushed", got)
+	}
+}
+
+func TestPush(t *testing.T) {
+	each(t, func(t *testing.T, l *local, b Boot) {
+		before := l.tree()
+		push(t, l, b, "archive one")
+		push(t, l, b, "archive two")
+		push(t, l, b, "archive three")
+		push(t, l, b, "archive three")
+		out, exit := l.boot()
+		if exit != 0 || !strings.Contains(out, "is back") {
+			t.Errorf("%d: %s", exit, out)
+		}
+		if after := l.tree(); after != before {
+			t.Errorf("after the boot:\n%snot as before:\n%s", after, before)
+		}
+		if _, err := Restore(t.Context(), l); !errors.Is(err, ErrRefused) {
+			t.Errorf("restoring what was not pushed: %v", err)
+		}
+	})
+}
+
+func TestRestore(t *testing.T) {
+	each(t, func(t *testing.T, l *local, b Boot) {
+		before := l.tree()
+		j := job(b, "archive")
+		j.Keep = true
+		if err := j.Run(t.Context(), l, strings.NewReader("archive")); err != nil {
+			t.Fatal(err)
+		}
+		if out, exit := l.boot(); exit != 0 || !strings.Contains(out, "--keep") || l.boots(b) != "archive" {
+			t.Errorf("a boot after --keep: %d: %s", exit, out)
+		}
+		said, err := Restore(t.Context(), l)
+		if err != nil || !strings.Contains(said, "is back") || l.tree() != before {
+			t.Errorf("%q, %v:\n%s", said, err, l.tree())
+		}
+	})
+}
+
+// What update-initramfs, or a new kernel, wrote in between stays; a push over it takes it for the original.
+func TestNewer(t *testing.T) {
+	each(t, func(t *testing.T, l *local, b Boot) {
+		newer := func(text string) {
+			if b.Config == "" {
+				l.write(b.File, text)
+			} else { // raspi-firmware's hook writes both
+				l.write(b.File, text)
+				l.write(b.Config, confOld)
+			}
+		}
+		push(t, l, b, "archive")
+		newer("newer")
+		if out, exit := l.boot(); exit != 0 || l.boots(b) != "newer" {
+			t.Errorf("%d: %s: it boots %q", exit, out, l.boots(b))
+		}
+		push(t, l, b, "archive")
+		newer("newest")
+		push(t, l, b, "archive two")
+		if out, exit := l.boot(); exit != 0 || l.boots(b) != "newest" {
+			t.Errorf("%d: %s: it boots %q, not the newest", exit, out, l.boots(b))
+		}
+	})
+}
+
+// A damaged original is never put back, and a push over a pushed one needs it whole.
+func TestDamaged(t *testing.T) {
+	each(t, func(t *testing.T, l *local, b Boot) {
+		push(t, l, b, "archive")
+		kept, _ := filepath.Glob(l.root + "/var/lib/groundhog/original-*")
+		if len(kept) != 1 {
+			t.Fatal(kept)
+		}
+		if err := os.WriteFile(kept[0], []byte("damaged"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, exit := l.boot(); exit != 2 || !strings.Contains(out, "damaged") || l.boots(b) != "archive" {
+			t.Errorf("%d: %s", exit, out)
+		}
+		before := l.tree()
+		err := job(b, "two").Run(t.Context(), l, strings.NewReader("two"))
+		if !errors.Is(err, ErrRefused) || l.boots(b) != "archive" {
+			t.Errorf("%v:\n%s\nbefore:\n%s", err, l.tree(), before)
+		}
+	})
+}
+
+// What comes damaged or short changes nothing that boots, and leaves no rubbish in /boot.
+func TestReceive(t *testing.T) {
+	each(t, func(t *testing.T, l *local, b Boot) {
+		for name, sent := range map[string]string{"cut": "arch", "empty": "", "other": "ARCHIVE", "long": "archive and more"} {
+			err := job(b, "archive").Run(t.Context(), l, strings.NewReader(sent))
+			if !errors.Is(err, ErrRefused) || l.boots(b) != "the original" {
+				t.Errorf("%s: %v, boots %q", name, err, l.boots(b))
+			}
+			if left, _ := filepath.Glob(l.root + "/boot/*groundhog*"); left != nil {
+				t.Errorf("%s: %q is left", name, left)
+			}
+			if left, _ := filepath.Glob(l.root + "/boot/*/*groundhog*"); left != nil {
+				t.Errorf("%s: %q is left", name, left)
+			}
+		}
+		push(t, l, b, "archive")
+	})
+}
+
+// Killed before each of its commands that change something: the old one boots or the new one, and a second
+// push, and then a restore, go through. A power cut is more than that; the virtual device has those.
+func TestKilled(t *testing.T) {
+	for name, b := range layouts {
+		n := 1
+		for ; ; n++ {
+			l := newLocal(t, "dash")
+			l.edit = func(program string) string {
+				return `n=0
+step() { n=$((n + 1)); [ "$n" != ` + fmt.Sprint(n) + ` ] || kill -9 $$; command "$@"; }
+sync() { step sync "$@"; }; mv() { step mv "$@"; }; cp() { step cp "$@"; }; dd() { step dd "$@"; }; mkdir() { step mkdir "$@"; }; chmod() { step chmod "$@"; }
+` + program
+			}
+			err := job(b, "archive").Run(t.Context(), l, strings.NewReader("archive"))
+			if got := l.boots(b); got != "archive" && got != "the original" {
+				t.Errorf("%s: killed before step %d it boots %q", name, n, got)
+			}
+			if err == nil {
+				break // it was not killed: there are no more steps
+			}
+			if err := os.RemoveAll(l.root + "/run/groundhog-push"); err != nil { // as a boot does
+				t.Fatal(err)
+			}
+			l.edit = nil
+			push(t, l, b, "archive two")
+			if out, exit := l.boot(); exit != 0 || l.boots(b) != "the original" {
+				t.Errorf("%s: step %d: %d: %s: it boots %q", name, n, exit, out, l.boots(b))
+			}
+		}
+		if n < 15 {
+			t.Errorf("%s: only %d steps were seen", name, n)
+		}
+	}
+}
+
+// Two at once: the second is refused; a lock without an owner is taken over.
+func TestLock(t *testing.T) {
+	each(t, func(t *testing.T, l *local, b Boot) {
+		if err := os.Mkdir(l.root+"/run/groundhog-push", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		l.write("run/groundhog-push/pid", fmt.Sprintln(os.Getpid()))
+		before := l.tree()
+		err := job(b, "archive").Run(t.Context(), l, strings.NewReader("archive"))
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "another push") || l.tree() != before {
+			t.Errorf("%v", err)
+		}
+		gone := exec.Command("true")
+		if err := gone.Run(); err != nil {
+			t.Fatal(err)
+		}
+		l.write("run/groundhog-push/pid", fmt.Sprintln(gone.Process.Pid))
+		push(t, l, b, "archive")
+	})
+}
+
+// The in-place change of config.txt touches one sector; where it cannot, the file is renamed over.
+func TestFlip(t *testing.T) {
+	l := newLocal(t, "dash")
+	b := layouts["firmware"]
+	long := strings.Repeat("# padding\n", 48) + confOld // its line crosses byte 512
+	if at := strings.Index(long, "initrd.img-6"); at > 512 || at+10 < 512 {
+		long = strings.Repeat("#", 512-5-strings.Index(confOld, "initrd.img-6")-1) + "\n" + confOld
+	}
+	l.write(fwConf, long)
+	push(t, l, b, "archive")
+	if got := l.read(fwConf); len(got) != len(long) {
+		t.Errorf("config.txt has %d bytes, had %d", len(got), len(long))
+	}
+	if out, exit := l.boot(); exit != 0 || l.read(fwConf) != long {
+		t.Errorf("%d: %s", exit, out)
+	}
+}
+
+func TestJobCheck(t *testing.T) {
+	sum := strings.Repeat("a", 64)
+	for _, b := range []Boot{
+		{}, {File: "/etc/passwd"}, {File: "/boot/initrd.img-a/../../etc/x"}, {File: "/boot/initrd.img-$(id)"}, {File: "/boot/initrd.img-a b"},
+		{File: initrd, Config: fwConf}, {File: fwInit}, {File: fwInit, Config: "/boot/config.txt"},
+	} {
+		if err := (Job{Boot: b, Size: 1, SHA256: sum}).check(); err == nil {
+			t.Errorf("%+v is not refused", b)
+		}
+	}
+	if err := (Job{Boot: Boot{File: initrd}, Size: 1, SHA256: sum}).check(); err != nil {
+		t.Error(err)
+	}
+}
