@@ -35,14 +35,14 @@ func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, err
 	var c *Client
 	for _, algorithms := range v.algorithms {
 		c, err = s.try(ctx, o, v, algorithms, depth)
-		if err == nil || len(v.algorithms) == 1 || !errors.Is(err, ErrHostKey) && !strings.Contains(err.Error(), "no common algorithm for host key") {
+		if !errors.Is(err, ErrHostKey) {
 			break
 		}
 	}
 	if err == nil {
 		return c, nil
 	}
-	if o.HostKey != "" && (errors.Is(err, ErrHostKey) || strings.Contains(err.Error(), "no common algorithm for host key")) {
+	if len(v.algorithms) > 1 && errors.Is(err, ErrHostKey) {
 		err = hint(fmt.Errorf("%w: none of its keys has the fingerprint %s", ErrHostKey, o.HostKey), "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the device prints its own")
 	}
 	return nil, fmt.Errorf("connecting to %s: %w", s.Target, err)
@@ -131,6 +131,7 @@ func (c *Client) handshake(ctx context.Context, s *settings, v *verdict, algorit
 	}
 	defer h.close()
 	var refused, signing error
+	var none *ssh.AlgorithmNegotiationError
 	config := &ssh.ClientConfig{
 		User:              s.User,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(remember(h.signers, &signing)...)},
@@ -149,6 +150,9 @@ func (c *Client) handshake(ctx context.Context, s *settings, v *verdict, algorit
 		return nil
 	case refused != nil:
 		return refused
+	case errors.As(err, &none) && none.What == "host key":
+		return hint(fmt.Errorf("%w: known are keys of other types than it has (%.200q)", ErrHostKey, strings.Join(none.RequestedAlgorithms, " ")),
+			"another device answers, or this one was set up anew: if you know that it was, ssh-keygen -R forgets its old keys, and --host-key SHA256:... names the new one")
 	case signing != nil:
 		return signing
 	case strings.Contains(err.Error(), "unable to authenticate"):

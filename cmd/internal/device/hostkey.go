@@ -100,7 +100,7 @@ func (s *settings) known(files []string, must bool) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := net.JoinHostPort(s.Host, s.Port)
+	name := net.JoinHostPort(strings.ToLower(s.Host), s.Port) // as ssh(1) writes it there
 	if s.hostKeyAlias != "" {
 		name = net.JoinHostPort(s.hostKeyAlias, "22")
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 // knownDB is known_hosts files. x/crypto's reader fails altogether for one line
-// that it does not know, and takes a bare * for port 22 only: hence a copy of each file
-// with such lines left out and with * written for the port that is asked for.
+// that it does not know, takes a bare * for port 22 only, and an authority's key for a
+// host's own: hence a copy of each file with such lines left out (certificates are not
+// supported) and with * written for the port that is asked for.
 type knownDB struct {
 	ask   ssh.HostKeyCallback
 	files []string
@@ -75,12 +76,15 @@ func (db *knownDB) sift(name, at string, lines []string) error {
 	return fmt.Errorf("reading %s: more than %d lines cannot be read", name, maxBadLines)
 }
 
-// anyPort makes * mean any port, as it does for ssh(1).
+// anyPort makes * mean any port, as it does for ssh(1). An authority's line becomes empty.
 func anyPort(line, port string) string {
 	marker, rest := "", strings.TrimLeft(line, " \t\r")
 	if strings.HasPrefix(rest, "@") {
-		word, after, _ := strings.Cut(rest, " ")
-		marker, rest = word+" ", strings.TrimLeft(after, " \t")
+		i := strings.IndexAny(rest+" ", " \t")
+		marker, rest = rest[:i]+" ", strings.TrimLeft(rest[i:], " \t")
+		if marker == "@cert-authority " {
+			return ""
+		}
 	}
 	i := strings.IndexAny(rest, " \t")
 	if i < 0 || rest[0] == '#' {

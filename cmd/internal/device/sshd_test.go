@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -19,8 +20,10 @@ import (
 // server is an SSH server on loopback that runs commands in /bin/sh and forwards connections. OpenSSH's and
 // dropbear's own are met in the end-to-end tests; to install a server here would open this machine.
 type server struct {
-	dir  string
-	addr string // host:port
+	dir    string
+	addr   string // host:port
+	config *ssh.ServerConfig
+	see    *strings.Replacer // what a command sees instead of this machine's files
 }
 
 // path is a file in the server's directory: host, login, other and their .pub, known_hosts.
@@ -54,10 +57,11 @@ func publicKey(t *testing.T, text string) ssh.PublicKey {
 	return key
 }
 
-func startServer(t *testing.T) *server {
+// startServer starts one; change is done to its configuration first.
+func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	t.Setenv("HOME", t.TempDir())
-	s := &server{dir: t.TempDir()}
+	s := &server{dir: t.TempDir(), see: strings.NewReplacer()}
 	for _, key := range []string{"host", "login", "other"} {
 		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -69,13 +73,16 @@ func startServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	login := publicKey(t, s.read(t, "login.pub"))
-	config := &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	s.config = &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		if string(key.Marshal()) != string(login.Marshal()) || c.User() != "bench" && c.User() != "root" {
 			return nil, errors.New("not let in")
 		}
 		return nil, nil
 	}}
-	config.AddHostKey(host)
+	s.config.AddHostKey(host)
+	for _, change := range change {
+		change(s.config)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -89,15 +96,15 @@ func startServer(t *testing.T) *server {
 			if err != nil {
 				return
 			}
-			go serve(c, config)
+			go s.serve(c)
 		}
 	}()
 	return s
 }
 
-func serve(c net.Conn, config *ssh.ServerConfig) {
+func (s *server) serve(c net.Conn) {
 	defer c.Close()
-	conn, channels, requests, err := ssh.NewServerConn(c, config)
+	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
 	if err != nil {
 		return
 	}
@@ -107,7 +114,7 @@ func serve(c net.Conn, config *ssh.ServerConfig) {
 		switch open.ChannelType() {
 		case "session":
 			if channel, requests, err := open.Accept(); err == nil {
-				go session(channel, requests)
+				go s.session(channel, requests)
 			}
 		case "direct-tcpip":
 			go forward(open)
@@ -118,7 +125,7 @@ func serve(c net.Conn, config *ssh.ServerConfig) {
 }
 
 // session runs the command of an exec request (RFC 4254, 6.5).
-func session(channel ssh.Channel, requests <-chan *ssh.Request) {
+func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
 	for r := range requests {
 		var exec struct{ Command string }
@@ -127,7 +134,7 @@ func session(channel ssh.Channel, requests <-chan *ssh.Request) {
 			continue
 		}
 		r.Reply(true, nil)
-		exit := command(channel, exec.Command)
+		exit := command(channel, s.see.Replace(exec.Command))
 		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(exit)}))
 		return
 	}
