@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -19,7 +20,8 @@ type Client struct {
 	conn    *heardConn
 	via     *Client // the jump host
 	ssh     *ssh.Client
-	stop    func() bool
+	life    context.Context // ends with the connection
+	end     context.CancelFunc
 	sudo    bool
 
 	mu     sync.Mutex
@@ -46,19 +48,21 @@ func (c *Client) fail(why error) {
 		return
 	}
 	c.conn.Close()
-	if c.stop != nil {
-		c.stop()
-	}
+	c.end()
 	if c.via != nil {
 		c.via.Close()
 	}
 }
 
-// cause is why the connection was closed, nil if it was not, or by Close.
+// cause is why the connection, or the jump host's below it, was closed; nil if it was not, or by Close.
 func (c *Client) cause() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.failed
+	failed := c.failed
+	c.mu.Unlock()
+	if failed == nil && c.via != nil {
+		return c.via.cause()
+	}
+	return failed
 }
 
 // because is err, or what made it happen.
@@ -72,7 +76,8 @@ func (c *Client) because(ctx context.Context, err error) error {
 	if cause := c.cause(); cause != nil {
 		return cause
 	}
-	if err == io.EOF {
+	var missing *ssh.ExitMissingError
+	if err == io.EOF || errors.As(err, &missing) {
 		return fmt.Errorf("connection lost: %w", io.ErrUnexpectedEOF)
 	}
 	return err

@@ -56,22 +56,18 @@ func (s *settings) try(ctx context.Context, o Options, v *verdict, algorithms []
 	}
 	c := &Client{Target: s.Target, options: o, conn: &heardConn{Conn: raw}, via: via}
 	c.conn.heard.Store(time.Now().UnixNano())
+	c.life, c.end = context.WithCancel(ctx)
+	context.AfterFunc(c.life, func() { c.fail(ctx.Err()) })
 	late := time.AfterFunc(o.ConnectTimeout, func() { c.fail(fmt.Errorf("no answer within %s", o.ConnectTimeout)) })
-	stop := context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })
-	err = c.handshake(ctx, s, v, algorithms, late)
+	err = c.handshake(s, v, algorithms, late)
 	late.Stop()
-	if err == nil {
-		err = c.cause() // the timer was faster
+	if cause := c.cause(); cause != nil { // the timer may have been faster than a good end
+		err = cause
 	}
 	if err != nil {
-		stop()
-		if cause := c.cause(); cause != nil {
-			err = cause
-		}
 		c.Close()
 		return nil, err
 	}
-	c.stop = stop
 	go c.listen()
 	return c, nil
 }
@@ -114,27 +110,23 @@ func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, 
 	return via, conn, nil
 }
 
-// handshake checks the device's key and logs in. The time a person needs for a
+// handshake checks the device's key and logs in. The time that a person needs for a
 // passphrase does not count.
-func (c *Client) handshake(ctx context.Context, s *settings, v *verdict, algorithms []string, late *time.Timer) error {
-	ask := c.options.Ask
-	if ask != nil {
-		ask = func(prompt string) ([]byte, error) {
-			late.Stop()
-			defer late.Reset(c.options.ConnectTimeout)
-			return c.options.Ask(prompt)
-		}
-	}
-	h, err := s.hold(ctx, c.options, ask)
+func (c *Client) handshake(s *settings, v *verdict, algorithms []string, late *time.Timer) error {
+	h, err := s.hold(c.life, c.options, c.options.Ask)
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	pause := func() func() {
+		late.Stop()
+		return func() { late.Reset(c.options.ConnectTimeout) }
+	}
 	var refused, signing error
 	var none *ssh.AlgorithmNegotiationError
 	config := &ssh.ClientConfig{
 		User:              s.User,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(remember(h.signers, &signing)...)},
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(h.attended(pause, &signing)...)},
 		HostKeyAlgorithms: algorithms,
 		ClientVersion:     "SSH-2.0-groundhog",
 		HostKeyCallback: func(_ string, remote net.Addr, key ssh.PublicKey) error {
@@ -157,9 +149,20 @@ func (c *Client) handshake(ctx context.Context, s *settings, v *verdict, algorit
 		return signing
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return hint(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.tried()), "-i FILE names a key; ssh-add gives one to the agent")
+	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
+		return hint(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()), tooMany)
 	}
-	return errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+	err = errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+	if c.HostKey != nil && len(h.ids) > fewKeys { // dropbear just hangs up
+		return hint(err, tooMany)
+	}
+	return err
 }
+
+const (
+	tooMany = "-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has"
+	fewKeys = 5 // that every server lets us try
+)
 
 // tried lists the identities in words.
 func (h *held) tried() string {

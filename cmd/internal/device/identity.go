@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -22,14 +23,16 @@ type Identity struct {
 
 // held is identities with what signs for them; close drops the agent.
 type held struct {
-	signers []ssh.Signer
+	signers []ssh.AlgorithmSigner
 	ids     []Identity
 	agent   net.Conn
-	trouble []string // files that could not be used, with the reason
+	stop    func() bool
+	trouble []string // what could not be used, with the reason
 }
 
 func (h *held) close() {
 	if h.agent != nil {
+		h.stop()
 		h.agent.Close()
 	}
 }
@@ -37,6 +40,7 @@ func (h *held) close() {
 // Identities says which keys would be tried for a target, without asking for
 // a passphrase.
 func Identities(ctx context.Context, target string, o Options) ([]Identity, error) {
+	o = o.orDefault()
 	s, err := resolve(target, o)
 	if err != nil {
 		return nil, err
@@ -49,71 +53,112 @@ func Identities(ctx context.Context, target string, o Options) ([]Identity, erro
 	return h.ids, nil
 }
 
+// key is a key of a file or of the agent; signer is nil where only the public half is here.
+type key struct {
+	Identity
+	signer ssh.AlgorithmSigner
+}
+
 // hold collects what we hold, in the order in which it is tried: a server lets only a few
-// be tried (sshd_config(5), MaxAuthTries), so what the user named comes first.
+// be tried (sshd_config(5), MaxAuthTries), so what the user named comes first. Of two ways to sign
+// with a key the agent's is taken: it asks nobody. Ending ctx frees whoever waits for the agent.
 func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte, error)) (*held, error) {
 	h := &held{}
+	var named, configured []key
 	for _, f := range o.Identities {
-		if err := h.file(f, ask); err != nil {
+		k, err := readKey(f, ask)
+		if err != nil {
 			return nil, fmt.Errorf("reading identity %s: %w", f, err)
 		}
+		named = append(named, k)
 	}
-	var configured held
 	for _, f := range s.identities {
-		if err := configured.file(f, ask); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		k, err := readKey(f, ask)
+		if err == nil {
+			configured = append(configured, k)
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			h.trouble = append(h.trouble, fmt.Sprintf("%s: %v", f, err))
 		}
 	}
-	if s.agent != "" {
-		h.fromAgent(ctx, s, o, &configured)
+	agents, err := h.fromAgent(ctx, s.agent, o.ConnectTimeout/2)
+	if err != nil {
+		h.trouble = append(h.trouble, fmt.Sprintf("agent: %v", err))
 	}
-	for i, signer := range configured.signers {
-		h.add(signer, configured.ids[i].From)
+	for _, k := range slices.Concat(named, both(configured, agents)) {
+		h.add(k, agents)
+	}
+	if !s.identitiesOnly {
+		for _, k := range agents {
+			h.add(k, nil)
+		}
+	}
+	for _, k := range configured {
+		h.add(k, agents)
 	}
 	return h, nil
 }
 
-func (h *held) add(signer ssh.Signer, from string) {
-	if slices.ContainsFunc(h.ids, func(id Identity) bool {
-		return string(id.Key.Marshal()) == string(signer.PublicKey().Marshal())
-	}) {
-		return
-	}
-	h.signers = append(h.signers, signer)
-	h.ids = append(h.ids, Identity{signer.PublicKey(), from})
+func (k key) is(other key) bool { return string(k.Key.Marshal()) == string(other.Key.Marshal()) }
+
+// both are those of some that are among others, too.
+func both(some, others []key) []key {
+	return slices.DeleteFunc(slices.Clone(some), func(k key) bool { return !slices.ContainsFunc(others, k.is) })
 }
 
-// fromAgent adds the agent's keys; with IdentitiesOnly those of configured files alone. An agent
-// that is gone is as none.
-func (h *held) fromAgent(ctx context.Context, s *settings, o Options, configured *held) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", s.agent)
-	if err != nil {
-		h.trouble = append(h.trouble, fmt.Sprintf("agent: %v", err))
-		return
+// add adds a key once, with the signer that the agent has for it, if it has one.
+func (h *held) add(k key, agents []key) {
+	if i := slices.IndexFunc(agents, k.is); i >= 0 {
+		k = agents[i]
 	}
-	h.agent = conn
+	switch {
+	case slices.ContainsFunc(h.ids, func(id Identity) bool { return k.is(key{Identity: id}) }):
+	case k.signer == nil:
+		h.trouble = append(h.trouble, k.From+": only the public half is there, and the agent does not have the key")
+	default:
+		h.signers, h.ids = append(h.signers, k.signer), append(h.ids, k.Identity)
+	}
+}
+
+// fromAgent lists the agent's keys. One that is gone, or says nothing for as long as limit, is as none.
+func (h *held) fromAgent(ctx context.Context, socket string, limit time.Duration) ([]key, error) {
+	if socket == "" {
+		return nil, nil
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	h.agent, h.stop = conn, context.AfterFunc(ctx, func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(limit))
+	defer conn.SetDeadline(time.Time{})
 	signers, err := agent.NewClient(conn).Signers()
 	if err != nil {
-		h.trouble = append(h.trouble, fmt.Sprintf("agent: %v", err))
-		return
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "agent: "))
 	}
-	wanted := slices.Concat(h.ids, configured.ids)
+	var all []key
 	for _, signer := range signers {
-		if s.identitiesOnly && !slices.ContainsFunc(wanted, func(id Identity) bool {
-			return string(id.Key.Marshal()) == string(signer.PublicKey().Marshal())
-		}) {
-			continue
+		if s, ok := signer.(ssh.AlgorithmSigner); ok {
+			all = append(all, key{Identity{signer.PublicKey(), "agent"}, s})
 		}
-		h.add(signer, "agent")
 	}
+	return all, nil
 }
 
-// file adds a private key's file. An encrypted one is opened only when a server wants it.
-func (h *held) file(name string, ask func(string) ([]byte, error)) error {
+// readKey reads a private key's file, or a public half whose other half the agent may have
+// (ssh_config(5), IdentityFile). An encrypted one is opened only when a server wants it.
+func readKey(name string, ask func(string) ([]byte, error)) (key, error) {
 	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if public, perr := publicHalf(name); perr == nil {
+			return key{Identity: Identity{public, name}}, nil
+		}
+	}
 	if err != nil {
-		return err
+		return key{}, err
+	}
+	if public, _, _, _, err := ssh.ParseAuthorizedKey(b); err == nil {
+		return key{Identity: Identity{public, name}}, nil
 	}
 	signer, err := ssh.ParsePrivateKey(b)
 	var locked *ssh.PassphraseMissingError
@@ -121,59 +166,27 @@ func (h *held) file(name string, ask func(string) ([]byte, error)) error {
 		public := locked.PublicKey
 		if public == nil {
 			if public, err = publicHalf(name); err != nil {
-				return err
+				return key{}, fmt.Errorf("encrypted, and no public half beside it: %w", err)
 			}
 		}
-		h.add(&lockedKey{name: name, pem: b, public: public, ask: ask}, name)
-		return nil
+		return key{Identity{public, name}, &lockedKey{name: name, pem: b, public: public, ask: ask}}, nil
 	}
 	if err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+		return key{}, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	}
-	h.add(signer, name)
-	return nil
+	open, ok := signer.(ssh.AlgorithmSigner)
+	if !ok {
+		return key{}, errors.New("not a key that can sign here")
+	}
+	return key{Identity{signer.PublicKey(), name}, open}, nil
 }
 
 // publicHalf reads FILE.pub: the old PEM form hides the public key, too.
 func publicHalf(name string) (ssh.PublicKey, error) {
 	b, err := os.ReadFile(name + ".pub")
 	if err != nil {
-		return nil, fmt.Errorf("encrypted, and no public half beside it: %w", err)
+		return nil, err
 	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey(b)
-	return key, err
-}
-
-// lockedKey is an encrypted private key; its passphrase is asked for once.
-type lockedKey struct {
-	name   string
-	pem    []byte
-	public ssh.PublicKey
-	ask    func(string) ([]byte, error)
-	open   ssh.AlgorithmSigner
-}
-
-func (k *lockedKey) PublicKey() ssh.PublicKey { return k.public }
-
-func (k *lockedKey) unlock() error {
-	if k.open != nil {
-		return nil
-	}
-	if k.ask == nil {
-		return hint(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
-	}
-	pass, err := k.ask("passphrase for " + k.name + ": ")
-	if err != nil {
-		return fmt.Errorf("asking for the passphrase of %s: %w", k.name, err)
-	}
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(k.pem, pass)
-	if err != nil {
-		return fmt.Errorf("identity %s: the passphrase does not open it", k.name)
-	}
-	open, ok := signer.(ssh.AlgorithmSigner)
-	if !ok {
-		return fmt.Errorf("identity %s: not a key that can sign here", k.name)
-	}
-	k.open = open
-	return nil
+	public, _, _, _, err := ssh.ParseAuthorizedKey(b)
+	return public, err
 }

@@ -72,13 +72,8 @@ func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	login := publicKey(t, s.read(t, "login.pub"))
-	s.config = &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(key.Marshal()) != string(login.Marshal()) || c.User() != "bench" && c.User() != "root" {
-			return nil, errors.New("not let in")
-		}
-		return nil, nil
-	}}
+	write(t, s.path("authorized"), s.read(t, "login.pub"))
+	s.config = &ssh.ServerConfig{PublicKeyCallback: s.letIn}
 	s.config.AddHostKey(host)
 	for _, change := range change {
 		change(s.config)
@@ -100,6 +95,31 @@ func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 		}
 	}()
 	return s
+}
+
+// letIn takes the keys of the file "authorized" and notes every one that is tried in "tried".
+func (s *server) letIn(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	f, err := os.OpenFile(s.path("tried"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	f.Write(ssh.MarshalAuthorizedKey(key))
+	allowed, err := os.ReadFile(s.path("authorized"))
+	if err != nil || c.User() != "bench" && c.User() != "root" {
+		return nil, errors.Join(err, errors.New("not let in"))
+	}
+	for len(allowed) > 0 {
+		k, _, _, rest, err := ssh.ParseAuthorizedKey(allowed)
+		if err != nil {
+			break
+		}
+		if string(k.Marshal()) == string(key.Marshal()) {
+			return nil, nil
+		}
+		allowed = rest
+	}
+	return nil, errors.New("not let in")
 }
 
 func (s *server) serve(c net.Conn) {

@@ -1,0 +1,261 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"groundhog/fixtures/judge"
+)
+
+// keygen makes a key in the server's directory.
+func (s *server) keygen(t *testing.T, name string, args ...string) {
+	t.Helper()
+	args = append([]string{"-q", "-C", name, "-f", s.path(name)}, args...)
+	if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// startAgent runs OpenSSH's agent with keys of the server's directory.
+func (s *server) startAgent(t *testing.T, keys ...string) {
+	t.Helper()
+	socket := s.path("agent")
+	cmd := exec.Command(judge.Tool(t, "ssh-agent"), "-D", "-a", socket)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
+			break
+		} else if time.Since(begin) > 10*time.Second {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range keys {
+		if out, err := exec.Command(judge.Tool(t, "ssh-add"), s.path(key)).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+// Which of the agent's keys and of the files are tried, and in which order. The server takes no more than two.
+func TestAgent(t *testing.T) {
+	s := startServer(t, func(c *ssh.ServerConfig) { c.MaxAuthTries = 2 })
+	many := []string{"k1", "k2", "k3"}
+	for _, k := range many {
+		s.keygen(t, k, "-t", "ed25519", "-N", "")
+	}
+	s.keygen(t, "locked", "-t", "ed25519", "-N", "secret")
+	s.startAgent(t, append(many, "login")...)
+	pub := write(t, s.path("half.pub"), s.read(t, "login.pub")) // there is no file "half"
+	for about, c := range map[string]struct {
+		config     string
+		identities []string
+		fails      bool
+		tried      string // the first key
+	}{
+		"too many":           {"", nil, true, "k1"},
+		"named":              {"", []string{s.path("login")}, false, "login"},
+		"named by its half":  {"", []string{pub}, false, "login"},
+		"configured":         {"IdentityFile " + s.path("login"), nil, false, "login"},
+		"half, configured":   {"IdentityFile " + pub, nil, false, "login"},
+		"no file, but .pub":  {"IdentityFile " + s.path("half"), nil, false, "login"},
+		"only configured":    {"IdentitiesOnly yes\nIdentityFile " + pub, nil, false, "login"},
+		"only, and not it":   {"IdentitiesOnly yes\nIdentityFile " + s.path("k2.pub"), nil, true, "k2"},
+		"no agent":           {"IdentityAgent none\nIdentityFile " + s.path("login"), nil, false, "login"},
+		"no agent, half":     {"IdentityAgent none\nIdentityFile " + pub, nil, true, ""},
+		"agent by its name":  {"IdentityAgent " + s.path("agent") + "\nIdentityFile " + pub, nil, false, "login"},
+		"another agent":      {"IdentityAgent " + s.path("nobody") + "\nIdentityFile " + s.path("login"), nil, false, "login"},
+		"locked, configured": {"IdentitiesOnly yes\nIdentityFile " + s.path("locked") + "\nIdentityFile " + pub, nil, false, "login"},
+	} {
+		os.Remove(s.path("tried"))
+		o := Options{Config: write(t, s.path("config"), c.config), Identities: c.identities, KnownHosts: []string{s.path("known_hosts")}}
+		client, err := Dial(t.Context(), s.target(), o)
+		if client != nil {
+			client.Close()
+		}
+		if (err != nil) != c.fails || c.fails && (!errors.Is(err, ErrAuth) || HintOf(err) == "") {
+			t.Errorf("%s: %v", about, err)
+		}
+		tried, _ := os.ReadFile(s.path("tried"))
+		first, _, _ := strings.Cut(string(tried), "\n")
+		if c.tried != "" && !strings.HasPrefix(s.read(t, c.tried+".pub"), first) || c.tried == "" && first != "" {
+			t.Errorf("%s: %q was tried first, want %s", about, first, c.tried)
+		}
+	}
+}
+
+// Encrypted keys are asked for when the server wants them, and only then; a person's time does not count.
+func TestEncrypted(t *testing.T) {
+	s := startServer(t)
+	s.keygen(t, "new", "-t", "ed25519", "-N", "secret")
+	s.keygen(t, "old", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "secret")
+	s.keygen(t, "lonely", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "secret")
+	os.Remove(s.path("lonely.pub"))
+	write(t, s.path("authorized"), s.read(t, "new.pub")+s.read(t, "old.pub"))
+	tell := func(pass string, after time.Duration) func(string) ([]byte, error) {
+		return func(prompt string) ([]byte, error) {
+			<-time.After(after)
+			return []byte(pass), nil
+		}
+	}
+	for about, c := range map[string]struct {
+		name string
+		ask  func(string) ([]byte, error)
+		err  string
+	}{
+		"new":               {"new", tell("secret", 0), ""},
+		"old":               {"old", tell("secret", 0), ""},
+		"slow to type":      {"new", tell("secret", 3*time.Second), ""},
+		"wrong":             {"new", tell("sceret", 0), "does not open it"},
+		"nobody to ask":     {"new", nil, "no terminal"},
+		"no answer":         {"new", func(string) ([]byte, error) { return nil, io.EOF }, "asking for the passphrase"},
+		"which key is this": {"lonely", tell("secret", 0), "no public half beside it"},
+	} {
+		asked := 0
+		o := s.good()
+		o.Identities, o.ConnectTimeout = []string{s.path(c.name)}, 2*time.Second
+		if c.ask != nil {
+			o.Ask = func(prompt string) ([]byte, error) {
+				asked++
+				if !strings.Contains(prompt, s.path(c.name)) {
+					t.Errorf("%s: asks %q", about, prompt)
+				}
+				return c.ask(prompt)
+			}
+		}
+		client, err := Dial(t.Context(), s.target(), o)
+		if client != nil {
+			client.Close()
+		}
+		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, want %q", about, err, c.err)
+		}
+		if want := 1; asked != want && c.ask != nil && c.name != "lonely" {
+			t.Errorf("%s: asked %d times", about, asked)
+		}
+		if c.ask == nil && !strings.Contains(HintOf(err), "ssh-add "+Quote(s.path("new"))) {
+			t.Errorf("%s: hint %q", about, HintOf(err))
+		}
+	}
+	o := s.good()
+	o.Identities = []string{s.path("other"), s.path("new")}
+	o.Ask = func(string) ([]byte, error) { t.Error("asks for a list"); return nil, io.EOF }
+	ids, err := Identities(t.Context(), s.target(), o)
+	if err != nil || len(ids) != 2 || line(ids[1].Key) != line(publicKey(t, s.read(t, "new.pub"))) || ids[1].From != s.path("new") {
+		t.Errorf("identities: %v, %v", ids, err)
+	}
+	write(t, s.path("authorized"), s.read(t, "login.pub"))
+	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrAuth) {
+		t.Errorf("a key that the server does not want: %v", err)
+	}
+}
+
+// An agent that holds the key of an encrypted file saves the question.
+func TestEncryptedInAgent(t *testing.T) {
+	s := startServer(t)
+	s.startAgent(t, "login")
+	s.keygen(t, "login", "-p", "-P", "", "-N", "secret")
+	c, err := Dial(t.Context(), s.target(), s.good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+// strangeAgent lists a key and does something else than sign with it.
+type strangeAgent struct {
+	agent.Agent
+	list, sign func()
+}
+
+func (a *strangeAgent) List() ([]*agent.Key, error) {
+	a.list()
+	return a.Agent.List()
+}
+
+func (a *strangeAgent) Sign(ssh.PublicKey, []byte) (*ssh.Signature, error) {
+	a.sign()
+	return nil, errors.New("refused")
+}
+
+func (s *server) serveAgent(t *testing.T, list, sign func()) {
+	private, err := ssh.ParseRawPrivateKey([]byte(s.read(t, "login")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", s.path("agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	t.Setenv("SSH_AUTH_SOCK", s.path("agent"))
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go agent.ServeAgent(&strangeAgent{ring, list, sign}, c)
+		}
+	}()
+}
+
+// A broken agent is said, and never hangs us.
+func TestStrangeAgents(t *testing.T) {
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	t.Run("refuses", func(t *testing.T) {
+		s := startServer(t)
+		s.serveAgent(t, func() {}, func() {})
+		o := s.good()
+		o.Identities = nil
+		if _, err := Dial(t.Context(), s.target(), o); err == nil || !strings.Contains(err.Error(), "the agent does not sign with SHA256:") {
+			t.Error(err)
+		}
+	})
+	t.Run("never signs", func(t *testing.T) {
+		s := startServer(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s.serveAgent(t, func() {}, func() { cancel(); <-never })
+		o := s.good()
+		o.Identities = nil
+		if _, err := Dial(ctx, s.target(), o); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	t.Run("never lists", func(t *testing.T) {
+		s := startServer(t)
+		s.serveAgent(t, func() { <-never }, func() {})
+		o := s.good()
+		o.ConnectTimeout = 2 * time.Second
+		c, err := Dial(t.Context(), s.target(), o)
+		if err != nil {
+			t.Fatalf("with a key of a file: %v", err)
+		}
+		c.Close()
+		ids, err := Identities(t.Context(), s.target(), o)
+		if err != nil || !slices.ContainsFunc(ids, func(id Identity) bool { return id.From == s.path("login") }) {
+			t.Errorf("%v, %v", ids, err)
+		}
+	})
+}
