@@ -11,5 +11,7 @@ func verbs() []*cobra.Command {
 		manifestCmd(),
 		diffCmd(),
 		verifyCmd(),
+		pushCmd(),
+		restoreCmd(),
 	}
 }

@@ -1,0 +1,139 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/fixtures/device"
+)
+
+// bench is a running device and an archive for it.
+type bench struct {
+	*device.Device
+	t       *testing.T
+	archive string
+}
+
+// online runs a verb, and returns its exit code and all it said.
+func online(t *testing.T, args ...string) (int, string) {
+	var out bytes.Buffer
+	code := run(args, strings.NewReader(""), &out, &out)
+	t.Logf("groundhog %s: %d\n%s", strings.Join(args, " "), code, out.String())
+	return code, out.String()
+}
+
+// startBench boots a device and patches its initramfs.
+func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) (*bench, context.Context) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	t.Setenv("SSH_AUTH_SOCK", "")
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	t.Cleanup(cancel)
+	b := &bench{device.Start(t, s, o), t, filepath.Join(t.TempDir(), "reflash.img")}
+	target := b.Base.Target
+	code, out := online(t, append([]string{"patch", target.Plain, "--root", target.Root,
+		"--authorized-keys", b.Base.Key + ".pub", "--host-key", "new", "--no-writer", "-o", b.archive}, flags...)...)
+	if code != 0 {
+		t.Fatal(out)
+	}
+	if err := b.WaitSystem(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return b, ctx
+}
+
+// verb runs one of the online verbs for this device.
+func (b *bench) verb(name string, args ...string) (int, string) {
+	b.t.Helper()
+	return online(b.t, append([]string{name, "--ssh-config", "none", "-v", "--identity", b.Base.Key, "--known-hosts", b.KnownHosts()}, args...)...)
+}
+
+func (b *bench) target() string { return "root@" + b.Addr() }
+
+// says runs a command on the running system.
+func (b *bench) says(ctx context.Context, command string) string {
+	b.t.Helper()
+	out, err := b.SSH(ctx, "root", nil, command)
+	if err != nil {
+		b.t.Errorf("%s: %v", command, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func sha256Of(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// onDisk is the hash of what the boot loader would load now, without a replay of the journal.
+func (b *bench) onDisk(ctx context.Context) string {
+	b.t.Helper()
+	files, err := b.Load(ctx, false)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	sum := sha256.Sum256(files.Initrd)
+	return hex.EncodeToString(sum[:])
+}
+
+// One boot only: push, the promised key answers, nobody comes, the system is up again with its original, and the
+// next boot is an ordinary one.
+func cycle(t *testing.T, s device.Spec, flags ...string) {
+	b, ctx := startBench(t, s, device.Options{}, append(flags, "--wait", "20s")...)
+	original := sha256Of(t, b.Base.Target.Plain)
+	if got := b.onDisk(ctx); got != original {
+		t.Fatalf("the device starts with initramfs %s, not %s", got, original)
+	}
+	code, out := b.verb("push", "--reboot", b.target(), b.archive)
+	if code != 0 || !strings.Contains(out, "waits on "+b.target()) {
+		t.Fatalf("push: %d", code)
+	}
+	if got := b.onDisk(ctx); got != sha256Of(t, b.archive) {
+		t.Errorf("the disk has initramfs %s, not the archive", got)
+	}
+	if err := b.WaitSystem(ctx); err != nil {
+		t.Fatal(err)
+	}
+	journal := "journalctl -b -u groundhog-restore --no-pager -o cat"
+	b.says(ctx, "for i in $(seq 60); do systemctl is-active -q groundhog-restore && break; sleep 1; done")
+	if said := b.says(ctx, journal); !strings.Contains(said, "is back") {
+		t.Errorf("the journal does not say that the original is back: %q", said)
+	}
+	if got := b.onDisk(ctx); got != original {
+		t.Errorf("the disk has initramfs %s, not its original", got)
+	}
+	if left := b.says(ctx, "ls -d /var/lib/groundhog /boot/.groundhog* /boot/firmware/*groundhog* 2>/dev/null; true"); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+	boots := b.Boots()
+	b.SSH(ctx, "root", nil, "reboot")
+	if err := b.WaitBoots(ctx, boots+1); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.WaitSystem(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if said := b.says(ctx, "ls -d /run/groundhog /run/systemd/system/groundhog* 2>/dev/null; true"); said != "" {
+		t.Errorf("the next boot is not an ordinary one: %s", said)
+	}
+}
+
+func TestPushCycle(t *testing.T) {
+	for _, s := range []device.Spec{{Suite: "bookworm", Arch: "amd64"}} {
+		t.Run(fmt.Sprint(s), func(t *testing.T) { cycle(t, s) })
+	}
+}

@@ -1,0 +1,90 @@
+package push
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// network: the archive comes up where the device is now.
+func (c *checks) network() {
+	name := c.f.Get("interface")
+	switch {
+	case name == "":
+		c.say("network", Warn, "", "the interface that has the address %s is not found", or(c.f.Get("address"), "we came to"))
+		return
+	case c.f.Get("wireless") != "":
+		c.say("network", Refuse, "plug a cable in and come over that", "%s is wireless, which the initramfs does not bring up", name)
+		return
+	case c.f.Get("stacked") != "" || strings.Contains(name, "."):
+		c.say("network", Warn, "", "%s is a %s: the initramfs takes a plain interface, and may get another address", name, or(c.f.Get("stacked"), "VLAN"))
+		return
+	}
+	p := c.f.Personal()
+	switch {
+	case p.IP != "":
+		c.say("network", OK, "", "%s has the static address %s: the initramfs gets ip=%s", name, c.f.Get("prefix"), p.IP)
+	case c.f.Get("dynamic") != "":
+		c.say("network", OK, "", "%s has %s by DHCP, MAC %s", name, c.f.Get("prefix"), c.f.Get("mac"))
+	default:
+		c.say("network", Warn, "", "%s has the address %s, which the initramfs cannot be given: it asks DHCP", name, c.f.Get("prefix"))
+	}
+}
+
+// storage: what the root file system stands on.
+func (c *checks) storage() {
+	if slices.Contains(c.f["root_on"], "crypt") {
+		c.say("storage", Warn, "", "/ is encrypted: a boot that nobody flashes asks for the passphrase, as ever")
+	}
+	d, ok := c.f.Disk()
+	if !ok {
+		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", or(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
+		return
+	}
+	c.say("storage", OK, "", "/ is on %s, %.1f GB %s %s", d.Path, float64(d.Size)/1e9, d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
+}
+
+func (c *checks) rest() {
+	if c.f.Get("secure_boot") == "1" {
+		c.say("secure-boot", OK, "", "secure boot is on, which does not cover an initramfs that the boot loader reads")
+	}
+	for _, w := range c.f["watchdog"] {
+		c.say("watchdog", OK, "", "%s is running: the initramfs feeds it while it waits", w)
+	}
+	if c.f.Get("systemd") == "" {
+		c.say("restore", Warn, "groundhog restore does it", "without systemd the original is not put back by itself")
+	}
+	if missing := c.f["missing"]; len(missing) > 0 {
+		c.say("programs", Refuse, "", "the device has no %s", strings.Join(missing, ", "))
+	}
+	if c.f.Get("pushed") != "" {
+		c.say("pushed", OK, "", "an archive is there already: it is replaced, the original stays kept")
+	}
+}
+
+// Personal is what one device's initramfs needs beside the archive.
+type Personal struct {
+	IP  string // as the kernel's ip= has it (Documentation/admin-guide/nfs/nfsroot.rst); "" asks DHCP
+	MAC string // "" for the interface's own
+}
+
+// Personal works out what the device's own segment must say.
+func (f Facts) Personal() (p Personal) {
+	if a := f.Get("mac_assigned"); a == "1" || a == "3" { // NET_ADDR_RANDOM, NET_ADDR_SET (sysfs-class-net)
+		p.MAC = f.Get("mac")
+	}
+	prefix, err := netip.ParsePrefix(f.Get("prefix"))
+	if f.Get("dynamic") != "" || err != nil || !prefix.Addr().Is4() {
+		return p
+	}
+	mask := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	if masked, err := mask.Prefix(prefix.Bits()); err == nil {
+		mask = masked.Addr()
+	}
+	gateway := f.Get("gateway")
+	if _, err := netip.ParseAddr(gateway); err != nil {
+		gateway = ""
+	}
+	p.IP = prefix.Addr().String() + "::" + gateway + ":" + mask.String() + ":::off"
+	return p
+}

@@ -1,0 +1,214 @@
+package push
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// bench is the facts of a device that everything fits, as a bookworm in a virtual machine answers.
+func bench() Facts {
+	f, err := parseFacts(`kernel 6.1.0-56-amd64
+arch amd64
+hostname bench-1
+release bookworm
+distribution debian
+boot_id 461063a3-5c46-448c-84ca-e9bce42d5bf2
+boot_free 200000
+boot_type ext2/ext3
+boot_mount /
+state_free 200000
+state_mount /
+initrd /boot/initrd.img-6.1.0-56-amd64
+initrd_size 30000000
+initrd_magic 28b52ffd
+loader grub/grub.cfg
+named grub
+address 192.0.2.7
+interface eth0
+prefix 192.0.2.7/24
+mac 52:54:00:12:34:56
+mac_assigned 0
+dynamic yes
+gateway 192.0.2.1
+root /dev/vda1
+root_on disk
+root_on part
+disk /dev/vda
+disk_size 1073741824
+disk_serial GH
+systemd yes
+root_login yes
+end ok
+`)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+func fitting() Archive {
+	return Archive{Size: 35 << 20, Arch: "amd64", Kernel: "6.1.0-56-amd64", Release: "bookworm", Board: "generic", Build: "b1",
+		Dropbear: true, Authorized: []string{"SHA256:a", "SHA256:b"}, Held: []string{"SHA256:x", "SHA256:b"}}
+}
+
+// pi turns a bench into a Compute Module whose firmware reads config.txt.
+func pi(f Facts, a *Archive) {
+	f["loader"] = []string{"firmware/config.txt"}
+	f["firmware_initramfs"] = []string{"initrd.img-6.1.0-56-amd64 followkernel"}
+	f["firmware_free"], f["firmware_mount"] = []string{"300000"}, []string{"/boot/firmware"}
+	f["board"] = []string{"raspberrypi,4-compute-module brcm,bcm2711"}
+}
+
+func TestCheckFits(t *testing.T) {
+	all, boot := Check(bench(), fitting())
+	for _, f := range all {
+		if f.Verdict != OK {
+			t.Errorf("%+v", f)
+		}
+	}
+	if boot != (Boot{File: "/boot/initrd.img-6.1.0-56-amd64"}) || len(all) < 8 {
+		t.Errorf("%+v, %d findings", boot, len(all))
+	}
+	f, a := bench(), fitting()
+	pi(f, &a)
+	all, boot = Check(f, a)
+	if Refused(all) || boot.Config != "/boot/firmware/config.txt" || boot.File != "/boot/firmware/initrd.img-6.1.0-56-amd64" {
+		t.Errorf("%+v: %+v", boot, all)
+	}
+	if err := (Job{Boot: boot, Size: 1, SHA256: strings.Repeat("0", 64)}).check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func set(f Facts, key string, values ...string) { f[key] = values }
+
+// Each has one finding that is not ok, and what it must be.
+func TestCheckFinds(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(Facts, *Archive)
+		id      string
+		verdict Verdict
+		text    string
+	}{
+		"no groundhog archive": {func(f Facts, a *Archive) { a.Build = "" }, "archive", Refuse, "no reflash initramfs"},
+		"no dropbear":          {func(f Facts, a *Archive) { a.Dropbear = false }, "archive", Refuse, "no dropbear"},
+		"architecture":         {func(f Facts, a *Archive) { a.Arch = "arm64" }, "architecture", Refuse, "has architecture amd64, the archive is for arm64"},
+		"kernel":               {func(f Facts, a *Archive) { a.Kernel = "6.1.0-55-amd64" }, "kernel", Refuse, "6.1.0-55-amd64"},
+		"release":              {func(f Facts, a *Archive) { set(f, "release", "trixie") }, "release", Refuse, "trixie"},
+		"a CM3":                {func(f Facts, a *Archive) { set(f, "board", "raspberrypi,3-compute-module brcm,bcm2837") }, "board", Refuse, "Compute Module 3"},
+		"not a CM3":            {func(f Facts, a *Archive) { a.Board = "cm3" }, "board", Warn, "Compute Module 3"},
+		"UKI":                  {func(f Facts, a *Archive) { set(f, "uki", "yes") }, "boot", Refuse, "unified kernel image"},
+		"U-Boot image":         {func(f Facts, a *Archive) { set(f, "initrd_magic", "27051956") }, "boot", Refuse, "U-Boot"},
+		"uInitrd":              {func(f Facts, a *Archive) { set(f, "loader", "uInitrd", "boot.scr") }, "boot", Refuse, "U-Boot"},
+		"flash-kernel":         {func(f Facts, a *Archive) { set(f, "loader", "boot.scr"); delete(f, "named") }, "boot", Refuse, "boot.scr"},
+		"systemd-boot":         {func(f Facts, a *Archive) { set(f, "loader", "loader/entries"); delete(f, "named") }, "boot", Refuse, "loader/entries"},
+		"another kernel":       {func(f Facts, a *Archive) { delete(f, "named") }, "boot", Refuse, "grub.cfg does not name"},
+		"no initramfs":         {func(f Facts, a *Archive) { delete(f, "initrd") }, "boot", Refuse, "no /boot/initrd.img-"},
+		"a link":               {func(f Facts, a *Archive) { delete(f, "initrd"); set(f, "initrd_odd", "l /boot/x -> y") }, "boot", Refuse, "no plain file"},
+		"full":                 {func(f Facts, a *Archive) { set(f, "boot_free", "50000") }, "room", Refuse, "50000 KiB free"},
+		"read-only":            {func(f Facts, a *Archive) { set(f, "boot_readonly", "yes") }, "room", Refuse, "read-only"},
+		"/var read-only":       {func(f Facts, a *Archive) { set(f, "state_readonly", "yes") }, "room", Refuse, "/var/lib"},
+		"/var full":            {func(f Facts, a *Archive) { set(f, "boot_mount", "/boot"); set(f, "state_free", "9") }, "room", Refuse, "/var/lib has 9 KiB"},
+		"nobody":               {func(f Facts, a *Archive) { a.Held = []string{"SHA256:x"} }, "login", Refuse, "none of the 1 keys"},
+		"wireless":             {func(f Facts, a *Archive) { set(f, "wireless", "yes") }, "network", Refuse, "wireless"},
+		"a bridge":             {func(f Facts, a *Archive) { set(f, "stacked", "bridge") }, "network", Warn, "bridge"},
+		"unseen":               {func(f Facts, a *Archive) { delete(f, "interface") }, "network", Warn, "is not found"},
+		"IPv6":                 {func(f Facts, a *Archive) { delete(f, "dynamic"); set(f, "prefix", "2001:db8::1/64") }, "network", Warn, "2001:db8::1"},
+		"LUKS":                 {func(f Facts, a *Archive) { set(f, "root_on", "disk", "crypt") }, "storage", Warn, "passphrase"},
+		"RAID":                 {func(f Facts, a *Archive) { set(f, "disk", "/dev/sda", "/dev/sdb") }, "storage", Warn, "2 disks"},
+		"no systemd":           {func(f Facts, a *Archive) { delete(f, "systemd") }, "restore", Warn, "systemd"},
+		"no sha256sum":         {func(f Facts, a *Archive) { set(f, "missing", "sha256sum") }, "programs", Refuse, "sha256sum"},
+		"Pi OS": {func(f Facts, a *Archive) { pi(f, a); delete(f, "firmware_initramfs"); set(f, "firmware_auto", "1") },
+			"boot", Refuse, "auto_initramfs"},
+		"Pi, two lines":     {func(f Facts, a *Archive) { pi(f, a); f["firmware_initramfs"] = append(f["firmware_initramfs"], "x") }, "boot", Refuse, "2 initramfs lines"},
+		"Pi, another":       {func(f Facts, a *Archive) { pi(f, a); set(f, "firmware_initramfs", "initrd.img-5.10 followkernel") }, "boot", Refuse, "initrd.img-5.10"},
+		"Pi, at an address": {func(f Facts, a *Archive) { pi(f, a); set(f, "firmware_initramfs", "initrd.img-6.1.0-56-amd64 0x1000") }, "boot", Refuse, "0x1000"},
+		"Pi, full":          {func(f Facts, a *Archive) { pi(f, a); set(f, "firmware_free", "9") }, "room", Refuse, "/boot/firmware has 9 KiB"},
+		"Pi, not ours": {func(f Facts, a *Archive) {
+			pi(f, a)
+			set(f, "firmware_initramfs", "groundhog_-6.1.0-56-amd64 followkernel")
+		}, "boot", Refuse, "groundhog_"},
+		"Pi, /boot/firmware ro": {func(f Facts, a *Archive) { pi(f, a); set(f, "firmware_readonly", "yes") }, "room", Refuse, "/boot/firmware is mounted read-only"},
+	} {
+		f, a := bench(), fitting()
+		c.change(f, &a)
+		all, _ := Check(f, a)
+		bad := slices.DeleteFunc(slices.Clone(all), func(f Finding) bool { return f.Verdict == OK })
+		found := slices.IndexFunc(bad, func(f Finding) bool {
+			return f.ID == c.id && f.Verdict == c.verdict && strings.Contains(f.Text, c.text)
+		})
+		if found < 0 || Refused(all) != (c.verdict == Refuse) {
+			t.Errorf("%s: %+v; want %s %s %q", name, bad, c.verdict, c.id, c.text)
+		}
+	}
+}
+
+// All findings come at once.
+func TestCheckAll(t *testing.T) {
+	a := fitting()
+	a.Arch, a.Held = "arm64", nil
+	f := bench()
+	set(f, "boot_free", "1")
+	all, _ := Check(f, a)
+	var ids []string
+	for _, f := range all {
+		if f.Verdict == Refuse {
+			ids = append(ids, f.ID)
+		}
+	}
+	if got := strings.Join(ids, " "); got != "architecture room login" {
+		t.Errorf("refused by %q", got)
+	}
+}
+
+// A push over a push finds its own name in config.txt.
+func TestCheckAgain(t *testing.T) {
+	f, a := bench(), fitting()
+	pi(f, &a)
+	set(f, "pushed", strings.Repeat("a", 64))
+	for _, name := range []string{"groundhog_-6.1.0-56-amd64", "groundhog_-6.1.0-56-amd6_"} {
+		set(f, "firmware_initramfs", name+" followkernel")
+		if all, _ := Check(f, a); Refused(all) {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+}
+
+func TestPersonal(t *testing.T) {
+	f := bench()
+	if p := f.Personal(); p != (Personal{}) {
+		t.Errorf("DHCP and a MAC of its own: %+v", p)
+	}
+	delete(f, "dynamic")
+	set(f, "mac_assigned", "3")
+	want := Personal{IP: "192.0.2.7::192.0.2.1:255.255.255.0:::off", MAC: "52:54:00:12:34:56"}
+	if p := f.Personal(); p != want {
+		t.Errorf("%+v, want %+v", p, want)
+	}
+	set(f, "gateway", "`id`")
+	if p := f.Personal(); strings.Contains(p.IP, "id") {
+		t.Errorf("%+v", p)
+	}
+}
+
+// This very machine can be looked at, and what comes is understood.
+func TestSurvey(t *testing.T) {
+	l := newLocal(t, "dash")
+	l.root = ""
+	f, err := Survey(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"kernel", "arch", "boot_id", "memory", "boot_free", "state_free"} {
+		if f.Get(key) == "" {
+			t.Errorf("no %s among %v", key, slices.Sorted(maps.Keys(f)))
+		}
+	}
+	for _, bad := range []string{"", "end", "kernel 1\n", "x\nend ok\n", strings.Repeat("a b\n", maxFacts+1) + "end ok\n"} {
+		if _, err := parseFacts(bad); err == nil {
+			t.Errorf("%.20q was understood", bad)
+		}
+	}
+}

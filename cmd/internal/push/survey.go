@@ -1,0 +1,82 @@
+package push
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"groundhog/cmd/internal/device"
+)
+
+//go:embed survey.sh
+var surveyText string
+
+// Facts is what a device says of itself: values by key, in the order they came. What each key means is in survey.sh.
+type Facts map[string][]string
+
+// Get is a key's first value, "" for none.
+func (f Facts) Get(key string) string {
+	if v := f[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// number is a key's value, -1 where there is none.
+func (f Facts) number(key string) int64 {
+	n, err := strconv.ParseInt(f.Get(key), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// maxFacts bounds the lines of an answer.
+const maxFacts = 1000
+
+// Survey looks at a device, in one round trip, without changing anything.
+func Survey(ctx context.Context, sh Shell) (Facts, error) {
+	r, err := sh.Script(ctx, surveyText, nil)
+	if err == nil {
+		err = r.Err("looking at the device")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseFacts(string(r.Stdout))
+}
+
+func parseFacts(text string) (Facts, error) {
+	f := Facts{}
+	lines := 0
+	for line := range strings.Lines(text) {
+		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if lines++; !ok || lines > maxFacts {
+			return nil, fmt.Errorf("looking at the device: its answer cannot be understood: %.80q", line)
+		}
+		f[key] = append(f[key], strings.TrimSpace(strings.Map(printable, value)))
+	}
+	if f.Get("end") != "ok" {
+		return nil, errors.New("looking at the device: its answer is not complete")
+	}
+	return f, nil
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return '?'
+	}
+	return r
+}
+
+// Disk is the one that carries /; false where there is none or more than one.
+func (f Facts) Disk() (device.Disk, bool) {
+	if len(f["disk"]) != 1 {
+		return device.Disk{}, false
+	}
+	return device.Disk{Path: f.Get("disk"), Size: f.number("disk_size"), Model: f.Get("disk_model"),
+		Serial: f.Get("disk_serial"), CID: f.Get("disk_cid"), PTUUID: f.Get("disk_ptuuid")}, true
+}
