@@ -59,7 +59,7 @@ func readConfigs(path, home string) (configs, error) {
 func (cs configs) get(alias, key string) string {
 	for _, c := range cs {
 		if v, err := c.Get(alias, key); err == nil && v != "" {
-			return strings.Trim(v, `"`)
+			return unquote(v)
 		}
 	}
 	return ""
@@ -70,7 +70,7 @@ func (cs configs) all(alias, key string) []string {
 	for _, c := range cs {
 		values, _ := c.GetAll(alias, key)
 		for _, v := range values {
-			all = append(all, strings.Trim(v, `"`))
+			all = append(all, unquote(v))
 		}
 	}
 	return all
@@ -114,7 +114,7 @@ func resolve(target string, o Options) (*settings, error) {
 	if global == "" {
 		global = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 	}
-	for _, f := range strings.Fields(known + " " + global) {
+	for _, f := range append(words(known), words(global)...) {
 		if f != "none" {
 			s.knownHosts = append(s.knownHosts, expand(f))
 		}
@@ -127,6 +127,9 @@ func resolve(target string, o Options) (*settings, error) {
 func (s *settings) address(cs configs, o Options) error {
 	if name := cs.get(s.alias, "HostName"); name != "" {
 		s.Host = strings.ReplaceAll(strings.ReplaceAll(name, "%h", s.alias), "%%", "%")
+	}
+	if o.Port != "" {
+		s.Port = o.Port
 	}
 	if s.Port == "" {
 		s.Port = cs.get(s.alias, "Port")
@@ -149,7 +152,7 @@ func (s *settings) address(cs configs, o Options) error {
 	case !validHost(s.Host):
 		return fmt.Errorf("the configuration's HostName %q is no host", s.Host)
 	case !validPort(s.Port):
-		return fmt.Errorf("the configuration's Port %q is no port", s.Port)
+		return fmt.Errorf("port %q is not a number from 1 to 65535", s.Port)
 	case !validUser(s.User):
 		return fmt.Errorf("the configuration's User %q is no user", s.User)
 	}
@@ -166,30 +169,4 @@ func (s *settings) proxy(cs configs) error {
 		return hint(fmt.Errorf("target %s: the configuration has a ProxyCommand, which is not supported", s.alias), "ProxyJump is")
 	}
 	return nil
-}
-
-// expander replaces ~ and the tokens of ssh_config(5), "TOKENS", in a file name.
-func (s *settings) expander(home string) func(string) string {
-	local := ""
-	if u, err := user.Current(); err == nil {
-		local = u.Username
-	}
-	r := strings.NewReplacer("%%", "%", "%d", home, "%h", s.Host, "%n", s.alias, "%p", s.Port, "%r", s.User, "%u", local)
-	return func(f string) string {
-		if f == "~" || strings.HasPrefix(f, "~/") {
-			f = home + f[1:]
-		}
-		return os.ExpandEnv(r.Replace(f))
-	}
-}
-
-// agentSocket is IdentityAgent's meaning.
-func agentSocket(configured string, expand func(string) string) string {
-	switch {
-	case configured == "none":
-		return ""
-	case configured == "" || configured == "SSH_AUTH_SOCK":
-		return os.Getenv("SSH_AUTH_SOCK")
-	}
-	return expand(configured)
 }

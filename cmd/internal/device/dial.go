@@ -27,6 +27,8 @@ func Dial(ctx context.Context, target string, o Options) (*Client, error) {
 // maxJumps bounds a chain of ProxyJump, which may lead back to itself.
 const maxJumps = 8
 
+var errLoop = fmt.Errorf("more than %d jump hosts: ProxyJump seems to lead back to itself", maxJumps)
+
 func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, error) {
 	v, err := s.verdictFor(o)
 	if err != nil {
@@ -44,6 +46,9 @@ func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, err
 	}
 	if len(v.algorithms) > 1 && errors.Is(err, ErrHostKey) {
 		err = hint(fmt.Errorf("%w: none of its keys has the fingerprint %s", ErrHostKey, o.HostKey), "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the device prints its own")
+	}
+	if errors.Is(err, errLoop) && depth > 0 {
+		return nil, err // once is enough
 	}
 	return nil, fmt.Errorf("connecting to %s: %w", s.Target, err)
 }
@@ -81,7 +86,7 @@ func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, 
 		return nil, conn, err
 	}
 	if depth >= maxJumps {
-		return nil, nil, fmt.Errorf("more than %d jump hosts: does ProxyJump lead back to itself?", maxJumps)
+		return nil, nil, hint(errLoop, "ssh_config(5): \"ProxyJump none\" for the jump host itself, before Host *")
 	}
 	before, last := "", s.jump
 	if i := strings.LastIndexByte(s.jump, ','); i >= 0 {
@@ -97,6 +102,9 @@ func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, 
 		j.jump = before
 	}
 	via, err := j.dial(ctx, hop, depth+1)
+	if errors.Is(err, errLoop) {
+		return nil, nil, err
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("jump host: %w", err)
 	}

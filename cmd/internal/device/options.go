@@ -11,6 +11,7 @@ import (
 type Options struct {
 	Config     string   // ssh_config(5) file; "": the user's and the machine's; "none": no file
 	User       string   // instead of the target's and the configuration's
+	Port       string   // likewise: an initramfs need not listen where its system does
 	Identities []string // private key files, tried before the agent's and the configuration's
 
 	// Who the device must be. The first that is set decides alone; if none is,
