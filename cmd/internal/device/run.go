@@ -3,13 +3,11 @@ package device
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-
-	"golang.org/x/crypto/ssh"
+	"sync/atomic"
 )
 
 // Bounds of what a device may say in one answer.
@@ -41,13 +39,15 @@ func (r Result) Err(what string) error {
 }
 
 // Run runs a shell command and waits for its end. A command that ends with
-// another code than 0 is no error here (Result.Err); a lost connection, an end of ctx, and more
-// than MaxStdout bytes are. Ending ctx closes the client.
+// another code than 0 is no error here (Result.Err); a lost connection, an end of ctx, an error of stdin,
+// a command that ends well without having read it, and more than MaxStdout bytes are. Ending ctx
+// closes the client.
 func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Result, error) {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	p, err := c.start(ctx, c.shell(command), stdin)
+	in := &source{Reader: stdin}
+	p, err := c.start(ctx, c.shell(command), in)
 	if err != nil {
 		return Result{}, err
 	}
@@ -57,6 +57,9 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 		return Result{}, c.because(ctx, err)
 	}
 	exit, err := p.Wait()
+	if broken := in.broken.Load(); broken != nil && ctx.Err() == nil {
+		return Result{}, fmt.Errorf("reading what is sent to the device: %w", *broken)
+	}
 	return Result{out.b.Bytes(), p.stderr.bytes(), exit}, err
 }
 
@@ -125,23 +128,6 @@ func (c *Client) Output(ctx context.Context, command string) (string, error) {
 	return string(r.Stdout), err
 }
 
-// Process is a command that runs on the device. Stdout must be read, or it stands still.
-type Process struct {
-	Stdin  io.WriteCloser
-	Stdout io.Reader
-
-	ctx     context.Context
-	stop    func() bool
-	client  *Client
-	session *ssh.Session
-	stderr  *tail
-}
-
-// Start starts a shell command; ending ctx closes the client.
-func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
-	return c.start(ctx, c.shell(command), nil)
-}
-
 // Upload starts a command and feeds it r; stdin is closed at r's end.
 func (c *Client) Upload(ctx context.Context, command string, r io.Reader) error {
 	res, err := c.Run(ctx, command, r)
@@ -151,65 +137,19 @@ func (c *Client) Upload(ctx context.Context, command string, r io.Reader) error 
 	return err
 }
 
-func (c *Client) start(ctx context.Context, command string, stdin io.Reader) (*Process, error) {
-	p := &Process{ctx: ctx, client: c, stderr: &tail{limit: MaxStderr}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
-	fail := func(err error) (*Process, error) {
-		p.stop()
-		return nil, fmt.Errorf("starting a command on the device: %w", c.because(ctx, err))
-	}
-	var err error
-	if p.session, err = c.ssh.NewSession(); err != nil {
-		return fail(err)
-	}
-	if p.Stdout, err = p.session.StdoutPipe(); err != nil {
-		return fail(err)
-	}
-	p.session.Stderr = p.stderr
-	if stdin != nil {
-		p.session.Stdin = stdin
-	} else if p.Stdin, err = p.session.StdinPipe(); err != nil {
-		return fail(err)
-	}
-	if err := p.session.Start(command); err != nil {
-		p.session.Close()
-		return fail(err)
-	}
-	return p, nil
+// source remembers why it broke: to the device that looks like a proper end.
+type source struct {
+	io.Reader
+	broken atomic.Pointer[error]
 }
 
-// Wait waits for the command's end, after Stdout has been read to its end. The error is that of the connection; it
-// says more than the io.EOF of a failed write.
-func (p *Process) Wait() (exit int, err error) {
-	defer p.stop()
-	if p.Stdin != nil {
-		p.Stdin.Close()
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		s.broken.Store(&err)
 	}
-	err = p.session.Wait()
-	p.session.Close()
-	var status *ssh.ExitError
-	if errors.As(err, &status) {
-		if status.Signal() != "" {
-			return 128 + status.ExitStatus()&127, nil
-		}
-		return status.ExitStatus(), nil
-	}
-	if err != nil {
-		return -1, fmt.Errorf("running a command on the device: %w", p.client.because(p.ctx, err))
-	}
-	return 0, nil
+	return n, err
 }
-
-// Close ends the session; the command may live on.
-func (p *Process) Close() error {
-	p.stop()
-	return p.session.Close()
-}
-
-// Stderr is what the command has said so far, its end where that is long.
-func (p *Process) Stderr() string { return string(p.stderr.bytes()) }
-
-// Cause is what broke the connection, where a read or a write failed.
-func (p *Process) Cause(err error) error { return p.client.because(p.ctx, err) }
 
 // head keeps the beginning and refuses more.
 type head struct {

@@ -155,11 +155,20 @@ func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		}
 		r.Reply(true, nil)
 		exit := command(channel, s.see.Replace(exec.Command))
+		if exit < 0 {
+			channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
+				Signal        string
+				Dumped        bool
+				Message, Lang string
+			}{Signal: "TERM"}))
+			return
+		}
 		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(exit)}))
 		return
 	}
 }
 
+// command is the exit code, -1 for a signal.
 func command(channel ssh.Channel, text string) int {
 	cmd := exec.Command("/bin/sh", "-c", text)
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()

@@ -1,0 +1,90 @@
+package device
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/fixtures/judge"
+)
+
+// What a command says and how it ends, as it is.
+func TestResults(t *testing.T) {
+	c, _ := linked(t, 20*time.Second)
+	r, err := c.Run(t.Context(), "kill -TERM $$", nil)
+	if err != nil || r.Exit != 128+15 {
+		t.Errorf("killed: exit %d, %v", r.Exit, err)
+	}
+	r, err = c.Run(t.Context(), "head -c 200000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 255", nil)
+	if err != nil || r.Exit != 255 || len(r.Stderr) != MaxStderr || !strings.HasSuffix(string(r.Stderr), "x"+"the end\n") {
+		t.Errorf("much on stderr: %d bytes, exit %d, %v", len(r.Stderr), r.Exit, err)
+	}
+	done := make(chan error)
+	for range 8 {
+		go func() {
+			out, err := c.Output(t.Context(), "cat /proc/self/comm")
+			if err == nil && out != "cat\n" {
+				err = errors.New(out)
+			}
+			done <- err
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// AsRoot leaves root alone, takes sudo -n, and says what is wrong without it.
+func TestAsRoot(t *testing.T) {
+	for about, c := range map[string]struct{ id, sudo, uid, said string }{
+		"root":             {"0", "exit 9", "0", ""},
+		"sudo":             {"1000", `[ "$1 $2" = "-n --" ] || exit 8; shift 2; become=0 exec "$@"`, "0", ""},
+		"sudo asks":        {"1000", "echo sudo: a password is required >&2; exit 1", "", "a password is required"},
+		"sudo to somebody": {"1000", `shift 2; become=33 exec "$@"`, "", ErrNotRoot.Error()},
+	} {
+		t.Run(about, func(t *testing.T) {
+			bin := t.TempDir()
+			for name, text := range map[string]string{"id": "echo ${become-" + c.id + "}", "sudo": c.sudo} {
+				if err := os.WriteFile(bin+"/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+			client, _ := linked(t, 20*time.Second)
+			err := client.AsRoot(t.Context())
+			if c.said != "" {
+				if !errors.Is(err, ErrNotRoot) || !strings.Contains(err.Error(), c.said) || HintOf(err) == "" {
+					t.Errorf("%v, want %q", err, c.said)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := client.Script(t.Context(), `id; cat; printf '%s\n' "$@"`, strings.NewReader("in\n"), "a 'b", "c\nd")
+			if want := c.uid + "\nin\na 'b\nc\nd\n"; err != nil || string(r.Stdout) != want {
+				t.Errorf("%q, %v; want %q", r.Stdout, err, want)
+			}
+		})
+	}
+}
+
+// Whatever is quoted is one word, and that word, for every shell there is.
+func TestQuote(t *testing.T) {
+	words := []string{"", "-n", "~", "a b", "'", "''", `\`, `\'`, "$(id)", "`id`", "*", "a=b", "\n", "\t", "\"", "!!", "#", "\xff\xfe", "ü", "{a,b}", "a\rb", "\x1b[2J"}
+	for _, shell := range [][]string{{judge.Tool(t, "dash")}, {judge.Tool(t, "bash")}, {judge.Tool(t, "busybox"), "ash"}} {
+		args := append(shell[1:], "-c", "printf '%s\\0'"+quoteAll(words))
+		out, err := exec.Command(shell[0], args...).Output()
+		if want := strings.Join(words, "\x00") + "\x00"; err != nil || string(out) != want {
+			t.Errorf("%s: %q, %v; want %q", shell, out, err, want)
+		}
+	}
+	if got := Quote("a\x00b"); got != "ab" {
+		t.Errorf("a NUL: %q", got)
+	}
+}
