@@ -1,0 +1,250 @@
+// Package protocol is what groundhog and the groundhog-writer on the device say to each
+// other, over the line of package wire. Numbers are big-endian.
+//
+//	client                              writer
+//	Open      JSON: the job        ->
+//	                               <-   Opened     JSON: the disk
+//	Announce  chunks of the image  ->               in any order, any number a frame
+//	                               <-   Answers    for each: same, zeroed or needed
+//	Data      a needed chunk       ->
+//	                               <-   Verified   numbers of chunks that were read back
+//	Extent    bytes beside them    ->               what is not as in the image: a table's backup
+//	Finish    that was all         ->               the first chunk is written now, last of all
+//	                               <-   Done       JSON: the account
+//	Ping                           <->  Ping        where nothing else was said for a while
+//	                               <-   Failed     JSON: why it ends; nothing follows
+//
+// Of the first chunk the writer keeps the data until Finish: its place, with the partition table, is
+// written when all else was read back.
+//
+//	announce  8 number, 4 length, 1 zero (0 or 1), 32 sum    45 bytes, repeated
+//	answers   8 number, 1 answer                              9 bytes, repeated
+//	data      8 number, 1 encoding, the rest: the bytes
+//	verified  8 number                                        8 bytes, repeated
+//	extent    8 offset, the rest: the bytes, at most a chunk
+package protocol
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+// Types of frames.
+const (
+	Open wire.Type = iota + wire.Hello + 1
+	Opened
+	Announce
+	Answers
+	Data
+	Verified
+	Extent
+	Finish
+	Done
+	Ping
+	Failed
+)
+
+// ErrProtocol is returned for a frame that means nothing.
+var ErrProtocol = errors.New("not in the protocol")
+
+// Job is what Open asks for.
+type Job struct {
+	Disk    string `json:"disk"`    // its path
+	Size    int64  `json:"size"`    // bytes of the image; 0 where that is not known yet
+	Who     string `json:"who"`     // for whoever finds the disk taken
+	Session string `json:"session"` // of one run of the client, over all its connections
+	Check   bool   `json:"check"`   // compare, write nothing
+}
+
+// Disk is what Opened answers.
+type Disk struct {
+	Size    int64 `json:"size"`    // bytes
+	Block   int64 `json:"block"`   // logical block size in bytes
+	Resumed bool  `json:"resumed"` // this session wrote last: what was verified still is
+}
+
+// Account is what the writer did, in chunks and bytes.
+type Account struct {
+	Same    int64 `json:"same"`    // chunks that the disk had
+	Written int64 `json:"written"` // chunks that were sent, written and read back
+	Zeroed  int64 `json:"zeroed"`  // chunks that were zeroed and read back
+	Retried int64 `json:"retried"` // chunks that took more than one try
+	Bytes   int64 `json:"bytes"`   // written to the disk
+	Memory  int64 `json:"memory"`  // the writer's peak, bytes
+}
+
+// Kind is what went wrong on the device.
+type Kind string
+
+const (
+	KindRefused Kind = "refused" // nothing was written, and nothing will be
+	KindBusy    Kind = "busy"    // another flash holds the device
+	KindDisk    Kind = "disk"    // an I/O error, or the disk does not hold what it took
+	KindData    Kind = "data"    // what came is not what was announced
+)
+
+// Failure is what Failed carries.
+type Failure struct {
+	Kind    Kind   `json:"kind"`
+	Text    string `json:"text"`
+	Writing bool   `json:"writing"` // the disk is neither the old nor the new one
+}
+
+func (f *Failure) Error() string { return "on the device: " + f.Text }
+
+// Chunk is an announced chunk.
+type Chunk struct {
+	N    int64
+	Len  int
+	Zero bool
+	Sum  chunk.Sum
+}
+
+const chunkLen = 45
+
+// MaxBatch is how many chunks one frame announces or answers at most.
+const MaxBatch = 1024
+
+// AppendChunk appends a chunk to the payload of an Announce.
+func AppendChunk(b []byte, c Chunk) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(c.N))
+	b = binary.BigEndian.AppendUint32(b, uint32(c.Len))
+	zero := byte(0)
+	if c.Zero {
+		zero = 1
+	}
+	return append(append(b, zero), c.Sum[:]...)
+}
+
+// maxNumber bounds a chunk's number: the offset behind it fits an int64.
+const maxNumber = 1 << 40
+
+// Chunks reads an Announce.
+func Chunks(b []byte) ([]Chunk, error) {
+	if len(b) == 0 || len(b)%chunkLen != 0 || len(b)/chunkLen > MaxBatch {
+		return nil, fmt.Errorf("%w: announced in %d bytes", ErrProtocol, len(b))
+	}
+	all := make([]Chunk, 0, len(b)/chunkLen)
+	for ; len(b) > 0; b = b[chunkLen:] {
+		c := Chunk{N: int64(binary.BigEndian.Uint64(b)), Len: int(binary.BigEndian.Uint32(b[8:])), Zero: b[12] == 1, Sum: chunk.Sum(b[13:45])}
+		if c.N < 0 || c.N >= maxNumber || c.Len <= 0 || c.Len > chunk.Size || b[12] > 1 {
+			return nil, fmt.Errorf("%w: chunk %d of %d bytes", ErrProtocol, c.N, c.Len)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// Answer is what the writer knows of an announced chunk.
+type Answer byte
+
+const (
+	Same   Answer = iota + 1 // the disk holds it
+	Zeroed                   // it was zeroed and read back
+	Needed                   // its data is wanted; in a check: it differs
+)
+
+// Reply is an answer for one chunk.
+type Reply struct {
+	N      int64
+	Answer Answer
+}
+
+const replyLen = 9
+
+// AppendReply appends a reply to the payload of an Answers.
+func AppendReply(b []byte, r Reply) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(r.N)), byte(r.Answer))
+}
+
+// Replies reads an Answers.
+func Replies(b []byte) ([]Reply, error) {
+	if len(b) == 0 || len(b)%replyLen != 0 {
+		return nil, fmt.Errorf("%w: answers in %d bytes", ErrProtocol, len(b))
+	}
+	all := make([]Reply, 0, len(b)/replyLen)
+	for ; len(b) > 0; b = b[replyLen:] {
+		r := Reply{int64(binary.BigEndian.Uint64(b)), Answer(b[8])}
+		if r.Answer < Same || r.Answer > Needed || r.N < 0 {
+			return nil, fmt.Errorf("%w: answer %d", ErrProtocol, r.Answer)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// Numbers reads a Verified.
+func Numbers(b []byte) ([]int64, error) {
+	if len(b) == 0 || len(b)%8 != 0 {
+		return nil, fmt.Errorf("%w: numbers in %d bytes", ErrProtocol, len(b))
+	}
+	all := make([]int64, 0, len(b)/8)
+	for ; len(b) > 0; b = b[8:] {
+		all = append(all, int64(binary.BigEndian.Uint64(b)))
+	}
+	return all, nil
+}
+
+// Encoding is how a chunk's bytes are sent.
+type Encoding byte
+
+const (
+	Raw Encoding = iota
+	Zstd
+)
+
+// DataHead begins the payload of a Data.
+func DataHead(n int64, e Encoding) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(n)), byte(e))
+}
+
+// ReadData reads a Data; the bytes are b's.
+func ReadData(b []byte) (n int64, e Encoding, data []byte, err error) {
+	if len(b) < 10 || b[8] > byte(Zstd) {
+		return 0, 0, nil, fmt.Errorf("%w: data in %d bytes", ErrProtocol, len(b))
+	}
+	return int64(binary.BigEndian.Uint64(b)), Encoding(b[8]), b[9:], nil
+}
+
+// ReadExtent reads an Extent; the bytes are b's.
+func ReadExtent(b []byte) (off int64, data []byte, err error) {
+	if len(b) < 9 || len(b) > 8+chunk.Size {
+		return 0, nil, fmt.Errorf("%w: an extent in %d bytes", ErrProtocol, len(b))
+	}
+	off = int64(binary.BigEndian.Uint64(b))
+	if off < 0 {
+		return 0, nil, fmt.Errorf("%w: an extent at %d", ErrProtocol, off)
+	}
+	return off, b[8:], nil
+}
+
+// Number is the payload of a Verified with one number, and the head of an Extent.
+func Number(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+
+// Marshal is the payload of the frames that carry JSON.
+func Marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types have nothing that cannot be encoded
+	}
+	return b
+}
+
+// maxJSON bounds such a frame.
+const maxJSON = 64 << 10
+
+// Unmarshal reads such a frame.
+func Unmarshal(b []byte, v any) error {
+	if len(b) > maxJSON {
+		return fmt.Errorf("%w: %d bytes of JSON", ErrProtocol, len(b))
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return nil
+}

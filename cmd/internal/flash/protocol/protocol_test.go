@@ -1,0 +1,103 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+func TestThereAndBack(t *testing.T) {
+	chunks := []Chunk{{0, chunk.Size, false, chunk.SumOf([]byte("a"))}, {maxNumber - 1, 1, true, chunk.Sum{}}}
+	var b []byte
+	for _, c := range chunks {
+		b = AppendChunk(b, c)
+	}
+	got, err := Chunks(b)
+	if d := cmp.Diff(chunks, got); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	replies := []Reply{{7, Same}, {8, Zeroed}, {9, Needed}}
+	b = nil
+	for _, r := range replies {
+		b = AppendReply(b, r)
+	}
+	back, err := Replies(b)
+	if d := cmp.Diff(replies, back); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	numbers, err := Numbers(append(Number(3), Number(4)...))
+	if d := cmp.Diff([]int64{3, 4}, numbers); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	n, e, data, err := ReadData(append(DataHead(5, Zstd), "xyz"...))
+	if n != 5 || e != Zstd || string(data) != "xyz" || err != nil {
+		t.Error(n, e, data, err)
+	}
+	off, data, err := ReadExtent(append(Number(512), "xyz"...))
+	if off != 512 || string(data) != "xyz" || err != nil {
+		t.Error(off, data, err)
+	}
+}
+
+// The largest batch, and a chunk that does not compress, fit a frame.
+func TestFits(t *testing.T) {
+	if n := MaxBatch * chunkLen; n > wire.MaxPayload {
+		t.Errorf("%d bytes announced", n)
+	}
+	if n := len(DataHead(0, Raw)) + chunk.Size; n > wire.MaxPayload {
+		t.Errorf("%d bytes of data", n)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	long := AppendChunk(nil, Chunk{1, chunk.Size + 1, false, chunk.Sum{}})
+	far := AppendChunk(nil, Chunk{maxNumber, 1, false, chunk.Sum{}})
+	for name, err := range map[string]error{
+		"nothing announced": second(Chunks(nil)), "a piece": second(Chunks(make([]byte, 44))), "too long": second(Chunks(long)),
+		"too far": second(Chunks(far)), "empty chunk": second(Chunks(make([]byte, 45))), "too many": second(Chunks(make([]byte, 45*(MaxBatch+1)))),
+		"no answers": second(Replies(nil)), "an answer of its own": second(Replies(AppendReply(nil, Reply{1, 9}))),
+		"no numbers": second(Numbers(nil)), "a piece of one": second(Numbers(make([]byte, 7))),
+		"no data": last(ReadData(DataHead(1, Raw))), "an encoding": last(ReadData(append(DataHead(1, 7), 1))),
+		"an empty extent": third(ReadExtent(Number(1))), "before the disk": third(ReadExtent(append(Number(-1), 1))),
+		"no JSON": Unmarshal([]byte("{"), &Job{}), "much JSON": Unmarshal(bytes.Repeat([]byte(" "), maxJSON+1), &Job{}),
+	} {
+		if !errors.Is(err, ErrProtocol) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error               { return err }
+func third[T, U any](_ T, _ U, err error) error        { return err }
+func last[T, U, V any](_ T, _ U, _ V, err error) error { return err }
+
+func FuzzDecode(f *testing.F) {
+	f.Add(AppendChunk(nil, Chunk{1, 2, true, chunk.Sum{}}))
+	f.Add(AppendReply(nil, Reply{1, Same}))
+	f.Add(append(DataHead(1, Zstd), 0))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if all, err := Chunks(b); err == nil {
+			var again []byte
+			for _, c := range all {
+				again = AppendChunk(again, c)
+			}
+			if !bytes.Equal(again, b) {
+				t.Errorf("%x became %x", b, again)
+			}
+		}
+		if all, err := Replies(b); err == nil && len(all) != len(b)/replyLen {
+			t.Error(all)
+		}
+		Numbers(b)
+		if _, _, data, err := ReadData(b); err == nil && len(data) == 0 {
+			t.Error("data without a byte")
+		}
+		ReadExtent(b)
+		Unmarshal(b, &Failure{})
+	})
+}
