@@ -121,15 +121,29 @@ func WaitSystem(ctx context.Context, target string, o Options, w Wait) (*Client,
 		case state.Initramfs:
 			return false, errNotYet("the initramfs still waits")
 		}
-		// "active" with RemainAfterExit, "inactive" where there is none or its condition was false.
-		out, err := c.Output(ctx, "systemctl show -p ActiveState,Job groundhog-restore.service 2>/dev/null || true")
+		out, err := c.Output(ctx, "systemctl show -p ActiveState -p Job groundhog-restore.service 2>/dev/null || true")
 		if err != nil {
 			return false, err
 		}
-		if strings.Contains(out, "ActiveState=activating") || strings.Contains(out, "Job=") && !strings.Contains(out, "Job=0") {
+		if restoring(out) {
 			return false, errNotYet("the original initramfs is being put back")
 		}
 		return true, nil
 	})
 	return c, state, err
+}
+
+// restoring says whether the unit has still to run, or runs, from systemctl show's lines. A unit that does not exist,
+// or whose condition was false, is inactive without a job; what was asked for is shown even when it is empty.
+func restoring(shown string) bool {
+	for line := range strings.Lines(shown) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch {
+		case name == "ActiveState" && (value == "activating" || value == "reloading" || value == "deactivating"):
+			return true
+		case name == "Job" && value != "" && value != "0":
+			return true
+		}
+	}
+	return false
 }
