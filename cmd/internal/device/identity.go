@@ -66,14 +66,14 @@ func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte
 	h := &held{}
 	var named, configured []key
 	for _, f := range o.Identities {
-		k, err := readKey(f, ask)
+		k, err := readKey(ctx, f, ask)
 		if err != nil {
 			return nil, fmt.Errorf("reading identity %s: %w", f, err)
 		}
 		named = append(named, k)
 	}
 	for _, f := range s.identities {
-		k, err := readKey(f, ask)
+		k, err := readKey(ctx, f, ask)
 		if err == nil {
 			configured = append(configured, k)
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -147,7 +147,7 @@ func (h *held) fromAgent(ctx context.Context, socket string, limit time.Duration
 
 // readKey reads a private key's file, or a public half whose other half the agent may have
 // (ssh_config(5), IdentityFile). An encrypted one is opened only when a server wants it.
-func readKey(name string, ask func(string) ([]byte, error)) (key, error) {
+func readKey(ctx context.Context, name string, ask func(string) ([]byte, error)) (key, error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if public, perr := publicHalf(name); perr == nil {
@@ -169,7 +169,7 @@ func readKey(name string, ask func(string) ([]byte, error)) (key, error) {
 				return key{}, fmt.Errorf("encrypted, and no public half beside it: %w", err)
 			}
 		}
-		return key{Identity{public, name}, &lockedKey{name: name, pem: b, public: public, ask: ask}}, nil
+		return key{Identity{public, name}, &lockedKey{ctx: ctx, name: name, pem: b, public: public, ask: ask}}, nil
 	}
 	if err != nil {
 		return key{}, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))

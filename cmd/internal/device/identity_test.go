@@ -104,27 +104,30 @@ func TestEncrypted(t *testing.T) {
 	s := startServer(t)
 	s.keygen(t, "new", "-t", "ed25519", "-N", "secret")
 	s.keygen(t, "old", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "secret")
+	s.keygen(t, "slow", "-t", "ed25519", "-N", "secret")
 	s.keygen(t, "lonely", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "secret")
 	os.Remove(s.path("lonely.pub"))
-	write(t, s.path("authorized"), s.read(t, "new.pub")+s.read(t, "old.pub"))
+	write(t, s.path("authorized"), s.read(t, "new.pub")+s.read(t, "old.pub")+s.read(t, "slow.pub"))
 	tell := func(pass string, after time.Duration) func(string) ([]byte, error) {
-		return func(prompt string) ([]byte, error) {
+		return func(string) ([]byte, error) {
 			<-time.After(after)
 			return []byte(pass), nil
 		}
 	}
-	for about, c := range map[string]struct {
-		name string
-		ask  func(string) ([]byte, error)
-		err  string
+	for _, c := range []struct {
+		about, name string
+		ask         func(string) ([]byte, error)
+		asked       int
+		err         string
 	}{
-		"new":               {"new", tell("secret", 0), ""},
-		"old":               {"old", tell("secret", 0), ""},
-		"slow to type":      {"new", tell("secret", 3*time.Second), ""},
-		"wrong":             {"new", tell("sceret", 0), "does not open it"},
-		"nobody to ask":     {"new", nil, "no terminal"},
-		"no answer":         {"new", func(string) ([]byte, error) { return nil, io.EOF }, "asking for the passphrase"},
-		"which key is this": {"lonely", tell("secret", 0), "no public half beside it"},
+		{"nobody to ask", "new", nil, 0, "no terminal"},
+		{"no answer", "new", func(string) ([]byte, error) { return nil, io.EOF }, 1, "asking for the passphrase"},
+		{"wrong", "new", tell("sceret", 0), 1, "does not open it"},
+		{"right", "new", tell("secret", 0), 1, ""},
+		{"known by now", "new", tell("sceret", 0), 0, ""},
+		{"PEM", "old", tell("secret", 0), 1, ""},
+		{"slow to type", "slow", tell("secret", 3*time.Second), 1, ""},
+		{"which key is it", "lonely", tell("secret", 0), 0, "no public half beside it"},
 	} {
 		asked := 0
 		o := s.good()
@@ -133,7 +136,7 @@ func TestEncrypted(t *testing.T) {
 			o.Ask = func(prompt string) ([]byte, error) {
 				asked++
 				if !strings.Contains(prompt, s.path(c.name)) {
-					t.Errorf("%s: asks %q", about, prompt)
+					t.Errorf("%s: asks %q", c.about, prompt)
 				}
 				return c.ask(prompt)
 			}
@@ -143,25 +146,46 @@ func TestEncrypted(t *testing.T) {
 			client.Close()
 		}
 		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
-			t.Errorf("%s: %v, want %q", about, err, c.err)
+			t.Errorf("%s: %v, want %q", c.about, err, c.err)
 		}
-		if want := 1; asked != want && c.ask != nil && c.name != "lonely" {
-			t.Errorf("%s: asked %d times", about, asked)
+		if asked != c.asked {
+			t.Errorf("%s: asked %d times, want %d", c.about, asked, c.asked)
 		}
 		if c.ask == nil && !strings.Contains(HintOf(err), "ssh-add "+Quote(s.path("new"))) {
-			t.Errorf("%s: hint %q", about, HintOf(err))
+			t.Errorf("%s: hint %q", c.about, HintOf(err))
 		}
 	}
+}
+
+// A list of identities, and a key that the server does not want, ask nobody.
+func TestEncryptedUnasked(t *testing.T) {
+	s := startServer(t)
+	s.keygen(t, "new", "-t", "ed25519", "-N", "secret")
 	o := s.good()
 	o.Identities = []string{s.path("other"), s.path("new")}
-	o.Ask = func(string) ([]byte, error) { t.Error("asks for a list"); return nil, io.EOF }
+	o.Ask = func(string) ([]byte, error) { t.Error("asks"); return nil, io.EOF }
 	ids, err := Identities(t.Context(), s.target(), o)
 	if err != nil || len(ids) != 2 || line(ids[1].Key) != line(publicKey(t, s.read(t, "new.pub"))) || ids[1].From != s.path("new") {
 		t.Errorf("identities: %v, %v", ids, err)
 	}
-	write(t, s.path("authorized"), s.read(t, "login.pub"))
 	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrAuth) {
 		t.Errorf("a key that the server does not want: %v", err)
+	}
+}
+
+// A question that nobody answers ends with the context.
+func TestEncryptedUnanswered(t *testing.T) {
+	s := startServer(t)
+	s.keygen(t, "login", "-p", "-P", "", "-N", "secret")
+	never := make(chan struct{})
+	defer close(never)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := s.good()
+	o.Ask = func(string) ([]byte, error) { cancel(); <-never; return nil, io.EOF }
+	err := within(t, 10*time.Second, "the end", func() error { _, err := Dial(ctx, s.target(), o); return err })
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

@@ -1,62 +1,98 @@
 package device
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// lockedKey is an encrypted private key; its passphrase is asked for once.
+// lockedKey is an encrypted private key.
 type lockedKey struct {
+	ctx    context.Context // frees who waits for a person
 	name   string
 	pem    []byte
 	public ssh.PublicKey
 	ask    func(string) ([]byte, error)
-	open   ssh.AlgorithmSigner
 }
+
+// unlocked are the keys that this process has opened, by what their files hold: a passphrase is asked
+// for once, however many devices are dialed and however often, as while waiting for one that reboots.
+var (
+	unlocked sync.Map                 // string(pem) to ssh.AlgorithmSigner
+	asking   = make(chan struct{}, 1) // taken by who asks: one question at a time
+)
 
 func (k *lockedKey) PublicKey() ssh.PublicKey { return k.public }
 
-func (k *lockedKey) unlock() error {
-	if k.open != nil {
-		return nil
+func (k *lockedKey) unlock() (ssh.AlgorithmSigner, error) {
+	select {
+	case asking <- struct{}{}:
+	case <-k.ctx.Done():
+		return nil, k.ctx.Err()
+	}
+	defer func() { <-asking }()
+	if open, ok := unlocked.Load(string(k.pem)); ok {
+		return open.(ssh.AlgorithmSigner), nil
 	}
 	if k.ask == nil {
-		return hint(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
+		return nil, hint(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
 	}
-	pass, err := k.ask("passphrase for " + k.name + ": ")
+	pass, err := k.question()
 	if err != nil {
-		return fmt.Errorf("asking for the passphrase of %s: %w", k.name, err)
+		return nil, fmt.Errorf("asking for the passphrase of %s: %w", k.name, err)
 	}
 	signer, err := ssh.ParsePrivateKeyWithPassphrase(k.pem, pass)
 	if err != nil {
-		return fmt.Errorf("identity %s: the passphrase does not open it", k.name)
+		return nil, fmt.Errorf("identity %s: the passphrase does not open it", k.name)
 	}
 	open, ok := signer.(ssh.AlgorithmSigner)
 	if !ok {
-		return fmt.Errorf("identity %s: not a key that can sign here", k.name)
+		return nil, fmt.Errorf("identity %s: not a key that can sign here", k.name)
 	}
-	k.open = open
-	return nil
+	unlocked.Store(string(k.pem), open)
+	return open, nil
+}
+
+// question asks, and leaves the question alone when ctx ends: nobody can interrupt a read from a terminal.
+func (k *lockedKey) question() ([]byte, error) {
+	type answer struct {
+		pass []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		pass, err := k.ask("passphrase for " + k.name + ": ")
+		answered <- answer{pass, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.pass, a.err
+	case <-k.ctx.Done():
+		return nil, k.ctx.Err()
+	}
 }
 
 // Sign makes lockedKey an ssh.Signer.
 func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
-	if err := k.unlock(); err != nil {
+	open, err := k.unlock()
+	if err != nil {
 		return nil, err
 	}
-	return k.open.Sign(rand, data)
+	return open.Sign(rand, data)
 }
 
 // SignWithAlgorithm makes it sign with SHA-2 where the key is RSA.
 func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	if err := k.unlock(); err != nil {
+	open, err := k.unlock()
+	if err != nil {
 		return nil, err
 	}
-	return k.open.SignWithAlgorithm(rand, data, algorithm)
+	return open.SignWithAlgorithm(rand, data, algorithm)
 }
 
 // confirmTime bounds a person's answer to the agent's question (ssh-add -c, a key to touch).
