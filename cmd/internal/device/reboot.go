@@ -18,9 +18,9 @@ type State struct {
 }
 
 // stateScript prints three lines. Of the waiting initramfs only /scripts tells:
-// /run/groundhog moves to the system that comes up.
+// /run/groundhog moves to the system that comes up. What has systemd's socket is a system in any case.
 const stateScript = `cat /proc/sys/kernel/random/boot_id
-if [ -d /scripts/groundhog ] && [ ! -d /run/systemd/private ]; then echo initramfs; else echo system; fi
+if [ -d /scripts/groundhog ] && [ ! -e /run/systemd/private ]; then echo initramfs; else echo system; fi
 if [ -r /run/groundhog/build ]; then head -n 1 /run/groundhog/build; else echo; fi`
 
 // State asks what runs.
@@ -40,8 +40,9 @@ func (c *Client) State(ctx context.Context) (State, error) {
 // State with another BootID has been seen (WaitInitramfs, WaitSystem).
 //
 // In the initramfs a plain reboot(8) does nothing, there being no init to ask: reboot -f calls the
-// kernel, and sysrq b (Documentation/admin-guide/sysrq.rst) is for a kernel that hangs in it.
-// Both run in the background: the answer is read before the connection breaks.
+// kernel. A sync may hang on a broken disk, so sysrq b (Documentation/admin-guide/sysrq.rst) comes
+// a minute later whatever became of the rest. All that runs in the background: the answer is
+// read before the connection breaks.
 func (c *Client) Reboot(ctx context.Context) (State, error) {
 	before, err := c.State(ctx)
 	if err != nil {
@@ -49,15 +50,16 @@ func (c *Client) Reboot(ctx context.Context) (State, error) {
 	}
 	how := `systemctl --no-block reboot || reboot`
 	if before.Initramfs {
-		how = `sync; (sleep 1; reboot -f; sleep 10; echo b >/proc/sysrq-trigger) </dev/null >/dev/null 2>&1 &`
+		how = `(sleep 1; { sync; reboot -f; } & sleep 60; echo b >/proc/sysrq-trigger) </dev/null >/dev/null 2>&1 &`
 	}
 	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	r, err := c.Run(limit, how, nil)
-	if err == nil {
-		err = r.Err("rebooting")
-	} else if ctx.Err() == nil {
-		err = nil // the connection broke: it may well be on its way, and the wait will tell
+	switch {
+	case ctx.Err() != nil:
+		return before, ctx.Err()
+	case err != nil, r.Exit > 128:
+		return before, nil // the connection, or the command, was ended: it may well be on its way, and the wait will tell
 	}
-	return before, err
+	return before, r.Err("rebooting")
 }

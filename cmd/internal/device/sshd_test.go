@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -23,7 +24,7 @@ type server struct {
 	dir    string
 	addr   string // host:port
 	config *ssh.ServerConfig
-	see    *strings.Replacer // what a command sees instead of this machine's files
+	see    atomic.Pointer[strings.Replacer] // what a command sees instead of this machine's files
 }
 
 // path is a file in the server's directory: host, login, other and their .pub, known_hosts.
@@ -61,7 +62,8 @@ func publicKey(t *testing.T, text string) ssh.PublicKey {
 func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	t.Setenv("HOME", t.TempDir())
-	s := &server{dir: t.TempDir(), see: strings.NewReplacer()}
+	s := &server{dir: t.TempDir()}
+	s.see.Store(strings.NewReplacer())
 	for _, key := range []string{"host", "login", "other"} {
 		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -154,7 +156,7 @@ func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 			continue
 		}
 		r.Reply(true, nil)
-		exit := command(channel, s.see.Replace(exec.Command))
+		exit := command(channel, s.see.Load().Replace(exec.Command))
 		if exit < 0 {
 			channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
 				Signal        string

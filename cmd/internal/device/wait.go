@@ -13,6 +13,8 @@ type Wait struct {
 	Before  string        // the boot id that must be gone
 	Timeout time.Duration // 5 min
 	Say     func(string)  // told what is waited for whenever that changes; may be nil
+
+	final func(error) bool // whether waiting is of no use
 }
 
 // poll is the pause between two tries.
@@ -26,6 +28,9 @@ var ErrTimeout = errors.New("not in time")
 func (w Wait) loop(ctx context.Context, target string, o Options, what string, accept func(context.Context, *Client) (bool, error)) (*Client, error) {
 	if w.Timeout <= 0 {
 		w.Timeout = 5 * time.Minute
+	}
+	if err := ready(target, o); err != nil {
+		return nil, err
 	}
 	limit, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
@@ -56,8 +61,8 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 			last = err
 			say("waiting for " + what + ": " + reason(err))
 		}
-		if errors.Is(err, ErrAuth) && o.Keys != nil {
-			return nil, err // the promised key answered and does not want us: time will not help
+		if w.final != nil && w.final(err) {
+			return nil, err
 		}
 		pause := time.NewTimer(poll)
 		select {
@@ -70,6 +75,23 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 			return nil, fmt.Errorf("waiting for %s: %w (%s); last: %w", what, ErrTimeout, w.Timeout, last)
 		}
 	}
+}
+
+// ready finds what is wrong on our side, which no wait would change.
+func ready(target string, o Options) error {
+	s, err := resolve(target, o)
+	if err == nil {
+		_, err = s.verdictFor(o)
+	}
+	if err != nil {
+		return fmt.Errorf("connecting to %s: %w", target, err)
+	}
+	for _, f := range o.Identities {
+		if _, err := readKey(context.Background(), f, o.Ask); err != nil {
+			return fmt.Errorf("reading identity %s: %w", f, err)
+		}
+	}
+	return nil
 }
 
 // reason is an error in few words, for a line that is printed while waiting.
@@ -90,6 +112,7 @@ func (e errNotYet) Error() string { return string(e) }
 // o.Keys (Options.Initramfs). The build that answers is in the State.
 func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
 	var state State
+	w.final = func(err error) bool { return errors.Is(err, ErrAuth) } // a promised key answered, and what it lets in does not change
 	c, err := w.loop(ctx, target, o, "the initramfs", func(ctx context.Context, c *Client) (bool, error) {
 		var err error
 		if state, err = c.State(ctx); err != nil {

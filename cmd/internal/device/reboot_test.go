@@ -1,0 +1,179 @@
+package device
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	boot1 = "11111111-1111-4111-8111-111111111111"
+	boot2 = "22222222-2222-4222-8222-222222222222"
+)
+
+// fake is what a device's commands see: a root of its own, and its systemctl and reboot. Their files are "systemctl"
+// (what it prints) and "did" (what they were told).
+type fake struct {
+	*server
+	root string
+}
+
+func (s *server) fake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{s, t.TempDir()}
+	for name, text := range map[string]string{
+		"systemctl": "echo systemctl $* >>" + f.root + "/did; cat " + f.root + "/systemctl",
+		"reboot":    "echo reboot $* >>" + f.root + "/did",
+		"sync":      "echo sync >>" + f.root + "/did; [ ! -e " + f.root + "/stuck ] || exec cat " + f.root + "/stuck",
+	} {
+		if err := os.MkdirAll(f.root+"/bin", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.see.Store(strings.NewReplacer("exec /bin/sh", "export PATH="+f.root+"/bin:$PATH; exec /bin/sh", "/proc/sys", f.root+"/proc/sys", "/proc/sysrq", f.root+"/proc/sysrq",
+		"/scripts/", f.root+"/scripts/", "/run/", f.root+"/run/", "sleep 60", "sleep 2"))
+	f.put(t, "systemctl", "")
+	f.put(t, "did", "")
+	return f
+}
+
+// put writes a file of the device; a name that ends in / is a directory.
+func (f *fake) put(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(f.root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(name, "/") {
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	write(t, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fake) boot(t *testing.T, id string) { f.put(t, "proc/sys/kernel/random/boot_id", id+"\n") }
+
+// did waits until the device was told something.
+func (f *fake) did(t *testing.T, what string) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		b, err := os.ReadFile(f.root + "/did")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), what) {
+			return
+		}
+		if time.Since(begin) > 15*time.Second {
+			t.Fatalf("%q was not done, only %q", what, b)
+		}
+	}
+}
+
+func (f *fake) dial(t *testing.T) *Client {
+	t.Helper()
+	c, err := Dial(t.Context(), f.target(), f.good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestState(t *testing.T) {
+	f := startServer(t).fake(t)
+	c := f.dial(t)
+	check := func(about string, want State) {
+		t.Helper()
+		if got, err := c.State(t.Context()); err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", about, got, err, want)
+		}
+	}
+	f.boot(t, boot1)
+	check("a system", State{boot1, false, ""})
+	f.put(t, "run/groundhog/build", "1.2-abc\nmore\n")
+	check("a system that came up through an archive", State{boot1, false, "1.2-abc"})
+	f.put(t, "scripts/groundhog/", "")
+	check("the initramfs", State{boot1, true, "1.2-abc"})
+	f.put(t, "run/systemd/private", "") // systemd's socket
+	check("a system with such a directory", State{boot1, false, "1.2-abc"})
+	f.put(t, "run/groundhog/build", strings.Repeat("x", 129)+"\n")
+	if got, err := c.State(t.Context()); err == nil {
+		t.Errorf("a long build: %+v", got)
+	}
+	f.boot(t, "no boot id")
+	if got, err := c.State(t.Context()); err == nil || strings.ContainsAny(err.Error(), "\n") {
+		t.Errorf("no boot id: %+v, %v", got, err)
+	}
+}
+
+func TestReboot(t *testing.T) {
+	f := startServer(t).fake(t)
+	f.boot(t, boot1)
+	c := f.dial(t)
+	before, err := c.Reboot(t.Context())
+	if err != nil || before.BootID != boot1 {
+		t.Errorf("a system: %+v, %v", before, err)
+	}
+	f.did(t, "systemctl --no-block reboot\n")
+	for about, text := range map[string]string{"refuses": "echo not today >&2; exit 1", "killed by the reboot": "kill -TERM $PPID"} {
+		for _, name := range []string{"systemctl", "reboot"} {
+			if err := os.WriteFile(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.Reboot(t.Context()); (err != nil) != (about == "refuses") || err != nil && !strings.Contains(err.Error(), "not today") {
+			t.Errorf("%s: %v", about, err)
+		}
+	}
+}
+
+// The initramfs is rebooted by the kernel, even when a broken disk never lets a sync end.
+func TestRebootInitramfs(t *testing.T) {
+	for about, stuck := range map[string]bool{"well": false, "stuck": true} {
+		t.Run(about, func(t *testing.T) {
+			f := startServer(t).fake(t)
+			f.boot(t, boot1)
+			f.put(t, "scripts/groundhog/", "")
+			f.put(t, "proc/sysrq-trigger", "")
+			if stuck {
+				if err := syscall.Mkfifo(f.root+"/stuck", 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if before, err := f.dial(t).Reboot(t.Context()); err != nil || !before.Initramfs {
+				t.Fatalf("%+v, %v", before, err)
+			}
+			f.did(t, "sync\n")
+			if !stuck {
+				f.did(t, "reboot -f\n")
+			}
+			for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+				if b, _ := os.ReadFile(f.root + "/proc/sysrq-trigger"); string(b) == "b\n" {
+					break
+				} else if time.Since(begin) > 15*time.Second {
+					t.Fatalf("sysrq was never told: %q", b)
+				}
+			}
+			if stuck { // let it end before its directory is removed
+				w, err := os.OpenFile(f.root+"/stuck", os.O_WRONLY, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Close()
+				f.did(t, "reboot -f\n")
+			}
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/link"
+)
+
+// A device that reboots into its initramfs: another server with another key at the same address.
+func TestWaitInitramfs(t *testing.T) {
+	system, wait := startServer(t).fake(t), startServer(t).fake(t)
+	system.boot(t, boot1)
+	wait.boot(t, boot1)
+	wait.put(t, "run/groundhog/build", "a-build\n")
+	write(t, wait.path("authorized"), system.read(t, "login.pub"))
+	l, err := link.New(system.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := system.good().Initramfs([]ssh.PublicKey{publicKey(t, wait.read(t, "host.pub"))})
+	o.ConnectTimeout = time.Second
+	var said []string
+	c, state, err := WaitInitramfs(t.Context(), "bench@"+l.Addr(), o, Wait{Before: boot1, Timeout: time.Minute, Say: func(text string) {
+		said = append(said, text)
+		switch len(said) { // what it waits for leads to the next step
+		case 2: // "... host key refused ..."
+			l.Lead("127.0.0.1:1") // down
+		case 3: // nobody there
+			l.Cut() // up, but silent
+			l.Lead(wait.addr)
+		case 4: // no answer
+			l.Heal()
+		case 5: // the same boot
+			wait.boot(t, boot2)
+		case 6: // no initramfs
+			wait.put(t, "scripts/groundhog/", "")
+		}
+	}})
+	if err != nil || state != (State{boot2, true, "a-build"}) || c.Target.User != "root" {
+		t.Fatalf("%+v, %v; said %q", state, err, said)
+	}
+	defer c.Close()
+	for i, want := range []string{"waiting for the initramfs", "host key refused", "", "no answer within 1s", "not rebooted yet", "a system answers"} {
+		if i >= len(said) || !strings.Contains(said[i], want) {
+			t.Errorf("step %d: said %q, want %q", i, said, want)
+		}
+	}
+	if out, err := c.Output(t.Context(), "echo still here"); err != nil {
+		t.Errorf("after the wait: %q, %v", out, err)
+	}
+}
+
+// No wait lasts longer than it may, or than it can help.
+func TestWaitEnds(t *testing.T) {
+	f := startServer(t).fake(t)
+	f.boot(t, boot1)
+	key := publicKey(t, f.read(t, "host.pub"))
+	initramfs := f.good().Initramfs([]ssh.PublicKey{key})
+	with := func(o Options, change func(*Options)) Options { change(&o); return o }
+	for about, c := range map[string]struct {
+		o       Options
+		target  string
+		timeout time.Duration
+		is      error
+		said    string
+	}{
+		"in time":          {initramfs, f.target(), 2 * time.Second, ErrTimeout, "it has not rebooted yet"},
+		"nobody there":     {initramfs, "bench@127.0.0.1:1", 2 * time.Second, ErrTimeout, "connection refused"},
+		"not let in":       {with(initramfs, func(o *Options) { o.Identities = []string{f.path("other")} }), f.target(), time.Hour, ErrAuth, "SHA256:"},
+		"no such identity": {with(initramfs, func(o *Options) { o.Identities = []string{f.path("none")} }), f.target(), time.Hour, os.ErrNotExist, "identity"},
+		"no promised key":  {with(initramfs, func(o *Options) { o.Keys = []ssh.PublicKey{} }), f.target(), time.Hour, ErrHostKey, "promised"},
+		"no target":        {initramfs, "a b", time.Hour, nil, "target"},
+	} {
+		err := within(t, 20*time.Second, about, func() error {
+			_, _, err := WaitInitramfs(t.Context(), c.target, c.o, Wait{Before: boot1, Timeout: c.timeout})
+			return err
+		})
+		if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.said) {
+			t.Errorf("%s: %v, want %v with %q", about, err, c.is, c.said)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := within(t, 20*time.Second, "cancelled", func() error {
+		_, _, err := WaitInitramfs(ctx, f.target(), initramfs, Wait{Before: boot1, Timeout: time.Hour, Say: func(text string) {
+			if strings.Contains(text, "not rebooted") {
+				cancel()
+			}
+		}})
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A system counts when it is another boot, no initramfs, and has put the original back; keys may come late.
+func TestWaitSystem(t *testing.T) {
+	f := startServer(t).fake(t)
+	f.boot(t, boot1)
+	f.put(t, "scripts/groundhog/", "")
+	write(t, f.path("authorized"), f.read(t, "other.pub"))
+	o := f.good()
+	o.Keys = []ssh.PublicKey{publicKey(t, f.read(t, "host.pub"))}
+	var said []string
+	c, state, err := WaitSystem(t.Context(), f.target(), o, Wait{Before: boot1, Timeout: time.Minute, Say: func(text string) {
+		said = append(said, text)
+		switch len(said) {
+		case 2: // not let in
+			write(t, f.path("authorized"), f.read(t, "login.pub"))
+		case 3: // the same boot
+			f.boot(t, boot2)
+		case 4: // the initramfs
+			if err := os.Remove(f.root + "/scripts/groundhog"); err != nil {
+				t.Error(err)
+			}
+			f.put(t, "systemctl", "ActiveState=inactive\nJob=123\n")
+		case 5: // queued
+			f.put(t, "systemctl", "ActiveState=active\nJob=\n")
+		}
+	}})
+	if err != nil || state != (State{boot2, false, ""}) {
+		t.Fatalf("%+v, %v; said %q", state, err, said)
+	}
+	c.Close()
+	for i, want := range []string{"waiting for the system", ErrAuth.Error(), "not rebooted yet", "the initramfs still waits", "being put back"} {
+		if i >= len(said) || !strings.Contains(said[i], want) {
+			t.Errorf("step %d: said %q, want %q", i, said, want)
+		}
+	}
+	for shown, want := range map[string]bool{
+		"": false, "ActiveState=inactive\nJob=\n": false, "ActiveState=active\nJob=0\n": false, "ActiveState=failed\n": false, "Job=\nActiveState=activating\n": true,
+		"ActiveState=inactive\nJob=7\n": true, "ActiveState=deactivating\n": true, "rubbish": false,
+	} {
+		if got := restoring(shown); got != want {
+			t.Errorf("%q: %v, want %v", shown, got, want)
+		}
+	}
+}
