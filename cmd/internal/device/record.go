@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,13 +73,12 @@ func recordPath(target string) (string, error) {
 		}
 		base = filepath.Join(home, ".local/state")
 	}
-	// One device, whoever logs in. A host's characters are fit for a file name (validHost) but may
-	// begin with a dot.
-	name := strings.ToLower(strings.ReplaceAll(t.Host, "%", "_"))
+	// One device, whoever logs in. A host's characters are fit for a file name (validHost).
+	name := strings.ToLower(t.Host)
 	if t.Port != "" && t.Port != "22" {
-		name += ":" + t.Port
+		name = net.JoinHostPort(name, t.Port)
 	}
-	return filepath.Join(base, "groundhog/devices", strings.TrimLeft(name, ".")+".json"), nil
+	return filepath.Join(base, "groundhog/devices", name+".json"), nil
 }
 
 // maxRecord bounds a record's file.

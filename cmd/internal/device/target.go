@@ -52,13 +52,13 @@ func validPort(s string) bool {
 }
 
 // validUser and validHost let nothing through that a shell, a path or an option
-// could take for something else.
+// could take for something else. A host fits in a file's name.
 func validUser(s string) bool {
 	return s != "" && s[0] != '-' && len(s) <= 256 && strings.Trim(s, wordBytes+"\\") == ""
 }
 
 func validHost(s string) bool {
-	return s != "" && s[0] != '-' && len(s) <= 256 && strings.Trim(s, wordBytes+":%") == ""
+	return s != "" && s[0] != '-' && s[0] != '.' && len(s) <= 200 && strings.Trim(s, wordBytes+":%") == ""
 }
 
 const wordBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
