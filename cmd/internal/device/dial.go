@@ -158,19 +158,11 @@ func (c *Client) handshake(s *settings, v *verdict, algorithms []string, late *t
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return hint(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.tried()), "-i FILE names a key; ssh-add gives one to the agent")
 	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
-		return hint(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()), tooMany)
+		return hint(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()),
+			"-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has")
 	}
-	err = errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
-	if c.HostKey != nil && len(h.ids) > fewKeys { // dropbear just hangs up
-		return hint(err, tooMany)
-	}
-	return err
+	return errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 }
-
-const (
-	tooMany = "-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has"
-	fewKeys = 5 // that every server lets us try
-)
 
 // tried lists the identities in words.
 func (h *held) tried() string {

@@ -60,7 +60,7 @@ type key struct {
 }
 
 // hold collects what we hold, in the order in which it is tried: a server lets only a few
-// be tried (sshd_config(5), MaxAuthTries), so what the user named comes first. Of two ways to sign
+// be tried (sshd_config(5), MaxAuthTries; dropbear any number), so what the user named comes first. Of two ways to sign
 // with a key the agent's is taken: it asks nobody. Ending ctx frees whoever waits for the agent.
 func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte, error)) (*held, error) {
 	h := &held{}

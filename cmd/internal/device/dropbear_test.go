@@ -1,0 +1,122 @@
+package device
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"groundhog/fixtures/judge"
+)
+
+// dropbear lets root in with the server's login key, in a mount namespace of its own where root's home is empty; each
+// connection is handed to one (-i), so that none listens.
+func (s *server) dropbear(t *testing.T) (addr, hostKey string) {
+	t.Helper()
+	key := s.path("dropbear_host")
+	out, err := exec.Command(judge.Tool(t, "dropbearkey"), "-t", "ed25519", "-f", key).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "ssh-ed25519 ") {
+			hostKey = line
+		}
+	}
+	script := `set -e
+home=$(getent passwd 0 | cut -d: -f6)
+mount --make-rprivate /
+mount -t tmpfs -o mode=0700 none "$home"
+mkdir -m 0700 "$home/.ssh"
+cp "$1" "$home/.ssh/authorized_keys"
+exec "$2" -i -r "$3"`
+	command := func(program string, f *os.File) *exec.Cmd {
+		cmd := exec.Command("/bin/sh", "-c", script, "sh", s.path("authorized"), program, key)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		if f != nil {
+			cmd.Stdin, cmd.Stdout = f, f
+		}
+		return cmd
+	}
+	if out, err := command("true", nil).CombinedOutput(); err != nil {
+		judge.Missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	program := judge.Tool(t, "dropbear")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if f, err := c.(*net.TCPConn).File(); err == nil {
+				cmd := command(program, f)
+				if cmd.Start() == nil {
+					go cmd.Wait()
+				}
+				f.Close()
+			}
+			c.Close()
+		}
+	}()
+	return l.Addr().String(), hostKey
+}
+
+// The server of the initramfs: idle it is not taken for silent, and what commands say comes through.
+func TestDropbear(t *testing.T) {
+	s := startServer(t)
+	addr, hostKey := s.dropbear(t)
+	o := s.good()
+	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
+	o.Keepalive, o.Silence = 100*time.Millisecond, time.Second
+	c, err := Dial(t.Context(), "root@"+addr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Output(t.Context(), "sleep 3"); err != nil {
+		t.Errorf("idle: %v", err)
+	}
+	r, err := c.Script(t.Context(), `wc -c; echo "$1" >&2; exit 3`, io.LimitReader(endless{}, 8<<20), "it's me")
+	if err != nil || strings.TrimSpace(string(r.Stdout)) != "8388608" || string(r.Stderr) != "it's me\n" || r.Exit != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err = c.Run(t.Context(), "kill -TERM $$", nil); err != nil || r.Exit != 128+15 {
+		t.Errorf("killed: %+v, %v", r, err)
+	}
+	if err := c.Upload(t.Context(), "head -c 100000 >/dev/null; echo no room >&2; exit 1", endless{}); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("an upload that the device ends: %v", err)
+	}
+	if err := c.AsRoot(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// It does not count the keys that it is only asked about: an agent may hold many.
+func TestDropbearManyKeys(t *testing.T) {
+	s := startServer(t)
+	addr, hostKey := s.dropbear(t)
+	o := s.good()
+	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
+	o.Identities = nil
+	for i := range 16 {
+		name := fmt.Sprintf("many%d", i)
+		s.keygen(t, name, "-t", "ed25519", "-N", "")
+		o.Identities = append(o.Identities, s.path(name))
+	}
+	o.Identities = append(o.Identities, s.path("login"))
+	c, err := Dial(t.Context(), "root@"+addr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
