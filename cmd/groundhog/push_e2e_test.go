@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +40,7 @@ func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) 
 	b := &bench{device.Start(t, s, o), t, filepath.Join(t.TempDir(), "reflash.img")}
 	target := b.Base.Target
 	code, out := online(t, append([]string{"patch", target.Plain, "--root", target.Root,
-		"--authorized-keys", b.Base.Key + ".pub", "--host-key", "new", "--no-writer", "-o", b.archive}, flags...)...)
+		"--authorized-keys", b.Base.Key + ".pub", "--host-key", "new", "-o", b.archive}, flags...)...)
 	if code != 0 {
 		t.Fatal(out)
 	}
@@ -132,8 +131,17 @@ func cycle(t *testing.T, s device.Spec, flags ...string) {
 	}
 }
 
+// nameOf is a device's name as -run takes it.
+func nameOf(s device.Spec) string { return strings.ReplaceAll(strings.Trim(s.String(), "/"), "/", "-") }
+
 func TestPushCycle(t *testing.T) {
-	for _, s := range []device.Spec{{Suite: "bookworm", Arch: "amd64"}} {
-		t.Run(fmt.Sprint(s), func(t *testing.T) { cycle(t, s) })
+	for _, s := range []device.Spec{
+		{Suite: "bookworm", Arch: "amd64"},
+		{Suite: "bullseye", Arch: "amd64"},
+		{Suite: "trixie", Arch: "amd64"},
+		{Suite: "bookworm", Arch: "amd64", Layout: device.Firmware},
+		{Suite: "bookworm", Arch: "arm64"},
+	} {
+		t.Run(nameOf(s), func(t *testing.T) { cycle(t, s) })
 	}
 }

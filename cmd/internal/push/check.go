@@ -147,7 +147,8 @@ func (c *checks) firmware(refuse func(string, string, ...any) Boot) Boot {
 	}
 	name, mode, _ := strings.Cut(lines[0], " ")
 	ours := strings.TrimRight(name, "_") == strings.TrimRight(b.name(), "_") || strings.HasPrefix(name, "groundhog_-")
-	if mode != "followkernel" || name != path.Base(b.File) && !(ours && c.f.Get("pushed") != "") {
+	// Without a word behind it the firmware puts it behind the kernel, too: so does Debian's raspi-firmware.
+	if mode != "followkernel" && mode != "" || name != path.Base(b.File) && !(ours && c.f.Get("pushed") != "") {
 		return refuse("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
 	}
 	c.say("boot", OK, "", "config.txt names %s", name)

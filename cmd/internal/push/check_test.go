@@ -77,6 +77,10 @@ func TestCheckFits(t *testing.T) {
 	if Refused(all) || boot.Config != "/boot/firmware/config.txt" || boot.File != "/boot/firmware/initrd.img-6.1.0-56-amd64" {
 		t.Errorf("%+v: %+v", boot, all)
 	}
+	set(f, "firmware_initramfs", "initrd.img-6.1.0-56-amd64") // as raspi-firmware writes it
+	if all, _ := Check(f, a); Refused(all) {
+		t.Errorf("%+v", all)
+	}
 	if err := (Job{Boot: boot, Size: 1, SHA256: strings.Repeat("0", 64)}).check(); err != nil {
 		t.Error(err)
 	}

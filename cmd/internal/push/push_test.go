@@ -118,7 +118,7 @@ func (l *local) boots(b Boot) string {
 		return l.read(b.File)
 	}
 	for line := range strings.Lines(l.read(b.Config)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "initramfs" && f[2] == "followkernel" {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "initramfs" {
 			return l.read("/boot/firmware/" + f[1])
 		}
 	}
@@ -318,6 +318,19 @@ func TestFlip(t *testing.T) {
 		t.Errorf("config.txt has %d bytes, had %d", len(got), len(long))
 	}
 	if out, exit := l.boot(); exit != 0 || l.read(fwConf) != long {
+		t.Errorf("%d: %s", exit, out)
+	}
+}
+
+// Debian's raspi-firmware writes no word behind the name.
+func TestPlainLine(t *testing.T) {
+	l := newLocal(t, "dash")
+	b := layouts["firmware"]
+	l.write(fwConf, "kernel=vmlinuz\ninitramfs initrd.img-6.1.0-56-arm64\n")
+	before := l.tree()
+	push(t, l, b, "archive")
+	push(t, l, b, "archive two")
+	if out, exit := l.boot(); exit != 0 || l.tree() != before {
 		t.Errorf("%d: %s", exit, out)
 	}
 }
