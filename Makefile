@@ -19,7 +19,7 @@ tools: ## install, with apt and as root, what e2e and demo need
 
 e2e: ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) run ./fixtures/vm install
-	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 ./fixtures ./patches/... ./manifest/... ./cmd/...
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 ./fixtures ./fixtures/device ./patches/... ./manifest/... ./cmd/...
 
 demo: ## the main job on a small real target: patch it, look at it, boot it, log in
 	sh fixtures/demo.sh
@@ -31,5 +31,5 @@ bench: ## time and memory against the tools one would use instead, in one run
 fuzz: ## each fuzz target for 20 seconds
 	sh fixtures/fuzz.sh 20s
 
-vm: ## boot bookworm's archive as mkinitramfs made it; prints how to log in
+vm: ## boot a device in QEMU from its own disk; prints how to log in and what to try
 	sh fixtures/boot.sh

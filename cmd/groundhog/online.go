@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"groundhog/cmd/internal/device"
@@ -54,19 +56,32 @@ func (o *remote) options() device.Options {
 		KnownHosts: o.knownHosts, ConnectTimeout: o.connectTimeout, Ask: asker()}
 }
 
-var asking sync.Mutex
+// asking is the terminal while somebody is asked for a passphrase.
+var asking struct {
+	sync.Mutex
+	before *term.State // of the echo, for an end in between
+}
 
 // asker asks for a passphrase on the terminal; nil where there is none.
 func asker() func(string) ([]byte, error) {
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
+	fd := int(os.Stdin.Fd())
+	if !term.IsTerminal(fd) {
 		return nil
 	}
+	asking.before, _ = term.GetState(fd)
 	return func(prompt string) ([]byte, error) {
 		asking.Lock()
 		defer asking.Unlock()
 		fmt.Fprint(os.Stderr, manifest.Printable(prompt))
 		defer fmt.Fprintln(os.Stderr)
-		return term.ReadPassword(int(os.Stdin.Fd()))
+		return term.ReadPassword(fd)
+	}
+}
+
+// echo puts the terminal back: a question that Ctrl-C ended left it without echo.
+func echo() {
+	if asking.before != nil {
+		term.Restore(int(os.Stdin.Fd()), asking.before)
 	}
 }
 
@@ -91,11 +106,34 @@ type reporter struct {
 	err    io.Writer // everything else
 	json   bool
 	talk   talk
-	prefix bool // lines begin with the host
+	prefix bool          // lines begin with the host
+	bars   *mpb.Progress // where a person looks on; else nil
 }
 
 func (o *remote) reporter(cmd *cobra.Command, hosts int) *reporter {
-	return &reporter{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), json: o.json, talk: talkOf(cmd), prefix: hosts > 1}
+	r := &reporter{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), json: o.json, talk: talkOf(cmd), prefix: hosts > 1}
+	if f, ok := r.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !r.json && r.talk != quiet {
+		r.bars = mpb.New(mpb.WithOutput(f))
+		r.err = r.bars // lines go above the bars
+		if out, ok := r.out.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+			r.out = r.bars
+		}
+	}
+	return r
+}
+
+// close leaves the terminal to others.
+func (r *reporter) close() {
+	if r.bars != nil {
+		r.bars.Wait()
+	}
+}
+
+// bar is a progress bar for a stream of total bytes.
+func (h host) bar(what string, total int64) *mpb.Bar {
+	return h.bars.New(total, mpb.BarStyle(), mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(manifest.Printable(h.name)+" "+what+" ")),
+		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.Name(" "), decor.AverageETA(decor.ET_STYLE_GO)))
 }
 
 func (r *reporter) tell(e event) {
@@ -183,6 +221,7 @@ func refusal(err error) error {
 func fleet(cmd *cobra.Command, hosts []string, parallel int, run func(ctx context.Context, host string) int) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer echo()
 	if parallel < 1 {
 		return misused(cmd, errors.New("--parallel must be at least 1"))
 	}
@@ -213,6 +252,23 @@ type counted struct {
 	done  int64
 	total int64
 	next  time.Time
+	bar   *mpb.Bar
+}
+
+// count follows a stream, by a bar or by lines.
+func (h host) count(r io.Reader, what string, total int64) *counted {
+	c := &counted{Reader: r, host: h, what: what, total: total}
+	if h.bars != nil {
+		c.bar = h.bar(what, total)
+	}
+	return c
+}
+
+// end takes the bar away, however far it came.
+func (c *counted) end() {
+	if c.bar != nil {
+		c.bar.Abort(true)
+	}
 }
 
 const progressEvery = 3 * time.Second
@@ -220,6 +276,10 @@ const progressEvery = 3 * time.Second
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.done += int64(n)
+	if c.bar != nil {
+		c.bar.IncrBy(n)
+		return n, err
+	}
 	if now := time.Now(); now.After(c.next) {
 		if !c.next.IsZero() {
 			c.host.tell(event{Host: c.host.name, Event: "progress", ID: c.what, Bytes: c.done, Total: c.total,

@@ -78,6 +78,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 		return err
 	}
 	r := o.reporter(cmd, len(hosts))
+	defer r.close()
 	return fleet(cmd, hosts, o.parallel, func(ctx context.Context, name string) int {
 		h := host{r, name}
 		done, err := o.one(ctx, h, a)
@@ -205,7 +206,10 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 	defer body.Close()
 	job := push.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.keep}
 	h.phase("send", "sending %.1f MB", float64(own.size)/1e6)
-	if err := job.Run(ctx, c, &counted{Reader: body, host: h, what: "sent", total: own.size}); err != nil {
+	counted := h.count(body, "sent", own.size)
+	err = job.Run(ctx, c, counted)
+	counted.end()
+	if err != nil {
 		switch {
 		case errors.Is(err, push.ErrRefused):
 			return nil, refusal(err)
@@ -270,6 +274,7 @@ was pushed, say); 2 trouble; 130 interrupted. Of several devices: the worst.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, hosts []string) error {
 			r := o.reporter(cmd, len(hosts))
+			defer r.close()
 			return fleet(cmd, hosts, o.parallel, func(ctx context.Context, name string) int {
 				h := host{r, name}
 				said, err := restore(ctx, name, o.options())
