@@ -86,6 +86,7 @@ const (
 	KindBusy    Kind = "busy"    // another flash holds the device
 	KindDisk    Kind = "disk"    // an I/O error, or the disk does not hold what it took
 	KindData    Kind = "data"    // what came is not what was announced
+	KindBug     Kind = "bug"     // what came is not in the protocol
 )
 
 // Failure is what Failed carries.

@@ -170,3 +170,14 @@ func (d *Disk) check(n int, off int64) error {
 	}
 	return nil
 }
+
+// errNoTable is that the disk is a file.
+var errNoTable = errors.New("no partition table is read of a file")
+
+// Reread has the kernel read the partition table again (BLKRRPART).
+func (d *Disk) Reread() error {
+	if d.block == 1 {
+		return errNoTable
+	}
+	return unix.IoctlSetInt(int(d.f.Fd()), unix.BLKRRPART, 0)
+}

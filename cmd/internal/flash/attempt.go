@@ -1,0 +1,394 @@
+package flash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+// errAnew is that the device has lost what this run knew of it: all is to be compared again.
+var errAnew = errors.New("the device has lost what was known of this flash")
+
+// attempt is one connection: nil when the flash is done.
+func (r *run) attempt(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	raw, err := r.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	a := &line{run: r, raw: raw, end: make(chan struct{})}
+	a.heard.Store(time.Now().UnixNano())
+	a.w = wire.NewWriter(countWriter{raw, &r.sent})
+	defer a.close(nil)
+	stop := context.AfterFunc(ctx, func() { a.close(ctx.Err()) })
+	defer stop()
+	go a.beat()
+	if err := a.open(); err != nil {
+		return a.cause(err)
+	}
+	return a.cause(a.talk())
+}
+
+// line is a connection to a writer.
+type line struct {
+	*run
+	raw   io.ReadWriteCloser
+	w     *wire.Writer
+	r     *wire.Reader
+	heard atomic.Int64
+
+	once  sync.Once
+	end   chan struct{} // closed with the line
+	why   error
+	all   []protocol.Chunk // of an index, while it is compared
+	asked int64            // of them, not answered yet
+}
+
+// close ends the line; the first reason is kept.
+func (a *line) close(why error) {
+	a.once.Do(func() {
+		a.run.mu.Lock()
+		a.why = why
+		a.run.mu.Unlock()
+		close(a.end)
+		a.raw.Close()
+		a.run.mu.Lock()
+		a.run.cond.Broadcast()
+		a.run.mu.Unlock()
+	})
+}
+
+// cause is err, or why the line was closed from our side.
+func (a *line) cause(err error) error {
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
+	if err == nil || a.why == nil {
+		return err
+	}
+	var f *protocol.Failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return a.why
+}
+
+// beat says something now and then, and gives a silent writer up.
+func (a *line) beat() {
+	tick := time.NewTicker(a.Ping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.end:
+			return
+		case <-tick.C:
+		}
+		if quiet := time.Since(time.Unix(0, a.heard.Load())); quiet > a.Silent {
+			a.close(fmt.Errorf("the device has said nothing for %s", quiet.Round(time.Second)))
+			return
+		}
+		go a.w.Write(protocol.Ping) // it may wait behind data; the next tick must come
+	}
+}
+
+func (a *line) next() (wire.Type, []byte, error) {
+	kind, b, err := a.r.Next()
+	a.heard.Store(time.Now().UnixNano())
+	if err == nil && kind == protocol.Failed {
+		f := new(protocol.Failure)
+		if err := protocol.Unmarshal(b, f); err != nil {
+			return 0, nil, err
+		}
+		return 0, nil, f
+	}
+	return kind, b, err
+}
+
+// open says hello and opens the disk.
+func (a *line) open() error {
+	a.r = wire.NewReader(newBuffered(a.raw))
+	if err := wire.SayHello(a.w, a.Tool); err != nil {
+		return err
+	}
+	if _, err := wire.HearHello(a.r); err != nil {
+		return err
+	}
+	job := protocol.Job{Disk: a.Disk, Who: a.Who, Session: a.Session, Check: a.Check}
+	job.Size, _ = a.Source.Size()
+	if err := a.w.Write(protocol.Open, protocol.Marshal(job)); err != nil {
+		return err
+	}
+	for {
+		kind, b, err := a.next()
+		if err != nil {
+			return err
+		}
+		if kind == protocol.Ping {
+			continue
+		}
+		if kind != protocol.Opened {
+			return fmt.Errorf("%w: a frame of type %d for Opened", protocol.ErrProtocol, kind)
+		}
+		var d protocol.Disk
+		if err := protocol.Unmarshal(b, &d); err != nil {
+			return err
+		}
+		return a.opened(d)
+	}
+}
+
+// opened prepares this connection's part.
+func (a *line) opened(d protocol.Disk) error {
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.touched && !d.Resumed || r.disk.Size != 0 && r.disk.Size != d.Size {
+		return errAnew
+	}
+	r.disk, r.result.Disk = d, d
+	r.direct = map[int64]bool{}
+	for _, it := range r.pending {
+		it.at = fresh
+	}
+	if !r.compared && !r.feeding {
+		a.all = r.Source.Index()
+		if a.all != nil { // a lost connection may have had a part of the answers
+			r.needed, r.bytes = map[int64]bool{}, 0
+			r.result.Same, r.result.Zeroed, r.result.Differing = 0, 0, nil
+		}
+		if a.all != nil && r.Fit != nil && !r.Check {
+			a.all = slices.Clone(a.all[1:]) // the first chunk is known when it is fitted
+			r.needed[0] = true
+		}
+	}
+	return nil
+}
+
+// talk runs the connection until Done.
+func (a *line) talk() error {
+	failed := make(chan error, 1)
+	go func() {
+		err := a.listen()
+		failed <- err
+		a.close(nil)
+	}()
+	send := make(chan *item, window)
+	var senders sync.WaitGroup
+	for range 2 {
+		senders.Go(func() { a.send(send) })
+	}
+	err := a.lead(send)
+	close(send)
+	senders.Wait()
+	if err == nil {
+		err = <-failed
+	} else {
+		a.close(nil)
+		select {
+		case heard := <-failed: // what the device said is the better reason
+			if heard != nil {
+				err = heard
+			}
+		case <-time.After(time.Second):
+		}
+	}
+	return err
+}
+
+// lead announces, hands data to the senders and finishes.
+func (a *line) lead(send chan<- *item) error {
+	if a.all != nil {
+		if err := a.compare(); err != nil {
+			return err
+		}
+	}
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.feeding && !(r.Check && r.compared) {
+		r.feeding = true
+		var want func(int64) bool
+		if r.compared {
+			want = r.wants()
+		}
+		go r.feed(want)
+	}
+	r.fed = r.fed || r.Check && r.compared
+	for {
+		if r.feedErr != nil {
+			return r.feedErr
+		}
+		if a.closed() {
+			return io.ErrUnexpectedEOF
+		}
+		batch, data := a.ready()
+		if len(batch) > 0 || len(data) > 0 {
+			r.mu.Unlock()
+			err := a.announce(batch)
+			for _, it := range data {
+				send <- it
+			}
+			r.mu.Lock()
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if r.fed && r.onlyFirst() {
+			extents := r.extents
+			r.mu.Unlock()
+			err := a.finish(extents)
+			r.mu.Lock()
+			return err
+		}
+		r.cond.Wait()
+	}
+}
+
+// wants is the set of chunks that an index and the disk differ in, as it is now.
+func (r *run) wants() func(int64) bool {
+	set := make(map[int64]bool, len(r.needed))
+	for n := range r.needed {
+		set[n] = true
+	}
+	return func(n int64) bool { return set[n] }
+}
+
+// onlyFirst reports whether nothing but the first chunk, which comes last, is on its way.
+func (r *run) onlyFirst() bool {
+	it, ok := r.pending[0]
+	return len(r.pending) == 0 || len(r.pending) == 1 && ok && it.at == given
+}
+
+// ready is what can go out now, in the order of the image. The caller holds mu.
+func (a *line) ready() (batch []protocol.Chunk, data []*item) {
+	var order []int64
+	for n, it := range a.pending {
+		if it.at == fresh || it.at == wanted {
+			order = append(order, n)
+		}
+	}
+	slices.Sort(order)
+	for _, n := range order {
+		switch it := a.pending[n]; it.at {
+		case fresh:
+			it.at = asked
+			batch = append(batch, it.c)
+		case wanted:
+			it.at = going
+			data = append(data, it)
+		}
+	}
+	a.run.announced = a.run.announced || len(batch) > 0
+	return batch, data
+}
+
+func (a *line) closed() bool {
+	select {
+	case <-a.end:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *line) announce(batch []protocol.Chunk) error {
+	for len(batch) > 0 {
+		n := min(len(batch), protocol.MaxBatch)
+		var b []byte
+		for _, c := range batch[:n] {
+			b = protocol.AppendChunk(b, c)
+		}
+		if err := a.w.Write(protocol.Announce, b); err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	return nil
+}
+
+// compare announces a whole index and waits for all answers.
+func (a *line) compare() error {
+	r := a.run
+	r.mu.Lock()
+	a.asked = int64(len(a.all))
+	r.announced = r.announced || len(a.all) > 0
+	r.mu.Unlock()
+	if err := a.announce(a.all); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for a.asked > 0 {
+		if a.closed() {
+			return io.ErrUnexpectedEOF
+		}
+		r.cond.Wait()
+	}
+	r.compared = true
+	return nil
+}
+
+func (a *line) finish(extents []Extent) error {
+	for _, e := range extents {
+		if err := a.w.Write(protocol.Extent, protocol.Number(e.Off), e.Data); err != nil {
+			return err
+		}
+	}
+	return a.w.Write(protocol.Finish)
+}
+
+// poor is the share of its length that a chunk must compress to, at most, to be sent so.
+const poor = 0.95
+
+// send compresses and sends chunks.
+func (a *line) send(items <-chan *item) {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		a.close(err)
+		return
+	}
+	defer encoder.Close()
+	var packed []byte
+	for it := range items {
+		if a.closed() {
+			continue
+		}
+		packed = encoder.EncodeAll(it.data, packed[:0])
+		encoding, b := protocol.Zstd, packed
+		if float64(len(packed)) > poor*float64(len(it.data)) {
+			encoding, b = protocol.Raw, it.data
+		}
+		if err := a.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding), b); err != nil {
+			a.close(err)
+			continue
+		}
+		a.run.mu.Lock()
+		if it.at == going {
+			it.at = given // Finish may follow
+		}
+		a.run.cond.Broadcast()
+		a.run.mu.Unlock()
+	}
+}
+
+type countWriter struct {
+	io.Writer
+	n *atomic.Int64
+}
+
+func (c countWriter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}

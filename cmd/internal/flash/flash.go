@@ -1,0 +1,207 @@
+// Package flash makes a device's disk equal to an image: what differs is sent, what was sent is read back, and the first
+// chunk, with the partition table, goes last. A first flash, one after few changes, and going on after a
+// lost connection are the same loop.
+//
+// The package knows neither SSH nor files: a Source gives the image, Connect the line to a writer.
+package flash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+// Source is an image.
+type Source interface {
+	// Size is the image's size in bytes, where that is known beforehand.
+	Size() (int64, bool)
+	// Index is all chunks in order, nil as long as that is not known.
+	Index() []protocol.Chunk
+	// Walk calls each for the chunks that want names (nil: all), in order; data is each's to keep, nil for zeros. It
+	// returns nil only at the image's proper end, where every checksum held.
+	Walk(ctx context.Context, want func(n int64) bool, each func(c protocol.Chunk, data []byte) error) error
+	// Again reports whether Walk can be called more than once.
+	Again() bool
+}
+
+// Extent is bytes on the disk that are not the image's.
+type Extent struct {
+	Off  int64
+	Data []byte
+}
+
+// Job is a flash.
+type Job struct {
+	Source  Source
+	Disk    string // its path on the device
+	Who     string // for whoever finds the device taken
+	Session string // another one for each run
+	Tool    string // name and version, for the hello
+	Check   bool   // compare only
+
+	// Connect makes a line to a writer; Close ends it. It is called again after a loss.
+	Connect func(ctx context.Context) (io.ReadWriteCloser, error)
+	// Fit, if set, is told the disk before anything is sent and the first chunk's bytes where they
+	// are needed: it may change them, and adds what lies behind the image.
+	Fit func(disk protocol.Disk, size int64, first []byte) ([]byte, []Extent, error)
+
+	Patience time.Duration // how long to try without any progress; 5 min
+	Silent   time.Duration // after which a writer that says nothing is gone; 30 s
+	Ping     time.Duration // how often to say something; 5 s
+	Progress func(Progress)
+	Say      func(string) // a lost connection, and what is done about it
+}
+
+// Progress is how far a flash is, in bytes of the image.
+type Progress struct {
+	Done  int64 // are on the disk
+	Total int64 // 0: not known
+	Wire  int64 // sent
+}
+
+// State is what a device was left in.
+type State string
+
+const (
+	Untouched State = "untouched" // nothing was written: the old system still boots
+	Waiting   State = "waiting"   // it sits in its initramfs, reachable; the disk is neither old nor new
+	Verified  State = "verified"  // the image is on the disk, read back from the medium
+	Unknown   State = "unknown"   // the connection is gone; if it was writing, it waits in its initramfs
+)
+
+// Result is the account of a flash, whether it ended well or not.
+type Result struct {
+	State     State            `json:"state"`
+	Size      int64            `json:"size"`    // bytes of the image
+	Same      int64            `json:"same"`    // chunks that the disk had
+	Written   int64            `json:"written"` // chunks that were sent
+	Zeroed    int64            `json:"zeroed"`  // chunks that were zeroed
+	Retried   int64            `json:"retried"` // chunks that took more than one try
+	Sent      int64            `json:"sent"`    // bytes on the line, towards the device
+	Lost      int              `json:"lost"`    // connections
+	Memory    int64            `json:"memory"`  // the writer's peak, bytes
+	Seconds   float64          `json:"seconds"` // from the first connection on
+	Differing []protocol.Chunk `json:"-"`       // of a check
+	Disk      protocol.Disk    `json:"disk"`    // what was written to
+}
+
+// Errors of a flash.
+var (
+	ErrDiffers = errors.New("the disk is not equal to the image") // of a check
+	ErrImage   = errors.New("the image")                          // it cannot be read to its end, or is another than it should be
+)
+
+func (j Job) orDefault() Job {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	set(&j.Patience, 5*time.Minute)
+	set(&j.Silent, 30*time.Second)
+	set(&j.Ping, 5*time.Second)
+	if j.Say == nil {
+		j.Say = func(string) {}
+	}
+	if j.Progress == nil {
+		j.Progress = func(Progress) {}
+	}
+	return j
+}
+
+// Run flashes. Result.State says what the device is now, whatever the error.
+func Run(ctx context.Context, j Job) (Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j = j.orDefault()
+	began := time.Now()
+	r, err := newRun(ctx, j), error(nil)
+	for {
+		err = r.loop(ctx)
+		if !errors.Is(err, errAnew) || !j.Source.Again() || r.result.Lost >= maxAnew {
+			break
+		}
+		j.Say("the device has lost what it knew of this flash: comparing all of it again")
+		r = r.anew(ctx)
+	}
+	cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Seconds = time.Since(began).Seconds()
+	r.result.State = r.state(err)
+	r.result.Sent = r.sent.Load()
+	if err == nil && j.Check && len(r.result.Differing) > 0 {
+		err = fmt.Errorf("%w: %d of %d chunks differ, the first at byte %d", ErrDiffers,
+			len(r.result.Differing), r.result.Same+int64(len(r.result.Differing)), r.result.Differing[0].N*chunk.Size)
+	}
+	return r.result, err
+}
+
+// maxAnew bounds how often a device may forget.
+const maxAnew = 20
+
+// state is what is known of the device.
+func (r *run) state(err error) State {
+	var f *protocol.Failure
+	switch {
+	case r.finished && !r.Check:
+		return Verified
+	case r.Check || !r.announced:
+		return Untouched
+	case errors.As(err, &f) && f.Writing, r.touched:
+		return Waiting
+	case errors.As(err, &f):
+		return Untouched
+	}
+	return Unknown
+}
+
+// loop connects until the flash is done, or trying again is of no use.
+func (r *run) loop(ctx context.Context) error {
+	last, pause, damaged := time.Now(), 250*time.Millisecond, 0
+	for {
+		before := r.settledSoFar()
+		err := r.attempt(ctx)
+		if err == nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if r.settledSoFar() > before {
+			last, pause = time.Now(), 250*time.Millisecond
+		}
+		var f *protocol.Failure
+		var v *wire.VersionError
+		switch {
+		case r.fatal() != nil:
+			return r.fatal()
+		case errors.As(err, &f) && f.Kind == protocol.KindData && damaged < 3:
+			damaged++
+		case errors.As(err, &f) && f.Kind == protocol.KindBusy && r.result.Lost > 0:
+			// our own writer of the lost connection may not have noticed yet
+		case errors.As(err, &f), errors.As(err, &v), errors.Is(err, wire.ErrNoise), errors.Is(err, errGiveUp), errors.Is(err, errAnew):
+			return err
+		}
+		if time.Since(last) > r.Patience {
+			return fmt.Errorf("no progress within %s; last: %w", r.Patience, err)
+		}
+		r.lost()
+		r.Say(fmt.Sprintf("%v; trying again", err))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pause = min(2*pause, 10*time.Second)
+	}
+}
+
+// errGiveUp is in errors that another connection does not help.
+var errGiveUp = errors.New("giving up")
+
+// Permanent marks an error of Connect that trying again does not help.
+func Permanent(err error) error { return errors.Join(err, errGiveUp) }

@@ -1,0 +1,172 @@
+package flash
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+func newBuffered(r io.Reader) io.Reader { return bufio.NewReaderSize(r, 64<<10) }
+
+// listen takes what the writer says until Done.
+func (a *line) listen() error {
+	for {
+		kind, b, err := a.next()
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case protocol.Ping:
+		case protocol.Answers:
+			err = a.answers(b)
+		case protocol.Verified:
+			err = a.verified(b)
+		case protocol.Done:
+			return a.account(b)
+		default:
+			err = fmt.Errorf("%w: a frame of type %d", protocol.ErrProtocol, kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (a *line) answers(b []byte) error {
+	replies, err := protocol.Replies(b)
+	if err != nil {
+		return err
+	}
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range replies {
+		if err := a.answer(p); err != nil {
+			return err
+		}
+	}
+	r.tellLocked()
+	r.cond.Broadcast()
+	return nil
+}
+
+// answer takes one reply. The caller holds mu.
+func (a *line) answer(p protocol.Reply) error {
+	r := a.run
+	if a.asked > 0 { // of the index
+		return a.compared1(p)
+	}
+	it, ok := r.pending[p.N]
+	if !ok || it.at != asked {
+		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about", protocol.ErrProtocol, p.N)
+	}
+	switch {
+	case p.Answer == protocol.Needed && r.Check:
+		r.result.Differing = append(r.result.Differing, it.c)
+		r.settle(p.N, it.c.Len)
+	case p.Answer == protocol.Needed && it.c.Zero:
+		return fmt.Errorf("%w: data of a chunk of zeros is wanted", protocol.ErrProtocol)
+	case p.Answer == protocol.Needed:
+		it.at = wanted
+	case p.Answer == protocol.Zeroed && p.N == 0:
+		it.at = given // it is zeroed at the end
+	case p.Answer == protocol.Zeroed:
+		r.touched = true
+		r.result.Zeroed++
+		r.settle(p.N, it.c.Len)
+	default:
+		r.result.Same++
+		r.settle(p.N, it.c.Len)
+	}
+	return nil
+}
+
+// compared1 takes a reply while an index is compared.
+func (a *line) compared1(p protocol.Reply) error {
+	r := a.run
+	i := p.N
+	if len(a.all) > 0 {
+		i -= a.all[0].N
+	}
+	if i < 0 || i >= int64(len(a.all)) || a.all[i].N != p.N {
+		return fmt.Errorf("%w: an answer for chunk %d of %d", protocol.ErrProtocol, p.N, len(a.all))
+	}
+	c := a.all[i]
+	a.asked--
+	switch {
+	case p.Answer == protocol.Needed && r.Check:
+		r.result.Differing = append(r.result.Differing, c)
+		r.settle(p.N, c.Len)
+	case p.Answer == protocol.Needed:
+		r.needed[p.N] = true
+		r.direct[p.N] = true
+	case p.Answer == protocol.Zeroed && p.N == 0:
+		r.pending[0] = &item{c: c, at: given}
+	case p.Answer == protocol.Zeroed:
+		r.touched = true
+		r.result.Zeroed++
+		r.settle(p.N, c.Len)
+	default:
+		r.result.Same++
+		r.settle(p.N, c.Len)
+	}
+	return nil
+}
+
+func (a *line) verified(b []byte) error {
+	numbers, err := protocol.Numbers(b)
+	if err != nil {
+		return err
+	}
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range numbers {
+		it, ok := r.pending[n]
+		if !ok || it.at < going {
+			return fmt.Errorf("%w: chunk %d is verified, and was not sent", protocol.ErrProtocol, n)
+		}
+		r.touched = true
+		r.result.Written++
+		r.settle(n, it.c.Len)
+	}
+	r.tellLocked()
+	return nil
+}
+
+func (r *run) tellLocked() {
+	size, ok := r.Source.Size()
+	if !ok {
+		size = 0
+	}
+	r.Progress(Progress{Done: r.bytes, Total: size, Wire: r.sent.Load()})
+}
+
+// account is the end of a good flash.
+func (a *line) account(b []byte) error {
+	var account protocol.Account
+	if err := protocol.Unmarshal(b, &account); err != nil {
+		return err
+	}
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.fed || !r.onlyFirst() {
+		return fmt.Errorf("%w: done before the image's end", protocol.ErrProtocol)
+	}
+	if it, ok := r.pending[0]; ok {
+		if it.c.Zero {
+			r.result.Zeroed++
+		} else {
+			r.result.Written++
+		}
+		r.settle(0, it.c.Len)
+	}
+	r.result.Retried += account.Retried
+	r.result.Memory = max(r.result.Memory, account.Memory)
+	r.result.Size = r.bytes
+	r.finished = true
+	return nil
+}

@@ -1,0 +1,97 @@
+package writer
+
+import (
+	"fmt"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// finish writes what comes last, when all else was read back: what lies behind the image, then the first
+// chunk with the partition table.
+func (s *session) finish() error {
+	if err := s.drain(); err != nil {
+		return err
+	}
+	if !s.job.Check {
+		if err := s.last(); err != nil {
+			return err
+		}
+	}
+	s.account.Memory = peak()
+	return s.w.Write(protocol.Done, protocol.Marshal(s.account))
+}
+
+// drain waits until every chunk but the first is settled.
+func (s *session) drain() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		select {
+		case err := <-s.failed:
+			return err
+		default:
+		}
+		waiting, missing := s.open, int64(len(s.announced))
+		if s.first != nil {
+			waiting--
+		}
+		if s.firstZero {
+			waiting--
+			missing--
+		}
+		if waiting == 0 {
+			return nil
+		}
+		if waiting == missing { // all that is left waits for data that will not come
+			return fmt.Errorf("%w: finished while %d chunks were missing", protocol.ErrProtocol, missing)
+		}
+		s.settled.Wait()
+	}
+}
+
+// last puts the extents and the first chunk, each after what stands before it was read back.
+func (s *session) last() error {
+	scratch := Buffer(chunk.Size + align)
+	for _, e := range s.extents {
+		if err := s.sure(e, scratch); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.first != nil:
+		if err := s.sure(Extent{Off: 0, Data: s.first}, scratch); err != nil {
+			return err
+		}
+		s.account.Written++
+	case s.firstZero:
+		if err := s.sure(Extent{Off: 0, Len: s.announced[0].Len}, scratch); err != nil {
+			return err
+		}
+		s.account.Zeroed++
+	}
+	if t, ok := s.disk.(interface{ Reread() error }); ok {
+		// Where the kernel keeps the old partitions until the reboot, the disk is right all the same.
+		_ = t.Reread()
+	}
+	return s.own.end()
+}
+
+// sure makes the disk hold an extent.
+func (s *session) sure(e Extent, scratch []byte) error {
+	if at, err := differs(s.disk, e, scratch); err != nil {
+		return failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
+	} else if at < 0 {
+		return nil
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	retried, err := Put(s.disk, []Extent{e}, scratch)
+	if err != nil {
+		return failure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
+	}
+	s.account.Retried += int64(retried)
+	s.account.Bytes += int64(e.size())
+	return nil
+}

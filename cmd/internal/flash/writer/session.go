@@ -1,0 +1,315 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+// Config is how a session runs.
+type Config struct {
+	Tool   string        // name and version, as the hello has it
+	Run    string        // where the waiting initramfs keeps its state: /run/groundhog
+	Silent time.Duration // after which a client that says nothing is gone; 30 s
+	Ping   time.Duration // how often the writer says something; 5 s
+
+	// Open opens a disk; nil: [Open]. Tests have disks that lie.
+	Open func(name string, write bool) (Target, error)
+}
+
+// Target is a disk that a session works on.
+type Target interface {
+	Medium
+	Size() int64
+	Close() error
+}
+
+// session is one connection of a client.
+type session struct {
+	Config
+	r    *wire.Reader
+	w    *wire.Writer
+	job  protocol.Job
+	disk Target
+	own  *holder
+
+	compare chan []protocol.Chunk
+	puts    chan put1
+	lookers sync.WaitGroup // comparers
+	writing sync.WaitGroup // the putter
+	failed  chan error     // the first error of a worker
+
+	mu        sync.Mutex
+	announced map[int64]protocol.Chunk // that wait for their data
+	open      int64                    // announced and not yet same, zeroed or verified
+	settled   *sync.Cond
+	first     []byte // the first chunk's data, until Finish
+	firstZero bool
+	extents   []Extent
+	highest   int64 // number of the last chunk announced, -1 for none
+	started   bool  // something was written, or may have been
+
+	account protocol.Account
+	blind   blind
+	heard   atomic.Int64
+}
+
+// put1 is a chunk on its way to the disk.
+type put1 struct {
+	n    int64
+	data []byte // nil: zeros
+	len  int
+}
+
+// Serve speaks the protocol on a line until the client is done or gone. An error that is a
+// [protocol.Failure] has been told to the client. Nothing is half written when it returns: what was
+// received in part is dropped, what was being written is finished.
+func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
+	c = c.orDefault()
+	s := &session{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
+		compare: make(chan []protocol.Chunk, 4), puts: make(chan put1, maxPending),
+		failed: make(chan error, 1), announced: map[int64]protocol.Chunk{}, highest: -1}
+	s.settled = sync.NewCond(&s.mu)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err := s.run(ctx, line)
+	if s.disk != nil {
+		s.stop()
+		err = errors.Join(err, s.disk.Close())
+	}
+	if s.own != nil {
+		s.own.release()
+	}
+	return err
+}
+
+func (c Config) orDefault() Config {
+	if c.Silent <= 0 {
+		c.Silent = 30 * time.Second
+	}
+	if c.Ping <= 0 {
+		c.Ping = 5 * time.Second
+	}
+	if c.Open == nil {
+		c.Open = func(name string, write bool) (Target, error) { return Open(name, write) }
+	}
+	return c
+}
+
+// run is the session; what it returns was told to the client, if the line still carries it. After an error the
+// line is closed: no worker may wait for a client that is gone.
+func (s *session) run(ctx context.Context, line io.ReadWriter) error {
+	err := s.hello()
+	if err == nil {
+		stop := s.beat(ctx)
+		defer stop()
+		err = s.serve(ctx)
+	}
+	if c, ok := line.(io.Closer); ok && err != nil {
+		late := time.AfterFunc(s.Ping, func() { c.Close() })
+		defer func() { late.Stop(); c.Close() }()
+	}
+	if errors.Is(err, protocol.ErrProtocol) {
+		err = failure(protocol.KindBug, err)
+	}
+	var f *protocol.Failure
+	if errors.As(err, &f) {
+		f.Writing = s.own.writing()
+		s.w.Write(protocol.Failed, protocol.Marshal(f))
+	}
+	return err
+}
+
+func (s *session) hello() error {
+	if err := wire.SayHello(s.w, s.Tool); err != nil {
+		return err
+	}
+	_, err := wire.HearHello(s.r)
+	s.heard.Store(time.Now().UnixNano())
+	return err
+}
+
+// serve takes frames until Finish.
+func (s *session) serve(ctx context.Context) error {
+	frames := make(chan frame)
+	free := make(chan struct{})
+	go s.listen(ctx, frames, free)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-s.failed:
+			return err
+		case <-time.After(s.Silent):
+			return fmt.Errorf("the client has said nothing for %s", s.Silent)
+		case f := <-frames:
+			if f.err != nil {
+				return f.err
+			}
+			done, err := s.take(f)
+			if done || err != nil {
+				return err
+			}
+			select {
+			case free <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+type frame struct {
+	kind    wire.Type
+	payload []byte
+	err     error
+}
+
+// listen reads frames one at a time: a payload is the reader's until free says otherwise.
+func (s *session) listen(ctx context.Context, frames chan<- frame, free <-chan struct{}) {
+	for {
+		kind, payload, err := s.r.Next()
+		s.heard.Store(time.Now().UnixNano())
+		select {
+		case frames <- frame{kind, payload, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-free:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take acts on a frame.
+func (s *session) take(f frame) (done bool, err error) {
+	if s.disk == nil && f.kind != protocol.Open && f.kind != protocol.Ping {
+		return false, fmt.Errorf("%w: a frame of type %d before Open", protocol.ErrProtocol, f.kind)
+	}
+	switch f.kind {
+	case protocol.Open:
+		return false, s.openDisk(f.payload)
+	case protocol.Announce:
+		return false, s.announce(f.payload)
+	case protocol.Data:
+		return false, s.data(f.payload)
+	case protocol.Extent:
+		return false, s.extent(f.payload)
+	case protocol.Finish:
+		return true, s.finish()
+	case protocol.Ping:
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: a frame of type %d", protocol.ErrProtocol, f.kind)
+}
+
+// openDisk takes the device for this session.
+func (s *session) openDisk(payload []byte) error {
+	if s.disk != nil {
+		return fmt.Errorf("%w: a second Open", protocol.ErrProtocol)
+	}
+	if err := protocol.Unmarshal(payload, &s.job); err != nil {
+		return err
+	}
+	own, err := hold(s.Run, s.job.Who)
+	if err != nil {
+		return failure(protocol.KindBusy, err)
+	}
+	s.own = own
+	d, err := s.Open(s.job.Disk, !s.job.Check)
+	if err != nil {
+		return failure(protocol.KindRefused, fmt.Errorf("opening %s: %w", s.job.Disk, err))
+	}
+	if s.job.Size > d.Size() {
+		d.Close()
+		return failure(protocol.KindRefused, fmt.Errorf("the image has %d bytes, %s %d", s.job.Size, s.job.Disk, d.Size()))
+	}
+	s.disk = d
+	for range runtime.NumCPU() {
+		s.lookers.Add(1)
+		go s.comparer()
+	}
+	s.writing.Add(1)
+	go s.putter()
+	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
+		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && own.session() == s.job.Session}))
+}
+
+// stop ends the workers; what is on its way to the disk gets there.
+func (s *session) stop() {
+	close(s.compare)
+	s.lookers.Wait()
+	close(s.puts)
+	s.writing.Wait()
+}
+
+// fail keeps a worker's first error.
+func (s *session) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+	s.mu.Lock()
+	s.settled.Broadcast()
+	s.mu.Unlock()
+}
+
+func failure(kind protocol.Kind, err error) error {
+	var f *protocol.Failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return &protocol.Failure{Kind: kind, Text: err.Error()}
+}
+
+// beat says something now and then, and keeps the lease fresh as long as the client is heard.
+func (s *session) beat(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(s.Ping)
+		defer tick.Stop()
+		for {
+			if time.Since(time.Unix(0, s.heard.Load())) < s.Silent {
+				touch(s.Run)
+			}
+			select {
+			case <-tick.C:
+				if s.w.Write(protocol.Ping) != nil {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// offset is where a chunk lies.
+func offset(n int64) int64 { return n * chunk.Size }
+
+// peak is the most memory that this process has had, in bytes.
+func peak() int64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	return field(b, "VmHWM:") * 1024
+}

@@ -1,0 +1,283 @@
+package writer
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/zstd"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// maxPending is how many chunks wait for the disk at most, and batch how many share a flush. With a
+// chunk of 1 MiB they bound the writer's memory: pending, a batch, and one per core that is compared.
+const (
+	maxPending = 12
+	batch      = 8
+)
+
+// blind says whether to compare at all: where the first chunks show another disk altogether, hashing it
+// is a waste. Some are still looked at, and one that fits ends it.
+type blind struct{ seen, differing atomic.Int64 }
+
+const (
+	samples = 16 // differing chunks in a row that say so
+	sample  = 16 // then one of so many is looked at
+)
+
+// skip reports whether the next chunk is taken for different without a look.
+func (b *blind) skip() bool {
+	return b.differing.Load() >= samples && b.seen.Add(1)%sample != 0
+}
+
+func (b *blind) found(same bool) {
+	if same {
+		b.differing.Store(0)
+	} else {
+		b.differing.Add(1)
+	}
+}
+
+// announce hands chunks to the comparers.
+func (s *session) announce(payload []byte) error {
+	all, err := protocol.Chunks(payload)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if offset(c.N)+int64(c.Len) > s.disk.Size() {
+			return failure(protocol.KindRefused, fmt.Errorf("the image is larger than the disk: a chunk ends at %d of %d bytes", offset(c.N)+int64(c.Len), s.disk.Size()))
+		}
+	}
+	s.mu.Lock()
+	s.open += int64(len(all))
+	for _, c := range all {
+		s.highest = max(s.highest, c.N)
+	}
+	s.mu.Unlock()
+	// Small pieces, so that all cores have some and answers come early.
+	for len(all) > 0 {
+		n := min(len(all), 4)
+		s.compare <- all[:n:n]
+		all = all[n:]
+	}
+	return nil
+}
+
+// comparer holds announced chunks against the disk. The disk is read from the medium.
+func (s *session) comparer() {
+	defer s.lookers.Done()
+	buf := Buffer(chunk.Size + align)
+	for chunks := range s.compare {
+		var replies []byte
+		for _, c := range chunks {
+			a, err := s.look(c, buf)
+			if err != nil {
+				s.fail(failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(c.N), err)))
+				for range s.compare { // nobody may wait for us
+				}
+				return
+			}
+			if a == 0 {
+				continue // it is being zeroed
+			}
+			replies = protocol.AppendReply(replies, protocol.Reply{N: c.N, Answer: a})
+		}
+		if len(replies) > 0 {
+			s.w.Write(protocol.Answers, replies)
+		}
+	}
+}
+
+// look compares one chunk; 0 is no answer yet.
+func (s *session) look(c protocol.Chunk, buf []byte) (protocol.Answer, error) {
+	same := false
+	if c.Zero || !s.blind.skip() {
+		b := buf[:c.Len]
+		if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
+			return 0, err
+		}
+		if c.Zero {
+			same = chunk.IsZero(b)
+		} else {
+			same = chunk.SumOf(b) == c.Sum
+			s.blind.found(same)
+		}
+	}
+	if !same && c.Zero && c.N != 0 && !s.job.Check {
+		s.puts <- put1{c.N, nil, c.Len}
+		return 0, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case same:
+		s.account.Same++
+		s.settle(1)
+		return protocol.Same, nil
+	case s.job.Check:
+		s.settle(1)
+		return protocol.Needed, nil
+	}
+	s.announced[c.N] = c
+	if c.Zero { // at the end, like any first chunk
+		s.firstZero = true
+		s.settled.Broadcast()
+		return protocol.Zeroed, nil
+	}
+	return protocol.Needed, nil
+}
+
+// settle counts chunks that need nothing more. The caller holds mu.
+func (s *session) settle(n int64) {
+	s.open -= n
+	s.settled.Broadcast()
+}
+
+var decoder = func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*chunk.Size), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return d
+}()
+
+// data takes a chunk's bytes, which must be what was announced.
+func (s *session) data(payload []byte) error {
+	n, encoding, b, err := protocol.ReadData(payload)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	c, ok := s.announced[n]
+	delete(s.announced, n)
+	s.mu.Unlock()
+	if !ok || s.job.Check || c.Zero {
+		return fmt.Errorf("%w: data of chunk %d, which was not asked for", protocol.ErrProtocol, n)
+	}
+	out := Buffer(chunk.Size)
+	if encoding == protocol.Raw {
+		out = append(out[:0], b...)
+	} else if out, err = decoder.DecodeAll(b, out[:0]); err != nil {
+		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", n, offset(n), err))
+	}
+	if len(out) != c.Len || chunk.SumOf(out) != c.Sum {
+		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not what was announced", n, offset(n)))
+	}
+	if n == 0 {
+		s.mu.Lock()
+		s.first = out
+		s.settled.Broadcast()
+		s.mu.Unlock()
+		return nil
+	}
+	s.puts <- put1{n, out, len(out)}
+	return nil
+}
+
+// extent keeps bytes beside the chunks until the end.
+func (s *session) extent(payload []byte) error {
+	off, b, err := protocol.ReadExtent(payload)
+	if err != nil {
+		return err
+	}
+	block := s.disk.BlockSize()
+	if off%block != 0 || off > s.disk.Size() || int64(len(b)) > s.disk.Size()-off || len(s.extents) >= 8 || off < s.highest*chunk.Size {
+		return fmt.Errorf("%w: an extent of %d bytes at %d", protocol.ErrProtocol, len(b), off)
+	}
+	s.extents = append(s.extents, Extent{Off: off, Data: append(Buffer(len(b))[:0], b...)})
+	return nil
+}
+
+// putter writes what comes, several chunks a flush, and says what was read back.
+func (s *session) putter() {
+	defer s.writing.Done()
+	scratch := Buffer(chunk.Size + align)
+	for first := range s.puts {
+		all := []put1{first}
+	more:
+		for len(all) < batch {
+			select {
+			case p, ok := <-s.puts:
+				if !ok {
+					break more
+				}
+				all = append(all, p)
+			default:
+				break more
+			}
+		}
+		if err := s.put(all, scratch); err != nil {
+			s.fail(err)
+			for range s.puts { // nobody may wait for us
+			}
+			return
+		}
+	}
+}
+
+// begin marks the disk as being written, once.
+func (s *session) begin() error {
+	if s.started {
+		return nil
+	}
+	if err := s.own.begin(s.job.Session, s.job.Who); err != nil {
+		return failure(protocol.KindRefused, err)
+	}
+	s.started = true
+	return nil
+}
+
+// put writes a batch, reads it back and tells.
+func (s *session) put(all []put1, scratch []byte) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	var extents []Extent
+	for _, p := range all {
+		extents = append(extents, Extent{Off: offset(p.n), Data: p.data, Len: p.len})
+	}
+	retried, err := Put(s.disk, extents, scratch)
+	if err != nil {
+		return failure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
+	}
+	var numbers, replies []byte
+	s.mu.Lock()
+	s.account.Retried += int64(retried)
+	for _, p := range all {
+		s.account.Bytes += int64(p.len)
+		if p.data == nil {
+			s.account.Zeroed++
+			replies = protocol.AppendReply(replies, protocol.Reply{N: p.n, Answer: protocol.Zeroed})
+		} else {
+			s.account.Written++
+			numbers = append(numbers, protocol.Number(p.n)...)
+		}
+	}
+	s.settle(int64(len(all)))
+	s.mu.Unlock()
+	if len(numbers) > 0 {
+		s.w.Write(protocol.Verified, numbers)
+	}
+	if len(replies) > 0 {
+		s.w.Write(protocol.Answers, replies)
+	}
+	return nil
+}
+
+// field is the number behind a name in a file of /proc.
+func field(b []byte, name string) int64 {
+	_, rest, ok := bytes.Cut(b, []byte(name))
+	if !ok {
+		return 0
+	}
+	words := bytes.Fields(rest)
+	if len(words) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(words[0]), 10, 64)
+	return n
+}
