@@ -91,7 +91,10 @@ func turn(t *testing.T, ctx context.Context, all []shot, replay bool, old, fresh
 // The power is cut at moments spread over a push, most of them around the rename.
 func TestPushPowerCuts(t *testing.T) {
 	for _, s := range []device.Spec{{Suite: "bookworm", Arch: "amd64"}, {Suite: "bookworm", Arch: "amd64", Layout: device.Firmware}} {
-		t.Run(nameOf(s), func(t *testing.T) { powerCuts(t, s) })
+		t.Run(nameOf(s), func(t *testing.T) {
+			t.Parallel()
+			powerCuts(t, s)
+		})
 	}
 }
 
@@ -151,7 +154,8 @@ func powerCuts(t *testing.T, s device.Spec) {
 }
 
 // The link is cut at ten moments: what boots is the old initramfs or the new one, the verdict is no success, and a
-// second push goes through. Then Ctrl-C, and two pushes at once.
+// second push goes through. Then Ctrl-C, and two pushes at once. Not beside other tests: the signal is this
+// whole process'.
 func TestPushLinkCuts(t *testing.T) {
 	b, ctx := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
 	old, fresh := b.onDisk(ctx), sha256Of(t, b.archive)
@@ -252,6 +256,7 @@ func writeText(t *testing.T, name, text string) {
 
 // What does not fit is refused before anything is written.
 func TestPushRefuses(t *testing.T) {
+	t.Parallel()
 	b, ctx := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
 	old := b.onDisk(ctx)
 	other := filepath.Join(t.TempDir(), "other")
