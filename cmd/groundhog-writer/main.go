@@ -1,0 +1,101 @@
+// Groundhog-writer is the device's half of groundhog flash: it compares the disk with what groundhog announces, writes
+// what differs and reads it back. It runs in the waiting initramfs, started over SSH, and speaks the
+// protocol of package protocol on standard input and output.
+//
+//	groundhog-writer serve [DIR]  until the client is done or gone; DIR, /run/groundhog, has the wait's state
+//	groundhog-writer disks        the device's disks, as JSON
+//	groundhog-writer version      which one this is
+//
+// Exit status: 0 done, 1 refused or failed (standard error says why), 2 the command line is wrong.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/flash/wire"
+	"groundhog/cmd/internal/flash/writer"
+)
+
+// runDir is where the waiting initramfs keeps its state.
+const runDir = "/run/groundhog"
+
+func main() {
+	// A client that goes takes its terminal and its pipe with it; what is being written is finished first.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var err error
+	switch {
+	case len(args) == 1 && args[0] == "serve":
+		err = serve(runDir)
+	case len(args) == 2 && args[0] == "serve":
+		err = serve(args[1])
+	case len(args) == 1 && args[0] == "disks":
+		err = disks(stdout)
+	case len(args) == 1 && args[0] == "version":
+		fmt.Fprintln(stdout, tool())
+	default:
+		fmt.Fprintln(stderr, "usage: groundhog-writer serve [DIR] | disks | version")
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "groundhog-writer: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// tool is what the hello carries: the protocol is what has to fit.
+func tool() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
+
+func disks(w io.Writer) error {
+	all, err := disk.List(os.DirFS("/"), func(name string) (io.ReadCloser, error) { return os.Open(name) })
+	if err != nil {
+		return err
+	}
+	if all == nil {
+		all = []disk.Info{}
+	}
+	return json.NewEncoder(w).Encode(all)
+}
+
+func serve(run string) error {
+	in, err := closable(0)
+	if err != nil {
+		return err
+	}
+	out, err := closable(1)
+	if err != nil {
+		return err
+	}
+	return writer.Serve(context.Background(), line{in, out}, writer.Config{Tool: tool(), Run: run})
+}
+
+// closable is a standard stream whose Close ends a read or a write that waits.
+func closable(fd int) (*os.File, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), [...]string{"stdin", "stdout"}[fd]), nil
+}
+
+// line is both streams.
+type line struct{ in, out *os.File }
+
+func (l line) Read(p []byte) (int, error)  { return l.in.Read(p) }
+func (l line) Write(p []byte) (int, error) { return l.out.Write(p) }
+func (l line) Close() error {
+	l.in.Close()
+	return l.out.Close()
+}
