@@ -5,13 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/chunk"
@@ -46,19 +47,36 @@ func (s source) Walk(_ context.Context, want func(int64) bool, each func(protoco
 	return nil
 }
 
-// child is a writer that runs.
+// child is a writer that runs, until it has said or been told so many bytes.
 type child struct {
 	io.Reader
 	io.WriteCloser
-	cmd *exec.Cmd
+	cmd        *exec.Cmd
+	said, told atomic.Int64 // what is left of its life; counts down
 }
 
-func (c child) Close() error {
+func (c *child) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if c.said.Add(-int64(n)) <= 0 {
+		c.cmd.Process.Kill()
+	}
+	return n, err
+}
+
+func (c *child) Write(p []byte) (int, error) {
+	n, err := c.WriteCloser.Write(p)
+	if c.told.Add(-int64(n)) <= 0 {
+		c.cmd.Process.Kill()
+	}
+	return n, err
+}
+
+func (c *child) Close() error {
 	c.WriteCloser.Close()
 	return c.cmd.Wait()
 }
 
-// A writer that is killed at up to ten moments loses nothing: the next one goes on, and the disk ends as the image.
+// A writer that is killed at ten moments loses nothing: the next one goes on, and the disk ends as the image.
 func TestKilled(t *testing.T) {
 	img := make(source, 120<<20+777)
 	rand.NewChaCha8([32]byte{1}).Read(img)
@@ -83,15 +101,20 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		if kills < 10 {
-			kills++
-			timer := time.AfterFunc(time.Duration(50+rand.IntN(250))*time.Millisecond, func() { cmd.Process.Kill() })
-			t.Cleanup(func() { timer.Stop() })
+		c := &child{Reader: out, WriteCloser: in, cmd: cmd}
+		c.said.Store(math.MaxInt64)
+		c.told.Store(math.MaxInt64)
+		switch kills++; {
+		case kills > 10:
+		case kills%3 == 0: // while it greets, or compares
+			c.said.Store(1 + rand.Int64N(1000))
+		default: // while it writes
+			c.told.Store(1<<20 + rand.Int64N(8<<20))
 		}
-		return child{out, in, cmd}, nil
+		return c, nil
 	}
 	r, err := flash.Run(t.Context(), flash.Job{Source: img, Disk: name, Who: "a test", Session: "s", Tool: "test", Connect: connect})
-	if err != nil || r.State != flash.Verified || r.Lost < 3 {
+	if err != nil || r.State != flash.Verified || r.Lost < 10 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	got, err := os.ReadFile(name)
