@@ -2,13 +2,21 @@
 
 GO ?= go
 
-.PHONY: help build test e2e demo bench fuzz tools vm
+.PHONY: help build writers test e2e demo bench fuzz tools vm
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-build: ## build ./groundhog
+build: writers ## build ./groundhog, with the device's half of flash in it
 	$(GO) build -o groundhog ./cmd/groundhog
+
+# The same source gives the same bytes on any machine: an archive's content depends on them.
+writers: ## compile groundhog-writer for the devices' architectures, to be embedded
+	set -e; for pair in amd64=amd64 arm64=arm64 armhf=arm armel=arm; do \
+		arch=$${pair%=*}; arm=6; test $$arch != armel || arm=5; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$${pair#*=} GOARM=$$arm $(GO) build -trimpath -buildvcs=false \
+			-ldflags '-s -w -buildid=' -o cmd/groundhog/writers/$$arch ./cmd/groundhog-writer; \
+	done
 
 test: ## everything that needs neither root nor network beyond Go modules
 	$(GO) vet ./...
@@ -17,7 +25,7 @@ test: ## everything that needs neither root nor network beyond Go modules
 tools: ## install, with apt and as root, what e2e and demo need
 	$(GO) run ./fixtures/vm install
 
-e2e: ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
+e2e: writers ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) run ./fixtures/vm install
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 ./fixtures ./fixtures/device ./patches/... ./manifest/... ./cmd/...
 

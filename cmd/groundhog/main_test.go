@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 //
 //	mkarchive OUT DESC    write the archive that the file DESC describes (mkarchive_test.go)
 //	samelist ARCHIVE LIST hold a listing against `cpio -itvn` (inspect_test.go)
+//	mkprogram FILE        write the header of an amd64 program (writers_test.go)
 //	mktarget RELEASE KIND write a small target (patch_test.go)
 //	refused REGEXP ARG... run groundhog, which must refuse and leave nothing (patch_test.go)
 //	unprivileged ARG...   run groundhog as nobody, where we are root
@@ -39,6 +40,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mkarchive":    mkarchive,
+			"mkprogram":    mkProgram,
 			"mktarget":     mkTarget,
 			"refused":      refused,
 			"samelist":     sameList,

@@ -29,6 +29,7 @@ type patchOptions struct {
 	authorizedKeys []string
 	hostKeys       []string
 	ca             string
+	noWriter       bool
 	appended       bool
 	compression    string
 	level          int
@@ -85,6 +86,7 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 	f.DurationVar(&o.Wait, "wait", o.Wait, "how long to wait for somebody; 0 boots on at once")
 	f.BoolVar(&o.Curl, "curl", o.Curl, "add curl")
 	f.StringArrayVar(&o.Tools, "tool", nil, "add a further program, by name or `PATH` in the root tree (repeatable)")
+	f.BoolVar(&o.noWriter, "no-writer", false, "leave out groundhog-writer, without which flash can do no more than --via curl")
 	f.StringVar(&o.ca, "ca", "", "certificates for https, as PEM `FILE` (default: the root tree's)")
 	f.StringArrayVar(&o.authorizedKeys, "authorized-keys", nil, "who may log in, as in authorized_keys(5): `FILE` (repeatable; default: the archive's, or root's in the root tree)")
 	f.StringArrayVar(&o.hostKeys, "host-key", []string{"keep"}, "keep, new, or `FILE` with a dropbear or OpenSSH private key (repeatable)")

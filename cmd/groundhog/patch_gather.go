@@ -33,6 +33,9 @@ func (o *patchOptions) inputFiles() []string {
 
 // gather reads the files that the options name.
 func (o *patchOptions) gather() ([]manifest.Input, error) {
+	if !o.noWriter {
+		o.Writer = writerFor
+	}
 	inputs, err := o.root.inputs()
 	if err != nil {
 		return nil, err
