@@ -13,5 +13,7 @@ func verbs() []*cobra.Command {
 		verifyCmd(),
 		pushCmd(),
 		restoreCmd(),
+		flashCmd(),
+		reflashCmd(),
 	}
 }

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash/image"
+)
+
+// reflashOptions is the command line of `groundhog reflash`.
+type reflashOptions struct {
+	flashOptions
+	hosts         string
+	expect        string
+	ready         string
+	plan          bool
+	powerCycle    string
+	rebootTimeout time.Duration
+	maxSize       byteSize
+}
+
+func reflashCmd() *cobra.Command {
+	o := reflashOptions{maxSize: defaultMaxSize}
+	cmd := &cobra.Command{
+		Use:   "reflash [HOST...] ARCHIVE IMAGE",
+		Short: "Push, reboot, flash, reboot, and see the new system come up",
+		Long: `Bring a device from its running system to a new image: push ARCHIVE, reboot into it,
+make the disk equal to IMAGE, reboot, and wait until the new system answers. Each wait has
+a bound. A run that stopped anywhere is taken up where it stands by the same command: a
+device that waits in this archive's initramfs already is not pushed to.
+
+The new system is one that answers with the right host key in another boot than before.
+Which key that is, --expect-host-key says; without it known_hosts does, as for images that
+carry the old key.`,
+		Example: `  groundhog reflash root@bench-1 reflash.img disk.img.xz --expect-host-key new.pub \
+      --ready 'systemctl is-system-running --wait'
+  groundhog reflash --hosts bench.txt --parallel 8 reflash.img disk.img.xz
+  groundhog reflash root@bench-1 reflash.img disk.img --plan
+
+Exit codes: 0 the new system runs; 1 refused, nothing was changed; 2 trouble, the last
+line says what state the device is in; 130 interrupted. Of several devices: the worst.`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n := len(args) - 2
+			return o.run(cmd, args[:n], args[n], args[n+1])
+		},
+	}
+	o.remote.flags(cmd)
+	o.flashOptions.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.hosts, "hosts", "", "also the devices in `FILE`, one a line; # begins a comment")
+	f.StringVar(&o.expect, "expect-host-key", "", "the new system's `KEY`: SHA256:..., or a public key's file")
+	f.StringVar(&o.ready, "ready", "", "wait until `COMMAND` ends well on the new system")
+	f.StringVar(&o.powerCycle, "power-cycle", "", "run `COMMAND` here, with GROUNDHOG_HOST set, where a device does not come back from a reboot")
+	f.DurationVar(&o.rebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
+	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
+	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
+	return cmd
+}
+
+func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path string) error {
+	hosts, err := o.allHosts(hosts)
+	if err != nil {
+		return err
+	}
+	if len(hosts) == 0 {
+		return misused(cmd, errors.New("no device is named"))
+	}
+	if o.expect != "" {
+		if o.expect, err = fingerprint(o.expect); err != nil {
+			return err
+		}
+	}
+	a, err := readPushed(archive, int64(o.maxSize))
+	if err != nil {
+		return err
+	}
+	img, err := image.Open(cmd.Context(), path, o.sha256, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	if o.plan {
+		o.tellPlan(cmd, hosts, a, img, path)
+		return nil
+	}
+	r := o.reporter(cmd, len(hosts))
+	defer r.close()
+	return fleet(cmd, hosts, o.parallel, func(ctx context.Context, name string) int {
+		h := host{r, name}
+		done, data, err := o.cycle(ctx, h, a, img, path)
+		return h.verdict(ctx, err, done, data)
+	})
+}
+
+// tellPlan prints the steps.
+func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *pushed, img *image.Image, path string) {
+	w := cmd.OutOrStdout()
+	key := "known_hosts' key"
+	if o.expect != "" {
+		key = o.expect
+	}
+	size := ""
+	if n, ok := img.Size(); ok {
+		size = fmt.Sprintf(", %.1f MB", float64(n)/1e6)
+	}
+	for _, name := range hosts {
+		fmt.Fprintf(w, "%s:\n", name)
+		fmt.Fprintf(w, "  1. push build %s, unless it waits there already, and reboot into it (at most %s)\n", a.facts.Build, o.rebootTimeout)
+		fmt.Fprintf(w, "  2. make its disk equal to %s (%s%s), and read that back\n", path, img.Compression(), size)
+		fmt.Fprintf(w, "  3. reboot, and wait for a system with %s (at most %s)\n", key, o.rebootTimeout)
+		if o.ready != "" {
+			fmt.Fprintf(w, "  4. there, wait until %q ends well (at most %s)\n", o.ready, o.rebootTimeout)
+		}
+	}
+}
+
+// allHosts is those of the command line and of --hosts, each once.
+func (o *reflashOptions) allHosts(hosts []string) ([]string, error) {
+	if o.hosts != "" {
+		f, err := os.Open(o.hosts)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			name, _, _ := strings.Cut(lines.Text(), "#")
+			if name = strings.TrimSpace(name); name != "" {
+				hosts = append(hosts, name)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", o.hosts, err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range hosts {
+		if _, err := device.ParseTarget(name); err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("%s is named twice", name)
+		}
+		seen[name] = true
+	}
+	return hosts, nil
+}
+
+// fingerprint is a host key's, given as such or as a public key's file.
+func fingerprint(s string) (string, error) {
+	if strings.HasPrefix(s, "SHA256:") {
+		return s, nil
+	}
+	b, err := os.ReadFile(s)
+	if err != nil {
+		return "", fmt.Errorf("--expect-host-key: %w", err)
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(b)
+	if err != nil {
+		return "", fmt.Errorf("--expect-host-key: %s: no public key: %w", s, err)
+	}
+	return ssh.FingerprintSHA256(key), nil
+}
+
+// cycle is one device's way.
+func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *image.Image, path string) (string, any, error) {
+	options := o.options().Initramfs(a.keys)
+	c, state, err := o.bring(ctx, h, a, options)
+	if err != nil {
+		return "", nil, err
+	}
+	defer c.Close()
+	record, _ := device.ReadRecord(h.name) // without one, the disk has to be named or the only one
+	done, result, err := o.waited(ctx, h, c, options, record, state, img, path)
+	if err != nil {
+		return "", result, err
+	}
+	h.phase("flash", "%s", done)
+	if err := restart(ctx, h.name, options, state); err != nil {
+		return "", result, hinted{fmt.Errorf("the image is verified on the disk; rebooting: %w", err), "reboot -f in its initramfs starts the new system"}
+	}
+	up, err := o.comesUp(ctx, h, state)
+	if err != nil {
+		return "", result, err
+	}
+	return done + "; the new system is up, boot " + up.BootID, result, nil
+}
+
+// bring brings a device to where it waits, which it may do already.
+func (o *reflashOptions) bring(ctx context.Context, h host, a *pushed, options device.Options) (*device.Client, device.State, error) {
+	if c, err := device.Dial(ctx, h.name, options); err == nil {
+		state, err := c.State(ctx)
+		if err == nil && state.Initramfs {
+			h.phase("push", "build %s waits there already", state.Build)
+			return c, state, nil
+		}
+		c.Close()
+	}
+	p := pushOptions{remote: o.remote, reboot: true, rebootTimeout: o.rebootTimeout}
+	done, err := p.one(ctx, h, a)
+	if err != nil && errors.Is(err, device.ErrTimeout) && o.powerCycle != "" {
+		if err = o.cyclePower(ctx, h); err == nil {
+			_, err = p.await(ctx, h, a, device.State{})
+		}
+	}
+	if err != nil {
+		return nil, device.State{}, err
+	}
+	h.phase("push", "%s", done)
+	c, err := device.Dial(ctx, h.name, options)
+	if err != nil {
+		return nil, device.State{}, err
+	}
+	state, err := c.State(ctx)
+	if err == nil && !state.Initramfs {
+		err = errors.New("a system answers with the initramfs' key")
+	}
+	if err != nil {
+		c.Close()
+		return nil, state, err
+	}
+	return c, state, nil
+}
+
+// comesUp waits for the new system.
+func (o *reflashOptions) comesUp(ctx context.Context, h host, before device.State) (device.State, error) {
+	options := o.options()
+	if o.expect != "" {
+		options.HostKey, options.KnownHosts = o.expect, nil
+	}
+	wait := device.Wait{Before: before.BootID, Timeout: o.rebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }}
+	c, state, err := device.WaitSystem(ctx, h.name, options, wait)
+	if err != nil && errors.Is(err, device.ErrTimeout) && o.powerCycle != "" {
+		if err = o.cyclePower(ctx, h); err == nil {
+			c, state, err = device.WaitSystem(ctx, h.name, options, wait)
+		}
+	}
+	if err != nil {
+		return state, hinted{fmt.Errorf("the image is verified on the disk and the device was told to reboot: %w", err),
+			"its console tells; where another host key answers, --expect-host-key names the new one"}
+	}
+	defer c.Close()
+	if o.ready == "" {
+		return state, nil
+	}
+	return state, o.probe(ctx, h, c)
+}
+
+// probe asks the new system until it is ready.
+func (o *reflashOptions) probe(ctx context.Context, h host, c *device.Client) error {
+	h.phase("ready", "waiting until %q ends well", o.ready)
+	limit, cancel := context.WithTimeout(ctx, o.rebootTimeout)
+	defer cancel()
+	last := errors.New("it has not ended once")
+	for {
+		r, err := c.Run(limit, o.ready, nil)
+		if err == nil {
+			err = r.Err("--ready")
+		}
+		if err == nil {
+			return nil
+		}
+		if limit.Err() == nil {
+			last = err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-limit.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("the new system is up and was not ready within %s; last: %w", o.rebootTimeout, last)
+		}
+	}
+}
+
+// cyclePower runs the user's own command.
+func (o *reflashOptions) cyclePower(ctx context.Context, h host) error {
+	h.phase("power", "it does not come back: running %s", o.powerCycle)
+	limit, cancel := context.WithTimeout(ctx, o.rebootTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(limit, "/bin/sh", "-c", o.powerCycle)
+	cmd.Env = append(os.Environ(), "GROUNDHOG_HOST="+h.name)
+	cmd.WaitDelay = 5 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("--power-cycle: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

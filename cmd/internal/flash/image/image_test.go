@@ -1,0 +1,296 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// old is a file that was not written just now, so that its index is kept.
+func old(t testing.TB, name string, b []byte) string {
+	t.Helper()
+	if err := os.WriteFile(name, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := identity(f)
+		f.Close()
+		if id != nil {
+			return name
+		}
+		time.Sleep(10 * time.Millisecond) // ctime cannot be set
+	}
+}
+
+func open(t testing.TB, name, sum string, stdin io.Reader) *Image {
+	t.Helper()
+	i, err := Open(t.Context(), name, sum, stdin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { i.Close() })
+	return i
+}
+
+// whole is what Walk gives, put together.
+func whole(i *Image) ([]byte, error) {
+	var out []byte
+	err := i.Walk(context.Background(), nil, func(c protocol.Chunk, data []byte) error {
+		if c.N*chunk.Size != int64(len(out)) || c.Zero != (data == nil) {
+			return fmt.Errorf("chunk %d at %d", c.N, len(out))
+		}
+		if data == nil {
+			data = make([]byte, c.Len)
+		}
+		out = append(out, data...)
+		return nil
+	})
+	return out, err
+}
+
+func sumOf(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+
+func TestOpen(t *testing.T) {
+	want := disk(5<<20 + 4096)
+	dir := t.TempDir()
+	for _, kind := range []string{"raw", "gzip", "xz", "zstd", "bzip2", "lz4"} {
+		stored := want
+		if kind != "raw" {
+			stored = pack(t, packers[kind], want)
+		}
+		name := old(t, filepath.Join(dir, "image."+kind), stored)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(stored) }))
+		for _, from := range []string{name, "-", server.URL, name} { // the second time, an index is there
+			i := open(t, from, sumOf(stored), bytes.NewReader(stored))
+			_, known := i.Size()
+			index := i.Index()
+			for range 2 {
+				if got, err := whole(i); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s from %s: %d bytes, %v", kind, from, len(got), err)
+				}
+			}
+			if n, ok := i.Size(); n != int64(len(want)) || !ok || i.SHA256() != sumOf(want) || i.Compression() != kind || len(i.Index()) != 6 {
+				t.Errorf("%s from %s: %d, %v, %s", kind, from, n, ok, i.SHA256())
+			}
+			if got, err := i.ReadFirst(t.Context(), 1000); err != nil || !bytes.Equal(got, want[:1000]) {
+				t.Errorf("%s from %s: the beginning: %v", kind, from, err)
+			}
+			t.Logf("%s from %s: size known %v, %d chunks known", kind, from, known, len(index))
+		}
+		server.Close()
+		i := open(t, name, "", nil)
+		if i.Index() == nil || i.SHA256() != sumOf(want) {
+			t.Errorf("%s: no index was kept", kind)
+		}
+	}
+	if left, _ := filepath.Glob("/var/tmp/groundhog-image-*"); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// An index counts for the very file that it was made of.
+func TestIndexOfAnother(t *testing.T) {
+	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
+	if _, err := whole(open(t, name, "", nil)); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(name + IndexSuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if open(t, name, "", nil).Index() == nil {
+		t.Fatal("the index is not used")
+	}
+	// Same size, and the time as it was.
+	info, _ := os.Stat(name)
+	other := disk(3 << 20)
+	other[2<<20] ^= 1
+	old(t, name, other)
+	os.Chtimes(name, info.ModTime(), info.ModTime())
+	if open(t, name, "", nil).Index() != nil {
+		t.Error("the index of other content is used")
+	}
+	old(t, name, other)
+	if got, err := whole(open(t, name, "", nil)); err != nil || !bytes.Equal(got, other) {
+		t.Errorf("%v", err)
+	}
+	for n := range len(kept) {
+		b := bytes.Clone(kept)
+		b[n] ^= 0x10
+		if parseIndex(b) != nil {
+			t.Fatalf("an index with a changed byte %d is read", n)
+		}
+		if parseIndex(kept[:n]) != nil {
+			t.Fatalf("an index of %d bytes is read", n)
+		}
+	}
+}
+
+func TestChecksums(t *testing.T) {
+	b := disk(2 << 20)
+	good, bad := sumOf(b), sumOf(b[1:])
+	tests := []struct {
+		name, file, content, flag string
+		fails                     string
+	}{
+		{name: "none"},
+		{name: "flag", flag: strings.ToUpper(good)},
+		{name: "wrong flag", flag: bad, fails: "checksum is another"},
+		{name: "no sum", flag: "12", fails: "no SHA-256"},
+		{name: "beside", file: "disk.img.sha256", content: good + "  disk.img\n"},
+		{name: "bare", file: "disk.img.sha256", content: good + "\n"},
+		{name: "wrong beside", file: "disk.img.sha256", content: bad + "  disk.img\n", fails: "checksum is another"},
+		{name: "of another", file: "disk.img.sha256", content: good + "  other.img\n", fails: "no SHA-256 of disk.img"},
+		{name: "sums", file: "SHA256SUMS", content: bad + "  other.img\n" + good + " *disk.img\n"},
+		{name: "wrong sums", file: "SHA256SUMS", content: good + "  other.img\n" + bad + "  disk.img\n", fails: "checksum is another"},
+		{name: "sums of others", file: "SHA256SUMS", content: bad + "  other.img\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			name := old(t, filepath.Join(dir, "disk.img"), b)
+			if tt.file != "" {
+				old(t, filepath.Join(dir, tt.file), []byte(tt.content))
+			}
+			i, err := Open(t.Context(), name, tt.flag, nil)
+			if tt.fails == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				i.Close()
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.fails) {
+				t.Errorf("%v, want %q", err, tt.fails)
+			}
+		})
+	}
+	// A stream's checksum is known at its end: nobody is told that it was whole.
+	if _, err := whole(open(t, "-", bad, bytes.NewReader(b))); !errors.Is(err, ErrChecksum) {
+		t.Errorf("a stream with another checksum: %v", err)
+	}
+}
+
+// What was cut, or breaks off, never comes to its proper end.
+func TestOpenCut(t *testing.T) {
+	want := disk(3 << 20)
+	for name, cmd := range packers {
+		b := pack(t, cmd, want)
+		if _, err := whole(open(t, "-", "", bytes.NewReader(b[:len(b)-3]))); err == nil {
+			t.Errorf("%s: cut, and whole", name)
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(want)))
+		w.Write(want[:len(want)/2])
+	}))
+	defer server.Close()
+	if _, err := whole(open(t, server.URL, "", nil)); err == nil {
+		t.Error("a download broke off, and is whole")
+	}
+	if _, err := Open(t.Context(), server.URL+"/\x7f", "", nil); err == nil {
+		t.Error("no URL")
+	}
+	missing := httptest.NewServer(http.NotFoundHandler())
+	defer missing.Close()
+	if _, err := Open(t.Context(), missing.URL, "", nil); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("404: %v", err)
+	}
+}
+
+// Many read at once, at their own speed, and one that gives up disturbs nobody.
+func TestMany(t *testing.T) {
+	want := disk(9<<20 + 1)
+	i := open(t, "-", "", bytes.NewReader(pack(t, packers["zstd"], want)))
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			if n == 0 {
+				ctx, cancel := context.WithCancel(context.Background())
+				err := i.Walk(ctx, nil, func(protocol.Chunk, []byte) error { cancel(); return nil })
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("given up: %v", err)
+				}
+				return
+			}
+			if got, err := whole(i); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A file that changes under our hands is noticed.
+func TestChanges(t *testing.T) {
+	b := disk(6 << 20)
+	name := old(t, filepath.Join(t.TempDir(), "image"), b)
+	i := open(t, name, "", nil)
+	err := i.Walk(t.Context(), nil, func(c protocol.Chunk, _ []byte) error {
+		if c.N == 0 {
+			if err := i.Load(t.Context()); err != nil {
+				return err
+			}
+			b[7<<18] ^= 1 // in the noise
+			return os.WriteFile(name, b, 0o644)
+		}
+		return nil
+	})
+	if !errors.Is(err, ErrChanged) {
+		t.Errorf("%v, want ErrChanged", err)
+	}
+}
+
+// Closing ends a decoder that waits for its input.
+func TestClose(t *testing.T) {
+	r, w := io.Pipe()
+	go w.Write(disk(1 << 20))
+	i, err := Open(t.Context(), "-", "", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.in = r
+	failed := make(chan error)
+	go func() { _, err := whole(i); failed <- err }()
+	i.Close()
+	if err := <-failed; err == nil {
+		t.Error("closed, and whole")
+	}
+}
+
+func FuzzParseIndex(f *testing.F) {
+	x := &index{Stored: sumOf(nil), Decoded: sumOf(nil), Chunk: chunk.Size, chunks: []protocol.Chunk{{Len: 5, Zero: true}}}
+	name := filepath.Join(f.TempDir(), "image")
+	if err := x.write(name); err != nil {
+		f.Fatal(err)
+	}
+	b, _ := os.ReadFile(name + IndexSuffix)
+	if parseIndex(b) == nil {
+		f.Fatal("the seed is no index")
+	}
+	f.Add(b[:len(b)-sha256.Size])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sum := sha256.Sum256(b)
+		if x := parseIndex(append(bytes.Clone(b), sum[:]...)); x != nil && size(x.chunks) <= 0 {
+			t.Errorf("an image of %d bytes", size(x.chunks))
+		}
+	})
+}
