@@ -15,8 +15,8 @@ import (
 	"groundhog/fixtures/device"
 )
 
-// imageOf is a device's disk as an image, and the file of its host key.
-func imageOf(t *testing.T, s device.Spec) (img, key string) {
+// imageOf is a device's disk as an image, the file of its host key, and the identity that it lets in.
+func imageOf(t *testing.T, s device.Spec) (img, key, identity string) {
 	t.Helper()
 	base, err := device.Build(t.Context(), s, io.Discard)
 	if err != nil {
@@ -32,7 +32,7 @@ func imageOf(t *testing.T, s device.Spec) (img, key string) {
 			if err := os.WriteFile(key, []byte(k+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			return img, key
+			return img, key, base.Key
 		}
 	}
 	t.Fatal("no ed25519 host key")
@@ -74,7 +74,7 @@ func (b *bench) equals(img string) {
 func TestFlashCycle(t *testing.T) {
 	t.Parallel()
 	b, _ := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
-	img, key := imageOf(t, device.Spec{Suite: "trixie", Arch: "amd64"})
+	img, key, identity := imageOf(t, device.Spec{Suite: "trixie", Arch: "amd64"})
 	if code, _ := b.verb("flash", b.target(), img); code != exitRefused {
 		t.Errorf("flashing a running system: %d", code)
 	}
@@ -97,7 +97,7 @@ func TestFlashCycle(t *testing.T) {
 	if code, _ := flash("--check"); code != 0 {
 		t.Error("not equal")
 	}
-	code, out := b.verb("reflash", "--expect-host-key", key, "--ready", "grep trixie /etc/os-release", b.target(), b.archive, img)
+	code, out := b.verb("reflash", "--identity", identity, "--expect-host-key", key, "--ready", "grep trixie /etc/os-release", "--reboot-timeout", "2m", b.target(), b.archive, img)
 	if code != 0 || !strings.Contains(out, "waits there already") || !strings.Contains(out, "the new system is up") {
 		t.Fatalf("reflash: %d", code)
 	}

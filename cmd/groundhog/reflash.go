@@ -246,6 +246,10 @@ func (o *reflashOptions) comesUp(ctx context.Context, h host, before device.Stat
 			c, state, err = device.WaitSystem(ctx, h.name, options, wait)
 		}
 	}
+	if errors.Is(err, device.ErrAuth) {
+		return state, hinted{fmt.Errorf("the image is verified on the disk and its system answers with the right host key: %w", err),
+			"put your public key into the image, or name one that it has with --identity"}
+	}
 	if err != nil {
 		return state, hinted{fmt.Errorf("the image is verified on the disk and the device was told to reboot: %w", err),
 			"its console tells; where another host key answers, --expect-host-key names the new one"}
