@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,6 +109,13 @@ type reporter struct {
 	talk   talk
 	prefix bool          // lines begin with the host
 	bars   *mpb.Progress // where a person looks on; else nil
+	ends   []end         // of devices, in the order of their ends
+}
+
+// end is how a device's run ended.
+type end struct {
+	host, verdict, text string
+	took                time.Duration
 }
 
 func (o *remote) reporter(cmd *cobra.Command, hosts int) *reporter {
@@ -174,7 +182,8 @@ func (r *reporter) tell(e event) {
 // host is a reporter for one device.
 type host struct {
 	*reporter
-	name string
+	name  string
+	began time.Time
 }
 
 func (h host) phase(id, format string, args ...any) {
@@ -196,6 +205,9 @@ func (h host) verdict(ctx context.Context, err error, done string, data any) int
 		}
 	}
 	h.tell(e)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ends = append(h.ends, end{h.name, e.Verdict, e.Text, time.Since(h.began)})
 	return code
 }
 
@@ -216,9 +228,30 @@ func refusal(err error) error {
 	return exitCode{exitRefused, err}
 }
 
+// table sums several devices up, in the order in which they were named.
+func (r *reporter) table(hosts []string) {
+	if len(hosts) < 2 || r.json || r.talk == quiet {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := tabwriter.NewWriter(r.out, 0, 8, 2, ' ', 0)
+	for _, name := range hosts {
+		for _, e := range r.ends {
+			if e.host == name {
+				if e.verdict == "done" {
+					e.text = ""
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", manifest.Printable(e.host), e.verdict, e.took.Round(time.Second), manifest.Printable(e.text))
+			}
+		}
+	}
+	w.Flush()
+}
+
 // fleet runs one job a host, at most parallel at once, and returns the worst exit code: 130, else
 // 2, else 1. Ctrl-C ends all of them in order.
-func fleet(cmd *cobra.Command, hosts []string, parallel int, run func(ctx context.Context, host string) int) error {
+func fleet(cmd *cobra.Command, r *reporter, hosts []string, parallel int, run func(ctx context.Context, h host) int) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer echo()
@@ -231,13 +264,14 @@ func fleet(cmd *cobra.Command, hosts []string, parallel int, run func(ctx contex
 		go func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			codes <- run(ctx, h)
+			codes <- run(ctx, host{r, h, time.Now()})
 		}()
 	}
 	worst := 0
 	for range hosts {
 		worst = max(worst, <-codes)
 	}
+	r.table(hosts)
 	if worst == 0 {
 		return nil
 	}

@@ -28,6 +28,7 @@ type pushOptions struct {
 	initramfs     string
 	rebootTimeout time.Duration
 	maxSize       byteSize
+	image         int64 // bytes of what is to be flashed onto the system's disk; 0: nothing, or not known
 }
 
 func pushCmd() *cobra.Command {
@@ -79,8 +80,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	}
 	r := o.reporter(cmd, len(hosts))
 	defer r.close()
-	return fleet(cmd, hosts, o.parallel, func(ctx context.Context, name string) int {
-		h := host{r, name}
+	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
 		done, err := o.one(ctx, h, a)
 		return h.verdict(ctx, err, done, nil)
 	})
@@ -172,6 +172,7 @@ func (o *pushOptions) check(ctx context.Context, h host, c *device.Client, a *pu
 		return nil, push.Boot{}, err
 	}
 	about := a.facts
+	about.Image = o.image
 	held, err := device.Identities(ctx, h.name, o.options())
 	if err != nil {
 		return nil, push.Boot{}, err
@@ -275,9 +276,8 @@ was pushed, say); 2 trouble; 130 interrupted. Of several devices: the worst.`,
 		RunE: func(cmd *cobra.Command, hosts []string) error {
 			r := o.reporter(cmd, len(hosts))
 			defer r.close()
-			return fleet(cmd, hosts, o.parallel, func(ctx context.Context, name string) int {
-				h := host{r, name}
-				said, err := restore(ctx, name, o.options())
+			return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
+				said, err := restore(ctx, h.name, o.options())
 				return h.verdict(ctx, err, said, nil)
 			})
 		},

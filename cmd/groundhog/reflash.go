@@ -90,14 +90,18 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		return err
 	}
 	defer img.Close()
+	if err := o.fits(); err != nil {
+		return misused(cmd, err)
+	}
 	if o.plan {
 		o.tellPlan(cmd, hosts, a, img, path)
 		return nil
 	}
+	// It is read while the devices are being brought there: what is wrong with it is known before anything is written.
+	go img.Load(cmd.Context())
 	r := o.reporter(cmd, len(hosts))
 	defer r.close()
-	return fleet(cmd, hosts, o.parallel, func(ctx context.Context, name string) int {
-		h := host{r, name}
+	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
 		done, data, err := o.cycle(ctx, h, a, img, path)
 		return h.verdict(ctx, err, done, data)
 	})
@@ -176,18 +180,26 @@ func fingerprint(s string) (string, error) {
 // cycle is one device's way.
 func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *image.Image, path string) (string, any, error) {
 	options := o.options().Initramfs(a.keys)
-	c, state, err := o.bring(ctx, h, a, options)
+	c, state, err := o.bring(ctx, h, a, img, options)
 	if err != nil {
 		return "", nil, err
 	}
 	defer c.Close()
+	if err := img.Err(); err != nil { // it was read while the device rebooted
+		return "", nil, stays(h.name, fmt.Errorf("the image: %w", err))
+	}
 	record, _ := device.ReadRecord(h.name) // without one, the disk has to be named or the only one
-	done, result, err := o.waited(ctx, h, c, options, record, state, img, path)
+	f := flashing{host: h, flashOptions: &o.flashOptions, c: c, options: options, record: record, state: state, img: img, path: path}
+	done, result, err := f.run(ctx)
+	var refused exitCode
+	if errors.As(err, &refused) && refused.code == exitRefused {
+		err = stays(h.name, err)
+	}
 	if err != nil {
 		return "", result, err
 	}
 	h.phase("flash", "%s", done)
-	if err := restart(ctx, h.name, options, state); err != nil {
+	if err := f.restart(ctx); err != nil {
 		return "", result, hinted{fmt.Errorf("the image is verified on the disk; rebooting: %w", err), "reboot -f in its initramfs starts the new system"}
 	}
 	up, err := o.comesUp(ctx, h, state)
@@ -197,8 +209,15 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	return done + "; the new system is up, boot " + up.BootID, result, nil
 }
 
+// stays is an error before which nothing was written, on a device that waits: refusing left no trace on its disk, but
+// it is not the running system that it was.
+func stays(name string, err error) error {
+	return exitCode{exitTrouble, hinted{fmt.Errorf("%w; %s waits in its initramfs, its disk is as it was", err, name),
+		"groundhog-continue there boots the old system, as the end of the wait does"}}
+}
+
 // bring brings a device to where it waits, which it may do already.
-func (o *reflashOptions) bring(ctx context.Context, h host, a *pushed, options device.Options) (*device.Client, device.State, error) {
+func (o *reflashOptions) bring(ctx context.Context, h host, a *pushed, img *image.Image, options device.Options) (*device.Client, device.State, error) {
 	if c, err := device.Dial(ctx, h.name, options); err == nil {
 		state, err := c.State(ctx)
 		if err == nil && state.Initramfs {
@@ -208,6 +227,9 @@ func (o *reflashOptions) bring(ctx context.Context, h host, a *pushed, options d
 		c.Close()
 	}
 	p := pushOptions{remote: o.remote, reboot: true, rebootTimeout: o.rebootTimeout}
+	if size, ok := img.Size(); ok && o.target == "" {
+		p.image = size
+	}
 	done, err := p.one(ctx, h, a)
 	if err != nil && errors.Is(err, device.ErrTimeout) && o.powerCycle != "" {
 		if err = o.cyclePower(ctx, h); err == nil {

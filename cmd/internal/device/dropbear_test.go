@@ -120,3 +120,43 @@ func TestDropbearManyKeys(t *testing.T) {
 	}
 	c.Close()
 }
+
+// What connects to a port that the device listens on for us arrives here.
+func TestDropbearListen(t *testing.T) {
+	s := startServer(t)
+	addr, hostKey := s.dropbear(t)
+	o := s.good()
+	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
+	c, err := Dial(t.Context(), "root@"+addr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	l, err := c.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if port := l.Addr().(*net.TCPAddr).Port; port == 0 {
+		t.Fatal("no port")
+	}
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			io.WriteString(conn, "from afar")
+			conn.Close()
+		}
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if b, err := io.ReadAll(conn); err != nil || string(b) != "from afar" {
+		t.Errorf("%q, %v", b, err)
+	}
+	c.Close()
+	if conn, err := l.Accept(); err == nil {
+		conn.Close()
+		t.Error("it listens on without the client")
+	}
+}

@@ -35,6 +35,7 @@ type Archive struct {
 	Dropbear   bool
 	Authorized []string // fingerprints of who may log in to it
 	Held       []string // fingerprints of the keys that we hold
+	Image      int64    // bytes of the image that goes onto the system's disk next; 0: none, or not known
 }
 
 // Refused reports whether one of the findings forbids the push.

@@ -41,6 +41,10 @@ func (c *checks) storage() {
 		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", or(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
 		return
 	}
+	if c.a.Image > d.Size {
+		c.say("storage", Refuse, "--target names another disk", "/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, c.a.Image)
+		return
+	}
 	c.say("storage", OK, "", "/ is on %s, %.1f GB %s %s", d.Path, float64(d.Size)/1e9, d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
 }
 

@@ -121,6 +121,7 @@ func TestCheckFinds(t *testing.T) {
 		"unseen":               {func(f Facts, a *Archive) { delete(f, "interface") }, "network", Warn, "is not found"},
 		"IPv6":                 {func(f Facts, a *Archive) { delete(f, "dynamic"); set(f, "prefix", "2001:db8::1/64") }, "network", Warn, "2001:db8::1"},
 		"LUKS":                 {func(f Facts, a *Archive) { set(f, "root_on", "disk", "crypt") }, "storage", Warn, "passphrase"},
+		"an image too large":   {func(f Facts, a *Archive) { a.Image = 1073741825 }, "storage", Refuse, "1073741824 bytes"},
 		"RAID":                 {func(f Facts, a *Archive) { set(f, "disk", "/dev/sda", "/dev/sdb") }, "storage", Warn, "2 disks"},
 		"no systemd":           {func(f Facts, a *Archive) { delete(f, "systemd") }, "restore", Warn, "systemd"},
 		"no sha256sum":         {func(f Facts, a *Archive) { set(f, "missing", "sha256sum") }, "programs", Refuse, "sha256sum"},

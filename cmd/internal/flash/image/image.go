@@ -63,7 +63,7 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader) (*Image, error
 	switch {
 	case name == "-":
 		i.in = io.NopCloser(stdin)
-	case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
+	case IsURL(name):
 		i.in, err = get(ctx, name)
 	default:
 		err = i.openFile()

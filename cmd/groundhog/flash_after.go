@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// partition is a filesystem that was recognised on the disk.
+type partition struct {
+	Path  string `json:"path"`  // /dev/vda1
+	Type  string `json:"type"`  // as blkid(8) names it: ext4, vfat, ...
+	Label string `json:"label"` // may be empty
+}
+
+//go:embed partitions.sh
+var partitionsScript string
+
+//go:embed grow.sh
+var growScript string
+
+// canGrow refuses --grow where the archive lacks a tool.
+func (f *flashing) canGrow(ctx context.Context) error {
+	r, err := f.c.Run(ctx, "for t in e2fsck resize2fs blkid; do command -v $t >/dev/null || echo $t; done", nil)
+	if err != nil {
+		return err
+	}
+	if missing := strings.Join(strings.Fields(string(r.Stdout)), ", "); missing != "" || r.Exit != 0 {
+		return hinted{fmt.Errorf("--grow: the initramfs has no %s", missing), "groundhog patch --tool e2fsck --tool resize2fs puts them in"}
+	}
+	return nil
+}
+
+// afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for.
+func (f *flashing) afterwards(ctx context.Context, data *flashed) error {
+	c, err := f.again(ctx)
+	if err != nil {
+		return fmt.Errorf("looking at the disk afterwards: %w", err)
+	}
+	defer c.Close()
+	f.c = c
+	if data.Filesystems, err = f.recognise(ctx); err != nil {
+		return fmt.Errorf("looking at the disk afterwards: %w", err)
+	}
+	var seen []string
+	for _, p := range data.Filesystems {
+		seen = append(seen, strings.TrimSpace(p.Path+" "+p.Type+" "+p.Label))
+	}
+	if len(seen) == 0 {
+		seen = append(seen, "none that blkid knows")
+	}
+	f.phase("filesystems", "filesystems on it: %s", strings.Join(seen, ", "))
+	if f.grow {
+		return f.enlarge(ctx, data)
+	}
+	return nil
+}
+
+// recognise lists the filesystems on the disk.
+func (f *flashing) recognise(ctx context.Context) ([]partition, error) {
+	r, err := f.c.Script(ctx, partitionsScript, nil, f.disk.Path)
+	if err == nil {
+		err = r.Err("listing filesystems")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parsePartitions(string(r.Stdout)), nil
+}
+
+// maxPartitions bounds what is listed of a disk: a GPT has 128 entries (UEFI specification, 5.3).
+const maxPartitions = 128
+
+// parsePartitions reads what the script prints; what has no type is left out.
+func parsePartitions(said string) (all []partition) {
+	var p partition
+	add := func() {
+		if p.Type != "" && len(all) < maxPartitions {
+			all = append(all, p)
+		}
+	}
+	for line := range strings.Lines(said) {
+		line = strings.TrimSuffix(line, "\n")
+		if path, ok := strings.CutPrefix(line, "device "); ok {
+			add()
+			p = partition{Path: path}
+			continue
+		}
+		switch name, value, _ := strings.Cut(line, "="); name {
+		case "TYPE":
+			p.Type = value
+		case "LABEL":
+			p.Label = value
+		}
+	}
+	add()
+	return all
+}
+
+// enlarge has the filesystem in the enlarged partition fill it.
+func (f *flashing) enlarge(ctx context.Context, data *flashed) error {
+	if f.grown == nil {
+		return nil
+	}
+	path := f.grown.path
+	r, err := f.c.Script(ctx, growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size))
+	if err == nil {
+		err = r.Err("enlarging " + path)
+	}
+	if err == nil && !strings.Contains(string(r.Stdout), "grown") {
+		err = errors.New("enlarging " + path + ": the device does not say that it is done")
+	}
+	if err != nil {
+		return hinted{err, "the image was verified before that; the same flash puts it there again"}
+	}
+	data.Grown = path
+	return nil
+}

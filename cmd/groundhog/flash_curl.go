@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/flash/plain"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// byCurl flashes by curl | decoder | dd on the device.
+func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
+	began := time.Now()
+	result := flash.Result{State: flash.Untouched}
+	job, stop, err := f.pipeline(ctx)
+	if err != nil {
+		return "", result, refusal(err)
+	}
+	defer stop()
+	f.phase("flash", "%s gets %s and writes it to %s", f.name, f.path, f.disk)
+	r, err := plain.Run(ctx, f.c, job)
+	result.Size, result.Seconds = r.Bytes, time.Since(began).Seconds()
+	switch {
+	case err == nil:
+		result.State = flash.Verified
+	case errors.Is(err, plain.ErrLost):
+		result.State = flash.Unknown
+	case r.Started:
+		result.State = flash.Waiting
+	}
+	if err != nil {
+		return "", result, flashError(f.name, result.State, err)
+	}
+	return fmt.Sprintf("verified: %s has %s (sha256 %s), %.1f MB in %.1f s, %.1f MB/s, by curl",
+		f.disk.Path, f.path, job.SHA256, float64(r.Bytes)/1e6, result.Seconds, float64(r.Bytes)/1e6/result.Seconds), result, nil
+}
+
+// pipeline is what the device is told to do, and serves the image where it has no URL of its own.
+func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), err error) {
+	f.phase("image", "reading %s to its end: what is read back is held against its hash", f.path)
+	if err := f.img.Load(ctx); err != nil {
+		return job, nil, err
+	}
+	size, _ := f.img.Size()
+	job = plain.Job{Disk: f.disk.Path, URL: f.url, Compression: f.img.Compression(), Size: size, SHA256: f.img.SHA256(), Who: whoami()}
+	if job.Compression == "raw" {
+		job.Compression = "none"
+	}
+	if size > f.disk.Size {
+		return job, nil, fmt.Errorf("the image is larger than the disk: %d bytes, %s has %d", size, f.disk.Path, f.disk.Size)
+	}
+	if err := f.table(ctx, &job); err != nil {
+		return job, nil, err
+	}
+	if job.URL == "" && image.IsURL(f.path) {
+		job.URL = f.path
+	}
+	if job.URL != "" {
+		return job, func() {}, nil
+	}
+	stored := f.img.Stored() != nil
+	if stored && job.Compression != "none" {
+		r, err := f.c.Run(ctx, "command -v "+job.Compression, nil)
+		if err != nil {
+			return job, nil, err
+		}
+		stored = r.Exit == 0
+	}
+	if !stored {
+		job.Compression = "none" // what it cannot decode is decoded here
+	}
+	job.URL, stop, err = f.serve(stored)
+	return job, stop, err
+}
+
+// table has the partition table fitted to the disk.
+func (f *flashing) table(ctx context.Context, job *plain.Job) error {
+	first, err := f.img.ReadFirst(ctx, chunk.Size)
+	if err != nil {
+		return err
+	}
+	head, extents, err := f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, job.Size, first)
+	if err != nil {
+		return err
+	}
+	if len(extents) == 0 && string(head) == string(first) {
+		return nil
+	}
+	job.Head = head[:len(head)/512*512]
+	for _, e := range extents {
+		if job.Tail == nil {
+			job.TailAt = e.Off
+		}
+		if e.Off != job.TailAt+int64(len(job.Tail)) {
+			return errors.New("the partition table's backup is in several pieces")
+		}
+		job.Tail = append(job.Tail, e.Data...)
+	}
+	return nil
+}
+
+// serve gives the image to whoever asks on the device's own loopback for a name that nobody else
+// knows: as it is stored, or decoded.
+func (f *flashing) serve(stored bool) (url string, stop func(), err error) {
+	l, err := f.c.Listen()
+	if err != nil {
+		return "", nil, err
+	}
+	name := "/" + rand.Text()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+name, func(w http.ResponseWriter, r *http.Request) {
+		if stored {
+			http.ServeContent(w, r, "", time.Time{}, f.img.Stored())
+			return
+		}
+		size, _ := f.img.Size()
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		zeros := make([]byte, chunk.Size)
+		// A shorter answer than was said is an error at the other end; there is none to tell here.
+		_ = f.img.Walk(r.Context(), nil, func(c protocol.Chunk, data []byte) error {
+			if data == nil {
+				data = zeros[:c.Len]
+			}
+			_, err := w.Write(data)
+			return err
+		})
+	})
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second}
+	go s.Serve(l)
+	return "http://" + l.Addr().String() + name, func() { s.Close() }, nil
+}

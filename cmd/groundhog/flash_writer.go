@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
+)
+
+// byWriter flashes through groundhog-writer.
+func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
+	f.phase("flash", "comparing %s with %s", f.disk, f.path)
+	tell, end := f.progress()
+	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: rand.Text(), Tool: "groundhog " + Version,
+		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: tell, Fit: f.fit, Connect: f.connector()})
+	end()
+	if err != nil {
+		return "", r, flashError(f.name, r.State, err)
+	}
+	if f.check {
+		return fmt.Sprintf("%s is equal to %s: %.1f MB compared, nothing written", f.disk.Path, f.path, float64(r.Size)/1e6), r, nil
+	}
+	return fmt.Sprintf("verified: %s has %s (sha256 %s), %.1f MB in %.1f s, %.1f MB/s; %.1f MB sent for %d chunks, %d were there, %d zeroed",
+		f.disk.Path, f.path, f.img.SHA256(), float64(r.Size)/1e6, r.Seconds, float64(r.Size)/1e6/r.Seconds, float64(r.Sent)/1e6, r.Written, r.Same, r.Zeroed), r, nil
+}
+
+// flashError says what the device is now.
+func flashError(name string, state flash.State, err error) error {
+	if errors.Is(err, flash.ErrDiffers) {
+		return refusal(err)
+	}
+	switch state {
+	case flash.Untouched:
+		return refusal(fmt.Errorf("%w; nothing was written", err))
+	case flash.Waiting:
+		return hinted{fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, name), "the same flash goes on where this one stopped"}
+	}
+	return hinted{fmt.Errorf("%w; what is on the disk of %s is not known", err, name), "if it was writing it waits in its initramfs: the same flash goes on"}
+}
+
+// connector makes lines to a writer: the first over the connection that there is.
+func (f *flashing) connector() func(context.Context) (io.ReadWriteCloser, error) {
+	first := f.c
+	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+		c := first
+		if first = nil; c == nil {
+			var err error
+			if c, err = f.again(ctx); err != nil {
+				return nil, lasting(err)
+			}
+		}
+		p, err := c.Start(ctx, "exec groundhog-writer serve")
+		if err != nil {
+			c.Close()
+			return nil, err
+		}
+		return &lineToWriter{p, c}, nil
+	}
+}
+
+// lasting marks what another try does not change.
+func lasting(err error) error {
+	if errors.Is(err, device.ErrHostKey) || errors.Is(err, device.ErrAuth) || errors.Is(err, errRebooted) {
+		return flash.Permanent(err)
+	}
+	return err
+}
+
+// lineToWriter is a writer that runs on the device.
+type lineToWriter struct {
+	p *device.Process
+	c *device.Client
+}
+
+func (l *lineToWriter) Read(b []byte) (int, error) {
+	n, err := l.p.Stdout.Read(b)
+	if err == io.EOF {
+		if said := strings.TrimSpace(l.p.Stderr()); said != "" {
+			return n, fmt.Errorf("the writer ended: %s", said)
+		}
+	}
+	return n, l.why(err)
+}
+
+func (l *lineToWriter) Write(b []byte) (int, error) {
+	n, err := l.p.Stdin.Write(b)
+	return n, l.why(err)
+}
+
+func (l *lineToWriter) why(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return l.p.Cause(err)
+}
+
+func (l *lineToWriter) Close() error { return l.c.Close() }
+
+// whoami is for whoever finds the device taken.
+func whoami() string {
+	name, _ := os.Hostname()
+	if u, err := user.Current(); err == nil {
+		name = u.Username + "@" + name
+	}
+	return fmt.Sprintf("%s, process %d", name, os.Getpid())
+}

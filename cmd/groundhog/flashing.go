@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+// flashing is one device that waits in its initramfs, and what goes onto it.
+type flashing struct {
+	host
+	*flashOptions
+	c       *device.Client // logged in there
+	options device.Options // how to log in again
+	record  *device.Record // what push kept of it; may be nil
+	state   device.State   // of the initramfs
+	img     *image.Image
+	path    string // of the image, as named
+	disk    disk.Info
+	grown   *enlarged // what fit made larger; nil: nothing
+}
+
+// enlarged is a partition that is larger on this disk than in the image.
+type enlarged struct {
+	path string
+	size int64 // bytes
+}
+
+// flashed is what a verdict carries as data.
+type flashed struct {
+	flash.Result
+	Image       string      `json:"image"`                // SHA-256 of the decoded image, in hex
+	Filesystems []partition `json:"filesystems,omitzero"` // recognised on the disk afterwards
+	Grown       string      `json:"grown,omitzero"`       // the partition that was enlarged
+}
+
+// run makes the disk equal to the image, and says what is there then.
+func (f *flashing) run(ctx context.Context) (string, any, error) {
+	if err := f.prepare(ctx); err != nil {
+		return "", nil, refusal(err)
+	}
+	way := f.byWriter
+	if f.via == "curl" {
+		way = f.byCurl
+	}
+	text, result, err := way(ctx)
+	if err != nil || f.check {
+		return text, result, err
+	}
+	data := flashed{Result: result, Image: f.img.SHA256()}
+	if err := f.afterwards(ctx, &data); err != nil {
+		return "", data, fmt.Errorf("%s; %w", text, err)
+	}
+	if data.Grown != "" {
+		text += "; " + data.Grown + " enlarged"
+	}
+	return text, data, nil
+}
+
+// prepare finds out what can be known before anything is written.
+func (f *flashing) prepare(ctx context.Context) error {
+	if err := f.ready(ctx); err != nil {
+		return err
+	}
+	d, err := f.choose(ctx)
+	if err != nil {
+		return err
+	}
+	f.disk = d
+	if size, ok := f.img.Size(); ok && size > d.Size {
+		return fmt.Errorf("the image is larger than the disk: %d bytes, %s has %d", size, d.Path, d.Size)
+	}
+	if f.grow {
+		return f.canGrow(ctx)
+	}
+	return nil
+}
+
+// ready puts our writer there where the archive has none, or one of another protocol.
+func (f *flashing) ready(ctx context.Context) error {
+	want := fmt.Sprintf("groundhog-writer, protocol %d", wire.Version)
+	got, err := f.c.Run(ctx, "groundhog-writer version", nil)
+	if err != nil || strings.TrimSpace(string(got.Stdout)) == want {
+		return err
+	}
+	machine, err := f.c.Output(ctx, "uname -m")
+	if err != nil {
+		return err
+	}
+	b, err := writerFor(architecture(strings.TrimSpace(machine)))
+	if err != nil {
+		return err
+	}
+	f.phase("writer", "the device has no groundhog-writer of this protocol (%.60q): sending ours", strings.TrimSpace(string(got.Stdout)))
+	// /run is mounted noexec; /sbin is in the initramfs' own memory.
+	return f.c.Upload(ctx, `cat >/sbin/.groundhog-writer && [ "$(wc -c </sbin/.groundhog-writer)" = `+fmt.Sprint(len(b))+
+		` ] && chmod 755 /sbin/.groundhog-writer && mv -f /sbin/.groundhog-writer /sbin/groundhog-writer`, bytes.NewReader(b))
+}
+
+// architecture is Debian's name of what uname(1) says. A 64-bit kernel may have 32-bit programs, which matters to none
+// that is static; the least of the 32-bit ARMs is the one that runs on all of them.
+func architecture(machine string) string {
+	switch {
+	case machine == "x86_64":
+		return "amd64"
+	case machine == "aarch64":
+		return "arm64"
+	case strings.HasPrefix(machine, "armv7"), strings.HasPrefix(machine, "armv6"):
+		return "armhf"
+	case strings.HasPrefix(machine, "arm"):
+		return "armel"
+	}
+	return machine
+}
+
+// choose finds the disk.
+func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
+	said, err := f.c.Output(ctx, "groundhog-writer disks")
+	if err != nil {
+		return disk.Info{}, err
+	}
+	var all []disk.Info
+	if err := json.Unmarshal([]byte(said), &all); err != nil {
+		return disk.Info{}, fmt.Errorf("the device's list of disks: %w", err)
+	}
+	var recorded *disk.Info
+	if f.record != nil && f.record.Disk.Size > 0 {
+		r := f.record.Disk
+		recorded = &disk.Info{Path: r.Path, Size: r.Size, Model: r.Model, Serial: r.Serial, CID: r.CID, PTUUID: r.PTUUID}
+	}
+	d, err := disk.Choose(all, f.target, recorded)
+	if err != nil {
+		return d, hinted{fmt.Errorf("which disk: %w", err), "--target names it"}
+	}
+	return d, nil
+}
+
+// fit puts an image's partition table on a disk of another size.
+func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []flash.Extent, error) {
+	out, extents, err := image.Relocate(first, size, d.Size, d.Block)
+	if err != nil { // the image is as its maker left it, and so is the disk then
+		f.phase("flash", "the partition table stays as it is in the image: %v", err)
+		return first, nil, nil
+	}
+	return out, extents, nil
+}
+
+// again logs in once more, to the same boot.
+func (f *flashing) again(ctx context.Context) (*device.Client, error) {
+	c, err := device.Dial(ctx, f.name, f.options)
+	if err != nil {
+		return nil, err
+	}
+	now, err := c.State(ctx)
+	if err == nil && now.BootID != f.state.BootID {
+		err = errRebooted
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+var errRebooted = errors.New("the device has rebooted meanwhile")
+
+// restart reboots the device.
+func (f *flashing) restart(ctx context.Context) error {
+	c, err := f.again(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Reboot(ctx)
+	return err
+}
+
+// progress tells how far a flash has come: by a bar, or by lines. end takes the bar away.
+func (f *flashing) progress() (tell func(flash.Progress), end func()) {
+	if f.bars != nil {
+		var bar *mpb.Bar
+		return func(p flash.Progress) {
+				if bar == nil {
+					bar = f.bar("on the disk", p.Total)
+				}
+				bar.SetTotal(p.Total, false)
+				bar.SetCurrent(p.Done)
+			}, func() {
+				if bar != nil {
+					bar.Abort(true)
+				}
+			}
+	}
+	var next time.Time
+	return func(p flash.Progress) {
+		now := time.Now()
+		if now.Before(next) {
+			return
+		}
+		if !next.IsZero() {
+			text := fmt.Sprintf("on the disk: %.1f MB", float64(p.Done)/1e6)
+			if p.Total > 0 {
+				text = fmt.Sprintf("on the disk: %.1f of %.1f MB", float64(p.Done)/1e6, float64(p.Total)/1e6)
+			}
+			f.tell(event{Host: f.name, Event: "progress", ID: "flash", Bytes: p.Done, Total: p.Total, Text: fmt.Sprintf("%s, %.1f MB sent", text, float64(p.Wire)/1e6)})
+		}
+		next = now.Add(progressEvery)
+	}, func() {}
+}
