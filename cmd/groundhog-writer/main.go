@@ -4,6 +4,8 @@
 //
 //	groundhog-writer serve [DIR]  until the client is done or gone; DIR, /run/groundhog, has the wait's state
 //	groundhog-writer disks        the device's disks, as JSON
+//	groundhog-writer state DISK   once nobody is at work: writing (half written), verified, or none (untouched in
+//	                              this boot), and the session that did so
 //	groundhog-writer version      which one this is
 //
 // Exit status: 0 done, 1 refused or failed (standard error says why), 2 the command line is wrong.
@@ -17,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -43,10 +46,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = serve(args[1])
 	case len(args) == 1 && args[0] == "disks":
 		err = disks(stdout)
+	case len(args) == 2 && args[0] == "state":
+		err = state(stdout, args[1])
 	case len(args) == 1 && args[0] == "version":
 		fmt.Fprintln(stdout, tool())
 	default:
-		fmt.Fprintln(stderr, "usage: groundhog-writer serve [DIR] | disks | version")
+		fmt.Fprintln(stderr, "usage: groundhog-writer serve [DIR] | disks | state DISK | version")
 		return 2
 	}
 	if err != nil {
@@ -68,6 +73,17 @@ func disks(w io.Writer) error {
 		all = []disk.Info{}
 	}
 	return json.NewEncoder(w).Encode(all)
+}
+
+// patience is how long a writer that lost its client may take to finish what it was given: a batch of chunks.
+const patience = 20 * time.Second
+
+func state(w io.Writer, disk string) error {
+	s, session, err := writer.StateOf(runDir, disk, patience)
+	if err == nil {
+		_, err = fmt.Fprintln(w, s, session)
+	}
+	return err
 }
 
 func serve(run string) error {

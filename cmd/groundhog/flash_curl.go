@@ -36,7 +36,7 @@ func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 		result.State = flash.Waiting
 	}
 	if err != nil {
-		return "", result, flashError(f.name, result.State, err)
+		return "", result, f.failed(result.State, err)
 	}
 	return fmt.Sprintf("verified: %s has %s (sha256 %s), %.1f MB in %.1f s, %.1f MB/s, by curl",
 		f.disk.Path, f.path, job.SHA256, float64(r.Bytes)/1e6, result.Seconds, float64(r.Bytes)/1e6/result.Seconds), result, nil

@@ -12,17 +12,22 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/writer"
 )
 
 // byWriter flashes through groundhog-writer.
 func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	f.phase("flash", "comparing %s with %s", f.disk, f.path)
 	tell, end := f.progress()
-	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: rand.Text(), Tool: "groundhog " + Version,
+	session := rand.Text()
+	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: "groundhog " + Version,
 		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: tell, Fit: f.fit, Connect: f.connector()})
 	end()
+	if r.State == flash.Unknown {
+		r.State = f.ask(ctx, session)
+	}
 	if err != nil {
-		return "", r, flashError(f.name, r.State, err)
+		return "", r, f.failed(r.State, err)
 	}
 	if f.check {
 		return fmt.Sprintf("%s is equal to %s: %.1f MB compared, nothing written", f.disk.Path, f.path, float64(r.Size)/1e6), r, nil
@@ -31,8 +36,29 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 		f.disk.Path, f.path, f.img.SHA256(), float64(r.Size)/1e6, r.Seconds, float64(r.Size)/1e6/r.Seconds, float64(r.Sent)/1e6, r.Written, r.Same, r.Zeroed), r, nil
 }
 
-// flashError says what the device is now.
-func flashError(name string, state flash.State, err error) error {
+// ask asks the device itself what became of its disk, where that can be.
+func (f *flashing) ask(ctx context.Context, session string) flash.State {
+	c, err := f.again(ctx)
+	if err != nil {
+		return flash.Unknown
+	}
+	defer c.Close()
+	said, err := c.Output(ctx, "groundhog-writer state "+device.Quote(f.disk.Path))
+	if err != nil {
+		return flash.Unknown
+	}
+	state, by, _ := strings.Cut(strings.TrimSpace(said), " ")
+	switch {
+	case writer.State(state) == writer.StateWriting:
+		return flash.Waiting
+	case writer.State(state) == writer.StateNone, writer.State(state) == writer.StateVerified && by != session:
+		return flash.Untouched
+	}
+	return flash.Unknown
+}
+
+// failed says what the device is now.
+func (f *flashing) failed(state flash.State, err error) error {
 	if errors.Is(err, flash.ErrDiffers) {
 		return refusal(err)
 	}
@@ -40,9 +66,9 @@ func flashError(name string, state flash.State, err error) error {
 	case flash.Untouched:
 		return refusal(fmt.Errorf("%w; nothing was written", err))
 	case flash.Waiting:
-		return hinted{fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, name), "the same flash goes on where this one stopped"}
+		return hinted{fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, f.name), "flash it again: what is on the disk by then is not sent twice"}
 	}
-	return hinted{fmt.Errorf("%w; what is on the disk of %s is not known", err, name), "if it was writing it waits in its initramfs: the same flash goes on"}
+	return hinted{fmt.Errorf("%w; what is on the disk of %s is not known", err, f.name), "if it was writing it waits in its initramfs: flash it again"}
 }
 
 // connector makes lines to a writer: the first over the connection that there is.

@@ -10,9 +10,19 @@ run=/run/groundhog
 disk=$1 part=$2 bytes=$3
 trap '' HUP PIPE # what has begun is brought to its end
 
+unmarked() { grep -v " $disk\$" "$run/writing" 2>/dev/null; }
+
+unmark() {
+	if unmarked >"$run/writing.new"; then
+		mv -f "$run/writing.new" "$run/writing"
+	else
+		rm -f "$run/writing" "$run/writing.new"
+	fi
+}
+
 refuse() {
 	echo "$1" >&2
-	rm -f "$run/writing"
+	unmark
 	exit 1
 }
 
@@ -22,7 +32,7 @@ size() { blockdev --getsize64 "$part" 2>/dev/null; }
 	blockdev --rereadpt "$disk"
 	udevadm settle --timeout=10 >/dev/null 2>&1
 }
-echo grow >"$run/writing" || exit 1
+{ unmarked; printf 'grow - %s\n' "$disk"; } >"$run/writing.new" && mv -f "$run/writing.new" "$run/writing" || exit 1
 [ ! -e "$run/leaving" ] || refuse "the boot is going on"
 [ "$(size)" = "$bytes" ] || refuse "$part has $(size) bytes, not $bytes: the kernel keeps the old table"
 type=$(blkid -p -s TYPE -o value "$part")
@@ -38,5 +48,5 @@ said=$(resize2fs "$part" 2>&1) || {
 }
 sync
 touch "$run/lease"
-rm -f "$run/writing"
+unmark
 echo grown

@@ -70,8 +70,10 @@ in_use() {
 
 bytes_of() { blockdev --getsize64 "$1" 2>/dev/null || stat -L -c %s "$1"; }
 
-# copied FILE: the byte count in what dd said.
-copied() { sed -n 's/^\([0-9][0-9]*\) bytes.*/\1/p' "$1"; }
+# records FILE: how many whole records dd has read. The dd of an initramfs' busybox prints no number of bytes.
+records() { sed -n 's/^\([0-9][0-9]*\)+[0-9]* records in$/\1/p' "$1"; }
+
+length() { stat -c %s "$1"; }
 
 forget_caches() {
 	sync
@@ -92,11 +94,15 @@ decode() {
 	esac
 }
 
-# store: the first mebibyte aside, the rest in its place.
+# store: the first mebibyte aside, the rest in its place; what fills no mebibyte goes there by way of a file, where it can
+# be measured.
 store() {
 	dd bs=$mib count=1 iflag=fullblock of="$lock/first" 2>"$lock/first.dd" || return
-	[ "$blocks" -gt 1 ] || return 0
-	dd bs=$mib iflag=fullblock count=$((blocks - 1)) seek=1 of="$disk" conv=notrunc,fsync 2>"$lock/rest.dd"
+	if [ "$whole" -gt 0 ]; then
+		dd bs=$mib iflag=fullblock count="$whole" seek=1 of="$disk" conv=notrunc,fsync 2>"$lock/rest.dd" || return
+	fi
+	dd bs=$mib count=1 iflag=fullblock of="$lock/last" 2>"$lock/last.dd" || return
+	[ ! -s "$lock/last" ] || dd if="$lock/last" of="$disk" bs=$mib seek=$((whole + 1)) conv=notrunc,fsync
 }
 
 # read_back: the image as it would be: what is kept aside, and what the medium holds behind it.
@@ -113,6 +119,21 @@ stages() {
 	done
 }
 
+# mark, unmark: this disk's line in `writing`, which has one for each disk that is neither old nor new.
+unmarked() { grep -v " $disk\$" "$run/writing" 2>/dev/null; }
+
+mark() {
+	{ unmarked; printf 'curl - %s\n' "$disk"; } >"$run/writing.new" && mv -f "$run/writing.new" "$run/writing"
+}
+
+unmark() {
+	if unmarked >"$run/writing.new"; then
+		mv -f "$run/writing.new" "$run/writing"
+	else
+		rm -f "$run/writing" "$run/writing.new"
+	fi
+}
+
 take_lock
 ! in_use "$disk" || refuse "$disk is in use" drop
 have=$(bytes_of "$disk")
@@ -120,13 +141,14 @@ have=$(bytes_of "$disk")
 for program in curl "$decoder" dd sha256sum cmp; do
 	[ "$program" = none ] || command -v "$program" >/dev/null || refuse "$program is not in this initramfs" drop
 done
-printf 'curl %s\n' "$who" >"$run/writing" || refuse "writing $run/writing failed" drop
+mark || refuse "writing $run/writing failed" drop
 if [ -e "$run/leaving" ]; then
-	rm -f "$run/writing"
+	unmark
 	refuse "the boot is going on" drop
 fi
 tell state writing
 blocks=$(((size + mib - 1) / mib))
+whole=$((size > mib ? size / mib - 1 : 0)) # mebibytes between the first one and what fills none
 
 { fetch 2>"$lock/curl.err"; echo $? >"$lock/curl.exit"; } |
 	{ decode 2>"$lock/$decoder.err"; echo $? >"$lock/$decoder.exit"; } |
@@ -134,9 +156,9 @@ blocks=$(((size + mib - 1) / mib))
 bad=
 stages
 [ -z "$bad" ] || fail "$bad"
-rest=0
-[ "$blocks" -le 1 ] || rest=$(copied "$lock/rest.dd")
-got=$(($(copied "$lock/first.dd") + ${rest:-0}))
+between=0
+[ "$whole" = 0 ] || between=$(records "$lock/rest.dd")
+got=$(($(length "$lock/first") + ${between:-0} * mib + $(length "$lock/last")))
 tell bytes "$got"
 [ "$got" = "$size" ] || fail "$got bytes came, the image has $size"
 
@@ -152,13 +174,12 @@ fi
 [ ! -f "$in/head" ] || dd if="$in/head" of="$lock/first" bs=512 conv=notrunc 2>/dev/null || fail "keeping the table"
 dd if="$lock/first" of="$disk" bs=$mib conv=notrunc,fsync 2>"$lock/dd.err" || fail "writing the first mebibyte: $(tail -n 1 "$lock/dd.err")"
 forget_caches || fail "dropping the caches failed: nothing can be read back"
-length=$(stat -c %s "$lock/first")
-dd if="$disk" bs=$mib count=1 2>/dev/null | head -c "$length" | cmp -s - "$lock/first" || fail "the first mebibyte was not taken"
+dd if="$disk" bs=$mib count=1 2>/dev/null | head -c "$(length "$lock/first")" | cmp -s - "$lock/first" || fail "the first mebibyte was not taken"
 if [ -f "$in/tail" ]; then
 	dd if="$disk" bs=512 skip=$((tail / 512)) 2>/dev/null | cmp -s - "$in/tail" || fail "the table's backup was not taken"
 fi
 [ ! -b "$disk" ] || blockdev --rereadpt "$disk" 2>/dev/null
 touch "$run/lease" # the wait goes on while the client takes over
-rm -f "$run/writing"
+unmark
 tell state verified
 rm -rf "$lock" "$in"

@@ -300,3 +300,34 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// The dd of an initramfs' busybox counts records, and prints no bytes.
+func TestTerseDD(t *testing.T) {
+	for _, size := range []int{100, 1 << 20, 1<<20 + 1, 3 << 20, 3<<20 + 77} {
+		image := random(3, size)
+		l, j := setUp(t, image, image, 5<<20)
+		bin := t.TempDir()
+		script := "#!/bin/sh\n{ busybox dd \"$@\" 2>&1 >&3 | grep -v bytes >&2; } 3>&1\n"
+		if err := os.WriteFile(filepath.Join(bin, "dd"), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		l.path = bin + ":" + os.Getenv("PATH")
+		r, err := Run(t.Context(), l, j)
+		if err != nil || r.Bytes != int64(size) || !bytes.Equal(l.disk()[:size], image) {
+			t.Errorf("%d bytes: %+v, %v", size, r, err)
+		}
+	}
+}
+
+// One byte too many, or too few, is not the image.
+func TestOtherLength(t *testing.T) {
+	for _, size := range []int{1 << 20, 3 << 20, 3<<20 + 77} {
+		image := random(3, size)
+		for _, served := range [][]byte{append(bytes.Clone(image), 0), image[:size-1]} {
+			l, j := setUp(t, image, served, 5<<20)
+			if r, err := Run(t.Context(), l, j); err == nil || r.Verified {
+				t.Errorf("%d bytes for %d: %+v, %v", len(served), size, r, err)
+			}
+		}
+	}
+}

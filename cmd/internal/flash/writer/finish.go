@@ -74,7 +74,7 @@ func (s *session) last() error {
 		// Where the kernel keeps the old partitions until the reboot, the disk is right all the same.
 		_ = t.Reread()
 	}
-	return s.own.end()
+	return s.own.end(s.job.Session)
 }
 
 // sure makes the disk hold an extent.

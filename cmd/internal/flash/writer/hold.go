@@ -15,14 +15,16 @@ import (
 
 // holder is this process' hold on the device. The files are in the waiting initramfs' /run/groundhog:
 // flash.lock, locked by flock(2) as long as the process lives, says who; `writing` is there from before the
-// first byte until all was read back, and while it is there the device never boots.
+// first byte until all was read back, and while it is there the device never boots. It has a line for
+// each disk that is neither old nor new: "flash SESSION DISK". `verified` has such a line of the last that is.
 type holder struct {
 	run  string
+	disk string // its path
 	lock *os.File
 }
 
 // hold takes the lock. The error names who has it.
-func hold(run, who string) (*holder, error) {
+func hold(run, disk, who string) (*holder, error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return nil, err
 	}
@@ -55,7 +57,7 @@ func hold(run, who string) (*holder, error) {
 		f.Close()
 		return nil, err
 	}
-	return &holder{run, f}, nil
+	return &holder{run, disk, f}, nil
 }
 
 // pipeline reports whether a flash by curl is at work (package plain): its lock is a directory.
@@ -80,23 +82,53 @@ func (h *holder) release() { h.lock.Close() }
 
 func (h *holder) path(name string) string { return filepath.Join(h.run, name) }
 
+// of splits a file's lines into this disk's, the last of which is returned without its end, and those of others.
+func (h *holder) of(name string) (own string, others []byte) {
+	b, err := os.ReadFile(h.path(name))
+	if err != nil {
+		return "", nil
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSuffix(line, "\n"); strings.HasSuffix(line, " "+h.disk) {
+			own = line
+		} else {
+			others = append(others, line+"\n"...)
+		}
+	}
+	return own, others
+}
+
+// put replaces a file at one instant: the waiting script looks at any time.
+func (h *holder) put(name string, b []byte) error {
+	aside := h.path(name + ".new")
+	if err := os.WriteFile(aside, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(aside, h.path(name))
+}
+
+func (h *holder) line(session string) string { return "flash " + session + " " + h.disk + "\n" }
+
 // writing reports whether the disk is neither the old nor the new one. Of no hold nothing is known.
 func (h *holder) writing() bool {
 	if h == nil {
 		return false
 	}
-	_, err := os.Stat(h.path("writing"))
-	return err == nil
+	own, _ := h.of("writing")
+	return own != ""
 }
 
-// session is which run of a client wrote last, whether it was done or not; "" for none.
+// session is which run of a client wrote to the disk last, whether it was done or not; "" for none.
 func (h *holder) session() string {
-	line := firstLine(h.path("writing"))
+	line, _ := h.of("writing")
 	if line == "" {
-		line = firstLine(h.path("verified"))
+		line, _ = h.of("verified")
 	}
-	_, id, _ := strings.Cut(line, " ")
-	return id
+	kind, rest, _ := strings.Cut(line, " ")
+	if kind != "flash" {
+		return ""
+	}
+	return strings.TrimSuffix(rest, " "+h.disk)
 }
 
 // errLeaving is that the wait is over: the old system is being booted from this disk.
@@ -104,12 +136,15 @@ var errLeaving = errors.New("the boot is going on: the old system comes up")
 
 // begin makes `writing`, before the first byte. The waiting script makes `leaving` before it looks for `writing` for the
 // last time, and we look for `leaving` after we made `writing`: one of the two sees the other.
-func (h *holder) begin(session, who string) error {
-	if err := os.WriteFile(h.path("writing"), []byte("flash "+session+"\n"), 0o600); err != nil {
+func (h *holder) begin(session string) error {
+	_, others := h.of("writing")
+	if err := h.put("writing", append(others, h.line(session)...)); err != nil {
 		return err
 	}
 	if _, err := os.Stat(h.path("leaving")); !errors.Is(err, fs.ErrNotExist) {
-		os.Remove(h.path("writing"))
+		if len(others) == 0 {
+			os.Remove(h.path("writing"))
+		}
 		return errLeaving
 	}
 	if err := os.Remove(h.path("verified")); !errors.Is(err, fs.ErrNotExist) {
@@ -118,15 +153,53 @@ func (h *holder) begin(session, who string) error {
 	return nil
 }
 
-// end turns `writing` into `verified`: all was read back, and a client that did not hear so may ask again. The
-// lease is fresh, so the wait goes on.
-func (h *holder) end() error {
+// end takes the disk out of `writing` and notes it in `verified`: all was read back, and a client that did not hear so
+// may ask again. The lease is fresh, so the wait goes on.
+func (h *holder) end(session string) error {
 	touch(h.run)
-	err := os.Rename(h.path("writing"), h.path("verified"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err := h.put("verified", []byte(h.line(session))); err != nil {
+		return err
 	}
-	return err
+	if _, others := h.of("writing"); len(others) > 0 {
+		return h.put("writing", others)
+	}
+	if err := os.Remove(h.path("writing")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// State is what a disk is after a client went, once nobody is at work any more.
+type State string
+
+const (
+	StateWriting  State = "writing"  // neither old nor new
+	StateVerified State = "verified" // a flash was brought to its end in this boot, and none has begun since
+	StateNone     State = "none"     // no flash has written to it in this boot
+)
+
+// StateOf says so, and whose flash it was, after waiting until limit for a writer that has work left.
+func StateOf(run, disk string, limit time.Duration) (s State, session string, err error) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
+		h, err := hold(run, disk, "asking for the disk's state")
+		if err == nil {
+			defer h.release()
+			return h.state(), h.session(), nil
+		}
+		if time.Now().After(deadline) {
+			return "", "", err
+		}
+	}
+}
+
+func (h *holder) state() State {
+	if h.writing() {
+		return StateWriting
+	}
+	if own, _ := h.of("verified"); own != "" {
+		return StateVerified
+	}
+	return StateNone
 }
 
 // touch makes the lease fresh. A device whose clock jumps has another time at each touch all the same.

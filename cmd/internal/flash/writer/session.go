@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,7 +227,10 @@ func (s *session) openDisk(payload []byte) error {
 	if err := protocol.Unmarshal(payload, &s.job); err != nil {
 		return err
 	}
-	own, err := hold(s.Run, s.job.Who)
+	if strings.ContainsAny(s.job.Disk+s.job.Session, " \n") {
+		return fmt.Errorf("%w: disk %q, session %q", protocol.ErrProtocol, s.job.Disk, s.job.Session)
+	}
+	own, err := hold(s.Run, s.job.Disk, s.job.Who)
 	if err != nil {
 		return failure(protocol.KindBusy, err)
 	}

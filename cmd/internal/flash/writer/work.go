@@ -224,7 +224,7 @@ func (s *session) begin() error {
 	if s.started {
 		return nil
 	}
-	if err := s.own.begin(s.job.Session, s.job.Who); err != nil {
+	if err := s.own.begin(s.job.Session); err != nil {
 		return failure(protocol.KindRefused, err)
 	}
 	s.started = true

@@ -1,0 +1,163 @@
+//go:build e2e
+
+package main
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/fixtures"
+	"groundhog/fixtures/device"
+	"groundhog/fixtures/link"
+)
+
+// Whatever is cut when, a flash ends verified after going on, and what it says is what the disk has: the link at 20
+// moments, the writer killed at 10, our side killed at 10, the power. Two images take turns, so that there is always something to write.
+func TestFlashCuts(t *testing.T) {
+	t.Parallel()
+	s := startSpare(t, device.Options{Disks: []device.Extra{{Serial: goodDisk, SizeMB: 64}}})
+	images := []string{noiseImage(t, 11, 12), noiseImage(t, 12, 12)}
+	const size = 8 << 20 // what crosses the line, and a little less
+	for i := range 20 {
+		img := images[i%2]
+		if i == 7 || i == 13 {
+			s.silence(img, size*int64(i)/20)
+			continue
+		}
+		s.Link().ResetAfter(20_000 + size*int64(i)/20)
+		code, out := s.flash(goodDisk, img)
+		s.verified("link cut", code, out, img)
+		if i > 0 && !strings.Contains(out, "trying again") {
+			t.Errorf("cut %d: nothing was cut", i)
+		}
+	}
+	s.Link().Shape(link.Shape{Rate: 3 << 20})
+	for i := range 10 {
+		s.killWriter(images[i%2], size*int64(i)/10)
+	}
+	for i := range 10 {
+		s.killUs(images[i%2], size*int64(i)/10)
+	}
+	s.cutPower(images[1])
+}
+
+// sent waits until so many more bytes have been sent to the device, or until over is closed.
+func (s *spare) sent(over <-chan struct{}, bytes int64) {
+	for from := s.Link().Sent(); s.Link().Sent() < from+bytes; {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-over:
+			return
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// silence pulls the cable for good: nothing arrives and nothing ends. Both sides notice, and the flash goes on.
+func (s *spare) silence(img string, after int64) {
+	s.t.Helper()
+	over := make(chan struct{})
+	go func() {
+		s.sent(over, after)
+		s.Link().Cut()
+		defer s.Link().Heal()
+		select {
+		case <-time.After(25 * time.Second): // longer than our side takes a silent device for alive
+		case <-over:
+		}
+	}()
+	code, out := s.flash(goodDisk, img)
+	close(over)
+	s.verified("a silent link", code, out, img)
+	if !strings.Contains(out, "nothing heard for") {
+		s.t.Error("the silence went unnoticed")
+	}
+}
+
+// killWriter kills the writer on the device in the middle of its work.
+func (s *spare) killWriter(img string, after int64) {
+	s.t.Helper()
+	over, killed := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		s.sent(over, after)
+		_, err := fixtures.SSH(s.ctx, s.login, nil, "kill -9 $(pidof groundhog-writer)")
+		killed <- err == nil
+	}()
+	code, out := s.flash(goodDisk, img)
+	close(over)
+	s.verified("writer killed", code, out, img)
+	if <-killed && !strings.Contains(out, "trying again") {
+		s.t.Errorf("after %d bytes: the writer was killed and nobody noticed", after)
+	}
+}
+
+// killUs kills our side. The device stays in its initramfs, and the same flash goes on.
+func (s *spare) killUs(img string, after int64) {
+	s.t.Helper()
+	cmd := exec.Command("groundhog", s.args(goodDisk, img)...)
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.sent(nil, 20_000+after)
+	cmd.Process.Kill()
+	if err := cmd.Wait(); err == nil {
+		s.t.Errorf("after %d bytes: it was through before it was killed", after)
+	}
+	code, out := s.flash(goodDisk, img)
+	s.verified("our side killed", code, out, img)
+}
+
+// cutPower switches the device off during the write: nothing claims more than is known, and after the power is back the
+// same flash ends verified.
+func (s *spare) cutPower(img string) {
+	s.t.Helper()
+	over := make(chan struct{})
+	go func() { s.sent(over, 4<<20); s.PowerOff() }()
+	code, out := s.flash(goodDisk, img, "--patience", "15s")
+	close(over)
+	s.failed("power cut", code, out, exitTrouble, "no progress within", "neither the old nor the new")
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Minute)
+	defer cancel()
+	if err := s.PowerOn(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.WaitLogin(ctx, s.login); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Link().Shape(link.Shape{})
+	code, out = s.flash(goodDisk, img)
+	s.verified("after a power cut", code, out, img)
+}
+
+// Four devices at once, and a fifth that nobody answers for: each has its verdict, and the dead one holds up none.
+func TestFlashFour(t *testing.T) {
+	var all []*spare
+	first := startSpare(t, device.Options{Disks: []device.Extra{{Serial: goodDisk, SizeMB: 64}}})
+	all = append(all, first)
+	for range 3 {
+		d := device.Start(t, first.Base.Spec, device.Options{Disks: []device.Extra{{Serial: goodDisk, SizeMB: 64}}, Initramfs: first.archive})
+		all = append(all, &spare{&bench{d, t, first.archive}, first.ctx, first.login})
+	}
+	args := []string{"flash", "--ssh-config", "none", "--identity", first.Base.Key, "--known-hosts", first.login.KnownHosts,
+		"--target", "serial:" + goodDisk, "--parallel", "5"}
+	for _, s := range all {
+		if err := s.WaitLogin(s.ctx, s.login); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, s.target())
+	}
+	img := noiseImage(t, 21, 24)
+	code, out := online(t, append(args, "root@127.0.0.1:1", packed(t, img, "zstd", "-q"))...)
+	if code != exitRefused || strings.Count(out, "verified: ") != 4 || strings.Count(out, "connection refused") != 2 {
+		t.Errorf("exit %d, want four verified and one refused", code)
+	}
+	for _, s := range all {
+		if !s.holds(0, img) {
+			t.Errorf("%s does not hold the image", s.target())
+		}
+	}
+}

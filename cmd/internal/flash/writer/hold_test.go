@@ -1,0 +1,71 @@
+package writer
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A device with two disks: it boots again when neither is half written, whichever was done first.
+func TestTwoDisks(t *testing.T) {
+	run := t.TempDir()
+	begin := func(disk, session string, done bool) {
+		t.Helper()
+		h, err := hold(run, disk, "a test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.release()
+		if err := h.begin(session); err != nil {
+			t.Fatal(err)
+		}
+		if !h.writing() || h.session() != session {
+			t.Errorf("%s: writing %v, session %q", disk, h.writing(), h.session())
+		}
+		if done {
+			if err := h.end(session); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	is := func(disk string, want State, session string) {
+		t.Helper()
+		if got, by, err := StateOf(run, disk, 0); err != nil || got != want || by != session {
+			t.Errorf("%s: %s by %q, %v; want %s by %q", disk, got, by, err, want, session)
+		}
+	}
+	is("/dev/vda", StateNone, "")
+	begin("/dev/vda", "one", false)
+	begin("/dev/vdb", "two", true)
+	is("/dev/vda", StateWriting, "one")
+	is("/dev/vdb", StateVerified, "two")
+	b, err := os.ReadFile(filepath.Join(run, "writing"))
+	if err != nil || string(b) != "flash one /dev/vda\n" {
+		t.Errorf("writing: %q, %v", b, err)
+	}
+	begin("/dev/vda", "three", true)
+	is("/dev/vda", StateVerified, "three")
+	if _, err := os.Stat(filepath.Join(run, "writing")); !os.IsNotExist(err) {
+		t.Errorf("writing is left: %v", err)
+	}
+}
+
+// While somebody is at work nothing is said, and the error names who.
+func TestStateOfBusy(t *testing.T) {
+	run := t.TempDir()
+	h, err := hold(run, "/dev/vda", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err := StateOf(run, "/dev/vda", 0); err == nil || !strings.Contains(err.Error(), "alice") {
+		t.Errorf("%s, %v", s, err)
+	}
+	done := make(chan State)
+	go func() { s, _, _ := StateOf(run, "/dev/vda", time.Minute); done <- s }()
+	h.release()
+	if s := <-done; s != StateNone {
+		t.Errorf("afterwards: %s", s)
+	}
+}
