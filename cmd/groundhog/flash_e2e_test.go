@@ -4,14 +4,19 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/fixtures"
 	"groundhog/fixtures/device"
 )
 
@@ -70,7 +75,56 @@ func (b *bench) equals(img string) {
 	}
 }
 
-// From bookworm to trixie: checked, flashed, equal from outside, nothing to send the second time, and it comes up.
+// upgraded is a copy of an image of a bookworm or later system in which the programs of package fdisk are other ones.
+func upgraded(t *testing.T, img string) string {
+	t.Helper()
+	dir := t.TempDir()
+	name := filepath.Join(dir, "upgraded.img")
+	command(t, "cp", "--sparse=always", img, name)
+	var script strings.Builder
+	for i, program := range []string{"fdisk", "sfdisk", "cfdisk"} {
+		b := make([]byte, 120_000)
+		rand.NewChaCha8([32]byte{byte(i)}).Read(b)
+		b = append(bytes.Repeat([]byte("a program's text and tables "), 2000), b...)
+		writeText(t, filepath.Join(dir, program), string(b))
+		fmt.Fprintf(&script, "rm /usr/sbin/%[1]s\nwrite %[2]s/%[1]s /usr/sbin/%[1]s\n", program, dir)
+	}
+	writeText(t, filepath.Join(dir, "script"), script.String())
+	command(t, "debugfs", "-w", "-f", filepath.Join(dir, "script"), name+"?offset=1048576")
+	return name
+}
+
+// changed is how many mebibytes of two images differ, and their size in the second one once compressed.
+func changed(t *testing.T, a, b string) (chunks int, packed int64) {
+	t.Helper()
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer encoder.Close()
+	old, fresh := readText(t, a), readText(t, b)
+	for at := 0; at < len(fresh); at += 1 << 20 {
+		end := min(at+1<<20, len(fresh))
+		if old[at:end] != fresh[at:end] {
+			chunks++
+			packed += int64(len(encoder.EncodeAll([]byte(fresh[at:end]), nil)))
+		}
+	}
+	return chunks, packed
+}
+
+// verdictOf is the last line of --json.
+func verdictOf(t *testing.T, out string) (v struct{ Data flashed }) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// From bookworm to trixie: checked, flashed, equal from outside, nothing to send the second time, of an upgraded
+// package hardly more than its chunks, and it comes up.
 func TestFlashCycle(t *testing.T) {
 	t.Parallel()
 	b, _ := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
@@ -81,27 +135,73 @@ func TestFlashCycle(t *testing.T) {
 	if code, _ := b.verb("push", "--reboot", b.target(), b.archive); code != 0 {
 		t.Fatal("push")
 	}
-	flash := func(args ...string) (int, string) {
+	flash := func(img string, args ...string) (int, string) {
 		return online(t, append([]string{"flash", "--ssh-config", "none", "-v", "--identity", b.Base.Key}, append(args, b.target(), img)...)...)
 	}
-	if code, out := flash("--check"); code != 1 || !strings.Contains(out, "nothing was written") && !strings.Contains(out, "differ") {
+	if code, out := flash(img, "--check"); code != 1 || !strings.Contains(out, "nothing was written") && !strings.Contains(out, "differ") {
 		t.Errorf("another image: %d", code)
 	}
-	if code, out := flash("--target", "serial:nobody"); code != exitRefused || !strings.Contains(out, "serial:GROUNDHOG-0001") {
-		t.Errorf("no such disk: %d", code)
-	}
-	if code, _ := flash(); code != 0 {
+	if code, _ := flash(img); code != 0 {
 		t.Fatal("flash")
 	}
 	b.equals(img)
-	if code, _ := flash("--check"); code != 0 {
+	if code, _ := flash(img, "--check"); code != 0 {
 		t.Error("not equal")
 	}
-	code, out := b.verb("reflash", "--identity", identity, "--expect-host-key", key, "--ready", "grep trixie /etc/os-release", "--reboot-timeout", "2m", b.target(), b.archive, img)
+	next := upgraded(t, img)
+	chunks, packed := changed(t, img, next)
+	code, out := flash(next, "--json")
+	v := verdictOf(t, out)
+	if code != 0 || v.Data.Written != int64(chunks) || v.Data.Sent > packed*12/10 {
+		t.Errorf("upgraded: exit %d, %d chunks and %d bytes sent; %d chunks differ, %d bytes compressed", code, v.Data.Written, v.Data.Sent, chunks, packed)
+	}
+	b.equals(next)
+	code, out = b.verb("reflash", "--identity", identity, "--expect-host-key", key, "--ready", "grep trixie /etc/os-release", "--reboot-timeout", "3m", b.target(), b.archive, next)
 	if code != 0 || !strings.Contains(out, "waits there already") || !strings.Contains(out, "the new system is up") {
 		t.Fatalf("reflash: %d", code)
 	}
 	if !strings.Contains(out, "MB sent for 0 chunks") {
 		t.Error("chunks were sent though nothing had changed")
+	}
+}
+
+// One command from a running system to another one on a larger disk: its host key is read from the image, the last
+// partition and its filesystem grow, and partitioning tools have nothing to complain of.
+func TestReflashGrow(t *testing.T) {
+	t.Parallel()
+	b, ctx := startBench(t, device.Spec{Suite: "bullseye", Arch: "amd64", SizeMB: 1280}, device.Options{}, "--tool", "e2fsck", "--tool", "resize2fs")
+	img, _, identity := imageOf(t, device.Spec{Suite: "bookworm", Arch: "amd64"})
+	img = packed(t, img, "zstd", "-q", "-1", "-T2")
+	code, out := b.verb("reflash", "--identity", identity, "--grow", b.target(), b.archive, img)
+	if code != 0 || !strings.Contains(out, "the new system is up") || !strings.Contains(out, "/dev/vda1 enlarged") {
+		t.Fatalf("reflash: %d", code)
+	}
+	base, err := device.Build(ctx, device.Spec{Suite: "bookworm", Arch: "amd64"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := b.Login("root")
+	l.Key, l.KnownHosts = base.Key, filepath.Join(t.TempDir(), "known_hosts")
+	writeText(t, l.KnownHosts, "* "+strings.Join(base.HostKeys, "\n* ")+"\n")
+	said, err := fixtures.SSH(ctx, l, nil, ". /etc/os-release; echo $VERSION_CODENAME; df --output=size -B1048576 / | tail -n 1; sfdisk --verify /dev/vda 2>&1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(string(said))
+	if len(words) < 3 || words[0] != "bookworm" || words[1] < "1100" || len(words[1]) != 4 || !strings.Contains(string(said), "No errors detected") {
+		t.Errorf("the new system says %q", said)
+	}
+}
+
+// arm64, and a system that is another one by a file.
+func TestReflashArm64(t *testing.T) {
+	t.Parallel()
+	s := device.Spec{Suite: "bookworm", Arch: "arm64"}
+	b, _ := startBench(t, s, device.Options{})
+	img, _, _ := imageOf(t, s)
+	img = upgraded(t, img)
+	code, out := b.verb("reflash", "--ready", "wc -c </usr/sbin/sfdisk | grep -x 176000", "--reboot-timeout", "10m", b.target(), b.archive, packed(t, img, "gzip", "-1"))
+	if code != 0 || !strings.Contains(out, "the new system is up") {
+		t.Fatalf("reflash: %d", code)
 	}
 }
