@@ -20,7 +20,7 @@ func TestFlashCuts(t *testing.T) {
 	t.Parallel()
 	s := startSpare(t, device.Options{Disks: []device.Extra{{Serial: goodDisk, SizeMB: 64}}})
 	images := []string{noiseImage(t, 11, 12), noiseImage(t, 12, 12)}
-	const size = 8 << 20 // what crosses the line, and a little less
+	const size = 6 << 20 // what crosses the line, or a little less
 	for i := range 20 {
 		img := images[i%2]
 		if i == 7 || i == 13 {

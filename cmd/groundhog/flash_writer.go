@@ -107,24 +107,24 @@ type lineToWriter struct {
 
 func (l *lineToWriter) Read(b []byte) (int, error) {
 	n, err := l.p.Stdout.Read(b)
-	if err == io.EOF {
-		if said := strings.TrimSpace(l.p.Stderr()); said != "" {
-			return n, fmt.Errorf("the writer ended: %s", said)
-		}
+	if err == nil {
+		return n, nil
 	}
-	return n, l.why(err)
+	if said := strings.TrimSpace(l.p.Stderr()); err == io.EOF && said != "" {
+		return n, fmt.Errorf("the writer ended: %s", said)
+	}
+	if err = l.p.Cause(err); errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the line to the writer ended")
+	}
+	return n, err
 }
 
 func (l *lineToWriter) Write(b []byte) (int, error) {
 	n, err := l.p.Stdin.Write(b)
-	return n, l.why(err)
-}
-
-func (l *lineToWriter) why(err error) error {
-	if err == nil || err == io.EOF {
-		return err
+	if err != nil {
+		err = l.p.Cause(err)
 	}
-	return l.p.Cause(err)
+	return n, err
 }
 
 func (l *lineToWriter) Close() error { return l.c.Close() }
