@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/flash/image/table"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 )
@@ -150,7 +151,7 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 
 // fit puts an image's partition table on a disk of another size.
 func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []flash.Extent, error) {
-	out, extents, err := image.Relocate(first, size, d.Size, d.Block)
+	out, extents, err := table.Relocate(first, size, d.Size, d.Block)
 	if err != nil { // the image is as its maker left it, and so is the disk then
 		f.phase("flash", "the partition table stays as it is in the image: %v", err)
 		return first, nil, nil
