@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
 )
 
 // partition is a filesystem that was recognised on the disk.
@@ -21,7 +24,7 @@ var partitionsScript string
 //go:embed grow.sh
 var growScript string
 
-// canGrow refuses --grow where the archive lacks a tool.
+// canGrow refuses --grow where the archive lacks a tool, or the image's last partition is none to enlarge.
 func (f *flashing) canGrow(ctx context.Context) error {
 	r, err := f.c.Run(ctx, "for t in e2fsck resize2fs blkid; do command -v $t >/dev/null || echo $t; done", nil)
 	if err != nil {
@@ -30,7 +33,13 @@ func (f *flashing) canGrow(ctx context.Context) error {
 	if missing := strings.Join(strings.Fields(string(r.Stdout)), ", "); missing != "" || r.Exit != 0 {
 		return hinted{fmt.Errorf("--grow: the initramfs has no %s", missing), "groundhog patch --tool e2fsck --tool resize2fs puts them in"}
 	}
-	return nil
+	first, err := f.img.ReadFirst(ctx, chunk.Size)
+	if err != nil {
+		return err
+	}
+	size, _ := f.img.Size()
+	_, _, err = f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, first)
+	return err
 }
 
 // afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for.

@@ -151,6 +151,14 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 
 // fit puts an image's partition table on a disk of another size.
 func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []flash.Extent, error) {
+	if f.grow {
+		out, extents, g, err := table.Grow(first, size, d.Size, d.Block)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--grow: %w", err)
+		}
+		f.grown = &enlarged{table.PartitionPath(f.disk.Path, g.N), g.Size}
+		return out, extents, nil
+	}
 	out, extents, err := table.Relocate(first, size, d.Size, d.Block)
 	if err != nil { // the image is as its maker left it, and so is the disk then
 		f.phase("flash", "the partition table stays as it is in the image: %v", err)
