@@ -102,9 +102,12 @@ func (s *spare) killUs(img string, after int64) {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.sent(nil, 20_000+after)
+	over := make(chan struct{})
+	var err error
+	go func() { err = cmd.Wait(); close(over) }()
+	s.sent(over, 20_000+after)
 	cmd.Process.Kill()
-	if err := cmd.Wait(); err == nil {
+	if <-over; err == nil {
 		s.t.Errorf("after %d bytes: it was through before it was killed", after)
 	}
 	code, out := s.flash(goodDisk, img)

@@ -53,6 +53,7 @@ type line struct {
 	why   error
 	all   []protocol.Chunk // of an index, while it is compared
 	asked int64            // of them, not answered yet
+	ended bool             // Finish was sent, or is about to be
 }
 
 // close ends the line; the first reason is kept.
@@ -246,6 +247,7 @@ func (a *line) lead(send chan<- *item) error {
 		}
 		if r.fed && r.onlyFirst() {
 			extents := r.extents
+			a.ended = true
 			r.mu.Unlock()
 			err := a.finish(extents)
 			r.mu.Lock()

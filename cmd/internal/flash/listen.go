@@ -153,7 +153,7 @@ func (a *line) account(b []byte) error {
 	r := a.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.fed || !r.onlyFirst() {
+	if !a.ended {
 		return fmt.Errorf("%w: done before the image's end", protocol.ErrProtocol)
 	}
 	if it, ok := r.pending[0]; ok {
