@@ -35,6 +35,9 @@ func (i *Image) run(ctx context.Context, decoded io.ReadCloser, stored hash.Hash
 	if err == nil {
 		err = i.end(stored, before)
 	}
+	if err == nil && i.spool != nil { // zeros are not written, and may be its end
+		err = i.spool.Truncate(size(i.chunks))
+	}
 	if err == nil && i.file != nil && before != nil {
 		before.Stored, before.Decoded = i.stored, sum
 		before.chunks = i.chunks

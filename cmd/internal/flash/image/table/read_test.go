@@ -1,0 +1,75 @@
+package table
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// sfdisk, which made the table, names the same partitions.
+func TestPartitions(t *testing.T) {
+	for name, script := range map[string]string{
+		"gpt":  gptScript + "9: start=7MiB,size=34,type=swap\n",
+		"mbr":  mbrScript,
+		"box":  "label: dos\nsize=1MiB,type=83\nstart=2MiB,type=5\nstart=3MiB,size=1MiB,type=83\nstart=5MiB,size=1MiB,type=82\nstart=7MiB,type=b\n",
+		"late": "label: dos\n3: start=2MiB,type=f\n5: start=3MiB,size=1MiB,type=83\n",
+	} {
+		image := made(t, 9*mib, script)
+		f, err := os.Open(image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		got, err := Partitions(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		said := dump(t, image)
+		for _, p := range said["partitions"].([]any) {
+			p := p.(map[string]any)
+			kind := p["type"].(string)
+			if said["label"] == "dos" {
+				kind = fmt.Sprintf("0x%02s", kind)
+			}
+			want = append(want, fmt.Sprintf("%s %.0f %.0f %s", strings.TrimPrefix(p["node"].(string), "disk"), p["start"], p["size"], kind))
+		}
+		var have []string
+		for _, p := range got {
+			have = append(have, fmt.Sprintf("%d %d %d %s", p.N, p.Start/512, p.Size/512, p.Type))
+		}
+		if strings.Join(have, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s: %q, want %q", name, have, want)
+		}
+	}
+}
+
+func TestPartitionsNone(t *testing.T) {
+	for _, n := range []int{0, 10, 511, 512, 5000, 2 * mib} {
+		if all, err := Partitions(bytes.NewReader(make([]byte, n))); !errors.Is(err, ErrNone) || all != nil {
+			t.Errorf("%d bytes: %v, %v", n, all, err)
+		}
+	}
+}
+
+// Whatever is read ends, a ring of boxes too, and what comes is a place on a disk.
+func FuzzPartitions(f *testing.F) {
+	for _, script := range []string{gptScript, mbrScript, "label: dos\nsize=1,type=83,start=1\nstart=2,type=5\nstart=3,size=1,type=83\nstart=5,size=1,type=82\n"} {
+		b, _ := beginning(f, made(f, 8*mib, script))
+		f.Add(b[:34*512])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 34*512 {
+			b = resum(b, func([]byte) {})
+		}
+		all, err := Partitions(bytes.NewReader(b))
+		for _, p := range all {
+			if err != nil || p.N < 1 || p.Start <= 0 || p.Size <= 0 || p.Start+p.Size < 0 {
+				t.Errorf("%+v, %v", p, err)
+			}
+		}
+	})
+}
