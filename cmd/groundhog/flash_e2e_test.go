@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/crypto/ssh"
@@ -113,6 +114,8 @@ func changed(t *testing.T, a, b string) (chunks int, packed int64) {
 	return chunks, packed
 }
 
+func exists(name string) error { _, err := os.Stat(name); return err }
+
 // verdictOf is the last line of --json.
 func verdictOf(t *testing.T, out string) (v struct{ Data flashed }) {
 	t.Helper()
@@ -127,7 +130,7 @@ func verdictOf(t *testing.T, out string) (v struct{ Data flashed }) {
 // package hardly more than its chunks, and it comes up.
 func TestFlashCycle(t *testing.T) {
 	t.Parallel()
-	b, _ := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
+	b, ctx := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
 	img, key, identity := imageOf(t, device.Spec{Suite: "trixie", Arch: "amd64"})
 	if code, _ := b.verb("flash", b.target(), img); code != exitRefused {
 		t.Errorf("flashing a running system: %d", code)
@@ -156,8 +159,25 @@ func TestFlashCycle(t *testing.T) {
 		t.Errorf("upgraded: exit %d, %d chunks and %d bytes sent; %d chunks differ, %d bytes compressed", code, v.Data.Written, v.Data.Sent, chunks, packed)
 	}
 	b.equals(next)
-	code, out = b.verb("reflash", "--identity", identity, "--expect-host-key", key, "--ready", "grep trixie /etc/os-release", "--reboot-timeout", "3m", b.target(), b.archive, next)
-	if code != 0 || !strings.Contains(out, "waits there already") || !strings.Contains(out, "the new system is up") {
+	// It does not come back until its power was cycled, so to speak: until then the cable is out.
+	cycled := filepath.Join(t.TempDir(), "cycled")
+	rebooting := b.Boots() + 1
+	go func() {
+		if b.WaitBoots(ctx, rebooting) == nil {
+			b.Link().Cut()
+			defer b.Link().Heal()
+			for exists(cycled+"-root@"+b.Addr()) != nil {
+				select {
+				case <-time.After(100 * time.Millisecond):
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	code, out = b.verb("reflash", "--identity", identity, "--expect-host-key", key, "--ready", "grep trixie /etc/os-release", "--reboot-timeout", "90s",
+		"--power-cycle", "touch "+cycled+"-$GROUNDHOG_HOST", b.target(), b.archive, next)
+	if code != 0 || !strings.Contains(out, "waits there already") || !strings.Contains(out, "it does not come back: running touch") || !strings.Contains(out, "the new system is up") {
 		t.Fatalf("reflash: %d", code)
 	}
 	if !strings.Contains(out, "MB sent for 0 chunks") {

@@ -40,8 +40,8 @@ a bound. A run that stopped anywhere is taken up where it stands by the same com
 device that waits in this archive's initramfs already is not pushed to.
 
 The new system is one that answers with the right host key in another boot than before.
-Which key that is, --expect-host-key says; without it known_hosts does, as for images that
-carry the old key.`,
+Which key that is, --expect-host-key says; without it the image does, if it carries keys in
+an ext4 that debugfs can read, and else known_hosts.`,
 		Example: `  groundhog reflash root@bench-1 reflash.img disk.img.xz --expect-host-key new.pub \
       --ready 'systemctl is-system-running --wait'
   groundhog reflash --hosts bench.txt --parallel 8 reflash.img disk.img.xz
@@ -110,7 +110,7 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 // tellPlan prints the steps.
 func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *pushed, img *image.Image, path string) {
 	w := cmd.OutOrStdout()
-	key := "known_hosts' key"
+	key := "a key that is in the image, or in known_hosts"
 	if o.expect != "" {
 		key = o.expect
 	}
@@ -202,7 +202,7 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	if err := f.restart(ctx); err != nil {
 		return "", result, hinted{fmt.Errorf("the image is verified on the disk; rebooting: %w", err), "reboot -f in its initramfs starts the new system"}
 	}
-	up, err := o.comesUp(ctx, h, state)
+	up, err := o.comesUp(ctx, h, img, state)
 	if err != nil {
 		return "", result, err
 	}
@@ -255,11 +255,30 @@ func (o *reflashOptions) bring(ctx context.Context, h host, a *pushed, img *imag
 	return c, state, nil
 }
 
-// comesUp waits for the new system.
-func (o *reflashOptions) comesUp(ctx context.Context, h host, before device.State) (device.State, error) {
+// newSystem is how the new system is known: by the key that the command line names, by those in the image, or by known_hosts.
+func (o *reflashOptions) newSystem(ctx context.Context, h host, img *image.Image) (device.Options, error) {
 	options := o.options()
 	if o.expect != "" {
 		options.HostKey, options.KnownHosts = o.expect, nil
+		return options, nil
+	}
+	keys, err := img.HostKeys(ctx)
+	switch {
+	case errors.Is(err, image.ErrNoHostKey):
+		h.phase("wait", "%v: known_hosts has to know the new system's", err)
+	case err != nil:
+		return options, err
+	default:
+		options.Keys, options.HostKey, options.KnownHosts = keys, "", nil
+	}
+	return options, nil
+}
+
+// comesUp waits for the new system.
+func (o *reflashOptions) comesUp(ctx context.Context, h host, img *image.Image, before device.State) (device.State, error) {
+	options, err := o.newSystem(ctx, h, img)
+	if err != nil {
+		return device.State{}, fmt.Errorf("the image is verified on the disk and the device reboots; reading its host keys: %w", err)
 	}
 	wait := device.Wait{Before: before.BootID, Timeout: o.rebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }}
 	c, state, err := device.WaitSystem(ctx, h.name, options, wait)
