@@ -41,7 +41,7 @@ func TestFlashCuts(t *testing.T) {
 	for i := range 10 {
 		s.killUs(images[i%2], size*int64(i)/10)
 	}
-	s.cutPower(images[1])
+	s.cutPower(images[0])
 }
 
 // sent waits until so many more bytes have been sent to the device, or until over is closed.
