@@ -19,7 +19,9 @@ import (
 
 // Source is an image.
 type Source interface {
-	// Size is the image's size in bytes, where that is known beforehand.
+	// Size is the image's size in bytes, where that is known or claimed beforehand: Walk then ends well at that
+	// size only. It serves to refuse an image that the disk has no room for before anything is written, and for
+	// progress; the end is where Walk says so.
 	Size() (int64, bool)
 	// Index is all chunks in order, nil as long as that is not known.
 	Index() []protocol.Chunk

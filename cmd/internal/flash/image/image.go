@@ -15,6 +15,7 @@ import (
 var (
 	ErrChecksum = errors.New("the image's checksum is another")
 	ErrChanged  = errors.New("the image changed while it was read")
+	ErrClaim    = errors.New("the image is not as large as its file says")
 )
 
 // Image is a disk image that is decoded once, however many devices it goes to: what is decoded
@@ -33,6 +34,7 @@ type Image struct {
 	stop   context.CancelFunc
 	over   chan struct{} // closed when nothing decodes any more
 	kept   *index        // from beside the image
+	claim  int64         // bytes that a compressed file says to have; 0 unknown
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -43,7 +45,9 @@ type Image struct {
 	sha    string // of the decoded image, in hex
 }
 
-// Size is the decoded image's size in bytes, where it is known.
+// Size is the decoded image's size in bytes, where it is known, and so far where it is not. As long as the image was not decoded it
+// rests on what is said about it: a raw file's length, the index, a compressed file's headers. [Image.Walk] ends well
+// at that size only, so it is good for refusing what does not fit, and for progress.
 func (i *Image) Size() (int64, bool) {
 	if i.kept != nil {
 		return size(i.kept.chunks), true
@@ -52,6 +56,9 @@ func (i *Image) Size() (int64, bool) {
 		if info, err := i.file.Stat(); err == nil && info.Mode().IsRegular() {
 			return info.Size(), true
 		}
+	}
+	if i.claim > 0 {
+		return i.claim, true
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()

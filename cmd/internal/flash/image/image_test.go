@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/claim"
 	"groundhog/cmd/internal/flash/protocol"
 )
 
@@ -291,6 +292,67 @@ func FuzzParseIndex(f *testing.F) {
 		sum := sha256.Sum256(b)
 		if x := parseIndex(append(bytes.Clone(b), sum[:]...)); x != nil && size(x.chunks) <= 0 {
 			t.Errorf("an image of %d bytes", size(x.chunks))
+		}
+	})
+}
+
+// A compressed file that says how large it is, is known to be, before anything is decoded; another end is none.
+func TestClaims(t *testing.T) {
+	want := disk(3<<20 + 512)
+	dir := t.TempDir()
+	plain := old(t, filepath.Join(dir, "image"), want)
+	for name, tt := range map[string]struct {
+		cmd   []string
+		known bool
+	}{
+		"zst": {[]string{"zstd", "-q", "-c", plain}, true}, "xz": {[]string{"xz", "-c", plain}, true},
+		"lz4": {[]string{"lz4", "-q", "-c", "--content-size", plain}, true}, "gz": {[]string{"gzip", "-c", plain}, false},
+	} {
+		b := pack(t, tt.cmd, nil)
+		if n, ok := open(t, old(t, plain+"."+name, b), "", nil).Size(); ok != tt.known || ok && n != int64(len(want)) {
+			t.Errorf("%s: %d, %v", name, n, ok)
+		}
+		if _, ok := open(t, "-", "", bytes.NewReader(b)).Size(); ok {
+			t.Errorf("%s as a stream: a size", name)
+		}
+		for _, by := range []int64{-1, 1, -512, 1 << 20, -1 << 20, 1 << 50} {
+			i := open(t, plain+"."+name, "", nil)
+			i.claim = int64(len(want)) + by
+			got, err := whole(i)
+			if !errors.Is(err, ErrClaim) || int64(len(got)) > max(0, i.claim) {
+				t.Errorf("%s, which says %d more than it has: %d bytes, %v", name, by, len(got), err)
+			}
+			if _, err := os.Stat(i.name + IndexSuffix); err == nil {
+				t.Fatalf("%s: an index is kept", name)
+			}
+		}
+		if got, err := whole(open(t, plain+"."+name, "", nil)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The headers themselves lie.
+	b := pack(t, []string{"zstd", "-q", "-c", plain}, nil)
+	b[4+2+1]++ // of the size, 4 bytes behind magic, descriptor and window
+	i := open(t, old(t, plain+".zst", b), "", nil)
+	if n, ok := i.Size(); n != int64(len(want))+256 || !ok {
+		t.Fatalf("%d, %v", n, ok)
+	}
+	if _, err := whole(i); err == nil {
+		t.Error("an image that ends elsewhere is whole")
+	}
+}
+
+// Where the decoder finds nothing wrong, the claim is right.
+func FuzzClaim(f *testing.F) {
+	plain := filepath.Join(f.TempDir(), "image")
+	os.WriteFile(plain, disk(2048), 0o600)
+	for _, cmd := range [][]string{{"zstd", "-q", "-c"}, {"xz", "-c"}, {"xz", "-c", "--check=none"}, {"lz4", "-q", "-c", "--content-size"}} {
+		f.Add(pack(f, append(cmd, plain), nil))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, name, err := decode(b)
+		if n, ok := claim.Of(t.Context(), bytes.NewReader(b), int64(len(b)), name); err == nil && ok && n != int64(len(got)) {
+			t.Errorf("%s says %d, and has %d bytes", name, n, len(got))
 		}
 	})
 }

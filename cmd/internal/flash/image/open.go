@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"groundhog/cmd/internal/flash/image/claim"
 )
 
 // Open opens an image: a file, "-" for stdin, or a URL, http or https. sum, if not empty, is the SHA-256 that
@@ -91,6 +93,11 @@ func (i *Image) begin(ctx context.Context) error {
 		return err
 	}
 	i.compression = compression
+	if i.file != nil {
+		if info, err := i.file.Stat(); err == nil && info.Mode().IsRegular() {
+			i.claim, _ = claim.Of(ctx, i.file, info.Size(), compression)
+		}
+	}
 	if i.file != nil && compression == "raw" {
 		i.raw = i.file
 	} else if i.spool, err = unnamed(); err != nil {

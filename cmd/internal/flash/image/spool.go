@@ -82,6 +82,9 @@ func (i *Image) pull(r io.Reader) (string, error) {
 		if err != nil && err != io.EOF {
 			return "", err
 		}
+		if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
+			return "", fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)
+		}
 		if k == 0 {
 			return hex.EncodeToString(whole.Sum(nil)), nil
 		}
