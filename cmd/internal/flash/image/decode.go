@@ -35,6 +35,7 @@ var formats = []format{
 	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
 	{"xz", "\xfd7zXZ\x00", func(r *bufio.Reader) (io.Reader, error) { return xz.NewReader(r, maxWindow) }},
 	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
+	{"zstd", "\x50\x2a\x4d\x18", decodeZstd}, // pzstd puts a skippable frame before each one
 	{"bzip2", "BZh", func(r *bufio.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 	{"lz4", "\x04\x22\x4d\x18", decodeLZ4},
 }

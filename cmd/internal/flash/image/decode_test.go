@@ -22,6 +22,7 @@ var packers = map[string][]string{
 	"xz blocks":    {"xz", "-c", "-T2", "--block-size=4096"},
 	"zstd":         {"zstd", "-c", "-q"},
 	"zstd nocheck": {"zstd", "-c", "-q", "--no-check"},
+	"zstd pzstd":   {"pzstd", "-q", "-c"},
 	"bzip2":        {"bzip2", "-c"},
 	"lz4":          {"lz4", "-c", "-q"},
 	"lz4 linked":   {"lz4", "-c", "-q", "-BD", "-B4"},

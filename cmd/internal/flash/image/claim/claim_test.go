@@ -84,6 +84,7 @@ func TestOf(t *testing.T) {
 		"zstd of a stream":    {"zstd", join(zstd, stream(t, "zstd", "-q", "-c")), -1},
 		"lz4 of a stream":     {"lz4", join(lz4, stream(t, "lz4", "-q", "-c")), -1},
 		"lz4, legacy":         {"lz4", packed(t, 5000, "lz4", "-q", "-c", "-l"), -1},
+		"pzstd":               {"zstd", packed(t, 5000, "pzstd", "-q", "-c"), -1},
 		"gzip":                {"gzip", packed(t, 5000, "gzip", "-c"), -1},
 		"bzip2":               {"bzip2", packed(t, 5000, "bzip2", "-c"), -1},
 		"raw":                 {"raw", make([]byte, 5000), -1},
