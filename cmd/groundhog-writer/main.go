@@ -86,7 +86,12 @@ func state(w io.Writer, disk string) error {
 	return err
 }
 
+// pipeSize is room for a chunk on its way from the SSH server, in bytes: as much as any user may have (pipe(7)).
+const pipeSize = 1 << 20
+
 func serve(run string) error {
+	// The server goes on decrypting while a chunk is unpacked. Where that cannot be had, it waits.
+	unix.FcntlInt(0, unix.F_SETPIPE_SZ, pipeSize)
 	in, err := closable(0)
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package flash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,12 +50,13 @@ type line struct {
 	r     *wire.Reader
 	heard atomic.Int64
 
-	once  sync.Once
-	end   chan struct{} // closed with the line
-	why   error
-	all   []protocol.Chunk // of an index, while it is compared
-	asked int64            // of them, not answered yet
-	ended bool             // Finish was sent, or is about to be
+	once    sync.Once
+	end     chan struct{} // closed with the line
+	why     error
+	all     []protocol.Chunk // of an index, that are still to be compared, in order
+	asked   int              // of them, announced on this line
+	waiting int              // of these, not answered yet
+	ended   bool             // Finish was sent, or is about to be
 }
 
 // close ends the line; the first reason is kept.
@@ -153,7 +156,7 @@ func (a *line) opened(d protocol.Disk) error {
 	r := a.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.touched && !d.Resumed || r.disk.Size != 0 && r.disk.Size != d.Size {
+	if r.touched && !d.Resumed || r.disk.Size != 0 && (r.disk.Size != d.Size || !d.Resumed && r.disk.Last != d.Last) {
 		return errAnew
 	}
 	r.disk, r.result.Disk = d, d
@@ -161,17 +164,10 @@ func (a *line) opened(d protocol.Disk) error {
 	for _, it := range r.pending {
 		it.at = fresh
 	}
-	if !r.compared && !r.feeding {
-		a.all = r.Source.Index()
-		if a.all != nil { // a lost connection may have had a part of the answers
-			r.needed, r.bytes = map[int64]bool{}, 0
-			r.result.Same, r.result.Zeroed, r.result.Differing = 0, 0, nil
-		}
-		if a.all != nil && r.Fit != nil && !r.Check {
-			a.all = slices.Clone(a.all[1:]) // the first chunk is known when it is fitted
-			r.needed[0] = true
-		}
+	if !r.indexed && !r.feeding {
+		r.index()
 	}
+	a.all = slices.SortedFunc(maps.Values(r.unknown), func(x, y protocol.Chunk) int { return cmp.Compare(x.N, y.N) })
 	return nil
 }
 
@@ -208,23 +204,20 @@ func (a *line) talk() error {
 
 // lead announces, hands data to the senders and finishes.
 func (a *line) lead(send chan<- *item) error {
-	if a.all != nil {
-		if err := a.compare(); err != nil {
-			return err
-		}
-	}
 	r := a.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.feeding && !(r.Check && r.compared) {
+	switch {
+	case r.indexed && r.Check:
+		r.fed = true
+	case !r.feeding:
 		r.feeding = true
 		var want func(int64) bool
-		if r.compared {
-			want = r.wants()
+		if r.indexed {
+			want = r.wants
 		}
 		go r.feed(want)
 	}
-	r.fed = r.fed || r.Check && r.compared
 	for {
 		if r.feedErr != nil {
 			return r.feedErr
@@ -245,7 +238,7 @@ func (a *line) lead(send chan<- *item) error {
 			}
 			continue
 		}
-		if r.fed && r.onlyFirst() {
+		if r.over() {
 			extents := r.extents
 			a.ended = true
 			r.mu.Unlock()
@@ -257,20 +250,9 @@ func (a *line) lead(send chan<- *item) error {
 	}
 }
 
-// wants is the set of chunks that an index and the disk differ in, as it is now.
-func (r *run) wants() func(int64) bool {
-	set := make(map[int64]bool, len(r.needed))
-	for n := range r.needed {
-		set[n] = true
-	}
-	return func(n int64) bool { return set[n] }
-}
-
-// onlyFirst reports whether nothing but the first chunk, which comes last, is on its way.
-func (r *run) onlyFirst() bool {
-	it, ok := r.pending[0]
-	return len(r.pending) == 0 || len(r.pending) == 1 && ok && it.at == given
-}
+// ahead is how many chunks of an index are announced before the first of them is answered: what the writer's cores
+// have before them while an answer is on its way. Data must not wait behind all the rest.
+const ahead = 256
 
 // ready is what can go out now, in the order of the image. The caller holds mu.
 func (a *line) ready() (batch []protocol.Chunk, data []*item) {
@@ -290,6 +272,12 @@ func (a *line) ready() (batch []protocol.Chunk, data []*item) {
 			it.at = going
 			data = append(data, it)
 		}
+	}
+	if a.waiting <= ahead/2 { // a few large frames, not one for each answer
+		more := a.all[a.asked:min(a.asked+ahead-a.waiting, len(a.all))]
+		batch = append(batch, more...)
+		a.asked += len(more)
+		a.waiting += len(more)
 	}
 	a.run.announced = a.run.announced || len(batch) > 0
 	return batch, data
@@ -319,28 +307,6 @@ func (a *line) announce(batch []protocol.Chunk) error {
 	return nil
 }
 
-// compare announces a whole index and waits for all answers.
-func (a *line) compare() error {
-	r := a.run
-	r.mu.Lock()
-	a.asked = int64(len(a.all))
-	r.announced = r.announced || len(a.all) > 0
-	r.mu.Unlock()
-	if err := a.announce(a.all); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for a.asked > 0 {
-		if a.closed() {
-			return io.ErrUnexpectedEOF
-		}
-		r.cond.Wait()
-	}
-	r.compared = true
-	return nil
-}
-
 func (a *line) finish(extents []Extent) error {
 	for _, e := range extents {
 		if err := a.w.Write(protocol.Extent, protocol.Number(e.Off), e.Data); err != nil {
@@ -355,7 +321,7 @@ const poor = 0.95
 
 // send compresses and sends chunks.
 func (a *line) send(items <-chan *item) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)) // frame and chunk have sums of their own
 	if err != nil {
 		a.close(err)
 		return

@@ -55,8 +55,8 @@ func (a *line) answers(b []byte) error {
 // answer takes one reply. The caller holds mu.
 func (a *line) answer(p protocol.Reply) error {
 	r := a.run
-	if a.asked > 0 { // of the index
-		return a.compared1(p)
+	if c, ok := r.unknown[p.N]; ok {
+		return a.compared(p, c)
 	}
 	it, ok := r.pending[p.N]
 	if !ok || it.at != asked {
@@ -83,18 +83,14 @@ func (a *line) answer(p protocol.Reply) error {
 	return nil
 }
 
-// compared1 takes a reply while an index is compared.
-func (a *line) compared1(p protocol.Reply) error {
+// compared takes a reply for a chunk of the index.
+func (a *line) compared(p protocol.Reply, c protocol.Chunk) error {
 	r := a.run
-	i := p.N
-	if len(a.all) > 0 {
-		i -= a.all[0].N
+	if a.asked == 0 || p.N > a.all[a.asked-1].N {
+		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about yet", protocol.ErrProtocol, p.N)
 	}
-	if i < 0 || i >= int64(len(a.all)) || a.all[i].N != p.N {
-		return fmt.Errorf("%w: an answer for chunk %d of %d", protocol.ErrProtocol, p.N, len(a.all))
-	}
-	c := a.all[i]
-	a.asked--
+	delete(r.unknown, p.N)
+	a.waiting--
 	switch {
 	case p.Answer == protocol.Needed && r.Check:
 		r.result.Differing = append(r.result.Differing, c)

@@ -46,9 +46,10 @@ type run struct {
 	fed       bool  // the image came to its proper end
 	feedErr   error // it did not
 	feeding   bool
-	compared  bool           // with an index: all of the disk was compared
-	needed    map[int64]bool // and these differ
-	direct    map[int64]bool // of them, known to the writer of this connection
+	indexed   bool                     // the image's index was known when the flash began
+	unknown   map[int64]protocol.Chunk // of it, not yet compared
+	needed    map[int64]bool           // and these differ
+	direct    map[int64]bool           // of them, known to the writer of this connection
 	extents   []Extent
 	disk      protocol.Disk
 	settled   int64 // chunks that are on the disk
@@ -93,6 +94,36 @@ func (r *run) fatal() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.feedErr
+}
+
+// index takes the image's index, where it is known: its chunks are compared while those that differ are sent. The
+// caller holds mu.
+func (r *run) index() {
+	all := r.Source.Index()
+	if all == nil {
+		return
+	}
+	r.indexed, r.unknown = true, make(map[int64]protocol.Chunk, len(all))
+	for _, c := range all {
+		r.unknown[c.N] = c
+	}
+	if r.Fit != nil && !r.Check { // the first chunk is known when it is fitted
+		delete(r.unknown, 0)
+		r.needed[0] = true
+	}
+}
+
+// wants reports whether the disk differs in a chunk of the index. It waits until that is known.
+func (r *run) wants(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.ctx.Err() == nil {
+		if _, ok := r.unknown[n]; !ok {
+			return r.needed[n]
+		}
+		r.cond.Wait()
+	}
+	return false
 }
 
 // feed walks through the image, once; chunks wait in the window for their place.
@@ -162,6 +193,12 @@ func end(all []protocol.Chunk) int64 {
 	}
 	last := all[len(all)-1]
 	return last.N*chunk.Size + int64(last.Len)
+}
+
+// over reports whether all is on the disk, but for the first chunk, which comes last. The caller holds mu.
+func (r *run) over() bool {
+	it, ok := r.pending[0]
+	return r.fed && len(r.unknown) == 0 && (len(r.pending) == 0 || len(r.pending) == 1 && ok && it.at == given)
 }
 
 // settle notes that a chunk is on the disk. The caller holds mu.

@@ -63,9 +63,10 @@ type Job struct {
 
 // Disk is what Opened answers.
 type Disk struct {
-	Size    int64 `json:"size"`    // bytes
-	Block   int64 `json:"block"`   // logical block size in bytes
-	Resumed bool  `json:"resumed"` // this session wrote last: what was verified still is
+	Size    int64  `json:"size"`    // bytes
+	Block   int64  `json:"block"`   // logical block size in bytes
+	Resumed bool   `json:"resumed"` // this session wrote last: what was verified still is
+	Last    string `json:"last"`    // the session that wrote last; "" for none
 }
 
 // Account is what the writer did, in chunks and bytes.

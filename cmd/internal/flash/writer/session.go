@@ -46,6 +46,8 @@ type session struct {
 
 	compare chan []protocol.Chunk
 	puts    chan put1
+	free    chan []byte    // buffers of a chunk
+	over    atomic.Bool    // the client is done or gone
 	lookers sync.WaitGroup // comparers
 	writing sync.WaitGroup // the putter
 	failed  chan error     // the first error of a worker
@@ -78,7 +80,7 @@ type put1 struct {
 func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
 	c = c.orDefault()
 	s := &session{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
-		compare: make(chan []protocol.Chunk, 4), puts: make(chan put1, maxPending),
+		compare: make(chan []protocol.Chunk, maxAnnounced/piece), puts: make(chan put1, maxPending),
 		failed: make(chan error, 1), announced: map[int64]protocol.Chunk{}, highest: -1}
 	s.settled = sync.NewCond(&s.mu)
 	ctx, cancel := context.WithCancel(ctx)
@@ -244,18 +246,22 @@ func (s *session) openDisk(payload []byte) error {
 		return failure(protocol.KindRefused, fmt.Errorf("the image has %d bytes, %s %d", s.job.Size, s.job.Disk, d.Size()))
 	}
 	s.disk = d
+	s.free = make(chan []byte, maxPending+batch)
 	for range runtime.NumCPU() {
 		s.lookers.Add(1)
 		go s.comparer()
 	}
 	s.writing.Add(1)
 	go s.putter()
+	last := own.session()
 	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
-		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && own.session() == s.job.Session}))
+		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == s.job.Session, Last: last}))
 }
 
-// stop ends the workers; what is on its way to the disk gets there.
+// stop ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:
+// a client that comes back announces it again, and finds the disk free.
 func (s *session) stop() {
+	s.over.Store(true)
 	close(s.compare)
 	s.lookers.Wait()
 	close(s.puts)

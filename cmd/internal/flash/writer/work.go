@@ -19,6 +19,13 @@ const (
 	batch      = 8
 )
 
+// maxAnnounced is how many announced chunks wait to be compared before the line does, and piece how many of them a core takes
+// at once: small, so that all cores have some and answers come early.
+const (
+	maxAnnounced = 1024
+	piece        = 4
+)
+
 // blind says whether to compare at all: where the first chunks show another disk altogether, hashing it
 // is a waste. Some are still looked at, and one that fits ends it.
 type blind struct{ seen, differing atomic.Int64 }
@@ -58,9 +65,8 @@ func (s *session) announce(payload []byte) error {
 		s.highest = max(s.highest, c.N)
 	}
 	s.mu.Unlock()
-	// Small pieces, so that all cores have some and answers come early.
 	for len(all) > 0 {
-		n := min(len(all), 4)
+		n := min(len(all), piece)
 		s.compare <- all[:n:n]
 		all = all[n:]
 	}
@@ -73,6 +79,9 @@ func (s *session) comparer() {
 	buf := Buffer(chunk.Size + align)
 	for chunks := range s.compare {
 		var replies []byte
+		if s.over.Load() {
+			continue
+		}
 		for _, c := range chunks {
 			a, err := s.look(c, buf)
 			if err != nil {
@@ -158,7 +167,7 @@ func (s *session) data(payload []byte) error {
 	if !ok || s.job.Check || c.Zero {
 		return fmt.Errorf("%w: data of chunk %d, which was not asked for", protocol.ErrProtocol, n)
 	}
-	out := Buffer(chunk.Size)
+	out := s.buffer()
 	if encoding == protocol.Raw {
 		out = append(out[:0], b...)
 	} else if out, err = decoder.DecodeAll(b, out[:0]); err != nil {
@@ -176,6 +185,27 @@ func (s *session) data(payload []byte) error {
 	}
 	s.puts <- put1{n, out, len(out)}
 	return nil
+}
+
+// buffer is for one chunk. They are used again: clearing new ones would cost as much as writing them.
+func (s *session) buffer() []byte {
+	select {
+	case b := <-s.free:
+		return b
+	default:
+		return Buffer(chunk.Size)
+	}
+}
+
+// done takes a buffer back.
+func (s *session) done(b []byte) {
+	if cap(b) != chunk.Size { // it grew, and is not aligned any more
+		return
+	}
+	select {
+	case s.free <- b[:chunk.Size]:
+	default:
+	}
 }
 
 // extent keeps bytes beside the chunks until the end.
@@ -249,6 +279,7 @@ func (s *session) put(all []put1, scratch []byte) error {
 	s.account.Retried += int64(retried)
 	for _, p := range all {
 		s.account.Bytes += int64(p.len)
+		s.done(p.data)
 		if p.data == nil {
 			s.account.Zeroed++
 			replies = protocol.AppendReply(replies, protocol.Reply{N: p.n, Answer: protocol.Zeroed})
