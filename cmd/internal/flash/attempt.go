@@ -208,7 +208,7 @@ func (a *line) lead(send chan<- *item) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.indexed && r.Check:
+	case r.indexed && r.Check && r.Fit == nil:
 		r.fed = true
 	case !r.feeding:
 		r.feeding = true

@@ -354,6 +354,17 @@ func TestFit(t *testing.T) {
 				t.Errorf("index %v: %+v", index, r)
 			}
 		}
+		check := func(j *Job) { fit(j); j.Check = true }
+		if r, err := b.flash(s, check); err != nil || len(r.Differing) != 0 {
+			t.Errorf("checked, index %v: %+v, %v", index, r, err)
+		}
+		for _, off := range []int64{at + 1000, 513} {
+			b.disk.b[off] ^= 1
+			if r, err := b.flash(s, check); !errors.Is(err, ErrDiffers) || len(r.Differing) != 1 {
+				t.Errorf("changed at %d, index %v: %+v, %v", off, index, r, err)
+			}
+			b.disk.b[off] ^= 1
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
 )
 
@@ -159,6 +160,11 @@ func (a *line) account(b []byte) error {
 			r.result.Written++
 		}
 		r.settle(0, it.c.Len)
+	}
+	if r.Check && account.Extents > 0 {
+		for _, e := range r.extents { // which of them does not matter: a table's backup is one thing
+			r.result.Differing = append(r.result.Differing, protocol.Chunk{N: e.Off / chunk.Size, Len: len(e.Data)})
+		}
 	}
 	r.result.Retried += account.Retried
 	r.result.Memory = max(r.result.Memory, account.Memory)

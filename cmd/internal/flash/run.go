@@ -107,7 +107,7 @@ func (r *run) index() {
 	for _, c := range all {
 		r.unknown[c.N] = c
 	}
-	if r.Fit != nil && !r.Check { // the first chunk is known when it is fitted
+	if r.Fit != nil { // the first chunk is known when it is fitted
 		delete(r.unknown, 0)
 		r.needed[0] = true
 	}
@@ -129,7 +129,7 @@ func (r *run) wants(n int64) bool {
 // feed walks through the image, once; chunks wait in the window for their place.
 func (r *run) feed(want func(int64) bool) {
 	err := r.Source.Walk(r.ctx, want, func(c protocol.Chunk, data []byte) error {
-		if r.Fit != nil && c.N == 0 && !r.Check {
+		if r.Fit != nil && c.N == 0 {
 			var err error
 			if c, data, err = r.fit(c, data); err != nil {
 				return err

@@ -119,18 +119,21 @@ stages() {
 	done
 }
 
-# mark, unmark: this disk's line in `writing`, which has one for each disk that is neither old nor new.
-unmarked() { grep -v " $disk\$" "$run/writing" 2>/dev/null; }
+# mark, unmark: this disk's line in `writing`, which has one for each disk that is neither old nor new, or in
+# `verified`, which has one for each that is new. Its id is
+# another one for each run: a flash that lost its connection meanwhile sees that the disk is no longer as it left it.
+id=$$.$(cut -d' ' -f1 /proc/uptime)
+others() { grep -v " $disk\$" "$run/$1" 2>/dev/null; }
 
 mark() {
-	{ unmarked; printf 'curl - %s\n' "$disk"; } >"$run/writing.new" && mv -f "$run/writing.new" "$run/writing"
+	{ others "$1"; printf 'curl %s %s\n' "$id" "$disk"; } >"$run/$1.new" && mv -f "$run/$1.new" "$run/$1"
 }
 
 unmark() {
-	if unmarked >"$run/writing.new"; then
-		mv -f "$run/writing.new" "$run/writing"
+	if others "$1" >"$run/$1.new"; then
+		mv -f "$run/$1.new" "$run/$1"
 	else
-		rm -f "$run/writing" "$run/writing.new"
+		rm -f "$run/$1" "$run/$1.new"
 	fi
 }
 
@@ -141,9 +144,9 @@ have=$(bytes_of "$disk")
 for program in curl "$decoder" dd sha256sum cmp; do
 	[ "$program" = none ] || command -v "$program" >/dev/null || refuse "$program is not in this initramfs" drop
 done
-mark || refuse "writing $run/writing failed" drop
+mark writing || refuse "writing $run/writing failed" drop
 if [ -e "$run/leaving" ]; then
-	unmark
+	unmark writing
 	refuse "the boot is going on" drop
 fi
 tell state writing
@@ -180,6 +183,7 @@ if [ -f "$in/tail" ]; then
 fi
 [ ! -b "$disk" ] || blockdev --rereadpt "$disk" 2>/dev/null
 touch "$run/lease" # the wait goes on while the client takes over
-unmark
+mark verified
+unmark writing
 tell state verified
 rm -rf "$lock" "$in"

@@ -134,7 +134,7 @@ func TestRun(t *testing.T) {
 		if !bytes.Equal(l.disk(), append(append([]byte{}, image...), old[size:]...)) {
 			t.Errorf("%d bytes: the disk is not the image and what was behind it", size)
 		}
-		if l.has("run/groundhog/writing") || l.has("run/groundhog/plain") || !l.has("run/groundhog/lease") {
+		if l.has("run/groundhog/writing") || l.has("run/groundhog/plain") || !l.has("run/groundhog/lease") || !l.has("run/groundhog/verified") {
 			t.Errorf("%d bytes: state is left behind, or no lease", size)
 		}
 	}

@@ -77,6 +77,7 @@ type Account struct {
 	Retried int64 `json:"retried"` // chunks that took more than one try
 	Bytes   int64 `json:"bytes"`   // written to the disk
 	Memory  int64 `json:"memory"`  // the writer's peak, bytes
+	Extents int64 `json:"extents"` // of a check: extents that differ
 }
 
 // Kind is what went wrong on the device.

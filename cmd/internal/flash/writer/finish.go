@@ -13,10 +13,12 @@ func (s *session) finish() error {
 	if err := s.drain(); err != nil {
 		return err
 	}
-	if !s.job.Check {
-		if err := s.last(); err != nil {
-			return err
-		}
+	end := s.last
+	if s.job.Check {
+		end = s.compareExtents
+	}
+	if err := end(); err != nil {
+		return err
 	}
 	s.account.Memory = peak()
 	return s.w.Write(protocol.Done, protocol.Marshal(s.account))
@@ -48,6 +50,21 @@ func (s *session) drain() error {
 		}
 		s.settled.Wait()
 	}
+}
+
+// compareExtents counts the extents that the disk does not have.
+func (s *session) compareExtents() error {
+	scratch := Buffer(chunk.Size + align)
+	for _, e := range s.extents {
+		at, err := differs(s.disk, e, scratch)
+		if err != nil {
+			return failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
+		}
+		if at >= 0 {
+			s.account.Extents++
+		}
+	}
+	return nil
 }
 
 // last puts the extents and the first chunk, each after what stands before it was read back.

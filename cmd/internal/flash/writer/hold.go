@@ -16,7 +16,7 @@ import (
 // holder is this process' hold on the device. The files are in the waiting initramfs' /run/groundhog:
 // flash.lock, locked by flock(2) as long as the process lives, says who; `writing` is there from before the
 // first byte until all was read back, and while it is there the device never boots. It has a line for
-// each disk that is neither old nor new: "flash SESSION DISK". `verified` has such a line of the last that is.
+// each disk that is neither old nor new: "flash SESSION DISK". `verified` has such a line for each that is new.
 type holder struct {
 	run  string
 	disk string // its path
@@ -118,17 +118,19 @@ func (h *holder) writing() bool {
 	return own != ""
 }
 
-// session is which run of a client wrote to the disk last, whether it was done or not; "" for none.
-func (h *holder) session() string {
+// last is which run wrote to the disk last, whether it was done or not, as "KIND ID"; "" for none.
+func (h *holder) last() string {
 	line, _ := h.of("writing")
 	if line == "" {
 		line, _ = h.of("verified")
 	}
-	kind, rest, _ := strings.Cut(line, " ")
-	if kind != "flash" {
-		return ""
-	}
-	return strings.TrimSuffix(rest, " "+h.disk)
+	return strings.TrimSuffix(line, " "+h.disk)
+}
+
+// session is the one of a flash that wrote last.
+func (h *holder) session() string {
+	id, _ := strings.CutPrefix(h.last(), "flash ")
+	return id
 }
 
 // errLeaving is that the wait is over: the old system is being booted from this disk.
@@ -147,23 +149,26 @@ func (h *holder) begin(session string) error {
 		}
 		return errLeaving
 	}
-	if err := os.Remove(h.path("verified")); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return h.drop("verified")
 }
 
-// end takes the disk out of `writing` and notes it in `verified`: all was read back, and a client that did not hear so
-// may ask again. The lease is fresh, so the wait goes on.
+// end takes the disk's line from `writing` to `verified`: all was read back, and a client that did not hear so may ask
+// again. The lease is fresh, so the wait goes on.
 func (h *holder) end(session string) error {
 	touch(h.run)
-	if err := h.put("verified", []byte(h.line(session))); err != nil {
+	_, others := h.of("verified")
+	if err := h.put("verified", append(others, h.line(session)...)); err != nil {
 		return err
 	}
-	if _, others := h.of("writing"); len(others) > 0 {
-		return h.put("writing", others)
+	return h.drop("writing")
+}
+
+// drop takes the disk's line out of a file, and the file away with the last one.
+func (h *holder) drop(name string) error {
+	if _, others := h.of(name); len(others) > 0 {
+		return h.put(name, others)
 	}
-	if err := os.Remove(h.path("writing")); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(h.path(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -253,9 +253,9 @@ func (s *session) openDisk(payload []byte) error {
 	}
 	s.writing.Add(1)
 	go s.putter()
-	last := own.session()
+	last := own.last()
 	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
-		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == s.job.Session, Last: last}))
+		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last}))
 }
 
 // stop ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:
