@@ -127,6 +127,8 @@ func TestNoImage(t *testing.T) {
 		"zip":            "PK\x03\x04 and so on",
 		"Debian package": "!<arch>\ndebian-binary",
 		"cpio":           "070701000000",
+		"lz4's legacy":   string(pack(t, []string{"lz4", "-l", "-c", "-q"}, disk(4096))),
+		"an lzma file":   string(pack(t, []string{"xz", "--format=lzma", "-c"}, disk(4096))),
 		"web page":       "<!DOCTYPE html><title>404</title>",
 	} {
 		for _, b := range [][]byte{[]byte(content), pack(t, packers["gzip"], []byte(content))} {
