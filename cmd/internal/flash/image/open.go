@@ -87,12 +87,13 @@ func (i *Image) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	stored := sha256.New()
+	stored := &storedSum{Hash: sha256.New()}
 	decoded, compression, err := Decode(io.TeeReader(&interrupted{ctx, i.in}, stored))
 	if err != nil {
 		return err
 	}
 	i.compression = compression
+	stored.off = compression == "raw" // what is decoded is hashed, too
 	if i.file != nil {
 		if info, err := i.file.Stat(); err == nil && info.Mode().IsRegular() {
 			i.claim, _ = claim.Of(ctx, i.file, info.Size(), compression)
