@@ -66,7 +66,7 @@ type Disk struct {
 	Size    int64  `json:"size"`    // bytes
 	Block   int64  `json:"block"`   // logical block size in bytes
 	Resumed bool   `json:"resumed"` // this session wrote last: what was verified still is
-	Last    string `json:"last"`    // the session that wrote last; "" for none
+	Last    string `json:"last"`    // who wrote to it last, another one for each run; "" for none
 }
 
 // Account is what the writer did, in chunks and bytes.

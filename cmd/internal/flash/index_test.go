@@ -1,0 +1,99 @@
+package flash
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/writer"
+)
+
+// patient is a disk whose end cannot be read before something was written.
+type patient struct {
+	*disk
+	end     int64
+	once    sync.Once
+	written chan struct{}
+}
+
+func (d *patient) WriteAt(p []byte, off int64) (int, error) {
+	d.once.Do(func() { close(d.written) })
+	return d.disk.WriteAt(p, off)
+}
+
+func (d *patient) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) >= d.end {
+		select {
+		case <-d.written:
+		case <-time.After(20 * time.Second):
+			return 0, errors.New("all of the disk was to be read before anything was written")
+		}
+	}
+	return d.disk.ReadAt(p, off)
+}
+
+// What differs is sent while the rest of an index is compared.
+func TestDataDuringCompare(t *testing.T) {
+	img := image(1, 40)
+	clear(img[40*chunk.Size:]) // zeros are always looked at
+	b := newBench(t, noise(9, len(img)))
+	d := &patient{disk: b.disk, end: int64(len(img)), written: make(chan struct{})}
+	r, err := b.flash(&source{b: img, index: true}, func(j *Job) {
+		j.Connect = func(context.Context) (io.ReadWriteCloser, error) {
+			here, there := pair(t)
+			b.done.Go(func() {
+				writer.Serve(context.Background(), there, writer.Config{Tool: "test", Run: b.run,
+					Open: func(string, bool) (writer.Target, error) { return d, nil }})
+				there.Close()
+			})
+			return here, nil
+		}
+	})
+	if err != nil || r.State != Verified {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Another flash, between a connection that was lost before it wrote anything and the next, makes all answers worthless.
+func TestAnotherBetween(t *testing.T) {
+	img := image(1, 40)
+	before := bytes.Clone(img)
+	before[20*chunk.Size] ^= 1
+	b := newBench(t, before)
+	b.cuts = []int64{8000} // behind the announcements, inside the only chunk's data
+	r, err := b.flash(&source{b: img, index: true}, func(j *Job) {
+		j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			if b.conns == 1 {
+				b.done.Wait() // our first writer has let go
+				other := Job{Source: &source{b: noise(77, len(img))}, Session: "another", Tool: "test", Connect: b.connect}
+				if _, err := Run(ctx, other); err != nil {
+					return nil, Permanent(err)
+				}
+				b.done.Wait()
+			}
+			return b.connect(ctx)
+		}
+	})
+	if err != nil || r.State != Verified { // and b.flash has held the disk against the image
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A connection that is lost keeps the answers it had: a second one does not compare what the first one did.
+func TestAnswersKept(t *testing.T) {
+	img := image(2, 600)
+	before := bytes.Clone(img)
+	before[3*chunk.Size] ^= 1
+	before[500*chunk.Size] ^= 1
+	b := newBench(t, before)
+	b.cuts = []int64{100_000} // inside the data of the first
+	r, err := b.flash(&source{b: img, index: true})
+	if err != nil || r.State != Verified || r.Lost != 1 || r.Same+r.Written+r.Zeroed != 601 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
