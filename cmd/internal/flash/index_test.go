@@ -70,7 +70,7 @@ func TestAnotherBetween(t *testing.T) {
 		j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
 			if b.conns == 1 {
 				b.done.Wait() // our first writer has let go
-				other := Job{Source: &source{b: noise(77, len(img))}, Session: "another", Tool: "test", Connect: b.connect}
+				other := Job{Source: &source{b: noise(77, len(img))}, Disk: "/dev/test", Session: "another", Tool: "test", Connect: b.connect}
 				if _, err := Run(ctx, other); err != nil {
 					return nil, Permanent(err)
 				}
