@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -41,7 +43,8 @@ func TestFlashCuts(t *testing.T) {
 	for i := range 10 {
 		s.killUs(images[i%2], size*int64(i)/10)
 	}
-	s.cutPower(images[0])
+	s.interrupted(images[0])
+	s.cutPower(images[1])
 }
 
 // sent waits until so many more bytes have been sent to the device, or until over is closed.
@@ -112,6 +115,27 @@ func (s *spare) killUs(img string, after int64) {
 	}
 	code, out := s.flash(goodDisk, img)
 	s.verified("our side killed", code, out, img)
+}
+
+// interrupted is Ctrl-C in the middle of the write: it says what state the device is in.
+func (s *spare) interrupted(img string) {
+	s.t.Helper()
+	cmd := exec.Command("groundhog", s.args(goodDisk, img)...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() { cmd.Wait(); close(over) }()
+	s.sent(over, 4<<20)
+	cmd.Process.Signal(os.Interrupt)
+	<-over
+	s.failed("interrupted", cmd.ProcessState.ExitCode(), said.String(), exitInterrupted, "waits in its initramfs, its disk is neither the old nor the new one")
+	s.t.Log(said.String())
+	if got := s.says("groundhog-writer state /dev/vdb"); !strings.HasPrefix(got, "writing ") {
+		s.t.Errorf("the device says %q", got)
+	}
 }
 
 // cutPower switches the device off during the write: nothing claims more than is known, and after the power is back the

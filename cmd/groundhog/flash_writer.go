@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"strings"
+	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
@@ -36,8 +37,13 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 		f.disk.Path, f.path, f.img.SHA256(), float64(r.Size)/1e6, r.Seconds, float64(r.Size)/1e6/r.Seconds, float64(r.Sent)/1e6, r.Written, r.Same, r.Zeroed), r, nil
 }
 
+// askFor is how long the device is asked after its state, also by whoever was interrupted.
+const askFor = 30 * time.Second
+
 // ask asks the device itself what became of its disk, where that can be.
 func (f *flashing) ask(ctx context.Context, session string) flash.State {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	defer cancel()
 	c, err := f.again(ctx)
 	if err != nil {
 		return flash.Unknown
