@@ -86,7 +86,7 @@ func (s *spare) killWriter(img string, after int64) {
 	s.t.Helper()
 	over, killed := make(chan struct{}), make(chan bool, 1)
 	go func() {
-		s.sent(over, after)
+		s.sent(over, 50_000+after) // behind the questions that come first
 		_, err := fixtures.SSH(s.ctx, s.login, nil, "kill -9 $(pidof groundhog-writer)")
 		killed <- err == nil
 	}()
