@@ -28,10 +28,6 @@ var Writable = []Compression{None, Gzip, Zstd, Xz, Lz4}
 // (lib/decompress_unzstd.c) and the largest dictionary we allocate for xz.
 const maxWindow = 128 << 20
 
-// window bounds what the kernel has to allocate on the device to unpack a
-// segment of ours; it is what zstd -9 uses.
-const window = 4 << 20
-
 // method is one compression: its magic, where a stream of it ends, and both
 // directions. Lengths are in bytes.
 type method struct {

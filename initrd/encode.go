@@ -2,6 +2,7 @@ package initrd
 
 import (
 	"io"
+	"runtime"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -20,12 +21,28 @@ func encodeZstd(w io.Writer, level int, size int64) (io.WriteCloser, error) {
 	if level == 0 {
 		level = DefaultZstdLevel
 	}
-	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithWindowSize(window))
+	window := windowOf(level)
+	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithWindowSize(window),
+		// More than one job is encoded on several cores. With a concurrency of
+		// one there would be no jobs, and the bytes would depend on the machine;
+		// each costs a job's length in memory.
+		zstd.WithConcurrentBlocks(size > 4*int64(window)),
+		zstd.WithEncoderConcurrency(min(max(runtime.GOMAXPROCS(0), 2), 4)))
 	if err != nil {
 		return nil, err
 	}
 	zw.ResetContentSize(w, size)
 	return zw, nil
+}
+
+// windowOf bounds what the kernel has to allocate on the device to unpack a
+// segment of ours: what zstd -3 and zstd -9 use. The library cuts a stream into
+// jobs of four times that.
+func windowOf(level int) int {
+	if level <= 3 {
+		return 2 << 20
+	}
+	return 4 << 20
 }
 
 // DefaultZstdLevel is the level of a repack unless another is asked for:

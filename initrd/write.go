@@ -178,16 +178,18 @@ func (s *Segment) encode(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cw := newWriter(zw)
-	for _, e := range s.Entries {
+	return cmp.Or(writeRun(zw, s.Entries), zw.Close())
+}
+
+// writeRun writes the entries and their trailer.
+func writeRun(w io.Writer, entries []*Entry) error {
+	cw := newWriter(w)
+	for _, e := range entries {
 		if err := cw.write(e); err != nil {
 			return err
 		}
 	}
-	if err := cw.close(); err != nil {
-		return err
-	}
-	return zw.Close()
+	return cw.close()
 }
 
 // New makes an archive of one segment from entries, in their order. It is for

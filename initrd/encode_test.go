@@ -1,0 +1,92 @@
+package initrd
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// long is three jobs of a zstd stream and a bit. Behind each cut, whose place
+// depends on the window, come short distances that a stream's first block may
+// name without saying them, and that are other ones there.
+func long() []byte {
+	r := rand.New(rand.NewPCG(3, 4))
+	noise := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return b
+	}
+	words := bytes.Repeat(noise(100), 3)
+	var b []byte
+	for i := 0; len(b) < 3*4*windowOf(1)+1000; i++ {
+		if (len(b)+1<<14)%(4<<20) < 1<<15 { // jobs are cut at multiples of 4 MiB
+			unit := noise([]int{1, 4, 8}[i%3])
+			b = append(append(b, noise(2)...), bytes.Repeat(unit, 60)...)
+			continue
+		}
+		b = append(append(b, words...), noise(30)...)
+	}
+	return b
+}
+
+// A zstd stream is encoded on several cores, and is the same on one.
+func TestZstdOnAnyMachine(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	in := long()
+	for _, level := range []int{1, 3, 9} {
+		var first []byte
+		for _, n := range []int{1, 2, 3, 8} {
+			runtime.GOMAXPROCS(n)
+			var b bytes.Buffer
+			zw, err := encoder(&b, Zstd, level, int64(len(in)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for piece := range bytes.Lines(in) { // of many sizes
+				zw.Write(piece)
+			}
+			if err := zw.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = b.Bytes()
+			} else if !bytes.Equal(b.Bytes(), first) {
+				t.Errorf("level %d: other bytes at GOMAXPROCS %d", level, n)
+			}
+		}
+		if n, err := zstdEnd(first); n != len(first) || err != nil { // the kernel takes no second frame
+			t.Errorf("level %d: the frame ends at %d of %d: %v", level, n, len(first), err)
+		}
+		if !bytes.Equal(unpack(t, Zstd, first), in) {
+			t.Errorf("level %d: zstd unpacks something else", level)
+		}
+	}
+}
+
+// An encoder that cannot write says so, and leaves nothing running.
+func TestZstdWriteFails(t *testing.T) {
+	in := long()
+	before := runtime.NumGoroutine()
+	for _, room := range []int{0, 100, 1 << 20} {
+		img, err := New(None, file("long", string(in)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := img.Segments[0].Encode(Zstd, 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := img.WriteTo(&full{room}); !errors.Is(err, errFull) {
+			t.Errorf("room for %d bytes: %v", room, err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, there were %d", runtime.NumGoroutine(), before)
+		}
+	}
+}
