@@ -1,6 +1,7 @@
 package initrd
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -81,6 +82,14 @@ type reader struct {
 	tap  *tap
 	size int64    // bytes of data that may still come
 	skim *skimmer // nil: every content is held
+
+	memory *memory // what is read, where it is held in any case
+}
+
+// memory reads b.
+type memory struct {
+	*bytes.Reader
+	b []byte
 }
 
 // tap passes bytes on, keeping and checking the header that starts after skip
@@ -168,9 +177,18 @@ func (r *reader) next() (*Entry, error) {
 	if r.size -= r.tap.nameEnd() + int64(h[hSize]); r.size < 0 {
 		return nil, ErrTooLarge
 	}
-	switch n := int64(h[hSize]); {
+	n, unread := int64(h[hSize]), int64(0)
+	switch {
 	case hdr.Linkname != "": // the codec has taken a symlink's body
 		e.Data = []byte(hdr.Linkname)
+	case r.memory != nil && n > 0:
+		at := len(r.memory.b) - r.memory.Len()
+		if int64(r.memory.Len()) < n {
+			err = io.ErrUnexpectedEOF
+			break
+		}
+		e.Data = r.memory.b[at : at+int(n) : at+int(n)]
+		unread = n // the codec will pass over it
 	case r.skim.lets(e, n):
 		err = r.skim.d.pass(e, r.cr, n)
 	default:
@@ -179,7 +197,7 @@ func (r *reader) next() (*Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)
 	}
-	r.tap.skip = pad4(int64(h[hSize]))
+	r.tap.skip = unread + pad4(n)
 	if e.Sum && e.IsFile() && h[hSum] != e.sum() {
 		return nil, fmt.Errorf("%w: %s: the checksum is wrong", ErrFormat, e.Name)
 	}

@@ -2,28 +2,33 @@ package initrd
 
 import (
 	"crypto/sha256"
+	"hash"
 	"io"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 )
 
 // Digest is a SHA-256.
 type Digest = [sha256.Size]byte
 
-// digests hashes contents beside whoever reads them: decompression leaves a
-// core idle. A content that is held is known by where it lies in memory.
+// digests hashes contents, and the file, beside whoever reads them. A content
+// that is held is known by where it lies in memory.
 type digests struct {
-	queue chan part
-	free  chan []byte // buffers for contents that are not held
-	done  chan struct{}
-	sums  map[content]Digest // not to be read before done
+	sums sync.Map // content to func() Digest, which waits for who is at it
+	jobs chan func()
+	free chan []byte   // buffers for contents that are not held
+	done chan struct{} // no more jobs, and all are done
+
+	reached chan int         // offsets up to which the file is known to be an archive
+	ends    map[int64]cloner // state behind so many bytes of the file
+	whole   chan struct{}    // ends may be read
 }
 
-// part is a content, or a piece of one that is not held.
-type part struct {
-	b    []byte
-	of   *away // nil: b is a whole content, and held
-	last bool
+type cloner interface {
+	hash.Hash
+	hash.Cloner
 }
 
 type content struct {
@@ -40,70 +45,171 @@ type away struct {
 }
 
 func hashAhead() *digests {
-	const buffers, size = 16, 128 << 10
-	d := &digests{queue: make(chan part, 1024), free: make(chan []byte, buffers),
-		done: make(chan struct{}), sums: map[content]Digest{}}
+	const buffers, size = 8, 1 << 20
+	d := &digests{jobs: make(chan func(), 1024), free: make(chan []byte, buffers), done: make(chan struct{}),
+		reached: make(chan int, 1), ends: map[int64]cloner{}, whole: make(chan struct{})}
 	for range buffers {
 		d.free <- make([]byte, size)
 	}
-	go d.run()
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for do := range d.jobs {
+				do()
+			}
+		})
+	}
+	go func() {
+		workers.Wait()
+		close(d.done)
+	}()
 	return d
 }
 
-func (d *digests) run() {
-	defer close(d.done)
-	h := sha256.New()
-	for p := range d.queue {
-		if p.of == nil {
-			d.sums[contentOf(p.b)] = sha256.Sum256(p.b)
+// over says that nothing more will come.
+func (d *digests) over() {
+	close(d.jobs)
+	close(d.reached)
+}
+
+// chain hashes the file as it turns out to be an archive, and remembers the
+// state behind each segment: more may be appended, and the first segment's sum
+// is one of them.
+func (d *digests) chain(file []byte) {
+	defer close(d.whole)
+	h := sha256.New().(cloner)
+	at := 0
+	for end := range d.reached {
+		if end < at {
 			continue
 		}
-		h.Write(p.b)
-		d.free <- p.b[:cap(p.b)]
-		if p.last {
-			h.Sum(p.of.sum[:0])
-			h.Reset()
+		h.Write(file[at:end])
+		at = end
+		c, err := h.Clone()
+		if err != nil {
+			panic("initrd: SHA-256 cannot be cloned") // the standard library's can
+		}
+		d.ends[int64(end)] = c
+	}
+}
+
+// reach notes that the file is an archive up to offset end.
+func (d *digests) reach(end int) {
+	if d != nil {
+		d.reached <- end
+	}
+}
+
+// appended continues the file of from bytes with more parts.
+func (d *digests) appended(from int64, parts ...[]byte) {
+	if d == nil {
+		return
+	}
+	<-d.whole
+	h, _ := d.ends[from].Clone()
+	for _, b := range parts {
+		h.Write(b)
+		from += int64(len(b))
+	}
+	d.ends[from] = h
+}
+
+// add hashes b before long.
+func (d *digests) add(b []byte) {
+	if do := d.once(b); do != nil {
+		d.jobs <- do
+	}
+}
+
+// now hashes b at once, while its caller goes on. Of small contents nobody
+// would notice.
+func (d *digests) now(b []byte) {
+	if d != nil && len(b) >= 64<<10 {
+		if do := d.once(b); do != nil {
+			go do()
 		}
 	}
 }
 
-func (d *digests) add(b []byte) {
-	if len(b) > 0 {
-		d.queue <- part{b: b}
+// once is how b is to be hashed; nil if that is known, or not worth knowing.
+func (d *digests) once(b []byte) func() {
+	if len(b) == 0 {
+		return nil
 	}
+	sum := sync.OnceValue(func() Digest { return sha256.Sum256(b) })
+	if _, known := d.sums.LoadOrStore(contentOf(b), sum); known {
+		return nil
+	}
+	return func() { sum() }
 }
 
 // pass hashes the n bytes of e's content and lets them go.
 func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
-	e.away = &away{size: n}
-	for n > 0 {
-		b := <-d.free
+	a := &away{size: n}
+	e.away = a
+	b := <-d.free
+	if n <= int64(len(b)) {
+		if _, err := io.ReadFull(r, b[:n]); err != nil {
+			d.free <- b
+			return noEOF(err)
+		}
+		d.jobs <- func() {
+			a.sum = sha256.Sum256(b[:n])
+			d.free <- b
+		}
+		return nil
+	}
+	pieces := make(chan []byte)
+	defer close(pieces)
+	d.jobs <- func() {
+		h := sha256.New()
+		for b := range pieces {
+			h.Write(b)
+			d.free <- b[:cap(b)]
+		}
+		h.Sum(a.sum[:0])
+	}
+	for {
 		b = b[:min(n, int64(len(b)))]
 		if _, err := io.ReadFull(r, b); err != nil {
 			d.free <- b[:cap(b)]
 			return noEOF(err)
 		}
-		n -= int64(len(b))
-		d.queue <- part{b, e.away, n == 0}
+		pieces <- b
+		if n -= int64(len(b)); n == 0 {
+			return nil
+		}
+		b = <-d.free
 	}
-	return nil
 }
 
 func (d *digests) of(b []byte) Digest {
 	if d != nil && len(b) > 0 {
-		<-d.done
-		if sum, ok := d.sums[contentOf(b)]; ok {
-			return sum
+		if sum, ok := d.sums.Load(contentOf(b)); ok {
+			return sum.(func() Digest)()
 		}
 	}
 	return sha256.Sum256(b)
+}
+
+// upTo is the sum of the first n bytes of the file, if it is known.
+func (d *digests) upTo(n int64) (sum Digest, known bool) {
+	if d == nil {
+		return sum, false
+	}
+	<-d.whole
+	h, known := d.ends[n]
+	if known {
+		h.Sum(sum[:0])
+	}
+	return sum, known
 }
 
 // ReadHashed is [Read] for those who will ask for the contents' SHA-256: they
 // are computed meanwhile.
 func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 	d := hashAhead()
-	defer close(d.queue)
+	defer d.over()
 	return readWith(r, l, d)
 }
 
@@ -113,7 +219,7 @@ func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 // decompressed again, so that this costs time only.
 func Skim(r io.Reader, l Limits, keep func(name string, size int64) bool) (*Image, error) {
 	d := hashAhead()
-	defer close(d.queue)
+	defer d.over()
 	l.skim = &skimmer{d, keep}
 	return readWith(r, l, d)
 }
@@ -167,13 +273,24 @@ func (img *Image) Sum(e *Entry) Digest {
 
 // SegmentSum is the SHA-256 of a segment that nobody edited, as it stands in
 // its file, the zeros behind it not counted.
-func (img *Image) SegmentSum(s *Segment) Digest { return img.digests.of(s.was.raw) }
+func (img *Image) SegmentSum(s *Segment) Digest {
+	if s.was.Offset == 0 {
+		if sum, known := img.digests.upTo(s.was.Size); known {
+			return sum
+		}
+	}
+	return img.digests.of(s.was.raw)
+}
 
 // FileSum is the SHA-256 of the file that was read, or that WriteAppended
 // wrote.
 func (img *Image) FileSum() Digest {
-	if img.file != nil {
-		return img.digests.of(img.file)
+	var n int64
+	for _, s := range img.Segments {
+		n += s.was.Size + s.was.Padding
+	}
+	if sum, known := img.digests.upTo(n); known {
+		return sum
 	}
 	h := sha256.New()
 	for _, s := range img.Segments {

@@ -52,6 +52,7 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	if old != nil && old.Mode == f.Mode && bytes.Equal(img.Content(old), f.Data) {
 		return false, nil
 	}
+	img.digests.now(f.Data)
 	if old != nil && old.seg != nil {
 		return true, img.replace(name, old, f)
 	}

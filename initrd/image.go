@@ -6,7 +6,7 @@ type Limits struct {
 	Segments int   // 256
 	Entries  int   // 1 Mi
 
-	content func([]byte) // is given every file's content that is held, as it is read
+	digests *digests // hashes what is read
 	skim    *skimmer
 }
 
@@ -49,7 +49,6 @@ func (s *Segment) Edited() bool { return s.dirty }
 type Image struct {
 	Segments []*Segment
 
-	file    []byte // as it was read
 	digests *digests
 	size    int64 // bytes of the file that was read, or last written
 	tree    map[string]*Entry

@@ -22,11 +22,10 @@ func readWith(r io.Reader, l Limits, d *digests) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d != nil {
-		d.add(file)
-		l.content = d.add
+	if l.digests = d; d != nil {
+		go d.chain(file)
 	}
-	img := &Image{file: file, size: int64(len(file)), digests: d}
+	img := &Image{size: int64(len(file)), digests: d}
 	if err := img.readSegments(file, l); err != nil {
 		return nil, err
 	}
@@ -74,7 +73,7 @@ func readSegment(file []byte, pos int, l *Limits) (*Segment, error) {
 		}
 		n, err = s.readPlain(b, l)
 	} else {
-		n, err = s.readCompressed(b, l)
+		n, err = s.readCompressed(b, pos, l)
 	}
 	if err != nil {
 		return nil, err
@@ -82,11 +81,13 @@ func readSegment(file []byte, pos int, l *Limits) (*Segment, error) {
 	s.Size = int64(n)
 	s.raw = b[:n:n]
 	s.Padding = int64(countZeros(b[n:]))
+	l.digests.reach(pos + n)
+	l.digests.reach(pos + n + int(s.Padding))
 	return s, nil
 }
 
 func (s *Segment) readPlain(b []byte, l *Limits) (int, error) {
-	in := bytes.NewReader(b)
+	in := &memory{bytes.NewReader(b), b}
 	if err := s.readRun(in, l); err != nil {
 		return 0, err
 	}
@@ -96,7 +97,7 @@ func (s *Segment) readPlain(b []byte, l *Limits) (int, error) {
 	return n, nil
 }
 
-func (s *Segment) readCompressed(b []byte, l *Limits) (int, error) {
+func (s *Segment) readCompressed(b []byte, pos int, l *Limits) (int, error) {
 	m, ok := sniff(b)
 	if !ok {
 		return 0, fmt.Errorf("%w: %s", ErrFormat, unknown(b))
@@ -108,6 +109,7 @@ func (s *Segment) readCompressed(b []byte, l *Limits) (int, error) {
 		if n, err = m.end(b); err != nil {
 			return 0, fmt.Errorf("%s: %w", m.name, err)
 		}
+		l.digests.reach(pos + n)
 	}
 	in := bytes.NewReader(b[:n])
 	plain, err := m.decode(in)
@@ -150,6 +152,7 @@ func (s *Segment) readRuns(r io.Reader, l *Limits) error {
 func (s *Segment) readRun(in io.Reader, l *Limits) error {
 	r := newReader(in, l.Unpacked)
 	r.skim = l.skim
+	r.memory, _ = in.(*memory)
 	for {
 		e, err := r.next()
 		if err != nil {
@@ -167,8 +170,8 @@ func (s *Segment) readRun(in io.Reader, l *Limits) error {
 		if err := checkName(e.Name); err != nil {
 			return err
 		}
-		if l.content != nil && e.IsFile() {
-			l.content(e.Data)
+		if l.digests != nil && e.IsFile() {
+			l.digests.add(e.Data)
 		}
 	}
 }

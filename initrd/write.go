@@ -68,36 +68,48 @@ func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, e
 	if err != nil {
 		return 0, err
 	}
+	var b bytes.Buffer
+	s := &Segment{Compression: c, Level: level, Entries: extra}
+	encoded := make(chan error, 1)
+	go func() {
+		if len(extra) > 0 {
+			encoded <- s.encode(&b)
+		}
+		close(encoded)
+	}()
 	f := &fix{w: w}
 	for _, s := range img.Segments {
 		s.restore()
 		f.Write(s.raw)
 		f.Write(make([]byte, s.Padding))
 	}
-	if len(extra) > 0 {
-		var b bytes.Buffer
-		s := &Segment{Compression: c, Level: level, Entries: extra}
-		if err := s.encode(&b); err != nil {
-			return 0, fmt.Errorf("appended segment: %w", err)
-		}
-		last := img.Segments[len(img.Segments)-1]
-		more := gap(last.Compression, last.Padding, f.n, c)
-		last.Padding += more
-		last.remember()
-		f.Write(make([]byte, more))
-		s.Offset = f.n
-		f.Write(b.Bytes())
-		s.measure(int64(b.Len()))
-		s.raw = b.Bytes()[:s.Size:s.Size]
-		s.remember()
-		img.Segments = append(img.Segments, s)
-		img.file = nil // no longer what the image is
+	if err := <-encoded; err != nil {
+		return 0, fmt.Errorf("appended segment: %w", err)
+	}
+	if len(extra) > 0 && f.err == nil {
+		img.appendSegment(f, s, b.Bytes())
 	}
 	img.size = f.n
 	if f.err != nil {
 		return f.n, f.err
 	}
 	return f.n, img.index()
+}
+
+// appendSegment writes s, which was encoded as b, behind all others.
+func (img *Image) appendSegment(f *fix, s *Segment, b []byte) {
+	last, end := img.Segments[len(img.Segments)-1], f.n
+	zeros := make([]byte, gap(last.Compression, last.Padding, end, s.Compression))
+	last.Padding += int64(len(zeros))
+	last.remember()
+	f.Write(zeros)
+	s.Offset = f.n
+	f.Write(b)
+	s.measure(int64(len(b)))
+	s.raw = b[:s.Size:s.Size]
+	s.remember()
+	img.Segments = append(img.Segments, s)
+	img.digests.appended(end, zeros, b)
 }
 
 // remember notes what the segment holds as it stands in its file; restore goes

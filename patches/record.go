@@ -84,8 +84,7 @@ func (t *Target) buildID(source string) string {
 		if e.Name == scripts.Conf || e.Name == manifest.RecordPath {
 			continue // they will hold the id
 		}
-		sum := sha256.Sum256(t.Image.Content(e.After))
-		fmt.Fprintf(h, "%q %o %x\n", e.Name, e.After.Mode, sum)
+		fmt.Fprintf(h, "%q %o %x\n", e.Name, e.After.Mode, t.Image.Sum(e.After))
 	}
 	for _, name := range []string{"GROUNDHOG_DEVICE", "GROUNDHOG_INTERFACE_TIMEOUT", "GROUNDHOG_MAC", "GROUNDHOG_WAIT", "GROUNDHOG_EPOCH"} {
 		fmt.Fprintf(h, "%s=%s\n", name, t.setting(name))

@@ -68,6 +68,7 @@ type linker struct {
 	conf    []string
 	files   map[string]File
 	parsed  map[string]*parsed // by the name of the file itself
+	buf     []byte             // of the last file that was parsed
 	lookups int
 	read    int64
 }
@@ -183,9 +184,10 @@ func (l *linker) parse(at string) *parsed {
 	if _, err := parseELF(b); errors.Is(err, errNoELF) {
 		return p
 	}
-	if b, err = readFile(l.fsys, at, fileLimit); err != nil {
+	if b, err = readInto(l.buf, l.fsys, at, fileLimit); err != nil {
 		return &parsed{err: err}
 	}
+	l.buf = b
 	if l.read += int64(len(b)); l.read > maxRead {
 		return &parsed{err: fmt.Errorf("more than %d bytes of programs and libraries", maxRead)}
 	}

@@ -1,6 +1,7 @@
 package sysroot
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -20,23 +21,34 @@ func openRegular(fsys fs.FS, name string) (fs.File, error) {
 
 // readFile reads a regular file of at most limit bytes, links followed.
 func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	return readInto(nil, fsys, name, limit)
+}
+
+// readInto does so into b, if it is long enough.
+func readInto(b []byte, fsys fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := openRegular(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := readAll(f, limit)
+	into := bytes.NewBuffer(b[:0])
+	n, err := into.ReadFrom(io.LimitReader(f, limit+1))
+	if err == nil && n > limit {
+		err = tooLong(limit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", show(name), err)
 	}
-	return b, nil
+	return into.Bytes(), nil
 }
+
+func tooLong(limit int64) error { return fmt.Errorf("more than %d bytes", limit) }
 
 // readAll reads r to its end, which must come within limit bytes.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
+		err = tooLong(limit)
 	}
 	return b, err
 }

@@ -1,6 +1,7 @@
 package sysroot
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -104,11 +105,14 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(f)
-	if err != nil {
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil { // a hint: a sparse file's size is a claim
+		b.Grow(int(min(info.Size(), fileLimit)) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(f); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: cause(err)}
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // ReadDir lists a directory of all layers, sorted. Names that are not UTF-8 cannot
