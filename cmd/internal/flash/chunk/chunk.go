@@ -28,7 +28,17 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// Size is the length of a chunk in bytes, a power of two.
+// Size is the length of a chunk in bytes, a power of two. Of a Debian root disk of 1 GiB, as make bench has it:
+//
+//	                                            256K   512K     1M     2M     4M
+//	1 % changed in runs of 64 KiB: sent, MB       19     32     54     83    120
+//	1 % changed in runs of 1 MiB                 4.5    5.5    7.5     14     25
+//	coreutils (7 MB) upgraded in place           5.3    6.8    8.3    9.8     12
+//	all of it                                    152    149    146    144    143
+//	written, flushed by 8, read back, MB/s       280    298    652    567    579
+//	24 chunks in the writer, MiB                   6     12     24     48     96
+//
+// Less costs flushes, more costs what did not change, and memory on the device.
 const Size = 1 << 20
 
 // Sum is a chunk's BLAKE3 hash, 32 bytes.
