@@ -45,7 +45,7 @@ type away struct {
 }
 
 func hashAhead() *digests {
-	const buffers, size = 8, 1 << 20
+	const buffers, size = 8, 256 << 10
 	d := &digests{jobs: make(chan func(), 1024), free: make(chan []byte, buffers), done: make(chan struct{}),
 		reached: make(chan int, 1), ends: map[int64]cloner{}, whole: make(chan struct{})}
 	for range buffers {
@@ -83,7 +83,7 @@ func (d *digests) chain(file []byte) {
 		if end < at {
 			continue
 		}
-		h.Write(file[at:end])
+		feed(h, file[at:end])
 		at = end
 		c, err := h.Clone()
 		if err != nil {
@@ -108,7 +108,7 @@ func (d *digests) appended(from int64, parts ...[]byte) {
 	<-d.whole
 	h, _ := d.ends[from].Clone()
 	for _, b := range parts {
-		h.Write(b)
+		feed(h, b)
 		from += int64(len(b))
 	}
 	d.ends[from] = h
@@ -136,7 +136,7 @@ func (d *digests) once(b []byte) func() {
 	if len(b) == 0 {
 		return nil
 	}
-	sum := sync.OnceValue(func() Digest { return sha256.Sum256(b) })
+	sum := sync.OnceValue(func() Digest { return sumOf(b) })
 	if _, known := d.sums.LoadOrStore(contentOf(b), sum); known {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 			return noEOF(err)
 		}
 		d.jobs <- func() {
-			a.sum = sha256.Sum256(b[:n])
+			a.sum = sumOf(b[:n])
 			d.free <- b
 		}
 		return nil
@@ -164,7 +164,7 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 	d.jobs <- func() {
 		h := sha256.New()
 		for b := range pieces {
-			h.Write(b)
+			feed(h, b)
 			d.free <- b[:cap(b)]
 		}
 		h.Sum(a.sum[:0])
@@ -189,7 +189,22 @@ func (d *digests) of(b []byte) Digest {
 			return sum.(func() Digest)()
 		}
 	}
-	return sha256.Sum256(b)
+	return sumOf(b)
+}
+
+func sumOf(b []byte) (sum Digest) {
+	h := sha256.New()
+	feed(h, b)
+	h.Sum(sum[:0])
+	return sum
+}
+
+// feed writes b in pieces. Inside one the goroutine cannot be stopped, and for
+// the garbage collector's sake all others would wait: 20 ms for a whole file.
+func feed(h hash.Hash, b []byte) {
+	for piece := range slices.Chunk(b, 64<<10) {
+		h.Write(piece)
+	}
 }
 
 // upTo is the sum of the first n bytes of the file, if it is known.
@@ -294,7 +309,7 @@ func (img *Image) FileSum() Digest {
 	}
 	h := sha256.New()
 	for _, s := range img.Segments {
-		h.Write(s.was.raw)
+		feed(h, s.was.raw)
 		h.Write(make([]byte, s.was.Padding))
 	}
 	return Digest(h.Sum(nil))

@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"io"
-	"runtime"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -21,13 +20,17 @@ func encodeZstd(w io.Writer, level int, size int64) (io.WriteCloser, error) {
 	if level == 0 {
 		level = DefaultZstdLevel
 	}
-	window := windowOf(level)
-	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithWindowSize(window),
-		// More than one job is encoded on several cores. With a concurrency of
-		// one there would be no jobs, and the bytes would depend on the machine;
-		// each costs a job's length in memory.
-		zstd.WithConcurrentBlocks(size > 4*int64(window)),
-		zstd.WithEncoderConcurrency(min(max(runtime.GOMAXPROCS(0), 2), 4)))
+	// A window bounds what the kernel has to allocate on the device to unpack
+	// the segment. Who asks for more than level 9 wants bytes, not time.
+	window, jobs := 2<<20, size > jobsFrom
+	if level > 9 {
+		window, jobs = 4<<20, false
+	}
+	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
+		zstd.WithWindowSize(window), zstd.WithConcurrentBlocks(jobs),
+		// With one there would be no jobs, and the bytes would depend on the
+		// machine; with more the peak of memory would be over what it may be.
+		zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		return nil, err
 	}
@@ -35,15 +38,9 @@ func encodeZstd(w io.Writer, level int, size int64) (io.WriteCloser, error) {
 	return zw, nil
 }
 
-// windowOf bounds what the kernel has to allocate on the device to unpack a
-// segment of ours: what zstd -3 and zstd -9 use. The library cuts a stream into
-// jobs of four times that.
-func windowOf(level int) int {
-	if level <= 3 {
-		return 2 << 20
-	}
-	return 4 << 20
-}
+// jobsFrom is how long, in bytes, a segment must be for zstd to encode it on
+// two cores, in jobs: four windows long, some five in memory at a time.
+const jobsFrom = 64 << 20
 
 // DefaultZstdLevel is the level of a repack unless another is asked for:
 // `make bench` prints time and size of the others beside it.

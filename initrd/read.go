@@ -248,12 +248,14 @@ func countZeros(b []byte) int {
 
 // slurp reads all of r, at most limit bytes.
 func slurp(r io.Reader, limit int64) ([]byte, error) {
-	var b bytes.Buffer
+	size := int64(bytes.MinRead)
 	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			b.Grow(int(min(info.Size(), limit)) + bytes.MinRead)
+			size += min(info.Size(), limit)
 		}
 	}
+	// Memory from make need not be cleared; that of a bytes.Buffer always is.
+	b := bytes.NewBuffer(make([]byte, size)[:0])
 	n, err := b.ReadFrom(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err

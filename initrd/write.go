@@ -68,12 +68,12 @@ func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, e
 	if err != nil {
 		return 0, err
 	}
-	var b bytes.Buffer
+	b := bytes.NewBuffer(make([]byte, plainSize(extra)/2)[:0])
 	s := &Segment{Compression: c, Level: level, Entries: extra}
 	encoded := make(chan error, 1)
 	go func() {
 		if len(extra) > 0 {
-			encoded <- s.encode(&b)
+			encoded <- s.encode(b)
 		}
 		close(encoded)
 	}()

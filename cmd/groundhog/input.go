@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -57,7 +58,11 @@ func openArchive(path string, maxSize int64, read func(io.Reader, initrd.Limits)
 	if info.Mode()&os.ModeDevice != 0 { // /dev/zero has no end
 		return nil, fmt.Errorf("reading the archive: %s: a device", path)
 	}
+	// Next to nothing of what is read becomes garbage: to collect as often as
+	// main asks for would cost a tenth of the time.
+	often := debug.SetGCPercent(400)
 	img, err := read(f, initrd.Limits{Unpacked: maxSize})
+	debug.SetGCPercent(often)
 	if err != nil {
 		err = fmt.Errorf("reading %s: %w", path, err)
 		if errors.Is(err, initrd.ErrTooLarge) {

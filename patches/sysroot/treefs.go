@@ -105,10 +105,11 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var b bytes.Buffer
+	size := int64(bytes.MinRead)
 	if info, err := f.Stat(); err == nil { // a hint: a sparse file's size is a claim
-		b.Grow(int(min(info.Size(), fileLimit)) + bytes.MinRead)
+		size += min(info.Size(), fileLimit)
 	}
+	b := bytes.NewBuffer(make([]byte, size)[:0])
 	if _, err := b.ReadFrom(f); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: cause(err)}
 	}
