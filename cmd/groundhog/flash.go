@@ -125,15 +125,15 @@ func (o *flashOptions) one(ctx context.Context, h host, img *image.Image, path s
 	if err != nil {
 		return "", nil, refusal(err)
 	}
-	defer c.Close()
-	state, err := c.State(ctx)
-	if err == nil && !state.Initramfs {
+	f := flashing{host: h, flashOptions: o, c: c, options: options, record: record, img: img, path: path}
+	defer func() { f.c.Close() }()
+	f.state, err = c.State(ctx)
+	if err == nil && !f.state.Initramfs {
 		err = hinted{errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it"}
 	}
 	if err != nil {
 		return "", nil, refusal(err)
 	}
-	f := flashing{host: h, flashOptions: o, c: c, options: options, record: record, state: state, img: img, path: path}
 	done, result, err := f.run(ctx)
 	if err != nil || !o.reboot {
 		if err == nil && !o.check {

@@ -44,13 +44,11 @@ func (f *flashing) canGrow(ctx context.Context) error {
 
 // afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for.
 func (f *flashing) afterwards(ctx context.Context, data *flashed) error {
-	c, err := f.again(ctx)
-	if err != nil {
-		return fmt.Errorf("looking at the disk afterwards: %w", err)
+	err := f.again(ctx)
+	if err == nil {
+		data.Filesystems, err = f.recognise(ctx)
 	}
-	defer c.Close()
-	f.c = c
-	if data.Filesystems, err = f.recognise(ctx); err != nil {
+	if err != nil {
 		return fmt.Errorf("looking at the disk afterwards: %w", err)
 	}
 	var seen []string

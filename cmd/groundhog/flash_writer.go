@@ -44,7 +44,7 @@ const askFor = 30 * time.Second
 func (f *flashing) ask(ctx context.Context, session string) flash.State {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()
-	c, err := f.again(ctx)
+	c, err := f.login(ctx)
 	if err != nil {
 		return flash.Unknown
 	}
@@ -79,12 +79,13 @@ func (f *flashing) failed(state flash.State, err error) error {
 
 // connector makes lines to a writer: the first over the connection that there is.
 func (f *flashing) connector() func(context.Context) (io.ReadWriteCloser, error) {
-	first := f.c
+	first := true
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
-		c := first
-		if first = nil; c == nil {
+		c, ours := f.c, !first
+		first = false
+		if ours {
 			var err error
-			if c, err = f.again(ctx); err != nil {
+			if c, err = f.login(ctx); err != nil {
 				return nil, lasting(err)
 			}
 		}
@@ -93,7 +94,7 @@ func (f *flashing) connector() func(context.Context) (io.ReadWriteCloser, error)
 			c.Close()
 			return nil, err
 		}
-		return &lineToWriter{p, c}, nil
+		return &lineToWriter{p, c, ours}, nil
 	}
 }
 
@@ -107,8 +108,9 @@ func lasting(err error) error {
 
 // lineToWriter is a writer that runs on the device.
 type lineToWriter struct {
-	p *device.Process
-	c *device.Client
+	p    *device.Process
+	c    *device.Client
+	ours bool // the connection is for this line alone
 }
 
 func (l *lineToWriter) Read(b []byte) (int, error) {
@@ -133,7 +135,16 @@ func (l *lineToWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Close closes the connection, too: nothing less ends a write that waits.
 func (l *lineToWriter) Close() error { return l.c.Close() }
+
+// Release leaves the connection to whoever made it.
+func (l *lineToWriter) Release() {
+	l.p.Close()
+	if l.ours {
+		l.c.Close()
+	}
+}
 
 // whoami is for whoever finds the device taken.
 func whoami() string {

@@ -24,7 +24,7 @@ import (
 type flashing struct {
 	host
 	*flashOptions
-	c       *device.Client // logged in there
+	c       *device.Client // logged in there; its user closes it
 	options device.Options // how to log in again
 	record  *device.Record // what push kept of it; may be nil
 	state   device.State   // of the initramfs
@@ -167,33 +167,50 @@ func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []fla
 	return out, extents, nil
 }
 
-// again logs in once more, to the same boot.
-func (f *flashing) again(ctx context.Context) (*device.Client, error) {
+// login logs in once more, to the same boot.
+func (f *flashing) login(ctx context.Context) (*device.Client, error) {
 	c, err := device.Dial(ctx, f.name, f.options)
 	if err != nil {
 		return nil, err
 	}
-	now, err := c.State(ctx)
-	if err == nil && now.BootID != f.state.BootID {
-		err = errRebooted
-	}
-	if err != nil {
+	if err := f.same(ctx, c); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
+// same makes sure that it is the boot that was begun with.
+func (f *flashing) same(ctx context.Context, c *device.Client) error {
+	now, err := c.State(ctx)
+	if err == nil && now.BootID != f.state.BootID {
+		err = errRebooted
+	}
+	return err
+}
+
+// again makes f.c a login that works: the one that there is, or another one. A login costs a slow device a second.
+func (f *flashing) again(ctx context.Context) error {
+	if f.same(ctx, f.c) == nil {
+		return nil
+	}
+	c, err := f.login(ctx)
+	if err != nil {
+		return err
+	}
+	f.c.Close()
+	f.c = c
+	return nil
+}
+
 var errRebooted = errors.New("the device has rebooted meanwhile")
 
 // restart reboots the device.
 func (f *flashing) restart(ctx context.Context) error {
-	c, err := f.again(ctx)
-	if err != nil {
+	if err := f.again(ctx); err != nil {
 		return err
 	}
-	defer c.Close()
-	_, err = c.Reboot(ctx)
+	_, err := f.c.Reboot(ctx)
 	return err
 }
 

@@ -6,7 +6,7 @@
 # `writing` is there meanwhile: a filesystem that is half enlarged is never booted. It stays if the enlarging
 # fails, and the disk is to be flashed again then. Exit 0 and "grown" on standard output: done.
 
-run=/run/groundhog
+run=${groundhog_root:-}/run/groundhog
 disk=$1 part=$2 bytes=$3
 trap '' HUP PIPE # what has begun is brought to its end
 

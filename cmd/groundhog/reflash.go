@@ -184,12 +184,12 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	if err != nil {
 		return "", nil, err
 	}
-	defer c.Close()
+	f := flashing{host: h, flashOptions: &o.flashOptions, c: c, options: options, state: state, img: img, path: path}
+	defer func() { f.c.Close() }()
 	if err := img.Err(); err != nil { // it was read while the device rebooted
 		return "", nil, stays(h.name, fmt.Errorf("the image: %w", err))
 	}
-	record, _ := device.ReadRecord(h.name) // without one, the disk has to be named or the only one
-	f := flashing{host: h, flashOptions: &o.flashOptions, c: c, options: options, record: record, state: state, img: img, path: path}
+	f.record, _ = device.ReadRecord(h.name) // without one, the disk has to be named or the only one
 	done, result, err := f.run(ctx)
 	var refused exitCode
 	if errors.As(err, &refused) && refused.code == exitRefused {

@@ -64,9 +64,14 @@ func (a *line) close(why error) {
 	a.once.Do(func() {
 		a.run.mu.Lock()
 		a.why = why
+		done := a.run.finished
 		a.run.mu.Unlock()
 		close(a.end)
-		a.raw.Close()
+		if r, ok := a.raw.(Releaser); done && ok {
+			r.Release()
+		} else {
+			a.raw.Close()
+		}
 		a.run.mu.Lock()
 		a.run.cond.Broadcast()
 		a.run.mu.Unlock()

@@ -47,7 +47,7 @@ type Job struct {
 	Tool    string // name and version, for the hello
 	Check   bool   // compare only
 
-	// Connect makes a line to a writer; Close ends it. It is called again after a loss.
+	// Connect makes a line to a writer; Close, or Release of a [Releaser], ends it. It is called again after a loss.
 	Connect func(ctx context.Context) (io.ReadWriteCloser, error)
 	// Fit, if set, is told the disk before anything is sent and the first chunk's bytes where they
 	// are needed: it may change them, and adds what lies behind the image.
@@ -59,6 +59,9 @@ type Job struct {
 	Progress func(Progress)
 	Say      func(string) // a lost connection, and what is done about it
 }
+
+// Releaser is a line over something that can be used on where the flash ended well: Release is called in place of Close then.
+type Releaser interface{ Release() }
 
 // Progress is how far a flash is, in bytes of the image.
 type Progress struct {
