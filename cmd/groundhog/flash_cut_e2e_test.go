@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"groundhog/fixtures"
@@ -187,4 +189,18 @@ func TestFlashFour(t *testing.T) {
 			t.Errorf("%s does not hold the image", s.target())
 		}
 	}
+	first.withoutWriter(noiseImage(t, 22, 12))
+}
+
+// withoutWriter flashes a device that no writer was built for, by curl. Not beside other tests: they have writers.
+func (s *spare) withoutWriter(img string) {
+	defer func(real fs.FS) { writers = real }(writers)
+	writers = fstest.MapFS{}
+	s.says("rm /sbin/groundhog-writer")
+	code, out := s.flash(goodDisk, img)
+	s.failed("no writer", code, out, exitRefused, "this groundhog was built without it")
+	code, out = s.flash(goodDisk, img, "--via", "curl")
+	s.failed("no writer, no path", code, out, exitRefused, "--target /dev/... names it")
+	code, out = s.flash("", img, "--via", "curl", "--target", "/dev/vdb")
+	s.verified("no writer, by curl", code, out, img)
 }

@@ -73,10 +73,14 @@ func (f *flashing) run(ctx context.Context) (string, any, error) {
 
 // prepare finds out what can be known before anything is written.
 func (f *flashing) prepare(ctx context.Context) error {
+	choose := f.choose
 	if err := f.ready(ctx); err != nil {
-		return err
+		if f.via != "curl" || !errors.Is(err, errNoWriter) {
+			return err
+		}
+		choose = f.named
 	}
-	d, err := f.choose(ctx)
+	d, err := choose(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,6 +149,23 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 	d, err := disk.Choose(all, f.target, recorded)
 	if err != nil {
 		return d, hinted{fmt.Errorf("which disk: %w", err), "--target names it"}
+	}
+	return d, nil
+}
+
+// named is the disk that --target names by its path, on a device that has nobody to list disks.
+func (f *flashing) named(ctx context.Context) (disk.Info, error) {
+	if !strings.HasPrefix(f.target, "/dev/") {
+		return disk.Info{}, hinted{errors.New("which disk: the device has no groundhog-writer to list them, and there is none for it"), "--target /dev/... names it"}
+	}
+	d := disk.Info{Path: f.target}
+	path := device.Quote(d.Path)
+	said, err := f.c.Output(ctx, "blockdev --getsize64 "+path+" && blockdev --getss "+path)
+	if err == nil {
+		_, err = fmt.Sscan(said, &d.Size, &d.Block)
+	}
+	if err != nil {
+		return d, fmt.Errorf("which disk: %w", err)
 	}
 	return d, nil
 }

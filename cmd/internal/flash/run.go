@@ -203,6 +203,9 @@ func (r *run) over() bool {
 
 // settle notes that a chunk is on the disk. The caller holds mu.
 func (r *run) settle(n int64, length int) {
+	if it := r.pending[n]; it != nil {
+		chunk.Free(it.data)
+	}
 	delete(r.pending, n)
 	delete(r.needed, n)
 	delete(r.direct, n)

@@ -168,7 +168,7 @@ func (i *Image) read(c protocol.Chunk) ([]byte, error) {
 	if from == nil {
 		from = i.spool
 	}
-	data := make([]byte, c.Len)
+	data := chunk.Buffer(c.Len)
 	if _, err := from.ReadAt(data, c.N*chunk.Size); err != nil {
 		return nil, unexpected(err)
 	}
