@@ -2,6 +2,9 @@
 
 GO ?= go
 
+# The packages that have e2e tests; what else they test, make test does.
+E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -n 1 dirname | sort -u)
+
 .PHONY: help build writers test e2e demo bench fuzz tools vm
 
 help: ## list the targets
@@ -27,7 +30,7 @@ tools: ## install, with apt and as root, what e2e and demo need
 
 e2e: writers ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) run ./fixtures/vm install
-	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 ./fixtures ./fixtures/device ./patches/... ./manifest/... ./cmd/...
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 $(E2E)
 
 demo: ## the main job on a small real target: patch it, look at it, boot it, log in
 	sh fixtures/demo.sh
