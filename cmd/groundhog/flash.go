@@ -37,8 +37,8 @@ lz4: a file, an http or https URL, or - for standard input. It is decoded once.
 
 The device compares its disk with the image, chunk by chunk of 1 MiB; what differs is
 sent, written and read back from the medium; the first chunk, with the partition table,
-comes last. A lost connection is made again, and what was verified stays. A GPT's backup is put where
-the disk ends. Success is said of what was read back, and of nothing else.
+comes last. A lost connection is made again, and what was verified stays. A GPT's backup
+is put where the disk ends. Success is said of what was read back, and of nothing else.
 
 The disk is the one that push recorded as the system's, else the only one that is not
 removable. An image's SHA-256 comes from --sha256, or from IMAGE.sha256 or SHA256SUMS
@@ -77,7 +77,7 @@ func (o *flashOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.target, "target", "", "write to `DISK`: a path, or serial:, cid: or ptuuid: and its value")
 	f.StringVar(&o.sha256, "sha256", "", "the image's file must have this SHA-256, in `HEX`")
 	f.BoolVar(&o.grow, "grow", false, "enlarge the last partition and its ext4 to the disk's end; the archive needs e2fsck and resize2fs")
-	f.StringVar(&o.via, "via", "writer", "how the image gets there: `writer` or curl")
+	f.StringVar(&o.via, "via", "writer", "the `WAY` the image gets there: writer or curl")
 	f.StringVar(&o.url, "url", "", "with --via curl: where the device itself gets IMAGE, an http or https `URL`")
 	f.DurationVar(&o.patience, "patience", 5*time.Minute, "give up after this long without any progress")
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
