@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/plain"
 	"groundhog/cmd/internal/flash/protocol"
 )
 
@@ -112,7 +113,7 @@ func (f *flashing) enlarge(ctx context.Context, data *flashed) error {
 		return nil
 	}
 	path := f.grown.path
-	r, err := f.c.Script(ctx, growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size))
+	r, err := f.c.Script(ctx, plain.Writing+growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size))
 	if err == nil {
 		err = r.Err("enlarging " + path)
 	}

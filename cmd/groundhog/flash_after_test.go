@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/cmd/internal/flash/plain"
 )
 
 func TestParsePartitions(t *testing.T) {
@@ -64,7 +66,7 @@ func TestGrowScript(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			cmd := exec.Command("/bin/sh", "-c", growScript, "groundhog", "/dev/vda", "/dev/vda1", "4096")
+			cmd := exec.Command("/bin/sh", "-c", plain.Writing+growScript, "groundhog", "/dev/vda", "/dev/vda1", "4096")
 			cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin", "groundhog_root=" + root}
 			var stderr strings.Builder
 			cmd.Stderr = &stderr

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Have the ext4 of a partition fill it: checked first, as resize2fs(8) wants it.
 #
-#   grow.sh DISK PARTITION BYTES
+#   grow.sh DISK PARTITION BYTES, behind writing.sh of package plain
 #
 # `writing` is there meanwhile: a filesystem that is half enlarged is never booted. It stays if the enlarging
 # fails, and the disk is to be flashed again then. Exit 0 and "grown" on standard output: done.
@@ -10,19 +10,9 @@ run=${groundhog_root:-}/run/groundhog
 disk=$1 part=$2 bytes=$3
 trap '' HUP PIPE # what has begun is brought to its end
 
-unmarked() { grep -v " $disk\$" "$run/writing" 2>/dev/null; }
-
-unmark() {
-	if unmarked >"$run/writing.new"; then
-		mv -f "$run/writing.new" "$run/writing"
-	else
-		rm -f "$run/writing" "$run/writing.new"
-	fi
-}
-
 refuse() {
 	echo "$1" >&2
-	unmark
+	unmark writing
 	exit 1
 }
 
@@ -32,7 +22,7 @@ size() { blockdev --getsize64 "$part" 2>/dev/null; }
 	blockdev --rereadpt "$disk"
 	udevadm settle --timeout=10 >/dev/null 2>&1
 }
-{ unmarked; printf 'grow - %s\n' "$disk"; } >"$run/writing.new" && mv -f "$run/writing.new" "$run/writing" || exit 1
+mark writing grow || exit 1
 [ ! -e "$run/leaving" ] || refuse "the boot is going on"
 [ "$(size)" = "$bytes" ] || refuse "$part has $(size) bytes, not $bytes: the kernel keeps the old table"
 type=$(blkid -p -s TYPE -o value "$part")
@@ -48,5 +38,5 @@ said=$(resize2fs "$part" 2>&1) || {
 }
 sync
 touch "$run/lease"
-unmark
+unmark writing
 echo grown

@@ -1,8 +1,10 @@
-# shellcheck shell=dash
+# shellcheck shell=dash source=writing.sh
 # The classic pipeline on a waiting device, for an archive without a writer: curl | decoder | dd. No stage's
 # end is lost, the bytes are counted, and what is on the disk is read back and hashed before its first
 # mebibyte, with the partition table, is written. Runs under busybox ash: no pipefail, no flock, and the dd of
 # 2020 has no direct I/O, so the caches are dropped instead.
+#
+# Behind writing.sh, whose mark and unmark it uses.
 #
 #   flash.sh DISK URL DECODER SIZE SHA256 WHO TAIL
 #
@@ -119,24 +121,6 @@ stages() {
 	done
 }
 
-# mark, unmark: this disk's line in `writing`, which has one for each disk that is neither old nor new, or in
-# `verified`, which has one for each that is new. Its id is
-# another one for each run: a flash that lost its connection meanwhile sees that the disk is no longer as it left it.
-id=$$.$(cut -d' ' -f1 /proc/uptime)
-others() { grep -v " $disk\$" "$run/$1" 2>/dev/null; }
-
-mark() {
-	{ others "$1"; printf 'curl %s %s\n' "$id" "$disk"; } >"$run/$1.new" && mv -f "$run/$1.new" "$run/$1"
-}
-
-unmark() {
-	if others "$1" >"$run/$1.new"; then
-		mv -f "$run/$1.new" "$run/$1"
-	else
-		rm -f "$run/$1" "$run/$1.new"
-	fi
-}
-
 take_lock
 ! in_use "$disk" || refuse "$disk is in use" drop
 have=$(bytes_of "$disk")
@@ -144,7 +128,7 @@ have=$(bytes_of "$disk")
 for program in curl "$decoder" dd sha256sum cmp; do
 	[ "$program" = none ] || command -v "$program" >/dev/null || refuse "$program is not in this initramfs" drop
 done
-mark writing || refuse "writing $run/writing failed" drop
+mark writing curl || refuse "writing $run/writing failed" drop
 if [ -e "$run/leaving" ]; then
 	unmark writing
 	refuse "the boot is going on" drop
@@ -183,7 +167,7 @@ if [ -f "$in/tail" ]; then
 fi
 [ ! -b "$disk" ] || blockdev --rereadpt "$disk" 2>/dev/null
 touch "$run/lease" # the wait goes on while the client takes over
-mark verified
+mark verified curl
 unmark writing
 tell state verified
 rm -rf "$lock" "$in"

@@ -24,6 +24,11 @@ import (
 //go:embed flash.sh
 var program string
 
+// Writing is shell for whoever writes to a disk without groundhog-writer: mark and unmark keep the files that say so.
+//
+//go:embed writing.sh
+var Writing string
+
 // Shell runs a program of POSIX sh on the device as root, as [device.Client.Script] does.
 type Shell interface {
 	Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error)
@@ -105,7 +110,7 @@ func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
 	if err := put(ctx, sh, "tail", j.Tail); err != nil {
 		return Result{}, err
 	}
-	r, err := sh.Script(ctx, program, nil, j.Disk, j.URL, j.Compression,
+	r, err := sh.Script(ctx, Writing+program, nil, j.Disk, j.URL, j.Compression,
 		strconv.FormatInt(j.Size, 10), j.SHA256, j.Who, strconv.FormatInt(j.TailAt, 10))
 	if err != nil { // the device may be at work; whether it is, it alone knows
 		return Result{}, fmt.Errorf("flashing by curl: %w: %w", ErrLost, err)
