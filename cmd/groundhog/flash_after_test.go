@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"groundhog/cmd/internal/flash/plain"
+	"groundhog/fixtures/judge"
 )
 
 func TestParsePartitions(t *testing.T) {
@@ -80,5 +81,15 @@ func TestGrowScript(t *testing.T) {
 				t.Errorf("(-want +got):\n%s%s", diff, stderr.String())
 			}
 		})
+	}
+}
+
+func TestDeviceScripts(t *testing.T) {
+	for name, script := range map[string]string{"grow": plain.Writing + growScript, "partitions": partitionsScript} {
+		cmd := exec.Command(judge.Tool(t, "shellcheck"), "-s", "dash", "-")
+		cmd.Stdin = strings.NewReader(script)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
 	}
 }

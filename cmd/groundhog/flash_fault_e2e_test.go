@@ -185,6 +185,7 @@ func TestFlashFaults(t *testing.T) {
 	s.curl(web.URL, images, small, other)
 	s.corrupt(other)
 	s.badDisks(small)
+	s.halfWritten(large)
 }
 
 // pastTheWait flashes slowly, well beyond the end of the wait.
@@ -292,6 +293,12 @@ func (s *spare) corrupt(img string) {
 	if !strings.Contains(out, "trying again") {
 		s.t.Error("the flipped bit went unnoticed")
 	}
+}
+
+// halfWritten is refused something while an earlier flash has left its disk half written: that is said, too.
+func (s *spare) halfWritten(large string) {
+	code, out := online(s.t, "reflash", "--ssh-config", "none", "--identity", s.Base.Key, "--target", "serial:"+errorDisk, s.target(), s.archive, large)
+	s.failed("reflash of what is half written", code, out, exitTrouble, "larger than the disk", "an earlier flash left its disk neither old nor new")
 }
 
 // badDisks fail, or do not keep what they took.

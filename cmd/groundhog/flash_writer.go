@@ -13,6 +13,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/writer"
 )
 
@@ -24,8 +25,10 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: "groundhog " + Version,
 		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: tell, Fit: f.fit, Connect: f.connector()})
 	end()
-	if r.State == flash.Unknown {
-		r.State = f.ask(ctx, session)
+	if err != nil && !f.check && !busy(err) {
+		if state := f.ask(ctx, session); r.State == flash.Unknown || state == flash.Waiting { // an earlier flash may have left it half written
+			r.State = state
+		}
 	}
 	if err != nil {
 		return "", r, f.failed(r.State, err)
@@ -35,6 +38,12 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	}
 	return fmt.Sprintf("verified: %s has %s (sha256 %s), %.1f MB in %.1f s, %.1f MB/s; %.1f MB sent for %d chunks, %d were there, %d zeroed",
 		f.disk.Path, f.path, f.img.SHA256(), float64(r.Size)/1e6, r.Seconds, float64(r.Size)/1e6/r.Seconds, float64(r.Sent)/1e6, r.Written, r.Same, r.Zeroed), r, nil
+}
+
+// busy is the refusal of a device that another flash is at work on: it alone knows what the disk is.
+func busy(err error) bool {
+	var f *protocol.Failure
+	return errors.As(err, &f) && f.Kind == protocol.KindBusy
 }
 
 // askFor is how long the device is asked after its state, also by whoever was interrupted.

@@ -187,13 +187,13 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	f := flashing{host: h, flashOptions: &o.flashOptions, c: c, options: options, state: state, img: img, path: path}
 	defer func() { f.c.Close() }()
 	if err := img.Err(); err != nil { // it was read while the device rebooted
-		return "", nil, stays(h.name, fmt.Errorf("the image: %w", err))
+		return "", nil, f.stays(ctx, fmt.Errorf("the image: %w", err))
 	}
 	f.record, _ = device.ReadRecord(h.name) // without one, the disk has to be named or the only one
 	done, result, err := f.run(ctx)
 	var refused exitCode
 	if errors.As(err, &refused) && refused.code == exitRefused {
-		err = stays(h.name, err)
+		err = f.stays(ctx, err)
 	}
 	if err != nil {
 		return "", result, err
@@ -209,11 +209,16 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	return done + "; the new system is up, boot " + up.BootID, result, nil
 }
 
-// stays is an error before which nothing was written, on a device that waits: refusing left no trace on its disk, but
-// it is not the running system that it was.
-func stays(name string, err error) error {
-	return exitCode{exitTrouble, hinted{fmt.Errorf("%w; %s waits in its initramfs, its disk is as it was", err, name),
-		"groundhog-continue there boots the old system, as the end of the wait does"}}
+// stays is an error before which this run wrote nothing, on a device that waits and is no longer the running system that
+// it was. An earlier flash may have left its disk half written: then it boots nothing.
+func (f *flashing) stays(ctx context.Context, err error) error {
+	text, hint := "its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does"
+	if f.again(ctx) == nil {
+		if r, asked := f.c.Run(ctx, "[ -e /run/groundhog/writing ]", nil); asked == nil && r.Exit == 0 {
+			text, hint = "an earlier flash left its disk neither old nor new", "flash it again: until then it boots nothing"
+		}
+	}
+	return exitCode{exitTrouble, hinted{fmt.Errorf("%w; %s waits in its initramfs, %s", err, f.name, text), hint}}
 }
 
 // bring brings a device to where it waits, which it may do already.

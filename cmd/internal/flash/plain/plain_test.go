@@ -331,3 +331,11 @@ func TestOtherLength(t *testing.T) {
 		}
 	}
 }
+
+func TestShellcheck(t *testing.T) {
+	cmd := exec.Command(judge.Tool(t, "shellcheck"), "-s", "dash", "-")
+	cmd.Stdin = strings.NewReader(Writing + program)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
