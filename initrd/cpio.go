@@ -82,6 +82,7 @@ type reader struct {
 	tap  *tap
 	size int64    // bytes of data that may still come
 	skim *skimmer // nil: every content is held
+	room room
 
 	memory *memory // what is read, where it is held in any case
 }
@@ -192,7 +193,7 @@ func (r *reader) next() (*Entry, error) {
 	case r.skim.lets(e, n):
 		err = r.skim.d.pass(e, r.cr, n)
 	default:
-		e.Data, err = readData(r.cr, n)
+		e.Data, err = r.room.readData(r.cr, n)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)
@@ -205,26 +206,26 @@ func (r *reader) next() (*Entry, error) {
 }
 
 // readData reads exactly n bytes; a length is a claim until the bytes are there.
-func readData(r io.Reader, n int64) ([]byte, error) {
+func (m *room) readData(r io.Reader, n int64) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
 	if n <= readAtOnce {
-		b := make([]byte, n)
+		b := m.take(int(n))
 		_, err := io.ReadFull(r, b)
 		return b, noEOF(err)
 	}
-	b := make([]byte, readAtOnce)
+	b := m.take(readAtOnce)
 	for have := 0; ; {
-		m, err := io.ReadFull(r, b[have:])
-		have += m
+		got, err := io.ReadFull(r, b[have:])
+		have += got
 		if err != nil {
 			return nil, io.ErrUnexpectedEOF
 		}
 		if int64(have) == n {
 			return b, nil
 		}
-		grown := make([]byte, min(2*int64(have), n))
+		grown := m.take(int(min(2*int64(have), n)))
 		copy(grown, b)
 		b = grown
 	}

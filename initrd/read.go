@@ -255,7 +255,7 @@ func slurp(r io.Reader, limit int64) ([]byte, error) {
 		}
 	}
 	// Memory from make need not be cleared; that of a bytes.Buffer always is.
-	b := bytes.NewBuffer(make([]byte, size)[:0])
+	b := bytes.NewBuffer(block(int(size))[:0])
 	n, err := b.ReadFrom(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
