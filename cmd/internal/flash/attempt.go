@@ -14,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 )
@@ -165,9 +166,9 @@ func (a *line) opened(d protocol.Disk) error {
 		return errAnew
 	}
 	r.disk, r.result.Disk = d, d
-	r.direct = map[int64]bool{}
+	r.direct = map[int64][]byte{}
 	for _, it := range r.pending {
-		it.at = fresh
+		it.at, it.held = fresh, nil
 	}
 	if !r.indexed && !r.feeding {
 		r.index()
@@ -259,6 +260,10 @@ func (a *line) lead(send chan<- *item) error {
 // have before them while an answer is on its way. Data must not wait behind all the rest.
 const ahead = 256
 
+// farAhead is how many chunks that differ are known of before the image's data has come to them: with the sums of their
+// pieces they take 4 MiB at most.
+const farAhead = 2048
+
 // ready is what can go out now, in the order of the image. The caller holds mu.
 func (a *line) ready() (batch []protocol.Chunk, data []*item) {
 	var order []int64
@@ -278,7 +283,7 @@ func (a *line) ready() (batch []protocol.Chunk, data []*item) {
 			data = append(data, it)
 		}
 	}
-	if a.waiting <= ahead/2 { // a few large frames, not one for each answer
+	if a.waiting <= ahead/2 && len(a.direct) < farAhead { // a few large frames, not one for each answer
 		more := a.all[a.asked:min(a.asked+ahead-a.waiting, len(a.all))]
 		batch = append(batch, more...)
 		a.asked += len(more)
@@ -332,17 +337,26 @@ func (a *line) send(items <-chan *item) {
 		return
 	}
 	defer encoder.Close()
-	var packed []byte
+	var packed, cut []byte
 	for it := range items {
 		if a.closed() {
 			continue
 		}
-		packed = encoder.EncodeAll(it.data, packed[:0])
-		encoding, b := protocol.Zstd, packed
-		if float64(len(packed)) > poor*float64(len(it.data)) {
-			encoding, b = protocol.Raw, it.data
+		plain, pieces := it.data, (*chunk.Pieces)(nil)
+		if it.held != nil {
+			pieces = chunk.Differing(it.data, it.held)
+			if cut = pieces.Cut(cut[:0], it.data); len(cut) == 0 || len(cut) == len(it.data) { // none differs: two have one sum
+				pieces = nil
+			} else {
+				plain = cut
+			}
 		}
-		if err := a.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding), b); err != nil {
+		packed = encoder.EncodeAll(plain, packed[:0])
+		encoding, b := protocol.Zstd, packed
+		if float64(len(packed)) > poor*float64(len(plain)) {
+			encoding, b = protocol.Raw, plain
+		}
+		if err := a.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b); err != nil {
 			a.close(err)
 			continue
 		}

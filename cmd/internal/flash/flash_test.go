@@ -27,6 +27,9 @@ type disk struct {
 	lies   int64 // writes at and beyond this offset are dropped; 0: none
 	broken int64 // reads and writes at this offset fail; 0: none
 	writes int64 // bytes
+
+	flicker int64 // the second read of this offset has another byte there; 0: none
+	reads   int   // of it
 }
 
 func (d *disk) BlockSize() int64 { return 512 }
@@ -39,7 +42,13 @@ var errIO = errors.New("input/output error")
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return copy(p, d.b[off:off+int64(len(p))]), nil
+	n := copy(p, d.b[off:off+int64(len(p))])
+	if at := d.flicker - off; d.flicker > 0 && at >= 0 && at < int64(n) {
+		if d.reads++; d.reads == 2 {
+			p[at] ^= 1
+		}
+	}
+	return n, nil
 }
 
 func (d *disk) WriteAt(p []byte, off int64) (int, error) {

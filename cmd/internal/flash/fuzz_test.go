@@ -37,6 +37,8 @@ func FuzzRun(f *testing.F) {
 	done := say(protocol.Done, protocol.Marshal(protocol.Account{}))
 	f.Add(bytes.Join([][]byte{opened, say(protocol.Answers, same), done}, nil), true)
 	f.Add(bytes.Join([][]byte{opened, say(protocol.Answers, needed), say(protocol.Verified, protocol.Number(1), protocol.Number(4)), done}, nil), false)
+	held := say(protocol.Held, protocol.AppendHeld(nil, 1, make([]byte, chunk.PieceCount(chunk.Size)*chunk.PieceSumLen)))
+	f.Add(bytes.Join([][]byte{opened, held, say(protocol.Answers, needed), done}, nil), true)
 	f.Add(bytes.Join([][]byte{opened, done}, nil), true)
 	f.Add(say(protocol.Failed, protocol.Marshal(protocol.Failure{Kind: protocol.KindDisk, Text: "x", Writing: true})), false)
 	f.Fuzz(func(t *testing.T, b []byte, index bool) {

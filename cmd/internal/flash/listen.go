@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
@@ -22,6 +23,8 @@ func (a *line) listen() error {
 		case protocol.Ping:
 		case protocol.Answers:
 			err = a.answers(b)
+		case protocol.Held:
+			err = a.held(b)
 		case protocol.Verified:
 			err = a.verified(b)
 		case protocol.Done:
@@ -44,7 +47,7 @@ func (a *line) answers(b []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range replies {
-		if err := a.answer(p); err != nil {
+		if err := a.answer(p, nil); err != nil {
 			return err
 		}
 	}
@@ -53,13 +56,37 @@ func (a *line) answers(b []byte) error {
 	return nil
 }
 
-// answer takes one reply. The caller holds mu.
-func (a *line) answer(p protocol.Reply) error {
+// held is that a chunk is needed, with what the disk has in its place.
+func (a *line) held(b []byte) error {
+	n, sums, err := protocol.ReadHeld(b)
+	if err != nil {
+		return err
+	}
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	length := r.unknown[n].Len
+	if it := r.pending[n]; it != nil {
+		length = it.c.Len
+	}
+	if n == 0 || len(sums) != chunk.PieceCount(length)*chunk.PieceSumLen {
+		return fmt.Errorf("%w: %d bytes of sums for chunk %d", protocol.ErrProtocol, len(sums), n)
+	}
+	defer r.cond.Broadcast()
+	return a.answer(protocol.Reply{N: n, Answer: protocol.Needed}, slices.Clone(sums))
+}
+
+// answer takes one reply; held is what came with it. The caller holds mu.
+func (a *line) answer(p protocol.Reply, held []byte) error {
 	r := a.run
 	if c, ok := r.unknown[p.N]; ok {
-		return a.compared(p, c)
+		return a.compared(p, c, held)
 	}
 	it, ok := r.pending[p.N]
+	if ok && it.at >= going && it.held != nil && p.Answer == protocol.Needed { // its pieces did not make it whole
+		it.at, it.held = wanted, nil
+		return nil
+	}
 	if !ok || it.at != asked {
 		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about", protocol.ErrProtocol, p.N)
 	}
@@ -70,7 +97,7 @@ func (a *line) answer(p protocol.Reply) error {
 	case p.Answer == protocol.Needed && it.c.Zero:
 		return fmt.Errorf("%w: data of a chunk of zeros is wanted", protocol.ErrProtocol)
 	case p.Answer == protocol.Needed:
-		it.at = wanted
+		it.at, it.held = wanted, held
 	case p.Answer == protocol.Zeroed && p.N == 0:
 		it.at = given // it is zeroed at the end
 	case p.Answer == protocol.Zeroed:
@@ -85,7 +112,7 @@ func (a *line) answer(p protocol.Reply) error {
 }
 
 // compared takes a reply for a chunk of the index.
-func (a *line) compared(p protocol.Reply, c protocol.Chunk) error {
+func (a *line) compared(p protocol.Reply, c protocol.Chunk, held []byte) error {
 	r := a.run
 	if a.asked == 0 || p.N > a.all[a.asked-1].N {
 		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about yet", protocol.ErrProtocol, p.N)
@@ -98,7 +125,7 @@ func (a *line) compared(p protocol.Reply, c protocol.Chunk) error {
 		r.settle(p.N, c.Len)
 	case p.Answer == protocol.Needed:
 		r.needed[p.N] = true
-		r.direct[p.N] = true
+		r.direct[p.N] = held
 	case p.Answer == protocol.Zeroed && p.N == 0:
 		r.pending[0] = &item{c: c, at: given}
 	case p.Answer == protocol.Zeroed:

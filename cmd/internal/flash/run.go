@@ -30,6 +30,7 @@ const (
 type item struct {
 	c    protocol.Chunk
 	data []byte
+	held []byte // sums of the pieces that the disk has there; nil: it is sent whole
 	at   progress
 }
 
@@ -49,7 +50,7 @@ type run struct {
 	indexed   bool                     // the image's index was known when the flash began
 	unknown   map[int64]protocol.Chunk // of it, not yet compared
 	needed    map[int64]bool           // and these differ
-	direct    map[int64]bool           // of them, known to the writer of this connection
+	direct    map[int64][]byte         // of them, known to the writer of this connection, with the sums of what it holds there, if any
 	extents   []Extent
 	disk      protocol.Disk
 	settled   int64 // chunks that are on the disk
@@ -141,8 +142,8 @@ func (r *run) feed(want func(int64) bool) {
 			r.cond.Wait()
 		}
 		it := &item{c: c, data: data}
-		if r.direct[c.N] {
-			it.at = wanted
+		if held, ok := r.direct[c.N]; ok {
+			it.at, it.held = wanted, held
 		}
 		r.pending[c.N] = it
 		r.cond.Broadcast()

@@ -6,7 +6,8 @@
 //	                               <-   Opened     JSON: the disk
 //	Announce  chunks of the image  ->               in any order, any number a frame
 //	                               <-   Answers    for each: same, zeroed or needed
-//	Data      a needed chunk       ->
+//	                               <-   Held       or this: needed, and the sums of the pieces that the disk has there
+//	Data      a needed chunk       ->               or those of its pieces that differ
 //	                               <-   Verified   numbers of chunks that were read back
 //	Extent    bytes beside them    ->               what is not as in the image: a table's backup
 //	Finish    that was all         ->               the first chunk is written now, last of all
@@ -14,12 +15,16 @@
 //	Ping                           <->  Ping        where nothing else was said for a while
 //	                               <-   Failed     JSON: why it ends; nothing follows
 //
+// What has been made of pieces and the disk's own bytes is not always the chunk that was announced: it is needed once more
+// then, whole. The first chunk is always sent whole.
+//
 // Of the first chunk the writer keeps the data until Finish: its place, with the partition table, is
 // written when all else was read back.
 //
 //	announce  8 number, 4 length, 1 zero (0 or 1), 32 sum    45 bytes, repeated
 //	answers   8 number, 1 answer                              9 bytes, repeated
-//	data      8 number, 1 encoding, the rest: the bytes
+//	held      8 number, 8 sum of each piece
+//	data      8 number, 1 encoding, 32 which pieces, where the encoding says so, the rest: the bytes
 //	verified  8 number                                        8 bytes, repeated
 //	extent    8 offset, the rest: the bytes, at most a chunk
 package protocol
@@ -40,6 +45,7 @@ const (
 	Opened
 	Announce
 	Answers
+	Held
 	Data
 	Verified
 	Extent
@@ -193,6 +199,23 @@ func Numbers(b []byte) ([]int64, error) {
 	return all, nil
 }
 
+// AppendHeld appends the payload of a Held: the pieces' sums as [chunk.AppendPieceSums] has them.
+func AppendHeld(b []byte, n int64, sums []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(n)), sums...)
+}
+
+// ReadHeld reads a Held; the sums are b's. That they are as many as the chunk has pieces is for who knows the chunk.
+func ReadHeld(b []byte) (n int64, sums []byte, err error) {
+	const most = chunk.Size / chunk.PieceSize * chunk.PieceSumLen
+	if len(b) <= 8 || len(b) > 8+most || (len(b)-8)%chunk.PieceSumLen != 0 {
+		return 0, nil, fmt.Errorf("%w: held, in %d bytes", ErrProtocol, len(b))
+	}
+	if n = int64(binary.BigEndian.Uint64(b)); n < 0 {
+		return 0, nil, fmt.Errorf("%w: held: chunk %d", ErrProtocol, n)
+	}
+	return n, b[8:], nil
+}
+
 // Encoding is how a chunk's bytes are sent.
 type Encoding byte
 
@@ -201,17 +224,40 @@ const (
 	Zstd
 )
 
-// DataHead begins the payload of a Data.
-func DataHead(n int64, e Encoding) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(n)), byte(e))
+// inPieces is added to an encoding where only some pieces of the chunk follow.
+const inPieces Encoding = 2
+
+// DataHead begins the payload of a Data; pieces is nil for a whole chunk.
+func DataHead(n int64, e Encoding, pieces *chunk.Pieces) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(pieces)), uint64(n))
+	if pieces == nil {
+		return append(b, byte(e))
+	}
+	return append(append(b, byte(e|inPieces)), pieces[:]...)
+}
+
+// Packet is what a Data carries.
+type Packet struct {
+	N        int64
+	Encoding Encoding
+	Pieces   *chunk.Pieces // nil: the whole chunk
+	Bytes    []byte
 }
 
 // ReadData reads a Data; the bytes are b's.
-func ReadData(b []byte) (n int64, e Encoding, data []byte, err error) {
-	if len(b) < 10 || b[8] > byte(Zstd) {
-		return 0, 0, nil, fmt.Errorf("%w: data in %d bytes", ErrProtocol, len(b))
+func ReadData(b []byte) (p Packet, err error) {
+	if len(b) < 10 || Encoding(b[8]) > Zstd|inPieces {
+		return p, fmt.Errorf("%w: data in %d bytes", ErrProtocol, len(b))
 	}
-	return int64(binary.BigEndian.Uint64(b)), Encoding(b[8]), b[9:], nil
+	p = Packet{N: int64(binary.BigEndian.Uint64(b)), Encoding: Encoding(b[8]) &^ inPieces, Bytes: b[9:]}
+	if Encoding(b[8])&inPieces != 0 {
+		p.Pieces = new(chunk.Pieces)
+		if len(p.Bytes) <= len(p.Pieces) {
+			return p, fmt.Errorf("%w: pieces in %d bytes", ErrProtocol, len(b))
+		}
+		p.Bytes = p.Bytes[copy(p.Pieces[:], p.Bytes):]
+	}
+	return p, nil
 }
 
 // ReadExtent reads an Extent; the bytes are b's.

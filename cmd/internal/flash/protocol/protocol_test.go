@@ -34,9 +34,16 @@ func TestThereAndBack(t *testing.T) {
 	if d := cmp.Diff([]int64{3, 4}, numbers); d != "" || err != nil {
 		t.Error(d, err)
 	}
-	n, e, data, err := ReadData(append(DataHead(5, Zstd), "xyz"...))
-	if n != 5 || e != Zstd || string(data) != "xyz" || err != nil {
-		t.Error(n, e, data, err)
+	some := &chunk.Pieces{1: 0x80, 31: 3}
+	for _, want := range []Packet{{5, Zstd, nil, []byte("xyz")}, {6, Raw, nil, []byte("x")}, {7, Zstd, some, []byte("xyz")}, {8, Raw, some, []byte("x")}} {
+		got, err := ReadData(append(DataHead(want.N, want.Encoding, want.Pieces), want.Bytes...))
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Error(d, err)
+		}
+	}
+	n, sums, err := ReadHeld(AppendHeld(nil, 9, []byte("12345678")))
+	if n != 9 || string(sums) != "12345678" || err != nil {
+		t.Error(n, sums, err)
 	}
 	off, data, err := ReadExtent(append(Number(512), "xyz"...))
 	if off != 512 || string(data) != "xyz" || err != nil {
@@ -49,7 +56,7 @@ func TestFits(t *testing.T) {
 	if n := MaxBatch * chunkLen; n > wire.MaxPayload {
 		t.Errorf("%d bytes announced", n)
 	}
-	if n := len(DataHead(0, Raw)) + chunk.Size; n > wire.MaxPayload {
+	if n := len(DataHead(0, Raw, &chunk.Pieces{})) + chunk.Size; n > wire.MaxPayload {
 		t.Errorf("%d bytes of data", n)
 	}
 }
@@ -62,8 +69,11 @@ func TestRefuses(t *testing.T) {
 		"too far": second(Chunks(far)), "empty chunk": second(Chunks(make([]byte, 45))), "too many": second(Chunks(make([]byte, 45*(MaxBatch+1)))),
 		"no answers": second(Replies(nil)), "an answer of its own": second(Replies(AppendReply(nil, Reply{1, 9}))),
 		"no numbers": second(Numbers(nil)), "a piece of one": second(Numbers(make([]byte, 7))),
-		"no data": last(ReadData(DataHead(1, Raw))), "an encoding": last(ReadData(append(DataHead(1, 7), 1))),
-		"an empty extent": third(ReadExtent(Number(1))), "before the disk": third(ReadExtent(append(Number(-1), 1))),
+		"no data": second(ReadData(DataHead(1, Raw, nil))), "an encoding": second(ReadData(append(DataHead(1, 7, nil), 1))),
+		"no pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{}))), "some of which pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{})[:20])),
+		"no sums": third(ReadHeld(AppendHeld(nil, 1, nil))), "a sum of 7": third(ReadHeld(make([]byte, 15))), "257 sums": third(ReadHeld(make([]byte, 8+8*257))),
+		"held before the disk": third(ReadHeld(AppendHeld(nil, -1, make([]byte, 8)))),
+		"an empty extent":      third(ReadExtent(Number(1))), "before the disk": third(ReadExtent(append(Number(-1), 1))),
 		"no JSON": Unmarshal([]byte("{"), &Job{}), "much JSON": Unmarshal(bytes.Repeat([]byte(" "), maxJSON+1), &Job{}),
 	} {
 		if !errors.Is(err, ErrProtocol) {
@@ -72,14 +82,15 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-func second[T any](_ T, err error) error               { return err }
-func third[T, U any](_ T, _ U, err error) error        { return err }
-func last[T, U, V any](_ T, _ U, _ V, err error) error { return err }
+func second[T any](_ T, err error) error        { return err }
+func third[T, U any](_ T, _ U, err error) error { return err }
 
 func FuzzDecode(f *testing.F) {
 	f.Add(AppendChunk(nil, Chunk{1, 2, true, chunk.Sum{}}))
 	f.Add(AppendReply(nil, Reply{1, Same}))
-	f.Add(append(DataHead(1, Zstd), 0))
+	f.Add(append(DataHead(1, Zstd, nil), 0))
+	f.Add(append(DataHead(1, Zstd, &chunk.Pieces{3}), 0))
+	f.Add(AppendHeld(nil, 1, make([]byte, 16)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if all, err := Chunks(b); err == nil {
 			var again []byte
@@ -94,8 +105,13 @@ func FuzzDecode(f *testing.F) {
 			t.Error(all)
 		}
 		Numbers(b)
-		if _, _, data, err := ReadData(b); err == nil && len(data) == 0 {
+		if p, err := ReadData(b); err == nil && !bytes.Equal(append(DataHead(p.N, p.Encoding, p.Pieces), p.Bytes...), b) {
+			t.Errorf("%x became %+v", b, p)
+		} else if err == nil && len(p.Bytes) == 0 {
 			t.Error("data without a byte")
+		}
+		if n, sums, err := ReadHeld(b); err == nil && !bytes.Equal(AppendHeld(nil, n, sums), b) {
+			t.Errorf("%x became %d, %x", b, n, sums)
 		}
 		ReadExtent(b)
 		Unmarshal(b, &Failure{})

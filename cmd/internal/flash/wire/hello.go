@@ -8,7 +8,7 @@ import (
 )
 
 // Version is the protocol that this package speaks.
-const Version = 1
+const Version = 2
 
 const (
 	preamble = "groundhog flash\n"

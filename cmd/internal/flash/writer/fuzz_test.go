@@ -73,12 +73,13 @@ func FuzzServe(f *testing.F) {
 	for _, c := range []protocol.Chunk{{N: 0, Len: len(small), Sum: chunk.SumOf(small)}, {N: 1, Len: chunk.Size, Zero: true}, {N: 2, Len: 450, Sum: chunk.SumOf(small)}} {
 		announce = protocol.AppendChunk(announce, c)
 	}
-	whole := bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(2, protocol.Raw), small),
-		say(protocol.Data, protocol.DataHead(0, protocol.Raw), small), say(protocol.Ping)}, nil)
+	whole := bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(2, protocol.Raw, nil), small),
+		say(protocol.Data, protocol.DataHead(0, protocol.Raw, nil), small), say(protocol.Ping)}, nil)
 	f.Add(whole)
 	f.Add(append(bytes.Clone(whole), say(protocol.Finish)...))
+	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(2, protocol.Raw, &chunk.Pieces{1}), small)}, nil))
 	f.Add(append(open, say(protocol.Extent, protocol.Number(2*chunk.Size), small[:512-64])...))
-	f.Add(say(protocol.Data, protocol.DataHead(0, protocol.Zstd), small))
+	f.Add(say(protocol.Data, protocol.DataHead(0, protocol.Zstd, nil), small))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		disk, run := &memory{b: bytes.Clone(old)}, t.TempDir()
 		var said bytes.Buffer

@@ -24,7 +24,25 @@ type Medium interface {
 type Extent struct {
 	Off  int64
 	Data []byte
-	Len  int // of zeros
+	Len  int           // of zeros
+	Only *chunk.Pieces // of Data, which the medium does not hold yet; nil: all of it
+}
+
+// maxRuns is how many runs of pieces are written one by one: a disk takes a whole chunk in less time than many more.
+const maxRuns = 16
+
+// runs is what to write of the data first, from and to, in bytes. All of it is read back.
+func (e Extent) runs() [][2]int {
+	if e.Only != nil {
+		var all [][2]int
+		for from, to := range e.Only.Runs(len(e.Data)) {
+			all = append(all, [2]int{from, to})
+		}
+		if len(all) <= maxRuns {
+			return all
+		}
+	}
+	return [][2]int{{0, len(e.Data)}}
 }
 
 func (e Extent) size() int {
@@ -49,6 +67,9 @@ func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
 	left := extents
 	for try := 1; ; try++ {
 		for _, e := range left {
+			if try > 1 {
+				e.Only = nil
+			}
 			if err := put(m, e); err != nil {
 				return retried, fmt.Errorf("writing %d bytes at %d: %w", e.size(), e.Off, err)
 			}
@@ -87,11 +108,16 @@ func put(m Medium, e Extent) error {
 	if e.Data == nil {
 		return m.Zero(e.Off, int64(e.Len))
 	}
-	n, err := m.WriteAt(e.Data, e.Off)
-	if err == nil && n != len(e.Data) {
-		err = fmt.Errorf("only %d bytes were taken", n)
+	for _, r := range e.runs() {
+		n, err := m.WriteAt(e.Data[r[0]:r[1]], e.Off+int64(r[0]))
+		if err == nil && n != r[1]-r[0] {
+			err = fmt.Errorf("only %d bytes were taken", n)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // differs is the offset of the first byte on the medium that is not the extent's, or -1.

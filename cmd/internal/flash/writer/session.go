@@ -47,14 +47,15 @@ type session struct {
 	compare chan []protocol.Chunk
 	puts    chan put1
 	free    chan []byte    // buffers of a chunk
+	cut     []byte         // room for a chunk's pieces
 	over    atomic.Bool    // the client is done or gone
 	lookers sync.WaitGroup // comparers
 	writing sync.WaitGroup // the putter
 	failed  chan error     // the first error of a worker
 
 	mu        sync.Mutex
-	announced map[int64]protocol.Chunk // that wait for their data
-	open      int64                    // announced and not yet same, zeroed or verified
+	announced map[int64]wanted // that wait for their data
+	open      int64            // announced and not yet same, zeroed or verified
 	settled   *sync.Cond
 	first     []byte // the first chunk's data, until Finish
 	firstZero bool
@@ -63,8 +64,14 @@ type session struct {
 	started   bool  // something was written, or may have been
 
 	account protocol.Account
-	blind   blind
+	blind   *blind
 	heard   atomic.Int64
+}
+
+// wanted is a chunk that waits for its data.
+type wanted struct {
+	protocol.Chunk
+	looked bool // the client knows what the disk holds in its place
 }
 
 // put1 is a chunk on its way to the disk.
@@ -72,6 +79,7 @@ type put1 struct {
 	n    int64
 	data []byte // nil: zeros
 	len  int
+	only *chunk.Pieces // of data, to be written; nil: all
 }
 
 // Serve speaks the protocol on a line until the client is done or gone. An error that is a
@@ -81,7 +89,7 @@ func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
 	c = c.orDefault()
 	s := &session{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
 		compare: make(chan []protocol.Chunk, maxAnnounced/piece), puts: make(chan put1, maxPending),
-		failed: make(chan error, 1), announced: map[int64]protocol.Chunk{}, highest: -1}
+		failed: make(chan error, 1), announced: map[int64]wanted{}, highest: -1, blind: newBlind()}
 	s.settled = sync.NewCond(&s.mu)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -25,28 +24,6 @@ const (
 	maxAnnounced = 1024
 	piece        = 4
 )
-
-// blind says whether to compare at all: where the first chunks show another disk altogether, hashing it
-// is a waste. Some are still looked at, and one that fits ends it.
-type blind struct{ seen, differing atomic.Int64 }
-
-const (
-	samples = 16 // differing chunks in a row that say so
-	sample  = 16 // then one of so many is looked at
-)
-
-// skip reports whether the next chunk is taken for different without a look.
-func (b *blind) skip() bool {
-	return b.differing.Load() >= samples && b.seen.Add(1)%sample != 0
-}
-
-func (b *blind) found(same bool) {
-	if same {
-		b.differing.Store(0)
-	} else {
-		b.differing.Add(1)
-	}
-}
 
 // announce hands chunks to the comparers.
 func (s *session) announce(payload []byte) error {
@@ -77,13 +54,22 @@ func (s *session) announce(payload []byte) error {
 func (s *session) comparer() {
 	defer s.lookers.Done()
 	buf := Buffer(chunk.Size + align)
+	var replies, sums []byte
+	flush := func() {
+		if len(replies) > 0 {
+			s.w.Write(protocol.Answers, replies)
+			replies = replies[:0]
+		}
+	}
 	for chunks := range s.compare {
-		var replies []byte
 		if s.over.Load() {
 			continue
 		}
 		for _, c := range chunks {
-			a, err := s.look(c, buf)
+			if s.blind.waits() {
+				flush()
+			}
+			a, looked, err := s.look(c, buf)
 			if err != nil {
 				s.fail(failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(c.N), err)))
 				for range s.compare { // nobody may wait for us
@@ -93,21 +79,24 @@ func (s *session) comparer() {
 			if a == 0 {
 				continue // it is being zeroed
 			}
+			if a == protocol.Needed && looked && c.N != 0 && !s.job.Check {
+				sums = protocol.AppendHeld(sums[:0], c.N, nil)
+				s.w.Write(protocol.Held, chunk.AppendPieceSums(sums, buf[:c.Len]))
+				continue
+			}
 			replies = protocol.AppendReply(replies, protocol.Reply{N: c.N, Answer: a})
 		}
-		if len(replies) > 0 {
-			s.w.Write(protocol.Answers, replies)
-		}
+		flush()
 	}
 }
 
-// look compares one chunk; 0 is no answer yet.
-func (s *session) look(c protocol.Chunk, buf []byte) (protocol.Answer, error) {
+// look compares one chunk; 0 is no answer yet. Where it looked, buf has what the disk holds.
+func (s *session) look(c protocol.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
 	same := false
-	if c.Zero || !s.blind.skip() {
+	if looked = c.Zero || s.job.Check || !s.blind.skip(); looked {
 		b := buf[:c.Len]
 		if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
-			return 0, err
+			return 0, true, err
 		}
 		if c.Zero {
 			same = chunk.IsZero(b)
@@ -117,8 +106,8 @@ func (s *session) look(c protocol.Chunk, buf []byte) (protocol.Answer, error) {
 		}
 	}
 	if !same && c.Zero && c.N != 0 && !s.job.Check {
-		s.puts <- put1{c.N, nil, c.Len}
-		return 0, nil
+		s.puts <- put1{n: c.N, len: c.Len}
+		return 0, true, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,18 +115,18 @@ func (s *session) look(c protocol.Chunk, buf []byte) (protocol.Answer, error) {
 	case same:
 		s.account.Same++
 		s.settle(1)
-		return protocol.Same, nil
+		return protocol.Same, looked, nil
 	case s.job.Check:
 		s.settle(1)
-		return protocol.Needed, nil
+		return protocol.Needed, looked, nil
 	}
-	s.announced[c.N] = c
+	s.announced[c.N] = wanted{c, looked}
 	if c.Zero { // at the end, like any first chunk
 		s.firstZero = true
 		s.settled.Broadcast()
-		return protocol.Zeroed, nil
+		return protocol.Zeroed, looked, nil
 	}
-	return protocol.Needed, nil
+	return protocol.Needed, looked, nil
 }
 
 // settle counts chunks that need nothing more. The caller holds mu.
@@ -154,37 +143,76 @@ var decoder = func() *zstd.Decoder {
 	return d
 }()
 
-// data takes a chunk's bytes, which must be what was announced.
+// data takes a chunk's bytes, which must make it what was announced.
 func (s *session) data(payload []byte) error {
-	n, encoding, b, err := protocol.ReadData(payload)
+	p, err := protocol.ReadData(payload)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	c, ok := s.announced[n]
-	delete(s.announced, n)
+	c, ok := s.announced[p.N]
+	delete(s.announced, p.N)
 	s.mu.Unlock()
+	if c.looked {
+		s.blind.came(p.Pieces == nil)
+	}
 	if !ok || s.job.Check || c.Zero {
-		return fmt.Errorf("%w: data of chunk %d, which was not asked for", protocol.ErrProtocol, n)
+		return fmt.Errorf("%w: data of chunk %d, which was not asked for", protocol.ErrProtocol, p.N)
 	}
-	out := s.buffer()
-	if encoding == protocol.Raw {
-		out = append(out[:0], b...)
-	} else if out, err = decoder.DecodeAll(b, out[:0]); err != nil {
-		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", n, offset(n), err))
+	out, err := s.unpack(p, c.Chunk)
+	if err != nil {
+		return err
 	}
-	if len(out) != c.Len || chunk.SumOf(out) != c.Sum {
-		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not what was announced", n, offset(n)))
-	}
-	if n == 0 {
+	switch whole := len(out) == c.Len && chunk.SumOf(out) == c.Sum; {
+	case !whole && p.Pieces != nil: // the sums of pieces are short, and the disk was read twice
+		s.done(out)
+		s.mu.Lock()
+		s.announced[p.N] = wanted{c.Chunk, false}
+		s.mu.Unlock()
+		go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: p.N, Answer: protocol.Needed})) // what is heard must not wait for it
+	case !whole:
+		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not what was announced", p.N, offset(p.N)))
+	case p.N == 0:
 		s.mu.Lock()
 		s.first = out
 		s.settled.Broadcast()
 		s.mu.Unlock()
-		return nil
+	default:
+		s.puts <- put1{p.N, out, len(out), p.Pieces}
 	}
-	s.puts <- put1{n, out, len(out)}
 	return nil
+}
+
+// unpack is the chunk that a packet makes: of pieces, together with what the disk holds.
+func (s *session) unpack(p protocol.Packet, c protocol.Chunk) ([]byte, error) {
+	out := s.buffer()
+	if p.Pieces == nil {
+		return decoded(p, out)
+	}
+	var err error
+	if s.cut, err = decoded(p, s.cut); err != nil {
+		return nil, err
+	}
+	out = out[:c.Len]
+	if _, err := s.disk.ReadAt(out, offset(p.N)); err != nil {
+		return nil, failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(p.N), err))
+	}
+	if err := p.Pieces.Paste(out, s.cut); err != nil {
+		return nil, failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d: %w", p.N, offset(p.N), err))
+	}
+	return out, nil
+}
+
+// decoded is a packet's bytes, in room where that is enough.
+func decoded(p protocol.Packet, room []byte) ([]byte, error) {
+	if p.Encoding == protocol.Raw {
+		return append(room[:0], p.Bytes...), nil
+	}
+	out, err := decoder.DecodeAll(p.Bytes, room[:0])
+	if err != nil {
+		return nil, failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", p.N, offset(p.N), err))
+	}
+	return out, nil
 }
 
 // buffer is for one chunk. They are used again: clearing new ones would cost as much as writing them.
@@ -268,7 +296,7 @@ func (s *session) put(all []put1, scratch []byte) error {
 	}
 	var extents []Extent
 	for _, p := range all {
-		extents = append(extents, Extent{Off: offset(p.n), Data: p.data, Len: p.len})
+		extents = append(extents, Extent{Off: offset(p.n), Data: p.data, Len: p.len, Only: p.only})
 	}
 	retried, err := Put(s.disk, extents, scratch)
 	if err != nil {
