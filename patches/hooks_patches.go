@@ -33,15 +33,16 @@ var hookPatches = []struct {
 
 // link sets dropbear's options in the configuration that the hook copies.
 func (h *hooks) link() (string, error) {
-	if err := h.edit(h.version.RootConfig(), nil, withLine(dropbearOptions)); err != nil {
+	if err := h.edit(h.version.RootConfig(), nil, withLine(optionsLine(h.version))); err != nil {
 		return "", err
 	}
 	h.added = append(h.added, h.version.ArchiveConfig)
+	summary := "dropbear " + options(h.version)
 	if h.version.SbinInPath {
-		return "dropbear -W 1048576 -K 5", nil
+		return summary, nil
 	}
 	h.added = append(h.added, scripts.ShellPath, "etc/passwd", "etc/shells")
-	return "dropbear -W 1048576 -K 5, sbin in the sessions' PATH", h.own(ownDir+"/shell", 0o644, scripts.Shell().Data)
+	return summary + ", sbin in the sessions' PATH", h.own(ownDir+"/shell", 0o644, scripts.Shell().Data)
 }
 
 // networkInterface names the interface, and has it waited for.

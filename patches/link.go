@@ -3,15 +3,21 @@ package patches
 import (
 	"fmt"
 
+	"groundhog/patches/dropbear"
 	"groundhog/patches/scripts"
 )
 
-// dropbearOptions goes in front of what the archive's configuration says, so
-// that the configuration's own word comes later and counts. -W 1048576: a
-// receive window of 1 MiB, the most that every supported version takes; with
-// the default of 24 KiB a link with 20 ms of delay carries 1 MB/s. -K 5: a
-// keepalive every 5 s, without which nothing notices a dead link.
-const dropbearOptions = `DROPBEAR_OPTIONS="-W 1048576 -K 5 ${DROPBEAR_OPTIONS-}" # groundhog`
+// options are dropbear's: the largest receive window that its version takes, 1
+// MiB or 10, since with the default of 24 KiB a link with 20 ms of delay carries
+// 1 MB/s, and with 1 MiB 50; and a keepalive every 5 s, without which nothing
+// notices a dead link.
+func options(v dropbear.Version) string { return fmt.Sprintf("-W %d -K 5", v.MaxWindow) }
+
+// optionsLine goes in front of what dropbear's configuration says, so that the
+// configuration's own word comes later and counts.
+func optionsLine(v dropbear.Version) string {
+	return fmt.Sprintf(`DROPBEAR_OPTIONS="%s ${DROPBEAR_OPTIONS-}" # groundhog`, options(v))
+}
 
 // link sets dropbear's options and, where its sessions lack it, sbin in their
 // PATH.
@@ -24,17 +30,18 @@ func link(t *Target) (string, error) {
 			return "", err
 		}
 	}
-	text, err := withLine(dropbearOptions)(old)
+	text, err := withLine(optionsLine(t.version))(old)
 	if err != nil {
 		return "", err
 	}
 	if err := t.generated(conf, text); err != nil {
 		return "", err
 	}
+	summary := "dropbear " + options(t.version)
 	if t.version.SbinInPath {
-		return "dropbear -W 1048576 -K 5", nil
+		return summary, nil
 	}
-	return "dropbear -W 1048576 -K 5, sbin in the sessions' PATH", t.sbinInPath()
+	return summary + ", sbin in the sessions' PATH", t.sbinInPath()
 }
 
 // sbinInPath makes root's login shell one that knows sbin. dropbear takes only

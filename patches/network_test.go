@@ -114,11 +114,11 @@ func TestLink(t *testing.T) {
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		img, _ := patch(t, tgt, nil)
 		old := tgt.Release == "buster" || tgt.Release == "bullseye"
-		conf := "etc/dropbear/dropbear.conf"
+		conf, window := "etc/dropbear/dropbear.conf", "10485760"
 		if old {
-			conf = "etc/dropbear/config"
+			conf, window = "etc/dropbear/config", "1048576"
 		}
-		if got := text(t, img, conf); !strings.HasSuffix(got, "\n"+dropbearOptions+"\n") || !strings.HasPrefix(got, "#") {
+		if got := text(t, img, conf); !strings.HasSuffix(got, "\nDROPBEAR_OPTIONS=\"-W "+window+" -K 5 ${DROPBEAR_OPTIONS-}\" # groundhog\n") || !strings.HasPrefix(got, "#") {
 			t.Errorf("%s:\n%s", conf, got)
 		}
 		shell := "/bin/sh"

@@ -159,7 +159,7 @@ func (h *hooked) judgeArchive(archive string) *patched {
 		}
 	}
 	text := string(h.run("inspect", archive))
-	for _, want := range []string{"script patched by groundhog", "-W 1048576 -K 5", "bench (ED25519)", "GROUNDHOG_WAIT=1800", "release " + h.target.Suite} {
+	for _, want := range []string{"script patched by groundhog", windowIn[h.target.Suite] + " -K 5", "bench (ED25519)", "GROUNDHOG_WAIT=1800", "release " + h.target.Suite} {
 		if !strings.Contains(text, want) {
 			h.t.Errorf("inspect does not say %q:\n%s", want, text)
 		}

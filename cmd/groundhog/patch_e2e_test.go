@@ -158,6 +158,9 @@ func TestPatchBoots(t *testing.T) {
 	}
 }
 
+// windowIn is the largest receive window that each release's dropbear takes.
+var windowIn = map[string]string{"bullseye": "-W 1048576", "bookworm": "-W 10485760", "trixie": "-W 10485760"}
+
 // lookAround checks what must be true in the waiting initramfs.
 func lookAround(g *guest, p *patched, web *web) {
 	g.says("cat /run/groundhog/build", p.report.Build)
@@ -167,7 +170,7 @@ func lookAround(g *guest, p *patched, web *web) {
 	g.says("grep ^ExecStart= /run/systemd/system/multi-user.target.wants/groundhog-restore.service",
 		"ExecStart=/bin/sh /var/lib/groundhog/restore")
 	g.says("cat /sys/class/net/lo/operstate", "unknown") // what an lo that is up says; down: "down"
-	g.says("tr '\\0' ' ' </proc/$(cat /run/dropbear.pid)/cmdline | grep -o -e '-W 1048576 -K 5'", "-W 1048576 -K 5")
+	g.says("tr '\\0' ' ' </proc/$(cat /run/dropbear.pid)/cmdline | grep -o -e '-W [0-9]* -K 5'", windowIn[p.target.Suite]+" -K 5")
 	g.says("command -v blockdev >/dev/null && command -v sfdisk", "/usr/sbin/sfdisk")
 	g.says("sfdisk --version | cut -d' ' -f1", "sfdisk")
 	g.says("curl -sS http://10.0.2.100/", web.text)
