@@ -73,14 +73,10 @@ func (f *flashing) run(ctx context.Context) (string, any, error) {
 
 // prepare finds out what can be known before anything is written.
 func (f *flashing) prepare(ctx context.Context) error {
-	choose := f.choose
-	if err := f.ready(ctx); err != nil {
-		if f.via != "curl" || !errors.Is(err, errNoWriter) {
-			return err
-		}
-		choose = f.named
+	d, err := f.choose(ctx)
+	if f.via == "curl" && errors.Is(err, errNoWriter) {
+		d, err = f.named(ctx)
 	}
-	d, err := choose(ctx)
 	if err != nil {
 		return err
 	}
@@ -94,13 +90,30 @@ func (f *flashing) prepare(ctx context.Context) error {
 	return nil
 }
 
-// ready puts our writer there where the archive has none, or one of another protocol.
-func (f *flashing) ready(ctx context.Context) error {
-	want := fmt.Sprintf("groundhog-writer, protocol %d", wire.Version)
-	got, err := f.c.Run(ctx, "groundhog-writer version", nil)
-	if err != nil || strings.TrimSpace(string(got.Stdout)) == want {
-		return err
+// disks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
+func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
+	const list = "groundhog-writer disks"
+	got, err := f.c.Run(ctx, "groundhog-writer version && "+list, nil)
+	if err != nil {
+		return nil, err
 	}
+	version, said, _ := strings.Cut(string(got.Stdout), "\n")
+	if version == fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) {
+		err = got.Err("running " + list)
+	} else if err = f.send(ctx, version); err == nil {
+		said, err = f.c.Output(ctx, list)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(said), &all); err != nil {
+		return nil, fmt.Errorf("the device's list of disks: %w", err)
+	}
+	return all, nil
+}
+
+// send puts our writer in the place of the one that said its version.
+func (f *flashing) send(ctx context.Context, version string) error {
 	machine, err := f.c.Output(ctx, "uname -m")
 	if err != nil {
 		return err
@@ -109,7 +122,7 @@ func (f *flashing) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.phase("writer", "the device has no groundhog-writer of this protocol (%.60q): sending ours", strings.TrimSpace(string(got.Stdout)))
+	f.phase("writer", "the device has no groundhog-writer of this protocol (%.60q): sending ours", version)
 	// /run is mounted noexec; /sbin is in the initramfs' own memory.
 	return f.c.Upload(ctx, `cat >/sbin/.groundhog-writer && [ "$(wc -c </sbin/.groundhog-writer)" = `+fmt.Sprint(len(b))+
 		` ] && chmod 755 /sbin/.groundhog-writer && mv -f /sbin/.groundhog-writer /sbin/groundhog-writer`, bytes.NewReader(b))
@@ -133,13 +146,9 @@ func architecture(machine string) string {
 
 // choose finds the disk.
 func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
-	said, err := f.c.Output(ctx, "groundhog-writer disks")
+	all, err := f.disks(ctx)
 	if err != nil {
 		return disk.Info{}, err
-	}
-	var all []disk.Info
-	if err := json.Unmarshal([]byte(said), &all); err != nil {
-		return disk.Info{}, fmt.Errorf("the device's list of disks: %w", err)
 	}
 	var recorded *disk.Info
 	if f.record != nil && f.record.Disk.Size > 0 {
