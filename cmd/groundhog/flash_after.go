@@ -45,9 +45,11 @@ func (f *flashing) canGrow(ctx context.Context) error {
 
 // afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for.
 func (f *flashing) afterwards(ctx context.Context, data *flashed) error {
-	err := f.again(ctx)
-	if err == nil {
-		data.Filesystems, err = f.recognise(ctx)
+	var err error
+	if data.Filesystems, err = f.recognise(ctx); err != nil { // the flash may have ended on another connection
+		if err = f.again(ctx); err == nil {
+			data.Filesystems, err = f.recognise(ctx)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("looking at the disk afterwards: %w", err)

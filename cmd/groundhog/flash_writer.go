@@ -147,9 +147,9 @@ func (l *lineToWriter) Write(b []byte) (int, error) {
 // Close closes the connection, too: nothing less ends a write that waits.
 func (l *lineToWriter) Close() error { return l.c.Close() }
 
-// Release leaves the connection to whoever made it.
+// Release leaves the connection to whoever made it, once the writer, which has said all, is gone.
 func (l *lineToWriter) Release() {
-	l.p.Close()
+	l.p.Finish(2 * time.Second)
 	if l.ours {
 		l.c.Close()
 	}

@@ -101,6 +101,43 @@ func TestDropbear(t *testing.T) {
 	}
 }
 
+// A connection outlives its commands, however their ends and ours fall together.
+func TestDropbearFinish(t *testing.T) {
+	s := startServer(t)
+	addr, hostKey := s.dropbear(t)
+	o := s.good()
+	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
+	c, err := Dial(t.Context(), "root@"+addr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for n := range 200 {
+		p, err := c.Start(t.Context(), "read x; echo done")
+		if err != nil {
+			t.Fatalf("command %d: %v", n, err)
+		}
+		if _, err := io.WriteString(p.Stdin, "go\n"); err != nil {
+			t.Fatalf("command %d: %v", n, err)
+		}
+		if _, err := io.ReadFull(p.Stdout, make([]byte, 5)); err != nil {
+			t.Fatalf("command %d: %v", n, err)
+		}
+		p.Finish(10 * time.Second)
+		if _, err := c.Output(t.Context(), "true"); err != nil {
+			t.Fatalf("after command %d: %v", n, err)
+		}
+	}
+	p, err := c.Start(t.Context(), "sleep 60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if p.Finish(100 * time.Millisecond); time.Since(began) > 30*time.Second {
+		t.Error("a command that does not end is waited for")
+	}
+}
+
 // It does not count the keys that it is only asked about: an agent may hold many.
 func TestDropbearManyKeys(t *testing.T) {
 	s := startServer(t)

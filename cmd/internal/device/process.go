@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -75,6 +76,22 @@ func (p *Process) Wait() (exit int, err error) {
 		return -1, fmt.Errorf("running a command on the device: %w", p.client.because(p.ctx, err))
 	}
 	return 0, nil
+}
+
+// Finish waits for the end of a command that is about to end by itself, at most so long, and lets go of it. Where other commands
+// follow this is the way: a Close that crosses dropbear's own, now and then, costs the whole connection.
+func (p *Process) Finish(most time.Duration) {
+	over := make(chan struct{})
+	go func() { // with the connection, at the latest
+		defer close(over)
+		io.Copy(io.Discard, p.Stdout)
+		p.Wait()
+	}()
+	select {
+	case <-over:
+	case <-time.After(most):
+		p.Close()
+	}
 }
 
 // Close ends the session; the command may live on.
