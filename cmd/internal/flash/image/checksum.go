@@ -21,7 +21,7 @@ func (i *Image) checkFile(ctx context.Context) error {
 		i.stored = i.kept.Stored
 	} else {
 		h := sha256.New()
-		if _, err := io.Copy(h, &interrupted{ctx, i.file}); err != nil {
+		if _, err := io.Copy(h, interrupted{ctx, i.file}); err != nil {
 			return err
 		}
 		if _, err := i.file.Seek(0, io.SeekStart); err != nil {

@@ -40,6 +40,7 @@ type Image struct {
 	cond   *sync.Cond
 	spool  *os.File
 	chunks []protocol.Chunk // so far
+	recent map[int64][]byte // of them, in memory
 	done   bool
 	err    error
 	sha    string // of the decoded image, in hex
@@ -123,11 +124,15 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(proto
 			return err
 		}
 		if want != nil && !want(n) {
+			chunk.Free(i.take(n))
 			continue
 		}
 		var data []byte
 		if !c.Zero {
-			if data, err = i.read(c); err != nil {
+			if data = i.take(n); data == nil {
+				data, err = i.read(c)
+			}
+			if err != nil {
 				return err
 			}
 		}

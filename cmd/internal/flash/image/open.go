@@ -17,7 +17,7 @@ import (
 // the file must have as it is stored; without it, a local image's is looked for in NAME.sha256 and
 // SHA256SUMS beside it. A local image is held against its checksum at once, a stream at its end.
 func Open(ctx context.Context, name, sum string, stdin io.Reader) (*Image, error) {
-	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}}
+	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}}
 	i.cond = sync.NewCond(&i.mu)
 	if sum != "" && !hexSum(i.want) {
 		return nil, fmt.Errorf("%q is no SHA-256 in hex", sum)
@@ -88,7 +88,7 @@ func (i *Image) begin(ctx context.Context) error {
 		}
 	}
 	stored := &storedSum{Hash: sha256.New()}
-	decoded, compression, err := Decode(io.TeeReader(&interrupted{ctx, i.in}, stored))
+	decoded, compression, err := Decode(io.TeeReader(interrupted{ctx, i.in}, stored))
 	if err != nil {
 		return err
 	}

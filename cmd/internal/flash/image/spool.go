@@ -29,9 +29,8 @@ func unnamed() (*os.File, error) {
 // run decodes, hashes and keeps the whole image.
 func (i *Image) run(ctx context.Context, decoded io.ReadCloser, stored *storedSum) {
 	defer close(i.over)
-	defer decoded.Close()
 	before := identity(i.file)
-	sum, err := i.pull(&interrupted{ctx, decoded})
+	sum, err := i.pull(interrupted{ctx, decoded})
 	if err == nil {
 		err = i.end(stored, sum, before)
 	}
@@ -83,42 +82,74 @@ func (i *Image) end(stored *storedSum, sum string, before *index) error {
 	return nil
 }
 
-// pull reads the decoded image chunk by chunk.
-func (i *Image) pull(r io.Reader) (string, error) {
+// pull takes the decoded image chunk by chunk.
+func (i *Image) pull(decoded io.ReadCloser) (string, error) {
 	whole := sha256.New()
-	buf := make([]byte, chunk.Size)
-	for n := int64(0); ; n++ {
-		k, err := 0, error(nil)
-		for k < len(buf) && err == nil { // io.ReadFull would make one error of a proper end and a cut
-			var m int
-			m, err = r.Read(buf[k:])
-			k += m
+	stop := make(chan struct{})
+	defer close(stop)
+	for p := range i.pieces(decoded, stop) {
+		if p.err != nil {
+			return "", p.err
 		}
-		if err != nil && err != io.EOF {
-			return "", err
-		}
-		if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
-			return "", fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)
-		}
-		if k == 0 {
-			return hex.EncodeToString(whole.Sum(nil)), nil
-		}
-		p := buf[:k]
-		hashed := make(chan struct{})
-		go func() { whole.Write(p); close(hashed) }()
-		kept := i.keep(n, p)
-		<-hashed
-		if kept != nil {
-			return "", kept
-		}
-		if err == io.EOF {
-			return hex.EncodeToString(whole.Sum(nil)), nil
-		}
+		whole.Write(p.b) // the slowest of it, and there is one order only
+		i.publish(p.c, p.b)
 	}
+	return hex.EncodeToString(whole.Sum(nil)), nil
 }
 
-// keep takes one chunk.
-func (i *Image) keep(n int64, p []byte) error {
+// piece is a chunk that was read and looked at.
+type piece struct {
+	c   protocol.Chunk
+	b   []byte
+	err error
+}
+
+// pieces reads an image some chunks ahead of who takes them, and closes it; the channel's end is the image's, unless an error came before.
+func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan piece {
+	out := make(chan piece, 2)
+	go func() {
+		defer close(out)
+		defer r.Close()
+		more := true
+		for n := int64(0); more; n++ {
+			var p piece
+			if p, more = i.piece(r, n); len(p.b) == 0 && p.err == nil {
+				return
+			}
+			select {
+			case out <- p:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// piece reads chunk n, empty at the image's end; more may follow.
+func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
+	b := chunk.Buffer(chunk.Size)
+	k, err := 0, error(nil)
+	for k < len(b) && err == nil { // io.ReadFull would make one error of a proper end and a cut
+		var m int
+		m, err = r.Read(b[k:])
+		k += m
+	}
+	if err != nil && err != io.EOF {
+		return piece{err: err}, false
+	}
+	if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
+		return piece{err: fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)}, false
+	}
+	if k > 0 {
+		p.b = b[:k]
+		p.c, p.err = i.keep(n, p.b)
+	}
+	return p, err == nil && p.err == nil
+}
+
+// keep looks at one chunk, and puts it into the spool.
+func (i *Image) keep(n int64, p []byte) (protocol.Chunk, error) {
 	c := protocol.Chunk{N: n, Len: len(p)}
 	if chunk.IsZero(p) {
 		c.Zero = true
@@ -126,29 +157,50 @@ func (i *Image) keep(n int64, p []byte) error {
 		c.Sum = chunk.SumOf(p)
 		if i.raw == nil {
 			if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
-				return fmt.Errorf("keeping the decoded image: %w", err)
+				return c, fmt.Errorf("keeping the decoded image: %w", err)
 			}
 		}
 	}
 	if i.kept != nil && (n >= int64(len(i.kept.chunks)) || i.kept.chunks[n] != c) {
-		return ErrChanged
+		return c, ErrChanged
 	}
+	return c, nil
+}
+
+// most is how many chunks that were just decoded stay in memory for who walks behind, in place of being read and hashed again.
+const most = 16
+
+// publish makes a chunk known; p is nobody else's any more.
+func (i *Image) publish(c protocol.Chunk, p []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.chunks = append(i.chunks, c)
+	if !c.Zero && len(i.recent) < most {
+		i.recent[c.N] = p
+	} else {
+		chunk.Free(p)
+	}
 	i.cond.Broadcast()
-	return nil
+}
+
+// take is a chunk's data, if it is still in memory, for whoever comes first.
+func (i *Image) take(n int64) []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.recent[n]
+	delete(i.recent, n)
+	return p
 }
 
 // interrupted is a reader that ends with its context.
 type interrupted struct {
 	ctx context.Context
-	r   io.Reader
+	io.ReadCloser
 }
 
-func (r *interrupted) Read(p []byte) (int, error) {
+func (r interrupted) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.r.Read(p)
+	return r.ReadCloser.Read(p)
 }
