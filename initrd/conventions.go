@@ -57,11 +57,12 @@ func (img *Image) insert(s *Segment, e *Entry) {
 	name := e.Name
 	e.Name = s.prefix() + name
 	e.Ino, e.Dev, e.Sum, e.seg = s.freeInode(), s.dev(), s.sums(), s
-	at := 0
-	for i, other := range s.Entries {
+	at := len(s.Entries)
+	for ; at > 0; at-- {
 		// Of several runs in one segment the last is ours.
+		other := s.Entries[at-1]
 		if other.IsTrailer() || other.link == nil && path.Clean(other.Name) < name {
-			at = i + 1
+			break
 		}
 	}
 	s.Entries = slices.Insert(s.Entries, at, e)
