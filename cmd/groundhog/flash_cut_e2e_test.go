@@ -39,14 +39,18 @@ func TestFlashCuts(t *testing.T) {
 		}
 	}
 	s.Link().Shape(link.Shape{Rate: 3 << 20})
+	killed := 0
 	for i := range 10 {
-		s.killWriter(images[i%2], size*int64(i)/10)
+		killed += s.killWriter(images[i%2], size*int64(i)/15)
+	}
+	if killed < 9 { // one may come too late on a busy machine
+		t.Errorf("of 10 writers %d were killed at work", killed)
 	}
 	for i := range 10 {
 		s.killUs(images[i%2], size*int64(i)/10)
 	}
 	s.interrupted(images[0])
-	s.cutPower(images[1])
+	s.cutPower(noiseImage(t, 13, 12)) // of the others too much is there by now
 }
 
 // sent waits until so many more bytes have been sent to the device, or until over is closed.
@@ -83,21 +87,38 @@ func (s *spare) silence(img string, after int64) {
 	}
 }
 
-// killWriter kills the writer on the device in the middle of its work.
-func (s *spare) killWriter(img string, after int64) {
+// killWriter kills the writer on the device in the middle of its work, and says how many it killed. One that is through
+// is left alone: nobody needs to notice that.
+func (s *spare) killWriter(img string, after int64) int {
 	s.t.Helper()
+	now, trigger, err := os.Pipe() // logged in beforehand, the kill comes when it should
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer now.Close()
 	over, killed := make(chan struct{}), make(chan bool, 1)
 	go func() {
-		s.sent(over, 50_000+after) // behind the questions that come first
-		_, err := fixtures.SSH(s.ctx, s.login, nil, "kill -9 $(pidof groundhog-writer)")
+		_, err := fixtures.SSH(s.ctx, s.login, now, `rm -f /run/groundhog/verified # the last flash's
+			read now
+			writer=$(pidof groundhog-writer) && kill -STOP $writer || exit 1
+			test ! -e /run/groundhog/verified && kill -9 $writer || { kill -CONT $writer; exit 1; }`)
 		killed <- err == nil
+	}()
+	go func() {
+		defer trigger.Close()
+		s.sent(over, 50_000+after) // behind the questions that come first
+		trigger.WriteString("now\n")
 	}()
 	code, out := s.flash(goodDisk, img)
 	close(over)
 	s.verified("writer killed", code, out, img)
-	if <-killed && !strings.Contains(out, "trying again") {
+	if !<-killed {
+		return 0
+	}
+	if !strings.Contains(out, "trying again") {
 		s.t.Errorf("after %d bytes: the writer was killed and nobody noticed", after)
 	}
+	return 1
 }
 
 // killUs kills our side. The device stays in its initramfs, and the same flash goes on.
@@ -133,7 +154,7 @@ func (s *spare) interrupted(img string) {
 	s.sent(over, 4<<20)
 	cmd.Process.Signal(os.Interrupt)
 	<-over
-	s.failed("interrupted", cmd.ProcessState.ExitCode(), said.String(), exitInterrupted, "waits in its initramfs, its disk is neither the old nor the new one")
+	s.failed("interrupted", cmd.ProcessState.ExitCode(), said.String(), exitInterrupted, "interrupted; "+s.target()+" waits in its initramfs, its disk is neither the old nor the new one")
 	s.t.Log(said.String())
 	if got := s.says("groundhog-writer state /dev/vdb"); !strings.HasPrefix(got, "writing ") {
 		s.t.Errorf("the device says %q", got)
@@ -145,7 +166,7 @@ func (s *spare) interrupted(img string) {
 func (s *spare) cutPower(img string) {
 	s.t.Helper()
 	over := make(chan struct{})
-	go func() { s.sent(over, 4<<20); s.PowerOff() }()
+	go func() { s.sent(over, 2<<20); s.PowerOff() }()
 	code, out := s.flash(goodDisk, img, "--patience", "15s")
 	close(over)
 	s.failed("power cut", code, out, exitTrouble, "no progress within", "neither the old nor the new")

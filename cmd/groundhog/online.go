@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"text/tabwriter"
@@ -200,6 +201,7 @@ func (h host) verdict(ctx context.Context, err error, done string, data any) int
 		switch {
 		case ctx.Err() != nil:
 			e.Verdict, code = "interrupted", exitInterrupted
+			e.Text = strings.Replace(e.Text, context.Canceled.Error(), e.Verdict, 1)
 		case errors.As(err, &c) && c.code == exitRefused:
 			e.Verdict, code = "refused", exitRefused
 		}

@@ -173,8 +173,13 @@ func (r *run) loop(ctx context.Context) error {
 	for {
 		before := r.settledSoFar()
 		err := r.attempt(ctx)
-		if err == nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+		switch end := ctx.Err(); {
+		case err == nil:
+			return end
+		case end != nil && errors.Is(err, end):
+			return err
+		case end != nil:
+			return fmt.Errorf("%w: %w", end, err)
 		}
 		if r.settledSoFar() > before {
 			last, pause = time.Now(), 250*time.Millisecond
