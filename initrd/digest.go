@@ -136,11 +136,17 @@ func (d *digests) once(b []byte) func() {
 	if len(b) == 0 {
 		return nil
 	}
-	sum := sync.OnceValue(func() Digest { return sumOf(b) })
-	if _, known := d.sums.LoadOrStore(contentOf(b), sum); known {
+	sum, known := d.remember(b)
+	if known {
 		return nil
 	}
 	return func() { sum() }
+}
+
+// remember is how b's sum is had, computed at most once.
+func (d *digests) remember(b []byte) (sum func() Digest, known bool) {
+	once, known := d.sums.LoadOrStore(contentOf(b), sync.OnceValue(func() Digest { return sumOf(b) }))
+	return once.(func() Digest), known
 }
 
 // pass hashes the n bytes of e's content and lets them go.
@@ -184,12 +190,11 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 }
 
 func (d *digests) of(b []byte) Digest {
-	if d != nil && len(b) > 0 {
-		if sum, ok := d.sums.Load(contentOf(b)); ok {
-			return sum.(func() Digest)()
-		}
+	if d == nil || len(b) == 0 {
+		return sumOf(b)
 	}
-	return sumOf(b)
+	sum, _ := d.remember(b) // a hard-linked file is asked for by each of its names
+	return sum()
 }
 
 func sumOf(b []byte) (sum Digest) {

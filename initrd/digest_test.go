@@ -167,3 +167,31 @@ func TestSkim(t *testing.T) {
 		}
 	}
 }
+
+// A busybox has hundreds of names; for the sum of each all of it was hashed again.
+func TestSumOfLinks(t *testing.T) {
+	file, err := os.ReadFile("../fixtures/archives/zstd.img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := ReadHashed(bytes.NewReader(file), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func() (n int) {
+		img.digests.sums.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	before, data := known(), bytes.Repeat([]byte("box "), 1000)
+	if err := img.PutLinks([]string{"box", "ls", "mv"}, File{Mode: TypeFile | 0o755, Data: data}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"box", "ls", "mv"} {
+		if img.Sum(img.Lookup(name)) != sha256.Sum256(data) {
+			t.Errorf("%s: not the sum of its content", name)
+		}
+	}
+	if n := known() - before; n != 1 {
+		t.Errorf("%d sums are kept for one content", n)
+	}
+}

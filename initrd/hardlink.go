@@ -16,6 +16,7 @@ func (img *Image) PutLinks(names []string, f File) error {
 	if f.Mode&TypeMask != TypeFile {
 		return fmt.Errorf("%s: mode %#o is not a file's", names[0], f.Mode)
 	}
+	img.digests.now(f.Data)
 	at := 0
 	var mtime uint32
 	for _, name := range names {

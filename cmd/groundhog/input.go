@@ -121,6 +121,39 @@ func (ls layers) open(maxSize int64) (*sysroot.Tree, error) {
 	return tree, nil
 }
 
+// rootTree is a root tree on the way.
+type rootTree struct {
+	tree         *sysroot.Tree
+	err          error
+	opened, done chan struct{}
+}
+
+// openAhead opens the root tree while the archive is read, and looks up what the programs need: most of the patches' time
+// goes into that.
+func (ls layers) openAhead(maxSize int64, programs ...string) *rootTree {
+	r := &rootTree{opened: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.tree, r.err = ls.open(maxSize)
+		close(r.opened)
+		if r.tree != nil {
+			sysroot.Closure(r.tree, programs...) // whoever needs it hears of an error
+		}
+	}()
+	return r
+}
+
+func (r *rootTree) get() (*sysroot.Tree, error) {
+	<-r.opened
+	return r.tree, r.err
+}
+
+func (r *rootTree) close() {
+	if <-r.done; r.tree != nil {
+		r.tree.Close()
+	}
+}
+
 // inputs describes the .deb files among the layers; a directory has no hash.
 func (ls layers) inputs() ([]manifest.Input, error) {
 	var all []manifest.Input

@@ -100,6 +100,12 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 
 // patch is the verb: read, apply, write.
 func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
+	var programs []string
+	if o.Curl {
+		programs = []string{"usr/bin/curl"}
+	}
+	root := o.root.openAhead(int64(o.maxSize), programs...)
+	defer root.close()
 	in, err := o.read(path)
 	if err != nil {
 		return err
@@ -117,7 +123,7 @@ func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
 	if err := o.checkEncoding(in.img); err != nil {
 		return err
 	}
-	report, err := o.apply(in)
+	report, err := o.apply(in, root)
 	if err != nil {
 		return err
 	}
@@ -156,8 +162,8 @@ func (o *patchOptions) read(path string) (*archive, error) {
 	return readArchive(path, int64(o.maxSize))
 }
 
-func (o *patchOptions) apply(in *archive) (*patches.Report, error) {
-	tree, err := o.root.open(int64(o.maxSize))
+func (o *patchOptions) apply(in *archive, root *rootTree) (*patches.Report, error) {
+	tree, err := root.get()
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +172,6 @@ func (o *patchOptions) apply(in *archive) (*patches.Report, error) {
 	if tree == nil {
 		report, err = patches.Apply(in.img, nil, nil, o.Options, tool, in.input.SHA256)
 	} else {
-		defer tree.Close()
 		report, err = patches.Apply(in.img, tree, tree.Layers(), o.Options, tool, in.input.SHA256)
 	}
 	switch {

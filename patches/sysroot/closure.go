@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -49,7 +50,10 @@ func Closure(fsys fs.FS, programs ...string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &linker{fsys: fsys, conf: conf, files: map[string]File{}, parsed: map[string]*parsed{}}
+	l := &linker{fsys: fsys, conf: conf, files: map[string]File{}, parsed: new(sync.Map)}
+	if t, ok := fsys.(*Tree); ok {
+		l.parsed = &t.parsed // programs share most of their libraries
+	}
 	for _, name := range programs {
 		if err := l.program(name, 0); err != nil {
 			return nil, fmt.Errorf("closure of %s: %w", name, err)
@@ -67,8 +71,8 @@ type linker struct {
 	fsys    fs.FS
 	conf    []string
 	files   map[string]File
-	parsed  map[string]*parsed // by the name of the file itself
-	buf     []byte             // of the last file that was parsed
+	parsed  *sync.Map // name of the file itself to *parsed
+	buf     []byte    // of the last file that was parsed
 	lookups int
 	read    int64
 }
@@ -160,11 +164,14 @@ func (l *linker) load(name string) (string, *parsed, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	p := l.parsed[at]
-	if p == nil {
-		p = l.parse(at)
-		l.parsed[at] = p
+	known, ok := l.parsed.Load(at)
+	if !ok {
+		if l.read > maxRead { // nothing that the file is to blame for
+			return "", nil, fmt.Errorf("more than %d bytes of programs and libraries", maxRead)
+		}
+		known, _ = l.parsed.LoadOrStore(at, l.parse(at))
 	}
+	p := known.(*parsed)
 	return at, p, p.err
 }
 
@@ -188,9 +195,7 @@ func (l *linker) parse(at string) *parsed {
 		return &parsed{err: err}
 	}
 	l.buf = b
-	if l.read += int64(len(b)); l.read > maxRead {
-		return &parsed{err: fmt.Errorf("more than %d bytes of programs and libraries", maxRead)}
-	}
+	l.read += int64(len(b))
 	if p.elf, p.err = parseELF(b); p.err == nil {
 		p.dyn, p.err = p.elf.dynamic()
 		p.elf.b = nil

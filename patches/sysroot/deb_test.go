@@ -94,9 +94,9 @@ func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
 // unpackOnly is a package in memory as a tree of its own.
 func unpackOnly(b []byte, limit int64) (*Tree, error) {
 	m := newMemory()
-	below := &Tree{dirs: map[string][]part{}}
+	below := &Tree{known: map[string]place{}}
 	err := unpackDeb(bytes.NewReader(b), &placer{mem: m, below: below, left: limit, limit: limit})
-	return &Tree{dirs: map[string][]part{}, layers: []layer{{"test.deb", m}}}, err
+	return &Tree{known: map[string]place{}, layers: []layer{{"test.deb", m}}}, err
 }
 
 // Every cut fails, none panics; so does every flipped byte of what a checksum covers.

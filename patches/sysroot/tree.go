@@ -14,8 +14,16 @@ type Tree struct {
 	layers []layer // the lowest first
 	moves  []move
 
-	mu   sync.Mutex
-	dirs map[string][]part // directories looked up so far
+	mu    sync.Mutex
+	known map[string]place // directories and links looked up so far
+
+	parsed sync.Map // of every [Closure]
+}
+
+// A place is what is at a name: one part for a file or a link, all that merge for a directory.
+type place struct {
+	info  fs.FileInfo
+	parts []part
 }
 
 type layer struct {
@@ -44,7 +52,7 @@ func Open(layers ...Layer) (*Tree, error) {
 	if len(layers) == 0 {
 		return nil, errors.New("opening root tree: no layer given")
 	}
-	t := &Tree{dirs: map[string][]part{}}
+	t := &Tree{known: map[string]place{}}
 	for _, l := range layers {
 		if err := t.add(l); err != nil {
 			return nil, errors.Join(err, t.Close())
@@ -86,7 +94,8 @@ func (t *Tree) add(l Layer) error {
 func (t *Tree) push(l layer, moves []move) {
 	t.layers = append(t.layers, l)
 	t.moves = append(t.moves, moves...)
-	clear(t.dirs)
+	clear(t.known)
+	t.parsed.Clear()
 }
 
 // Close lets go of the directories. Packages need no closing.
@@ -109,28 +118,33 @@ func (t *Tree) Layers() []string {
 
 // parts is what the layers hold of a directory, the topmost first.
 func (t *Tree) parts(dir string) ([]part, error) {
-	t.mu.Lock()
-	list, ok := t.dirs[dir]
-	t.mu.Unlock()
-	if ok {
-		return list, nil
-	}
 	fi, list, err := t.entry(dir)
 	if err == nil && !fi.IsDir() {
 		err = syscall.ENOTDIR
 	}
-	if err != nil {
-		return nil, err
-	}
-	t.mu.Lock()
-	t.dirs[dir] = list
-	t.mu.Unlock()
-	return list, nil
+	return list, err
 }
 
-// entry is what is at name, which has no symbolic link among its directories: one
-// part for a file or a link, all that merge for a directory.
+// entry is what is at name, which has no symbolic link among its directories. Directories and links are asked for
+// again and again, on the way to all that is in them; they are looked up once.
 func (t *Tree) entry(name string) (fs.FileInfo, []part, error) {
+	t.mu.Lock()
+	p, ok := t.known[name]
+	t.mu.Unlock()
+	if ok {
+		return p.info, p.parts, nil
+	}
+	info, parts, err := t.find(name)
+	if err == nil && info.Mode()&(fs.ModeDir|fs.ModeSymlink) != 0 {
+		t.mu.Lock()
+		t.known[name] = place{info, parts}
+		t.mu.Unlock()
+	}
+	return info, parts, err
+}
+
+// find is entry, looked up.
+func (t *Tree) find(name string) (fs.FileInfo, []part, error) {
 	if name == "." {
 		return t.rootEntry()
 	}

@@ -90,3 +90,53 @@ func TestPipesAreNotOpened(t *testing.T) {
 		t.Errorf("error %v, want %v", err, errNotRegular)
 	}
 }
+
+// counting counts what is asked of a layer.
+type counting struct {
+	store
+	lstats, opens map[string]int
+}
+
+func (c *counting) lstat(name string) (fs.FileInfo, error) {
+	c.lstats[name]++
+	return c.store.lstat(name)
+}
+
+func (c *counting) open(name string) (fs.File, error) {
+	c.opens[name]++
+	return c.store.open(name)
+}
+
+// Every library is below the same few directories, and programs share most of theirs.
+func TestNothingIsLookedUpTwice(t *testing.T) {
+	dir := t.TempDir()
+	for name, f := range merged() {
+		text := string(f.Data)
+		if f.Mode.Type() == fs.ModeSymlink {
+			text = "-> " + text
+		}
+		writeTree(t, dir, map[string]string{name: text})
+	}
+	tree := open(t, Dir(dir))
+	c := &counting{tree.layers[0].store, map[string]int{}, map[string]int{}}
+	tree.layers[0].store = c
+	var lists [][]string
+	for range 2 {
+		list, err := Closure(tree, "usr/bin/prog", "usr/bin/sh")
+		must(t, err)
+		lists = append(lists, names(list))
+	}
+	if diff := cmp.Diff(lists[0], lists[1]); diff != "" || len(lists[0]) < 4 {
+		t.Errorf("another closure of the same (-first +second):\n%s", diff)
+	}
+	for _, name := range []string{"usr", "usr/lib", "lib", "usr/lib/" + gnu, "usr/lib/" + gnu + "/liba.so.1"} {
+		if n := c.lstats[name]; n != 1 {
+			t.Errorf("%s: asked for %d times", name, n)
+		}
+	}
+	for _, name := range []string{"usr/bin/sh", "usr/lib/" + gnu + "/libc.so.6"} {
+		if n := c.opens[name]; n != 2 { // for its first bytes, and for all
+			t.Errorf("%s: opened %d times", name, n)
+		}
+	}
+}
