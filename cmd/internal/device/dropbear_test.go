@@ -101,8 +101,9 @@ func TestDropbear(t *testing.T) {
 	}
 }
 
-// A connection outlives its commands, however their ends and ours fall together.
-func TestDropbearFinish(t *testing.T) {
+// toDropbear is a connection to one.
+func toDropbear(t *testing.T) *Client {
+	t.Helper()
 	s := startServer(t)
 	addr, hostKey := s.dropbear(t)
 	o := s.good()
@@ -111,7 +112,13 @@ func TestDropbearFinish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// A connection outlives its commands, however their ends and ours fall together.
+func TestDropbearFinish(t *testing.T) {
+	c := toDropbear(t)
 	for n := range 200 {
 		p, err := c.Start(t.Context(), "read x; echo done")
 		if err != nil {
@@ -160,15 +167,7 @@ func TestDropbearManyKeys(t *testing.T) {
 
 // What connects to a port that the device listens on for us arrives here.
 func TestDropbearListen(t *testing.T) {
-	s := startServer(t)
-	addr, hostKey := s.dropbear(t)
-	o := s.good()
-	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
-	c, err := Dial(t.Context(), "root@"+addr, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := toDropbear(t)
 	l, err := c.Listen()
 	if err != nil {
 		t.Fatal(err)
