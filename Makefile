@@ -30,7 +30,7 @@ tools: ## install, with apt and as root, what e2e and demo need
 
 e2e: writers ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) run ./fixtures/vm install
-	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 1 $(E2E)
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 80m -parallel 2 -p 1 $(E2E)
 
 demo: ## the main job on a small real target: patch it, look at it, boot it, log in
 	sh fixtures/demo.sh
