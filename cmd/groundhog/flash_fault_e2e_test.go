@@ -33,14 +33,14 @@ type spare struct {
 // startSpare boots a device straight into an archive for it.
 func startSpare(t *testing.T, o device.Options, flags ...string) *spare {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-	t.Cleanup(cancel)
 	s := device.Spec{Suite: "bookworm", Arch: "amd64"}
 	device.Need(t, s.Arch)
-	base, err := device.Build(ctx, s, os.Stderr)
+	base, err := device.Build(t.Context(), s, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	t.Cleanup(cancel)
 	o.Initramfs = filepath.Join(t.TempDir(), "reflash.img")
 	code, out := online(t, append([]string{"patch", base.Target.Plain, "--root", base.Target.Root,
 		"--authorized-keys", base.Key + ".pub", "--host-key", "new", "-o", o.Initramfs}, flags...)...)

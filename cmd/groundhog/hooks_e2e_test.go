@@ -29,6 +29,7 @@ func TestHooksTargets(t *testing.T) {
 	}
 	for _, suite := range []string{"bookworm", "bullseye", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			tgt := target(t, suite, "amd64")
 			h := newHooked(t, tgt)
 			before := treeOf(t, h.root)

@@ -20,6 +20,7 @@ import (
 func TestInspectTargets(t *testing.T) {
 	for _, name := range []string{"bookworm/amd64", "trixie/amd64", "bullseye/amd64", "bookworm/arm64"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			suite, arch, _ := strings.Cut(name, "/")
 			tgt := target(t, suite, arch)
 			for _, archive := range []string{tgt.Plain, tgt.Dropbear} {

@@ -118,6 +118,7 @@ func entryListing(m *manifest.Manifest) map[string]string {
 func TestManifestE2E(t *testing.T) {
 	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			tgt := target(t, suite, "amd64")
 			for _, archive := range []string{tgt.Plain, tgt.Dropbear} {
 				m, name := manifestFile(t, archive, "--root", tgt.Root)

@@ -40,9 +40,9 @@ func online(t *testing.T, args ...string) (int, string) {
 
 // startBench boots a device and patches its initramfs.
 func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) (*bench, context.Context) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
-	t.Cleanup(cancel)
 	b := &bench{device.Start(t, s, o), t, filepath.Join(t.TempDir(), "reflash.img")}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute) // the device may have had to be built first
+	t.Cleanup(cancel)
 	target := b.Base.Target
 	code, out := online(t, append([]string{"patch", target.Plain, "--root", target.Root,
 		"--authorized-keys", b.Base.Key + ".pub", "--host-key", "new", "-o", b.archive}, flags...)...)
