@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"runtime"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -34,10 +33,7 @@ func decodeGzip(r *bytes.Reader) (io.ReadCloser, error) {
 }
 
 func decodeZstd(r *bytes.Reader) (io.ReadCloser, error) {
-	// One core is for who reads, and hashes. With a concurrency of one the
-	// library needs a fifth less of CPU time, having nobody to talk to.
-	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow),
-		zstd.WithDecoderConcurrency(min(max(runtime.GOMAXPROCS(0)-1, 1), 4)))
+	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ const jobsFrom = 64 << 20
 
 // DefaultZstdLevel is the level of a repack unless another is asked for:
 // `make bench` prints time and size of the others beside it.
-const DefaultZstdLevel = 3
+const DefaultZstdLevel = 1
 
 func encodeXz(w io.Writer, level int, _ int64) (io.WriteCloser, error) {
 	if level == 0 {
