@@ -84,6 +84,7 @@ func withoutHomes(all map[string]string) map[string]string {
 // bookworm against trixie, plain against dropbear, pristine against patched: the
 // report names what a comparison of the unpacked trees names.
 func TestDiffE2E(t *testing.T) {
+	t.Parallel()
 	bookworm, trixie := target(t, "bookworm", "amd64"), target(t, "trixie", "amd64")
 	patched := patchTarget(t, bookworm, bookworm.Dropbear)
 	for name, c := range map[string]struct{ old, new, oldRoot, newRoot string }{
@@ -120,6 +121,7 @@ func TestDiffE2E(t *testing.T) {
 // One package's update: the report names it with both versions, its files, and
 // nothing else.
 func TestDiffUpdateE2E(t *testing.T) {
+	t.Parallel()
 	tgt := target(t, "bookworm", "amd64")
 	now, nowFile := manifestFile(t, tgt.Dropbear, "--root", tgt.Root)
 	pkg, deb := olderPackage(t, now)

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io/fs"
 	"os"
@@ -143,19 +142,8 @@ func (s *spare) killUs(img string, after int64) {
 // interrupted is Ctrl-C in the middle of the write: it says what state the device is in.
 func (s *spare) interrupted(img string) {
 	s.t.Helper()
-	cmd := exec.Command("groundhog", s.args(goodDisk, img)...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	over := make(chan struct{})
-	go func() { cmd.Wait(); close(over) }()
-	s.sent(over, 4<<20)
-	cmd.Process.Signal(os.Interrupt)
-	<-over
-	s.failed("interrupted", cmd.ProcessState.ExitCode(), said.String(), exitInterrupted, "interrupted; "+s.target()+" waits in its initramfs, its disk is neither the old nor the new one")
-	s.t.Log(said.String())
+	code, out := ctrlC(s.t, s.args(goodDisk, img), func(over <-chan struct{}) { s.sent(over, 4<<20) })
+	s.failed("interrupted", code, out, exitInterrupted, "interrupted; "+s.target()+" waits in its initramfs, its disk is neither the old nor the new one")
 	if got := s.says("groundhog-writer state /dev/vdb"); !strings.HasPrefix(got, "writing ") {
 		s.t.Errorf("the device says %q", got)
 	}

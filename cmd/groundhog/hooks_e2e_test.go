@@ -24,6 +24,7 @@ import (
 // Debian's own update-initramfs builds in a changed root tree what patch makes
 // of its archive, and a revert leaves no trace.
 func TestHooksTargets(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		judge.Missing(t, "root, who alone may chroot")
 	}

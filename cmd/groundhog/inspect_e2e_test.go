@@ -18,6 +18,7 @@ import (
 
 // Debian's own tools judge what inspect makes of Debian's own archives.
 func TestInspectTargets(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"bookworm/amd64", "trixie/amd64", "bullseye/amd64", "bookworm/arm64"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -116,6 +116,7 @@ func entryListing(m *manifest.Manifest) map[string]string {
 
 // What the manifest says of a real archive is what Debian's tools unpack from it.
 func TestManifestE2E(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()

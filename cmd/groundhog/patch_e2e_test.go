@@ -138,6 +138,7 @@ const testMAC = "02:00:5e:10:00:01"
 // TestPatchBoots patches each release's archives, with dropbear and without,
 // has Debian's own tools read them, boots them and looks around inside.
 func TestPatchBoots(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
 		tgt := target(t, suite, "amd64")
 		for _, kind := range []string{"dropbear", "plain"} {
@@ -273,6 +274,7 @@ func TestAppendedBoots(t *testing.T) {
 // TestComputeModule3 is the arm64 target with a CM3's modules and the MAC from
 // the kernel command line.
 func TestComputeModule3(t *testing.T) {
+	t.Parallel()
 	tgt := target(t, "bookworm", "arm64")
 	p := patchTarget(t, tgt, tgt.Dropbear, "--board", "cm3")
 	m := p.machine()

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -90,6 +89,7 @@ func turn(t *testing.T, ctx context.Context, all []shot, replay bool, old, fresh
 
 // The power is cut at moments spread over a push, most of them around the rename.
 func TestPushPowerCuts(t *testing.T) {
+	t.Parallel()
 	for _, s := range []device.Spec{{Suite: "bookworm", Arch: "amd64"}, {Suite: "bookworm", Arch: "amd64", Layout: device.Firmware}} {
 		t.Run(nameOf(s), func(t *testing.T) {
 			t.Parallel()
@@ -154,9 +154,9 @@ func powerCuts(t *testing.T, s device.Spec) {
 }
 
 // The link is cut at ten moments: what boots is the old initramfs or the new one, the verdict is no success, and a
-// second push goes through. Then Ctrl-C, and two pushes at once. Not beside other tests: the signal is this
-// whole process'.
+// second push goes through. Then Ctrl-C, and two pushes at once.
 func TestPushLinkCuts(t *testing.T) {
+	t.Parallel()
 	b, ctx := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
 	old, fresh := b.onDisk(ctx), sha256Of(t, b.archive)
 	link := b.Link()
@@ -202,13 +202,8 @@ func sending(t *testing.T, ctx context.Context, l *link.Link) {
 func interrupt(t *testing.T, ctx context.Context, b *bench, old string) {
 	b.Link().Shape(link.Shape{Rate: 1 << 20})
 	defer b.Link().Shape(link.Shape{})
-	result := make(chan int, 1)
-	go func() { code, _ := b.verb("push", b.target(), b.archive); result <- code }()
-	sending(t, ctx, b.Link())
-	if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if code := <-result; code != exitInterrupted {
+	args := b.verbArgs("push", b.target(), b.archive)
+	if code, _ := ctrlC(t, args, func(<-chan struct{}) { sending(t, ctx, b.Link()) }); code != exitInterrupted {
 		t.Errorf("exit %d, want %d", code, exitInterrupted)
 	}
 	if got := b.onDisk(ctx); got != old {

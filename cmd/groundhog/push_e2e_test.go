@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,24 @@ func online(t *testing.T, args ...string) (int, string) {
 	return code, out.String()
 }
 
+// ctrlC runs groundhog as a process of its own and interrupts it when now returns, which is told when it is over.
+func ctrlC(t *testing.T, args []string, now func(over <-chan struct{})) (int, string) {
+	t.Helper()
+	cmd := exec.Command("groundhog", args...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() { cmd.Wait(); close(over) }()
+	now(over)
+	cmd.Process.Signal(os.Interrupt)
+	<-over
+	t.Logf("groundhog %s, interrupted: %d\n%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), said.String())
+	return cmd.ProcessState.ExitCode(), said.String()
+}
+
 // startBench boots a device and patches its initramfs.
 func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) (*bench, context.Context) {
 	b := &bench{device.Start(t, s, o), t, filepath.Join(t.TempDir(), "reflash.img")}
@@ -58,7 +77,11 @@ func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) 
 // verb runs one of the online verbs for this device.
 func (b *bench) verb(name string, args ...string) (int, string) {
 	b.t.Helper()
-	return online(b.t, append([]string{name, "--ssh-config", "none", "-v", "--identity", b.Base.Key, "--known-hosts", b.KnownHosts()}, args...)...)
+	return online(b.t, b.verbArgs(name, args...)...)
+}
+
+func (b *bench) verbArgs(name string, args ...string) []string {
+	return append([]string{name, "--ssh-config", "none", "-v", "--identity", b.Base.Key, "--known-hosts", b.KnownHosts()}, args...)
 }
 
 func (b *bench) target() string { return "root@" + b.Addr() }
@@ -140,6 +163,7 @@ func cycle(t *testing.T, s device.Spec, flags ...string) {
 func nameOf(s device.Spec) string { return strings.ReplaceAll(strings.Trim(s.String(), "/"), "/", "-") }
 
 func TestPushCycle(t *testing.T) {
+	t.Parallel()
 	for _, s := range []device.Spec{
 		{Suite: "bookworm", Arch: "amd64"},
 		{Suite: "bullseye", Arch: "amd64"},

@@ -30,6 +30,7 @@ func (p *piped) Close() error {
 
 // The writer of each architecture runs and flashes a file, under emulation where it is not this machine's: 32 bits, too.
 func TestWritersRun(t *testing.T) {
+	t.Parallel()
 	img := noiseImage(t, 31, 9)
 	for arch, emulator := range map[string]string{"amd64": "", "arm64": "qemu-aarch64-static", "armhf": "qemu-arm-static", "armel": "qemu-arm-static"} {
 		t.Run(arch, func(t *testing.T) {
