@@ -145,12 +145,23 @@ func (o *patchOptions) checkEncoding(img *initrd.Image) error {
 		return initrd.CheckLevel(initrd.Compression(o.compression), o.level)
 	}
 	for _, s := range img.Segments {
-		if s.Compression == initrd.None {
+		if s.Compression == initrd.None || o.appended && s != mainOf(img) {
 			continue
 		}
-		if err := initrd.CheckLevel(s.Compression, o.level); err != nil {
-			return hinted{err, "--compression names another one, --append leaves the input as it is"}
+		if err := initrd.CheckLevel(s.Compression, 0); err != nil {
+			return hinted{err, "--compression zstd, say, writes another one"}
 		}
+		if err := initrd.CheckLevel(s.Compression, o.level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mainOf is the segment that /init is in; nil where there is none.
+func mainOf(img *initrd.Image) *initrd.Segment {
+	if e := img.Lookup("init"); e != nil {
+		return e.Segment()
 	}
 	return nil
 }
@@ -232,7 +243,7 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 
 // encode writes the archive in the way that was asked for.
 func (o *patchOptions) encode(w io.Writer, img *initrd.Image) error {
-	main := img.Lookup("init").Segment()
+	main := mainOf(img)
 	if o.appended {
 		c, level := main.Compression, o.level
 		if o.compression != "keep" {
