@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 
 	"golang.org/x/crypto/ssh"
 )

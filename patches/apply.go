@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"groundhog/initrd"
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // Patch is one named change to an archive.

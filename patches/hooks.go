@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
 	"groundhog/patches/sysroot"
 )

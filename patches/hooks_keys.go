@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // authorizedKeys puts in the keys that were given, or keeps those that the hook

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
 )
 

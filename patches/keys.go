@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // rootHome is root's home in the archive, as its etc/passwd has it: Debian's

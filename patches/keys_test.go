@@ -9,7 +9,7 @@ import (
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 const archiveKeys = tiny.Home + "/.ssh/authorized_keys"

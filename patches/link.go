@@ -3,7 +3,7 @@ package patches
 import (
 	"fmt"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // Options is what is asked for. [Options.check] lets nothing through that could

@@ -9,8 +9,8 @@ import (
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
-	"groundhog/patches/dropbear"
 )
 
 // The archive's id names input and options: another one for another of

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/sysroot"
 )
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
 	"groundhog/patches"
-	"groundhog/patches/dropbear"
 )
 
 // dropbearOf is the SSH server in an archive. Script is the state of

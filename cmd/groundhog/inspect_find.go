@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
 	"groundhog/patches"
-	"groundhog/patches/dropbear"
 	"groundhog/patches/scripts"
 )
 

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
 	"groundhog/patches"
-	"groundhog/patches/dropbear"
 )
 
 // defaultMaxSize is what an archive, or a .deb, may unpack to.

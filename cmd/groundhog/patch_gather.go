@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
-	"groundhog/patches/dropbear"
 )
 
 // outputs is the archive, its manifest and its known_hosts.

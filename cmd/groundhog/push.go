@@ -15,7 +15,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/push"
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // pushOptions is the command line of `groundhog push`.

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"groundhog/patches/dropbear"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // ecdsaKey and rsaKey are host keys of other types than the server's own.
