@@ -37,6 +37,7 @@ said=$(resize2fs "$part" 2>&1) || {
 	exit 1
 }
 sync
+dd if=/dev/null of="$part" conv=notrunc,fsync 2>/dev/null # sync(1) leaves what it wrote in the drive's cache
 touch "$run/lease"
 unmark writing
 echo grown

@@ -77,8 +77,11 @@ records() { sed -n 's/^\([0-9][0-9]*\)+[0-9]* records in$/\1/p' "$1"; }
 
 length() { stat -c %s "$1"; }
 
+# forget_caches: what is read behind it comes from the medium, and stays there without power. sync(1) brings a disk's pages
+# to the drive and no further; fsync(2) of the disk itself empties the drive's cache.
 forget_caches() {
 	sync
+	dd if=/dev/null of="$disk" conv=notrunc,fsync 2>/dev/null || return 1
 	[ ! -b "$disk" ] || blockdev --flushbufs "$disk" || return 1
 	echo 3 >/proc/sys/vm/drop_caches
 }

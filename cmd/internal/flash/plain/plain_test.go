@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"groundhog/cmd/internal/device"
@@ -27,6 +28,8 @@ type local struct {
 	t    *testing.T
 	root string
 	path string // PATH, "" for the test's own
+
+	group bool // its scripts are process groups of their own
 }
 
 func newLocal(t *testing.T) *local {
@@ -67,6 +70,7 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 	if l.path != "" {
 		cmd.Env = append(cmd.Env, "PATH="+l.path)
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: l.group}
 	cmd.Stdin = stdin
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -87,6 +87,11 @@ func (s *session) last() error {
 		}
 		s.account.Zeroed++
 	}
+	// All of it was flushed when it was written or when the disk was opened: this costs next to nothing, and holds
+	// whatever else has written meanwhile.
+	if err := s.disk.Flush(); err != nil {
+		return failure(protocol.KindDisk, fmt.Errorf("flushing %s: %w", s.job.Disk, err))
+	}
 	if t, ok := s.disk.(interface{ Reread() error }); ok {
 		// Where the kernel keeps the old partitions until the reboot, the disk is right all the same.
 		_ = t.Reread()

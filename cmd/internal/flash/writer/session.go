@@ -253,6 +253,11 @@ func (s *session) openDisk(payload []byte) error {
 		d.Close()
 		return failure(protocol.KindRefused, fmt.Errorf("the image has %d bytes, %s %d", s.job.Size, s.job.Disk, d.Size()))
 	}
+	// What a writer that was killed has left in the drive's cache would be found there, and lost with the power.
+	if err := d.Flush(); err != nil {
+		d.Close()
+		return failure(protocol.KindDisk, fmt.Errorf("flushing %s: %w", s.job.Disk, err))
+	}
 	s.disk = d
 	s.free = make(chan []byte, maxPending+batch)
 	for range runtime.NumCPU() {
