@@ -292,7 +292,7 @@ func TestMarkdown(t *testing.T) {
 	if err := c.WriteMarkdown(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"### Initramfs: changed", "| curl 7.88.1-10+deb12u12 -\\> 7.88.1-10+deb12u14 | 3 | +1.2 KiB |",
+	for _, want := range []string{"### Initramfs: changed", "| `curl 7.88.1-10+deb12u12 -> 7.88.1-10+deb12u14` | 3 | +1.2 KiB |",
 		"<details><summary>", "M usr/bin/curl  content, +1.2 KiB", "- kernels: `6.1.0-55-amd64` → `6.1.0-56-amd64`"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, b.String())
@@ -329,10 +329,10 @@ func TestAddText(t *testing.T) {
 	for _, ch := range c.Each {
 		got[ch.Path] = ch.Text
 	}
-	want := map[string]string{"bin": "", "key": "",
+	want := map[string]string{"bin": "", "key": "not shown: it holds a private key\n",
 		"conf": "--- a/conf\n+++ b/conf\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n",
-		"gone": "--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-x \\ no newline at the end\n",
-		"new":  "--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+y\n"}
+		"gone": "--- a/gone\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-x\n\\ No newline at end of file\n",
+		"new":  "--- /dev/null\n+++ b/new\n@@ -0,0 +1,1 @@\n+y\n"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -29,14 +29,24 @@ var pageTemplate = template.Must(template.New("report").Parse(pageHTML))
 // of what changed. Its policy forbids it to load or send anything.
 func (c *Changes) WriteHTML(w io.Writer, a, b *Manifest) error {
 	return pageTemplate.Execute(w, map[string]any{
-		"Title":  fmt.Sprintf("%s → %s", cmp.Or(c.Old.Name, "old"), cmp.Or(c.New.Name, "new")),
+		"Title":  Printable(fmt.Sprintf("%s → %s", cmp.Or(c.Old.Name, "old"), cmp.Or(c.New.Name, "new"))),
 		"Policy": "default-src 'none'; style-src 'sha256-" + policyHash(pageCSS) + "'; script-src 'sha256-" + policyHash(pageJS) + "'",
 		"CSS":    template.CSS(pageCSS),
 		"JS":     template.JS(pageJS),
 		"C":      c,
+		"Trips":  c.printableTrips(),
 		"Notes":  c.notes(),
 		"Data":   pageData{Nodes: sizeMap(a, b), Rows: c.rows()},
 	})
+}
+
+// printableTrips is what tripped, without what would turn a line around or break it.
+func (c *Changes) printableTrips() []Trip {
+	list := slices.Clone(c.Tripped)
+	for i, t := range list {
+		list[i] = Trip{Printable(t.Rule), Printable(t.Where), Printable(t.What)}
+	}
+	return list
 }
 
 // policyHash is how a content security policy names the one script it allows.

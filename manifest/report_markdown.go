@@ -3,6 +3,7 @@ package manifest
 import (
 	"bufio"
 	"fmt"
+	"html"
 	"io"
 	"strings"
 )
@@ -14,7 +15,8 @@ const maxMarkdown = 60000
 
 // WriteMarkdown writes the changes for a merge request: what tripped first, a
 // table of packages, and the entries of each, folded. It is at most 60,000
-// bytes long.
+// bytes long. Whatever comes from an archive or a manifest stands in code, where
+// a forge makes no link, no mention, no picture and no markup of it.
 func (c *Changes) WriteMarkdown(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	m := &markdown{left: maxMarkdown}
@@ -55,7 +57,7 @@ func (m *markdown) head(c *Changes) {
 	}
 	m.add(title)
 	for _, t := range c.Tripped {
-		m.add(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", t.Rule, code(t.Where), escape(t.What)))
+		m.add(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", escape(t.Rule), code(t.Where), code(t.What)))
 	}
 	if len(c.Tripped) > 0 {
 		m.add("\n")
@@ -71,10 +73,10 @@ func (m *markdown) head(c *Changes) {
 		m.add(fmt.Sprintf("- %s key %s: %s\n", k.Role, k.Kind, code(keyLine(k.Key))))
 	}
 	for _, p := range c.Patches {
-		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, escape(patchLine(p))))
+		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, code(patchLine(p))))
 	}
 	for _, s := range c.Segments {
-		m.add(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, escape(segmentLine(s))))
+		m.add(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, code(segmentLine(s))))
 	}
 	for _, kind := range []Kind{Added, Removed} {
 		if names := c.moduleNames(kind); len(names) > 0 {
@@ -90,7 +92,7 @@ func (m *markdown) table(c *Changes) {
 	m.add("\n| package | files | growth |\n|---|---:|---:|\n")
 	for i := range c.Packages {
 		g := &c.Packages[i]
-		m.add(fmt.Sprintf("| %s | %d | %s |\n", escape(g.Title()), g.Files, Growth(g.Growth)))
+		m.add(fmt.Sprintf("| %s | %d | %s |\n", code(g.Title()), g.Files, Growth(g.Growth)))
 	}
 }
 
@@ -99,15 +101,14 @@ func (m *markdown) details(g *Group) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n", escape(g.Title()), escape(g.Summary()))
-	fence := "```"
+	// Up to the blank line this is a block of HTML: Markdown's backslashes escape nothing there.
+	fmt.Fprintf(&b, "\n<details><summary><code>%s</code>: %s</summary>\n\n",
+		html.EscapeString(Printable(g.Title())), html.EscapeString(g.Summary()))
 	var body strings.Builder
 	for line, ch := range shortened(g.Entries) {
 		body.WriteString(Printable(line) + "\n" + ch.Text)
 	}
-	for strings.Contains(body.String(), fence) { // a fence must be longer than any inside
-		fence += "`"
-	}
+	fence := strings.Repeat("`", max(3, longestTicks(body.String())+1))
 	fmt.Fprintf(&b, "%sdiff\n%s%s\n</details>\n", fence, body.String(), fence)
 	m.add(b.String())
 }
@@ -124,11 +125,28 @@ func escape(s string) string {
 	return b.String()
 }
 
-// code sets a text in code.
+// code sets a text in code: between runs of backticks that are longer than any
+// in it. A bar would end a table's cell there, too.
 func code(s string) string {
 	s = strings.ReplaceAll(Printable(s), "|", "\u2502")
-	if strings.Contains(s, "`") {
-		return "`` " + strings.ReplaceAll(s, "``", "` `") + " ``"
+	n := longestTicks(s)
+	if n == 0 && strings.TrimSpace(s) != "" {
+		return "`" + s + "`"
 	}
-	return "`" + s + "`"
+	ticks := strings.Repeat("`", n+1)
+	return ticks + " " + s + " " + ticks
+}
+
+// longestTicks is the length of the longest run of backticks in s.
+func longestTicks(s string) int {
+	longest, run := 0, 0
+	for i := range len(s) {
+		if s[i] != '`' {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
 }

@@ -7,45 +7,59 @@ import (
 
 	"groundhog/initrd"
 
-	"github.com/pmezard/go-difflib/difflib"
+	"github.com/rogpeppe/go-internal/diff"
 )
 
-// Texts beyond these are not shown: comparing takes the product of their lines.
-const (
-	maxDiffBytes = 256 << 10
-	maxDiffLines = 5000
-)
+// maxDiffBytes is the size of a text above which no diff is shown: nobody reads it.
+const maxDiffBytes = 256 << 10
 
 // AddText adds a unified diff to each change of a text file, from the archives
-// that the two manifests describe. What is binary, larger than 256 KiB, or
-// holds a private key is left out.
+// that the two manifests describe. What is binary or larger than 256 KiB is left
+// out; of what holds a secret it is said that it does ([Secret]).
 func (c *Changes) AddText(a, b *initrd.Image) error {
 	for _, ch := range c.Each {
 		if ch.Kind == Moved && len(ch.Fields) == 0 {
 			continue
 		}
-		old, ok := textOf(a, ch.Old)
-		now, also := textOf(b, ch.New)
-		if !ok || !also || old == nil && now == nil {
+		old, was := textOf(a, ch.Old)
+		now, is := textOf(b, ch.New)
+		if !was || !is || old == nil && now == nil {
 			continue
 		}
-		d := difflib.UnifiedDiff{A: old, B: now, FromFile: "/dev/null", ToFile: "/dev/null", Context: 3}
+		if what := secretIn(ch, old, now); what != "" {
+			ch.Text = "not shown: it holds " + what + "\n"
+			continue
+		}
+		from, to := "", ch.Path
 		if ch.Old != nil {
-			d.FromFile = "a/" + Printable(ch.Old.Path)
+			from = ch.Old.Path
 		}
-		if ch.New != nil {
-			d.ToFile = "b/" + Printable(ch.New.Path)
+		if ch.New == nil {
+			to = ""
 		}
-		var err error
-		if ch.Text, err = difflib.GetUnifiedDiffString(d); err != nil {
-			return err
-		}
+		ch.Text = UnifiedDiff(from, to, old, now)
 	}
 	return nil
 }
 
-// textOf is a file's lines, nil of no entry; not ok if it is no text to show.
-func textOf(img *initrd.Image, e *Entry) (lines []string, ok bool) {
+// secretIn says what secret either side of a change holds.
+func secretIn(ch *Change, old, now []byte) string {
+	for _, side := range []struct {
+		entry *Entry
+		text  []byte
+	}{{ch.Old, old}, {ch.New, now}} {
+		if side.entry == nil {
+			continue
+		}
+		if what := Secret(side.entry.Path, side.text); what != "" {
+			return what
+		}
+	}
+	return ""
+}
+
+// textOf is a file's content, nil of no entry; not ok if it is nothing to show.
+func textOf(img *initrd.Image, e *Entry) (text []byte, ok bool) {
 	if e == nil {
 		return nil, true
 	}
@@ -58,17 +72,35 @@ func textOf(img *initrd.Image, e *Entry) (lines []string, ok bool) {
 		return nil, false
 	}
 	b := img.Content(entry)
-	if len(b) > maxDiffBytes || !isText(b) || bytes.Contains(b, []byte("PRIVATE KEY")) {
+	if len(b) > maxDiffBytes {
 		return nil, false
 	}
-	for l := range strings.Lines(string(b)) {
-		line, whole := strings.CutSuffix(l, "\n")
-		if line = Printable(line); !whole {
-			line += ` \ no newline at the end`
-		}
-		lines = append(lines, line+"\n")
+	return append([]byte{}, b...), true
+}
+
+// UnifiedDiff shows what changed in a text as diff -u does, "" if one of the two
+// is no text. An empty name is that of a side where there is no file. What could
+// steer a terminal is written as escapes. It takes no more than n log n steps,
+// whatever the texts: a report must not be stopped by a file that was made for
+// that.
+func UnifiedDiff(oldName, newName string, before, after []byte) string {
+	if !isText(before) || !isText(after) {
+		return ""
 	}
-	return lines, len(lines) <= maxDiffLines
+	from, to := "/dev/null", "/dev/null"
+	if oldName != "" {
+		from = "a/" + Printable(oldName)
+	}
+	if newName != "" {
+		to = "b/" + Printable(newName)
+	}
+	text := string(diff.Diff(from, before, to, after))
+	_, text, _ = strings.Cut(text, "\n") // "diff a/name b/name"
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		out.WriteString(Printable(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return out.String()
 }
 
 // isText reports whether people can read b.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path"
-	"strings"
 
 	"groundhog/manifest"
 	"groundhog/patches"
@@ -101,21 +99,17 @@ func (r *hooksResult) printFiles(w io.Writer) {
 	}
 }
 
-// printDiffs shows texts as unified diffs, everything else by a line. Private
-// keys are never shown.
+// printDiffs shows texts as unified diffs, everything else by a line. Secrets are
+// never shown.
 func (r *hooksResult) printDiffs(w io.Writer) error {
 	for _, c := range r.report.Changes {
-		name := manifest.Printable(c.Path)
-		secret := strings.HasSuffix(path.Base(c.Path), "_host_key")
-		switch {
-		case c.After == nil:
-			fmt.Fprintf(w, "- %s\n", name)
-		case !secret && isText(c.Before) && isText(c.After) && len(c.After) < 64<<10:
-			if err := printDiff(w, name, c.Before, c.After, c.Before == nil); err != nil {
-				return err
-			}
-		default:
-			fmt.Fprintf(w, "+ %v %8d %s\n", c.Mode, len(c.After), name)
+		if c.After == nil {
+			fmt.Fprintf(w, "- %s\n", manifest.Printable(c.Path))
+			continue
+		}
+		line := fmt.Sprintf("%v %8d %s", c.Mode, len(c.After), c.Path)
+		if err := printChange(w, c.Path, c.Before, c.After, line); err != nil {
+			return err
 		}
 	}
 	return nil

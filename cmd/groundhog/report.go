@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -145,27 +144,28 @@ func (r *patchResult) printJSON(w io.Writer) error {
 }
 
 // printEdits shows what would change: texts as a unified diff, everything else
-// by a line. Host keys are never shown.
+// by a line. Secrets are never shown.
 func printEdits(w io.Writer, img *initrd.Image, edits []initrd.Edit) error {
 	for _, e := range edits {
-		switch {
-		case e.After == nil:
+		if e.After == nil {
 			fmt.Fprintf(w, "- %s\n", manifest.Printable(e.Name))
-		case e.After.IsFile() && !strings.HasSuffix(e.Name, "_host_key") && isText(img.Content(e.After)) &&
-			(e.Before == nil || isText(img.Content(e.Before))) && len(img.Content(e.After)) < 64<<10:
-			var before []byte
-			if e.Before != nil {
-				before = img.Content(e.Before)
-			}
-			if err := printDiff(w, e.Name, before, img.Content(e.After), e.Before == nil); err != nil {
-				return err
-			}
-		default:
-			line := fmt.Sprintf("%s %8d %s", e.After.ModeString(), len(img.Content(e.After)), e.Name)
+			continue
+		}
+		after := img.Content(e.After)
+		line := fmt.Sprintf("%s %8d %s", e.After.ModeString(), len(after), e.Name)
+		if !e.After.IsFile() {
 			if e.After.IsLink() {
 				line += " -> " + string(e.After.Data)
 			}
 			fmt.Fprintf(w, "+ %s\n", manifest.Printable(line))
+			continue
+		}
+		var before []byte
+		if e.Before != nil {
+			before = append([]byte{}, img.Content(e.Before)...)
+		}
+		if err := printChange(w, e.Name, before, after, line); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,42 +1,36 @@
 package main
 
 import (
-	"bytes"
 	"io"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/pmezard/go-difflib/difflib"
 
 	"groundhog/manifest"
 )
 
-// isText reports whether people can read b as lines.
-func isText(b []byte) bool { return utf8.Valid(b) && !bytes.ContainsRune(b, 0) }
+// maxShown is the size, in bytes, of a file above which a dry run shows a line of it only.
+const maxShown = 64 << 10
 
-// printDiff writes a unified diff (diff -u) of the file at name.
-func printDiff(w io.Writer, name string, before, after []byte, isNew bool) error {
-	d := difflib.UnifiedDiff{A: lines(before), B: lines(after), FromFile: "a/" + name, ToFile: "b/" + name, Context: 3}
-	if isNew {
-		d.FromFile = "/dev/null"
-	}
-	text, err := difflib.GetUnifiedDiffString(d)
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(text) {
-		if _, err := io.WriteString(w, manifest.Printable(strings.TrimSuffix(line, "\n"))+"\n"); err != nil {
+// printChange shows what a dry run would make of the file at name: a text as a
+// unified diff, everything else by the line that is given. Of a file that holds a
+// secret, before or after, no more than that it does is shown. before is nil where
+// there is no file yet.
+func printChange(w io.Writer, name string, before, after []byte, line string) error {
+	for _, b := range [][]byte{before, after} {
+		if what := manifest.Secret(name, b); what != "" {
+			_, err := io.WriteString(w, manifest.Printable("+ "+line+" ("+what+": not shown)")+"\n")
 			return err
 		}
 	}
-	return nil
-}
-
-// lines splits a text after its newlines; the last line of a file gets one.
-func lines(b []byte) []string {
-	var all []string
-	for l := range strings.Lines(string(b)) {
-		all = append(all, strings.TrimSuffix(l, "\n")+"\n")
+	text := ""
+	if len(after) < maxShown {
+		old := name
+		if before == nil {
+			old = ""
+		}
+		text = manifest.UnifiedDiff(old, name, before, after)
 	}
-	return all
+	if text == "" {
+		text = manifest.Printable("+ "+line) + "\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
 }
