@@ -58,7 +58,7 @@ func (h *hooks) writer() (string, error) {
 }
 
 func writerSummary(b []byte) string {
-	return fmt.Sprintf("groundhog-writer, %.1f MB", float64(len(b))/1e6)
+	return fmt.Sprintf("groundhog-writer, %.1f MiB", float64(len(b))/(1<<20))
 }
 
 // writerFor is the writer for a machine, which it must be able to run.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"groundhog/cmd/internal/human"
 	"groundhog/initrd"
 	"groundhog/manifest"
 	"groundhog/patches"
@@ -95,7 +96,7 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 		fmt.Fprintln(w, "dry run: nothing was written")
 		return
 	}
-	fmt.Fprintf(w, "size      %s -> %s (%s)\n", human(r.before), human(r.after), r.how())
+	fmt.Fprintf(w, "size      %s -> %s (%s)\n", human.Size(r.before), human.Size(r.after), r.how())
 	for i, what := range []string{"archive", "manifest", "identity"} {
 		fmt.Fprintf(w, "%-9s %s\n", what, r.wrote[i])
 	}

@@ -40,16 +40,3 @@ func (s *byteSize) Set(text string) error {
 	}
 	return fmt.Errorf("%q: not a size like 512MiB or 2GiB", text)
 }
-
-// human writes a size for people: 36.9 MB. Units are powers of ten, as in du --si.
-func human(n int64) string {
-	switch {
-	case n < 10_000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 10_000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"groundhog/cmd/internal/human"
 )
 
 // network: the archive comes up where the device is now.
@@ -45,7 +47,7 @@ func (c *checks) storage() {
 		c.say("storage", Refuse, "--target names another disk", "/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, c.a.Image)
 		return
 	}
-	c.say("storage", OK, "", "/ is on %s, %.1f GB %s %s", d.Path, float64(d.Size)/1e9, d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
+	c.say("storage", OK, "", "/ is on %s, %s %s %s", d.Path, human.Size(d.Size), d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
 }
 
 func (c *checks) rest() {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"groundhog/cmd/internal/human"
 )
 
 // Errors of Choose.
@@ -85,7 +87,7 @@ func (r *Info) same(d Info) bool {
 
 // String is a disk in a few words, with what names it.
 func (d Info) String() string {
-	s := fmt.Sprintf("%s, %.1f GB", d.Path, float64(d.Size)/1e9)
+	s := d.Path + ", " + human.Size(d.Size)
 	for _, f := range []struct{ name, value string }{
 		{"", d.Model}, {"serial:", d.Serial}, {"cid:", d.CID}, {"ptuuid:", d.PTUUID},
 	} {
