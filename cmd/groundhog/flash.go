@@ -56,8 +56,8 @@ Host keys: those of the archive that push recorded, else known_hosts.`,
   groundhog flash root@bench-1 disk.img.xz --via curl --url http://10.0.0.1/disk.img.xz
 
 Exit codes: 0 verified, or with --check equal; 1 refused or, with --check, different:
-nothing was written; 2 trouble, the last line says what state the device is in;
-130 interrupted. Of several devices: the worst.`,
+nothing was written; 2 trouble, the last line says what state the device is in; 3 not
+reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args[:len(args)-1], args[len(args)-1])

@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/plain"
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/human"
 )
 
 // byCurl flashes by curl | decoder | dd on the device.
@@ -38,8 +39,8 @@ func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 	if err != nil {
 		return "", result, f.failed(result.State, err)
 	}
-	return fmt.Sprintf("verified: %s has %s (sha256 %s), %.1f MB in %.1f s, %.1f MB/s, by curl",
-		f.disk.Path, f.path, job.SHA256, float64(r.Bytes)/1e6, result.Seconds, float64(r.Bytes)/1e6/result.Seconds), result, nil
+	return fmt.Sprintf("verified: %s has %s (sha256 %s), %s in %.1f s, %s, by curl",
+		f.disk.Path, f.path, job.SHA256, human.Size(r.Bytes), result.Seconds, human.Rate(float64(r.Bytes)/result.Seconds)), result, nil
 }
 
 // pipeline is what the device is told to do, and serves the image where it has no URL of its own.

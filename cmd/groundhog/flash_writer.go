@@ -15,16 +15,16 @@ import (
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/cmd/internal/human"
 )
 
 // byWriter flashes through groundhog-writer.
 func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	f.phase("flash", "comparing %s with %s", f.disk, f.path)
-	tell, end := f.progress()
 	session := rand.Text()
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: "groundhog " + Version,
-		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: tell, Fit: f.fit, Connect: f.connector()})
-	end()
+		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector()})
+	f.progressEnds(onDisk)
 	if err != nil && !f.check && !busy(err) {
 		if state := f.ask(ctx, session); r.State == flash.Unknown || state == flash.Waiting { // an earlier flash may have left it half written
 			r.State = state
@@ -34,10 +34,10 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 		return "", r, f.failed(r.State, err)
 	}
 	if f.check {
-		return fmt.Sprintf("%s is equal to %s: %.1f MB compared, nothing written", f.disk.Path, f.path, float64(r.Size)/1e6), r, nil
+		return fmt.Sprintf("%s is equal to %s: %s compared, nothing written", f.disk.Path, f.path, human.Size(r.Size)), r, nil
 	}
-	return fmt.Sprintf("verified: %s has %s (sha256 %s), %.1f MB in %.1f s, %.1f MB/s; %.1f MB sent for %d chunks, %d were there, %d zeroed",
-		f.disk.Path, f.path, f.img.SHA256(), float64(r.Size)/1e6, r.Seconds, float64(r.Size)/1e6/r.Seconds, float64(r.Sent)/1e6, r.Written, r.Same, r.Zeroed), r, nil
+	return fmt.Sprintf("verified: %s has %s (sha256 %s), %s in %.1f s, %s; %s sent for %d chunks, %d were there, %d zeroed",
+		f.disk.Path, f.path, f.img.SHA256(), human.Size(r.Size), r.Seconds, human.Rate(float64(r.Size)/r.Seconds), human.Size(r.Sent), r.Written, r.Same, r.Zeroed), r, nil
 }
 
 // busy is the refusal of a device that another flash is at work on: it alone knows what the disk is.

@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/vbauerster/mpb/v8"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
@@ -18,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/image/table"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
+	"groundhog/cmd/internal/human"
 )
 
 // flashing is one device that waits in its initramfs, and what goes onto it.
@@ -244,35 +242,10 @@ func (f *flashing) restart(ctx context.Context) error {
 	return err
 }
 
-// progress tells how far a flash has come: by a bar, or by lines. end takes the bar away.
-func (f *flashing) progress() (tell func(flash.Progress), end func()) {
-	if f.bars != nil {
-		var bar *mpb.Bar
-		return func(p flash.Progress) {
-				if bar == nil {
-					bar = f.bar("on the disk", p.Total)
-				}
-				bar.SetTotal(p.Total, false)
-				bar.SetCurrent(p.Done)
-			}, func() {
-				if bar != nil {
-					bar.Abort(true)
-				}
-			}
-	}
-	var next time.Time
-	return func(p flash.Progress) {
-		now := time.Now()
-		if now.Before(next) {
-			return
-		}
-		if !next.IsZero() {
-			text := fmt.Sprintf("on the disk: %.1f MB", float64(p.Done)/1e6)
-			if p.Total > 0 {
-				text = fmt.Sprintf("on the disk: %.1f of %.1f MB", float64(p.Done)/1e6, float64(p.Total)/1e6)
-			}
-			f.tell(event{Host: f.name, Event: "progress", ID: "flash", Bytes: p.Done, Total: p.Total, Text: fmt.Sprintf("%s, %.1f MB sent", text, float64(p.Wire)/1e6)})
-		}
-		next = now.Add(progressEvery)
-	}, func() {}
+// onDisk is the ID of a flash's progress.
+const onDisk = "on the disk"
+
+// progress tells how far a flash has come.
+func (f *flashing) progress(p flash.Progress) {
+	f.host.progress(onDisk, p.Done, p.Total, human.Size(p.Wire)+" sent")
 }

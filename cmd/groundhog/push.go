@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/human"
 	"groundhog/cmd/internal/push"
 	"groundhog/initrd/debian/dropbear"
 )
@@ -52,7 +53,7 @@ address gets it in the initramfs, too; others ask DHCP.`,
   groundhog push root@bench-1 root@bench-2 reflash.img --reboot
 
 Exit codes: 0 done; 1 refused by a check, nothing changed; 2 trouble, the last line
-says what state the device is in; 130 interrupted. Of several devices: the worst.`,
+says what state the device is in; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args[:len(args)-1], args[len(args)-1])
@@ -183,7 +184,7 @@ func (o *pushOptions) check(ctx context.Context, h host, c *device.Client, a *pu
 	findings, boot := push.Check(facts, about)
 	refusals := 0
 	for _, f := range findings {
-		h.tell(event{Host: h.name, Event: "check", ID: f.ID, Verdict: string(f.Verdict), Text: f.Text, Hint: f.Hint})
+		h.Tell(event{Host: h.name, Event: "check", ID: f.ID, Verdict: string(f.Verdict), Text: f.Text, Hint: f.Hint})
 		if f.Verdict == push.Refuse {
 			refusals++
 		}
@@ -206,7 +207,7 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 	}
 	defer body.Close()
 	job := push.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.keep}
-	h.phase("send", "sending %.1f MB", float64(own.size)/1e6)
+	h.phase("send", "sending %s", human.Size(own.size))
 	counted := h.count(body, "sent", own.size)
 	err = job.Run(ctx, c, counted)
 	counted.end()
@@ -271,7 +272,7 @@ A device does the same by itself in the first boot that nobody flashed.`,
 		Example: `  groundhog restore root@bench-1
 
 Exit codes: 0 the original is there, or a newer one; 1 refused, nothing changed (nothing
-was pushed, say); 2 trouble; 130 interrupted. Of several devices: the worst.`,
+was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, hosts []string) error {
 			r := o.reporter(cmd, len(hosts))

@@ -15,6 +15,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/human"
 )
 
 // reflashOptions is the command line of `groundhog reflash`.
@@ -48,7 +49,7 @@ an ext4 that debugfs can read, and else known_hosts.`,
   groundhog reflash root@bench-1 reflash.img disk.img --plan
 
 Exit codes: 0 the new system runs; 1 refused, nothing was changed; 2 trouble, the last
-line says what state the device is in; 130 interrupted. Of several devices: the worst.`,
+line says what state the device is in; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := len(args) - 2
@@ -116,7 +117,7 @@ func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *pushed,
 	}
 	size := ""
 	if n, ok := img.Size(); ok {
-		size = fmt.Sprintf(", %.1f MB", float64(n)/1e6)
+		size = ", " + human.Size(n)
 	}
 	for _, name := range hosts {
 		fmt.Fprintf(w, "%s:\n", name)
@@ -192,7 +193,7 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	f.record, _ = device.ReadRecord(h.name) // without one, the disk has to be named or the only one
 	done, result, err := f.run(ctx)
 	var refused exitCode
-	if errors.As(err, &refused) && refused.code == exitRefused {
+	if errors.As(err, &refused) && refused.code == exitNo {
 		err = f.stays(ctx, err)
 	}
 	if err != nil {

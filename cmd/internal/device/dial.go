@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -63,7 +64,7 @@ func (s *settings) try(ctx context.Context, o Options, v *verdict, algorithms []
 	c.conn.heard.Store(time.Now().UnixNano())
 	c.life, c.end = context.WithCancel(ctx)
 	context.AfterFunc(c.life, func() { c.fail(ctx.Err()) })
-	late := time.AfterFunc(o.ConnectTimeout, func() { c.fail(fmt.Errorf("no answer within %s", o.ConnectTimeout)) })
+	late := time.AfterFunc(o.ConnectTimeout, func() { c.fail(unreachable{fmt.Errorf("no answer within %s", o.ConnectTimeout)}) })
 	err = c.handshake(s, v, algorithms, late)
 	late.Stop()
 	if cause := c.cause(); cause != nil { // the timer may have been faster than a good end
@@ -83,6 +84,9 @@ func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, 
 	if s.jump == "" {
 		d := net.Dialer{Timeout: o.ConnectTimeout}
 		conn, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			err = unreachable{err}
+		}
 		return nil, conn, err
 	}
 	if depth >= maxJumps {
@@ -113,7 +117,7 @@ func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, 
 	conn, err := via.ssh.DialContext(limit, "tcp", address)
 	if err != nil {
 		via.Close()
-		return nil, nil, fmt.Errorf("from jump host %s: %w", j.Target, err)
+		return nil, nil, unreachable{fmt.Errorf("from jump host %s: %w", j.Target, err)}
 	}
 	return via, conn, nil
 }
@@ -161,7 +165,12 @@ func (c *Client) handshake(s *settings, v *verdict, algorithms []string, late *t
 		return hint(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()),
 			"-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has")
 	}
-	return errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+	text := errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+	var broken net.Error
+	if errors.Is(err, io.EOF) || errors.As(err, &broken) { // it may be on its way down, or up
+		return unreachable{text}
+	}
+	return text
 }
 
 // tried lists the identities in words.

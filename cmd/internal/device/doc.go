@@ -45,4 +45,14 @@ var (
 	ErrAuth    = errors.New("no key that we hold is let in")       // the device's key was right
 	ErrSilent  = errors.New("the device does not answer any more") // nothing heard for Options.Silence
 	ErrNotRoot = errors.New("not root, and sudo -n does not help")
+
+	// ErrUnreachable is in errors of a connection that did not come about, for a reason that may pass: nobody answers, or
+	// whoever does hangs up.
+	ErrUnreachable = errors.New("not reached")
 )
+
+// unreachable marks an error as one of ErrUnreachable; it says no more than before.
+type unreachable struct{ error }
+
+func (u unreachable) Unwrap() error        { return u.error }
+func (u unreachable) Is(target error) bool { return target == ErrUnreachable }

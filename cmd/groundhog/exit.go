@@ -1,0 +1,24 @@
+package main
+
+// Exit codes, one meaning each, the same for every verb.
+const (
+	exitDone        = 0
+	exitNo          = 1   // refused, or different: nothing was changed
+	exitTrouble     = 2   // something went wrong, and the last line says what state things are in; also a wrong command line
+	exitUnreachable = 3   // the device was not reached and nothing was changed: worth trying again
+	exitInterrupted = 130 // Ctrl-C or SIGTERM, as after SIGINT in a shell
+)
+
+// severity orders exit codes from good to bad: of several devices the worst decides. One that was not reached is no worse than
+// one that trouble befell, though its number is higher.
+var severity = []int{exitDone, exitNo, exitUnreachable, exitTrouble, exitInterrupted}
+
+// worse is the worse one of two exit codes.
+func worse(a, b int) int {
+	for i := len(severity) - 1; i >= 0; i-- {
+		if severity[i] == a || severity[i] == b {
+			return severity[i]
+		}
+	}
+	return max(a, b)
+}

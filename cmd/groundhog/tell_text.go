@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/screen"
+	"groundhog/manifest"
+)
+
+// textTeller tells in lines.
+type textTeller struct {
+	out     io.Writer // verdicts
+	err     io.Writer // everything else
+	talk    talk
+	prefix  bool               // lines begin with the host
+	streams map[string]*stream // that progress, by host and ID
+}
+
+// stream is something of which lines of progress are told.
+type stream struct {
+	pace screen.Pace
+	next time.Time // of the next line
+}
+
+func (t *textTeller) tell(e event) {
+	w, text := t.err, e.Text
+	switch e.Event {
+	case "verdict":
+		w = t.out
+		if t.talk == quiet && e.Verdict == "done" {
+			return
+		}
+	case "check":
+		text = fmt.Sprintf("%-6s %-12s %s", e.Verdict, e.ID, e.Text)
+		if t.talk < verbose && e.Verdict == "ok" || t.talk == quiet && e.Verdict == "warn" {
+			return
+		}
+	case "progress":
+		if text = t.progress(e, time.Now()); text == "" {
+			return
+		}
+		fallthrough
+	case "phase":
+		if t.talk == quiet {
+			return
+		}
+	}
+	t.line(w, e, text)
+}
+
+// line prints a text and its hint at once. A verdict that standard output does not take, because the pager at its other end is gone,
+// goes where errors go: it is what the run was for.
+func (t *textTeller) line(w io.Writer, e event, text string) {
+	if t.prefix {
+		text = e.Host + ": " + text
+	}
+	text = manifest.Printable(text) + "\n"
+	if e.Hint != "" {
+		text += "  " + manifest.Printable(e.Hint) + "\n"
+	}
+	if _, err := io.WriteString(w, text); err != nil && w != t.err {
+		io.WriteString(t.err, text)
+	}
+}
+
+// progressEvery is the time between two lines of progress.
+const progressEvery = 3 * time.Second
+
+// progress is a line for how far something is, "" where the last one is not long ago.
+func (t *textTeller) progress(e event, now time.Time) string {
+	key := e.Host + "\n" + e.ID
+	s := t.streams[key]
+	if e.over {
+		delete(t.streams, key)
+		return ""
+	}
+	if s == nil {
+		s = &stream{next: now.Add(progressEvery)}
+		t.streams[key] = s
+	}
+	s.pace.At(now, e.Bytes)
+	if now.Before(s.next) {
+		return ""
+	}
+	s.next = now.Add(progressEvery)
+	text := e.ID + ": " + human.Size(e.Bytes)
+	if e.Total > 0 {
+		text += " of " + human.Size(e.Total)
+	}
+	if rate := s.pace.Rate(now, e.Bytes); rate > 0 {
+		text += ", " + human.Rate(rate)
+	}
+	if left, ok := s.pace.Left(now, e.Bytes, e.Total); ok && e.Total > 0 {
+		text += ", " + human.Left(left) + " left"
+	}
+	if e.Text != "" {
+		text += ", " + e.Text
+	}
+	return text
+}
+
+func (t *textTeller) table(all []end) {
+	if t.talk == quiet {
+		return
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, e := range all {
+		if e.verdict == "done" {
+			e.text = ""
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", manifest.Printable(e.host), e.verdict, e.took.Round(time.Second), manifest.Printable(e.text))
+	}
+	w.Flush()
+	if _, err := io.WriteString(t.out, b.String()); err != nil {
+		io.WriteString(t.err, b.String())
+	}
+}
+
+func (t *textTeller) close() {}
