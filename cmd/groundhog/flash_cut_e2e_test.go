@@ -194,8 +194,8 @@ func TestFlashFour(t *testing.T) {
 	}
 	img := noiseImage(t, 21, 24)
 	code, out := online(t, append(args, "root@127.0.0.1:1", packed(t, img, "zstd", "-q"))...)
-	if code != exitRefused || strings.Count(out, "verified: ") != 4 || strings.Count(out, "connection refused") != 2 {
-		t.Errorf("exit %d, want four verified and one refused", code)
+	if code != exitUnreachable || strings.Count(out, "verified: ") != 4 || strings.Count(out, "connection refused") != 2 {
+		t.Errorf("exit %d, want four verified and one not reached", code)
 	}
 	for _, s := range all {
 		if !s.holds(0, img) {
@@ -211,9 +211,9 @@ func (s *spare) withoutWriter(img string) {
 	writers = fstest.MapFS{}
 	s.says("rm /sbin/groundhog-writer")
 	code, out := s.flash(goodDisk, img)
-	s.failed("no writer", code, out, exitRefused, "this groundhog was built without it")
+	s.failed("no writer", code, out, exitNo, "this groundhog was built without it")
 	code, out = s.flash(goodDisk, img, "--via", "curl")
-	s.failed("no writer, no path", code, out, exitRefused, "--target /dev/... names it")
+	s.failed("no writer, no path", code, out, exitNo, "--target /dev/... names it")
 	code, out = s.flash("", img, "--via", "curl", "--target", "/dev/vdb")
 	s.verified("no writer, by curl", code, out, img)
 }

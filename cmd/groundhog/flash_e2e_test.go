@@ -132,7 +132,7 @@ func TestFlashCycle(t *testing.T) {
 	t.Parallel()
 	b, ctx := startBench(t, device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Options{})
 	img, key, identity := imageOf(t, device.Spec{Suite: "trixie", Arch: "amd64"})
-	if code, _ := b.verb("flash", b.target(), img); code != exitRefused {
+	if code, _ := b.verb("flash", b.target(), img); code != exitNo {
 		t.Errorf("flashing a running system: %d", code)
 	}
 	if code, _ := b.verb("push", "--reboot", b.target(), b.archive); code != 0 {
@@ -180,7 +180,7 @@ func TestFlashCycle(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "waits there already") || !strings.Contains(out, "it does not come back: running touch") || !strings.Contains(out, "the new system is up") {
 		t.Fatalf("reflash: %d", code)
 	}
-	if !strings.Contains(out, "MB sent for 0 chunks") {
+	if !strings.Contains(out, " sent for 0 chunks") {
 		t.Error("chunks were sent though nothing had changed")
 	}
 }

@@ -227,7 +227,7 @@ func (s *spare) beforehand(small, large string) {
 		"no image":            {goodDisk, small + ".nowhere", nil, "no such file"},
 	} {
 		code, out := s.flash(c.serial, c.img, c.more...)
-		s.failed(what, code, out, exitRefused, c.text)
+		s.failed(what, code, out, exitNo, c.text)
 	}
 	if after := sha256Of(s.t, s.Extra(0)); after != before {
 		s.t.Error("something was written")
@@ -249,7 +249,7 @@ func (s *spare) brokenImages(img string) {
 		if s.holds(0, img) {
 			s.t.Errorf("%s: the disk holds an image that never came", cut)
 		}
-		if strings.Contains(out, "nothing was written") != (code == exitRefused) {
+		if strings.Contains(out, "nothing was written") != (code == exitNo) {
 			s.t.Errorf("%s: exit %d does not go with what it says", cut, code)
 		}
 		code, out = s.flash(goodDisk, whole)

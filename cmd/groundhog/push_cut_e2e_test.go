@@ -217,7 +217,7 @@ func twoPushes(t *testing.T, ctx context.Context, b *bench) {
 	go func() { code, _ := b.verb("push", b.target(), b.archive); result <- code }()
 	sending(t, ctx, b.Link())
 	code, out := b.verb("push", b.target(), b.archive)
-	if code != exitRefused || !strings.Contains(out, "another push") {
+	if code != exitNo || !strings.Contains(out, "another push") {
 		t.Errorf("the second: exit %d", code)
 	}
 	b.Link().Shape(link.Shape{})
@@ -307,7 +307,7 @@ func TestPushRefuses(t *testing.T) {
 				args = append(args, "--identity", b.Base.Key)
 			}
 			code, out := online(t, args...)
-			want := exitRefused
+			want := exitNo
 			if c.name == "dry run" {
 				want = 0
 			}
