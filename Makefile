@@ -39,7 +39,7 @@ demo: ## the main job on a small real target: patch it, look at it, boot it, log
 
 bench: ## time and memory against the tools one would use instead, in one run
 	$(GO) run ./fixtures/bench
-	$(GO) test -run '^$$' -bench Diff ./manifest
+	$(GO) test -run '^$$' -bench Diff ./manifest/diff
 	$(GO) run ./fixtures/bench/flash
 
 fuzz: ## each fuzz target for 20 seconds

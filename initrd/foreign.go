@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"unicode/utf8"
+
+	"groundhog/initrd/show"
 )
 
 // foreign says what a file is that is not an initramfs, where it is a kind
@@ -43,20 +45,19 @@ func foreign(b []byte) string {
 		return "a disk image"
 	case at(0x438, "\x53\xef"):
 		return "an ext2, ext3 or ext4 file system"
-	case isText(b):
+	case beginsAsText(b):
 		return "a text file"
 	}
 	return ""
 }
 
-func isText(b []byte) bool {
+// beginsAsText looks at the first 512 bytes.
+func beginsAsText(b []byte) bool {
 	head := b[:min(len(b), 512)]
 	for len(head) > 0 && !utf8.Valid(head) && len(b) > 512 && len(head) > 508 {
 		head = head[:len(head)-1] // a character cut in two
 	}
-	return len(head) > 0 && utf8.Valid(head) && !bytes.ContainsFunc(head, func(r rune) bool {
-		return r < ' ' && r != '\n' && r != '\t' && r != '\r'
-	})
+	return len(head) > 0 && show.IsText(head)
 }
 
 // unknown describes bytes that start no segment.

@@ -2,8 +2,6 @@ package manifest_test
 
 import (
 	"bytes"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"maps"
@@ -11,41 +9,11 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"groundhog/fixtures/handmade"
 	"groundhog/manifest"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func md5sum(s string) string { h := md5.Sum([]byte(s)); return hex.EncodeToString(h[:]) }
-
-// debian is a small root tree with dpkg's records: merged /usr, a diversion, a
-// package of two architectures, a configuration file that was changed.
-func debian() fstest.MapFS {
-	f := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s), Mode: 0o644} }
-	l := func(to string) *fstest.MapFile {
-		return &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink | 0o777}
-	}
-	return fstest.MapFS{
-		"bin": l("usr/bin"), "lib": l("usr/lib"),
-		"usr/bin/curl": f("curl"), "usr/bin/tool": f("ours"), "usr/bin/tool.distrib": f("theirs"),
-		"usr/bin/editor": l("/etc/alternatives/editor"), "etc/alternatives/editor": l("/usr/bin/vi.tiny"), "usr/bin/vi.tiny": f("vi"),
-		"usr/lib/x/libz.so.1": l("libz.so.1.2"), "usr/lib/x/libz.so.1.2": f("zlib"), "usr/lib/x/libz.so": l("/lib/x/libz.so.1"),
-		"etc/curl.conf": f("changed"), "usr/share/initramfs-tools/init": f("#!/bin/sh"), "etc/empty": f(""),
-		"var/lib/dpkg/diversions": f("/bin/tool\n/bin/tool.distrib\nmine\n"),
-		"var/lib/dpkg/status": f("Package: curl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 7.88-1\n" +
-			"Conffiles:\n /etc/curl.conf " + md5sum("original") + "\n /etc/gone " + md5sum("") + " obsolete\nDescription: a\n b\n\n" +
-			"Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nSource: zlib (1.2-3)\nVersion: 1:1.2-3+b1\n\n" +
-			"Package: mine\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n" +
-			"Package: theirs\nStatus: hold ok installed\nArchitecture: all\nVersion: 2\nSource: theirs-src\n\n" +
-			"Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 2\n"),
-		"var/lib/dpkg/info/curl.list":            f("/.\n/bin\n/bin/curl\n/etc/curl.conf\n/etc/empty\n"),
-		"var/lib/dpkg/info/curl.md5sums":         f(md5sum("curl") + "  bin/curl\n"),
-		"var/lib/dpkg/info/zlib1g:amd64.list":    f("/.\n/lib/x/libz.so.1\n/lib/x/libz.so.1.2\n/lib/x/libz.so\n"),
-		"var/lib/dpkg/info/zlib1g:amd64.md5sums": f(md5sum("zlib") + "  lib/x/libz.so.1.2\n"),
-		"var/lib/dpkg/info/mine.list":            f("/.\n/bin/tool\n/usr/share/initramfs-tools/init\n"),
-		"var/lib/dpkg/info/theirs.list":          f("/.\n/bin/tool\n/usr/bin/vi.tiny\n"),
-	}
-}
 
 func TestAttribute(t *testing.T) {
 	img := archive(t, dir("."), link("bin", "usr/bin"), dir("conf"), file("conf/modules", "mii \n"),
@@ -57,7 +25,7 @@ func TestAttribute(t *testing.T) {
 		dir("usr/lib"), dir("usr/lib/x"), link("usr/lib/x/libz.so.1", "libz.so.1.2"), file("usr/lib/x/libz.so.1.2", "zlib"),
 		link("usr/lib/x/libz.so", "libz.so.1"), link("usr/lib/x/other", "nowhere"))
 	m := of(t, img)
-	if err := m.Attribute(debian()); err != nil {
+	if err := m.Attribute(handmade.Debian()); err != nil {
 		t.Fatal(err)
 	}
 	pkg := func(name, arch, path string, modified bool) *manifest.Origin {
@@ -110,7 +78,7 @@ func TestAttribute(t *testing.T) {
 // Where /bin is a directory of its own, what a package has there is found for
 // an archive whose /bin is merged.
 func TestAttributeUnmerged(t *testing.T) {
-	root := debian()
+	root := handmade.Debian()
 	delete(root, "bin")
 	root["bin/curl"] = root["usr/bin/curl"]
 	delete(root, "usr/bin/curl")
@@ -139,7 +107,7 @@ func TestAttributeBadRecords(t *testing.T) {
 		"curl: status \"installed\"":  set("status", "Package: curl\nStatus: installed\n"),
 		"diversions: 1 lines":         set("diversions", "/bin/x\n"),
 	} {
-		root := debian()
+		root := handmade.Debian()
 		edit(root)
 		err := m.Attribute(root)
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
@@ -160,7 +128,7 @@ func set(name, text string) func(fstest.MapFS) {
 
 func FuzzDpkg(f *testing.F) {
 	img := archive(f, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl"))
-	good := debian()
+	good := handmade.Debian()
 	text := func(name string) string { return string(good["var/lib/dpkg/"+name].Data) }
 	f.Add(text("status"), text("info/curl.list"), text("info/curl.md5sums"), text("diversions"))
 	f.Fuzz(func(t *testing.T, status, list, sums, diversions string) {
@@ -180,7 +148,7 @@ func FuzzDpkg(f *testing.F) {
 }
 
 func TestOfTree(t *testing.T) {
-	root := debian()
+	root := handmade.Debian()
 	root["etc/os-release"] = &fstest.MapFile{Data: []byte("ID=debian\nVERSION_CODENAME=bookworm\n"), Mode: 0o644}
 	root["usr/lib/modules/6.1.0-56-amd64"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 	root["usr/bin/su"] = &fstest.MapFile{Data: []byte("su"), Mode: fs.ModeSetuid | 0o755}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"groundhog/initrd/show"
 )
 
 func (m *Manifest) checkEntries() error {
@@ -16,7 +18,7 @@ func (m *Manifest) checkEntries() error {
 	for _, list := range [][]Entry{m.Entries, m.Shadowed, m.Ignored} {
 		for i := range list {
 			if err := list[i].check(m); err != nil {
-				return fmt.Errorf("%s: %w", Printable(list[i].Path), err)
+				return fmt.Errorf("%s: %w", show.Printable(list[i].Path), err)
 			}
 		}
 	}

@@ -99,5 +99,5 @@ func Encode(w io.Writer, m *Manifest) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}
-	return writeJSON(w, m)
+	return WriteJSON(w, m)
 }

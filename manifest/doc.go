@@ -1,11 +1,12 @@
-// Package manifest says what is in an initramfs or a root tree, where each file
-// came from, and what changed between two of them.
+// Package manifest says what is in an initramfs or a root tree, and where each
+// file came from.
 //
 // A [Manifest] is made by [Of] from an archive, or by [OfTree] from a root
 // tree; [Manifest.Attribute] adds the Debian packages; [Encode] and [Decode]
-// are its JSON form, whose JSON Schema is [SchemaJSON]. [Diff] compares two,
-// [Verify] holds an archive against one, and SPDX and CycloneDX write it for
-// other tools. [Sign] and [VerifySignature] are ssh-keygen's signatures.
+// are its JSON form, whose JSON Schema is [SchemaJSON]. [Verify] holds an
+// archive against one. The rooms beside it can be imported alone: diff compares
+// two manifests, sbom writes one for other tools, sign makes and checks
+// signatures as ssh-keygen does.
 //
 // # The JSON form, schema 1
 //

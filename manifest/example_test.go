@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 
+	"groundhog/fixtures/handmade"
 	"groundhog/initrd"
 	"groundhog/manifest"
 )
@@ -39,7 +40,7 @@ func ExampleManifest_Attribute() {
 		log.Fatal(err)
 	}
 	// Any fs.FS will do: os.DirFS of the tree that the archive was made from.
-	root := debian()
+	root := handmade.Debian()
 	root["usr/curl"] = root["usr/bin/curl"]
 	root["var/lib/dpkg/info/curl.list"].Data = []byte("/usr/curl\n")
 	if err := m.Attribute(root); err != nil {
@@ -49,31 +50,6 @@ func ExampleManifest_Attribute() {
 		fmt.Println(p.Name, p.Version, p.Files, p.Bytes)
 	}
 	// Output: curl 7.88-1 1 4
-}
-
-func ExampleDiff() {
-	old, err := manifest.Of(build("curl"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	now, err := manifest.Of(build("curl, larger"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	c := manifest.Diff(old, now, false)
-	for _, ch := range c.Each {
-		fmt.Println(ch.Kind, ch.Path, ch.Details())
-	}
-	rules, err := manifest.ParseRules("setuid,unpacked>100%")
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, t := range c.Gate(rules) {
-		fmt.Println(t.Rule, "broken:", t.What)
-	}
-	// Output:
-	// changed usr/curl content, +8 B
-	// unpacked>100% broken: 4 B -> 12 B (+8 B, +200.0%)
 }
 
 func ExampleEncode() {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
 
 	"golang.org/x/crypto/ssh"
@@ -135,29 +136,15 @@ func rootHome(files readFS) string {
 	return "root"
 }
 
-// Debian's hook gives root a home of a new random name in each archive.
-const (
-	homePrefix = "root-"
-	homeRandom = "XXXXXXXXXX"
-)
-
-// isRandomHome recognises that name.
-func isRandomHome(name string) bool {
-	random, ok := strings.CutPrefix(name, homePrefix)
-	return ok && len(random) == len(homeRandom) && strings.IndexFunc(random, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) < 0
-}
-
 // stable hashes etc/passwd as it would be without the random name.
 func (m *Manifest) stable(files readFS) {
 	home := rootHome(files)
 	i, ok := slices.BinarySearchFunc(m.Entries, "etc/passwd", func(e Entry, name string) int { return strings.Compare(e.Path, name) })
-	if !ok || !isRandomHome(home) || m.Entries[i].Type != File {
+	if !ok || debian.StableHome(home) == "" || m.Entries[i].Type != File {
 		return
 	}
 	if b, err := files.ReadFile("etc/passwd"); err == nil {
-		sum := sha256.Sum256(bytes.ReplaceAll(b, []byte(home), []byte(homePrefix+homeRandom)))
+		sum := sha256.Sum256(bytes.ReplaceAll(b, []byte(home), []byte(debian.StableHome(home))))
 		m.Entries[i].Stable = hex.EncodeToString(sum[:])
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"groundhog/initrd/show"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,8 +18,8 @@ import (
 // older package takes fields in any case and twice, and is too slow for a
 // manifest of 100,000 entries.
 
-// writeJSON writes v indented by two blanks, with a line end behind it.
-func writeJSON(w io.Writer, v any) error {
+// WriteJSON writes v indented by two blanks, with a line end behind it.
+func WriteJSON(w io.Writer, v any) error {
 	if err := json.MarshalWrite(w, v, jsontext.WithIndent("  ")); err != nil {
 		return err
 	}
@@ -27,7 +29,7 @@ func writeJSON(w io.Writer, v any) error {
 
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
-	err := writeJSON(&b, v)
+	err := WriteJSON(&b, v)
 	return b.Bytes(), err
 }
 
@@ -109,7 +111,7 @@ func oneLine(err error) error {
 		}
 		return fmt.Errorf("byte %d: %w", syn.ByteOffset, syn.Err)
 	case errors.As(err, &sem):
-		at := Printable(strings.TrimPrefix(string(sem.JSONPointer), "/"))
+		at := show.Printable(strings.TrimPrefix(string(sem.JSONPointer), "/"))
 		if sem.Err == nil {
 			return fmt.Errorf("%s: a JSON %v does not belong there", at, sem.JSONKind)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"groundhog/initrd"
 	"groundhog/manifest"
+	"groundhog/manifest/diff"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -199,7 +200,7 @@ func FuzzOf(f *testing.F) {
 		if found := verify(t, img, back); found != nil {
 			t.Fatalf("its own archive: %q", found)
 		}
-		if !manifest.Diff(m, back, false).Same {
+		if !diff.Of(m, back, false).Same {
 			t.Fatal("it differs from itself")
 		}
 	})

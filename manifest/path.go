@@ -70,30 +70,6 @@ func UnescapePath(s string) (string, error) {
 	return name, nil
 }
 
-// Printable is a text for a terminal or a line of a log: characters that do not
-// print, a line end among them but no tab, become \uNNNN, and bytes that are not
-// UTF-8, which an old terminal may obey, \xNN.
-func Printable(s string) string {
-	prints := func(r rune) bool { return strconv.IsPrint(r) || r == '\t' }
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !prints(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case prints(r):
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
-
 // checkPath accepts the paths that an archive's tree can have, as they are
 // written in a manifest.
 func checkPath(s string) error {

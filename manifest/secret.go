@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/show"
 )
 
 // What a file is that no report shows the content of.
@@ -36,7 +37,7 @@ func secretContent(b []byte) string {
 	if _, err := dropbear.ParseHostKey(b); err == nil {
 		return privateKey
 	}
-	if !isText(b) {
+	if !show.IsText(b) {
 		return ""
 	}
 	for _, c := range secretLines {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/show"
 )
 
 // Deviation is one thing in which an archive is not as its manifest says.
@@ -21,7 +22,7 @@ type Deviation struct {
 
 // String is the deviation as one line.
 func (d Deviation) String() string {
-	where := Printable(d.Where)
+	where := show.Printable(d.Where)
 	switch d.What {
 	case "missing":
 		return where + ": missing"
@@ -29,16 +30,9 @@ func (d Deviation) String() string {
 		return where + ": not in the manifest"
 	}
 	if d.Want == "" && d.Got == "" {
-		return where + ": " + Printable(d.What)
+		return where + ": " + show.Printable(d.What)
 	}
-	return fmt.Sprintf("%s: %s is %s, the manifest says %s", where, d.What, orNone(d.Got), orNone(d.Want))
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return Printable(s)
+	return fmt.Sprintf("%s: %s is %s, the manifest says %s", where, d.What, show.OrNone(d.Got), show.OrNone(d.Want))
 }
 
 // Verify holds an archive, as it was read, against its manifest: the file as a

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"groundhog/initrd"
-	"groundhog/manifest"
+	"groundhog/initrd/show"
 	"groundhog/patches/sysroot"
 )
 
@@ -68,7 +68,7 @@ func (o *Options) writerFor(arch string) ([]byte, error) {
 	}
 	want, ok := writerMachines[arch]
 	if !ok {
-		return nil, fmt.Errorf("there is no groundhog-writer for %s", manifest.Printable(arch))
+		return nil, fmt.Errorf("there is no groundhog-writer for %s", show.Printable(arch))
 	}
 	b, err := o.Writer(arch)
 	if err != nil {

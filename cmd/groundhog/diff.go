@@ -7,9 +7,9 @@ import (
 	"os"
 	"slices"
 
-	"github.com/spf13/cobra"
+	"groundhog/manifest/diff"
 
-	"groundhog/manifest"
+	"github.com/spf13/cobra"
 )
 
 // diffOptions is the command line of `groundhog diff`.
@@ -49,7 +49,7 @@ bytes.`,
 Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 	}
 	trouble(cmd, cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {
-		return diff(cmd.OutOrStdout(), talkOf(cmd), args[0], args[1], &o)
+		return compareSources(cmd.OutOrStdout(), talkOf(cmd), args[0], args[1], &o)
 	})
 	f := cmd.Flags()
 	f.SortFlags = false
@@ -67,7 +67,7 @@ Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 // compared is two sides and what changed between them.
 type compared struct {
 	old, now *source
-	changes  *manifest.Changes
+	changes  *diff.Changes
 }
 
 // reports are the ways to write it.
@@ -82,16 +82,16 @@ func (c *compared) html(w io.Writer) error {
 	return c.changes.WriteHTML(w, c.old.manifest, c.now.manifest)
 }
 
-// diff is the verb.
-func diff(stdout io.Writer, talk talk, oldPath, newPath string, o *diffOptions) error {
+// compareSources is the verb.
+func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *diffOptions) error {
 	report := reports[o.format]
 	if report == nil {
 		return fmt.Errorf("format %q: not one of text, json, markdown, html", o.format)
 	}
-	var rules []manifest.Rule
+	var rules []diff.Rule
 	if o.failOn != "" {
 		var err error
-		if rules, err = manifest.ParseRules(o.failOn); err != nil {
+		if rules, err = diff.ParseRules(o.failOn); err != nil {
 			return fmt.Errorf("--fail-on: %w", err)
 		}
 	}
@@ -99,7 +99,7 @@ func diff(stdout io.Writer, talk talk, oldPath, newPath string, o *diffOptions) 
 	if err != nil {
 		return err
 	}
-	c := &compared{old, now, manifest.Diff(old.manifest, now.manifest, o.all)}
+	c := &compared{old, now, diff.Of(old.manifest, now.manifest, o.all)}
 	if o.content {
 		if old.img == nil || now.img == nil {
 			return errors.New("--content: both sides must be archives: a manifest has no content")

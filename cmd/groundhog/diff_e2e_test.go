@@ -17,15 +17,16 @@ import (
 	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
+	"groundhog/manifest/diff"
 	"groundhog/patches/sysroot"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // changesOf is what the verb says about two sides, as data.
-func changesOf(t *testing.T, want int, args ...string) *manifest.Changes {
+func changesOf(t *testing.T, want int, args ...string) *diff.Changes {
 	t.Helper()
-	c := new(manifest.Changes)
+	c := new(diff.Changes)
 	if err := json.Unmarshal([]byte(groundhog(t, want, append([]string{"diff", "--format", "json"}, args...)...)), c); err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +34,11 @@ func changesOf(t *testing.T, want int, args ...string) *manifest.Changes {
 }
 
 // said is the paths that came, went and changed, a moved one being one of each.
-func said(c *manifest.Changes) map[string]string {
+func said(c *diff.Changes) map[string]string {
 	all := map[string]string{}
 	for _, ch := range c.Each {
 		switch ch.Kind {
-		case manifest.Moved:
+		case diff.Moved:
 			all[ch.From], all[ch.Path] = "removed", "added"
 		default:
 			all[ch.Path] = string(ch.Kind)

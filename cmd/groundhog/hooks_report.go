@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"groundhog/manifest"
+	"groundhog/initrd/show"
 	"groundhog/patches"
 )
 
@@ -72,13 +72,13 @@ func (r *hooksResult) printApplied(w io.Writer, talk talk) {
 		r.printFiles(w)
 	}
 	for _, n := range rep.Notes {
-		fmt.Fprintf(w, "! %s\n", manifest.Printable(n))
+		fmt.Fprintf(w, "! %s\n", show.Printable(n))
 	}
 	for _, k := range rep.HostKeys {
 		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
 	}
 	for _, k := range rep.AuthorizedKeys {
-		fmt.Fprintf(w, "login     %s\n", manifest.Printable(k.String()))
+		fmt.Fprintf(w, "login     %s\n", show.Printable(k.String()))
 	}
 }
 
@@ -95,7 +95,7 @@ func (r *hooksResult) printReverted(w io.Writer, talk talk) {
 
 func (r *hooksResult) printFiles(w io.Writer) {
 	for _, c := range r.report.Changes {
-		fmt.Fprintf(w, "    %-8s %s\n", kindOf(c), manifest.Printable(c.Path))
+		fmt.Fprintf(w, "    %-8s %s\n", kindOf(c), show.Printable(c.Path))
 	}
 }
 
@@ -104,7 +104,7 @@ func (r *hooksResult) printFiles(w io.Writer) {
 func (r *hooksResult) printDiffs(w io.Writer) error {
 	for _, c := range r.report.Changes {
 		if c.After == nil {
-			fmt.Fprintf(w, "- %s\n", manifest.Printable(c.Path))
+			fmt.Fprintf(w, "- %s\n", show.Printable(c.Path))
 			continue
 		}
 		line := fmt.Sprintf("%v %8d %s", c.Mode, len(c.After), c.Path)

@@ -10,7 +10,7 @@ import (
 	"unicode/utf16"
 
 	"groundhog/cmd/internal/human"
-	"groundhog/manifest"
+	"groundhog/initrd/show"
 )
 
 // printer writes lines to a terminal. Everything that may come from an archive
@@ -21,7 +21,7 @@ type printer struct{ w *bufio.Writer }
 func newPrinter(w io.Writer) printer { return printer{bufio.NewWriter(w)} }
 
 func (p printer) line(format string, args ...any) {
-	p.w.WriteString(manifest.Printable(fmt.Sprintf(format, args...)))
+	p.w.WriteString(show.Printable(fmt.Sprintf(format, args...)))
 	p.w.WriteByte('\n')
 }
 
@@ -31,7 +31,7 @@ func (p printer) flush() error { return p.w.Flush() }
 // printableError is an error whose text may hold names from an archive.
 type printableError struct{ err error }
 
-func (e printableError) Error() string { return manifest.Printable(e.err.Error()) }
+func (e printableError) Error() string { return show.Printable(e.err.Error()) }
 func (e printableError) Unwrap() error { return e.err }
 
 // printJSON writes v with characters escaped that do not print: encoding/json

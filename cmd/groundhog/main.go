@@ -15,9 +15,9 @@ import (
 	"os"
 	"runtime/debug"
 
-	"github.com/spf13/cobra"
+	"groundhog/initrd/show"
 
-	"groundhog/manifest"
+	"github.com/spf13/cobra"
 )
 
 func main() {
@@ -66,7 +66,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err.Error() != "" {
-		fmt.Fprintf(stderr, "groundhog: %s\n", manifest.Printable(err.Error()))
+		fmt.Fprintf(stderr, "groundhog: %s\n", show.Printable(err.Error()))
 	}
 	var h hinted
 	if errors.As(err, &h) {

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/manifest"
+	"groundhog/manifest/sbom"
+	"groundhog/manifest/sign"
 )
 
 // manifestOptions is the command line of `groundhog manifest`.
@@ -71,8 +73,8 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 // formats are the ways to write a manifest.
 var formats = map[string]func(io.Writer, *manifest.Manifest) error{
 	"json":      manifest.Encode,
-	"spdx":      manifest.EncodeSPDX,
-	"cyclonedx": manifest.EncodeCycloneDX,
+	"spdx":      sbom.SPDX,
+	"cyclonedx": sbom.CycloneDX,
 }
 
 // makeManifest is the verb.
@@ -146,7 +148,7 @@ func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *ma
 		if err != nil {
 			return err
 		}
-		sig, err := manifest.Sign(message, key)
+		sig, err := sign.Make(message, key)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/screen"
-	"groundhog/manifest"
+	"groundhog/initrd/show"
 )
 
 // remote is the flags that say how to reach devices.
@@ -62,7 +62,7 @@ func (o *remote) asker() func(string) ([]byte, error) {
 		if o.screen != nil {
 			defer o.screen.Quiet()()
 		}
-		fmt.Fprint(os.Stderr, manifest.Printable(prompt))
+		fmt.Fprint(os.Stderr, show.Printable(prompt))
 		defer fmt.Fprintln(os.Stderr)
 		return term.ReadPassword(fd)
 	}

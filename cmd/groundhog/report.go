@@ -7,7 +7,7 @@ import (
 
 	"groundhog/cmd/internal/human"
 	"groundhog/initrd"
-	"groundhog/manifest"
+	"groundhog/initrd/show"
 	"groundhog/patches"
 )
 
@@ -79,18 +79,18 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 		fmt.Fprintf(w, "%s %-16s %s\n", mark, a.Name, a.Summary)
 		if talk == verbose {
 			for _, p := range a.Paths {
-				fmt.Fprintf(w, "    %s\n", manifest.Printable(p))
+				fmt.Fprintf(w, "    %s\n", show.Printable(p))
 			}
 		}
 	}
 	for _, n := range rep.Notes {
-		fmt.Fprintf(w, "! %s\n", manifest.Printable(n))
+		fmt.Fprintf(w, "! %s\n", show.Printable(n))
 	}
 	for _, k := range rep.HostKeys {
 		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
 	}
 	for _, k := range rep.AuthorizedKeys {
-		fmt.Fprintf(w, "login     %s\n", manifest.Printable(k.String()))
+		fmt.Fprintf(w, "login     %s\n", show.Printable(k.String()))
 	}
 	if r.options.dryRun {
 		fmt.Fprintln(w, "dry run: nothing was written")
@@ -149,7 +149,7 @@ func (r *patchResult) printJSON(w io.Writer) error {
 func printEdits(w io.Writer, img *initrd.Image, edits []initrd.Edit) error {
 	for _, e := range edits {
 		if e.After == nil {
-			fmt.Fprintf(w, "- %s\n", manifest.Printable(e.Name))
+			fmt.Fprintf(w, "- %s\n", show.Printable(e.Name))
 			continue
 		}
 		after := img.Content(e.After)
@@ -158,7 +158,7 @@ func printEdits(w io.Writer, img *initrd.Image, edits []initrd.Edit) error {
 			if e.After.IsLink() {
 				line += " -> " + string(e.After.Data)
 			}
-			fmt.Fprintf(w, "+ %s\n", manifest.Printable(line))
+			fmt.Fprintf(w, "+ %s\n", show.Printable(line))
 			continue
 		}
 		var before []byte

@@ -9,7 +9,7 @@ import (
 
 	"groundhog/cmd/internal/human"
 	"groundhog/cmd/internal/screen"
-	"groundhog/manifest"
+	"groundhog/initrd/show"
 )
 
 // textTeller tells in lines.
@@ -59,9 +59,9 @@ func (t *textTeller) line(w io.Writer, e event, text string) {
 	if t.prefix {
 		text = e.Host + ": " + text
 	}
-	text = manifest.Printable(text) + "\n"
+	text = show.Printable(text) + "\n"
 	if e.Hint != "" {
-		text += "  " + manifest.Printable(e.Hint) + "\n"
+		text += "  " + show.Printable(e.Hint) + "\n"
 	}
 	if _, err := io.WriteString(w, text); err != nil && w != t.err {
 		io.WriteString(t.err, text)
@@ -114,7 +114,7 @@ func (t *textTeller) table(all []end) {
 		if e.verdict == "done" {
 			e.text = ""
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", manifest.Printable(e.host), e.verdict, e.took.Round(time.Second), manifest.Printable(e.text))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", show.Printable(e.host), e.verdict, e.took.Round(time.Second), show.Printable(e.text))
 	}
 	w.Flush()
 	if _, err := io.WriteString(t.out, b.String()); err != nil {

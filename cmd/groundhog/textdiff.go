@@ -3,7 +3,9 @@ package main
 import (
 	"io"
 
+	"groundhog/initrd/show"
 	"groundhog/manifest"
+	"groundhog/manifest/diff"
 )
 
 // maxShown is the size, in bytes, of a file above which a dry run shows a line of it only.
@@ -16,7 +18,7 @@ const maxShown = 64 << 10
 func printChange(w io.Writer, name string, before, after []byte, line string) error {
 	for _, b := range [][]byte{before, after} {
 		if what := manifest.Secret(name, b); what != "" {
-			_, err := io.WriteString(w, manifest.Printable("+ "+line+" ("+what+": not shown)")+"\n")
+			_, err := io.WriteString(w, show.Printable("+ "+line+" ("+what+": not shown)")+"\n")
 			return err
 		}
 	}
@@ -26,10 +28,10 @@ func printChange(w io.Writer, name string, before, after []byte, line string) er
 		if before == nil {
 			old = ""
 		}
-		text = manifest.UnifiedDiff(old, name, before, after)
+		text = diff.UnifiedDiff(old, name, before, after)
 	}
 	if text == "" {
-		text = manifest.Printable("+ "+line) + "\n"
+		text = show.Printable("+ "+line) + "\n"
 	}
 	_, err := io.WriteString(w, text)
 	return err

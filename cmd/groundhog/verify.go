@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/initrd/show"
 	"groundhog/manifest"
+	"groundhog/manifest/sign"
 )
 
 // verifyOptions is the command line of `groundhog verify`.
@@ -96,7 +98,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 		return err
 	}
 	if m.Archive != nil && m.Archive.SHA256 != in.input.SHA256 && m.Archive.Name != "" && m.Archive.Name != baseName(path) {
-		return hinted{fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, manifest.Printable(m.Archive.Name), path),
+		return hinted{fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, show.Printable(m.Archive.Name), path),
 			"groundhog diff compares them all the same"}
 	}
 	found, err := manifest.Verify(in.img, m)
@@ -110,7 +112,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 
 // checkSignature says who signed the manifest, or what is bad about the
 // signature; err is that there was nothing to check.
-func (o *verifyOptions) checkSignature(text []byte) (who *manifest.Signer, bad, err error) {
+func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err error) {
 	if o.allowedSigners == "" {
 		return nil, nil, hinted{fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers"}
 	}
@@ -122,7 +124,7 @@ func (o *verifyOptions) checkSignature(text []byte) (who *manifest.Signer, bad, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the allowed signers: %w", err)
 	}
-	who, bad = manifest.VerifySignature(text, sig, allowed, o.signer)
+	who, bad = sign.Check(text, sig, allowed, o.signer)
 	return who, bad, nil
 }
 
@@ -149,7 +151,7 @@ func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {
 	case r.OK && talk != quiet:
 		line := fmt.Sprintf("ok: %d entries, sha256 %s", r.Entries, r.SHA256)
 		if r.Signer != "" {
-			line += ", signed by " + manifest.Printable(r.Signer)
+			line += ", signed by " + show.Printable(r.Signer)
 		}
 		fmt.Fprintln(w, line)
 	default:

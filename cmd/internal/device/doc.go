@@ -8,7 +8,7 @@
 //
 // Whatever a device says is untrusted: answers are bounded, a silent peer is
 // noticed in bounded time, and errors carry the remote text as it came; who
-// prints it makes it printable (manifest.Printable).
+// prints it makes it printable (show.Printable).
 package device
 
 import "errors"

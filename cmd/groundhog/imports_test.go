@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/judge"
+)
+
+// floors is the rooms from the bottom up. A room imports from its own floor and
+// from those below it; fixtures is for tests alone.
+var floors = []string{"groundhog/initrd", "groundhog/initrd/debian", "groundhog/manifest", "groundhog/patches", "groundhog/cmd"}
+
+// floorOf is the floor that a package is on, -1 of one that is not ours.
+func floorOf(pkg string) int {
+	found := -1
+	for i, room := range floors {
+		if pkg == room || strings.HasPrefix(pkg, room+"/") {
+			found = i
+		}
+	}
+	return found
+}
+
+// apart is rooms that do without each other: each can be imported alone.
+var apart = map[string][]string{
+	"groundhog/initrd/show":   {"groundhog/"},
+	"groundhog/manifest/sign": {"groundhog/"},
+	"groundhog/manifest/sbom": {"groundhog/manifest/diff", "groundhog/manifest/sign"},
+	"groundhog/manifest/diff": {"groundhog/manifest/sbom", "groundhog/manifest/sign"},
+	"groundhog/manifest":      {"groundhog/manifest/"},
+}
+
+// Other build tools import what is below cmd: it brings neither a command line
+// nor the network.
+var notBelowCmd = []string{"github.com/spf13/", "net/http", "golang.org/x/net/", "groundhog/fixtures"}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command(judge.Tool(t, "go"), "list", "-f", "{{.ImportPath}}: {{join .Imports \" \"}}: {{join .Deps \" \"}}", "groundhog/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		part := strings.Split(strings.TrimSpace(line), ": ")
+		pkg, imports, deps := part[0], strings.Fields(part[1]), strings.Fields(part[len(part)-1])
+		if strings.HasPrefix(pkg, "groundhog/fixtures") {
+			continue
+		}
+		for _, dep := range imports {
+			if floorOf(dep) > floorOf(pkg) || startsWithAny(dep, apart[pkg]) {
+				t.Errorf("%s imports %s", pkg, dep)
+			}
+		}
+		if pkg == "groundhog/cmd" || strings.HasPrefix(pkg, "groundhog/cmd/") {
+			continue
+		}
+		for _, dep := range deps {
+			if startsWithAny(dep, notBelowCmd) {
+				t.Errorf("%s depends on %s", pkg, dep)
+			}
+		}
+	}
+}
+
+func startsWithAny(s string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
+}

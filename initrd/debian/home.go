@@ -1,0 +1,28 @@
+package debian
+
+import "strings"
+
+// Debian's hook gives root a home of a new random name in each archive.
+const (
+	homePrefix = "root-"
+	homeRandom = "XXXXXXXXXX"
+)
+
+// StableHome is a path that begins with such a home, with the random part of
+// the name written XXXXXXXXXX: two builds that differ in that name alone have it
+// in common. Of any other path it is "".
+func StableHome(name string) string {
+	home, rest, below := strings.Cut(name, "/")
+	random, ok := strings.CutPrefix(home, homePrefix)
+	if !ok || len(random) != len(homeRandom) || strings.IndexFunc(random, notAlphanumeric) >= 0 {
+		return ""
+	}
+	if below {
+		rest = "/" + rest
+	}
+	return homePrefix + homeRandom + rest
+}
+
+func notAlphanumeric(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+}

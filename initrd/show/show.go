@@ -1,0 +1,90 @@
+// Package show writes for people what comes from elsewhere: names that may hold
+// any byte, sizes, counts. A terminal, a log and a report show the same.
+package show
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Printable is a text for a terminal or a line of a log: characters that do not
+// print, a line end among them but no tab, become \uNNNN, and bytes that are not
+// UTF-8, which an old terminal may obey, \xNN.
+func Printable(s string) string {
+	prints := func(r rune) bool { return strconv.IsPrint(r) || r == '\t' }
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !prints(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case prints(r):
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// OrNone is [Printable], and "none" for an empty text.
+func OrNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return Printable(s)
+}
+
+// Bytes writes a size: "812 B", "1.2 KiB", "30.8 MiB".
+func Bytes(n int64) string {
+	sign := ""
+	if n < 0 {
+		sign, n = "-", -n
+	}
+	if n < 1<<10 {
+		return fmt.Sprintf("%s%d B", sign, n)
+	}
+	f, units := float64(n)/(1<<10), "KMGTPE"
+	for f >= 1023.95 && len(units) > 1 {
+		f, units = f/(1<<10), units[1:]
+	}
+	return fmt.Sprintf("%s%.1f %ciB", sign, f, units[0])
+}
+
+// Growth writes a growth in bytes with its sign: "+1.2 KiB", "-3 B", "±0 B".
+func Growth(n int64) string {
+	switch {
+	case n > 0:
+		return "+" + Bytes(n)
+	case n == 0:
+		return "±0 B"
+	}
+	return Bytes(n)
+}
+
+// Count writes a number of things: "1 key", "2 keys", "3 entries".
+func Count(n int, what string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(what, "y") && !strings.HasSuffix(what, "ey"):
+		what = strings.TrimSuffix(what, "y") + "ies"
+	default:
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}
+
+// IsText reports whether people can read b: valid UTF-8 without control
+// characters besides tabs and line ends.
+func IsText(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool {
+		return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f
+	})
+}

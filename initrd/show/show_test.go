@@ -1,0 +1,32 @@
+package show
+
+import (
+	"math"
+	"testing"
+)
+
+func TestShow(t *testing.T) {
+	for got, want := range map[string]string{
+		Printable("a\tb\n\x1b[31m\u202e\u00e9"): `a` + "\t" + `b\u000a\u001b[31m\u202eé`,
+		Printable("plain"):                      "plain",
+		Printable("a\xffb"):                     `a\xffb`,
+		OrNone(""):                              "none",
+		OrNone("\x07"):                          `\u0007`,
+		Bytes(0):                                "0 B",
+		Bytes(1023):                             "1023 B",
+		Bytes(1 << 10):                          "1.0 KiB",
+		Bytes(1<<20 - 1):                        "1.0 MiB",
+		Bytes(-3 << 20):                         "-3.0 MiB",
+		Bytes(math.MaxInt64):                    "8.0 EiB",
+		Growth(0):                               "±0 B",
+		Growth(5):                               "+5 B",
+		Growth(-5):                              "-5 B",
+		Count(1, "key"):                         "1 key",
+		Count(2, "key"):                         "2 keys",
+		Count(0, "entry"):                       "0 entries",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package diff
+
+import "groundhog/manifest"
+
+// difference is in what two entries differ; the zero value is in nothing. It
+// is bits, because of most pairs nothing more is ever wanted.
+type difference struct {
+	fields field
+	noise  noise
+}
+
+type (
+	field uint8
+	noise uint8
+)
+
+const (
+	fieldType field = 1 << iota
+	fieldContent
+	fieldMode
+	fieldOwner
+	fieldTarget
+	fieldDevice
+)
+
+const (
+	noiseTime noise = 1 << iota
+	noiseLinks
+	noiseSegment
+	noiseHome
+	noiseCache
+)
+
+// The names of the bits, in their order.
+var (
+	fieldNames = []string{FieldType, FieldContent, FieldMode, FieldOwner, FieldTarget, FieldDevice}
+	noiseNames = []string{NoiseTime, NoiseLinks, NoiseSegment, NoiseHome, NoiseCache}
+)
+
+// compare says in what two entries differ, their paths and origins aside.
+func compare(a, b *manifest.Entry) (d difference) {
+	field := func(bit field, differs bool) {
+		if differs {
+			d.fields |= bit
+		}
+	}
+	noise := func(bit noise, differs bool) {
+		if differs {
+			d.noise |= bit
+		}
+	}
+	same := a.Type == b.Type
+	field(fieldType, !same)
+	if same && a.SHA256 != b.SHA256 {
+		switch {
+		case a.Stable != "" && a.Stable == b.Stable:
+			d.noise |= noiseHome
+		case b.Path == "etc/ld.so.cache":
+			d.noise |= noiseCache
+		default:
+			d.fields |= fieldContent
+		}
+	}
+	field(fieldMode, a.Mode != b.Mode)
+	field(fieldOwner, a.UID != b.UID || a.GID != b.GID)
+	field(fieldTarget, same && a.Target != b.Target)
+	field(fieldDevice, same && a.Device != b.Device)
+	noise(noiseTime, a.Mtime != b.Mtime)
+	noise(noiseLinks, a.LinkOf != b.LinkOf)
+	noise(noiseSegment, a.Segment != b.Segment)
+	return d
+}
+
+// fold counts a difference that is nothing but noise, and reports whether that
+// is all that is wanted of it.
+func (d difference) fold(counts map[noise]int, all bool) bool {
+	if d.fields != 0 {
+		return false
+	}
+	for bit := range noiseNames {
+		if n := noise(1 << bit); d.noise&n != 0 {
+			counts[n]++
+		}
+	}
+	return !all
+}
+
+// change is the difference in words.
+func (d difference) change(a, b *manifest.Entry) Change {
+	c := Change{Kind: Changed, Path: b.Path, Growth: own(b) - own(a), Old: a, New: b, Fields: []string{}}
+	for bit, name := range fieldNames {
+		if d.fields&(1<<bit) != 0 {
+			c.Fields = append(c.Fields, name)
+		}
+	}
+	for bit, name := range noiseNames {
+		if d.noise&(1<<bit) != 0 {
+			c.Noise = append(c.Noise, name)
+		}
+	}
+	return c
+}

@@ -1,0 +1,168 @@
+// Package diff compares two manifests and reports what changed: as text for a
+// terminal, as Markdown for a merge request, as a page for a browser, as JSON.
+// Its rules say which changes a build must not have.
+package diff
+
+import (
+	"path"
+	"slices"
+
+	"groundhog/initrd/debian"
+	"groundhog/manifest"
+)
+
+// ChangesSchema is the version of the JSON form of [Changes].
+const ChangesSchema = 1
+
+// Of compares two manifests. What differs from build to build and means
+// nothing is folded: times, inodes (who is a hard link of whom, and in which
+// segment), the random name of root's home, ld.so.cache; with all it is listed,
+// otherwise only counted. How well a segment was compressed is no difference;
+// with what, is.
+func Of(a, b *manifest.Manifest, all bool) *Changes {
+	c := &Changes{Schema: ChangesSchema, Old: sideOf(a), New: sideOf(b), Facts: []Fact{}, Keys: []KeyChange{},
+		Patches: []PatchChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}}
+	changes := c.entries(a.Entries, b.Entries, all)
+	c.Total.Growth = c.New.Content - c.Old.Content
+	c.Total.File = c.New.Size - c.Old.Size
+	c.facts(a, b)
+	c.keys("host", a.HostKeys, b.HostKeys)
+	c.keys("authorized", a.AuthorizedKeys, b.AuthorizedKeys)
+	c.patches(a.Patches, b.Patches)
+	c.segments(a.Segments, b.Segments)
+	c.modules(a.Entries, b.Entries, changes)
+	c.count(changes)
+	c.group(a, b, changes)
+	c.Same = c.Total.Added+c.Total.Removed+c.Total.Changed+c.Total.Moved == 0 && len(c.Facts) == 0 &&
+		len(c.Keys) == 0 && len(c.Patches) == 0 && len(c.Segments) == 0 && !c.versions()
+	return c
+}
+
+func sideOf(m *manifest.Manifest) Side {
+	s := Side{Entries: len(m.Entries), Origins: len(m.Packages) > 0}
+	if m.Archive != nil {
+		s.Name, s.SHA256, s.Size = m.Archive.Name, m.Archive.SHA256, m.Archive.Size
+	}
+	for i := range m.Entries {
+		s.Content += own(&m.Entries[i])
+	}
+	return s
+}
+
+// own is what an entry adds to the size of the whole: a further name of a
+// hard-linked file adds nothing.
+func own(e *manifest.Entry) int64 {
+	if e.LinkOf != "" {
+		return 0
+	}
+	return e.Size
+}
+
+// entries walks both lists, which are sorted, side by side.
+func (c *Changes) entries(a, b []manifest.Entry, all bool) []Change {
+	var changes []Change
+	var gone, come []*manifest.Entry
+	folded := map[noise]int{}
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		switch {
+		case j == len(b) || i < len(a) && a[i].Path < b[j].Path:
+			gone = append(gone, &a[i])
+			i++
+		case i == len(a) || b[j].Path < a[i].Path:
+			come = append(come, &b[j])
+			j++
+		default:
+			if d := compare(&a[i], &b[j]); d != (difference{}) && !d.fold(folded, all) {
+				changes = append(changes, d.change(&a[i], &b[j]))
+			}
+			i++
+			j++
+		}
+	}
+	p := &pairs{gone: gone, come: come}
+	p.match(inHome, func(old, now *manifest.Entry) {
+		d := compare(old, now)
+		d.noise |= noiseHome
+		if !d.fold(folded, all) {
+			ch := d.change(old, now)
+			ch.From = old.Path
+			changes = append(changes, ch)
+		}
+	})
+	moved := func(old, now *manifest.Entry) {
+		ch := compare(old, now).change(old, now)
+		ch.Kind, ch.From = Moved, old.Path
+		changes = append(changes, ch)
+	}
+	p.match(func(e *manifest.Entry) string { return content(e, path.Base(e.Path)) }, moved)
+	p.match(func(e *manifest.Entry) string { return content(e, "") }, moved)
+	for _, e := range p.gone {
+		changes = append(changes, Change{Kind: Removed, Path: e.Path, Growth: -own(e), Old: e, Fields: []string{}})
+	}
+	for _, e := range p.come {
+		changes = append(changes, Change{Kind: Added, Path: e.Path, Growth: own(e), New: e, Fields: []string{}})
+	}
+	for bit, name := range noiseNames {
+		if n := folded[1<<bit]; n > 0 {
+			c.Folded = append(c.Folded, Fold{name, n})
+		}
+	}
+	return changes
+}
+
+// inHome is a path in root's random home without the random part; "" elsewhere.
+func inHome(e *manifest.Entry) string { return debian.StableHome(e.Path) }
+
+// content is a key for entries whose content is worth recognising elsewhere; ""
+// of others. The many names of one inode come and go: that is no move.
+func content(e *manifest.Entry, base string) string {
+	if e.Type != manifest.File || e.Size == 0 || e.LinkOf != "" {
+		return ""
+	}
+	return e.SHA256 + base
+}
+
+// pairs is what is gone and what has come.
+type pairs struct{ gone, come []*manifest.Entry }
+
+// match takes out pairs of the same key, each entry once, in order of paths.
+func (p *pairs) match(key func(*manifest.Entry) string, found func(old, now *manifest.Entry)) {
+	if len(p.gone) == 0 || len(p.come) == 0 {
+		return
+	}
+	old := map[string][]*manifest.Entry{}
+	for _, e := range p.gone {
+		if k := key(e); k != "" {
+			old[k] = append(old[k], e)
+		}
+	}
+	taken := map[*manifest.Entry]bool{}
+	p.come = slices.DeleteFunc(p.come, func(e *manifest.Entry) bool {
+		k := key(e)
+		if k == "" || len(old[k]) == 0 {
+			return false
+		}
+		from := old[k][0]
+		old[k] = old[k][1:]
+		taken[from] = true
+		found(from, e)
+		return true
+	})
+	p.gone = slices.DeleteFunc(p.gone, func(e *manifest.Entry) bool { return taken[e] })
+}
+
+// count adds up what became of entries.
+func (c *Changes) count(changes []Change) {
+	for i := range changes {
+		switch ch := &changes[i]; {
+		case ch.Kind == Added:
+			c.Total.Added++
+		case ch.Kind == Removed:
+			c.Total.Removed++
+		case ch.Kind == Moved:
+			c.Total.Moved++
+		case !ch.Folded():
+			c.Total.Changed++
+		}
+	}
+}

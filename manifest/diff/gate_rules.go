@@ -1,0 +1,127 @@
+package diff
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"groundhog/manifest"
+)
+
+// rules says for each name what it finds; those of sizes are in trip.
+var rules = map[string]func(c *Changes, found func(where, what string)){
+	"any": func(c *Changes, found func(string, string)) {
+		if !c.Same {
+			found("archive", "something differs")
+		}
+	},
+	"added":   entries(func(_ *Group, ch *Change) string { return kindIs(ch, Added) }),
+	"removed": entries(func(_ *Group, ch *Change) string { return kindIs(ch, Removed) }),
+	"moved":   entries(func(_ *Group, ch *Change) string { return kindIs(ch, Moved) }),
+	"changed": entries(func(_ *Group, ch *Change) string { return kindIs(ch, Changed) }),
+	"content": entries(fieldIs(FieldContent)),
+	"mode":    entries(fieldIs(FieldMode)),
+	"owner":   entries(fieldIs(FieldOwner)),
+	"type":    entries(fieldIs(FieldType)),
+	"target":  entries(fieldIs(FieldTarget)),
+	"device":  entries(fieldIs(FieldDevice)),
+	"setuid":  entries(setuid),
+	"unknown": entries(func(_ *Group, ch *Change) string {
+		if ch.New != nil && ch.New.Origin != nil && ch.New.Origin.Kind == manifest.FromUnknown && !ch.Folded() {
+			return "from no package, and nothing known makes it"
+		}
+		return ""
+	}),
+	"keys": func(c *Changes, found func(string, string)) {
+		for _, k := range c.Keys {
+			found(k.Path, fmt.Sprintf("%s %s key %s %s", k.Kind, k.Role, k.Type, k.Fingerprint))
+		}
+	},
+	"packages": func(c *Changes, found func(string, string)) {
+		for _, g := range c.Packages {
+			if g.Old != g.New {
+				found(g.Name, versions(&g))
+			}
+		}
+	},
+	"patches": func(c *Changes, found func(string, string)) {
+		for _, p := range c.Patches {
+			found(p.Name, string(p.Kind))
+		}
+	},
+	"segments": func(c *Changes, found func(string, string)) {
+		for _, s := range c.Segments {
+			found("segment "+strconv.Itoa(s.Index), string(s.Kind))
+		}
+	},
+	"modules": func(c *Changes, found func(string, string)) {
+		for _, m := range c.Modules {
+			found(m.Name, string(m.Kind))
+		}
+	},
+	"kernel":       fact("kernels"),
+	"release":      fact("release"),
+	"architecture": fact("architecture"),
+	"size":         nil,
+	"unpacked":     nil,
+}
+
+// RuleNames are the rules that [ParseRules] knows, as --help lists them.
+var RuleNames = []string{"any", "added", "removed", "changed", "moved", "content", "mode", "owner", "type", "target",
+	"device", "setuid", "unknown", "keys", "packages", "patches", "segments", "modules", "kernel", "release",
+	"architecture", "size>N", "unpacked>N"}
+
+func entries(find func(*Group, *Change) string) func(*Changes, func(string, string)) {
+	return func(c *Changes, found func(string, string)) {
+		for g, ch := range c.Each {
+			if what := find(g, ch); what != "" {
+				found(ch.Path, what)
+			}
+		}
+	}
+}
+
+func kindIs(ch *Change, k Kind) string {
+	switch {
+	case ch.Kind != k || k == Changed && ch.Folded():
+		return ""
+	case k == Moved:
+		return "moved from " + ch.From
+	case k == Changed:
+		return "changed: " + strings.Join(ch.Fields, ", ")
+	}
+	return string(k)
+}
+
+func fieldIs(field string) func(*Group, *Change) string {
+	return func(_ *Group, ch *Change) string {
+		for _, f := range ch.Fields {
+			if f == field {
+				return describeField(ch, f)
+			}
+		}
+		return ""
+	}
+}
+
+// setuid finds files that now run as their owner or group and did not before.
+func setuid(_ *Group, ch *Change) string {
+	const bits = 0o6000
+	if ch.New == nil || ch.New.Type != manifest.File || ch.New.Mode&bits == 0 {
+		return ""
+	}
+	if ch.Old != nil && ch.Old.Type == manifest.File && ch.Old.Mode&bits == ch.New.Mode&bits && ch.Old.UID == ch.New.UID && ch.Old.GID == ch.New.GID {
+		return ""
+	}
+	return "mode " + ch.New.Mode.String()
+}
+
+func fact(name string) func(*Changes, func(string, string)) {
+	return func(c *Changes, found func(string, string)) {
+		for _, f := range c.Facts {
+			if f.Name == name {
+				found(name, f.Old+" -> "+f.New)
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package diff
+
+import (
+	"bufio"
+	"fmt"
+	"html"
+	"io"
+	"strings"
+
+	"groundhog/initrd/show"
+)
+
+// maxMarkdown is how many bytes a report for a merge request may have; forges
+// refuse more (GitHub 65,536 characters, GitLab a million). What does not fit is
+// left out and counted.
+const maxMarkdown = 60000
+
+// WriteMarkdown writes the changes for a merge request: what tripped first, a
+// table of packages, and the entries of each, folded. It is at most 60,000
+// bytes long. Whatever comes from an archive or a manifest stands in code, where
+// a forge makes no link, no mention, no picture and no markup of it.
+func (c *Changes) WriteMarkdown(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	m := &markdown{left: maxMarkdown}
+	m.head(c)
+	m.table(c)
+	for i := range c.Packages {
+		m.details(&c.Packages[i])
+	}
+	if m.missing > 0 {
+		m.left = 200
+		m.add(fmt.Sprintf("\n%s left out: the report would be too long for a comment.\n", show.Count(m.missing, "part")))
+	}
+	out.WriteString(m.b.String())
+	return out.Flush()
+}
+
+type markdown struct {
+	b       strings.Builder
+	left    int
+	missing int // parts that did not fit
+}
+
+// add writes a part whole or not at all.
+func (m *markdown) add(part string) bool {
+	if len(part) > m.left {
+		m.missing++
+		return false
+	}
+	m.left -= len(part)
+	m.b.WriteString(part)
+	return true
+}
+
+func (m *markdown) head(c *Changes) {
+	title := "### Initramfs: changed\n\n"
+	if c.Same {
+		title = "### Initramfs: no difference\n\n"
+	}
+	m.add(title)
+	for _, t := range c.Tripped {
+		m.add(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", escape(t.Rule), code(t.Where), code(t.What)))
+	}
+	if len(c.Tripped) > 0 {
+		m.add("\n")
+	}
+	m.add(escape(c.TotalLine()) + "\n\n")
+	if f := c.FoldedLine(); f != "" {
+		m.add("Folded: " + escape(f) + "\n\n")
+	}
+	for _, f := range c.Facts {
+		m.add(fmt.Sprintf("- %s: %s → %s\n", f.Name, code(show.OrNone(f.Old)), code(show.OrNone(f.New))))
+	}
+	for _, k := range c.Keys {
+		m.add(fmt.Sprintf("- %s key %s: %s\n", k.Role, k.Kind, code(keyLine(k.Key))))
+	}
+	for _, p := range c.Patches {
+		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, code(patchLine(p))))
+	}
+	for _, s := range c.Segments {
+		m.add(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, code(segmentLine(s))))
+	}
+	for _, kind := range []Kind{Added, Removed} {
+		if names := c.moduleNames(kind); len(names) > 0 {
+			m.add(fmt.Sprintf("- modules %s: %s\n", kind, code(someOf(names, 12))))
+		}
+	}
+}
+
+func (m *markdown) table(c *Changes) {
+	if len(c.Packages) == 0 {
+		return
+	}
+	m.add("\n| package | files | growth |\n|---|---:|---:|\n")
+	for i := range c.Packages {
+		g := &c.Packages[i]
+		m.add(fmt.Sprintf("| %s | %d | %s |\n", code(g.Title()), g.Files, show.Growth(g.Growth)))
+	}
+}
+
+func (m *markdown) details(g *Group) {
+	if len(g.Entries) == 0 {
+		return
+	}
+	var b strings.Builder
+	// Up to the blank line this is a block of HTML: Markdown's backslashes escape nothing there.
+	fmt.Fprintf(&b, "\n<details><summary><code>%s</code>: %s</summary>\n\n",
+		html.EscapeString(show.Printable(g.Title())), html.EscapeString(g.Summary()))
+	var body strings.Builder
+	for line, ch := range shortened(g.Entries) {
+		body.WriteString(show.Printable(line) + "\n" + ch.Text)
+	}
+	fence := strings.Repeat("`", max(3, longestTicks(body.String())+1))
+	fmt.Fprintf(&b, "%sdiff\n%s%s\n</details>\n", fence, body.String(), fence)
+	m.add(b.String())
+}
+
+// escape makes a text mean nothing but itself in Markdown.
+func escape(s string) string {
+	var b strings.Builder
+	for _, r := range show.Printable(s) {
+		if strings.ContainsRune("\\`*_[]<>#!|~&@", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// code sets a text in code: between runs of backticks that are longer than any
+// in it. A bar would end a table's cell there, too.
+func code(s string) string {
+	s = strings.ReplaceAll(show.Printable(s), "|", "\u2502")
+	n := longestTicks(s)
+	if n == 0 && strings.TrimSpace(s) != "" {
+		return "`" + s + "`"
+	}
+	ticks := strings.Repeat("`", n+1)
+	return ticks + " " + s + " " + ticks
+}
+
+// longestTicks is the length of the longest run of backticks in s.
+func longestTicks(s string) int {
+	longest, run := 0, 0
+	for i := range len(s) {
+		if s[i] != '`' {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
+}

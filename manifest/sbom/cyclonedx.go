@@ -1,0 +1,84 @@
+package sbom
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"groundhog/manifest"
+
+	"github.com/CycloneDX/cyclonedx-go"
+)
+
+// CycloneDX writes a manifest as a CycloneDX 1.6 bill of materials in
+// JSON: the archive or root tree, the Debian packages in it, and the files that
+// come from no package.
+func CycloneDX(w io.Writer, m *manifest.Manifest) error {
+	digest, err := digestOf(m)
+	if err != nil {
+		return err
+	}
+	bom := cyclonedx.NewBOM()
+	bom.SerialNumber = "urn:uuid:" + uuid(digest)
+	main := cycloneMain(m)
+	tool, version, _ := strings.Cut(cmp.Or(m.Tool, "groundhog"), " ")
+	bom.Metadata = &cyclonedx.Metadata{Timestamp: cmp.Or(m.Created, epoch), Component: main,
+		Tools: &cyclonedx.ToolsChoice{Components: &[]cyclonedx.Component{
+			{Type: cyclonedx.ComponentTypeApplication, Name: tool, Version: version}}}}
+	components := []cyclonedx.Component{}
+	contains := []string{}
+	add := func(c cyclonedx.Component) {
+		components = append(components, c)
+		contains = append(contains, c.BOMRef)
+	}
+	for _, p := range m.Packages {
+		add(cyclonePackage(m, p))
+	}
+	for i := range m.Entries {
+		if e := &m.Entries[i]; e.Type == manifest.File && e.LinkOf == "" && (e.Origin == nil || e.Origin.Kind != manifest.FromPackage) {
+			add(cycloneFile(e))
+		}
+	}
+	bom.Components = &components
+	bom.Dependencies = &[]cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &contains}}
+	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
+	if err := enc.EncodeVersion(bom, cyclonedx.SpecVersion1_6); err != nil {
+		return fmt.Errorf("writing CycloneDX: %w", err)
+	}
+	return nil
+}
+
+// uuid makes a UUID of version 8 (RFC 9562) of a digest.
+func uuid(digest string) string {
+	variant := "89ab"[digest[16]&3]
+	return digest[:8] + "-" + digest[8:12] + "-8" + digest[13:16] + "-" + string(variant) + digest[17:20] + "-" + digest[20:32]
+}
+
+func cycloneMain(m *manifest.Manifest) *cyclonedx.Component {
+	c := &cyclonedx.Component{BOMRef: "main", Type: cyclonedx.ComponentTypeFirmware, Name: title(m), Description: about(m)}
+	if m.Source == manifest.Root {
+		c.Type = cyclonedx.ComponentTypeOS
+	}
+	if m.Archive != nil {
+		c.Hashes = &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: m.Archive.SHA256}}
+	}
+	return c
+}
+
+func cyclonePackage(m *manifest.Manifest, p manifest.Package) cyclonedx.Component {
+	purl := purl(m, p)
+	return cyclonedx.Component{BOMRef: purl, Type: cyclonedx.ComponentTypeLibrary, Name: p.Name, Version: p.Version, PackageURL: purl,
+		Properties: &[]cyclonedx.Property{{Name: "groundhog:files", Value: strconv.Itoa(p.Files)},
+			{Name: "groundhog:bytes", Value: strconv.FormatInt(p.Bytes, 10)}}}
+}
+
+func cycloneFile(e *manifest.Entry) cyclonedx.Component {
+	c := cyclonedx.Component{BOMRef: "file:" + e.Path, Type: cyclonedx.ComponentTypeFile, Name: e.Path,
+		Hashes: &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: e.SHA256}}}
+	if o := e.Origin; o != nil {
+		c.Properties = &[]cyclonedx.Property{{Name: "groundhog:origin", Value: strings.TrimSpace(string(o.Kind) + " " + o.Name)}}
+	}
+	return c
+}

@@ -1,0 +1,62 @@
+// Package sbom writes a manifest as a bill of materials for other tools, in SPDX
+// or CycloneDX.
+package sbom
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/url"
+	"strings"
+
+	"groundhog/manifest"
+)
+
+// Both bills of materials name what is described as the main component, the
+// Debian packages in it by package URL, and the kernel and groundhog's patches
+// by what the manifest says. SPDX 2.3 wants a SHA-1 of every file that it lists,
+// which nobody should rely on any more: files stay in the manifest there.
+// CycloneDX lists those that come from no package.
+
+// epoch is the time of a manifest that has none: both formats want one.
+const epoch = "1970-01-01T00:00:00Z"
+
+// digestOf names a manifest by the SHA-256 of its JSON.
+func digestOf(m *manifest.Manifest) (string, error) {
+	sum := sha256.New()
+	err := manifest.Encode(sum, m)
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
+
+// title is what the main component is called.
+func title(m *manifest.Manifest) string {
+	if m.Archive != nil && m.Archive.Name != "" {
+		return m.Archive.Name
+	}
+	return string(m.Source)
+}
+
+// purl is a package's URL (package-url/purl-spec, type deb).
+func purl(m *manifest.Manifest, p manifest.Package) string {
+	query := url.Values{"arch": {p.Architecture}}
+	if m.Release != "" {
+		query.Set("distro", m.Release)
+	}
+	if p.Source != p.Name || p.SourceVersion != p.Version {
+		query.Set("upstream", p.Source+"@"+p.SourceVersion)
+	}
+	return "pkg:deb/debian/" + purlPart(p.Name) + "@" + purlPart(p.Version) + "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
+}
+
+// purlPart percent-encodes all but what a package URL leaves alone.
+func purlPart(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:"
+	var b strings.Builder
+	for i := range len(s) {
+		if strings.IndexByte(plain, s[i]) >= 0 {
+			b.WriteByte(s[i])
+		} else {
+			b.WriteString("%" + strings.ToUpper(hex.EncodeToString([]byte{s[i]})))
+		}
+	}
+	return b.String()
+}

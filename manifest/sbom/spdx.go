@@ -1,0 +1,96 @@
+package sbom
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"groundhog/initrd/show"
+	"groundhog/manifest"
+
+	"github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/common"
+	"github.com/spdx/tools-golang/spdx/v2/v2_3"
+)
+
+// SPDX writes a manifest as an SPDX 2.3 document in JSON: the archive or
+// root tree, and the Debian packages that it contains.
+func SPDX(w io.Writer, m *manifest.Manifest) error {
+	digest, err := digestOf(m)
+	if err != nil {
+		return err
+	}
+	doc := &v2_3.Document{
+		SPDXVersion:       v2_3.Version,
+		DataLicense:       v2_3.DataLicense,
+		SPDXIdentifier:    "DOCUMENT",
+		DocumentName:      title(m),
+		DocumentNamespace: "https://spdx.org/spdxdocs/groundhog-" + digest,
+		CreationInfo: &v2_3.CreationInfo{Created: cmp.Or(m.Created, epoch),
+			Creators: []common.Creator{{CreatorType: "Tool", Creator: strings.ReplaceAll(cmp.Or(m.Tool, "groundhog"), " ", "-")}}},
+	}
+	main := spdxMain(m)
+	doc.Packages = append(doc.Packages, main)
+	doc.Relationships = append(doc.Relationships, relation("DOCUMENT", "DESCRIBES", main.PackageSPDXIdentifier))
+	for i, p := range m.Packages {
+		one := spdxPackage(m, i, p)
+		doc.Packages = append(doc.Packages, one)
+		doc.Relationships = append(doc.Relationships, relation(main.PackageSPDXIdentifier, "CONTAINS", one.PackageSPDXIdentifier))
+	}
+	var b bytes.Buffer
+	if err := json.Write(doc, &b, json.Indent("  "), json.EscapeHTML(false)); err != nil {
+		return fmt.Errorf("writing SPDX: %w", err)
+	}
+	_, err = w.Write(append(bytes.TrimRight(b.Bytes(), "\n"), '\n'))
+	return err
+}
+
+func relation(a common.ElementID, kind string, b common.ElementID) *v2_3.Relationship {
+	return &v2_3.Relationship{RefA: common.MakeDocElementID("", string(a)), RefB: common.MakeDocElementID("", string(b)), Relationship: kind}
+}
+
+const noAssertion = "NOASSERTION"
+
+func spdxMain(m *manifest.Manifest) *v2_3.Package {
+	p := &v2_3.Package{PackageName: title(m), PackageSPDXIdentifier: "main", PackageDownloadLocation: noAssertion,
+		PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
+		PrimaryPackagePurpose: "ARCHIVE", PackageComment: about(m)}
+	if m.Source == manifest.Root {
+		p.PrimaryPackagePurpose = "OPERATING-SYSTEM"
+	}
+	if m.Archive != nil {
+		p.PackageFileName = m.Archive.Name
+		p.PackageChecksums = []common.Checksum{{Algorithm: common.SHA256, Value: m.Archive.SHA256}}
+	}
+	return p
+}
+
+func spdxPackage(m *manifest.Manifest, i int, p manifest.Package) *v2_3.Package {
+	return &v2_3.Package{PackageName: p.Name, PackageVersion: p.Version,
+		PackageSPDXIdentifier:   common.ElementID(fmt.Sprintf("deb-%d", i)),
+		PackageSupplier:         &common.Supplier{Supplier: "Debian", SupplierType: "Organization"},
+		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
+		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
+		PackageSourceInfo:         "built from the source package " + p.Source + " " + p.SourceVersion,
+		PackageExternalReferences: []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: purl(m, p)}},
+		PackageComment:            fmt.Sprintf("%s here, %d bytes", show.Count(p.Files, "file"), p.Bytes)}
+}
+
+// about says in a line what the manifest knows beside packages.
+func about(m *manifest.Manifest) string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+" "+value)
+		}
+	}
+	add("architecture", m.Architecture)
+	add("release", m.Release)
+	add("kernel", strings.Join(m.Kernels, " "))
+	for _, p := range m.Patches {
+		add("patch", strings.TrimSuffix(p.Name+": "+p.Summary, ": "))
+	}
+	return strings.Join(parts, "; ")
+}

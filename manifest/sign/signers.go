@@ -1,0 +1,139 @@
+package sign
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Signer is who signed.
+type Signer struct {
+	Principals  string // as the allowed_signers file has them
+	Type        string // of the key: "ssh-ed25519"
+	Fingerprint string // "SHA256:..."
+}
+
+// ErrNotAllowed is wrapped where a signature is good but its key is not one
+// that may sign.
+var ErrNotAllowed = errors.New("not an allowed signer")
+
+// allowed finds the line that lets pub sign for our namespace. Lines are tried
+// in order, as ssh-keygen does; those that are none are passed over.
+func allowed(file []byte, pub ssh.PublicKey, signer string) (*Signer, error) {
+	blob := pub.Marshal()
+	reason := ""
+	for i, line := range strings.Split(string(file), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		l, err := parseSigner(line)
+		if err != nil || !bytes.Equal(l.blob, blob) {
+			continue
+		}
+		if err := l.permits(signer); err != nil {
+			reason = fmt.Sprintf(" (line %d: %v)", i+1, err)
+			continue
+		}
+		return &Signer{Principals: l.principals, Type: pub.Type(), Fingerprint: ssh.FingerprintSHA256(pub)}, nil
+	}
+	return nil, fmt.Errorf("signature: %s key %s: %w%s", pub.Type(), ssh.FingerprintSHA256(pub), ErrNotAllowed, reason)
+}
+
+// signerLine is a line of an allowed_signers file: principals, options, key.
+type signerLine struct {
+	principals string
+	options    []string
+	blob       []byte
+}
+
+func parseSigner(line string) (*signerLine, error) {
+	l := new(signerLine)
+	l.principals, line = word(line)
+	l.principals = strings.Trim(l.principals, `"`)
+	next, rest := word(line)
+	if !isKeyType(next) {
+		l.options = splitOptions(next)
+		next, rest = word(rest)
+	}
+	if !isKeyType(next) {
+		return nil, errors.New("no key")
+	}
+	text, _ := word(rest)
+	var err error
+	l.blob, err = base64.StdEncoding.DecodeString(text)
+	return l, err
+}
+
+func isKeyType(s string) bool {
+	return strings.HasPrefix(s, "ssh-") || strings.HasPrefix(s, "ecdsa-") || strings.HasPrefix(s, "sk-")
+}
+
+// word cuts the first word off s. Blanks between double quotes belong to it.
+func word(s string) (first, rest string) {
+	quoted := false
+	for i, c := range s {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case (c == ' ' || c == '\t') && !quoted:
+			return s[:i], strings.TrimLeft(s[i:], " \t")
+		}
+	}
+	return s, ""
+}
+
+// splitOptions splits at commas that are not between double quotes.
+func splitOptions(s string) []string {
+	var quoted bool
+	return strings.FieldsFunc(s, func(c rune) bool {
+		if c == '"' {
+			quoted = !quoted
+		}
+		return c == ',' && !quoted
+	})
+}
+
+// permits says why a line does not let its key sign for us, as signer if that
+// is not empty.
+func (l *signerLine) permits(signer string) error {
+	if signer != "" && !matchList(l.principals, signer) {
+		return fmt.Errorf("it is %q, not %q", l.principals, signer)
+	}
+	for _, o := range l.options {
+		name, value, _ := strings.Cut(o, "=")
+		switch strings.ToLower(name) {
+		case "namespaces":
+			if !matchList(strings.Trim(value, `"`), Namespace) {
+				return fmt.Errorf("it is for %s", value)
+			}
+		case "cert-authority":
+			return errors.New("it is a certificate authority's")
+		default: // valid-after and valid-before, and what may come
+			return fmt.Errorf("option %s: not supported", name)
+		}
+	}
+	return nil
+}
+
+// matchList matches s against a pattern list, ssh_config(5) "PATTERNS": '*' and
+// '?', and '!' in front of what must not match.
+func matchList(list, s string) bool {
+	literal := strings.NewReplacer(`\`, `\\`, `[`, `\[`) // only * and ? are special
+	found := false
+	for p := range strings.SplitSeq(list, ",") {
+		p, not := strings.CutPrefix(strings.TrimSpace(p), "!")
+		// path.Match stops at slashes; take them for another character on both sides.
+		ok, _ := path.Match(literal.Replace(strings.ReplaceAll(p, "/", "\x01")), strings.ReplaceAll(s, "/", "\x01"))
+		if ok && not {
+			return false
+		}
+		found = found || ok
+	}
+	return found
+}
