@@ -17,7 +17,6 @@ import (
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/disk"
-	"groundhog/cmd/internal/flash/protocol"
 )
 
 // TestMain makes this test binary be the writer, too.
@@ -31,16 +30,16 @@ func TestMain(m *testing.M) {
 // source is noise in memory.
 type source []byte
 
-func (s source) Size() (int64, bool)     { return int64(len(s)), true }
-func (s source) Index() []protocol.Chunk { return nil }
-func (s source) Again() bool             { return true }
-func (s source) Walk(_ context.Context, want func(int64) bool, each func(protocol.Chunk, []byte) error) error {
+func (s source) Size() (int64, bool)  { return int64(len(s)), true }
+func (s source) Index() []chunk.Chunk { return nil }
+func (s source) Again() bool          { return true }
+func (s source) Walk(_ context.Context, want func(int64) bool, each func(chunk.Chunk, []byte) error) error {
 	for n := int64(0); n*chunk.Size < int64(len(s)); n++ {
 		p := s[n*chunk.Size : min(int64(len(s)), (n+1)*chunk.Size)]
 		if want != nil && !want(n) {
 			continue
 		}
-		if err := each(protocol.Chunk{N: n, Len: len(p), Sum: chunk.SumOf(p)}, bytes.Clone(p)); err != nil {
+		if err := each(chunk.Chunk{N: n, Len: len(p), Sum: chunk.SumOf(p)}, bytes.Clone(p)); err != nil {
 			return err
 		}
 	}

@@ -125,7 +125,7 @@ func (f *flashing) serve(stored bool) (url string, stop func(), err error) {
 		w.Header().Set("Content-Length", fmt.Sprint(size))
 		zeros := make([]byte, chunk.Size)
 		// A shorter answer than was said is an error at the other end; there is none to tell here.
-		_ = f.img.Walk(r.Context(), nil, func(c protocol.Chunk, data []byte) error {
+		_ = f.img.Walk(r.Context(), nil, func(c chunk.Chunk, data []byte) error {
 			if data == nil {
 				data = zeros[:c.Len]
 			}

@@ -10,6 +10,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/image/table"
@@ -178,7 +179,7 @@ func (f *flashing) named(ctx context.Context) (disk.Info, error) {
 }
 
 // fit puts an image's partition table on a disk of another size.
-func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []flash.Extent, error) {
+func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error) {
 	if f.grow {
 		out, extents, g, err := table.Grow(first, size, d.Size, d.Block)
 		if err != nil {

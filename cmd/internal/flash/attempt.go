@@ -54,10 +54,10 @@ type line struct {
 	once    sync.Once
 	end     chan struct{} // closed with the line
 	why     error
-	all     []protocol.Chunk // of an index, that are still to be compared, in order
-	asked   int              // of them, announced on this line
-	waiting int              // of these, not answered yet
-	ended   bool             // Finish was sent, or is about to be
+	all     []chunk.Chunk // of an index, that are still to be compared, in order
+	asked   int           // of them, announced on this line
+	waiting int           // of these, not answered yet
+	ended   bool          // Finish was sent, or is about to be
 }
 
 // close ends the line; the first reason is kept.
@@ -173,7 +173,7 @@ func (a *line) opened(d protocol.Disk) error {
 	if !r.indexed && !r.feeding {
 		r.index()
 	}
-	a.all = slices.SortedFunc(maps.Values(r.unknown), func(x, y protocol.Chunk) int { return cmp.Compare(x.N, y.N) })
+	a.all = slices.SortedFunc(maps.Values(r.unknown), func(x, y chunk.Chunk) int { return cmp.Compare(x.N, y.N) })
 	return nil
 }
 
@@ -265,7 +265,7 @@ const ahead = 256
 const farAhead = 2048
 
 // ready is what can go out now, in the order of the image. The caller holds mu.
-func (a *line) ready() (batch []protocol.Chunk, data []*item) {
+func (a *line) ready() (batch []chunk.Chunk, data []*item) {
 	var order []int64
 	for n, it := range a.pending {
 		if it.at == fresh || it.at == wanted {
@@ -302,7 +302,7 @@ func (a *line) closed() bool {
 	}
 }
 
-func (a *line) announce(batch []protocol.Chunk) error {
+func (a *line) announce(batch []chunk.Chunk) error {
 	for len(batch) > 0 {
 		n := min(len(batch), protocol.MaxBatch)
 		var b []byte
@@ -317,7 +317,7 @@ func (a *line) announce(batch []protocol.Chunk) error {
 	return nil
 }
 
-func (a *line) finish(extents []Extent) error {
+func (a *line) finish(extents []chunk.Extent) error {
 	for _, e := range extents {
 		if err := a.w.Write(protocol.Extent, protocol.Number(e.Off), e.Data); err != nil {
 			return err

@@ -24,18 +24,12 @@ type Source interface {
 	// progress; the end is where Walk says so.
 	Size() (int64, bool)
 	// Index is all chunks in order, nil as long as that is not known.
-	Index() []protocol.Chunk
+	Index() []chunk.Chunk
 	// Walk calls each for the chunks that want names (nil: all), in order; data is each's to keep, nil for zeros. It
 	// returns nil only at the image's proper end, where every checksum held.
-	Walk(ctx context.Context, want func(n int64) bool, each func(c protocol.Chunk, data []byte) error) error
+	Walk(ctx context.Context, want func(n int64) bool, each func(c chunk.Chunk, data []byte) error) error
 	// Again reports whether Walk can be called more than once.
 	Again() bool
-}
-
-// Extent is bytes on the disk that are not the image's.
-type Extent struct {
-	Off  int64
-	Data []byte
 }
 
 // Job is a flash.
@@ -51,7 +45,7 @@ type Job struct {
 	Connect func(ctx context.Context) (io.ReadWriteCloser, error)
 	// Fit, if set, is told the disk before anything is sent and the first chunk's bytes where they
 	// are needed: it may change them, and adds what lies behind the image.
-	Fit func(disk protocol.Disk, size int64, first []byte) ([]byte, []Extent, error)
+	Fit func(disk protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error)
 
 	Patience time.Duration // how long to try without any progress; 5 min
 	Silent   time.Duration // after which a writer that says nothing is gone; 30 s
@@ -82,18 +76,29 @@ const (
 
 // Result is the account of a flash, whether it ended well or not.
 type Result struct {
-	State     State            `json:"state"`
-	Size      int64            `json:"size"`    // bytes of the image
-	Same      int64            `json:"same"`    // chunks that the disk had
-	Written   int64            `json:"written"` // chunks that were sent
-	Zeroed    int64            `json:"zeroed"`  // chunks that were zeroed
-	Retried   int64            `json:"retried"` // chunks that took more than one try
-	Sent      int64            `json:"sent"`    // bytes on the line, towards the device
-	Lost      int              `json:"lost"`    // connections
-	Memory    int64            `json:"memory"`  // the writer's peak, bytes
-	Seconds   float64          `json:"seconds"` // from the first connection on
-	Differing []protocol.Chunk `json:"-"`       // of a check
-	Disk      protocol.Disk    `json:"disk"`    // what was written to
+	State     State         `json:"state"`
+	Size      int64         `json:"size"`    // bytes of the image
+	Same      int64         `json:"same"`    // chunks that the disk had
+	Written   int64         `json:"written"` // chunks that were sent
+	Zeroed    int64         `json:"zeroed"`  // chunks that were zeroed
+	Retried   int64         `json:"retried"` // chunks that took more than one try
+	Sent      int64         `json:"sent"`    // bytes on the line, towards the device
+	Lost      int           `json:"lost"`    // connections
+	Memory    int64         `json:"memory"`  // the writer's peak, bytes
+	Seconds   float64       `json:"seconds"` // from the first connection on
+	Differing []chunk.Chunk `json:"-"`       // of a check
+	Disk      protocol.Disk `json:"disk"`    // what was written to
+
+	// Checked is what the image's file was held against: --sha256, or a file of sums; "" for nothing.
+	Checked string `json:"checked_against"`
+}
+
+// CheckedAgainst says so.
+func (r Result) CheckedAgainst() string {
+	if r.Checked == "" {
+		return "not checked against anything"
+	}
+	return "checked against " + r.Checked
 }
 
 // Errors of a flash.
@@ -141,6 +146,9 @@ func Run(ctx context.Context, j Job) (Result, error) {
 	r.result.Seconds = time.Since(began).Seconds()
 	r.result.State = r.state(err)
 	r.result.Sent = r.sent.Load()
+	if s, ok := j.Source.(interface{ Checked() string }); ok {
+		r.result.Checked = s.Checked()
+	}
 	if err == nil && j.Check && len(r.result.Differing) > 0 {
 		err = fmt.Errorf("%w: %d of %d chunks differ, the first at byte %d", ErrDiffers,
 			len(r.result.Differing), r.result.Same+int64(len(r.result.Differing)), r.result.Differing[0].N*chunk.Size)

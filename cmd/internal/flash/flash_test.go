@@ -81,10 +81,10 @@ type source struct {
 func (s *source) Size() (int64, bool) { return int64(len(s.b)), s.index }
 func (s *source) Again() bool         { return !s.once }
 
-func (s *source) chunks() (all []protocol.Chunk) {
+func (s *source) chunks() (all []chunk.Chunk) {
 	for n := 0; n*chunk.Size < len(s.b); n++ {
 		p := s.b[n*chunk.Size : min(len(s.b), (n+1)*chunk.Size)]
-		c := protocol.Chunk{N: int64(n), Len: len(p), Zero: chunk.IsZero(p)}
+		c := chunk.Chunk{N: int64(n), Len: len(p), Zero: chunk.IsZero(p)}
 		if !c.Zero {
 			c.Sum = chunk.SumOf(p)
 		}
@@ -93,14 +93,14 @@ func (s *source) chunks() (all []protocol.Chunk) {
 	return all
 }
 
-func (s *source) Index() []protocol.Chunk {
+func (s *source) Index() []chunk.Chunk {
 	if !s.index {
 		return nil
 	}
 	return s.chunks()
 }
 
-func (s *source) Walk(ctx context.Context, want func(int64) bool, each func(protocol.Chunk, []byte) error) error {
+func (s *source) Walk(ctx context.Context, want func(int64) bool, each func(chunk.Chunk, []byte) error) error {
 	if s.walks++; s.once && s.walks > 1 {
 		return errors.New("a stream is walked through again")
 	}
@@ -344,9 +344,9 @@ func TestFit(t *testing.T) {
 		tail := noise(3, 33*512)
 		at := int64(len(b.disk.b) - len(tail))
 		fit := func(j *Job) {
-			j.Fit = func(d protocol.Disk, _ int64, first []byte) ([]byte, []Extent, error) {
+			j.Fit = func(d protocol.Disk, _ int64, first []byte) ([]byte, []chunk.Extent, error) {
 				first[513] ^= 0xff
-				return first, []Extent{{at, tail}}, nil
+				return first, []chunk.Extent{{Off: at, Data: tail}}, nil
 			}
 		}
 		s := &source{b: bytes.Clone(img), index: index}

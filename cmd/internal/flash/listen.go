@@ -112,7 +112,7 @@ func (a *line) answer(p protocol.Reply, held []byte) error {
 }
 
 // compared takes a reply for a chunk of the index.
-func (a *line) compared(p protocol.Reply, c protocol.Chunk, held []byte) error {
+func (a *line) compared(p protocol.Reply, c chunk.Chunk, held []byte) error {
 	r := a.run
 	if a.asked == 0 || p.N > a.all[a.asked-1].N {
 		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about yet", protocol.ErrProtocol, p.N)
@@ -190,7 +190,7 @@ func (a *line) account(b []byte) error {
 	}
 	if r.Check && account.Extents > 0 {
 		for _, e := range r.extents { // which of them does not matter: a table's backup is one thing
-			r.result.Differing = append(r.result.Differing, protocol.Chunk{N: e.Off / chunk.Size, Len: len(e.Data)})
+			r.result.Differing = append(r.result.Differing, chunk.Chunk{N: e.Off / chunk.Size, Len: len(e.Data)})
 		}
 	}
 	r.result.Retried += account.Retried

@@ -28,7 +28,7 @@ const (
 
 // item is a chunk that the disk is not known to have.
 type item struct {
-	c    protocol.Chunk
+	c    chunk.Chunk
 	data []byte
 	held []byte // sums of the pieces that the disk has there; nil: it is sent whole
 	at   progress
@@ -47,11 +47,11 @@ type run struct {
 	fed       bool  // the image came to its proper end
 	feedErr   error // it did not
 	feeding   bool
-	indexed   bool                     // the image's index was known when the flash began
-	unknown   map[int64]protocol.Chunk // of it, not yet compared
-	needed    map[int64]bool           // and these differ
-	direct    map[int64][]byte         // of them, known to the writer of this connection, with the sums of what it holds there, if any
-	extents   []Extent
+	indexed   bool                  // the image's index was known when the flash began
+	unknown   map[int64]chunk.Chunk // of it, not yet compared
+	needed    map[int64]bool        // and these differ
+	direct    map[int64][]byte      // of them, known to the writer of this connection, with the sums of what it holds there, if any
+	extents   []chunk.Extent
 	disk      protocol.Disk
 	settled   int64 // chunks that are on the disk
 	bytes     int64 // of them
@@ -104,7 +104,7 @@ func (r *run) index() {
 	if all == nil {
 		return
 	}
-	r.indexed, r.unknown = true, make(map[int64]protocol.Chunk, len(all))
+	r.indexed, r.unknown = true, make(map[int64]chunk.Chunk, len(all))
 	for _, c := range all {
 		r.unknown[c.N] = c
 	}
@@ -129,7 +129,7 @@ func (r *run) wants(n int64) bool {
 
 // feed walks through the image, once; chunks wait in the window for their place.
 func (r *run) feed(want func(int64) bool) {
-	err := r.Source.Walk(r.ctx, want, func(c protocol.Chunk, data []byte) error {
+	err := r.Source.Walk(r.ctx, want, func(c chunk.Chunk, data []byte) error {
 		if r.Fit != nil && c.N == 0 {
 			var err error
 			if c, data, err = r.fit(c, data); err != nil {
@@ -159,11 +159,11 @@ func (r *run) feed(want func(int64) bool) {
 }
 
 // fit has the first chunk changed for this disk.
-func (r *run) fit(c protocol.Chunk, data []byte) (protocol.Chunk, []byte, error) {
+func (r *run) fit(c chunk.Chunk, data []byte) (chunk.Chunk, []byte, error) {
 	size, ok := r.Source.Size()
 	if !ok {
 		if all := r.Source.Index(); all != nil {
-			size = end(all)
+			size = chunk.End(all)
 		}
 	}
 	if data == nil {
@@ -182,18 +182,10 @@ func (r *run) fit(c protocol.Chunk, data []byte) (protocol.Chunk, []byte, error)
 	r.mu.Lock()
 	r.extents = extents
 	r.mu.Unlock()
-	if chunk.IsZero(out) {
-		return protocol.Chunk{N: 0, Len: c.Len, Zero: true}, nil, nil
+	if c = chunk.Of(0, out); c.Zero {
+		out = nil
 	}
-	return protocol.Chunk{N: 0, Len: c.Len, Sum: chunk.SumOf(out)}, out, nil
-}
-
-func end(all []protocol.Chunk) int64 {
-	if len(all) == 0 {
-		return 0
-	}
-	last := all[len(all)-1]
-	return last.N*chunk.Size + int64(last.Len)
+	return c, out, nil
 }
 
 // over reports whether all is on the disk, but for the first chunk, which comes last. The caller holds mu.

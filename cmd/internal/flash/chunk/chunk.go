@@ -46,6 +46,37 @@ const Size = 1 << 20
 // Sum is a chunk's BLAKE3 hash, 32 bytes.
 type Sum [32]byte
 
+// Chunk is what is known of one of an image's chunks without its bytes.
+type Chunk struct {
+	N    int64 // its number: it begins at byte N*Size
+	Len  int   // bytes
+	Zero bool  // all of it is zero; Sum is zero then, too
+	Sum  Sum
+}
+
+// Of is chunk number n with these bytes.
+func Of(n int64, b []byte) Chunk {
+	if IsZero(b) {
+		return Chunk{N: n, Len: len(b), Zero: true}
+	}
+	return Chunk{N: n, Len: len(b), Sum: SumOf(b)}
+}
+
+// End is where an image of these chunks ends, in bytes: they are all of it, in order.
+func End(all []Chunk) int64 {
+	if len(all) == 0 {
+		return 0
+	}
+	last := all[len(all)-1]
+	return last.N*Size + int64(last.Len)
+}
+
+// Extent is bytes on a disk that are not the image's.
+type Extent struct {
+	Off  int64 // where on the disk
+	Data []byte
+}
+
 // SumOf hashes the bytes of a chunk.
 func SumOf(b []byte) Sum { return blake3.Sum256(b) }
 

@@ -2,89 +2,102 @@ package image
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/image/sums"
 )
 
-// checkFile holds a local image against its checksum.
+// givenSum is where a checksum is from that the caller gave.
+const givenSum = "--sha256"
+
+// checkFile holds a local image against its checksum. One that the caller gave is always held against the file's bytes; of
+// one that was found beside it, the kept index may tell the result.
 func (i *Image) checkFile(ctx context.Context) error {
 	if i.want == "" {
 		return nil
 	}
-	if i.kept != nil {
+	if i.kept != nil && i.against != givenSum {
 		i.stored = i.kept.Stored
 	} else {
-		h := sha256.New()
-		if _, err := io.Copy(h, interrupted{ctx, i.file}); err != nil {
+		var err error
+		if i.stored, err = i.hashFile(ctx); err != nil {
 			return err
 		}
-		if _, err := i.file.Seek(0, io.SeekStart); err != nil {
-			return err
+		if i.kept != nil && i.kept.Stored != i.stored {
+			i.kept = nil
 		}
-		i.stored = hex.EncodeToString(h.Sum(nil))
 	}
 	if i.stored != i.want {
-		return fmt.Errorf("%w: %s, not %s", ErrChecksum, i.stored, i.want)
+		return fmt.Errorf("%w: %s, not %s as in %s", ErrChecksum, i.stored, i.want, i.against)
 	}
 	return nil
 }
 
-func hexSum(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == sha256.Size
-}
+// Checked is what the image as it is stored is held against, "--sha256" or a file's name; "" for nothing.
+func (i *Image) Checked() string { return i.against }
 
-// beside looks for an image's checksum where sha256sum(1) is told to put it: NAME.sha256, or
-// SHA256SUMS in its directory; "" where there is none.
-func beside(name string) (string, error) {
-	dir, base := filepath.Split(name)
-	for _, f := range []string{name + ".sha256", dir + "SHA256SUMS"} {
-		b, err := readSmall(f)
+// beside looks for an image's checksum where sha256sum(1) is told to put it: NAME.sha256, or SHA256SUMS in its directory.
+// from is the file that has it; both are "" where there is none.
+func beside(name string) (sum, from string, err error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return "", "", err
+	}
+	own, shared := name+".sha256", filepath.Join(filepath.Dir(name), "SHA256SUMS")
+	for _, f := range []string{own, shared} {
+		b, err := readSums(f)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return "", fmt.Errorf("reading checksums: %w", err)
+		var all []sums.Sum
+		if err == nil {
+			all, err = sums.Parse(b)
 		}
-		own := f != dir+"SHA256SUMS"
-		found := ""
-		for line := range strings.Lines(string(b)) {
-			fields := strings.Fields(line)
-			switch {
-			case len(fields) == 0, !hexSum(fields[0]):
-				continue
-			case len(fields) == 1 && own, len(fields) == 2 && strings.TrimPrefix(strings.TrimPrefix(fields[1], "*"), "./") == base:
-				found = strings.ToLower(fields[0])
+		if err == nil && f == shared && slices.ContainsFunc(all, func(s sums.Sum) bool { return s.Name == "" }) {
+			err = errors.New("it has a sum of nothing that it names")
+		}
+		if err == nil {
+			if sum, err = sums.Of(all, abs); sum == "" && err == nil && f == own {
+				if sum = sums.Alone(all); sum == "" {
+					err = fmt.Errorf("no SHA-256 of %s in it", filepath.Base(name))
+				}
 			}
 		}
-		if found != "" {
-			return found, nil
+		if err != nil {
+			return "", "", fmt.Errorf("reading checksums: %s: %w", f, err)
 		}
-		if own {
-			return "", fmt.Errorf("%s: no SHA-256 of %s in it", f, base)
+		if sum != "" {
+			return sum, f, nil
 		}
 	}
-	return "", nil
+	return "", "", nil
 }
 
 // maxSums bounds a file of checksums, in bytes.
 const maxSums = 4 << 20
 
-func readSmall(name string) ([]byte, error) {
-	f, err := os.Open(name)
+// readSums reads a file that anybody may have put there: a pipe by that name is not waited for.
+func readSums(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("it is no file")
+	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSums+1))
 	if err == nil && len(b) > maxSums {
-		err = fmt.Errorf("%s: more than %d bytes", name, maxSums)
+		err = fmt.Errorf("more than %d bytes", maxSums)
 	}
 	return b, err
 }

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
-	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/image/index"
 )
 
 // Errors of an image.
@@ -26,21 +26,29 @@ type Image struct {
 	in          io.ReadCloser // as it is stored
 	raw         io.ReaderAt   // a raw image's own file; nil: the spool has the decoded bytes
 	file        *os.File      // a local image; nil for a stream
+	watched     *os.File      // the regular file that it comes from, which must not change: file, or what standard input is; or nil
+	state       index.File    // that watched was in when it was opened
+	endless     bool          // it ends where a connection does, whole or not
+	lasting     bool          // a later change of the file shows in its state
 	want        string        // SHA-256 that what is stored must have, in hex; "" unknown
+	against     string        // where want is from; "" nowhere
 	stored      string        // SHA-256 of what is stored, once it is known
 
 	start  sync.Once
 	decode func()
 	stop   context.CancelFunc
 	over   chan struct{} // closed when nothing decodes any more
-	kept   *index        // from beside the image
-	claim  int64         // bytes that a compressed file says to have; 0 unknown
+	store  *index.Store
+	kept   *index.Index // from the store
+	claim  int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
 
 	mu     sync.Mutex
 	cond   *sync.Cond
 	spool  *os.File
-	chunks []protocol.Chunk // so far
+	chunks []chunk.Chunk    // so far
 	recent map[int64][]byte // of them, in memory
+	look   sync.Mutex       // held while the file is read once more
+	zeros  []bool           // the chunks that kept calls zero and that were found to be
 	done   bool
 	err    error
 	sha    string // of the decoded image, in hex
@@ -51,33 +59,20 @@ type Image struct {
 // at that size only, so it is good for refusing what does not fit, and for progress.
 func (i *Image) Size() (int64, bool) {
 	if i.kept != nil {
-		return size(i.kept.chunks), true
-	}
-	if i.raw != nil {
-		if info, err := i.file.Stat(); err == nil && info.Mode().IsRegular() {
-			return info.Size(), true
-		}
+		return chunk.End(i.kept.Chunks), true
 	}
 	if i.claim > 0 {
 		return i.claim, true
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return size(i.chunks), i.done
-}
-
-func size(all []protocol.Chunk) int64 {
-	if len(all) == 0 {
-		return 0
-	}
-	last := all[len(all)-1]
-	return last.N*chunk.Size + int64(last.Len)
+	return chunk.End(i.chunks), i.done
 }
 
 // Index is all chunks, nil until they are known.
-func (i *Image) Index() []protocol.Chunk {
+func (i *Image) Index() []chunk.Chunk {
 	if i.kept != nil {
-		return i.kept.chunks
+		return i.kept.Chunks
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -111,8 +106,9 @@ func (i *Image) Load(ctx context.Context) error {
 	return i.Walk(ctx, func(int64) bool { return false }, nil)
 }
 
-// Walk calls each for the chunks that want names, in order; it waits for what is not decoded yet.
-func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(protocol.Chunk, []byte) error) error {
+// Walk calls each for the chunks that want names, in order; it waits for what is not decoded yet. It ends well only where the
+// image's file is what it was when it was opened.
+func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk.Chunk, []byte) error) error {
 	if i.kept == nil || i.raw == nil {
 		i.start.Do(i.decode)
 	}
@@ -120,7 +116,13 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(proto
 	defer stop()
 	for n := int64(0); ; n++ {
 		c, more, err := i.await(ctx, n)
-		if err != nil || !more {
+		if err == nil && !more {
+			return i.unchanged(ctx)
+		}
+		if err == nil && c.Zero && i.kept != nil && i.raw != nil {
+			err = i.zero(c)
+		}
+		if err != nil {
 			return err
 		}
 		if want != nil && !want(n) {
@@ -143,32 +145,32 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(proto
 }
 
 // await waits for chunk n.
-func (i *Image) await(ctx context.Context, n int64) (protocol.Chunk, bool, error) {
+func (i *Image) await(ctx context.Context, n int64) (chunk.Chunk, bool, error) {
 	if i.kept != nil && i.raw != nil {
-		if n == int64(len(i.kept.chunks)) {
-			return protocol.Chunk{}, false, nil
+		if n == int64(len(i.kept.Chunks)) {
+			return chunk.Chunk{}, false, nil
 		}
-		return i.kept.chunks[n], true, ctx.Err()
+		return i.kept.Chunks[n], true, ctx.Err()
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for {
 		switch {
 		case ctx.Err() != nil:
-			return protocol.Chunk{}, false, ctx.Err()
+			return chunk.Chunk{}, false, ctx.Err()
 		case n < int64(len(i.chunks)):
 			return i.chunks[n], true, nil
 		case i.err != nil:
-			return protocol.Chunk{}, false, i.err
+			return chunk.Chunk{}, false, i.err
 		case i.done:
-			return protocol.Chunk{}, false, nil
+			return chunk.Chunk{}, false, nil
 		}
 		i.cond.Wait()
 	}
 }
 
 // read is a chunk's data, held against its sum: a raw image's file may have changed since.
-func (i *Image) read(c protocol.Chunk) ([]byte, error) {
+func (i *Image) read(c chunk.Chunk) ([]byte, error) {
 	from := i.raw
 	if from == nil {
 		from = i.spool
@@ -187,7 +189,7 @@ func (i *Image) read(c protocol.Chunk) ([]byte, error) {
 func (i *Image) ReadFirst(ctx context.Context, n int64) ([]byte, error) {
 	errEnough := errors.New("enough")
 	var out []byte
-	err := i.Walk(ctx, nil, func(c protocol.Chunk, data []byte) error {
+	err := i.Walk(ctx, nil, func(c chunk.Chunk, data []byte) error {
 		if data == nil {
 			data = make([]byte, c.Len)
 		}

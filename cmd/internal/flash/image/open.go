@@ -3,14 +3,18 @@ package image
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/cmd/internal/flash/image/sums"
 )
 
 // Open opens an image: a file, "-" for stdin, or a URL, http or https. sum, if not empty, is the SHA-256 that
@@ -19,15 +23,18 @@ import (
 func Open(ctx context.Context, name, sum string, stdin io.Reader) (*Image, error) {
 	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}}
 	i.cond = sync.NewCond(&i.mu)
-	if sum != "" && !hexSum(i.want) {
-		return nil, fmt.Errorf("%q is no SHA-256 in hex", sum)
+	if sum != "" {
+		if i.against = givenSum; !sums.Is(i.want) {
+			return nil, fmt.Errorf("%q is no SHA-256 in hex", sum)
+		}
 	}
 	var err error
 	switch {
 	case name == "-":
 		i.in = io.NopCloser(stdin)
+		i.watched, _ = stdin.(*os.File)
 	case IsURL(name):
-		i.in, err = get(ctx, name)
+		i.in, err = i.get(ctx, name)
 	default:
 		err = i.openFile()
 	}
@@ -41,48 +48,36 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader) (*Image, error
 	return i, nil
 }
 
-// get opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
-func get(ctx context.Context, url string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if r.StatusCode != http.StatusOK {
-		r.Body.Close()
-		return nil, fmt.Errorf("getting %s: %s", url, r.Status)
-	}
-	return r.Body, nil
-}
-
 func (i *Image) openFile() error {
-	f, err := os.Open(i.name)
+	f, err := os.OpenFile(i.name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe is refused, not waited for
 	if err != nil {
 		return fmt.Errorf("opening image: %w", err)
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() && info.Mode()&os.ModeDevice == 0 {
+	if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != os.ModeDevice {
 		err = fmt.Errorf("opening image %s: neither a file nor a disk", i.name)
 	}
 	if err == nil && i.want == "" {
-		i.want, err = beside(i.name)
+		i.want, i.against, err = beside(i.name)
 	}
 	if err != nil {
 		f.Close()
 		return err
 	}
-	i.in, i.file = f, f
+	i.in, i.file, i.watched = f, f, f
 	return nil
 }
 
 // begin finds out what the image is.
 func (i *Image) begin(ctx context.Context) error {
+	if err := i.watch(ctx); err != nil {
+		return err
+	}
 	if i.file != nil {
-		i.kept = readIndex(i.file)
+		if i.watched != nil {
+			i.store = index.User()
+			i.kept = i.store.Get(i.name, i.state)
+		}
 		if err := i.checkFile(ctx); err != nil {
 			return err
 		}
@@ -94,10 +89,9 @@ func (i *Image) begin(ctx context.Context) error {
 	}
 	i.compression = compression
 	stored.off = compression == "raw" // what is decoded is hashed, too
-	if i.file != nil {
-		if info, err := i.file.Stat(); err == nil && info.Mode().IsRegular() {
-			i.claim, _ = claim.Of(ctx, i.file, info.Size(), compression)
-		}
+	if err := i.size(ctx); err != nil {
+		decoded.Close()
+		return err
 	}
 	if i.file != nil && compression == "raw" {
 		i.raw = i.file
@@ -110,3 +104,20 @@ func (i *Image) begin(ctx context.Context) error {
 	i.decode = func() { go i.run(ctx, decoded, stored) }
 	return nil
 }
+
+// size finds out how large the decoded image is, where something says so.
+func (i *Image) size(ctx context.Context) error {
+	switch {
+	case i.file != nil && i.watched != nil && i.compression == "raw":
+		i.claim = i.state.Size
+	case i.file != nil && i.watched != nil:
+		i.claim, _ = claim.Of(ctx, i.file, i.state.Size, i.compression)
+	case i.endless && i.want == "" && i.compression == "raw":
+		return errEndless
+	}
+	return nil
+}
+
+// errEndless is about a body that ends where the connection does, which it may do anywhere (RFC 9112, section 6.3).
+var errEndless = errors.New("the server does not say how long it is, and a download that broke off would pass for a whole one: " +
+	"--sha256, or an image that is compressed, tells")

@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"groundhog/cmd/internal/flash/chunk"
-	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/image/index"
 )
 
 // unnamed is a file for what may be large, gone with its last reader: /tmp may be memory (file-hierarchy(7)).
@@ -29,18 +29,15 @@ func unnamed() (*os.File, error) {
 // run decodes, hashes and keeps the whole image.
 func (i *Image) run(ctx context.Context, decoded io.ReadCloser, stored *storedSum) {
 	defer close(i.over)
-	before := identity(i.file)
 	sum, err := i.pull(interrupted{ctx, decoded})
 	if err == nil {
-		err = i.end(stored, sum, before)
+		err = i.end(ctx, stored, sum)
 	}
 	if err == nil && i.spool != nil { // zeros are not written, and may be its end
-		err = i.spool.Truncate(size(i.chunks))
+		err = i.spool.Truncate(chunk.End(i.chunks))
 	}
-	if err == nil && i.file != nil && before != nil {
-		before.Stored, before.Decoded = i.stored, sum
-		before.chunks = i.chunks
-		before.write(i.name) // it saves time, no more: where it cannot be kept, it is made again
+	if err == nil && i.lasting {
+		i.store.Put(i.name, &index.Index{File: i.state, Stored: i.stored, Decoded: sum, Chunks: i.chunks})
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -62,7 +59,7 @@ func (s *storedSum) Write(p []byte) (int, error) {
 }
 
 // end holds what was read against what it should have been.
-func (i *Image) end(stored *storedSum, sum string, before *index) error {
+func (i *Image) end(ctx context.Context, stored *storedSum, sum string) error {
 	if !stored.off {
 		if _, err := io.Copy(stored, i.in); err != nil { // a decoder need not read what follows its last byte
 			return err
@@ -75,11 +72,8 @@ func (i *Image) end(stored *storedSum, sum string, before *index) error {
 	if i.want != "" && sum != i.want {
 		return fmt.Errorf("%w: %s, not %s", ErrChecksum, sum, i.want)
 	}
-	if now := identity(i.file); i.file != nil && before != nil && (now == nil || now.File != before.File) {
-		return ErrChanged
-	}
 	i.stored = sum
-	return nil
+	return i.unchanged(ctx)
 }
 
 // pull takes the decoded image chunk by chunk.
@@ -99,7 +93,7 @@ func (i *Image) pull(decoded io.ReadCloser) (string, error) {
 
 // piece is a chunk that was read and looked at.
 type piece struct {
-	c   protocol.Chunk
+	c   chunk.Chunk
 	b   []byte
 	err error
 }
@@ -139,6 +133,9 @@ func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
 		return piece{err: err}, false
 	}
 	if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
+		if i.raw != nil { // it grows, or was cut, while it is read
+			return piece{err: ErrChanged}, false
+		}
 		return piece{err: fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)}, false
 	}
 	if k > 0 {
@@ -149,19 +146,14 @@ func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
 }
 
 // keep looks at one chunk, and puts it into the spool.
-func (i *Image) keep(n int64, p []byte) (protocol.Chunk, error) {
-	c := protocol.Chunk{N: n, Len: len(p)}
-	if chunk.IsZero(p) {
-		c.Zero = true
-	} else {
-		c.Sum = chunk.SumOf(p)
-		if i.raw == nil {
-			if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
-				return c, fmt.Errorf("keeping the decoded image: %w", err)
-			}
+func (i *Image) keep(n int64, p []byte) (chunk.Chunk, error) {
+	c := chunk.Of(n, p)
+	if !c.Zero && i.raw == nil {
+		if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
+			return c, fmt.Errorf("keeping the decoded image: %w", err)
 		}
 	}
-	if i.kept != nil && (n >= int64(len(i.kept.chunks)) || i.kept.chunks[n] != c) {
+	if i.kept != nil && (n >= int64(len(i.kept.Chunks)) || i.kept.Chunks[n] != c) {
 		return c, ErrChanged
 	}
 	return c, nil
@@ -171,7 +163,7 @@ func (i *Image) keep(n int64, p []byte) (protocol.Chunk, error) {
 const most = 16
 
 // publish makes a chunk known; p is nobody else's any more.
-func (i *Image) publish(c protocol.Chunk, p []byte) {
+func (i *Image) publish(c chunk.Chunk, p []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.chunks = append(i.chunks, c)

@@ -106,21 +106,13 @@ type Failure struct {
 
 func (f *Failure) Error() string { return "on the device: " + f.Text }
 
-// Chunk is an announced chunk.
-type Chunk struct {
-	N    int64
-	Len  int
-	Zero bool
-	Sum  chunk.Sum
-}
-
 const chunkLen = 45
 
 // MaxBatch is how many chunks one frame announces or answers at most.
 const MaxBatch = 1024
 
 // AppendChunk appends a chunk to the payload of an Announce.
-func AppendChunk(b []byte, c Chunk) []byte {
+func AppendChunk(b []byte, c chunk.Chunk) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(c.N))
 	b = binary.BigEndian.AppendUint32(b, uint32(c.Len))
 	zero := byte(0)
@@ -134,13 +126,13 @@ func AppendChunk(b []byte, c Chunk) []byte {
 const maxNumber = 1 << 40
 
 // Chunks reads an Announce.
-func Chunks(b []byte) ([]Chunk, error) {
+func Chunks(b []byte) ([]chunk.Chunk, error) {
 	if len(b) == 0 || len(b)%chunkLen != 0 || len(b)/chunkLen > MaxBatch {
 		return nil, fmt.Errorf("%w: announced in %d bytes", ErrProtocol, len(b))
 	}
-	all := make([]Chunk, 0, len(b)/chunkLen)
+	all := make([]chunk.Chunk, 0, len(b)/chunkLen)
 	for ; len(b) > 0; b = b[chunkLen:] {
-		c := Chunk{N: int64(binary.BigEndian.Uint64(b)), Len: int(binary.BigEndian.Uint32(b[8:])), Zero: b[12] == 1, Sum: chunk.Sum(b[13:45])}
+		c := chunk.Chunk{N: int64(binary.BigEndian.Uint64(b)), Len: int(binary.BigEndian.Uint32(b[8:])), Zero: b[12] == 1, Sum: chunk.Sum(b[13:45])}
 		if c.N < 0 || c.N >= maxNumber || c.Len <= 0 || c.Len > chunk.Size || b[12] > 1 {
 			return nil, fmt.Errorf("%w: chunk %d of %d bytes", ErrProtocol, c.N, c.Len)
 		}

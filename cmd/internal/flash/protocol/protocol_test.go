@@ -12,7 +12,7 @@ import (
 )
 
 func TestThereAndBack(t *testing.T) {
-	chunks := []Chunk{{0, chunk.Size, false, chunk.SumOf([]byte("a"))}, {maxNumber - 1, 1, true, chunk.Sum{}}}
+	chunks := []chunk.Chunk{{Len: chunk.Size, Sum: chunk.SumOf([]byte("a"))}, {N: maxNumber - 1, Len: 1, Zero: true}}
 	var b []byte
 	for _, c := range chunks {
 		b = AppendChunk(b, c)
@@ -62,8 +62,8 @@ func TestFits(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	long := AppendChunk(nil, Chunk{1, chunk.Size + 1, false, chunk.Sum{}})
-	far := AppendChunk(nil, Chunk{maxNumber, 1, false, chunk.Sum{}})
+	long := AppendChunk(nil, chunk.Chunk{N: 1, Len: chunk.Size + 1})
+	far := AppendChunk(nil, chunk.Chunk{N: maxNumber, Len: 1})
 	for name, err := range map[string]error{
 		"nothing announced": second(Chunks(nil)), "a piece": second(Chunks(make([]byte, 44))), "too long": second(Chunks(long)),
 		"too far": second(Chunks(far)), "empty chunk": second(Chunks(make([]byte, 45))), "too many": second(Chunks(make([]byte, 45*(MaxBatch+1)))),
@@ -86,7 +86,7 @@ func second[T any](_ T, err error) error        { return err }
 func third[T, U any](_ T, _ U, err error) error { return err }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(AppendChunk(nil, Chunk{1, 2, true, chunk.Sum{}}))
+	f.Add(AppendChunk(nil, chunk.Chunk{N: 1, Len: 2, Zero: true}))
 	f.Add(AppendReply(nil, Reply{1, Same}))
 	f.Add(append(DataHead(1, Zstd, nil), 0))
 	f.Add(append(DataHead(1, Zstd, &chunk.Pieces{3}), 0))

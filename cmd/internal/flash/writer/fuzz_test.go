@@ -70,7 +70,7 @@ func FuzzServe(f *testing.F) {
 	small := bytes.Repeat([]byte("groundhog"), 50)
 	open := say(protocol.Open, protocol.Marshal(protocol.Job{Disk: "/dev/x", Session: "s"}))
 	var announce []byte
-	for _, c := range []protocol.Chunk{{N: 0, Len: len(small), Sum: chunk.SumOf(small)}, {N: 1, Len: chunk.Size, Zero: true}, {N: 2, Len: 450, Sum: chunk.SumOf(small)}} {
+	for _, c := range []chunk.Chunk{{N: 0, Len: len(small), Sum: chunk.SumOf(small)}, {N: 1, Len: chunk.Size, Zero: true}, {N: 2, Len: 450, Sum: chunk.SumOf(small)}} {
 		announce = protocol.AppendChunk(announce, c)
 	}
 	whole := bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(2, protocol.Raw, nil), small),

@@ -44,7 +44,7 @@ type session struct {
 	disk Target
 	own  *holder
 
-	compare chan []protocol.Chunk
+	compare chan []chunk.Chunk
 	puts    chan put1
 	free    chan []byte    // buffers of a chunk
 	cut     []byte         // room for a chunk's pieces
@@ -70,7 +70,7 @@ type session struct {
 
 // wanted is a chunk that waits for its data.
 type wanted struct {
-	protocol.Chunk
+	chunk.Chunk
 	looked bool // the client knows what the disk holds in its place
 }
 
@@ -88,7 +88,7 @@ type put1 struct {
 func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
 	c = c.orDefault()
 	s := &session{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
-		compare: make(chan []protocol.Chunk, maxAnnounced/piece), puts: make(chan put1, maxPending),
+		compare: make(chan []chunk.Chunk, maxAnnounced/piece), puts: make(chan put1, maxPending),
 		failed: make(chan error, 1), announced: map[int64]wanted{}, highest: -1, blind: newBlind()}
 	s.settled = sync.NewCond(&s.mu)
 	ctx, cancel := context.WithCancel(ctx)

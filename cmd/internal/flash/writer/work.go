@@ -91,7 +91,7 @@ func (s *session) comparer() {
 }
 
 // look compares one chunk; 0 is no answer yet. Where it looked, buf has what the disk holds.
-func (s *session) look(c protocol.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
+func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
 	same := false
 	if looked = c.Zero || s.job.Check || !s.blind.skip(); looked {
 		b := buf[:c.Len]
@@ -184,7 +184,7 @@ func (s *session) data(payload []byte) error {
 }
 
 // unpack is the chunk that a packet makes: of pieces, together with what the disk holds.
-func (s *session) unpack(p protocol.Packet, c protocol.Chunk) ([]byte, error) {
+func (s *session) unpack(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
 	out := s.buffer()
 	if p.Pieces == nil {
 		return decoded(p, out)

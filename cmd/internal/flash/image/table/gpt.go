@@ -9,14 +9,14 @@ import (
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
 
-	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/chunk"
 )
 
 // Relocate puts the backup of a GPT where the disk ends. first is the image's beginning, all sizes are in bytes, block is
 // the disk's logical block size; imageSize may be less than the truth where that is not known yet. It returns the
 // beginning with its header changed and what goes behind the image; they are unchanged and empty where there
 // is no GPT or nothing to do. Partitions stay as they are, and an error changes nothing.
-func Relocate(first []byte, imageSize, diskSize, block int64) ([]byte, []flash.Extent, error) {
+func Relocate(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Extent, error) {
 	g, err := readGPT(first, block)
 	if err != nil {
 		return nil, nil, err
@@ -97,7 +97,7 @@ func (g *guided) room(imageSize, diskSize int64) bool {
 }
 
 // grow is Grow.
-func (g *guided) grow(imageSize, diskSize int64) ([]byte, []flash.Extent, Growth, error) {
+func (g *guided) grow(imageSize, diskSize int64) ([]byte, []chunk.Extent, Growth, error) {
 	all, err := g.partitions()
 	if err != nil {
 		return nil, nil, Growth{}, err
@@ -129,7 +129,7 @@ func (g *guided) grow(imageSize, diskSize int64) ([]byte, []flash.Extent, Growth
 }
 
 // write is the table for the disk, with p, if not nil, as it is now.
-func (g *guided) write(diskSize int64, p *Partition) ([]byte, []flash.Extent, error) {
+func (g *guided) write(diskSize int64, p *Partition) ([]byte, []chunk.Extent, error) {
 	if err := protective(g.first); err != nil {
 		return nil, nil, err
 	}

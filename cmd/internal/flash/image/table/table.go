@@ -13,7 +13,7 @@ import (
 	"slices"
 	"unicode"
 
-	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/chunk"
 )
 
 // ErrNone is returned for an image that has no partition table.
@@ -40,7 +40,7 @@ const align = 1 << 20
 // [Relocate] does; the arguments are the same. It looks at the image alone: the same image on the same disk gives
 // the same table, whatever the disk had. An error, also for a last partition that is no Linux filesystem,
 // changes nothing.
-func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []flash.Extent, Growth, error) {
+func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Extent, Growth, error) {
 	g, err := readGPT(first, block)
 	switch {
 	case err != nil:
@@ -82,7 +82,7 @@ func PartitionPath(disk string, n int) string {
 // edges is a disk's beginning and what is written behind the image: all that the library may touch.
 type edges struct {
 	head []byte
-	tail []flash.Extent
+	tail []chunk.Extent
 	size int64
 }
 
@@ -98,7 +98,7 @@ func (e *edges) WriteAt(p []byte, off int64) (int, error) {
 	case off >= 0 && off+int64(len(p)) <= int64(len(e.head)):
 		return copy(e.head[off:], p), nil
 	case off >= int64(len(e.head)) && off+int64(len(p)) <= e.size:
-		e.tail = append(e.tail, flash.Extent{Off: off, Data: bytes.Clone(p)})
+		e.tail = append(e.tail, chunk.Extent{Off: off, Data: bytes.Clone(p)})
 		return len(p), nil
 	}
 	return 0, fmt.Errorf("%d bytes at %d are not on the disk", len(p), off)

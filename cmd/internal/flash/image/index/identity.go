@@ -1,0 +1,128 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrChanging is returned for a file that is being written.
+var ErrChanging = errors.New("it is still being written")
+
+// File is which file it is, and in what state. ctime changes with each write, and nobody can set it (inode(7)): equal
+// ones, of a file that was [Settle]d, have the same content.
+type File struct {
+	Dev   uint64 `json:"dev"`
+	Inode uint64 `json:"inode"`
+	Size  int64  `json:"size"`
+	Mtime int64  `json:"mtime"` // ns
+	Ctime int64  `json:"ctime"` // ns
+}
+
+// FileOf is the state of an open file now; false for what is no regular file.
+func FileOf(f *os.File) (File, bool) {
+	var st unix.Stat_t
+	if f == nil || unix.Fstat(int(f.Fd()), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return File{}, false
+	}
+	return File{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}, true
+}
+
+// Bounds of [Settle].
+const (
+	tick       = 50 * time.Millisecond // a kernel's clock for files moves every 10 ms at most (CONFIG_HZ is 100 or more)
+	coarseTick = 2100 * time.Millisecond
+	settleFor  = 10 * time.Second
+)
+
+// grain is how far two writes may lie apart and leave one time: some filesystems (ext3, FAT, many a server's) count in
+// seconds or two.
+func (f File) grain() time.Duration {
+	if f.Ctime%int64(time.Second) == 0 {
+		return coarseTick
+	}
+	return tick
+}
+
+// Settle waits until a further write to the file would show in its [File], and returns that. A file that goes on
+// changing is [ErrChanging]. What is no regular file has no state: false.
+func Settle(ctx context.Context, f *os.File) (File, bool, error) {
+	now, ok := FileOf(f)
+	if !ok {
+		return now, false, nil
+	}
+	fs := filesystemOf(f)
+	for deadline := time.Now().Add(settleFor); ; {
+		// The clock of another machine tells nothing here: of its files only waiting does.
+		if age := time.Since(time.Unix(0, now.Ctime)); age > now.grain() && !fs.remote {
+			return now, true, nil
+		}
+		select {
+		case <-time.After(now.grain()):
+		case <-ctx.Done():
+			return now, false, ctx.Err()
+		}
+		before := now
+		now, ok = FileOf(f)
+		switch {
+		case !ok:
+			return now, false, nil
+		case now == before:
+			return now, true, nil
+		case time.Now().After(deadline):
+			return now, false, fmt.Errorf("%w: for %s it has not stayed the same", ErrChanging, settleFor)
+		}
+	}
+}
+
+// Lasting reports whether a later change of the file will show in its [File] even in another run of this program. It will not
+// where somebody has the file mapped to write to it by now, as only the first write to a page shows (mmap(2)); nor on
+// a tmpfs, where a write through a mapping need not show at all; nor where another machine's clock says the time.
+func Lasting(f *os.File) bool {
+	fs := filesystemOf(f)
+	if fs.memory || fs.remote {
+		return false
+	}
+	// A lease for reading is had where nobody has the file open, or mapped, for writing (fcntl(2)).
+	fd := f.Fd()
+	_, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
+	if err == nil {
+		unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
+		return true
+	}
+	if err != unix.EACCES { // EAGAIN: somebody has
+		return false
+	}
+	// Of another user's file there is no lease. What was written to a mapping of it has been brought to the disk by now,
+	// all the same (dirty_expire_centisecs is 30 s), and what is next shows again; fsync(2) makes sure.
+	now, ok := FileOf(f)
+	if !ok || time.Since(time.Unix(0, now.Ctime)) < time.Minute || f.Sync() != nil {
+		return false
+	}
+	again, ok := FileOf(f)
+	return ok && now == again
+}
+
+// filesystem is what matters of the one that a file is on.
+type filesystem struct{ memory, remote bool }
+
+// filesystemOf knows them by statfs(2)'s numbers (linux/magic.h, and each one's own source).
+func filesystemOf(f *os.File) filesystem {
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &st) != nil {
+		return filesystem{remote: true}
+	}
+	switch uint32(st.Type) {
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
+		return filesystem{memory: true}
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC,
+		unix.AFS_FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC,
+		0x01161970, 0x0bd00bd0, 0x47504653: // GFS2, Lustre, GPFS
+		return filesystem{remote: true}
+	}
+	return filesystem{}
+}

@@ -1,0 +1,196 @@
+package index
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Store is a directory of indexes. A nil one is empty and keeps nothing.
+type Store struct {
+	dir string
+	key []byte // seals indexes
+}
+
+// Bounds of a store.
+const (
+	maxStore   = 256 << 20 // bytes of all indexes: those of 8 TB
+	maxEntries = 1000
+	keyLen     = 32 // bytes
+)
+
+// User is the store in the user's cache, $XDG_CACHE_HOME/groundhog (XDG Base Directory Specification); nil where there can be
+// none, or where it belongs to, or is open to, somebody else.
+func User() *Store {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil
+	}
+	return At(filepath.Join(cache, "groundhog"))
+}
+
+// At is the store in a directory, which is made if need be.
+func At(dir string) *Store {
+	if os.MkdirAll(dir, 0o700) != nil {
+		return nil
+	}
+	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	if !ours(d, unix.S_IFDIR) {
+		return nil
+	}
+	key, err := keyOf(dir)
+	if err != nil {
+		return nil
+	}
+	return &Store{dir, key}
+}
+
+// ours reports whether an open file is of this kind, the user's own, and writable for nobody else.
+func ours(f *os.File, kind uint32) bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_IFMT == kind && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
+}
+
+// readOurs reads a file of the store: neither a link nor a pipe, and nobody's but ours.
+func readOurs(name string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if !ours(f, unix.S_IFREG) {
+		return nil, errors.New("not a file of this user's alone")
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = errors.New("too large")
+	}
+	return b, err
+}
+
+// keyOf is the store's key, a new one where there is none. Of two that make one at once the first one's counts.
+func keyOf(dir string) ([]byte, error) {
+	name := filepath.Join(dir, "key")
+	key, err := readOurs(name, keyLen)
+	if errors.Is(err, os.ErrNotExist) {
+		key = make([]byte, keyLen)
+		rand.Read(key)
+		var aside string
+		if aside, err = putAside(dir, key); err != nil {
+			return nil, err
+		}
+		defer os.Remove(aside)
+		if err = os.Link(aside, name); err == nil || errors.Is(err, os.ErrExist) {
+			key, err = readOurs(name, keyLen)
+		}
+	}
+	if err == nil && len(key) != keyLen {
+		err = errors.New("not a key")
+	}
+	return key, err
+}
+
+// putAside writes a file of mode 0600 with a name that nobody else uses.
+func putAside(dir string, b []byte) (string, error) {
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// suffix ends the names of indexes.
+const suffix = ".index"
+
+// path is where the index of an image's file is kept: one for each name, so that an image that is built anew takes the
+// place of the one before.
+func (s *Store) path(image string) (string, error) {
+	abs, err := filepath.Abs(image)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	sum := sha256.Sum256([]byte(abs))
+	return filepath.Join(s.dir, hex.EncodeToString(sum[:16])+suffix), err
+}
+
+// Get is the index that was kept for the image of that name, if it was made of the file in this state; else nil.
+func (s *Store) Get(image string, file File) *Index {
+	if s == nil {
+		return nil
+	}
+	name, err := s.path(image)
+	if err != nil {
+		return nil
+	}
+	b, err := readOurs(name, maxIndex)
+	if err != nil {
+		return nil
+	}
+	x := parse(b, s.key)
+	if x == nil || x.File != file {
+		return nil
+	}
+	now := time.Now()
+	os.Chtimes(name, now, now) // what is used longest ago goes first
+	return x
+}
+
+// Put keeps an index, whole or not at all: it saves time and no more.
+func (s *Store) Put(image string, x *Index) {
+	if s == nil {
+		return
+	}
+	b := x.encode(s.key)
+	name, err := s.path(image)
+	if b == nil || err != nil {
+		return
+	}
+	if aside, err := putAside(s.dir, b); err == nil && os.Rename(aside, name) != nil {
+		os.Remove(aside)
+	}
+	s.prune()
+}
+
+// prune removes those that were used longest ago, as long as there are too many or too large ones, and what a killed process
+// has left.
+func (s *Store) prune() {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return
+	}
+	var all []os.FileInfo
+	for _, e := range entries {
+		info, err := e.Info()
+		switch {
+		case err != nil || !info.Mode().IsRegular():
+		case filepath.Ext(e.Name()) == suffix:
+			all = append(all, info)
+		case e.Name() != "key" && time.Since(info.ModTime()) > time.Hour:
+			os.Remove(filepath.Join(s.dir, e.Name()))
+		}
+	}
+	slices.SortFunc(all, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	total := int64(0)
+	for n, info := range all {
+		if total += info.Size(); n >= maxEntries || total > maxStore && n > 0 {
+			os.Remove(filepath.Join(s.dir, info.Name()))
+		}
+	}
+}

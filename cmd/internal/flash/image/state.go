@@ -1,0 +1,111 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/index"
+)
+
+// watch waits until a change of the file that the image comes from would show, and notes what it is now.
+func (i *Image) watch(ctx context.Context) error {
+	state, regular, err := index.Settle(ctx, i.watched)
+	if err != nil {
+		return err
+	}
+	if !regular { // a disk, a pipe: what was read of it is what counts
+		i.watched = nil
+		return nil
+	}
+	i.state = state
+	if i.file != nil {
+		i.lasting = index.Lasting(i.file)
+	}
+	return nil
+}
+
+// unchanged is nil where the image's file is what it was. Where something about it is another, perhaps its name or its mode
+// alone, it is read again.
+func (i *Image) unchanged(ctx context.Context) error {
+	if i.watched == nil {
+		return nil
+	}
+	i.look.Lock()
+	defer i.look.Unlock()
+	if now, ok := index.FileOf(i.watched); ok && now == i.state {
+		return nil
+	}
+	if i.file == nil {
+		return ErrChanged
+	}
+	state, ok, err := index.Settle(ctx, i.file)
+	if err != nil || !ok {
+		return ErrChanged
+	}
+	sum, err := i.hashFile(ctx)
+	if err != nil {
+		return err
+	}
+	stored := i.stored
+	if i.kept != nil {
+		stored = i.kept.Stored
+	}
+	if now, ok := index.FileOf(i.file); !ok || now != state || sum != stored {
+		return ErrChanged
+	}
+	i.state = state
+	return nil
+}
+
+// hashFile is the SHA-256 of the image's file, in hex. It leaves the place where the file is read.
+func (i *Image) hashFile(ctx context.Context) (string, error) {
+	h, buf := sha256.New(), make([]byte, chunk.Size)
+	for off := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := i.file.ReadAt(buf, off)
+		h.Write(buf[:n])
+		off += int64(n)
+		if err == io.EOF {
+			return hex.EncodeToString(h.Sum(nil)), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// zero makes sure, once, that a chunk which the kept index calls zero is so. A hole needs no reading (lseek(2)).
+func (i *Image) zero(c chunk.Chunk) error {
+	i.mu.Lock()
+	if i.zeros == nil {
+		i.zeros = make([]bool, len(i.kept.Chunks))
+	}
+	seen := i.zeros[c.N]
+	i.mu.Unlock()
+	if seen {
+		return nil
+	}
+	off := c.N * chunk.Size
+	data, err := unix.Seek(int(i.file.Fd()), off, unix.SEEK_DATA)
+	if hole := err == unix.ENXIO || err == nil && data >= off+int64(c.Len); !hole {
+		b := chunk.Buffer(c.Len)
+		defer chunk.Free(b)
+		if _, err := i.raw.ReadAt(b, off); err != nil {
+			return unexpected(err)
+		}
+		if !chunk.IsZero(b) {
+			return ErrChanged
+		}
+	}
+	i.mu.Lock()
+	i.zeros[c.N] = true
+	i.mu.Unlock()
+	return nil
+}

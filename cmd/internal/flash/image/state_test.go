@@ -1,0 +1,310 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/index"
+)
+
+// during calls do once, when the image was read to its end and its first chunk is being sent.
+func during(t *testing.T, i *Image, do func()) error {
+	t.Helper()
+	return i.Walk(t.Context(), nil, func(c chunk.Chunk, _ []byte) error {
+		if c.N == 0 {
+			if err := i.Load(t.Context()); err != nil {
+				return err
+			}
+			do()
+		}
+		return nil
+	})
+}
+
+func must(t testing.TB, all ...error) {
+	t.Helper()
+	for _, err := range all {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// However an image changes while it is sent, in what is sent or in what the disk has already: it is never whole. Something
+// else about the file may change.
+func TestChangesDuring(t *testing.T) {
+	content := disk(4 << 20)
+	write := func(name string, off int64, s string) error {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte(s), off)
+		return errors.Join(err, f.Close())
+	}
+	for what, c := range map[string]struct {
+		do    func(name string) error
+		whole bool
+	}{
+		"a byte at its beginning": {func(n string) error { return write(n, 3, "x") }, false},
+		"a byte at its end":       {func(n string) error { return write(n, 4<<20-1, "x") }, false},
+		"it grows":                {func(n string) error { return write(n, 4<<20, "more") }, false},
+		"it is cut":               {func(n string) error { return os.Truncate(n, 3<<20) }, false},
+		"all of it is zeroed":     {func(n string) error { return errors.Join(os.Truncate(n, 0), os.Truncate(n, 4<<20)) }, false},
+		"it is another's now":     {func(n string) error { return os.Chmod(n, 0o640) }, true},
+		"it is renamed":           {func(n string) error { return os.Rename(n, n+".old") }, true},
+		"the same bytes again":    {func(n string) error { return write(n, 0, string(content[:4096])) }, true},
+	} {
+		for _, kept := range []bool{false, true} {
+			name := old(t, filepath.Join(t.TempDir(), "image"), content)
+			if kept {
+				must(t, open(t, name, "", nil).Load(t.Context()))
+			}
+			i := open(t, name, "", nil)
+			if kept != (i.Index() != nil) {
+				t.Fatalf("%s: index %v", what, i.Index() != nil)
+			}
+			err := during(t, i, func() { must(t, c.do(name)) })
+			if c.whole && err != nil || !c.whole && err == nil {
+				t.Errorf("%s, index kept %v: %v", what, kept, err)
+			}
+		}
+	}
+}
+
+// An image that is still being written is waited for a little, and then refused; one that was written just now is read as it
+// is in the end.
+func TestOpenWhileWritten(t *testing.T) {
+	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	must(t, err)
+	defer f.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	var writes atomic.Int64
+	writer.Go(func() {
+		for n := byte(0); ctx.Err() == nil; n++ {
+			if _, err := f.WriteAt([]byte{n}, 5); err != nil {
+				t.Error(err)
+				return
+			}
+			writes.Add(1)
+		}
+	})
+	i, err := Open(t.Context(), name, "", nil)
+	if err == nil { // on a machine that is busy the writer may have paused
+		err = i.Walk(t.Context(), nil, func(c chunk.Chunk, _ []byte) error {
+			for before := writes.Load(); c.N == 1 && writes.Load() < before+2; {
+				runtime.Gosched()
+			}
+			return nil
+		})
+		if errors.Is(err, ErrChanged) {
+			err = index.ErrChanging
+		}
+		i.Close()
+	}
+	stop()
+	writer.Wait()
+	if !errors.Is(err, index.ErrChanging) {
+		t.Errorf("%v, want ErrChanging", err)
+	}
+	for range 20 { // each is younger than the clock's grain
+		want := disk(1 << 20)
+		want[7]++
+		must(t, os.WriteFile(name, want, 0o600))
+		i, err := Open(t.Context(), name, "", nil)
+		must(t, err)
+		want[9]++
+		must(t, os.WriteFile(name, want, 0o600)) // within the grain of what was opened, were it not waited for
+		if got, err := whole(i); err == nil && !bytes.Equal(got, want) {
+			t.Error("what was read is not the image, and nothing is said")
+		}
+		i.Close()
+	}
+}
+
+// A page that somebody has mapped shows no second write in the file's times: an index of such a file is not kept.
+func TestMapped(t *testing.T) {
+	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	must(t, err)
+	m, err := unix.Mmap(int(f.Fd()), 2<<20, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	must(t, err, f.Close())
+	m[0] ^= 1
+	must(t, open(t, name, "", nil).Load(t.Context()))
+	m[1] ^= 1 // the page is dirty: ctime stays
+	must(t, unix.Munmap(m))
+	want, err := os.ReadFile(name)
+	must(t, err)
+	i := open(t, name, "", nil)
+	if i.Index() != nil {
+		t.Error("an index is believed that was made before the last write")
+	}
+	if got, err := whole(i); err != nil || !bytes.Equal(got, want) || i.SHA256() != sumOf(want) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Where no write through a mapping needs to show, nothing is kept.
+func TestTmpfs(t *testing.T) {
+	dir, err := os.MkdirTemp("/dev/shm", "groundhog-*")
+	if err != nil {
+		t.Skip("no tmpfs")
+	}
+	defer os.RemoveAll(dir)
+	name := old(t, filepath.Join(dir, "image"), disk(1<<20))
+	must(t, open(t, name, "", nil).Load(t.Context()))
+	if open(t, name, "", nil).Index() != nil {
+		t.Error("an index is kept")
+	}
+}
+
+// What somebody else says of an image, beside it or in another's format, is never believed.
+func TestForgedBeside(t *testing.T) {
+	good, evil := disk(3<<20), disk(3<<20)
+	evil[1] ^= 1
+	name := old(t, filepath.Join(t.TempDir(), "disk.img"), evil)
+	var st unix.Stat_t
+	must(t, unix.Stat(name, &st))
+	head, _ := json.Marshal(map[string]any{"file": map[string]any{"dev": st.Dev, "inode": st.Ino, "size": st.Size, "mtime": st.Mtim.Nano(), "ctime": st.Ctim.Nano()},
+		"stored": sumOf(good), "decoded": sumOf(good), "chunk": chunk.Size})
+	b := append(append([]byte("groundhog index 1\n"), head...), '\n')
+	for n := range 3 {
+		b = append(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, uint64(n)), chunk.Size), append([]byte{1}, make([]byte, 32)...)...)
+	}
+	sum := sha256.Sum256(b)
+	must(t, os.WriteFile(name+".groundhog-index", append(b, sum[:]...), 0o644))
+	if _, err := Open(t.Context(), name, sumOf(good), nil); !errors.Is(err, ErrChecksum) {
+		t.Errorf("%v, want ErrChecksum", err)
+	}
+	i := open(t, name, "", nil)
+	if got, err := whole(i); err != nil || !bytes.Equal(got, evil) || i.SHA256() != hex.EncodeToString(hashOf(evil)) {
+		t.Errorf("%v", err)
+	}
+}
+
+func hashOf(b []byte) []byte { s := sha256.Sum256(b); return s[:] }
+
+// Even an index of our own is not asked where --sha256 is given, nor for what it calls zero.
+func TestKeptIsChecked(t *testing.T) {
+	content := disk(3 << 20)
+	name := old(t, filepath.Join(t.TempDir(), "disk.img"), content)
+	must(t, open(t, name, "", nil).Load(t.Context()))
+	i := open(t, name, "", nil)
+	kept := i.kept
+	if kept == nil {
+		t.Fatal("no index")
+	}
+	kept.Stored = sumOf(nil)
+	index.User().Put(name, kept)
+	if _, err := Open(t.Context(), name, sumOf(nil), nil); !errors.Is(err, ErrChecksum) {
+		t.Errorf("%v, want ErrChecksum", err)
+	}
+	kept.Stored = sumOf(content)
+	for n := range kept.Chunks {
+		kept.Chunks[n].Zero, kept.Chunks[n].Sum = true, chunk.Sum{}
+	}
+	index.User().Put(name, kept)
+	if err := open(t, name, "", nil).Walk(t.Context(), func(int64) bool { return false }, nil); !errors.Is(err, ErrChanged) {
+		t.Errorf("%v, want ErrChanged", err)
+	}
+}
+
+// Standard input that is a file is held to the same.
+func TestStdinChanges(t *testing.T) {
+	content := disk(3 << 20)
+	name := old(t, filepath.Join(t.TempDir(), "image"), content)
+	for _, change := range []bool{false, true} {
+		f, err := os.Open(name)
+		must(t, err)
+		i := open(t, "-", "", f)
+		if change {
+			must(t, os.WriteFile(name, content, 0o600))
+		}
+		if _, err := whole(i); change != errors.Is(err, ErrChanged) {
+			t.Errorf("changed %v: %v", change, err)
+		}
+		f.Close()
+	}
+}
+
+// What is neither a file nor a disk is refused at once.
+func TestOpenOdd(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	must(t, unix.Mkfifo(pipe, 0o600))
+	for _, name := range []string{pipe, dir, "/dev/zero", "/dev/null"} {
+		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "neither a file nor a disk") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A body whose end is the connection's tells nobody that it is whole.
+func TestEndless(t *testing.T) {
+	content := disk(3 << 20)
+	packed := pack(t, packers["zstd"], content)
+	for what, c := range map[string]struct {
+		body  []byte
+		sum   string
+		fails bool
+	}{
+		"raw":                {content, "", true},
+		"raw, cut":           {content[:2<<20], "", true},
+		"raw, a sum":         {content, sumOf(content), false},
+		"raw, cut, a sum":    {content[:2<<20], sumOf(content), true},
+		"compressed":         {packed, "", false},
+		"compressed and cut": {packed[:len(packed)/2], "", true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, rw, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			rw.WriteString("HTTP/1.0 200 OK\r\n\r\n")
+			rw.Write(c.body)
+			rw.Flush()
+			conn.Close()
+		}))
+		i, err := Open(t.Context(), server.URL, c.sum, nil)
+		if err == nil {
+			_, err = whole(i)
+			i.Close()
+		}
+		if c.fails != (err != nil) {
+			t.Errorf("%s: %v", what, err)
+		}
+		server.Close()
+	}
+}
+
+// A server that says nothing any more is given up.
+func TestSilentServer(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	b := &body{ReadCloser: r, quiet: 20 * time.Millisecond, cancel: func() { w.CloseWithError(context.Canceled) }}
+	if _, err := b.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "said nothing for 20ms") {
+		t.Error(err)
+	}
+}

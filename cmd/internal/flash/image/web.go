@@ -1,0 +1,64 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// quiet is how long a server may say nothing before it is given up.
+const quiet = time.Minute
+
+// get opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
+func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	t.ResponseHeaderTimeout = quiet
+	t.DisableKeepAlives = true
+	r, err := (&http.Client{Transport: t}).Do(req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if r.StatusCode != http.StatusOK {
+		r.Body.Close()
+		cancel()
+		return nil, fmt.Errorf("getting %s: %s", url, r.Status)
+	}
+	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
+	return &body{ReadCloser: r.Body, cancel: cancel, quiet: quiet}, nil
+}
+
+// body is what a server sends. One that says nothing for too long while it is listened to is given up.
+type body struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+	quiet  time.Duration
+	silent atomic.Bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	late := time.AfterFunc(b.quiet, func() { b.silent.Store(true); b.cancel() })
+	n, err := b.ReadCloser.Read(p)
+	late.Stop()
+	if err != nil && err != io.EOF && b.silent.Load() {
+		err = fmt.Errorf("the server has said nothing for %s", b.quiet)
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	b.cancel()
+	return b.ReadCloser.Close()
+}
