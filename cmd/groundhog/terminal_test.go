@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"context"
+
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/cmd/internal/flash/writer"
+)
+
+// desk is a person's place: a terminal, an archive and an image for a device.
+type desk struct {
+	*devicetest.Device
+	t              *testing.T
+	archive, image string
+	window         pty.Winsize
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	t.Setenv("TERM", "xterm")
+	t.Setenv("SSH_AUTH_SOCK", "")
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	dir := t.TempDir()
+	d := &desk{Device: devicetest.Start(t), t: t, archive: filepath.Join(dir, "reflash.img"), image: filepath.Join(dir, "disk.img"),
+		window: pty.Winsize{Cols: 100, Rows: 30}}
+	if err := writeTarget(dir, "bookworm", true, "none"); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if code := run([]string{"patch", filepath.Join(dir, "initrd.img"), "--root", filepath.Join(dir, "root"), "--authorized-keys", d.Path("login.pub"),
+		"--host-key", d.Path("initramfs"), "-o", d.archive, "--json"}, nil, &said, &said); code != 0 {
+		t.Fatalf("patch: %d: %s", code, said.String())
+	}
+	d.Pushed(regexp.MustCompile(`"build": "([^"]+)"`).FindStringSubmatch(said.String())[1])
+	if err := os.WriteFile(d.image, mbrImage(3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// mbrImage is a disk image with a partition that reaches to its end, which begins as an ext4 does, and noise in it.
+func mbrImage(size int) []byte {
+	b := make([]byte, size)
+	for i := 8192; i < size; i += 7 {
+		b[i] = byte(i * 31)
+	}
+	const start = 2048 // sectors
+	copy(b[446:], []byte{0, 0, 0, 0, 0x83, 0, 0, 0, start & 255, start >> 8, 0, 0, byte((size/512 - start) & 255), byte((size/512 - start) >> 8), 0, 0})
+	b[510], b[511] = 0x55, 0xaa
+	copy(b[start*512+1024+56:], []byte{0x53, 0xef}) // the magic of ext4 (Documentation/filesystems/ext4)
+	return b
+}
+
+// args is a command line for the device.
+func (d *desk) args(verb string, more ...string) []string {
+	args := []string{verb, "--ssh-config", "none", "--identity", d.Path("login"), "--known-hosts", d.Path("known_hosts")}
+	args = append(args, more...)
+	args = append(args, d.Target())
+	switch verb {
+	case "push":
+		args = append(args, d.archive)
+	case "flash":
+		args = append(args, d.image)
+	case "reflash":
+		args = append(args, d.archive, d.image)
+	}
+	return args
+}
+
+// transcript is what a terminal was sent.
+type transcript struct {
+	mu   sync.Mutex
+	b    bytes.Buffer
+	more chan struct{}
+	end  chan struct{}
+}
+
+// follow reads a terminal's master until the other side is closed.
+func follow(master io.Reader) *transcript {
+	t := &transcript{more: make(chan struct{}, 1), end: make(chan struct{})}
+	go func() {
+		defer close(t.end)
+		b := make([]byte, 4096)
+		for {
+			n, err := master.Read(b)
+			t.mu.Lock()
+			t.b.Write(b[:n])
+			t.mu.Unlock()
+			select {
+			case t.more <- struct{}{}:
+			default:
+			}
+			if err != nil { // EIO: no process has the terminal any more
+				return
+			}
+		}
+	}()
+	return t
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}
+
+// await waits until a text is there.
+func (t *transcript) await(tb testing.TB, text string) {
+	tb.Helper()
+	late := time.After(time.Minute)
+	for !strings.Contains(t.String(), text) {
+		select {
+		case <-t.more:
+		case <-t.end:
+			if !strings.Contains(t.String(), text) {
+				tb.Fatalf("it ended without %q:\n%q", text, t)
+			}
+		case <-late:
+			tb.Fatalf("no %q within a minute:\n%q", text, t)
+		}
+	}
+}
+
+// on runs groundhog in this process with a terminal as its streams.
+func (d *desk) on(args ...string) (code int, seen string) {
+	d.t.Helper()
+	master, tty, err := pty.Open()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer master.Close()
+	if err := pty.Setsize(master, &d.window); err != nil {
+		d.t.Fatal(err)
+	}
+	all := follow(master)
+	code = run(args, tty, tty, tty)
+	tty.Close()
+	<-all.end
+	return code, all.String()
+}
+
+// start runs groundhog in a process of its own, with a terminal that it controls; stdout goes there, too, unless out is set.
+func (d *desk) start(ctx context.Context, out *os.File, args ...string) (*exec.Cmd, *transcript) {
+	d.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Args[0] = "groundhog"
+	if out != nil {
+		cmd.Stdout = out
+	}
+	master, err := pty.StartWithSize(cmd, &d.window)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { master.Close() })
+	return cmd, follow(master)
+}
+
+// terminalCase is an end of a verb, and what must be seen of it.
+type terminalCase struct {
+	verb string
+	more []string
+	make func(d *desk) // what the device is like
+	code int
+	says []string
+}
+
+// terminalCases is every online verb with every kind of end.
+func terminalCases() map[string]terminalCase {
+	waits := func(d *desk) { d.Wait("b1") }
+	off := func(d *desk) { d.SwitchOff() }
+	unfit := func(d *desk) {
+		d.Fact("arch", "arm64")
+		d.Fact("kernel", "6.1.0-57-arm64")
+		d.Fact("release", "trixie")
+	}
+	restoring := func(text string, exit int) func(*desk) {
+		return func(d *desk) { d.On("take_lock", devicetest.Complain(text, exit)) }
+	}
+	broken := func(d *desk) {
+		d.Wait("b1")
+		d.OpenDisk(func(_ string, write bool) (writer.Target, error) {
+			disk, err := writer.Open(d.DiskFile(), write)
+			return &deadDisk{disk}, err
+		})
+	}
+	return map[string]terminalCase{
+		"push done":              {verb: "push", code: exitDone, says: []string{"checking ", "sending ", "is what "}},
+		"push --reboot done":     {verb: "push", more: []string{"--reboot"}, code: exitDone, says: []string{"waiting for the initramfs", " waits on "}},
+		"push --dry-run done":    {verb: "push", more: []string{"--dry-run"}, code: exitDone, says: []string{"every check is passed; nothing was changed"}},
+		"push --dry-run refused": {verb: "push", more: []string{"--dry-run"}, make: unfit, code: exitNo, says: []string{"checking ", "refuse architecture", "refuse kernel", "refuse release", "3 of ", "nothing was changed"}},
+		"push trouble": {verb: "push", make: func(d *desk) { d.On("groundhog_restore=", devicetest.Complain("groundhog: no room", 2)) }, code: exitTrouble,
+			says: []string{"no room"}},
+		"push not reached":    {verb: "push", make: off, code: exitUnreachable, says: []string{"connection refused"}},
+		"restore done":        {verb: "restore", code: exitDone, says: []string{"the original is back"}},
+		"restore refused":     {verb: "restore", make: restoring("groundhog: nothing was pushed", 1), code: exitNo, says: []string{"nothing was pushed"}},
+		"restore trouble":     {verb: "restore", make: restoring("groundhog: the copy is damaged", 2), code: exitTrouble, says: []string{"the copy is damaged"}},
+		"restore not reached": {verb: "restore", make: off, code: exitUnreachable, says: []string{"connection refused"}},
+		"flash done":          {verb: "flash", make: waits, code: exitDone, says: []string{"comparing ", "filesystems on it: /dev/vda1 ext4 root", "verified: /dev/vda has "}},
+		"flash --reboot done": {verb: "flash", more: []string{"--reboot"}, make: waits, code: exitDone, says: []string{"verified: /dev/vda has ", "; rebooted"}},
+		"flash --check":       {verb: "flash", more: []string{"--check"}, make: waits, code: exitNo, says: []string{"the disk is not equal to the image"}},
+		"flash refused":       {verb: "flash", code: exitNo, says: []string{"a running system answers", "groundhog push --reboot"}},
+		"flash trouble":       {verb: "flash", make: broken, code: exitTrouble, says: []string{"input/output error", "waits in its initramfs", "flash it again"}},
+		"flash not reached":   {verb: "flash", make: off, code: exitUnreachable, says: []string{"connection refused"}},
+		"reflash done":        {verb: "reflash", more: []string{"--ready", "true"}, make: func(d *desk) { d.On("true", devicetest.Say("", 0)) }, code: exitDone, says: []string{"verified: ", "the new system is up"}},
+		"reflash refused":     {verb: "reflash", make: unfit, code: exitNo, says: []string{"refuse kernel", "3 of "}},
+		"reflash not reached": {verb: "reflash", make: off, code: exitUnreachable, says: []string{"connection refused"}},
+		"reflash trouble": {verb: "reflash", more: []string{"--ready", "false", "--reboot-timeout", "1s"}, make: func(d *desk) { d.On("false", devicetest.Complain("failed units", 1)) }, code: exitTrouble,
+			says: []string{"verified: ", "was not ready within 1s", "failed units"}},
+	}
+}
+
+// deadDisk is a disk that takes no write.
+type deadDisk struct{ writer.Target }
+
+func (deadDisk) WriteAt([]byte, int64) (int, error) { return 0, syscall.EIO }
+
+// flat is a transcript as one line of text: a terminal's own codes and the breaks of lines are gone.
+func flat(seen string) string {
+	return strings.Join(strings.Fields(regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]").ReplaceAllString(seen, "\n")), " ")
+}
+
+func (c terminalCase) judge(t *testing.T, code int, seen string) {
+	t.Helper()
+	for _, text := range c.says {
+		if !strings.Contains(flat(seen), strings.TrimSpace(text)) {
+			t.Errorf("it does not say %q", text)
+		}
+	}
+	if code != c.code {
+		t.Errorf("exit %d, want %d", code, c.code)
+	}
+	if t.Failed() {
+		t.Logf("%q", seen)
+	}
+}
+
+// On a terminal, whichever, every verb says how it ended, whatever the end.
+func TestTerminal(t *testing.T) {
+	for name, c := range terminalCases() {
+		for about, place := range map[string]func(t *testing.T, d *desk){
+			"wide":   func(*testing.T, *desk) {},
+			"narrow": func(_ *testing.T, d *desk) { d.window.Cols = 20 },
+			"dumb":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "dumb") },
+		} {
+			t.Run(name+"/"+about, func(t *testing.T) {
+				d := newDesk(t)
+				place(t, d)
+				if c.make != nil {
+					c.make(d)
+				}
+				code, seen := d.on(d.args(c.verb, c.more...)...)
+				c.judge(t, code, seen)
+				if about == "dumb" && strings.Contains(seen, "\x1b") {
+					t.Errorf("codes for a terminal that has none: %q", seen)
+				}
+			})
+		}
+	}
+}
+
+// A hundred times out of a hundred.
+func TestTerminalAlways(t *testing.T) {
+	d := newDesk(t)
+	d.SwitchOff()
+	for range 100 {
+		code, seen := d.on(d.args("push")...)
+		terminalCase{code: exitUnreachable, says: []string{"connection refused"}}.judge(t, code, seen)
+		code, seen = d.on(d.args("restore")...)
+		terminalCase{code: exitUnreachable, says: []string{"connection refused"}}.judge(t, code, seen)
+	}
+	d.SwitchOn()
+	d.Wait("b1")
+	for i := range 100 {
+		if err := os.WriteFile(d.image, mbrImage(2<<20+i*512), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, seen := d.on(d.args("flash")...)
+		terminalCase{code: exitDone, says: []string{"verified: /dev/vda has "}}.judge(t, code, seen)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// Several devices: each has its verdict, and the table says all of them once more.
+func TestTerminalFleet(t *testing.T) {
+	d := newDesk(t)
+	d.Wait("b1")
+	args := d.args("flash")
+	image := args[len(args)-1]
+	args = append(args[:len(args)-1], "root@127.0.0.1:1", "root@127.0.0.1:2", image)
+	code, seen := d.on(args...)
+	want := []string{"root@127.0.0.1:1: connecting to ", "root@127.0.0.1:2: connecting to ", d.Target() + ": verified: ", d.Target() + " done ", "root@127.0.0.1:2 unreachable "}
+	terminalCase{code: exitUnreachable, says: want}.judge(t, code, seen)
+}
+
+// Ctrl-C on the terminal: the run says what state the device is in.
+func TestTerminalInterrupted(t *testing.T) {
+	held := func(t *testing.T, d *desk, word string) (reached chan struct{}) {
+		reached = make(chan struct{})
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
+		d.Once(word, func(*devicetest.Command) int { close(reached); <-over; return devicetest.Gone })
+		return reached
+	}
+	for verb, c := range map[string]struct {
+		word string // of the command in which it is interrupted
+		says string
+	}{
+		"push":    {"fact end ok", "interrupted"},
+		"restore": {"take_lock", "interrupted"},
+		"flash":   {"groundhog-writer version", "interrupted"},
+		"reflash": {"fact end ok", "interrupted"},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			d := newDesk(t)
+			if verb == "flash" {
+				d.Wait("b1")
+			}
+			reached := held(t, d, c.word)
+			cmd, seen := d.start(t.Context(), nil, d.args(verb)...)
+			select {
+			case <-reached:
+			case <-time.After(time.Minute):
+				t.Fatalf("it did not come so far: %q", seen)
+			}
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			<-seen.end
+			cmd.Wait()
+			terminalCase{code: exitInterrupted, says: []string{c.says}}.judge(t, cmd.ProcessState.ExitCode(), seen.String())
+		})
+	}
+}
+
+// Into a pager: results go there, plain; a pager that ends early ends nothing, and what it did not take is on the terminal.
+func TestTerminalPager(t *testing.T) {
+	d := newDesk(t)
+	d.Wait("b1")
+	reader, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, seen := d.start(t.Context(), pipe, d.args("flash")...)
+	pipe.Close()
+	paged, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-seen.end
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitDone || !bytes.HasPrefix(paged, []byte("verified: ")) || bytes.Contains(paged, []byte("\x1b")) {
+		t.Errorf("exit %d, the pager got %q", code, paged)
+	}
+	if text := seen.String(); !strings.Contains(text, "comparing ") || strings.Contains(text, "\x1b") || strings.Contains(text, "verified: ") {
+		t.Errorf("the terminal got %q", text)
+	}
+
+	reader, pipe, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	cmd, seen = d.start(t.Context(), pipe, d.args("flash")...)
+	pipe.Close()
+	<-seen.end
+	cmd.Wait()
+	terminalCase{code: exitDone, says: []string{"verified: "}}.judge(t, cmd.ProcessState.ExitCode(), seen.String())
+}
+
+// A bar is drawn while something is sent, with its pace, and nothing of it is left.
+func TestTerminalBar(t *testing.T) {
+	d := newDesk(t)
+	drawn, over := make(chan struct{}), make(chan struct{})
+	d.On("groundhog_restore=", func(c *devicetest.Command) int {
+		io.ReadFull(c.Stdin, make([]byte, 1000))
+		<-drawn
+		return devicetest.Pass
+	})
+	cmd, seen := d.start(t.Context(), nil, d.args("push")...)
+	go func() { cmd.Wait(); close(over) }()
+	seen.await(t, " of ")
+	close(drawn)
+	<-over
+	<-seen.end
+	if text := seen.String(); !strings.Contains(text, "] ") || !strings.Contains(text, "\x1b[J") || strings.LastIndex(text, "\x1b[J") < strings.LastIndex(text, "] ") {
+		t.Errorf("%q", text)
+	}
+}

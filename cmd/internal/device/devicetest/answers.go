@@ -1,0 +1,157 @@
+package devicetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/flash/wire"
+	"groundhog/cmd/internal/flash/writer"
+)
+
+// DiskPath is what the device calls its disk.
+const DiskPath = "/dev/vda"
+
+// goodFacts is what a bookworm answers to a push's questions that everything fits.
+func goodFacts() map[string]string {
+	f := map[string]string{}
+	for line := range strings.Lines(`kernel 6.1.0-56-amd64
+arch amd64
+hostname bench-1
+release bookworm
+distribution debian
+boot_id 461063a3-5c46-448c-84ca-e9bce42d5bf2
+boot_free 200000
+boot_type ext2/ext3
+boot_mount /
+state_free 200000
+state_mount /
+initrd /boot/initrd.img-6.1.0-56-amd64
+initrd_size 30000000
+initrd_magic 28b52ffd
+loader grub/grub.cfg
+named grub
+address 127.0.0.1
+interface eth0
+prefix 127.0.0.1/8
+mac 52:54:00:12:34:56
+mac_assigned 0
+dynamic yes
+root /dev/vda1
+root_on disk
+disk /dev/vda
+disk_size 25165824
+disk_serial GH
+systemd yes
+root_login yes
+`) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		f[key] = value
+	}
+	return f
+}
+
+// own is what a device answers by itself, the most particular word first.
+func (d *Device) own() []answer {
+	return []answer{
+		{"groundhog-writer serve", d.serveWriter},
+		{"groundhog-writer version && groundhog-writer disks", func(c *Command) int {
+			fmt.Fprintln(c.Stdout, tool())
+			return d.listDisks(c)
+		}},
+		{"groundhog-writer disks", d.listDisks},
+		{"groundhog-writer state ", d.writerState},
+		{"/scripts/groundhog", d.state},
+		{"fact end ok", d.survey},
+		{"groundhog_restore=", d.push},
+		{"groundhog-restore.service", Say("", 0)},
+		{"take_lock", Complain("groundhog: the original is back", 0)}, // restore's program
+		{"blkid -p", Say("device /dev/vda\ndevice /dev/vda1\nTYPE=ext4\nLABEL=root\n", 0)},
+		{"reboot", func(*Command) int { return Rebooting }},
+		{"id -u", Say("0\n", 0)},
+		{"uname -m", Say("x86_64\n", 0)},
+	}
+}
+
+func tool() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
+
+// state is what device.Client.State asks.
+func (d *Device) state(c *Command) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	what := "system"
+	build := ""
+	if d.initramfs {
+		what, build = "initramfs", d.build
+	}
+	fmt.Fprintf(c.Stdout, "%s\n%s\n%s\n", d.bootID(), what, build)
+	return 0
+}
+
+func (d *Device) survey(c *Command) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(d.facts)) {
+		fmt.Fprintln(c.Stdout, key, d.facts[key])
+	}
+	fmt.Fprintln(c.Stdout, "end ok")
+	return 0
+}
+
+// push takes an archive: its program's arguments are FILE BYTES SHA256 KEEP and what only a Raspberry Pi needs.
+func (d *Device) push(c *Command) int {
+	fmt.Fprintln(c.Stdout, "ready")
+	h := sha256.New()
+	io.Copy(h, c.Stdin)
+	if got := hex.EncodeToString(h.Sum(nil)); len(c.Args) < 3 || got != c.Args[2] {
+		fmt.Fprintf(c.Stderr, "groundhog: what came has sha256 %s\n", got)
+		return 1
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next = true
+	fmt.Fprintln(c.Stdout, "done 0000")
+	return 0
+}
+
+// Pushed says of which build the initramfs is that a push puts there: the device does not unpack archives.
+func (d *Device) Pushed(build string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.build = build
+}
+
+func (d *Device) listDisks(c *Command) int {
+	json.NewEncoder(c.Stdout).Encode([]disk.Info{{Path: DiskPath, Size: DiskSize, Block: 512, Serial: "GH"}})
+	return 0
+}
+
+func (d *Device) writerState(c *Command) int {
+	path := strings.TrimSpace(c.Text[strings.Index(c.Text, " state ")+7:])
+	s, session, err := writer.StateOf(d.Run(), path, 20*time.Second)
+	if err != nil {
+		fmt.Fprintf(c.Stderr, "groundhog-writer: %v\n", err)
+		return 1
+	}
+	fmt.Fprintln(c.Stdout, s, session)
+	return 0
+}
+
+func (d *Device) serveWriter(c *Command) int {
+	d.mu.Lock()
+	open := d.open
+	d.mu.Unlock()
+	if err := writer.Serve(context.Background(), c.channel, writer.Config{Tool: tool(), Run: d.Run(), Open: open}); err != nil {
+		fmt.Fprintf(c.Stderr, "groundhog-writer: %v\n", err)
+		return 1
+	}
+	return 0
+}

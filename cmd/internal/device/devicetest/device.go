@@ -1,0 +1,238 @@
+// Package devicetest is a device for tests: an SSH server on loopback that answers what groundhog asks of a device, without a
+// kernel and without a shell. A running system takes a push, reboots into the pushed initramfs, which has a real
+// writer (package writer) on a disk that is a file, and reboots into what was flashed.
+//
+// A test changes what it answers (On), cuts its connections, switches it off. It does not stand for Debian's own servers and
+// shells, which the end-to-end tests meet.
+package devicetest
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/flash/writer"
+)
+
+// Device is a device. Its methods may be called from anywhere.
+type Device struct {
+	Addr string // host:port
+	dir  string
+	t    testing.TB
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[net.Conn]bool
+	system   ssh.Signer // the running system's host key
+	waiting  ssh.Signer // the initramfs'
+	answers  []answer   // a test's own, the last one first
+	log      []string   // commands, as they came
+
+	boots     int
+	initramfs bool
+	build     string // of the archive that waits, or that is booted next
+	next      bool   // what a push put there is booted next
+	facts     map[string]string
+	open      func(name string, write bool) (writer.Target, error)
+}
+
+// answer is what the device does for a command that has a word in it.
+type answer struct {
+	word string
+	do   func(*Command) int
+}
+
+// DiskSize is the size of the device's disk in bytes.
+const DiskSize = 24 << 20
+
+// Start starts a device; it runs its system.
+func Start(t testing.TB) *Device {
+	t.Helper()
+	d := &Device{t: t, dir: t.TempDir(), conns: map[net.Conn]bool{}, boots: 1, facts: goodFacts()}
+	d.system, d.waiting = d.key("system"), d.key("initramfs")
+	d.key("login")
+	if err := os.WriteFile(d.DiskFile(), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(d.DiskFile(), DiskSize); err != nil {
+		t.Fatal(err)
+	}
+	d.open = func(_ string, write bool) (writer.Target, error) { return writer.Open(d.DiskFile(), write) }
+	d.Addr = "127.0.0.1:0"
+	d.SwitchOn()
+	t.Cleanup(d.SwitchOff)
+	line := func(key ssh.Signer) string {
+		host, port, _ := net.SplitHostPort(d.Addr)
+		return fmt.Sprintf("[%s]:%s %s", host, port, ssh.MarshalAuthorizedKey(key.PublicKey()))
+	}
+	d.write("known_hosts", []byte(line(d.system)+line(d.waiting)))
+	return d
+}
+
+// key makes a key pair in the files NAME and NAME.pub.
+func (d *Device) key(name string) ssh.Signer {
+	d.t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.write(name, pem.EncodeToMemory(block))
+	d.write(name+".pub", ssh.MarshalAuthorizedKey(signer.PublicKey()))
+	return signer
+}
+
+func (d *Device) write(name string, b []byte) {
+	d.t.Helper()
+	if err := os.WriteFile(d.Path(name), b, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Path is a file of the test: login, system and initramfs (private keys), each with its .pub, known_hosts.
+func (d *Device) Path(name string) string { return filepath.Join(d.dir, name) }
+
+// DiskFile is the disk's content.
+func (d *Device) DiskFile() string { return d.Path("disk") }
+
+// Run is what the waiting initramfs has as /run/groundhog.
+func (d *Device) Run() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.Path(fmt.Sprint("run-", d.boots))
+}
+
+// Target names the device as a command line does.
+func (d *Device) Target() string { return "root@" + d.Addr }
+
+// WaitingKey is what its initramfs answers with.
+func (d *Device) WaitingKey() ssh.PublicKey { return d.waiting.PublicKey() }
+
+// SystemKey is what its system answers with.
+func (d *Device) SystemKey() ssh.PublicKey { return d.system.PublicKey() }
+
+// On has the device answer a command, or a program, that has a word in it. The answer is an exit status, or one of the
+// Command's endings.
+func (d *Device) On(word string, do func(*Command) int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answers = append([]answer{{word, do}}, d.answers...)
+}
+
+// Once is On for the first such command alone.
+func (d *Device) Once(word string, do func(*Command) int) {
+	var once sync.Once
+	d.On(word, func(c *Command) int {
+		exit := Pass
+		once.Do(func() { exit = do(c) })
+		return exit
+	})
+}
+
+// OpenDisk has the writer's disk opened by a test.
+func (d *Device) OpenDisk(open func(name string, write bool) (writer.Target, error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open = open
+}
+
+// Fact changes a line of what a push finds on the running system.
+func (d *Device) Fact(key, value string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.facts[key] = value
+}
+
+// Wait has the device wait in the initramfs of a build.
+func (d *Device) Wait(build string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.initramfs, d.build = true, build
+}
+
+// Commands is what was asked of it so far.
+func (d *Device) Commands() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]string(nil), d.log...)
+}
+
+// Asked reports whether a command with that word in it came.
+func (d *Device) Asked(word string) bool {
+	for _, c := range d.Commands() {
+		if strings.Contains(c, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// Cut ends all connections.
+func (d *Device) Cut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.Close()
+	}
+}
+
+// SwitchOff ends all connections and lets none in.
+func (d *Device) SwitchOff() {
+	d.mu.Lock()
+	l := d.listener
+	d.listener = nil
+	d.mu.Unlock()
+	if l != nil {
+		l.Close()
+	}
+	d.Cut()
+}
+
+// SwitchOn lets connections in, in the state in which it was.
+func (d *Device) SwitchOn() {
+	l, err := net.Listen("tcp", d.Addr)
+	if err != nil {
+		d.t.Error(err)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listener, d.Addr = l, l.Addr().String()
+	go d.accept(l)
+}
+
+// Reboot boots what is to be booted next. The memory that /run is in is gone.
+func (d *Device) Reboot() {
+	d.mu.Lock()
+	d.boots++
+	d.initramfs, d.next = d.next, false
+	d.mu.Unlock()
+	d.Cut()
+}
+
+// PowerCut is a reboot that leaves the same as before: an initramfs that is booted every time, with nothing of what it knew.
+func (d *Device) PowerCut() {
+	d.mu.Lock()
+	d.boots++
+	d.mu.Unlock()
+	d.Cut()
+}
+
+// bootID is random(4)'s, another one at each boot. The caller holds mu.
+func (d *Device) bootID() string { return fmt.Sprintf("461063a3-5c46-448c-84ca-%012d", d.boots) }
