@@ -4,7 +4,7 @@
 
 : "${groundhog_root:=}"
 state=$groundhog_root/var/lib/groundhog
-lock=$groundhog_root/run/groundhog-push
+lock=$groundhog_root/run/groundhog-push.lock
 
 say() { printf '%s\n' "groundhog: $*" >&2; }
 
@@ -18,17 +18,17 @@ fail() {
 	exit 2
 }
 
-# take_lock: one at a time. mkdir fails for the second; a lock whose owner is gone is taken over, and
-# /run forgets all of them at a boot.
+# take_lock: one at a time. The kernel lets go of a lock when the last process that has the file open is gone, so none is left
+# behind by a holder that was killed. Who lets go removes the file first: whoever had opened it before then locks a
+# file without a name, and must not take that for the lock.
 take_lock() {
-	if ! mkdir "$lock" 2>/dev/null; then
-		if { read -r owner <"$lock/pid"; } 2>/dev/null && kill -0 "$owner" 2>/dev/null; then
-			refuse "another push or restore is at work on this device (process $owner)"
-		fi
-		rm -rf "$lock"
-		mkdir "$lock" 2>/dev/null || refuse "another push or restore is at work on this device"
+	{ true; } >>"$lock" || refuse "making $lock failed"
+	exec 9>>"$lock"
+	if ! flock -n 9 || [ "$(stat -L -c %d:%i /proc/self/fd/9)" != "$(stat -c %d:%i "$lock" 2>/dev/null)" ]; then
+		{ read -r owner <"$lock"; } 2>/dev/null
+		refuse "another push or restore is at work on this device${owner:+ (process $owner)}"
 	fi
-	printf '%s\n' "$$" >"$lock/pid"
+	printf '%s\n' "$$" >"$lock"
 }
 
 hash_of() {
@@ -42,28 +42,50 @@ value() { sed -n "s|^$1 ||p" "$state/state" 2>/dev/null | head -n 1; }
 # pushed HASH: whether this is something that a push put there.
 pushed() { grep -qxF "pushed $1" "$state/state" 2>/dev/null; }
 
-# durable FILE: its content and its name are on the medium.
+# durable FILE: its content and its name are on the medium, in the journal at least.
 durable() { sync "$1" && sync "${1%/*}"; }
+
+# settle FILE: all of its filesystem is at its place on the medium, for a reader that does not replay a journal. The first
+# sync writes what the journal has to its places, the second has the drive empty its cache behind that.
+settle() { sync -f "$1" && sync -f "$1"; }
 
 # from_medium FILE: its hash as the medium has it: clean pages are dropped before it is read.
 from_medium() {
-	sync
+	settle "$1"
 	{ echo 3 >"$groundhog_root/proc/sys/vm/drop_caches"; } 2>/dev/null
 	hash_of "$1"
 }
 
+# replace NEW FILE: NEW takes FILE's name, and a boot loader finds the one or the other whenever the power is cut. A rename
+# frees the file that had the name. Where that reaches the medium before the directory does, the name leads to an empty file for
+# who replays no journal, as GRUB does. So the old file keeps a second name until the new one is at its place. A filesystem
+# without hard links, FAT, does not free a file that is open: that holds unless this shell is killed and the power is cut, too.
+replace() {
+	last=${2%/*}/.groundhog-last
+	settle "$2" && rm -f "$last" || return 1
+	[ -r "$2" ] || return 1
+	exec 8<"$2"
+	ln "$2" "$last" 2>/dev/null || say "$2 can have no second name on this filesystem: the old file is held open until the new one is durable"
+	settle "$2" && mv -f "$1" "$2" && sync "${2%/*}" && settle "$2" || return 1
+	exec 8<&-
+	rm -f "$last" && settle "$2"
+}
+
+# tidy FILE: what a run that was killed left beside it. The second name may be all that the old file has: see replace.
+tidy() { settle "$1" && rm -f "${1%/*}/.groundhog-last" "${1%/*}/.groundhog-new" "${1%/*}/.groundhog-old" "${1%/*}/.groundhog-config"; }
+
 # flip FILE NEW: NEW's content becomes FILE's. FILE is a config.txt on FAT, which has no journal, and where a rename over a
 # file is several writes: the old chain may be freed before the new name is there. NEW has FILE's length, and
 # where they differ within one 512-byte sector only, that sector is written in place: a disk writes it
-# whole or not at all. Otherwise the rename is what is left; the file is smaller than a cluster, so even a freed chain reads.
+# whole or not at all. Otherwise a rename is what is left; the file is smaller than a cluster, so even a freed chain reads.
 flip() {
 	sector=$(cmp -l "$1" "$2" | awk '{ s = int(($1 - 1) / 512); if (NR == 1) first = s; if (s != first) many = 1 }
 		END { print NR == 0 ? "none" : many ? "many" : first }')
 	case $sector in
 	none) ;;
-	many) mv -f "$2" "$1" && sync "${1%/*}" ;;
-	*) dd if="$2" of="$1" bs=512 skip="$sector" seek="$sector" count=1 conv=notrunc,fsync 2>/dev/null ;;
+	many) replace "$2" "$1" || return 1 ;;
+	*) dd if="$2" of="$1" bs=512 skip="$sector" seek="$sector" count=1 conv=notrunc,fsync 2>/dev/null || return 1 ;;
 	esac
 	rm -f "$2"
-	sync
+	settle "$1"
 }

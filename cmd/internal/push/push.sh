@@ -9,8 +9,8 @@
 # place. $groundhog_restore is the text of the script that undoes it.
 #
 # The order: the original and all that restore needs is durable before anything that boots is touched; the archive is complete,
-# durable and compared before one rename; then everything is synced, for a boot loader that does
-# not replay a journal. Whenever it is cut, FILE is the old one or the new one.
+# durable and compared before one rename (replace, in common.sh), for a boot loader that does not replay a
+# journal. Whenever it is cut, FILE is the old one or the new one.
 
 file=$groundhog_root$1 bytes=$2 sum=$3 keep=$4 config=${5:+$groundhog_root$5} name=$6
 fresh=${file%/*}/.groundhog-new
@@ -21,7 +21,7 @@ tell() { { printf '%s\n' "$*"; } 2>/dev/null; }
 drop() {
 	[ -n "${begun-}" ] || [ -z "${writing-}" ] || rm -f "$fresh"
 	rm -f "$state/.new" "$state/.original"
-	rm -rf "$lock"
+	rm -f "$lock"
 }
 
 # keep_original: a copy of what decides what boots, unless that is ours; then the one that is kept already stays.
@@ -64,12 +64,9 @@ receive() {
 # switch_file: the rename.
 switch_file() {
 	describe "$sum" | place state
-	sync
 	tell "renaming"
 	begun=yes
-	mv -f "$fresh" "$file" || fail "renaming $fresh failed: $file is the old one"
-	sync "${file%/*}"
-	sync
+	replace "$fresh" "$file" || fail "renaming $fresh failed: $file is the old one or the new one: run groundhog restore"
 	[ "$(from_medium "$file")" = "$sum" ] || fail "$file does not read back as what was written: run groundhog restore"
 }
 
@@ -82,7 +79,7 @@ switch_config() {
 	durable "$new" || refuse "writing $new failed"
 	wanted=$(hash_of "$new")
 	describe "$wanted" | place state
-	sync
+	settle "$config"
 	tell "renaming"
 	begun=yes
 	flip "$config" "$new" || fail "writing $config failed"
@@ -113,5 +110,5 @@ for left in "$state"/original-*; do
 	[ "$left" = "$state/original-$original" ] || rm -f "$left"
 done
 [ -z "$config" ] || [ -z "$old_name" ] || [ "$old_name" = "$name" ] || rm -f "${file%/*}/$old_name"
-sync
+tidy "$file"
 tell "done $original"

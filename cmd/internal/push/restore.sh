@@ -9,15 +9,16 @@ force=${1-}
 # over: what was kept is not needed any more.
 over() {
 	[ -z "$config" ] || rm -f "${file%/*}/$name"
+	tidy "$target"
 	rm -rf "$state"
-	sync
+	sync "${state%/*}"
 	say "$*"
 	exit 0
 }
 
 [ -r "$state/state" ] || refuse "nothing was pushed to this device"
 take_lock
-trap 'rm -rf "$lock"' EXIT
+trap 'rm -f "$lock"' EXIT
 trap '' HUP PIPE
 file=$(value file) config=$(value config) name=$(value name) original=$(value original)
 if [ -e "$state/keep" ] && [ "$force" != force ]; then
@@ -38,8 +39,7 @@ else
 	old=${file%/*}/.groundhog-old
 	{ cp -p "$kept" "$old" && durable "$old"; } || fail "copying the original to $old failed"
 	[ "$(hash_of "$old")" = "$original" ] || fail "copying the original to $old failed"
-	mv -f "$old" "$file" || fail "renaming $old failed"
-	sync "${file%/*}"
+	replace "$old" "$file" || fail "renaming $old failed: $file is the pushed one or the original"
 fi
 [ "$(from_medium "$target")" = "$original" ] || fail "$target does not read back as its original"
 over "the original of $target is back"

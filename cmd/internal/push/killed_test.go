@@ -1,0 +1,84 @@
+package push
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// killAt has bash kill itself before its command number n; what a power cut does to a disk is looked at in
+// TestPowerCutStates.
+func killAt(n int) func(string) string {
+	return func(program string) string {
+		return fmt.Sprintf("sync() { :; }\nset -T\nn=0\ntrap 'n=$((n + 1)); [ $n != %d ] || kill -9 $$' DEBUG\n", n) + program
+	}
+}
+
+// unsynced is for what a test runs often: a flush of this machine's disk says nothing.
+func unsynced(program string) string { return "sync() { :; }\n" + program }
+
+// killed runs do with a device again and again, killed one command later each time, until it is not killed any more.
+func killed(t *testing.T, b Boot, do func(l *local, n int) (over bool)) {
+	for n := 1; ; n += stride {
+		l := newLocal(t, "bash")
+		if do(l, n) {
+			if n < 60 {
+				t.Errorf("only %d commands were seen", n)
+			}
+			t.Logf("%d commands", n)
+			return
+		}
+	}
+}
+
+// A push that is killed before any of its commands: the old one boots or the new one, the same push again goes through, and what
+// it leaves puts the original back.
+func TestPushKilled(t *testing.T) {
+	for name, b := range layouts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killed(t, b, func(l *local, n int) bool {
+				before := l.tree()
+				l.edit = killAt(n)
+				err := job(b, "archive").Run(t.Context(), l, strings.NewReader("archive"))
+				if got := l.boots(b); got != "archive" && got != "the original" {
+					t.Errorf("killed before command %d it boots %q", n, got)
+				}
+				l.edit = unsynced
+				push(t, l, b, "archive two")
+				if out, exit := l.boot(); exit != 0 || l.boots(b) != "the original" || l.tree() != before {
+					t.Errorf("killed before command %d: %d: %s: it boots %q:\n%s", n, exit, out, l.boots(b), l.tree())
+				}
+				return err == nil
+			})
+		})
+	}
+}
+
+// A restore that is killed: the pushed one boots or the original, and the next restore, or the unit's, ends with the original.
+func TestRestoreKilled(t *testing.T) {
+	for name, b := range layouts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killed(t, b, func(l *local, n int) bool {
+				before := l.tree()
+				l.edit = unsynced
+				push(t, l, b, "archive")
+				l.edit = killAt(n)
+				_, err := Restore(t.Context(), l)
+				if got := l.boots(b); got != "archive" && got != "the original" {
+					t.Errorf("killed before command %d it boots %q", n, got)
+				}
+				l.edit = unsynced
+				if _, again := Restore(t.Context(), l); again != nil && (!errors.Is(again, ErrRefused) || l.boots(b) != "the original") {
+					t.Errorf("killed before command %d: again: %v", n, again)
+				}
+				if l.boots(b) != "the original" || l.tree() != before {
+					t.Errorf("killed before command %d it boots %q:\n%s", n, l.boots(b), l.tree())
+				}
+				return err == nil
+			})
+		})
+	}
+}

@@ -1,0 +1,6 @@
+//go:build e2e || full
+
+package push
+
+// stride is how many commands lie between two that a run is killed before.
+const stride = 1
