@@ -132,8 +132,12 @@ func (c *checks) boot() Boot {
 	case c.f.Get("named") == "":
 		return refuse("", "no boot loader is known that loads %s (found: %s)", file, or(strings.Join(loaders, ", "), "none"))
 	}
+	b := Boot{File: file}
+	if err := b.check(); err != nil {
+		return refuse("", "%v", err)
+	}
 	c.say("boot", OK, "", "%s boots %s", c.f.Get("named"), file)
-	return Boot{File: file}
+	return b
 }
 
 // firmware: the Raspberry Pi's firmware loads what config.txt names.
@@ -152,6 +156,9 @@ func (c *checks) firmware(refuse func(string, string, ...any) Boot) Boot {
 	if mode != "followkernel" && mode != "" || name != path.Base(b.File) && !(ours && c.f.Get("pushed") != "") {
 		return refuse("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
 	}
+	if err := b.check(); err != nil {
+		return refuse("", "%v", err)
+	}
 	c.say("boot", OK, "", "config.txt names %s", name)
 	return b
 }
@@ -169,6 +176,9 @@ func (c *checks) room(b Boot) {
 	}
 	if c.f.Get(key+"_readonly") != "" {
 		c.say("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)
+	}
+	if b.Config == "" && c.f.Get("boot_type") == "msdos" { // what stat -f calls FAT
+		c.say("links", Warn, "keep its power on until the push is done", "/boot is FAT, which has no hard links: the old initramfs is held open until the new one is durable")
 	}
 	if c.f.Get("state_readonly") != "" {
 		c.say("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -77,7 +78,9 @@ type Personal struct {
 // Personal works out what the device's own segment must say.
 func (f Facts) Personal() (p Personal) {
 	if a := f.Get("mac_assigned"); a == "1" || a == "3" { // NET_ADDR_RANDOM, NET_ADDR_SET (sysfs-class-net)
-		p.MAC = f.Get("mac")
+		if mac, err := net.ParseMAC(f.Get("mac")); err == nil && len(mac) == 6 {
+			p.MAC = mac.String()
+		}
 	}
 	prefix, err := netip.ParsePrefix(f.Get("prefix"))
 	if f.Get("dynamic") != "" || err != nil || !prefix.Addr().Is4() {
@@ -88,7 +91,7 @@ func (f Facts) Personal() (p Personal) {
 		mask = masked.Addr()
 	}
 	gateway := f.Get("gateway")
-	if _, err := netip.ParseAddr(gateway); err != nil {
+	if a, err := netip.ParseAddr(gateway); err != nil || !a.Is4() { // an IPv6 address may have a zone, which is any text
 		gateway = ""
 	}
 	p.IP = prefix.Addr().String() + "::" + gateway + ":" + mask.String() + ":::off"

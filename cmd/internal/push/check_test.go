@@ -112,6 +112,7 @@ func TestCheckFinds(t *testing.T) {
 		"no initramfs":         {func(f Facts, a *Archive) { delete(f, "initrd") }, "boot", Refuse, "no /boot/initrd.img-"},
 		"a link":               {func(f Facts, a *Archive) { delete(f, "initrd"); set(f, "initrd_odd", "l /boot/x -> y") }, "boot", Refuse, "no plain file"},
 		"full":                 {func(f Facts, a *Archive) { set(f, "boot_free", "50000") }, "room", Refuse, "50000 KiB free"},
+		"FAT":                  {func(f Facts, a *Archive) { set(f, "boot_type", "msdos") }, "links", Warn, "no hard links"},
 		"read-only":            {func(f Facts, a *Archive) { set(f, "boot_readonly", "yes") }, "room", Refuse, "read-only"},
 		"/var read-only":       {func(f Facts, a *Archive) { set(f, "state_readonly", "yes") }, "room", Refuse, "/var/lib"},
 		"/var full":            {func(f Facts, a *Archive) { set(f, "boot_mount", "/boot"); set(f, "state_free", "9") }, "room", Refuse, "/var/lib has 9 KiB"},
@@ -192,9 +193,11 @@ func TestPersonal(t *testing.T) {
 	if p := f.Personal(); p != want {
 		t.Errorf("%+v, want %+v", p, want)
 	}
-	set(f, "gateway", "`id`")
-	if p := f.Personal(); strings.Contains(p.IP, "id") {
-		t.Errorf("%+v", p)
+	for _, gateway := range []string{"`id`", "fe80::1%;id", "fe80::1%$(id)"} {
+		set(f, "gateway", gateway)
+		if p := f.Personal(); strings.Contains(p.IP, "id") {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

@@ -65,18 +65,23 @@ var (
 	hexSum   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-func (j Job) check() error {
-	b := j.Boot
+// check refuses what is no path of an initramfs that a push may replace.
+func (b Boot) check() error {
 	firmware := strings.HasPrefix(b.File, "/boot/firmware/")
 	switch {
 	case !bootFile.MatchString(b.File) || strings.Contains(b.File, ".."):
 		return fmt.Errorf("%q is no initramfs that is known to boot", b.File)
 	case firmware != (b.Config == "/boot/firmware/config.txt") || !firmware && b.Config != "":
 		return fmt.Errorf("%q does not decide over %s", b.Config, b.File)
-	case j.Size <= 0 || !hexSum.MatchString(j.SHA256):
-		return errors.New("size and sha256 of the archive must be known")
 	}
 	return nil
+}
+
+func (j Job) check() error {
+	if j.Size <= 0 || !hexSum.MatchString(j.SHA256) {
+		return errors.New("size and sha256 of the archive must be known")
+	}
+	return j.Boot.check()
 }
 
 // Errors of a transaction.
