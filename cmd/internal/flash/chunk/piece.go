@@ -45,10 +45,17 @@ func Differing(b, sums []byte) *Pieces {
 	for n := range PieceCount(len(b)) {
 		sum := SumOf(b[n*PieceSize : min((n+1)*PieceSize, len(b))])
 		if string(sum[:PieceSumLen]) != string(sums[n*PieceSumLen:(n+1)*PieceSumLen]) {
-			p[n/8] |= 1 << (n % 8)
+			p.Add(n, 1)
 		}
 	}
 	return p
+}
+
+// Add adds count pieces from the nth on.
+func (p *Pieces) Add(n, count int) {
+	for ; count > 0; n, count = n+1, count-1 {
+		p[n/8] |= 1 << (n % 8)
+	}
 }
 
 func (p *Pieces) has(n int) bool { return p[n/8]&(1<<(n%8)) != 0 }

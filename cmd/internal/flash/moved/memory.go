@@ -1,0 +1,114 @@
+package moved
+
+import (
+	"fmt"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Memory is the device's half: it makes chunks of recipes, and keeps pieces in between. The zero value keeps nothing.
+type Memory struct {
+	Most int // pieces that are kept at once, at most
+
+	kept map[int64][]byte
+	free [][]byte // memory of pieces that are not kept any more
+	peak int
+}
+
+// Peak is the most pieces that were kept at once.
+func (m *Memory) Peak() int { return m.peak }
+
+// Take carries a recipe out for chunk n: first what is to be kept is read, then out is filled. read reads what the disk
+// holds now, at a byte offset; sent is the bytes of the pieces that were sent, in order. What differs on the disk from out
+// afterwards is returned: all pieces but those that are here.
+func (m *Memory) Take(n int64, r Recipe, out, sent []byte, read func(p []byte, off int64) error) (*chunk.Pieces, error) {
+	if err := m.keep(n, r.Keep, read); err != nil {
+		return nil, err
+	}
+	differing := new(chunk.Pieces)
+	piece := 0
+	for _, run := range r.Runs {
+		from, to := piece*chunk.PieceSize, min((piece+run.Count)*chunk.PieceSize, len(out))
+		if from >= to {
+			return nil, fmt.Errorf("%w: more pieces than the chunk has", ErrRecipe)
+		}
+		var err error
+		if sent, err = m.fill(n, run, out[from:to], sent, piece, read); err != nil {
+			return nil, err
+		}
+		if run.Kind != Here {
+			differing.Add(piece, run.Count)
+		}
+		piece += run.Count
+	}
+	if piece != chunk.PieceCount(len(out)) || len(sent) > 0 {
+		return nil, fmt.Errorf("%w: it makes another chunk", ErrRecipe)
+	}
+	return differing, nil
+}
+
+// fill makes the pieces of one run, and returns the sent bytes that are left.
+func (m *Memory) fill(n int64, run Run, out, sent []byte, piece int, read func([]byte, int64) error) ([]byte, error) {
+	switch run.Kind {
+	case Here:
+		return sent, read(out, n*chunk.Size+int64(piece)*chunk.PieceSize)
+	case Zero:
+		clear(out)
+	case Copy:
+		return sent, read(out, run.From*chunk.PieceSize)
+	case Sent:
+		if len(sent) < len(out) {
+			return nil, fmt.Errorf("%w: fewer bytes than it names", ErrRecipe)
+		}
+		return sent[copy(out, sent):], nil
+	case Kept, Last:
+		for i := range run.Count {
+			b, ok := m.kept[run.From+int64(i)]
+			if !ok {
+				return nil, fmt.Errorf("%w: place %d is not kept", ErrRecipe, run.From+int64(i))
+			}
+			copy(out[i*chunk.PieceSize:], b)
+			if run.Kind == Last {
+				delete(m.kept, run.From+int64(i))
+				m.free = append(m.free, b)
+			}
+		}
+	default:
+		return nil, fmt.Errorf("%w: kind %d", ErrRecipe, run.Kind)
+	}
+	return sent, nil
+}
+
+// keep reads pieces of chunk n into memory.
+func (m *Memory) keep(n int64, spans []Span, read func([]byte, int64) error) error {
+	for _, s := range spans {
+		if len(m.kept)+s.Count > m.Most {
+			return fmt.Errorf("%w: more than %d pieces are to be kept", ErrRecipe, m.Most)
+		}
+		b := make([]byte, s.Count*chunk.PieceSize)
+		if err := read(b, s.From*chunk.PieceSize); err != nil {
+			return err
+		}
+		if m.kept == nil {
+			m.kept = map[int64][]byte{}
+		}
+		for i := range s.Count {
+			if _, ok := m.kept[s.From+int64(i)]; ok {
+				return fmt.Errorf("%w: place %d is kept twice", ErrRecipe, s.From+int64(i))
+			}
+			m.kept[s.From+int64(i)] = append(m.room(), b[i*chunk.PieceSize:(i+1)*chunk.PieceSize]...)
+		}
+	}
+	m.peak = max(m.peak, len(m.kept))
+	return nil
+}
+
+// room is memory for one piece, used again: a span's own memory would be held by any piece of it.
+func (m *Memory) room() []byte {
+	if n := len(m.free) - 1; n >= 0 {
+		b := m.free[n]
+		m.free = m.free[:n]
+		return b[:0]
+	}
+	return make([]byte, 0, chunk.PieceSize)
+}

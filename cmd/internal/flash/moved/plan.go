@@ -1,0 +1,256 @@
+package moved
+
+import (
+	"cmp"
+	"slices"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Wanted is a chunk that the disk shall hold and does not.
+type Wanted struct {
+	N    int64
+	Sums []Sum // of its pieces
+	Tail bool  // the last piece is shorter than the others: it is always sent
+}
+
+// WantedOf is the chunk n with the data b.
+func WantedOf(n int64, b []byte) Wanted {
+	return Wanted{N: n, Sums: sumsOf(chunk.AppendPieceSums(nil, b)), Tail: len(b)%chunk.PieceSize != 0}
+}
+
+// ZerosOf is the chunk n of zeros, of so many bytes.
+func ZerosOf(n int64, length int) Wanted {
+	w := Wanted{N: n, Sums: make([]Sum, chunk.PieceCount(length)), Tail: length%chunk.PieceSize != 0}
+	for i := range w.Sums {
+		w.Sums[i] = zeroSum
+	}
+	return w
+}
+
+// Step is one chunk of a plan.
+type Step struct {
+	N      int64
+	Recipe Recipe
+}
+
+// Plan is how the disk gets its chunks: the steps in the order in which they are to be taken. A step's copies are read when
+// its turn has come, before it writes; those of a later step lie where no earlier one writes.
+type Plan struct {
+	Steps []Step
+	Sent  int // pieces that must be sent
+	Moved int // pieces that come from elsewhere on the disk
+	Kept  int // the most pieces that are in memory at once
+}
+
+// New plans. wanted is in ascending order of N, budget is how many pieces the device keeps in memory.
+func New(t *Table, wanted []Wanted, budget int) *Plan {
+	up := newPlanner(t, wanted, budget).plan()
+	if up.Kept == 0 {
+		return up
+	}
+	backwards := slices.Clone(wanted)
+	slices.Reverse(backwards)
+	down := newPlanner(t, backwards, budget).plan()
+	if down.Sent < up.Sent || down.Sent == up.Sent && down.Kept < up.Kept {
+		return down
+	}
+	return up
+}
+
+// planner plans for one order.
+type planner struct {
+	*Table
+	wanted []Wanted
+	budget int
+	turn   map[int64]int   // when a chunk is overwritten; one that is not in it never is
+	keeps  map[int64]*keep // by place
+	from   [][]int64       // of each wanted chunk's pieces: the place it comes from, or one of those below
+}
+
+// A piece that comes from no place.
+const (
+	fromHere = -1 - int64(iota)
+	fromZero
+	fromSent
+)
+
+// keep is a piece that is kept in memory from the turn that overwrites it on.
+type keep struct {
+	place int64
+	begin int   // the turn that overwrites it
+	uses  []int // the turns that need it, all later, in order
+	limit int   // from this turn on there is no room for it; len(wanted) where there always is
+	left  int   // uses before limit that have not had their turn yet
+}
+
+// last is the latest turn that needs it.
+func (k *keep) last() int { return k.uses[len(k.uses)-1] }
+
+func newPlanner(t *Table, wanted []Wanted, budget int) *planner {
+	p := &planner{Table: t, wanted: wanted, budget: budget, turn: make(map[int64]int, len(wanted)), keeps: map[int64]*keep{}}
+	for i, w := range wanted {
+		p.turn[w.N] = i
+	}
+	return p
+}
+
+func (p *planner) plan() *Plan {
+	for i := range p.wanted {
+		p.from = append(p.from, p.find(i))
+	}
+	out := &Plan{Kept: p.fitBudget()}
+	for i, w := range p.wanted {
+		s := Step{N: w.N, Recipe: p.recipe(i)}
+		out.Steps = append(out.Steps, s)
+		out.Sent += s.Recipe.Count(Sent)
+		out.Moved += s.Recipe.Count(Copy) + s.Recipe.Count(Kept) + s.Recipe.Count(Last)
+	}
+	return out
+}
+
+// find says where the pieces of a chunk come from.
+func (p *planner) find(i int) []int64 {
+	w := p.wanted[i]
+	from := make([]int64, len(w.Sums))
+	here := w.N * int64(p.perChunk)
+	before := int64(fromSent)
+	for n, s := range w.Sums {
+		at, ok := p.at(here + int64(n))
+		switch {
+		case w.Tail && n == len(w.Sums)-1:
+			from[n] = fromSent
+		case ok && at == s:
+			from[n] = fromHere
+		case s == zeroSum:
+			from[n] = fromZero
+		default:
+			from[n] = p.source(i, s, before)
+		}
+		before = from[n]
+	}
+	return from
+}
+
+// source is the best place of a piece for the chunk whose turn is i: the one behind the piece before it, so that runs are
+// long; one that is still there then; one that must be kept. before is the place of the piece before it.
+func (p *planner) source(i int, s Sum, before int64) int64 {
+	best, rank := int64(fromSent), 0
+	p.places(s, func(place int64) bool {
+		turn, overwritten := p.turn[place/int64(p.perChunk)]
+		there := !overwritten || turn >= i
+		r := 1
+		switch {
+		case there && before >= 0 && place == before+1:
+			r = 4
+		case there:
+			r = 3
+		case p.keeps[place] != nil:
+			r = 2
+		}
+		if r > rank {
+			best, rank = place, r
+		}
+		return rank < 4
+	})
+	if best < 0 || rank > 2 {
+		return best
+	}
+	k := p.keeps[best]
+	if k == nil {
+		k = &keep{place: best, begin: p.turn[best/int64(p.perChunk)], limit: len(p.wanted)}
+		p.keeps[best] = k
+	}
+	k.uses = append(k.uses, i)
+	return best
+}
+
+// fitBudget drops what memory has no room for, that which is needed latest first, and returns the most that is kept at once.
+func (p *planner) fitBudget() (most int) {
+	begins := make([][]*keep, len(p.wanted))
+	for _, k := range p.keeps {
+		begins[k.begin] = append(begins[k.begin], k)
+	}
+	ending := make([][]*keep, len(p.wanted)) // what is held, by the last turn that needs it
+	held, latest := 0, 0
+	for i := range p.wanted {
+		if i > 0 {
+			held -= len(ending[i-1])
+		}
+		slices.SortFunc(begins[i], func(a, b *keep) int { return cmp.Compare(a.place, b.place) })
+		for _, k := range begins[i] {
+			ending[k.last()] = append(ending[k.last()], k)
+			latest = max(latest, k.last())
+			held++
+		}
+		for held > p.budget {
+			last := len(ending[latest]) - 1
+			if last < 0 {
+				latest--
+				continue
+			}
+			ending[latest][last].limit = i
+			ending[latest] = ending[latest][:last]
+			held--
+		}
+		most = max(most, held)
+	}
+	for _, k := range p.keeps {
+		k.left, _ = slices.BinarySearch(k.uses, k.limit)
+	}
+	return most
+}
+
+// recipe is the chunk whose turn is i, and what is kept of what it overwrites.
+func (p *planner) recipe(i int) (r Recipe) {
+	for n, place := range p.from[i] {
+		r.add(p.run(i, n, place))
+	}
+	first := p.wanted[i].N * int64(p.perChunk)
+	for place := first; place < first+int64(p.perChunk); place++ {
+		if k := p.keeps[place]; k == nil || k.left == 0 {
+			continue
+		}
+		if last := len(r.Keep) - 1; last >= 0 && r.Keep[last].From+int64(r.Keep[last].Count) == place {
+			r.Keep[last].Count++
+			continue
+		}
+		r.Keep = append(r.Keep, Span{place, 1})
+	}
+	return r
+}
+
+// run is one piece of the chunk whose turn is i.
+func (p *planner) run(i, n int, place int64) Run {
+	switch place {
+	case fromHere:
+		return Run{Kind: Here, Count: 1}
+	case fromZero:
+		return Run{Kind: Zero, Count: 1}
+	case fromSent:
+		return Run{Kind: Sent, Count: 1}
+	}
+	turn, overwritten := p.turn[place/int64(p.perChunk)]
+	if !overwritten || turn >= i {
+		return Run{Copy, 1, place}
+	}
+	k := p.keeps[place]
+	if i >= k.limit {
+		return Run{Kind: Sent, Count: 1}
+	}
+	if k.left--; k.left == 0 {
+		return Run{Last, 1, place}
+	}
+	return Run{Kept, 1, place}
+}
+
+// add appends a run, to the one before it where they are one.
+func (r *Recipe) add(run Run) {
+	if n := len(r.Runs) - 1; n >= 0 {
+		if last := &r.Runs[n]; last.Kind == run.Kind && (run.Kind < Copy || last.From+int64(last.Count) == run.From) {
+			last.Count += run.Count
+			return
+		}
+	}
+	r.Runs = append(r.Runs, run)
+}
