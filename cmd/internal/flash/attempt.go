@@ -58,6 +58,7 @@ type line struct {
 	asked   int           // of them, announced on this line
 	waiting int           // of these, not answered yet
 	ended   bool          // Finish was sent, or is about to be
+	scan    *scan         // what is known of the disk; nil: it was not looked through
 }
 
 // close ends the line; the first reason is kept.
@@ -167,9 +168,12 @@ func (a *line) opened(d protocol.Disk) error {
 	}
 	r.disk, r.result.Disk = d, d
 	r.direct = map[int64][]byte{}
-	for _, it := range r.pending {
-		it.at, it.held = fresh, nil
+	for n, it := range r.pending {
+		if it.at, it.held = fresh, nil; it.built { // it is in needed, and without data
+			delete(r.pending, n)
+		}
 	}
+	r.building = 0
 	if !r.indexed && !r.feeding {
 		r.index()
 	}
@@ -190,7 +194,10 @@ func (a *line) talk() error {
 	for range 2 {
 		senders.Go(func() { a.send(send) })
 	}
-	err := a.lead(send)
+	err := a.move(a.run.ctx)
+	if err == nil {
+		err = a.lead(send)
+	}
 	close(send)
 	senders.Wait()
 	if err == nil {

@@ -40,6 +40,7 @@ type Job struct {
 	Session string // another one for each run
 	Tool    string // name and version, for the hello
 	Check   bool   // compare only
+	Still   bool   // do not look for what moved on the disk
 
 	// Connect makes a line to a writer; Close, or Release of a [Releaser], ends it. It is called again after a loss.
 	Connect func(ctx context.Context) (io.ReadWriteCloser, error)
@@ -82,6 +83,7 @@ type Result struct {
 	Written   int64         `json:"written"` // chunks that were sent
 	Zeroed    int64         `json:"zeroed"`  // chunks that were zeroed
 	Retried   int64         `json:"retried"` // chunks that took more than one try
+	Moved     int64         `json:"moved"`   // bytes that the device found elsewhere on its disk
 	Sent      int64         `json:"sent"`    // bytes on the line, towards the device
 	Lost      int           `json:"lost"`    // connections
 	Memory    int64         `json:"memory"`  // the writer's peak, bytes

@@ -25,6 +25,8 @@ func (a *line) listen() error {
 			err = a.answers(b)
 		case protocol.Held:
 			err = a.held(b)
+		case protocol.Scanned:
+			err = a.scanned(b)
 		case protocol.Verified:
 			err = a.verified(b)
 		case protocol.Done:
@@ -83,6 +85,9 @@ func (a *line) answer(p protocol.Reply, held []byte) error {
 		return a.compared(p, c, held)
 	}
 	it, ok := r.pending[p.N]
+	if ok && it.built {
+		return a.rebuilt(p, it)
+	}
 	if ok && it.at >= going && it.held != nil && p.Answer == protocol.Needed { // its pieces did not make it whole
 		it.at, it.held = wanted, nil
 		return nil
@@ -194,6 +199,7 @@ func (a *line) account(b []byte) error {
 		}
 	}
 	r.result.Retried += account.Retried
+	r.result.Moved += account.Moved
 	r.result.Memory = max(r.result.Memory, account.Memory)
 	r.result.Size = r.bytes
 	r.finished = true

@@ -32,6 +32,8 @@ type item struct {
 	data []byte
 	held []byte // sums of the pieces that the disk has there; nil: it is sent whole
 	at   progress
+
+	built bool // a recipe was sent for it, and the device may want it whole
 }
 
 // run is a flash over all its connections.
@@ -52,6 +54,7 @@ type run struct {
 	needed    map[int64]bool        // and these differ
 	direct    map[int64][]byte      // of them, known to the writer of this connection, with the sums of what it holds there, if any
 	extents   []chunk.Extent
+	building  int // recipes that were sent and not answered
 	disk      protocol.Disk
 	settled   int64 // chunks that are on the disk
 	bytes     int64 // of them
@@ -197,6 +200,9 @@ func (r *run) over() bool {
 // settle notes that a chunk is on the disk. The caller holds mu.
 func (r *run) settle(n int64, length int) {
 	if it := r.pending[n]; it != nil {
+		if it.built {
+			r.building--
+		}
 		chunk.Free(it.data)
 	}
 	delete(r.pending, n)

@@ -185,6 +185,28 @@ func (i *Image) read(c chunk.Chunk) ([]byte, error) {
 	return data, nil
 }
 
+// Read is the data of chunk n, nil for zeros; it waits until that is known. io.EOF is behind the image's end.
+func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
+	if i.kept == nil || i.raw == nil {
+		i.start.Do(i.decode)
+	}
+	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	defer stop()
+	c, more, err := i.await(ctx, n)
+	switch {
+	case err != nil:
+		return nil, err
+	case !more:
+		return nil, io.EOF
+	case c.Zero:
+		return nil, nil
+	}
+	if data := i.take(n); data != nil {
+		return data, nil
+	}
+	return i.read(c)
+}
+
 // ReadFirst is the first n bytes of the decoded image, less where it is smaller.
 func (i *Image) ReadFirst(ctx context.Context, n int64) ([]byte, error) {
 	errEnough := errors.New("enough")

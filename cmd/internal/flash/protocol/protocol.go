@@ -8,12 +8,18 @@
 //	                               <-   Answers    for each: same, zeroed or needed
 //	                               <-   Held       or this: needed, and the sums of the pieces that the disk has there
 //	Data      a needed chunk       ->               or those of its pieces that differ
+//	Scan      a range of the disk  ->               what lies there, wherever it belongs
+//	                               <-   Scanned    for each chunk of it: the sums of its pieces
+//	Build     a recipe for a chunk ->               and those of its pieces that the disk has nowhere
 //	                               <-   Verified   numbers of chunks that were read back
 //	Extent    bytes beside them    ->               what is not as in the image: a table's backup
 //	Finish    that was all         ->               the first chunk is written now, last of all
 //	                               <-   Done       JSON: the account
 //	Ping                           <->  Ping        where nothing else was said for a while
 //	                               <-   Failed     JSON: why it ends; nothing follows
+//
+// Data and Build are carried out in the order in which they come: what a recipe copies is read before anything that comes later is
+// written. A chunk of zeros that was scanned is not zeroed before its Build.
 //
 // What has been made of pieces and the disk's own bytes is not always the chunk that was announced: it is needed once more
 // then, whole. The first chunk is always sent whole.
@@ -25,6 +31,9 @@
 //	answers   8 number, 1 answer                              9 bytes, repeated
 //	held      8 number, 8 sum of each piece
 //	data      8 number, 1 encoding, 32 which pieces, where the encoding says so, the rest: the bytes
+//	scan      8 first number, 8 how many, 1 keep (0 or 1)
+//	scanned   8 number, 8 sum of each piece, nothing for zeros
+//	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
 //	verified  8 number                                        8 bytes, repeated
 //	extent    8 offset, the rest: the bytes, at most a chunk
 package protocol
@@ -53,6 +62,9 @@ const (
 	Done
 	Ping
 	Failed
+	Scan
+	Scanned
+	Build
 )
 
 // ErrProtocol is returned for a frame that means nothing.
@@ -73,6 +85,7 @@ type Disk struct {
 	Block   int64  `json:"block"`   // logical block size in bytes
 	Resumed bool   `json:"resumed"` // this session wrote last: what was verified still is
 	Last    string `json:"last"`    // who wrote to it last, another one for each run; "" for none
+	Room    int64  `json:"room"`    // bytes of memory for pieces that move
 }
 
 // Account is what the writer did, in chunks and bytes.
@@ -84,6 +97,7 @@ type Account struct {
 	Bytes   int64 `json:"bytes"`   // written to the disk
 	Memory  int64 `json:"memory"`  // the writer's peak, bytes
 	Extents int64 `json:"extents"` // of a check: extents that differ
+	Moved   int64 `json:"moved"`   // bytes that came from elsewhere on the disk
 }
 
 // Kind is what went wrong on the device.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 )
@@ -44,7 +45,7 @@ type session struct {
 	disk Target
 	own  *holder
 
-	compare chan []chunk.Chunk
+	compare chan lookJob
 	puts    chan put1
 	free    chan []byte    // buffers of a chunk
 	cut     []byte         // room for a chunk's pieces
@@ -62,6 +63,9 @@ type session struct {
 	extents   []Extent
 	highest   int64 // number of the last chunk announced, -1 for none
 	started   bool  // something was written, or may have been
+
+	scanned map[int64]scanned // chunks that were scanned, and what is announced is held against
+	memory  moved.Memory      // of pieces whose place was overwritten
 
 	account protocol.Account
 	blind   *blind
@@ -88,8 +92,8 @@ type put1 struct {
 func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
 	c = c.orDefault()
 	s := &session{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
-		compare: make(chan []chunk.Chunk, maxAnnounced/piece), puts: make(chan put1, maxPending),
-		failed: make(chan error, 1), announced: map[int64]wanted{}, highest: -1, blind: newBlind()}
+		compare: make(chan lookJob, maxAnnounced/piece), puts: make(chan put1, maxPending),
+		failed: make(chan error, 1), announced: map[int64]wanted{}, highest: -1, blind: newBlind(), scanned: map[int64]scanned{}}
 	s.settled = sync.NewCond(&s.mu)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -219,6 +223,10 @@ func (s *session) take(f frame) (done bool, err error) {
 		return false, s.announce(f.payload)
 	case protocol.Data:
 		return false, s.data(f.payload)
+	case protocol.Scan:
+		return false, s.scan(f.payload)
+	case protocol.Build:
+		return false, s.build(f.payload)
 	case protocol.Extent:
 		return false, s.extent(f.payload)
 	case protocol.Finish:
@@ -266,9 +274,11 @@ func (s *session) openDisk(payload []byte) error {
 	}
 	s.writing.Add(1)
 	go s.putter()
+	room := roomForPieces()
+	s.memory.Most = int(room / chunk.PieceSize)
 	last := own.last()
 	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
-		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last}))
+		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room}))
 }
 
 // stop ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:

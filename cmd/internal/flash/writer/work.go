@@ -44,10 +44,16 @@ func (s *session) announce(payload []byte) error {
 	s.mu.Unlock()
 	for len(all) > 0 {
 		n := min(len(all), piece)
-		s.compare <- all[:n:n]
+		s.compare <- lookJob{chunks: all[:n:n]}
 		all = all[n:]
 	}
 	return nil
+}
+
+// lookJob is chunks for a comparer: announced ones, or the disk's own to be scanned.
+type lookJob struct {
+	chunks     []chunk.Chunk
+	scan, keep bool
 }
 
 // comparer holds announced chunks against the disk. The disk is read from the medium.
@@ -61,11 +67,20 @@ func (s *session) comparer() {
 			replies = replies[:0]
 		}
 	}
-	for chunks := range s.compare {
+	for todo := range s.compare {
 		if s.over.Load() {
 			continue
 		}
-		for _, c := range chunks {
+		for _, c := range todo.chunks {
+			if todo.scan {
+				if err := s.scanChunk(c, todo.keep, buf); err != nil {
+					s.fail(failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(c.N), err)))
+					for range s.compare {
+					}
+					return
+				}
+				continue
+			}
 			if s.blind.waits() {
 				flush()
 			}
@@ -93,7 +108,10 @@ func (s *session) comparer() {
 // look compares one chunk; 0 is no answer yet. Where it looked, buf has what the disk holds.
 func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
 	same := false
-	if looked = c.Zero || s.job.Check || !s.blind.skip(); looked {
+	known, ok := s.known(c)
+	if ok {
+		same = known
+	} else if looked = c.Zero || s.job.Check || !s.blind.skip(); looked {
 		b := buf[:c.Len]
 		if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
 			return 0, true, err
@@ -105,7 +123,7 @@ func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked boo
 			s.blind.found(same)
 		}
 	}
-	if !same && c.Zero && c.N != 0 && !s.job.Check {
+	if !same && c.Zero && c.N != 0 && !s.job.Check && !ok {
 		s.puts <- put1{n: c.N, len: c.Len}
 		return 0, true, nil
 	}
@@ -121,7 +139,7 @@ func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked boo
 		return protocol.Needed, looked, nil
 	}
 	s.announced[c.N] = wanted{c, looked}
-	if c.Zero { // at the end, like any first chunk
+	if c.Zero && c.N == 0 { // at the end, like any first chunk
 		s.firstZero = true
 		s.settled.Broadcast()
 		return protocol.Zeroed, looked, nil

@@ -1,0 +1,339 @@
+package flash
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// Reader is a Source of which any chunk can be read, once all of it was: what moved on the disk is found in it before
+// anything is sent.
+type Reader interface {
+	// Load returns when the whole image is known, and every checksum held.
+	Load(ctx context.Context) error
+	// Read is a chunk's data, nil for zeros, which is the caller's; it waits for what is not known yet. io.EOF is behind the image's end.
+	Read(ctx context.Context, n int64) ([]byte, error)
+}
+
+const (
+	maxMoved     = 16 << 30 / chunk.Size // chunks of the disk that are looked through, from its beginning on
+	diskSamples  = 32                    // of its chunks are looked at first, to see whether the disk has anything of the image
+	imageSamples = 16                    // chunks of the image are looked up there
+	leastFound   = 8                     // different pieces that are found make it worth while
+	scanAhead    = 128                   // chunks that the device is asked for before it has answered
+	scanRange    = 64                    // of them in one frame
+)
+
+// scan is what a connection has learned of the disk.
+type scan struct {
+	table   *moved.Table
+	asked   int64
+	heard   int64
+	zeroed  map[int64]bool // chunks that the disk has as zeros
+	scanned map[int64]bool
+}
+
+// scanned takes one chunk of a scan.
+func (a *line) scanned(b []byte) error {
+	n, sums, err := protocol.ReadScanned(b)
+	if err != nil {
+		return err
+	}
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
+	s := a.scan
+	if s == nil || s.heard == s.asked || s.scanned[n] {
+		return fmt.Errorf("%w: chunk %d of a scan that was not asked for", protocol.ErrProtocol, n)
+	}
+	s.heard++
+	s.scanned[n] = true
+	if sums == nil { // zeros: nobody needs to look for them
+		s.zeroed[n] = true
+	} else {
+		s.table.Add(n, slices.Clone(sums))
+	}
+	a.run.cond.Broadcast()
+	return nil
+}
+
+// ask has the device scan a range, and returns when all but so many chunks have been heard of.
+func (a *line) ask(r protocol.Range, left int64) error {
+	a.run.mu.Lock()
+	a.scan.asked += r.Count
+	a.run.mu.Unlock()
+	if err := a.w.Write(protocol.Scan, protocol.AppendRange(nil, r)); err != nil {
+		return err
+	}
+	return a.await(func() bool { return a.scan.asked-a.scan.heard <= left })
+}
+
+// await waits until done says so, or the line is closed. done is called with mu held.
+func (a *line) await(done func() bool) error {
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for !done() {
+		if a.closed() || r.ctx.Err() != nil {
+			return io.ErrUnexpectedEOF
+		}
+		r.cond.Wait()
+	}
+	return nil
+}
+
+// move makes the disk of what it holds elsewhere, where there is enough of that, and leaves the rest, the first chunk above all, to lead.
+func (a *line) move(ctx context.Context) error {
+	r := a.run
+	src, ok := r.Source.(Reader)
+	r.mu.Lock()
+	disk, skip := r.disk, r.Check || r.feeding || r.Still
+	r.mu.Unlock()
+	if !ok || skip || disk.Room < chunk.PieceSize {
+		return nil
+	}
+	total := (disk.Size + chunk.Size - 1) / chunk.Size
+	if size, ok := r.Source.Size(); ok {
+		total = min(total, (size+chunk.Size-1)/chunk.Size)
+	}
+	total = min(total, maxMoved)
+	if total < 2 {
+		return nil
+	}
+	worth, err := a.sample(ctx, src, total)
+	if err != nil || !worth {
+		return err
+	}
+	loaded := make(chan error, 1)
+	go func() { loaded <- src.Load(ctx) }()
+	if err := a.scanAll(total); err != nil {
+		return err
+	}
+	select {
+	case err := <-loaded:
+		if err != nil {
+			return a.imageFailed(err)
+		}
+	case <-a.end:
+		return io.ErrUnexpectedEOF
+	}
+	if err := a.compareAll(); err != nil {
+		return err
+	}
+	return a.rebuild(ctx, src)
+}
+
+// imageFailed notes that the image cannot be had: no other connection helps.
+func (a *line) imageFailed(err error) error {
+	r := a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() == nil {
+		r.feedErr = fmt.Errorf("%w: %w", ErrImage, err)
+		return r.feedErr
+	}
+	return r.ctx.Err()
+}
+
+// newScan begins to learn of the disk.
+func (a *line) newScan() {
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
+	a.scan = &scan{table: moved.NewTable(), zeroed: map[int64]bool{}, scanned: map[int64]bool{}}
+}
+
+// sample looks at a few chunks of both sides, and reports whether the disk holds something of the image. Where all of the image is
+// on the disk somewhere, as many pieces in a hundred are found as chunks of the disk were looked at.
+func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error) {
+	a.newScan()
+	count := min(total, diskSamples)
+	for i := range count {
+		if err := a.ask(protocol.Range{First: i * total / count, Count: 1}, count); err != nil {
+			return false, err
+		}
+	}
+	if err := a.await(func() bool { return a.scan.heard == a.scan.asked }); err != nil {
+		return false, err
+	}
+	step := int64(1)
+	if all := a.run.Source.Index(); all != nil {
+		step = max(1, int64(len(all))/(2*imageSamples))
+	}
+	found, looked, chunks := 0, 0, 0
+	for n := step; chunks < imageSamples && n < 8*imageSamples*step; n += step {
+		b, err := src.Read(ctx, n)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return false, a.imageFailed(err)
+		}
+		if b == nil {
+			continue
+		}
+		chunks++
+		known, all := a.scan.table.Known(chunk.AppendPieceSums(nil, b))
+		found, looked = found+known, looked+all
+		chunk.Free(b)
+	}
+	expected := float64(looked) * float64(count) / float64(total)
+	return found >= leastFound && float64(found) >= expected/10, nil
+}
+
+// scanAll has the device scan the disk as far as the image goes.
+func (a *line) scanAll(total int64) error {
+	a.newScan()
+	for n := int64(0); n < total; n += scanRange {
+		if err := a.ask(protocol.Range{First: n, Count: min(scanRange, total-n), Keep: true}, scanAhead); err != nil {
+			return err
+		}
+	}
+	return a.await(func() bool { return a.scan.heard == a.scan.asked })
+}
+
+// compareAll announces every chunk that is not known to be on the disk, and waits for all answers.
+func (a *line) compareAll() error {
+	r := a.run
+	r.mu.Lock()
+	if !r.indexed {
+		r.index()
+	} else { // what earlier connections found is announced again, so that the writer knows it
+		for _, c := range r.Source.Index() {
+			if r.needed[c.N] && (c.N != 0 || r.Fit == nil) {
+				r.unknown[c.N] = c
+				delete(r.needed, c.N)
+			}
+		}
+	}
+	for n, it := range r.pending {
+		chunk.Free(it.data)
+		delete(r.pending, n)
+	}
+	a.all = slices.SortedFunc(maps.Values(r.unknown), func(x, y chunk.Chunk) int { return cmp.Compare(x.N, y.N) })
+	r.mu.Unlock()
+	for {
+		r.mu.Lock()
+		more := a.all[a.asked:min(a.asked+ahead, len(a.all))]
+		a.asked += len(more)
+		a.waiting += len(more)
+		r.announced = r.announced || len(more) > 0
+		r.mu.Unlock()
+		if err := a.announce(more); err != nil {
+			return err
+		}
+		if err := a.await(func() bool { return a.waiting <= ahead/2 }); err != nil || len(more) == 0 {
+			break
+		}
+	}
+	return a.await(func() bool { return len(r.unknown) == 0 })
+}
+
+// rebuild sends a recipe for each chunk that differs, in the order of a plan, and returns when the device has them on the disk, or
+// wants them whole: those are lead's.
+func (a *line) rebuild(ctx context.Context, src Reader) error {
+	plan, chunks, err := a.plan(ctx, src)
+	if err != nil || plan == nil {
+		return err
+	}
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return err
+	}
+	defer encoder.Close()
+	for _, step := range plan.Steps {
+		if err := a.await(func() bool { return a.run.building < window }); err != nil {
+			return err
+		}
+		if err := a.build(ctx, src, chunks[step.N], step, encoder); err != nil {
+			return err
+		}
+	}
+	return a.await(func() bool { return a.run.building == 0 })
+}
+
+// plan is what to do with the chunks that differ and were scanned, but for the first.
+func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chunk.Chunk, error) {
+	r := a.run
+	r.mu.Lock()
+	chunks := map[int64]chunk.Chunk{}
+	for _, c := range r.Source.Index() {
+		if r.needed[c.N] && c.N != 0 && a.scan.scanned[c.N] {
+			chunks[c.N] = c
+		}
+	}
+	room := r.disk.Room
+	r.mu.Unlock()
+	var want []moved.Wanted
+	for _, n := range slices.Sorted(maps.Keys(chunks)) {
+		if chunks[n].Zero {
+			want = append(want, moved.ZerosOf(n, chunks[n].Len))
+			continue
+		}
+		b, err := src.Read(ctx, n)
+		if err != nil {
+			return nil, nil, a.imageFailed(err)
+		}
+		want = append(want, moved.WantedOf(n, b))
+		chunk.Free(b)
+	}
+	if len(want) == 0 {
+		return nil, nil, nil
+	}
+	return moved.New(a.scan.table, want, int(room/chunk.PieceSize)), chunks, nil
+}
+
+// build sends one chunk's recipe, and what the disk has nowhere.
+func (a *line) build(ctx context.Context, src Reader, c chunk.Chunk, step moved.Step, encoder *zstd.Encoder) error {
+	var sent []byte
+	if step.Recipe.Count(moved.Sent) > 0 {
+		b, err := src.Read(ctx, c.N)
+		if err != nil {
+			return a.imageFailed(err)
+		}
+		if b == nil {
+			b = make([]byte, c.Len)
+		}
+		sent = step.Recipe.Cut(b)
+		chunk.Free(b)
+	}
+	encoding, packed := protocol.Raw, sent
+	if len(sent) > 0 {
+		if p := encoder.EncodeAll(sent, nil); float64(len(p)) <= poor*float64(len(sent)) {
+			encoding, packed = protocol.Zstd, p
+		}
+	}
+	r := a.run
+	r.mu.Lock()
+	r.pending[c.N] = &item{c: c, at: going, built: true}
+	r.building++
+	r.mu.Unlock()
+	return a.w.Write(protocol.Build, protocol.BuildHead(c.N, encoding), step.Recipe.Append(nil), packed)
+}
+
+// rebuilt takes a reply for a chunk that was sent as a recipe: zeros are on the disk, another one did not come out right and
+// is wanted whole. The caller holds mu.
+func (a *line) rebuilt(p protocol.Reply, it *item) error {
+	r := a.run
+	switch {
+	case p.Answer == protocol.Zeroed && it.c.Zero:
+		r.touched = true
+		r.result.Zeroed++
+		r.settle(p.N, it.c.Len)
+	case p.Answer == protocol.Needed && !it.c.Zero:
+		r.building--
+		delete(r.pending, p.N)
+		r.direct[p.N] = nil // it stays in needed, and the writer knows its sum
+		r.cond.Broadcast()
+	default:
+		return fmt.Errorf("%w: answer %d for a recipe of chunk %d", protocol.ErrProtocol, p.Answer, p.N)
+	}
+	return nil
+}

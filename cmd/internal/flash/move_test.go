@@ -1,0 +1,117 @@
+package flash
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// file is an image of which any chunk can be read.
+type file struct{ *source }
+
+func (f file) Load(context.Context) error {
+	f.index = f.end == nil // from now on it is known
+	return f.end
+}
+
+func (f file) Read(_ context.Context, n int64) ([]byte, error) {
+	if n*chunk.Size >= int64(len(f.b)) {
+		return nil, io.EOF
+	}
+	b := slices.Clone(f.b[n*chunk.Size : min(int64(len(f.b)), (n+1)*chunk.Size)])
+	if chunk.IsZero(b) {
+		return nil, nil
+	}
+	return b, nil
+}
+
+// move flashes an image that can be read anywhere.
+func (b *bench) move(s *source, change ...func(*Job)) (Result, error) {
+	return b.flash(s, append(change, func(j *Job) { j.Source = file{s} })...)
+}
+
+// builds is a disk image of noise and zeros; next is one in which everything lies elsewhere, in both directions, with some new pieces.
+func builds(seed uint64) (old, next []byte) {
+	const piece = chunk.PieceSize
+	old = noise(seed, 20*chunk.Size)
+	clear(old[6*chunk.Size : 9*chunk.Size])
+	clear(old[11*chunk.Size+3*piece : 11*chunk.Size+90*piece])
+	fresh := noise(seed+1, 9*piece)
+	next = slices.Concat(old[:chunk.Size], fresh[:5*piece], old[chunk.Size:7*chunk.Size], old[9*chunk.Size:15*chunk.Size], fresh[5*piece:], old[15*chunk.Size:18*chunk.Size],
+		make([]byte, 4*chunk.Size), old[7*chunk.Size:8*chunk.Size], []byte("a tail"))
+	return old, next
+}
+
+// A next build over the one before: nothing is sent but what is new, whether the image's index is known or not.
+func TestMoveSendsWhatIsNew(t *testing.T) {
+	for _, indexed := range []bool{false, true} {
+		old, next := builds(7)
+		b := newBench(t, append(slices.Clone(old), make([]byte, 4*chunk.Size)...))
+		r, err := b.move(&source{b: next, index: indexed})
+		if err != nil || r.State != Verified {
+			t.Fatalf("index %v: %v, %v", indexed, r.State, err)
+		}
+		if most := int64(60 << 10); r.Sent > most { // sums, recipes, 9 pieces and the tail
+			t.Errorf("index %v: %d bytes sent, want %d at most", indexed, r.Sent, most)
+		}
+		if r.Moved < 8*chunk.Size {
+			t.Errorf("index %v: %d bytes moved", indexed, r.Moved)
+		}
+	}
+}
+
+// An altogether different disk is not looked through: nothing moves, and the samples cost next to nothing.
+func TestMoveLeavesAnotherDisk(t *testing.T) {
+	_, next := builds(7)
+	want, err := newBench(t, noise(99, len(next))).move(&source{b: next}, func(j *Job) { j.Still = true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := newBench(t, noise(99, len(next))).move(&source{b: next})
+	if err != nil || got.Moved != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if float64(got.Sent) > 1.01*float64(want.Sent) {
+		t.Errorf("%d bytes sent, %d without a look", got.Sent, want.Sent)
+	}
+}
+
+// Wherever the line is cut, in either direction, the same loop goes on from what the disk holds by then.
+func TestMoveCuts(t *testing.T) {
+	for i := range uint64(16) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(5, i))
+			old, next := builds(10 + i)
+			b := newBench(t, append(slices.Clone(old), make([]byte, 4*chunk.Size)...))
+			b.back = i%2 == 1
+			b.cuts = []int64{200 + r.Int64N(30_000), 200 + r.Int64N(30_000)}
+			res, err := b.move(&source{b: next, index: i%3 == 0})
+			if err != nil || res.State != Verified {
+				t.Fatalf("cuts at %d, back %v: %v, %v", b.cuts, b.back, res.State, err)
+			}
+			if res.Lost == 0 {
+				t.Errorf("cuts at %d: nothing was cut", b.cuts)
+			}
+		})
+	}
+}
+
+// A disk that reads otherwise the second time: the chunk does not come out right and is sent whole.
+func TestMoveResendsWhatDoesNotFit(t *testing.T) {
+	old, next := builds(7)
+	b := newBench(t, append(slices.Clone(old), make([]byte, 4*chunk.Size)...))
+	b.disk.flicker = 13*chunk.Size + 5
+	res, err := b.move(&source{b: next})
+	if err != nil || res.State != Verified {
+		t.Fatalf("%v, %v", res.State, err)
+	}
+	if b.disk.reads < 2 {
+		t.Error("the byte that flickers was read once only")
+	}
+}

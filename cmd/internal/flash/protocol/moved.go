@@ -1,0 +1,61 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Range is what a Scan asks about: Count chunks of the disk from First on, as far as there is a disk.
+type Range struct {
+	First, Count int64
+	Keep         bool // the answers to chunks announced later rest on it: the disk is not read again
+}
+
+// AppendRange is the payload of a Scan.
+func AppendRange(b []byte, r Range) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(r.First))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Count))
+	if r.Keep {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// ReadRange reads a Scan.
+func ReadRange(b []byte) (r Range, err error) {
+	if len(b) != 17 || b[16] > 1 {
+		return r, fmt.Errorf("%w: a scan in %d bytes", ErrProtocol, len(b))
+	}
+	r = Range{int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:])), b[16] == 1}
+	if r.First < 0 || r.Count < 1 || r.First >= maxNumber || r.Count >= maxNumber {
+		return r, fmt.Errorf("%w: a scan of %d chunks from %d on", ErrProtocol, r.Count, r.First)
+	}
+	return r, nil
+}
+
+// AppendScanned appends the payload of a Scanned: sums of the pieces that the disk has in chunk n, as
+// [chunk.AppendPieceSums] has them, and none for zeros.
+func AppendScanned(b []byte, n int64, sums []byte) []byte { return AppendHeld(b, n, sums) }
+
+// ReadScanned reads a Scanned; the sums are b's.
+func ReadScanned(b []byte) (n int64, sums []byte, err error) {
+	if len(b) == 8 {
+		b = append(b, make([]byte, chunk.PieceSumLen)...)
+		n, _, err = ReadHeld(b)
+		return n, nil, err
+	}
+	return ReadHeld(b)
+}
+
+// BuildHead begins the payload of a Build: a chunk's recipe follows (package moved), then the pieces that are sent.
+func BuildHead(n int64, e Encoding) []byte { return DataHead(n, e, nil) }
+
+// ReadBuild reads a Build; the bytes are b's, of which the recipe is not encoded and the rest is.
+func ReadBuild(b []byte) (p Packet, err error) {
+	if p, err = ReadData(b); err == nil && p.Pieces != nil {
+		return p, fmt.Errorf("%w: a recipe for pieces", ErrProtocol)
+	}
+	return p, err
+}

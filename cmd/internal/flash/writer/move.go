@@ -1,0 +1,140 @@
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// maxRoom bounds the memory for pieces that move, in bytes. Of a next build with 650 MB moved 3 MB are in it at once.
+const maxRoom = 32 << 20
+
+// roomForPieces is an eighth of the memory that is free, at most maxRoom, in bytes; the other buffers take some 30 MB.
+func roomForPieces() int64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	return min(maxRoom, field(b, "MemAvailable:")*1024/8)
+}
+
+// scanned is what the disk holds at a chunk, as of the scan.
+type scanned struct {
+	sum  chunk.Sum
+	len  int
+	zero bool
+}
+
+// scan hands a range of the disk to the comparers.
+func (s *session) scan(payload []byte) error {
+	r, err := protocol.ReadRange(payload)
+	if err != nil {
+		return err
+	}
+	for n := r.First; n < r.First+r.Count && offset(n) < s.disk.Size(); n++ {
+		c := chunk.Chunk{N: n, Len: int(min(chunk.Size, s.disk.Size()-offset(n)))}
+		s.compare <- lookJob{chunks: []chunk.Chunk{c}, scan: true, keep: r.Keep}
+	}
+	return nil
+}
+
+// scanChunk tells what the disk holds at a chunk, and remembers it where announced chunks are to be held against it.
+func (s *session) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
+	b := buf[:c.Len]
+	if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
+		return err
+	}
+	have := scanned{len: c.Len, zero: chunk.IsZero(b)}
+	var sums []byte
+	if !have.zero {
+		sums = chunk.AppendPieceSums(nil, b)
+		if keep {
+			have.sum = chunk.SumOf(b)
+		}
+	}
+	if keep {
+		s.mu.Lock()
+		s.scanned[c.N] = have
+		s.mu.Unlock()
+	}
+	s.w.Write(protocol.Scanned, protocol.AppendScanned(nil, c.N, sums))
+	return nil
+}
+
+// known is whether the disk holds an announced chunk, where that was scanned and nothing has been written there since.
+func (s *session) known(c chunk.Chunk) (same, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, ok := s.scanned[c.N]
+	if !ok || have.len != c.Len {
+		return false, false
+	}
+	return have.zero == c.Zero && (c.Zero || have.sum == c.Sum), true
+}
+
+// build makes a chunk of a recipe. The disk is read before anything that comes later is taken.
+func (s *session) build(payload []byte) error {
+	p, err := protocol.ReadBuild(payload)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	c, ok := s.announced[p.N]
+	delete(s.announced, p.N)
+	s.mu.Unlock()
+	if !ok || s.job.Check || c.N == 0 {
+		return fmt.Errorf("%w: a recipe for chunk %d, which was not asked for", protocol.ErrProtocol, p.N)
+	}
+	recipe, sent, err := moved.ReadRecipe(p.Bytes, c.N, chunk.PieceCount(c.Len))
+	if err != nil {
+		return fmt.Errorf("%w: %w", protocol.ErrProtocol, err)
+	}
+	if p.Bytes = sent; len(sent) > 0 {
+		if s.cut, err = decoded(p, s.cut); err != nil {
+			return err
+		}
+		sent = s.cut
+	}
+	out := s.buffer()[:c.Len]
+	differing, err := s.memory.Take(c.N, recipe, out, sent, func(b []byte, off int64) error {
+		_, err := s.disk.ReadAt(b, off)
+		return err
+	})
+	switch {
+	case errors.Is(err, moved.ErrRecipe):
+		return fmt.Errorf("%w: chunk %d: %w", protocol.ErrProtocol, c.N, err)
+	case err != nil:
+		return failure(protocol.KindDisk, fmt.Errorf("reading %s for chunk %d: %w", s.job.Disk, c.N, err))
+	}
+	return s.built(c.Chunk, out, differing, recipe)
+}
+
+// built hands a chunk on that is what was announced; another one, for the sums of pieces are short, is wanted whole.
+func (s *session) built(c chunk.Chunk, out []byte, differing *chunk.Pieces, r moved.Recipe) error {
+	if same := c.Zero && chunk.IsZero(out) || !c.Zero && chunk.SumOf(out) == c.Sum; !same {
+		s.done(out)
+		if c.Zero {
+			return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not zeros, as announced", c.N, offset(c.N)))
+		}
+		s.mu.Lock()
+		s.announced[c.N] = wanted{c, false}
+		s.mu.Unlock()
+		go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: c.N, Answer: protocol.Needed})) // what is heard must not wait for it
+		return nil
+	}
+	s.mu.Lock()
+	delete(s.scanned, c.N)
+	s.account.Moved += int64(r.Count(moved.Copy)+r.Count(moved.Kept)+r.Count(moved.Last)) * chunk.PieceSize
+	s.mu.Unlock()
+	if c.Zero {
+		s.done(out)
+		s.puts <- put1{n: c.N, len: c.Len}
+		return nil
+	}
+	s.puts <- put1{c.N, out, c.Len, differing}
+	return nil
+}
