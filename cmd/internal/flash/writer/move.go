@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
@@ -15,11 +17,15 @@ const maxRoom = 32 << 20
 
 // roomForPieces is an eighth of the memory that is free, at most maxRoom, in bytes; the other buffers take some 30 MB.
 func roomForPieces() int64 {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
+	free := int64(0)
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		free = field(b, "MemAvailable:") * 1024
 	}
-	return min(maxRoom, field(b, "MemAvailable:")*1024/8)
+	var info unix.Sysinfo_t
+	if free == 0 && unix.Sysinfo(&info) == nil { // sysinfo(2) counts no page that could be given up
+		free = int64(info.Freeram) * int64(info.Unit)
+	}
+	return min(maxRoom, free/8)
 }
 
 // scanned is what the disk holds at a chunk, as of the scan.
