@@ -22,11 +22,13 @@ type Reader interface {
 	Load(ctx context.Context) error
 	// Read is a chunk's data, nil for zeros, which is the caller's; it waits for what is not known yet. io.EOF is behind the image's end.
 	Read(ctx context.Context, n int64) ([]byte, error)
+	// Peek is what Read gives, not held against anything, where it can be had without decoding all that lies before it.
+	Peek(n int64) (data []byte, ok bool)
 }
 
 const (
 	maxMoved     = 16 << 30 / chunk.Size // chunks of the disk that are looked through, from its beginning on
-	diskSamples  = 32                    // of its chunks are looked at first, to see whether the disk has anything of the image
+	diskSamples  = 20                    // of its chunks are looked at first, and as many at its beginning, to see whether it has anything of the image
 	imageSamples = 16                    // chunks of the image are looked up there
 	leastFound   = 8                     // different pieces that are found make it worth while
 	scanAhead    = 128                   // chunks that the device is asked for before it has answered
@@ -56,7 +58,7 @@ func (a *line) scanned(b []byte) error {
 	}
 	s.heard++
 	s.scanned[n] = true
-	if sums == nil { // zeros: nobody needs to look for them
+	if len(sums) == 0 { // zeros: nobody needs to look for them
 		s.zeroed[n] = true
 	} else {
 		s.table.Add(n, slices.Clone(sums))
@@ -151,41 +153,68 @@ func (a *line) newScan() {
 }
 
 // sample looks at a few chunks of both sides, and reports whether the disk holds something of the image. Where all of the image is
-// on the disk somewhere, as many pieces in a hundred are found as chunks of the disk were looked at.
+// on the disk somewhere, as many pieces in a hundred are found as chunks of the disk were looked at. A build made anew has its
+// content near where it was, so the beginning of both is looked at, and then chunks that are spread over them.
 func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error) {
 	a.newScan()
-	count := min(total, diskSamples)
-	for i := range count {
-		if err := a.ask(protocol.Range{First: i * total / count, Count: 1}, count); err != nil {
+	for _, n := range sampled(total, diskSamples) {
+		if err := a.ask(protocol.Range{First: n, Count: 1}, 2*diskSamples); err != nil {
 			return false, err
 		}
 	}
 	if err := a.await(func() bool { return a.scan.heard == a.scan.asked }); err != nil {
 		return false, err
 	}
-	step := int64(1)
-	if all := a.run.Source.Index(); all != nil {
-		step = max(1, int64(len(all))/(2*imageSamples))
+	share := float64(a.scan.asked) / float64(total)
+	found, err := a.found(share, func(i int64) ([]byte, error) {
+		if i == 4*imageSamples {
+			return nil, io.EOF
+		}
+		return src.Read(ctx, i+1) // the first chunk has a table in it, and goes its own way
+	})
+	if err != nil || found {
+		return found, err
 	}
-	found, looked, chunks := 0, 0, 0
-	for n := step; chunks < imageSamples && n < 8*imageSamples*step; n += step {
-		b, err := src.Read(ctx, n)
+	return a.found(share, func(i int64) ([]byte, error) {
+		data, ok := src.Peek(total * i / (2 * imageSamples))
+		if !ok || i == 2*imageSamples {
+			return nil, io.EOF
+		}
+		return data, nil
+	})
+}
+
+// sampled is the numbers of so many chunks of a disk at its beginning, and as many again spread over it.
+func sampled(total, count int64) (all []int64) {
+	for i := range count {
+		all = append(all, i, i*total/count)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return slices.DeleteFunc(all, func(n int64) bool { return n >= total })
+}
+
+// found looks up to imageSamples chunks of the image up that are not zeros; next gives them one by one. share is how much of the
+// disk is known.
+func (a *line) found(share float64, next func(i int64) ([]byte, error)) (bool, error) {
+	found, looked := 0, 0
+	for i, chunks := int64(0), 0; chunks < imageSamples; i++ {
+		b, err := next(i)
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return false, a.imageFailed(err)
 		}
-		if b == nil {
+		if chunk.IsZero(b) {
 			continue
 		}
 		chunks++
-		known, all := a.scan.table.Known(chunk.AppendPieceSums(nil, b))
+		known, all := a.scan.table.Known(moved.AppendSums(nil, b))
 		found, looked = found+known, looked+all
 		chunk.Free(b)
 	}
-	expected := float64(looked) * float64(count) / float64(total)
-	return found >= leastFound && float64(found) >= expected/10, nil
+	return found >= leastFound && float64(found) >= share*float64(looked)/10, nil
 }
 
 // scanAll has the device scan the disk as far as the image goes.
@@ -243,7 +272,7 @@ func (a *line) rebuild(ctx context.Context, src Reader) error {
 	if err != nil || plan == nil {
 		return err
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return err
 	}

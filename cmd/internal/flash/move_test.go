@@ -19,6 +19,11 @@ func (f file) Load(context.Context) error {
 	return f.end
 }
 
+func (f file) Peek(n int64) ([]byte, bool) {
+	b, err := f.Read(context.Background(), n)
+	return b, err == nil
+}
+
 func (f file) Read(_ context.Context, n int64) ([]byte, error) {
 	if n*chunk.Size >= int64(len(f.b)) {
 		return nil, io.EOF

@@ -147,7 +147,7 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 // await waits for chunk n.
 func (i *Image) await(ctx context.Context, n int64) (chunk.Chunk, bool, error) {
 	if i.kept != nil && i.raw != nil {
-		if n == int64(len(i.kept.Chunks)) {
+		if n >= int64(len(i.kept.Chunks)) {
 			return chunk.Chunk{}, false, nil
 		}
 		return i.kept.Chunks[n], true, ctx.Err()
@@ -183,6 +183,16 @@ func (i *Image) read(c chunk.Chunk) ([]byte, error) {
 		return nil, ErrChanged
 	}
 	return data, nil
+}
+
+// Peek is a raw image's chunk n as its file has it now, held against nothing: for guesses.
+func (i *Image) Peek(n int64) ([]byte, bool) {
+	if i.raw == nil {
+		return nil, false
+	}
+	data := chunk.Buffer(chunk.Size)
+	k, err := i.raw.ReadAt(data, n*chunk.Size)
+	return data[:k], k > 0 && (err == nil || err == io.EOF)
 }
 
 // Read is the data of chunk n, nil for zeros; it waits until that is known. io.EOF is behind the image's end.

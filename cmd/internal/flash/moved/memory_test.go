@@ -24,7 +24,7 @@ func TestMemoryMakesTheImage(t *testing.T) {
 	image = append(image, disk[5*chunk.Size:6*chunk.Size-9*chunk.PieceSize+100]...) // and towards the beginning; a tail
 	table := NewTable()
 	for n := int64(0); n < 6; n++ {
-		table.Add(n, chunk.AppendPieceSums(nil, disk[n*chunk.Size:(n+1)*chunk.Size]))
+		table.Add(n, AppendSums(nil, disk[n*chunk.Size:(n+1)*chunk.Size]))
 	}
 	part := func(n int64) []byte { return image[n*chunk.Size : min(int64(len(image)), (n+1)*chunk.Size)] }
 	var wanted []Wanted

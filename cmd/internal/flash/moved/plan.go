@@ -16,7 +16,7 @@ type Wanted struct {
 
 // WantedOf is the chunk n with the data b.
 func WantedOf(n int64, b []byte) Wanted {
-	return Wanted{N: n, Sums: sumsOf(chunk.AppendPieceSums(nil, b)), Tail: len(b)%chunk.PieceSize != 0}
+	return Wanted{N: n, Sums: sumsOf(AppendSums(nil, b)), Tail: len(b)%chunk.PieceSize != 0}
 }
 
 // ZerosOf is the chunk n of zeros, of so many bytes.

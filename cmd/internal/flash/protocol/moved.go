@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
 )
 
 // Range is what a Scan asks about: Count chunks of the disk from First on, as far as there is a disk.
@@ -35,18 +36,20 @@ func ReadRange(b []byte) (r Range, err error) {
 	return r, nil
 }
 
-// AppendScanned appends the payload of a Scanned: sums of the pieces that the disk has in chunk n, as
-// [chunk.AppendPieceSums] has them, and none for zeros.
+// AppendScanned appends the payload of a Scanned: sums of the pieces that the disk has in chunk n, as [moved.AppendSums]
+// has them, and none for zeros.
 func AppendScanned(b []byte, n int64, sums []byte) []byte { return AppendHeld(b, n, sums) }
 
 // ReadScanned reads a Scanned; the sums are b's.
 func ReadScanned(b []byte) (n int64, sums []byte, err error) {
-	if len(b) == 8 {
-		b = append(b, make([]byte, chunk.PieceSumLen)...)
-		n, _, err = ReadHeld(b)
-		return n, nil, err
+	const most = chunk.Size / chunk.PieceSize * moved.SumLen
+	if len(b) < 8 || len(b) > 8+most || (len(b)-8)%moved.SumLen != 0 {
+		return 0, nil, fmt.Errorf("%w: scanned, in %d bytes", ErrProtocol, len(b))
 	}
-	return ReadHeld(b)
+	if n = int64(binary.BigEndian.Uint64(b)); n < 0 || n >= maxNumber {
+		return 0, nil, fmt.Errorf("%w: scanned: chunk %d", ErrProtocol, n)
+	}
+	return n, b[8:], nil
 }
 
 // BuildHead begins the payload of a Build: a chunk's recipe follows (package moved), then the pieces that are sent.

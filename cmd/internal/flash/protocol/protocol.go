@@ -32,7 +32,7 @@
 //	held      8 number, 8 sum of each piece
 //	data      8 number, 1 encoding, 32 which pieces, where the encoding says so, the rest: the bytes
 //	scan      8 first number, 8 how many, 1 keep (0 or 1)
-//	scanned   8 number, 8 sum of each piece, nothing for zeros
+//	scanned   8 number, 6 sum of each piece, nothing for zeros
 //	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
 //	verified  8 number                                        8 bytes, repeated
 //	extent    8 offset, the rest: the bytes, at most a chunk

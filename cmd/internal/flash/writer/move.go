@@ -57,7 +57,7 @@ func (s *session) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
 	have := scanned{len: c.Len, zero: chunk.IsZero(b)}
 	var sums []byte
 	if !have.zero {
-		sums = chunk.AppendPieceSums(nil, b)
+		sums = moved.AppendSums(nil, b)
 		if keep {
 			have.sum = chunk.SumOf(b)
 		}
