@@ -1,153 +1,83 @@
 package device
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/user"
-	"path/filepath"
+	"strconv"
 	"strings"
-
-	"github.com/kevinburke/ssh_config"
+	"time"
 )
 
 // settings is a target with what ssh_config(5) adds to it.
 type settings struct {
-	Target                  // User, Host (after HostName) and Port, all set
-	alias          string   // the host as given
-	identities     []string // files, as configured; the default ones if none are
-	identitiesOnly bool
-	agent          string // the agent's socket; "" for none
-	jump           string // as ProxyJump has it; "" for none
-	knownHosts     []string
-	hostKeyAlias   string
+	Target                       // User, Host (after HostName) and Port, all set
+	alias          string        // the host as given
+	identities     []string      // files, as configured; the default ones if none are
+	certificates   []string      // files, as configured
+	identitiesOnly bool          // the agent's other keys are not used
+	agent          string        // the agent's socket; "" for none
+	jump           string        // as ProxyJump has it; "" for none
+	proxy          string        // a program in place of a connection, for a shell; "" for none
+	network        string        // "tcp", "tcp4" or "tcp6"
+	bind           string        // the address on our side; "" for any
+	knownHosts     []string      // files
+	hostKeyAlias   string        // the name that known_hosts has it under; "" for its own
+	revoked        string        // a file of host keys that are not to be trusted; "" for none
+	connectTimeout time.Duration // as configured; 0 where it is not
 }
 
-// configs are ssh_config(5) files, the first one's word before the others'.
-type configs []*ssh_config.Config
+// answers are the values of ssh_config(5) that hold for one target, by the option's name in lower
+// case. Defaults are there, too. A list of files has one value a file.
+type answers map[string][]string
 
-// readConfigs reads the given file, or else the user's and the machine's.
-func readConfigs(path, home string) (configs, error) {
-	files := []string{path}
-	switch path {
-	case "none":
-		return nil, nil
-	case "":
-		files = []string{filepath.Join(home, ".ssh/config"), "/etc/ssh/ssh_config"}
+// get is an option's first value. The words for "no value" are no value.
+func (a answers) get(option string) string {
+	if len(a[option]) == 0 || strings.EqualFold(a[option][0], "none") {
+		return ""
 	}
-	var all configs
-	for _, name := range files {
-		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) && path == "" {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the ssh configuration: %w", err)
-		}
-		c, err := ssh_config.Decode(f)
-		f.Close()
-		if err != nil {
-			return nil, hint(fmt.Errorf("reading %s: %w", name, err),
-				"Match exec and some other conditions are not understood; --ssh-config FILE names another file, --ssh-config none does without")
-		}
-		all = append(all, c)
-	}
-	return all, nil
+	return a[option][0]
 }
 
-func (cs configs) get(alias, key string) string {
-	for _, c := range cs {
-		if v, err := c.Get(alias, key); err == nil && v != "" {
-			return unquote(v)
-		}
-	}
-	return ""
-}
-
-func (cs configs) all(alias, key string) []string {
-	var all []string
-	for _, c := range cs {
-		values, _ := c.GetAll(alias, key)
-		for _, v := range values {
-			all = append(all, unquote(v))
-		}
-	}
-	return all
-}
-
-// resolve looks a target up.
-func resolve(target string, o Options) (*settings, error) {
+// resolve looks a target up. ssh(1) is asked where there is one, which everybody's configuration was written
+// for; without it only what we understand exactly is taken.
+func resolve(ctx context.Context, target string, o Options) (*settings, error) {
 	t, err := ParseTarget(target)
 	if err != nil {
 		return nil, err
 	}
-	home, err := os.UserHomeDir()
+	alias := t.Host
+	if o.User != "" {
+		t.User = o.User
+	}
+	if o.Port != "" {
+		t.Port = o.Port
+	}
+	me, err := whoAmI()
 	if err != nil {
 		return nil, fmt.Errorf("reading the ssh configuration: %w", err)
 	}
-	cs, err := readConfigs(o.Config, home)
+	a, err := ask(ctx, t, o.Config, me)
 	if err != nil {
-		return nil, err
-	}
-	s := &settings{Target: t, alias: t.Host, hostKeyAlias: cs.get(t.Host, "HostKeyAlias")}
-	if err := s.address(cs, o); err != nil {
 		return nil, fmt.Errorf("target %q: %w", target, err)
 	}
-	expand := s.expander(home)
-	s.identitiesOnly = strings.EqualFold(cs.get(s.alias, "IdentitiesOnly"), "yes")
-	for _, f := range cs.all(s.alias, "IdentityFile") {
-		if f != "none" {
-			s.identities = append(s.identities, expand(f))
-		}
+	s := &settings{alias: alias, Target: Target{a.get("user"), a.get("hostname"), a.get("port")}}
+	if err := s.read(a, me); err != nil {
+		return nil, fmt.Errorf("target %q: %w", target, err)
 	}
-	if len(s.identities) == 0 {
-		for _, f := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-			s.identities = append(s.identities, filepath.Join(home, ".ssh", f))
-		}
-	}
-	known := cs.get(s.alias, "UserKnownHostsFile")
-	if known == "" {
-		known = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
-	}
-	global := cs.get(s.alias, "GlobalKnownHostsFile")
-	if global == "" {
-		global = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
-	}
-	for _, f := range append(words(known), words(global)...) {
-		if f != "none" {
-			s.knownHosts = append(s.knownHosts, expand(f))
-		}
-	}
-	s.agent = agentSocket(cs.get(s.alias, "IdentityAgent"), expand)
-	return s, s.proxy(cs)
+	return s, nil
 }
 
-// address fills in user, host and port.
-func (s *settings) address(cs configs, o Options) error {
-	if name := cs.get(s.alias, "HostName"); name != "" {
-		s.Host = strings.ReplaceAll(strings.ReplaceAll(name, "%h", s.alias), "%%", "%")
+// ask asks whoever can tell.
+func ask(ctx context.Context, t Target, config string, me self) (answers, error) {
+	program, err := sshProgram()
+	if err != nil {
+		return readConfig(t, config, me)
 	}
-	if o.Port != "" {
-		s.Port = o.Port
-	}
-	if s.Port == "" {
-		s.Port = cs.get(s.alias, "Port")
-	}
-	if s.Port == "" {
-		s.Port = "22"
-	}
-	if s.User == "" {
-		s.User = cs.get(s.alias, "User")
-	}
-	if o.User != "" {
-		s.User = o.User
-	}
-	if s.User == "" {
-		if u, err := user.Current(); err == nil {
-			s.User = u.Username
-		}
-	}
+	return askSSH(ctx, program, t, config)
+}
+
+// read takes the values over; what cannot be done as ssh does it is refused.
+func (s *settings) read(a answers, me self) error {
 	switch {
 	case !validHost(s.Host):
 		return fmt.Errorf("the configuration's HostName %q is no host", s.Host)
@@ -156,17 +86,70 @@ func (s *settings) address(cs configs, o Options) error {
 	case !validUser(s.User):
 		return fmt.Errorf("the configuration's User %q is no user", s.User)
 	}
+	s.hostKeyAlias, s.jump, s.bind = a.get("hostkeyalias"), a.get("proxyjump"), a.get("bindaddress")
+	s.identitiesOnly = a.get("identitiesonly") == "yes"
+	s.knownHosts = a.files("userknownhostsfile", "globalknownhostsfile")
+	if err := s.connection(a); err != nil {
+		return err
+	}
+	tokens := s.tokens(me)
+	var err error
+	if s.identities, err = tokens.files(a["identityfile"]); err != nil {
+		return fmt.Errorf("IdentityFile: %w", err)
+	}
+	if s.certificates, err = tokens.files(a["certificatefile"]); err != nil {
+		return fmt.Errorf("CertificateFile: %w", err)
+	}
+	s.agent = agentSocket(a["identityagent"])
+	if f := a.get("revokedhostkeys"); f != "" {
+		if s.revoked, err = me.tilde(f); err != nil {
+			return fmt.Errorf("RevokedHostKeys: %w", err)
+		}
+	}
+	if command := a.get("proxycommand"); command != "" && s.jump == "" {
+		if s.proxy, err = s.proxyCommand(command); err != nil {
+			return fmt.Errorf("ProxyCommand: %w", err)
+		}
+	}
 	return nil
 }
 
-// proxy reads ProxyJump; another program in between is refused rather than left out.
-func (s *settings) proxy(cs configs) error {
-	s.jump = cs.get(s.alias, "ProxyJump")
-	if s.jump == "none" {
-		s.jump = ""
+// files are the files of some options, none of which may be meant by "none".
+func (a answers) files(options ...string) (all []string) {
+	for _, option := range options {
+		for _, f := range a[option] {
+			if !strings.EqualFold(f, "none") {
+				all = append(all, f)
+			}
+		}
 	}
-	if c := cs.get(s.alias, "ProxyCommand"); c != "" && c != "none" && s.jump == "" {
-		return hint(fmt.Errorf("target %s: the configuration has a ProxyCommand, which is not supported", s.alias), "ProxyJump is")
+	return all
+}
+
+// connection reads how the connection is made.
+func (s *settings) connection(a answers) error {
+	switch family := a.get("addressfamily"); family {
+	case "", "any":
+		s.network = "tcp"
+	case "inet":
+		s.network = "tcp4"
+	case "inet6":
+		s.network = "tcp6"
+	default:
+		return fmt.Errorf("the configuration's AddressFamily %q is none of any, inet and inet6", family)
+	}
+	if i := a.get("bindinterface"); i != "" {
+		return hint(fmt.Errorf("the configuration has BindInterface %s, which is not supported", i), "BindAddress is")
+	}
+	if a.get("proxyusefdpass") == "yes" && a.get("proxycommand") != "" {
+		return fmt.Errorf("the configuration has ProxyUseFdpass, which is not supported")
+	}
+	if t := a.get("connecttimeout"); t != "" {
+		n, err := strconv.Atoi(t)
+		if err != nil || n < 0 || n > 1<<20 {
+			return fmt.Errorf("the configuration's ConnectTimeout %q is no number of seconds", t)
+		}
+		s.connectTimeout = time.Duration(n) * time.Second
 	}
 	return nil
 }

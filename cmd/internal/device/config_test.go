@@ -4,25 +4,46 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/cmd/internal/sidefile"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 )
 
+// withoutSSH takes ssh away, as on a machine that has none.
+func withoutSSH(t *testing.T) {
+	t.Helper()
+	t.Setenv("PATH", t.TempDir())
+}
+
+// bothWays runs a test with ssh, and without it.
+func bothWays(t *testing.T, test func(t *testing.T)) {
+	t.Run("ssh", func(t *testing.T) {
+		judge.Tool(t, "ssh")
+		test(t)
+	})
+	t.Run("no ssh", func(t *testing.T) {
+		withoutSSH(t)
+		test(t)
+	})
+}
+
 func TestResolve(t *testing.T) {
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("SSH_AUTH_SOCK", "/run/agent")
-	if err := os.Mkdir(home+"/.ssh", 0o700); err != nil {
+	me, err := whoAmI()
+	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, home+"/.ssh/included", "Host inc\n Hostname 192.0.2.1\n")
-	config := write(t, home+"/.ssh/config", `# what people write
-Include `+home+`/.ssh/included
+	dir, home := t.TempDir(), me.home
+	t.Setenv("SSH_AUTH_SOCK", "/run/agent")
+	write(t, dir+"/included", "Host inc\n Hostname 192.0.2.1\n")
+	config := write(t, dir+"/config", `# what people write
+Include `+dir+`/included
 HOST a
   hostname %h.example.org
   port=2222
@@ -34,14 +55,16 @@ HOST a
 Host a b !c
   Port 3333
 Host v6
-  HostName fe80::1%eth0
+  HostName fe80::1%%eth0
 Host *
   IdentityAgent SSH_AUTH_SOCK
   ProxyJump none
   ProxyCommand none
-  IdentityFile none
 `)
-	defaults := []string{home + "/.ssh/id_ed25519", home + "/.ssh/id_ecdsa", home + "/.ssh/id_rsa"}
+	var defaults []string
+	for _, kind := range []string{"rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"} {
+		defaults = append(defaults, home+"/.ssh/id_"+kind)
+	}
 	known := []string{home + "/.ssh/known_hosts", home + "/.ssh/known_hosts2"}
 	global := []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}
 	type result struct {
@@ -50,7 +73,7 @@ Host *
 		Known      []string
 		Agent      string
 	}
-	for target, want := range map[string]result{
+	cases := map[string]result{
 		"a":           {"me@a.example.org:2222", []string{home + "/my keys/id", home + "/.ssh/me@a.example.org"}, append([]string{home + "/known one", "/known/a"}, global...), ""},
 		"you@a:4444":  {"you@a.example.org:4444", []string{home + "/my keys/id", home + "/.ssh/you@a.example.org"}, append([]string{home + "/known one", "/known/a"}, global...), ""},
 		"x@b":         {"x@b:3333", defaults, append(known, global...), "/run/agent"},
@@ -58,48 +81,117 @@ Host *
 		"x@inc":       {"x@192.0.2.1:22", defaults, append(known, global...), "/run/agent"},
 		"x@[::1]:222": {"x@[::1]:222", defaults, append(known, global...), "/run/agent"},
 		"x@v6":        {"x@[fe80::1%eth0]:22", defaults, append(known, global...), "/run/agent"},
-	} {
-		for about, o := range map[string]Options{"the user's": {}, "named": {Config: config}} {
-			s, err := resolve(target, o)
+	}
+	bothWays(t, func(t *testing.T) {
+		for target, want := range cases {
+			s, err := resolve(t.Context(), target, Options{Config: config})
 			if err != nil {
-				t.Errorf("%s, %s: %v", target, about, err)
+				t.Errorf("%s: %v", target, err)
 				continue
 			}
+			s.identities = slices.DeleteFunc(s.identities, func(f string) bool { // which ssh goes on with
+				return f == home+"/.ssh/id_xmss" || f == home+"/.ssh/id_dsa"
+			})
 			if diff := cmp.Diff(want, result{s.Target.String(), s.identities, s.knownHosts, s.agent}); diff != "" {
-				t.Errorf("%s, %s (-want +got):\n%s", target, about, diff)
+				t.Errorf("%s (-want +got):\n%s", target, diff)
 			}
 		}
-	}
-	s, err := resolve("a", Options{Config: config, User: "root", Port: "22"})
-	if err != nil || s.Target.String() != "root@a.example.org:22" {
-		t.Errorf("with a user and a port: %v, %v", s.Target, err)
-	}
-	if s, err = resolve("x@a", Options{Config: "none"}); err != nil || s.Target.String() != "x@a:22" || s.agent != "/run/agent" {
-		t.Errorf("without a file: %+v, %v", s, err)
-	}
+		s, err := resolve(t.Context(), "a", Options{Config: config, User: "root", Port: "22"})
+		if err != nil || s.Target.String() != "root@a.example.org:22" {
+			t.Errorf("with a user and a port: %v, %v", s.Target, err)
+		}
+		if s, err = resolve(t.Context(), "x@a", Options{Config: "none"}); err != nil || s.Target.String() != "x@a:22" || s.agent != "/run/agent" {
+			t.Errorf("without a file: %+v, %v", s, err)
+		}
+	})
 }
 
 // What is not understood is refused with what to do, rather than left out.
 func TestResolveRefuses(t *testing.T) {
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	write(t, home+"/included", "Match exec \"true\"\n User you\n")
-	for about, c := range map[string]struct{ config, said, hint string }{
-		"match exec":           {"Match exec \"true\"\n User you\n", "config", "--ssh-config none"},
-		"match exec, included": {"Include " + home + "/included\n", "config", "--ssh-config none"},
-		"proxy command":        {"Host *\n ProxyCommand nc %h %p\n", "ProxyCommand", "ProxyJump"},
-		"host name":            {"HostName a;b\n", "no host", ""},
-		"host name, option":    {"HostName -oProxyCommand=x\n", "no host", ""},
-		"port":                 {"Port ssh\n", "port \"ssh\"", ""},
-		"user":                 {"User a$(b)\n", "no user", ""},
-	} {
-		_, err := resolve("a", Options{Config: write(t, home+"/config", c.config)})
-		if err == nil || !strings.Contains(err.Error(), c.said) || !strings.Contains(HintOf(err), c.hint) {
-			t.Errorf("%s: %v (%s), want %q (%q)", about, err, HintOf(err), c.said, c.hint)
-		}
+	dir := t.TempDir()
+	cases := map[string]struct {
+		config string
+		said   [2]string // with ssh, without it; "": taken
+	}{
+		"match exec":           {"Match exec \"true\"\n User you\n", [2]string{"", "line 1: match is not understood"}},
+		"match host exec":      {"User me\nMatch host a exec \"false\"\n User you\n", [2]string{"", "line 2: match"}},
+		"match exec, included": {"Include " + dir + "/included\n", [2]string{"", dir + "/included, line 1"}},
+		"proxy command":        {"Host *\n ProxyCommand nc %h %p\n", [2]string{"", "proxycommand"}},
+		"unknown":              {"Host *\n Foo bar\n", [2]string{"line 2: Bad configuration option: foo", "line 2: foo"}},
+		"unknown, elsewhere":   {"Host nobody\n Foo bar\n", [2]string{"line 2: Bad configuration option: foo", "line 2: foo"}},
+		"a quote is open":      {"User \"me\n", [2]string{"line 1", "line 1"}},
+		"a comment behind":     {"User me # really\n", [2]string{"", "line 1: a comment"}},
+		"escaped":              {"User \\m\\e\n", [2]string{"", "line 1"}},
+		"canonicalisation":     {"CanonicalizeHostname yes\n", [2]string{"", "canonicalizehostname"}},
+		"host name":            {"HostName a;b\n", [2]string{"no host", "no host"}},
+		"host name, option":    {"HostName -oProxyCommand=x\n", [2]string{"no host", "no host"}},
+		"port":                 {"Port nothing\n", [2]string{"line 1", "port \"nothing\""}},
+		"user":                 {"User a$(b)\n", [2]string{"no user", "user"}},
+		"interface":            {"BindInterface lo\n", [2]string{"BindInterface", "bindinterface"}},
+		"no variable":          {"IdentityFile ${GROUNDHOG_NOT_SET}/id\n", [2]string{"GROUNDHOG_NOT_SET", "GROUNDHOG_NOT_SET"}},
+		"no token":             {"IdentityFile /%z\n", [2]string{"%z", "%z"}},
 	}
-	if _, err := resolve("a", Options{Config: home + "/nothing"}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file that was named: %v", err)
+	write(t, dir+"/included", "Match exec \"true\"\n User you\n")
+	bothWays(t, func(t *testing.T) {
+		way := 0
+		if strings.HasSuffix(t.Name(), "no_ssh") {
+			way = 1
+		}
+		for about, c := range cases {
+			name := write(t, dir+"/config", c.config)
+			_, err := resolve(t.Context(), "a", Options{Config: name})
+			switch said := c.said[way]; {
+			case said == "" && err != nil, said != "" && (err == nil || !strings.Contains(err.Error(), said)):
+				t.Errorf("%s: %v, want %q", about, err, said)
+			case said != "" && strings.Contains(said, "line") && !strings.Contains(err.Error(), dir):
+				t.Errorf("%s: %v: does not name the file", about, err)
+			}
+		}
+		if _, err := resolve(t.Context(), "a", Options{Config: dir + "/nothing"}); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a missing file that was named: %v", err)
+		}
+	})
+}
+
+// A configuration's commands run only where nobody else could have written them.
+func TestConfigOfStrangers(t *testing.T) {
+	dir := t.TempDir()
+	ran := dir + "/ran"
+	config := write(t, dir+"/config", "Match exec \"touch "+ran+"\"\n Port 1\nHost *\n ProxyCommand touch "+ran+"\n")
+	link := dir + "/link"
+	for about, c := range map[string]struct {
+		mode  os.FileMode
+		owner int
+		link  int
+	}{
+		"others write to it":      {0o602, 0, 0},
+		"a group writes to it":    {0o620, 0, 0},
+		"a stranger's":            {0o600, 1234, 0},
+		"by a link of a stranger": {0o600, 0, 1234},
+	} {
+		if c.owner+c.link != 0 && os.Geteuid() != 0 {
+			continue // only root can give files away
+		}
+		os.Remove(link)
+		err := errors.Join(os.Symlink(config, link), os.Chmod(config, c.mode))
+		if os.Geteuid() == 0 {
+			err = errors.Join(err, os.Chown(config, c.owner, 0), os.Lchown(link, c.link, 0))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		bothWays(t, func(t *testing.T) {
+			client, err := Dial(t.Context(), "a", Options{Config: link})
+			if err == nil {
+				client.Close()
+			}
+			if !errors.Is(err, sidefile.ErrStranger) || HintOf(err) == "" {
+				t.Errorf("%s: %v", about, err)
+			}
+			if _, err := os.Stat(ran); err == nil {
+				t.Errorf("%s: its command ran", about)
+			}
+		})
 	}
 }
 
@@ -117,7 +209,7 @@ func TestProxyJump(t *testing.T) {
 	}{
 		"one":            {"Host device\n ProxyJump bench@" + a.addr + "\n", nil, ""},
 		"uri":            {"Host device\n ProxyJump ssh://bench@" + a.addr + "\n", nil, ""},
-		"two":            {"Host device\n ProxyJump bench@" + a.addr + ",bench@" + b.addr + "\n", nil, ""},
+		"two":            {"Host device\n ProxyJump bench@" + a.addr + ",bench@" + a.addr + "\n", nil, ""},
 		"two by name":    {"Host j1\n HostName " + host + "\n Port " + port + "\n ProxyJump bench@" + a.addr + "\nHost device\n ProxyJump j1\n", nil, ""},
 		"in a circle":    {"Host device\n ProxyJump j1\nHost j1\n ProxyJump device\n", nil, "to lead back to itself"},
 		"to itself":      {"Host device\n ProxyJump device\n", nil, "to lead back to itself"},

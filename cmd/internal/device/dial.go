@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -17,35 +15,30 @@ import (
 // client lives until it is closed or ctx ends. The error wraps ErrHostKey or
 // ErrAuth where that is the cause; it may have a hint (HintOf).
 func Dial(ctx context.Context, target string, o Options) (*Client, error) {
-	o = o.orDefault()
-	s, err := resolve(target, o)
+	s, err := resolve(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
 	return s.dial(ctx, o, 0)
 }
 
-// maxJumps bounds a chain of ProxyJump, which may lead back to itself.
-const maxJumps = 8
-
-var errLoop = fmt.Errorf("more than %d jump hosts: ProxyJump seems to lead back to itself", maxJumps)
+// errNoCommon is that a server has no key of the types that were asked for.
+var errNoCommon = errors.New("no host key of a type that is known")
 
 func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, error) {
+	if o.ConnectTimeout <= 0 {
+		o.ConnectTimeout = s.connectTimeout
+	}
+	o = o.orDefault()
 	v, err := s.verdictFor(o)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", s.Target, err)
 	}
-	var c *Client
-	for _, algorithms := range v.algorithms {
-		c, err = s.try(ctx, o, v, algorithms, depth)
-		if !errors.Is(err, ErrHostKey) {
-			break
-		}
-	}
+	c, err := s.tryAll(ctx, o, v, depth)
 	if err == nil {
 		return c, nil
 	}
-	if len(v.algorithms) > 1 && errors.Is(err, ErrHostKey) {
+	if o.Keys == nil && o.HostKey != "" && errors.Is(err, ErrHostKey) {
 		err = hint(fmt.Errorf("%w: none of its keys has the fingerprint %s", ErrHostKey, o.HostKey), "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the device prints its own")
 	}
 	if errors.Is(err, errLoop) && depth > 0 {
@@ -54,108 +47,100 @@ func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, err
 	return nil, fmt.Errorf("connecting to %s: %w", s.Target, err)
 }
 
+// tryAll makes one connection for each of the verdict's lists of algorithms until one of them shows the right key.
+// SHA-1 is offered only to a server that had nothing better.
+func (s *settings) tryAll(ctx context.Context, o Options, v *verdict, depth int) (*Client, error) {
+	var first error
+	for _, algorithms := range v.algorithms {
+		if algorithms[0] == ssh.KeyAlgoRSA && !errors.Is(first, errNoCommon) {
+			continue
+		}
+		c, err := s.try(ctx, o, v, algorithms, depth)
+		if !errors.Is(err, ErrHostKey) {
+			return c, err
+		}
+		if first == nil || errors.Is(first, errNoCommon) && !errors.Is(err, errNoCommon) {
+			first = err
+		}
+	}
+	return nil, first
+}
+
 // try is one connection.
 func (s *settings) try(ctx context.Context, o Options, v *verdict, algorithms []string, depth int) (*Client, error) {
 	via, raw, err := s.connect(ctx, o, depth)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Target: s.Target, options: o, conn: &heardConn{Conn: raw}, via: via}
-	c.conn.heard.Store(time.Now().UnixNano())
+	c := &Client{Target: s.Target, options: o, via: via}
+	c.conn = &heardConn{Conn: raw, stage: newStage(c.fail)}
 	c.life, c.end = context.WithCancel(ctx)
 	context.AfterFunc(c.life, func() { c.fail(ctx.Err()) })
-	late := time.AfterFunc(o.ConnectTimeout, func() { c.fail(unreachable{fmt.Errorf("no answer within %s", o.ConnectTimeout)}) })
-	err = c.handshake(s, v, algorithms, late)
-	late.Stop()
-	if cause := c.cause(); cause != nil { // the timer may have been faster than a good end
+	err = c.handshake(s, v, algorithms)
+	c.conn.stage.end()
+	if cause := c.cause(); cause != nil { // the clock may have been faster than a good end
 		err = cause
 	}
 	if err != nil {
 		c.Close()
+		if p, ok := raw.(*programConn); ok {
+			err = p.said(err)
+		}
 		return nil, err
 	}
 	go c.listen()
 	return c, nil
 }
 
-// connect makes the connection that SSH runs over.
-func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, net.Conn, error) {
-	address := net.JoinHostPort(s.Host, s.Port)
-	if s.jump == "" {
-		d := net.Dialer{Timeout: o.ConnectTimeout}
-		conn, err := d.DialContext(ctx, "tcp", address)
-		if err != nil {
-			err = unreachable{err}
-		}
-		return nil, conn, err
-	}
-	if depth >= maxJumps {
-		return nil, nil, hint(errLoop, "ssh_config(5): \"ProxyJump none\" for the jump host itself, before Host *")
-	}
-	before, last := "", s.jump
-	if i := strings.LastIndexByte(s.jump, ','); i >= 0 {
-		before, last = s.jump[:i], s.jump[i+1:]
-	}
-	hop := Options{Config: o.Config, Identities: o.Identities, Ask: o.Ask,
-		ConnectTimeout: o.ConnectTimeout, Keepalive: o.Keepalive, Silence: o.Silence}
-	j, err := resolve(strings.TrimPrefix(last, "ssh://"), hop)
-	if err != nil {
-		return nil, nil, fmt.Errorf("jump host: %w", err)
-	}
-	if before != "" {
-		j.jump = before
-	}
-	via, err := j.dial(ctx, hop, depth+1)
-	if errors.Is(err, errLoop) {
-		return nil, nil, err
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("jump host: %w", err)
-	}
-	limit, cancel := context.WithTimeout(ctx, o.ConnectTimeout)
-	defer cancel()
-	conn, err := via.ssh.DialContext(limit, "tcp", address)
-	if err != nil {
-		via.Close()
-		return nil, nil, unreachable{fmt.Errorf("from jump host %s: %w", j.Target, err)}
-	}
-	return via, conn, nil
-}
-
 // handshake checks the device's key and logs in. The time that a person needs for a
 // passphrase does not count.
-func (c *Client) handshake(s *settings, v *verdict, algorithms []string, late *time.Timer) error {
+func (c *Client) handshake(s *settings, v *verdict, algorithms []string) error {
 	h, err := s.hold(c.life, c.options, c.options.Ask)
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	stage, slow := c.conn.stage, c.options.LoginTimeout
+	stage.begin("its ssh server has said nothing", c.options.ConnectTimeout)
+	c.conn.first = func() { stage.begin("key exchange", slow) }
 	pause := func() func() {
-		late.Stop()
-		return func() { late.Reset(c.options.ConnectTimeout) }
+		stage.end()
+		return func() { stage.begin("authentication", slow) }
 	}
 	var refused, signing error
-	var none *ssh.AlgorithmNegotiationError
 	config := &ssh.ClientConfig{
 		User:              s.User,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(h.attended(pause, &signing)...)},
 		HostKeyAlgorithms: algorithms,
 		ClientVersion:     "SSH-2.0-groundhog",
-		HostKeyCallback: func(_ string, remote net.Addr, key ssh.PublicKey) error {
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			stage.begin("authentication", slow)
 			c.HostKey = key
-			refused = v.check(remote, key)
+			if cert, ok := key.(*ssh.Certificate); ok {
+				c.HostKey = cert.Key
+			}
+			refused = v.check(key)
 			return refused
 		},
 	}
 	conn, channels, requests, err := ssh.NewClientConn(c.conn, net.JoinHostPort(s.Host, s.Port), config)
-	switch {
-	case err == nil:
+	if err == nil {
+		c.conn.inside.Store(true)
 		c.ssh = ssh.NewClient(conn, channels, requests)
 		return nil
+	}
+	return loginError(s, h, err, refused, signing)
+}
+
+// loginError says why a login failed: refused is the verdict on the host key, signing what one of our keys' holders said.
+func loginError(s *settings, h *held, err, refused, signing error) error {
+	var none *ssh.AlgorithmNegotiationError
+	var broken net.Error
+	switch {
 	case refused != nil:
 		return refused
 	case errors.As(err, &none) && none.What == "host key":
-		return hint(fmt.Errorf("%w: known are keys of other types than it has (%.200q)", ErrHostKey, strings.Join(none.RequestedAlgorithms, " ")),
+		return hint(fmt.Errorf("%w: %w: it has none of %.200q", ErrHostKey, errNoCommon, strings.Join(none.RequestedAlgorithms, " ")),
 			"another device answers, or this one was set up anew: if you know that it was, ssh-keygen -R forgets its old keys, and --host-key SHA256:... names the new one")
 	case signing != nil:
 		return signing
@@ -166,7 +151,6 @@ func (c *Client) handshake(s *settings, v *verdict, algorithms []string, late *t
 			"-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has")
 	}
 	text := errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
-	var broken net.Error
 	if errors.Is(err, io.EOF) || errors.As(err, &broken) { // it may be on its way down, or up
 		return unreachable{text}
 	}
@@ -186,18 +170,4 @@ func (h *held) tried() string {
 		all = append(all, "not "+t)
 	}
 	return strings.Join(all, ", ")
-}
-
-// heardConn remembers when it last heard something.
-type heardConn struct {
-	net.Conn
-	heard atomic.Int64 // nanoseconds since 1970
-}
-
-func (c *heardConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.heard.Store(time.Now().UnixNano())
-	}
-	return n, err
 }

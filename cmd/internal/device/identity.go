@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"groundhog/cmd/internal/sidefile"
 )
 
 // An Identity is a key that we hold.
@@ -41,7 +42,7 @@ func (h *held) close() {
 // a passphrase.
 func Identities(ctx context.Context, target string, o Options) ([]Identity, error) {
 	o = o.orDefault()
-	s, err := resolve(target, o)
+	s, err := resolve(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
@@ -65,17 +66,21 @@ type key struct {
 func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte, error)) (*held, error) {
 	h := &held{}
 	var named, configured []key
+	var certs []certFile
+	for _, f := range s.certificates {
+		certs = append(certs, certFile{f, true})
+	}
 	for _, f := range o.Identities {
 		k, err := readKey(ctx, f, ask)
 		if err != nil {
 			return nil, fmt.Errorf("reading identity %s: %w", f, err)
 		}
-		named = append(named, k)
+		named, certs = append(named, k), append(certs, certFile{f + "-cert.pub", false})
 	}
 	for _, f := range s.identities {
 		k, err := readKey(ctx, f, ask)
 		if err == nil {
-			configured = append(configured, k)
+			configured, certs = append(configured, k), append(certs, certFile{f + "-cert.pub", false})
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			h.trouble = append(h.trouble, fmt.Sprintf("%s: %v", f, err))
 		}
@@ -84,7 +89,8 @@ func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte
 	if err != nil {
 		h.trouble = append(h.trouble, fmt.Sprintf("agent: %v", err))
 	}
-	for _, k := range slices.Concat(named, both(configured, agents)) {
+	signing := slices.Concat(agents, named, configured)
+	for _, k := range slices.Concat(h.certificates(ctx, certs, signing), named, both(configured, agents)) {
 		h.add(k, agents)
 	}
 	if !s.identitiesOnly {
@@ -148,7 +154,7 @@ func (h *held) fromAgent(ctx context.Context, socket string, limit time.Duration
 // readKey reads a private key's file, or a public half whose other half the agent may have
 // (ssh_config(5), IdentityFile). An encrypted one is opened only when a server wants it.
 func readKey(ctx context.Context, name string, ask func(string) ([]byte, error)) (key, error) {
-	b, err := os.ReadFile(name)
+	b, err := readKeyFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if public, perr := publicHalf(name); perr == nil {
 			return key{Identity: Identity{public, name}}, nil
@@ -161,6 +167,9 @@ func readKey(ctx context.Context, name string, ask func(string) ([]byte, error))
 		return key{Identity: Identity{public, name}}, nil
 	}
 	signer, err := ssh.ParsePrivateKey(b)
+	if err == nil && signer.PublicKey().Type() == ssh.InsecureKeyAlgoDSA {
+		return key{}, errors.New("ssh-dss, which is too weak to be used")
+	}
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
 		public := locked.PublicKey
@@ -172,6 +181,9 @@ func readKey(ctx context.Context, name string, ask func(string) ([]byte, error))
 		return key{Identity{public, name}, &lockedKey{ctx: ctx, name: name, pem: b, public: public, ask: ask}}, nil
 	}
 	if err != nil {
+		if public, perr := publicHalf(name); perr == nil { // a key in a token (FIDO), for which the agent signs
+			return key{Identity: Identity{public, name}}, nil
+		}
 		return key{}, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	open, ok := signer.(ssh.AlgorithmSigner)
@@ -183,10 +195,22 @@ func readKey(ctx context.Context, name string, ask func(string) ([]byte, error))
 
 // publicHalf reads FILE.pub: the old PEM form hides the public key, too.
 func publicHalf(name string) (ssh.PublicKey, error) {
-	b, err := os.ReadFile(name + ".pub")
+	b, err := readKeyFile(name + ".pub")
 	if err != nil {
 		return nil, err
 	}
 	public, _, _, _, err := ssh.ParseAuthorizedKey(b)
 	return public, err
+}
+
+// maxKeyFile bounds a key's file, in bytes: an RSA key of 16,384 bits has 13 KB.
+const maxKeyFile = 1 << 20
+
+func readKeyFile(name string) ([]byte, error) {
+	f, err := sidefile.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return sidefile.ReadAll(f, maxKeyFile)
 }

@@ -1,128 +1,149 @@
 package device
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"os"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
+
+	"groundhog/cmd/internal/sidefile"
 )
 
-// knownDB is known_hosts files. x/crypto's reader fails altogether for one line
-// that it does not know, takes a bare * for port 22 only, and an authority's key for a
-// host's own: hence a copy of each file with such lines left out (certificates are not
-// supported) and with * written for the port that is asked for.
-type knownDB struct {
-	ask   ssh.HostKeyCallback
-	files []string
-	bad   []string // "FILE:LINE" of lines that could not be read
+// knownLine is a line of known_hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
+type knownLine struct {
+	marker string // "", "@cert-authority" or "@revoked"
+	hosts  string // patterns with commas between them, or one hashed name
+	key    ssh.PublicKey
 }
 
-// maxBadLines bounds how often a file is read again without a bad line.
-const maxBadLines = 64
+// knownDB is known_hosts files.
+type knownDB struct {
+	lines []knownLine
+	bad   []string // "FILE:LINE" of lines that could not be read, which ssh leaves out, too
+}
 
-func readKnownHosts(files []string, port string, must bool) (*knownDB, error) {
+// maxKnownHosts bounds a known_hosts file, in bytes.
+const maxKnownHosts = 16 << 20
+
+// readKnownHosts reads files; those that were named must exist. x/crypto's own reader fails altogether for one line that it
+// does not know, and takes a bare * for port 22 only.
+func readKnownHosts(files []string, must bool) (*knownDB, error) {
 	db := &knownDB{}
-	dir, err := os.MkdirTemp("", "groundhog-known-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	var copies []string
 	for _, name := range files {
-		b, err := os.ReadFile(name)
+		if name == "/dev/null" { // the usual name for "no file"
+			continue
+		}
+		b, err := sidefile.Read(name, sidefile.Group, maxKnownHosts)
 		if errors.Is(err, fs.ErrNotExist) && !must {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading known_hosts: %w", err)
+			return nil, hint(fmt.Errorf("reading known_hosts: %w", err), "who can write to that file decides whom you trust")
 		}
-		lines := strings.Split(string(b), "\n")
-		for i := range lines {
-			lines[i] = anyPort(lines[i], port)
+		n := 0
+		for text := range strings.Lines(string(b)) {
+			n++
+			line, some, err := parseKnownLine(text)
+			if err != nil {
+				db.bad = append(db.bad, fmt.Sprintf("%s:%d", name, n))
+			} else if some {
+				db.lines = append(db.lines, line)
+			}
 		}
-		at := fmt.Sprintf("%s/%d", dir, len(copies))
-		if err := db.sift(name, at, lines); err != nil {
-			return nil, err
-		}
-		copies, db.files = append(copies, at), append(db.files, name)
 	}
-	db.ask, err = knownhosts.New(copies...)
-	return db, err
+	return db, nil
 }
 
-// sift writes lines to the file at, those that cannot be read left blank.
-func (db *knownDB) sift(name, at string, lines []string) error {
-	for range maxBadLines {
-		if err := os.WriteFile(at, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
-			return err
-		}
-		_, err := knownhosts.New(at)
-		if err == nil {
-			return nil
-		}
-		var n int
-		rest, ours := strings.CutPrefix(err.Error(), "knownhosts: "+at+":")
-		if _, scan := fmt.Sscanf(rest, "%d:", &n); !ours || scan != nil || n < 1 || n > len(lines) {
-			return fmt.Errorf("reading %s: %w", name, err)
-		}
-		lines[n-1] = ""
-		db.bad = append(db.bad, fmt.Sprintf("%s:%d", name, n))
+// parseKnownLine reads a line; some is false for one that says nothing.
+func parseKnownLine(text string) (line knownLine, some bool, err error) {
+	f := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' })
+	if len(f) == 0 || f[0][0] == '#' {
+		return line, false, nil
 	}
-	return fmt.Errorf("reading %s: more than %d lines cannot be read", name, maxBadLines)
+	if f[0][0] == '@' {
+		line.marker, f = f[0], f[1:]
+		if line.marker != "@cert-authority" && line.marker != "@revoked" {
+			return line, false, errors.New("not a marker")
+		}
+	}
+	if len(f) < 3 {
+		return line, false, errors.New("too short")
+	}
+	blob, err := base64.StdEncoding.DecodeString(f[2])
+	if err != nil {
+		return line, false, err
+	}
+	line.hosts = f[0]
+	line.key, err = ssh.ParsePublicKey(blob)
+	if err == nil && line.key.Type() != f[1] {
+		err = errors.New("a key of another type than it says")
+	}
+	return line, err == nil, err
 }
 
-// anyPort makes * mean any port, as it does for ssh(1). An authority's line becomes empty.
-func anyPort(line, port string) string {
-	marker, rest := "", strings.TrimLeft(line, " \t\r")
-	if strings.HasPrefix(rest, "@") {
-		i := strings.IndexAny(rest+" ", " \t")
-		marker, rest = rest[:i]+" ", strings.TrimLeft(rest[i:], " \t")
-		if marker == "@cert-authority " {
-			return ""
+// of are the lines about a name: a host's, or "[host]:port" for another port than 22.
+func (db *knownDB) of(name string) (all []knownLine) {
+	for _, line := range db.lines {
+		if line.about(name) {
+			all = append(all, line)
 		}
 	}
-	i := strings.IndexAny(rest, " \t")
-	if i < 0 || rest[0] == '#' {
-		return line
-	}
-	patterns := strings.Split(rest[:i], ",")
-	for _, p := range patterns {
-		if p == "*" && port != "22" {
-			patterns = append(patterns, "[*]:"+port)
-			break
-		}
-	}
-	return marker + strings.Join(patterns, ",") + rest[i:]
+	return all
 }
 
-// check is ask, with an error that says what to do.
-func (db *knownDB) check(name string, remote net.Addr, key ssh.PublicKey) error {
-	err := db.ask(name, remote, key)
-	if err == nil {
-		return nil
+func (line knownLine) about(name string) bool {
+	if hashed, ok := strings.CutPrefix(line.hosts, "|1|"); ok {
+		return hashedAbout(hashed, name)
 	}
-	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
-	var keyErr *knownhosts.KeyError
-	var revoked *knownhosts.RevokedError
-	switch {
-	case errors.As(err, &revoked):
-		return hint(fmt.Errorf("%w: %s is revoked in known_hosts", ErrHostKey, shown), "somebody has said that this key must not be trusted")
-	case !errors.As(err, &keyErr):
-		return fmt.Errorf("%w: %s: %w", ErrHostKey, shown, err)
-	case len(keyErr.Want) > 0:
-		return hint(fmt.Errorf("%w: %s has changed: it shows %s, known is %s", ErrHostKey, knownhosts.Normalize(name), shown,
-			ssh.FingerprintSHA256(keyErr.Want[0].Key)),
-			"somebody may be in between, or the device was set up anew: if you know that it was, ssh-keygen -R "+
-				Quote(knownhosts.Normalize(name))+" forgets the old key")
+	about := false
+	for _, p := range strings.Split(line.hosts, ",") {
+		p, not := strings.CutPrefix(strings.ToLower(p), "!")
+		if !wildcard(p, name) {
+			continue
+		}
+		if not {
+			return false
+		}
+		about = true
 	}
-	text := "compare it with the device's own (ssh-keygen -lf /etc/ssh/ssh_host_..._key.pub), then give --host-key " + ssh.FingerprintSHA256(key)
-	if len(db.bad) > 0 {
-		text += "; these lines could not be read: " + strings.Join(db.bad, ", ")
+	return about
+}
+
+// hashedAbout asks a hashed name (ssh_config(5), HashKnownHosts): a salt, and the HMAC-SHA1 of the name with it.
+func hashedAbout(hashed, name string) bool {
+	salt64, sum64, _ := strings.Cut(hashed, "|")
+	salt, err := base64.StdEncoding.DecodeString(salt64)
+	sum, err2 := base64.StdEncoding.DecodeString(sum64)
+	if err != nil || err2 != nil || len(sum) != sha1.Size {
+		return false
 	}
-	return hint(fmt.Errorf("%w: %s is unknown: it shows %s", ErrHostKey, knownhosts.Normalize(name), shown), text)
+	mac := hmac.New(sha1.New, salt)
+	mac.Write([]byte(name))
+	return hmac.Equal(sum, mac.Sum(nil))
+}
+
+// knownName is a host as known_hosts has it.
+func knownName(host, port string) string {
+	if port == "22" {
+		return host
+	}
+	return "[" + host + "]:" + port
+}
+
+// knownNames are the names that a device is looked up by, in order. What is known without a port is asked where nothing is known
+// of the port, as ssh does; a HostKeyAlias has no port.
+func (s *settings) knownNames() []string {
+	if s.hostKeyAlias != "" {
+		return []string{strings.ToLower(s.hostKeyAlias)}
+	}
+	host := strings.ToLower(s.Host)
+	if s.Port == "22" {
+		return []string{host}
+	}
+	return []string{knownName(host, s.Port), host}
 }

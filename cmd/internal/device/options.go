@@ -23,7 +23,10 @@ type Options struct {
 	// Ask asks a person for a passphrase; nil where there is none to ask.
 	Ask func(prompt string) ([]byte, error)
 
-	ConnectTimeout time.Duration // from the first packet to being logged in; 15 s
+	// Bounds. A small board may compute for half a minute until it lets somebody in.
+	ConnectTimeout time.Duration // until a connection stands, and again until its ssh server has said a word; ssh_config's, or 15 s
+	LoginTimeout   time.Duration // of the key exchange, of the authentication, and of the first answer, each; 1 min
+	IdleTimeout    time.Duration // of a command that neither says nor takes anything; 10 min (Patient)
 	Keepalive      time.Duration // between two questions whether the device is there; 5 s
 	Silence        time.Duration // after which it is not; 20 s
 }
@@ -35,6 +38,8 @@ func (o Options) orDefault() Options {
 		}
 	}
 	set(&o.ConnectTimeout, 15*time.Second)
+	set(&o.LoginTimeout, time.Minute)
+	set(&o.IdleTimeout, 10*time.Minute)
 	set(&o.Keepalive, 5*time.Second)
 	set(&o.Silence, 20*time.Second)
 	return o
@@ -44,5 +49,11 @@ func (o Options) orDefault() Options {
 // only the keys that its archive promises will do.
 func (o Options) Initramfs(keys []ssh.PublicKey) Options {
 	o.User, o.Keys, o.HostKey, o.KnownHosts = "root", keys, "", nil
+	return o
+}
+
+// hop is o for a jump host on the way: the device's own key, user and port are not the hop's.
+func (o Options) hop() Options {
+	o.User, o.Port, o.Keys, o.HostKey, o.KnownHosts = "", "", nil, "", nil
 	return o
 }

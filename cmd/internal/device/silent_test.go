@@ -178,7 +178,7 @@ func TestDialStrangePeers(t *testing.T) {
 			}()
 			o := s.good()
 			o.KnownHosts = []string{write(t, s.path("known_any"), "* "+s.read(t, "host.pub"))}
-			o.ConnectTimeout = time.Second
+			o.ConnectTimeout, o.LoginTimeout = time.Second, time.Second
 			err = within(t, 10*time.Second, "the end", func() error {
 				c, err := Dial(t.Context(), "bench@"+listener.Addr().String(), o)
 				if c != nil {

@@ -29,7 +29,7 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 	if w.Timeout <= 0 {
 		w.Timeout = 5 * time.Minute
 	}
-	if err := ready(target, o); err != nil {
+	if err := ready(ctx, target, o); err != nil {
 		return nil, err
 	}
 	limit, cancel := context.WithTimeout(ctx, w.Timeout)
@@ -45,7 +45,7 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 	for {
 		c, err := Dial(ctx, target, o) // lives as long as ctx, not as limit
 		if err == nil {
-			try, stop := context.WithTimeout(limit, o.orDefault().ConnectTimeout)
+			try, stop := context.WithTimeout(limit, o.orDefault().LoginTimeout)
 			var done bool
 			done, err = accept(try, c)
 			stop()
@@ -78,8 +78,8 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 }
 
 // ready finds what is wrong on our side, which no wait would change.
-func ready(target string, o Options) error {
-	s, err := resolve(target, o)
+func ready(ctx context.Context, target string, o Options) error {
+	s, err := resolve(ctx, target, o)
 	if err == nil {
 		_, err = s.verdictFor(o)
 	}
@@ -87,7 +87,7 @@ func ready(target string, o Options) error {
 		return fmt.Errorf("connecting to %s: %w", target, err)
 	}
 	for _, f := range o.Identities {
-		if _, err := readKey(context.Background(), f, o.Ask); err != nil {
+		if _, err := readKey(ctx, f, o.Ask); err != nil {
 			return fmt.Errorf("reading identity %s: %w", f, err)
 		}
 	}

@@ -1,0 +1,117 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"groundhog/cmd/internal/sidefile"
+)
+
+// sshProgram is where ssh(1) is.
+func sshProgram() (string, error) { return exec.LookPath("ssh") }
+
+// askTime bounds ssh -G, which looks names up and runs the commands of Match exec.
+const askTime = 30 * time.Second
+
+// maxAnswers bounds what ssh -G says, in bytes. A usual answer has 6,000.
+const maxAnswers = 1 << 20
+
+// askSSH has ssh(1) say what it would do for a target: `ssh -G`, which connects to nobody. The user's own
+// configuration is read by ssh itself, which checks whose it is. For a file that is named on the command line it
+// does not: we do, and ssh gets the very file that was checked, as its standard input.
+func askSSH(ctx context.Context, program string, t Target, config string) (answers, error) {
+	args := []string{"-G", "-T"}
+	limit, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	cmd := exec.CommandContext(limit, program)
+	cmd.WaitDelay = time.Second
+	switch config {
+	case "":
+	case "none":
+		args = append(args, "-F", "none")
+	default:
+		f, err := openConfig(config)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		cmd.Stdin = f
+		args = append(args, "-F", "/dev/stdin")
+	}
+	if t.User != "" {
+		args = append(args, "-l", t.User)
+	}
+	if t.Port != "" {
+		args = append(args, "-p", t.Port)
+	}
+	cmd.Args = append(append(cmd.Args, args...), "--", t.Host) // validHost: no option
+	out, said := &head{limit: maxAnswers}, &tail{limit: MaxStderr}
+	cmd.Stdout, cmd.Stderr = out, said
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case limit.Err() != nil:
+		return nil, hint(fmt.Errorf("asking ssh -G: no answer within %s", askTime), "a command of Match exec, or a name server, may not answer")
+	case err != nil:
+		text := strings.ReplaceAll(strings.TrimSpace(string(said.bytes())), "/dev/stdin", config)
+		return nil, fmt.Errorf("asking ssh -G: %w: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
+	}
+	return parseAnswers(out.b.Bytes())
+}
+
+func lineEnd(c rune) bool { return c == '\n' || c == '\r' }
+
+// openConfig opens an ssh configuration that the command line names. It may have commands in it, for Match exec or as a
+// ProxyCommand, which run with our rights.
+func openConfig(name string) (*os.File, error) {
+	f, err := sidefile.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ssh configuration: %w", err)
+	}
+	if err := sidefile.Believe(f, sidefile.Nobody); err != nil {
+		f.Close()
+		return nil, hint(fmt.Errorf("reading the ssh configuration: %w", err), "its commands run with your rights: chown and chmod go-w it, or --ssh-config none does without")
+	}
+	return f, nil
+}
+
+// parseAnswers reads the lines of ssh -G: an option in lower case, a blank, its value. An option that can be given
+// several times has several lines.
+func parseAnswers(b []byte) (answers, error) {
+	a := answers{}
+	for line := range bytes.Lines(b) {
+		option, value, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
+		option = strings.ToLower(option)
+		switch option {
+		case "userknownhostsfile", "globalknownhostsfile":
+			a[option] = append(a[option], splitFiles(value)...)
+		default:
+			a[option] = append(a[option], value)
+		}
+	}
+	if a.get("hostname") == "" || a.get("user") == "" || a.get("port") == "" {
+		return nil, errors.New("asking ssh -G: its answer has no host, user or port")
+	}
+	return a, nil
+}
+
+// splitFiles splits the files that ssh -G prints on one line without quotes. It has expanded ~, so that a
+// word that does not begin with a slash is taken for the rest of a name with a blank in it. Where that is
+// wrong there is no such file, and a host in it stays unknown.
+func splitFiles(value string) (all []string) {
+	for _, word := range strings.Split(value, " ") {
+		if len(all) > 0 && !strings.HasPrefix(word, "/") && !strings.HasPrefix(word, "~") {
+			all[len(all)-1] += " " + word
+		} else if word != "" {
+			all = append(all, word)
+		}
+	}
+	return all
+}

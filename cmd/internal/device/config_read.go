@@ -1,0 +1,296 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"groundhog/cmd/internal/sidefile"
+)
+
+// configReader reads ssh_config(5) where there is no ssh to ask. It knows Host, Include, and the options below; whatever else
+// could change who is reached, or how, is refused by file and line.
+type configReader struct {
+	me     self
+	target Target
+	active bool // the block that is being read is about the target
+	found  answers
+	depth  int
+}
+
+// maxConfig bounds a configuration's file, in bytes; maxInclude is ssh's own bound (readconf.c).
+const (
+	maxConfig  = 1 << 20
+	maxInclude = 16
+)
+
+// readConfig reads the named file, or else the user's and the machine's.
+func readConfig(t Target, config string, me self) (answers, error) {
+	r := &configReader{me: me, target: t, found: answers{}}
+	var err error
+	switch config {
+	case "none":
+	case "":
+		err = r.files(true, filepath.Join(me.home, ".ssh/config"), "/etc/ssh/ssh_config")
+	default:
+		err = r.files(false, config)
+	}
+	if err != nil {
+		return nil, hint(err, "with ssh(1) in PATH groundhog asks it; --ssh-config FILE names another file, --ssh-config none does without")
+	}
+	return r.defaults()
+}
+
+// files reads some files, each from its own beginning: a block ends with its file.
+func (r *configReader) files(optional bool, names ...string) error {
+	for _, name := range names {
+		r.active = true
+		err := r.file(name)
+		if err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *configReader) file(name string) error {
+	b, err := sidefile.Read(name, sidefile.Nobody, maxConfig)
+	if err != nil {
+		return fmt.Errorf("reading the ssh configuration: %w", err)
+	}
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		n++
+		if err := r.line(strings.Trim(line, " \t\r\n\f")); err != nil {
+			return fmt.Errorf("%s, line %d: %w", name, n, err)
+		}
+	}
+	return nil
+}
+
+func (r *configReader) line(line string) error {
+	if line == "" || line[0] == '#' {
+		return nil
+	}
+	end := strings.IndexAny(line+" ", " \t=\"")
+	option, rest := strings.ToLower(line[:end]), strings.TrimLeft(line[end:], " \t")
+	if after, ok := strings.CutPrefix(rest, "="); ok {
+		rest = strings.TrimLeft(after, " \t")
+	}
+	values, err := splitValues(rest)
+	if err != nil {
+		return err
+	}
+	if len(values) == 0 {
+		return fmt.Errorf("%s has no value", option)
+	}
+	return r.option(option, values)
+}
+
+// splitValues splits at blanks; quotes keep them. Where ssh's releases differ, or none of us would be sure, it refuses.
+func splitValues(text string) (all []string, err error) {
+	if strings.ContainsAny(text, "\\'") {
+		return nil, errors.New("quotes other than \" are not understood without ssh")
+	}
+	for text = strings.Trim(text, " \t"); text != ""; text = strings.TrimLeft(text, " \t") {
+		if text[0] == '#' {
+			return nil, errors.New("a comment behind a value is not understood without ssh")
+		}
+		end := strings.IndexAny(text+" ", " \t")
+		if text[0] == '"' {
+			end = strings.IndexByte(text[1:], '"') + 2
+		}
+		word := text[:end]
+		if word[0] == '"' && end > 1 {
+			word = word[1 : end-1]
+		}
+		if text = text[end:]; strings.Contains(word, `"`) || word == "" || text != "" && text[0] != ' ' && text[0] != '\t' {
+			return nil, errors.New("its quotes are not understood without ssh")
+		}
+		all = append(all, word)
+	}
+	return all, nil
+}
+
+// option is one line.
+func (r *configReader) option(option string, values []string) error {
+	switch {
+	case option == "host":
+		r.active = r.matches(values)
+		return nil
+	case option == "include":
+		return r.include(values)
+	case slices.Contains(harmless, option):
+		return nil
+	case option == "userknownhostsfile" || option == "globalknownhostsfile":
+		return r.set(option, values)
+	}
+	check, ok := understood[option]
+	switch {
+	case !ok:
+		return fmt.Errorf("%s is not understood without ssh", option)
+	case len(values) > 1:
+		return fmt.Errorf("%s has more than one value", option)
+	case !check(values[0]):
+		return fmt.Errorf("%s %q is not understood without ssh", option, values[0])
+	}
+	return r.set(option, values)
+}
+
+// set notes a value: the first one holds, but for what may be given several times.
+func (r *configReader) set(option string, values []string) error {
+	several := option == "identityfile" || option == "certificatefile"
+	switch {
+	case option == "proxyjump" && r.found["proxycommand"] != nil: // the first of the two holds
+	case !r.active, r.found[option] != nil && !several, several && slices.Contains(r.found[option], values[0]):
+	default:
+		r.found[option] = append(r.found[option], values...)
+	}
+	return nil
+}
+
+// matches is the meaning of Host: one pattern fits, and none of those with ! before them.
+func (r *configReader) matches(patterns []string) bool {
+	fits := false
+	for _, p := range patterns {
+		p, not := strings.CutPrefix(p, "!")
+		if !wildcard(p, r.target.Host) {
+			continue
+		}
+		if not {
+			return false
+		}
+		fits = true
+	}
+	return fits
+}
+
+// include reads other files in this place. Whether they hold is up to the block that they are in.
+func (r *configReader) include(patterns []string) error {
+	if r.depth++; r.depth > maxInclude {
+		return errors.New("more than 16 files include each other")
+	}
+	defer func() { r.depth-- }()
+	for _, p := range patterns {
+		p, err := r.me.tilde(p)
+		if err != nil {
+			return err
+		}
+		if !filepath.IsAbs(p) { // of the machine's file it would be another directory
+			return errors.New("Include with a relative name is not understood without ssh")
+		}
+		names, err := filepath.Glob(p)
+		if err != nil || strings.ContainsAny(p, "{[") {
+			return fmt.Errorf("Include %s is not understood without ssh", p)
+		}
+		for _, name := range names {
+			active := r.active
+			outer := &configReader{me: r.me, target: r.target, active: active, found: r.found, depth: r.depth}
+			if !active { // it must be understood all the same
+				outer.found = answers{}
+			}
+			if err := outer.file(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// defaults completes what was found: with what the command line says, which goes before all files, and with what ssh
+// does where no file says anything.
+func (r *configReader) defaults() (answers, error) {
+	a := r.found
+	set := func(option, value string, always bool) {
+		if value != "" && (always || a[option] == nil) {
+			a[option] = []string{value}
+		}
+	}
+	set("user", r.target.User, true)
+	set("port", r.target.Port, true)
+	set("user", r.me.name, false)
+	set("port", "22", false)
+	host, err := tokens{value: map[byte]string{'%': "%", 'h': r.target.Host}}.expand(a.get("hostname"), nil)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration's HostName: %w", err)
+	}
+	if host == "" {
+		host = r.target.Host
+	}
+	a["hostname"] = []string{strings.ToLower(host)}
+	if alias := a.get("hostkeyalias"); alias != "" {
+		a["hostkeyalias"] = []string{strings.ToLower(alias)}
+	}
+	if a["identityfile"] == nil {
+		for _, kind := range []string{"rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"} {
+			a["identityfile"] = append(a["identityfile"], "~/.ssh/id_"+kind)
+		}
+	}
+	return a, r.replace()
+}
+
+// replace does what ssh -G does to the names of some files: their tokens are replaced.
+func (r *configReader) replace() error {
+	a := r.found
+	if a["userknownhostsfile"] == nil {
+		a["userknownhostsfile"] = []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"}
+	}
+	if a["globalknownhostsfile"] == nil {
+		a["globalknownhostsfile"] = []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}
+	}
+	s := settings{alias: r.target.Host, Target: Target{a.get("user"), a.get("hostname"), a.get("port")},
+		hostKeyAlias: a.get("hostkeyalias"), jump: a.get("proxyjump")}
+	t := s.tokens(r.me)
+	for i, f := range a["userknownhostsfile"] {
+		var err error
+		if a["userknownhostsfile"][i], err = t.file(f); err != nil {
+			return fmt.Errorf("UserKnownHostsFile: %w", err)
+		}
+	}
+	if socket := a.get("identityagent"); socket != "" && socket != "SSH_AUTH_SOCK" && (socket[0] != '$' || strings.HasPrefix(socket, "${")) {
+		socket, err := t.file(socket)
+		if err != nil {
+			return fmt.Errorf("IdentityAgent: %w", err)
+		}
+		a["identityagent"] = []string{socket}
+	}
+	return nil
+}
+
+// understood are the options that change who is reached or how, each with the values that we read as ssh does.
+var understood = map[string]func(string) bool{
+	"hostname": anyValue, "hostkeyalias": plainValue, "bindaddress": plainValue, "user": plainValue,
+	"identityfile": anyValue, "certificatefile": anyValue, "identityagent": anyValue, "revokedhostkeys": plainValue,
+	"port":                  func(v string) bool { return validPort(v) && v[0] != '0' && v[0] != '+' },
+	"identitiesonly":        oneOf("yes", "no"),
+	"addressfamily":         oneOf("any", "inet", "inet6"),
+	"connecttimeout":        func(v string) bool { n, err := strconv.ParseUint(v, 10, 16); return err == nil && n > 0 },
+	"proxyjump":             func(v string) bool { return !strings.ContainsAny(v, "%$/") },
+	"proxycommand":          oneOf("none"),
+	"knownhostscommand":     oneOf("none"),
+	"bindinterface":         oneOf("none"),
+	"canonicalizehostname":  oneOf("no"),
+	"stricthostkeychecking": anyValue, // nothing is accepted on first sight, whatever it says
+}
+
+func anyValue(string) bool     { return true }
+func plainValue(v string) bool { return !strings.ContainsAny(v, "%$~") }
+
+func oneOf(values ...string) func(string) bool {
+	return func(v string) bool { return slices.Contains(values, v) }
+}
+
+// harmless are the options that change neither who is reached nor what is believed, or that we have no use for.
+var harmless = strings.Fields(`addkeystoagent batchmode checkhostip ciphers clearallforwardings compression
+	connectionattempts controlmaster controlpath controlpersist dynamicforward enableescapecommandline escapechar
+	exitonforwardfailure fingerprinthash forkafterauthentication forwardagent forwardx11 forwardx11timeout
+	forwardx11trusted gatewayports gssapiauthentication gssapidelegatecredentials hashknownhosts hostbasedauthentication
+	hostkeyalgorithms ipqos kbdinteractiveauthentication kexalgorithms localcommand localforward loglevel macs
+	numberofpasswordprompts passwordauthentication permitlocalcommand preferredauthentications
+	pubkeyacceptedalgorithms pubkeyauthentication rekeylimit remoteforward requesttty sendenv serveralivecountmax
+	serveraliveinterval sessiontype setenv stdinnull syslogfacility tcpkeepalive tunnel updatehostkeys
+	verifyhostkeydns visualhostkey`)

@@ -1,0 +1,71 @@
+package device
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// programConn is a program in the place of a connection (ssh_config(5), ProxyCommand).
+type programConn struct {
+	net.Conn
+	cmd    *exec.Cmd
+	stderr *tail
+	once   sync.Once
+}
+
+// startProgram gives a command to the user's shell, as ssh does. A pair of sockets is its standard input and output:
+// that is a connection with deadlines, which two pipes are not.
+func startProgram(command string) (net.Conn, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("starting the ProxyCommand: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "proxy"), os.NewFile(uintptr(pair[1]), "proxy")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, fmt.Errorf("starting the ProxyCommand: %w", err)
+	}
+	shell := os.Getenv("SHELL")
+	if shell == "" {
+		shell = "/bin/sh"
+	}
+	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &tail{limit: 4096}}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = theirs, theirs, p.stderr, time.Second
+	if err := p.cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("starting the ProxyCommand: %w", err)
+	}
+	return p, nil
+}
+
+// programTime is how long a program may live on after its connection was closed.
+const programTime = 5 * time.Second
+
+// Close ends the program, too: with SIGHUP, as ssh does, and if that does not help, for good.
+func (p *programConn) Close() error {
+	err := p.Conn.Close()
+	p.once.Do(func() {
+		p.cmd.Process.Signal(syscall.SIGHUP)
+		late := time.AfterFunc(programTime, func() { p.cmd.Process.Kill() })
+		go func() { p.cmd.Wait(); late.Stop() }()
+	})
+	return err
+}
+
+// said adds to an error what the program has said about it.
+func (p *programConn) said(err error) error {
+	if text := strings.TrimSpace(string(p.stderr.bytes())); text != "" {
+		return fmt.Errorf("%w; the ProxyCommand says: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package device
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// stage is the clock of a login: each part of it has a bound of its own, and the error says which part it was.
+type stage struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	fail  func(error)
+}
+
+func newStage(fail func(error)) *stage { return &stage{fail: fail} }
+
+// begin begins a part, and ends the one before it.
+func (s *stage) begin(what string, limit time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.timer = time.AfterFunc(limit, func() { s.fail(unreachable{fmt.Errorf("no answer within %s: %s", limit, what)}) })
+}
+
+// end stops the clock.
+func (s *stage) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// maxLogin bounds what a server may say before we are logged in, in bytes: a key exchange and an authentication take
+// some 10 KB; a banner can be long.
+const maxLogin = 1 << 20
+
+// heardConn remembers when it last heard something, and bounds what it hears before the login.
+type heardConn struct {
+	net.Conn
+	stage  *stage
+	first  func()       // called once, when the server has said its first word
+	said   int64        // bytes before the login
+	inside atomic.Bool  // we are logged in
+	heard  atomic.Int64 // nanoseconds since 1970; 0 before the first word
+}
+
+func (c *heardConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n == 0 {
+		return n, err
+	}
+	if c.heard.Swap(time.Now().UnixNano()) == 0 && c.first != nil {
+		c.first()
+	}
+	if !c.inside.Load() {
+		if c.said += int64(n); c.said > maxLogin {
+			return 0, fmt.Errorf("the server says more than %d bytes before it lets us in", maxLogin)
+		}
+	}
+	return n, err
+}
