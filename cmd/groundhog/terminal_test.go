@@ -220,10 +220,10 @@ func terminalCases() map[string]terminalCase {
 		"flash refused":       {verb: "flash", code: exitNo, says: []string{"a running system answers", "groundhog push --reboot"}},
 		"flash trouble":       {verb: "flash", make: broken, code: exitTrouble, says: []string{"input/output error", "waits in its initramfs", "flash it again"}},
 		"flash not reached":   {verb: "flash", make: off, code: exitUnreachable, says: []string{"connection refused"}},
-		"reflash done":        {verb: "reflash", more: []string{"--ready", "true"}, make: func(d *desk) { d.On("true", devicetest.Say("", 0)) }, code: exitDone, says: []string{"verified: ", "the new system is up"}},
+		"reflash done":        {verb: "reflash", more: []string{"--ready", "is-it-up"}, make: func(d *desk) { d.On("is-it-up", devicetest.Say("", 0)) }, code: exitDone, says: []string{"verified: ", "the new system is up"}},
 		"reflash refused":     {verb: "reflash", make: unfit, code: exitNo, says: []string{"refuse kernel", "3 of "}},
 		"reflash not reached": {verb: "reflash", make: off, code: exitUnreachable, says: []string{"connection refused"}},
-		"reflash trouble": {verb: "reflash", more: []string{"--ready", "false", "--reboot-timeout", "1s"}, make: func(d *desk) { d.On("false", devicetest.Complain("failed units", 1)) }, code: exitTrouble,
+		"reflash trouble": {verb: "reflash", more: []string{"--ready", "is-it-up", "--reboot-timeout", "1s"}, make: func(d *desk) { d.On("is-it-up", devicetest.Complain("failed units", 1)) }, code: exitTrouble,
 			says: []string{"verified: ", "was not ready within 1s", "failed units"}},
 	}
 }
