@@ -82,10 +82,10 @@ func (s *settings) try(ctx context.Context, o Options, v *verdict, algorithms []
 		err = cause
 	}
 	if err != nil {
-		c.Close()
-		if p, ok := raw.(*programConn); ok {
+		if p, ok := raw.(*programConn); ok && errors.Is(err, ErrUnreachable) {
 			err = p.said(err)
 		}
+		c.Close()
 		return nil, err
 	}
 	go c.listen()

@@ -19,6 +19,7 @@ type programConn struct {
 	cmd    *exec.Cmd
 	stderr *tail
 	once   sync.Once
+	over   chan struct{} // closed when the program has ended
 }
 
 // startProgram gives a command to the user's shell, as ssh does. A pair of sockets is its standard input and output:
@@ -39,12 +40,13 @@ func startProgram(command string) (net.Conn, error) {
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &tail{limit: 4096}}
+	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &tail{limit: 4096}, over: make(chan struct{})}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = theirs, theirs, p.stderr, time.Second
 	if err := p.cmd.Start(); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("starting the ProxyCommand: %w", err)
 	}
+	go func() { p.cmd.Wait(); close(p.over) }()
 	return p, nil
 }
 
@@ -57,13 +59,18 @@ func (p *programConn) Close() error {
 	p.once.Do(func() {
 		p.cmd.Process.Signal(syscall.SIGHUP)
 		late := time.AfterFunc(programTime, func() { p.cmd.Process.Kill() })
-		go func() { p.cmd.Wait(); late.Stop() }()
+		go func() { <-p.over; late.Stop() }()
 	})
 	return err
 }
 
-// said adds to an error what the program has said about it.
+// said adds to an error what the program has said about it. One that fails ends its connection a moment before it has
+// ended, and been read, itself.
 func (p *programConn) said(err error) error {
+	select {
+	case <-p.over:
+	case <-time.After(programTime):
+	}
 	if text := strings.TrimSpace(string(p.stderr.bytes())); text != "" {
 		return fmt.Errorf("%w; the ProxyCommand says: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}

@@ -108,8 +108,8 @@ func (r *telling) Read(p []byte) (int, error) {
 
 // A device that is only slow, or idle, is not taken for a silent one.
 func TestNotSilent(t *testing.T) {
-	c, l := linked(t, time.Second)
-	if _, err := c.Output(t.Context(), "sleep 3"); err != nil {
+	c, l := linked(t, 4*time.Second)
+	if _, err := c.Output(t.Context(), "sleep 6"); err != nil {
 		t.Errorf("idle: %v", err)
 	}
 	l.Shape(link.Shape{Rate: 256 << 10, Delay: 200 * time.Millisecond})
