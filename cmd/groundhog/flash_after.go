@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/plain"
 	"groundhog/cmd/internal/flash/protocol"
@@ -115,7 +117,8 @@ func (f *flashing) enlarge(ctx context.Context, data *flashed) error {
 		return nil
 	}
 	path := f.grown.path
-	r, err := f.c.Script(ctx, plain.Writing+growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size))
+	// e2fsck and resize2fs are silent, and read all of a large filesystem's tables.
+	r, err := f.c.Script(device.Patient(ctx, time.Hour), plain.Writing+growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size))
 	if err == nil {
 		err = r.Err("enlarging " + path)
 	}

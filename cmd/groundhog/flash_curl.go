@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image"
@@ -26,7 +27,9 @@ func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 	}
 	defer stop()
 	f.phase("flash", "%s gets %s and writes it to %s", f.name, f.path, f.disk)
-	r, err := plain.Run(ctx, f.c, job)
+	// It says nothing until it is over. A megabyte a second to write, and as much again to read back, is slow for any device.
+	silent := f.patience + 2*time.Duration(job.Size>>20)*time.Second
+	r, err := plain.Run(device.Patient(ctx, silent), f.c, job)
 	result.Size, result.Seconds = r.Bytes, time.Since(began).Seconds()
 	switch {
 	case err == nil:

@@ -22,6 +22,7 @@ type remote struct {
 	knownHosts     []string
 	connectTimeout time.Duration
 	loginTimeout   time.Duration
+	idleTimeout    time.Duration
 	json           bool
 
 	screen *screen.Screen // where a person looks on; nil: nobody does
@@ -36,13 +37,14 @@ func (o *remote) flags(cmd *cobra.Command) {
 	f.StringVar(&o.config, "ssh-config", "", "read `FILE` in place of ~/.ssh/config; none reads none")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", 0, "how long a connection, and its server's first word, may take (default ssh_config's ConnectTimeout, or 15s)")
 	f.DurationVar(&o.loginTimeout, "login-timeout", time.Minute, "how long the key exchange, the authentication and the first answer may take, each")
+	f.DurationVar(&o.idleTimeout, "command-timeout", 10*time.Minute, "how long a command on the device may neither say nor take anything")
 	f.BoolVar(&o.json, "json", false, "report as JSON, one event a line")
 }
 
 // options is the flags as the SSH side has them.
 func (o *remote) options() device.Options {
 	return device.Options{Config: o.config, Identities: o.identities, HostKey: o.hostKey,
-		KnownHosts: o.knownHosts, ConnectTimeout: o.connectTimeout, LoginTimeout: o.loginTimeout, Ask: o.asker()}
+		KnownHosts: o.knownHosts, ConnectTimeout: o.connectTimeout, LoginTimeout: o.loginTimeout, IdleTimeout: o.idleTimeout, Ask: o.asker()}
 }
 
 // asking is the terminal while somebody is asked for a passphrase.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -19,39 +20,83 @@ type Process struct {
 	stop    func() bool
 	client  *Client
 	session *ssh.Session
+	frame   frame
+	out     *framed // Stdout
 	stderr  *tail
 }
 
 // Start starts a shell command; ending ctx closes the client.
 func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
-	return c.start(ctx, c.shell(command), nil)
+	return c.start(ctx, command, nil, nil)
 }
 
-func (c *Client) start(ctx context.Context, command string, stdin io.Reader) (*Process, error) {
-	p := &Process{ctx: ctx, client: c, stderr: &tail{limit: MaxStderr}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
+// start starts a command. alive, where it is given, is told of whatever the command says.
+func (c *Client) start(ctx context.Context, command string, stdin io.Reader, alive func()) (*Process, error) {
+	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &tail{limit: MaxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
 	fail := func(err error) (*Process, error) {
 		p.stop()
 		return nil, fmt.Errorf("starting a command on the device: %w", c.because(ctx, err))
 	}
 	var err error
-	if p.session, err = c.ssh.NewSession(); err != nil {
+	if p.session, err = c.openSession(ctx); err != nil {
 		return fail(err)
 	}
-	if p.Stdout, err = p.session.StdoutPipe(); err != nil {
+	out, err := p.session.StdoutPipe()
+	if err != nil {
 		return fail(err)
 	}
+	p.out = &framed{from: out, word: p.frame.word()}
+	p.Stdout = p.out
 	p.session.Stderr = p.stderr
 	if stdin != nil {
 		p.session.Stdin = stdin
 	} else if p.Stdin, err = p.session.StdinPipe(); err != nil {
 		return fail(err)
 	}
-	if err := p.session.Start(command); err != nil {
+	if err := p.session.Start(c.shell(p.frame.around(command))); err != nil {
 		p.session.Close()
 		return fail(err)
 	}
 	return p, nil
 }
+
+// sessionTries and sessionPause bound the wait for a server that lets only one command run at a time and has not yet heard
+// that the last one is over.
+const (
+	sessionTries = 20
+	sessionPause = 250 * time.Millisecond
+)
+
+// ErrSessions is that a device lets no further command run.
+var ErrSessions = errors.New("the device lets no further command run")
+
+// openSession opens a session for a command.
+func (c *Client) openSession(ctx context.Context) (*ssh.Session, error) {
+	for try := 1; ; try++ {
+		session, err := c.ssh.NewSession()
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) {
+			return session, err
+		}
+		if try == sessionTries {
+			return nil, hint(fmt.Errorf("%w: %s", ErrSessions, refused.Message),
+				"sshd_config(5), MaxSessions: 1 and more lets groundhog in, 2 and more lets it look at a device while it is at work there")
+		}
+		pause := time.NewTimer(sessionPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, ctx.Err()
+		case <-c.life.Done():
+			pause.Stop()
+			return nil, io.ErrUnexpectedEOF
+		}
+	}
+}
+
+// ErrShell is that a login shell did something else than to run our command.
+var ErrShell = errors.New("the device's login shell does not run our commands")
 
 // Wait waits for the command's end, after Stdout has been read to its end. The error is that of the connection; it
 // says more than the io.EOF of a failed write.
@@ -63,7 +108,11 @@ func (p *Process) Wait() (exit int, err error) {
 	err = p.session.Wait()
 	p.session.Close()
 	var status *ssh.ExitError
-	if errors.As(err, &status) {
+	ended := err == nil || errors.As(err, &status)
+	if ended && !p.out.begun.Load() {
+		return -1, p.notBegun(status)
+	}
+	if status != nil {
 		if status.Signal() != "" {
 			return 128 + status.ExitStatus()&127, nil
 		}
@@ -76,6 +125,17 @@ func (p *Process) Wait() (exit int, err error) {
 		return -1, fmt.Errorf("running a command on the device: %w", p.client.because(p.ctx, err))
 	}
 	return 0, nil
+}
+
+// notBegun says what a session did that ended before the command began.
+func (p *Process) notBegun(status *ssh.ExitError) error {
+	said := strings.TrimSpace(p.out.said() + " " + string(p.stderr.bytes()))
+	exit := 0
+	if status != nil {
+		exit = status.ExitStatus()
+	}
+	return hint(fmt.Errorf("%w: exit %d, and it says: %.300s", ErrShell, exit, strings.Join(strings.FieldsFunc(said, lineEnd), "; ")),
+		"ssh HOST /bin/sh -c true has to work: look at the user's shell, at command= in authorized_keys and at ForceCommand")
 }
 
 // Finish waits for the end of a command that is about to end by itself, at most so long, and lets go of it. Where other commands
@@ -101,7 +161,7 @@ func (p *Process) Close() error {
 }
 
 // Stderr is what the command has said so far, its end where that is long.
-func (p *Process) Stderr() string { return string(p.stderr.bytes()) }
+func (p *Process) Stderr() string { return string(p.frame.after(p.stderr.bytes())) }
 
 // Cause is what broke the connection, where a read or a write failed.
 func (p *Process) Cause(err error) error { return p.client.because(p.ctx, err) }

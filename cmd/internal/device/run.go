@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -46,13 +47,16 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	in := &source{Reader: stdin}
-	p, err := c.start(ctx, c.shell(command), in)
+	w := c.watch(ctx)
+	defer w.end()
+	in := &source{Reader: aliveReader{stdin, w.alive}}
+	p, err := c.start(ctx, command, in, w.alive)
 	if err != nil {
 		return Result{}, err
 	}
+	p.out.begin = func() { w.begin(c) }
 	out := &head{limit: MaxStdout}
-	if _, err := io.Copy(out, p.Stdout); err != nil {
+	if _, err := io.Copy(out, aliveReader{p.Stdout, w.alive}); err != nil {
 		p.Close()
 		return Result{}, c.because(ctx, err)
 	}
@@ -60,7 +64,7 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	if broken := in.broken.Load(); broken != nil && ctx.Err() == nil {
 		return Result{}, fmt.Errorf("reading what is sent to the device: %w", *broken)
 	}
-	return Result{out.b.Bytes(), p.stderr.bytes(), exit}, err
+	return Result{out.b.Bytes(), p.frame.after(p.stderr.bytes()), exit}, err
 }
 
 // Script runs a program of POSIX sh of any length; args are $1 and so on, stdin comes behind
@@ -71,19 +75,6 @@ func (c *Client) Script(ctx context.Context, program string, stdin io.Reader, ar
 		stdin = strings.NewReader("")
 	}
 	return c.Run(ctx, reader(program, args), io.MultiReader(strings.NewReader(program), stdin))
-}
-
-// StartScript is Script for a program that is talked to.
-func (c *Client) StartScript(ctx context.Context, program string, args ...string) (*Process, error) {
-	p, err := c.Start(ctx, reader(program, args))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(p.Stdin, program); err != nil {
-		p.Close()
-		return nil, fmt.Errorf("sending a program to the device: %w", c.because(ctx, err))
-	}
-	return p, nil
 }
 
 func reader(program string, args []string) string {
@@ -110,13 +101,21 @@ func (c *Client) AsRoot(ctx context.Context) error {
 	}
 	c.sudo = true
 	r, err = c.Run(ctx, "id -u", nil)
-	if err != nil {
+	if errors.Is(err, ErrShell) { // sudo itself ended
+		err = fmt.Errorf("sudo -n: %w", err)
+	} else if err != nil {
 		return err
 	}
-	if strings.TrimSpace(string(r.Stdout)) != "0" {
-		return hint(fmt.Errorf("%w: user %s: %w", ErrNotRoot, c.Target.User, r.Err("sudo -n")), "log in as root, or allow sudo without a password (sudoers(5), NOPASSWD)")
+	if err == nil && strings.TrimSpace(string(r.Stdout)) != "0" {
+		if err = r.Err("sudo -n"); err == nil {
+			err = fmt.Errorf("sudo -n makes user id %.20q of it", strings.TrimSpace(string(r.Stdout)))
+		}
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	c.sudo = false
+	return hint(fmt.Errorf("%w: user %s: %w", ErrNotRoot, c.Target.User, err), "log in as root, or allow sudo without a password (sudoers(5), NOPASSWD)")
 }
 
 // Output runs a command that must succeed.

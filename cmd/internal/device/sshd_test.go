@@ -25,6 +25,9 @@ type server struct {
 	addr   string // host:port
 	config *ssh.ServerConfig
 	see    atomic.Pointer[strings.Replacer] // what a command sees instead of this machine's files
+	before atomic.Pointer[string]           // what the login shell does first, in sh
+	most   atomic.Int32                     // sessions at a time; 0: any number
+	now    atomic.Int32                     // sessions
 }
 
 // path is a file in the server's directory: host, login, other and their .pub, known_hosts.
@@ -64,6 +67,7 @@ func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 	t.Setenv("HOME", t.TempDir())
 	s := &server{dir: t.TempDir()}
 	s.see.Store(strings.NewReplacer())
+	s.before.Store(new(string))
 	for _, key := range []string{"host", "login", "other"} {
 		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -135,6 +139,11 @@ func (s *server) serve(c net.Conn) {
 	for open := range channels {
 		switch open.ChannelType() {
 		case "session":
+			if most := s.most.Load(); most > 0 && s.now.Load() >= most {
+				open.Reject(ssh.ConnectionFailed, "open failed") // as sshd does
+				continue
+			}
+			s.now.Add(1)
 			if channel, requests, err := open.Accept(); err == nil {
 				go s.session(channel, requests)
 			}
@@ -148,6 +157,7 @@ func (s *server) serve(c net.Conn) {
 
 // session runs the command of an exec request (RFC 4254, 6.5).
 func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
+	defer s.now.Add(-1)
 	defer channel.Close()
 	for r := range requests {
 		var exec struct{ Command string }
@@ -156,7 +166,7 @@ func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 			continue
 		}
 		r.Reply(true, nil)
-		exit := command(channel, s.see.Load().Replace(exec.Command))
+		exit := command(channel, *s.before.Load()+s.see.Load().Replace(exec.Command))
 		if exit < 0 {
 			channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
 				Signal        string

@@ -7,9 +7,13 @@ type tail struct {
 	mu    sync.Mutex
 	b     []byte
 	limit int
+	alive func() // told of each write; may be nil
 }
 
 func (t *tail) Write(p []byte) (int, error) {
+	if t.alive != nil {
+		t.alive()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.b = append(t.b, p...)

@@ -1,0 +1,95 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// ErrIdle is that a command neither said nor took anything for as long as it may.
+var ErrIdle = errors.New("a command on the device is given up")
+
+type patience struct{}
+
+// Patient is a context in which a command may be idle for so long, in place of Options.IdleTimeout: for those
+// that are known to work without a word.
+func Patient(ctx context.Context, idle time.Duration) context.Context {
+	return context.WithValue(ctx, patience{}, idle)
+}
+
+// watch is the clock of one command: first it must begin, then it must not stand still.
+type watch struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	idle  time.Duration
+	began time.Time
+	begun bool // the command has said its word
+}
+
+// maxIdles bounds a command as a whole, in times of its idle bound: a device that says a word now and then is not
+// waited for without end, either.
+const maxIdles = 24
+
+// watch begins a watch. When it ends badly the client is closed: that is what frees all who wait.
+func (c *Client) watch(ctx context.Context) *watch {
+	w := &watch{idle: c.options.IdleTimeout, began: time.Now()}
+	if idle, ok := ctx.Value(patience{}).(time.Duration); ok {
+		w.idle = idle
+	}
+	begin := c.options.LoginTimeout
+	w.timer = time.AfterFunc(begin, func() {
+		c.fail(fmt.Errorf("%w: it has not begun within %s", ErrIdle, begin))
+	})
+	return w
+}
+
+// begin ends the first part.
+func (w *watch) begin(c *Client) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil || !w.timer.Stop() {
+		return
+	}
+	w.begun = true
+	w.timer = time.AfterFunc(w.idle, func() {
+		if took := time.Since(w.began); took > maxIdles*w.idle {
+			c.fail(fmt.Errorf("%w: it is not over after %s", ErrIdle, took.Round(time.Second)))
+			return
+		}
+		c.fail(fmt.Errorf("%w: it has neither said nor taken anything for %s", ErrIdle, w.idle))
+	})
+}
+
+// alive is called with each sign of life.
+func (w *watch) alive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil && w.begun && time.Since(w.began) < maxIdles*w.idle && w.timer.Stop() {
+		w.timer.Reset(w.idle)
+	}
+}
+
+// end ends the watch.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.timer = nil
+}
+
+// aliveReader says whenever something was read.
+type aliveReader struct {
+	io.Reader
+	alive func()
+}
+
+func (r aliveReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.alive()
+	}
+	return n, err
+}

@@ -1,0 +1,158 @@
+package device
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Whatever a login shell says before our command, the command's answer is its own.
+func TestNoise(t *testing.T) {
+	s := startServer(t)
+	for about, before := range map[string]string{
+		"none":                      "",
+		"an echo in .bashrc":        "echo hi; ",
+		"without a line's end":      "printf hi; ",
+		"on standard error":         "echo hi >&2; ",
+		"an old message of a day":   "for i in 1 2 3 4 5 6 7 8; do echo '  Welcome to Debian  *** '$i; done; ",
+		"much":                      "head -c 60000 /dev/zero | tr '\\0' x; ",
+		"much on standard error":    "head -c 600000 /dev/zero >&2; ",
+		"what looks like an answer": "echo 0; echo done; ",
+		"the commands themselves":   "set -v -x\n",
+	} {
+		s.before.Store(&before)
+		c, err := Dial(t.Context(), s.target(), s.good())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.Run(t.Context(), "cat; echo oh no >&2; exit 7", strings.NewReader("in"))
+		if err != nil || string(r.Stdout) != "in" || r.Exit != 7 || about != "the commands themselves" && string(r.Stderr) != "oh no\n" {
+			t.Errorf("%s: %q, %.100q, %d, %v", about, r.Stdout, r.Stderr, r.Exit, err)
+		}
+		r, err = c.Script(t.Context(), `printf '%s|' "$1"; cat`, strings.NewReader("rest"), "word")
+		if err != nil || string(r.Stdout) != "word|rest" {
+			t.Errorf("%s, a program: %q, %v", about, r.Stdout, err)
+		}
+		p, err := c.Start(t.Context(), "read line; echo got $line; echo bad >&2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(p.Stdin, "it\n")
+		out, _ := io.ReadAll(p.Stdout)
+		if exit, err := p.Wait(); string(out) != "got it\n" || exit != 0 || err != nil || about != "the commands themselves" && p.Stderr() != "bad\n" {
+			t.Errorf("%s, a process: %q, %q, %d, %v", about, out, p.Stderr(), exit, err)
+		}
+		c.Close()
+	}
+}
+
+// A shell that does not run our commands is named, with what it says.
+func TestNoShell(t *testing.T) {
+	s := startServer(t)
+	for about, c := range map[string]struct{ before, said string }{
+		"no login":          {"echo This account is currently not available.; exit 1; ", "exit 1, and it says: This account is currently not available."},
+		"another command":   {"exec echo backup tool, usage:; ", "exit 0, and it says: backup tool, usage:"},
+		"on stderr":         {"echo 'sudo: a password is required' >&2; exit 1; ", "sudo: a password is required"},
+		"without a word":    {"exit 3; ", "exit 3"},
+		"does not stop":     {"cat /dev/zero; ", "more than 65536 bytes before it begins"},
+		"ended by a signal": {"kill -TERM $$; ", "exit"},
+	} {
+		s.before.Store(&c.before)
+		o := s.good()
+		client, err := Dial(t.Context(), s.target(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = within(t, time.Minute, about, func() error { _, err := client.Run(t.Context(), "true", nil); return err })
+		if err == nil || !strings.Contains(err.Error(), c.said) || about != "does not stop" && (!errors.Is(err, ErrShell) || HintOf(err) == "") {
+			t.Errorf("%s: %v", about, err)
+		}
+		err = within(t, time.Minute, about, func() error { return client.AsRoot(t.Context()) })
+		if err == nil || strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s, as root: %v", about, err)
+		}
+		client.Close()
+	}
+}
+
+// With one session at a time, a command waits until the server knows that the one before it is over; a second one is refused by name.
+func TestMaxSessions(t *testing.T) {
+	s := startServer(t)
+	s.most.Store(1)
+	c, err := Dial(t.Context(), s.target(), s.good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 20 {
+		if out, err := c.Output(t.Context(), "echo here"); err != nil || out != "here\n" {
+			t.Fatalf("%q, %v", out, err)
+		}
+	}
+	p, err := c.Start(t.Context(), "cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Output(t.Context(), "echo here"); !errors.Is(err, ErrSessions) || HintOf(err) == "" {
+		t.Errorf("a second session: %v", err)
+	}
+	p.Stdin.Close()
+	io.Copy(io.Discard, p.Stdout)
+	if _, err := p.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each command has bounds, and the error says which one ended it.
+func TestCommandBounds(t *testing.T) {
+	s := startServer(t)
+	for about, c := range map[string]struct {
+		before, command string
+		stdin           io.Reader
+		said            string
+	}{
+		"does not begin":     {"sleep 60; ", "true", nil, "has not begun within 1s"},
+		"says nothing":       {"", "sleep 60", nil, "neither said nor taken anything for 2s"},
+		"takes nothing":      {"", "sleep 60", endless{}, "neither said nor taken anything for 2s"},
+		"does not stop":      {"", "while :; do echo x >&2; done", nil, "is given up: it is not over after"},
+		"answers too much":   {"", "cat /dev/zero", nil, "answers with more than"},
+		"is alive, and slow": {"", "for i in 1 2 3 4; do sleep 1; echo $i; done", nil, ""},
+	} {
+		t.Run(about, func(t *testing.T) {
+			s.before.Store(&c.before)
+			o := s.good()
+			o.LoginTimeout, o.IdleTimeout = 30*time.Second, 2*time.Second
+			if c.before != "" {
+				o.LoginTimeout = time.Second
+			}
+			if c.said == "" {
+				o.IdleTimeout = 10 * time.Second
+			}
+			if about == "does not stop" {
+				o.IdleTimeout = 400 * time.Millisecond
+			}
+			client, err := Dial(t.Context(), s.target(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			err = within(t, time.Minute, about, func() error { _, err := client.Run(t.Context(), c.command, c.stdin); return err })
+			if (err == nil) != (c.said == "") || err != nil && !strings.Contains(err.Error(), c.said) {
+				t.Errorf("%v, want %q", err, c.said)
+			}
+		})
+	}
+	s.before.Store(new(string))
+	o := s.good()
+	o.IdleTimeout = time.Second
+	client, err := Dial(t.Context(), s.target(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Run(Patient(t.Context(), time.Minute), "sleep 3", nil); err != nil {
+		t.Errorf("a patient one: %v", err)
+	}
+}
