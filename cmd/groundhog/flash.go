@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // flashOptions is the command line of `groundhog flash`.
 type flashOptions struct {
 	remote
+	roll     *device.Roll // the devices of this run
 	parallel int
 	target   string
 	sha256   string
@@ -49,7 +51,7 @@ stage's end counts, and the whole disk is read back and hashed. It fetches IMAGE
 the URL that IMAGE is or that --url gives; a file is otherwise served through the
 connection, on the device's own loopback.
 
-Host keys: those of the archive that push recorded, else known_hosts.`,
+Host keys: those of the archive that push recorded; where nothing was, known_hosts.`,
 		Example: `  groundhog flash root@bench-1 disk.img.xz --reboot
   groundhog flash root@bench-1 disk.img --check
   groundhog flash root@bench-1 disk.img --target serial:S3Z9NB0K
@@ -107,6 +109,7 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 		return err
 	}
 	defer img.Close()
+	o.roll = device.NewRoll(len(hosts))
 	r := o.reporter(cmd, len(hosts))
 	defer r.close()
 	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
@@ -130,6 +133,9 @@ func (o *flashOptions) one(ctx context.Context, h host, img *image.Image, path s
 	f.state, err = c.State(ctx)
 	if err == nil && !f.state.Initramfs {
 		err = hinted{errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it"}
+	}
+	if err == nil {
+		err = f.identify(ctx)
 	}
 	if err != nil {
 		return "", nil, refusal(err)
@@ -162,8 +168,9 @@ func (o *flashOptions) waiting(name string) (device.Options, *device.Record, err
 	if err == nil && a.input.SHA256 != record.Archive.SHA256 {
 		err = errors.New("it is another one now")
 	}
-	if err != nil { // known_hosts may know the device
-		return options, record, nil
+	if err != nil {
+		return options, record, hinted{fmt.Errorf("the archive that was pushed to %s tells its keys, and cannot be read: %s: %w", name, record.Archive.Path, err),
+			"put it back there, or say who must answer: --known-hosts FILE (the .known_hosts beside the archive), or --host-key SHA256:..."}
 	}
 	return options.Initramfs(a.keys), record, nil
 }

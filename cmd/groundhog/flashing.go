@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,6 +69,24 @@ func (f *flashing) run(ctx context.Context) (string, any, error) {
 	return text, data, nil
 }
 
+// identify asks the device who it is, before anything is written to it: not another one than push met under this name, and
+// not one that another name has led to.
+func (f *flashing) identify(ctx context.Context) error {
+	who, err := f.c.Who(ctx)
+	if err != nil {
+		return err
+	}
+	if f.record != nil {
+		if err := who.Differs(f.record.Who); err != nil {
+			return hinted{fmt.Errorf("%w, as when it was pushed to", err), "if it is the right device, push once more, or remove " + device.RecordPath(f.name)}
+		}
+	}
+	if f.check { // nothing is written, not even into the device's memory
+		return nil
+	}
+	return f.roll.Enter(ctx, f.name, f.c, f.state)
+}
+
 // prepare finds out what can be known before anything is written.
 func (f *flashing) prepare(ctx context.Context) error {
 	d, err := f.choose(ctx)
@@ -105,10 +122,7 @@ func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal([]byte(said), &all); err != nil {
-		return nil, fmt.Errorf("the device's list of disks: %w", err)
-	}
-	return all, nil
+	return disk.Parse([]byte(said))
 }
 
 // send puts our writer in the place of the one that said its version.
@@ -149,10 +163,9 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 	if err != nil {
 		return disk.Info{}, err
 	}
-	var recorded *disk.Info
+	var recorded *disk.Identity
 	if f.record != nil && f.record.Disk.Size > 0 {
-		r := f.record.Disk
-		recorded = &disk.Info{Path: r.Path, Size: r.Size, Model: r.Model, Serial: r.Serial, CID: r.CID, PTUUID: r.PTUUID}
+		recorded = &f.record.Disk
 	}
 	d, err := disk.Choose(all, f.target, recorded)
 	if err != nil {
@@ -166,11 +179,14 @@ func (f *flashing) named(ctx context.Context) (disk.Info, error) {
 	if !strings.HasPrefix(f.target, "/dev/") {
 		return disk.Info{}, hinted{errors.New("which disk: the device has no groundhog-writer to list them, and there is none for it"), "--target /dev/... names it"}
 	}
-	d := disk.Info{Path: f.target}
+	d := disk.Info{Identity: disk.Identity{Path: f.target}}
 	path := device.Quote(d.Path)
 	said, err := f.c.Output(ctx, "blockdev --getsize64 "+path+" && blockdev --getss "+path)
 	if err == nil {
 		_, err = fmt.Sscan(said, &d.Size, &d.Block)
+	}
+	if err == nil {
+		err = d.Check()
 	}
 	if err != nil {
 		return d, fmt.Errorf("which disk: %w", err)

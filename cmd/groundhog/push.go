@@ -22,6 +22,7 @@ import (
 // pushOptions is the command line of `groundhog push`.
 type pushOptions struct {
 	remote
+	roll          *device.Roll // the devices of this run
 	parallel      int
 	dryRun        bool
 	reboot        bool
@@ -79,6 +80,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	if err != nil {
 		return err
 	}
+	o.roll = device.NewRoll(len(hosts))
 	r := o.reporter(cmd, len(hosts))
 	defer r.close()
 	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
@@ -138,6 +140,10 @@ func (o *pushOptions) one(ctx context.Context, h host, a *pushed) (string, error
 	if err := c.AsRoot(ctx); err != nil {
 		return "", refusal(err)
 	}
+	who, err := c.Who(ctx)
+	if err != nil {
+		return "", refusal(err)
+	}
 	facts, boot, err := o.check(ctx, h, c, a)
 	if err != nil {
 		return "", refusal(err)
@@ -145,8 +151,10 @@ func (o *pushOptions) one(ctx context.Context, h host, a *pushed) (string, error
 	if o.dryRun {
 		return "every check is passed; nothing was changed", nil
 	}
-	record, err := o.send(ctx, h, c, a, facts, boot)
-	if err != nil {
+	if err := o.identify(ctx, h, c, who); err != nil {
+		return "", refusal(err)
+	}
+	if err := o.send(ctx, h, c, a, facts, boot, who); err != nil {
 		return "", err
 	}
 	if !o.reboot {
@@ -161,8 +169,22 @@ func (o *pushOptions) one(ctx context.Context, h host, a *pushed) (string, error
 	if err != nil {
 		return "", err
 	}
-	record.BootID = state.BootID
 	return "build " + state.Build + " waits on " + h.name, nil
+}
+
+// identify makes sure, before anything is written, that no other device is met than the last time under this name, and
+// none that another name has led to.
+func (o *pushOptions) identify(ctx context.Context, h host, c *device.Client, who device.Who) error {
+	if before, err := device.ReadRecord(h.name); err == nil {
+		if err := who.Differs(before.Who); err != nil {
+			return hinted{fmt.Errorf("%w, as at the last push to %s", err, h.name), "if the device was replaced, remove " + device.RecordPath(h.name)}
+		}
+	}
+	state, err := c.State(ctx)
+	if err != nil {
+		return err
+	}
+	return o.roll.Enter(ctx, h.name, c, state)
 }
 
 // check surveys the device and tells all findings.
@@ -195,15 +217,15 @@ func (o *pushOptions) check(ctx context.Context, h host, c *device.Client, a *pu
 	return facts, boot, nil
 }
 
-// send makes the device's own archive of it and puts it there.
-func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pushed, facts push.Facts, boot push.Boot) (*device.Record, error) {
+// send makes the device's own archive of it, puts it there and notes what is known of the device.
+func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pushed, facts push.Facts, boot push.Boot, who device.Who) error {
 	own, err := a.ownFor(facts.Personal())
 	if err != nil {
-		return nil, refusal(err)
+		return refusal(err)
 	}
 	body, err := own.open()
 	if err != nil {
-		return nil, refusal(err)
+		return refusal(err)
 	}
 	defer body.Close()
 	job := push.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.keep}
@@ -214,22 +236,22 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 	if err != nil {
 		switch {
 		case errors.Is(err, push.ErrRefused):
-			return nil, refusal(err)
+			return refusal(err)
 		case errors.Is(err, push.ErrLost):
-			return nil, hinted{err, "either boots; the same push again makes sure"}
+			return hinted{err, "either boots; the same push again makes sure"}
 		}
-		return nil, err
+		return err
 	}
 	d, _ := facts.Disk()
 	record := &device.Record{Target: h.name, User: c.Target.User, Host: c.Target.Host, Port: c.Target.Port,
 		HostName: facts.Get("hostname"), Interface: facts.Get("interface"), MAC: facts.Get("mac"), Address: facts.Get("prefix"),
-		BootID: facts.Get("boot_id"), Disk: d,
+		BootID: facts.Get("boot_id"), Disk: d, Who: who,
 		Archive: device.Pushed{Path: a.path, SHA256: a.input.SHA256, Sent: own.sha256, Build: a.facts.Build}}
 	record.SetHostKey(c.HostKey)
 	if _, err := record.Save(); err != nil {
-		return nil, hinted{fmt.Errorf("the archive is on the device; keeping what was learned of it: %w", err), "flash --target names the disk then"}
+		return hinted{fmt.Errorf("the archive is on the device; keeping what was learned of it: %w", err), "flash --target names the disk then"}
 	}
-	return record, nil
+	return nil
 }
 
 // await waits until the initramfs answers, with a promised key and the right build.

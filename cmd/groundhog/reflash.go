@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -100,6 +101,7 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	}
 	// It is read while the devices are being brought there: what is wrong with it is known before anything is written.
 	go img.Load(cmd.Context())
+	o.roll = device.NewRoll(len(hosts))
 	r := o.reporter(cmd, len(hosts))
 	defer r.close()
 	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
@@ -190,7 +192,12 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	if err := img.Err(); err != nil { // it was read while the device rebooted
 		return "", nil, f.stays(ctx, fmt.Errorf("the image: %w", err))
 	}
-	f.record, _ = device.ReadRecord(h.name) // without one, the disk has to be named or the only one
+	if f.record, err = device.ReadRecord(h.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, f.stays(ctx, err)
+	}
+	if err := f.identify(ctx); err != nil { // the device that answers may not be ours to say more about
+		return "", nil, refusal(err)
+	}
 	done, result, err := f.run(ctx)
 	var refused exitCode
 	if errors.As(err, &refused) && refused.code == exitNo {
@@ -232,7 +239,7 @@ func (o *reflashOptions) bring(ctx context.Context, h host, a *pushed, img *imag
 		}
 		c.Close()
 	}
-	p := pushOptions{remote: o.remote, reboot: true, rebootTimeout: o.rebootTimeout}
+	p := pushOptions{remote: o.remote, roll: o.roll, reboot: true, rebootTimeout: o.rebootTimeout}
 	if size, ok := img.Size(); ok && o.target == "" {
 		p.image = size
 	}

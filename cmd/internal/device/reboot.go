@@ -30,7 +30,7 @@ func (c *Client) State(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("asking what runs: %w", err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-	if len(lines) != 3 || !bootID.MatchString(lines[0]) || len(lines[2]) > 128 {
+	if len(lines) != 3 || !bootID.MatchString(lines[0]) || !buildID.MatchString(lines[2]) {
 		return State{}, fmt.Errorf("asking what runs: the device's answer cannot be understood: %.200q", out)
 	}
 	return State{lines[0], lines[1] == "initramfs", lines[2]}, nil

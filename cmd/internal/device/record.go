@@ -4,14 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/sidefile"
 )
 
 // RecordSchema is the version of a record's JSON.
@@ -20,29 +23,20 @@ const RecordSchema = 1
 // Record is what push learned of a device, kept on our side: how it is reached, which disk is its system's,
 // who it is before and after a reboot.
 type Record struct {
-	Schema    int      `json:"schema"`
-	Target    string   `json:"target"` // as given
-	User      string   `json:"user"`   // as resolved, like Host and Port
-	Host      string   `json:"host"`
-	Port      string   `json:"port"`
-	HostName  string   `json:"hostname,omitzero"` // what the device calls itself
-	Interface string   `json:"interface,omitzero"`
-	MAC       string   `json:"mac,omitzero"`
-	Address   string   `json:"address,omitzero"` // with its prefix, "192.0.2.7/24"
-	BootID    string   `json:"boot_id"`          // when it was pushed to
-	HostKeys  []string `json:"host_keys"`        // of the running system, as in authorized_keys(5)
-	Disk      Disk     `json:"disk,omitzero"`    // that carries /
-	Archive   Pushed   `json:"archive"`
-}
-
-// Disk is a disk by what it is; Path is only where it was found.
-type Disk struct {
-	Path   string `json:"path"`
-	Size   int64  `json:"size"` // bytes
-	Model  string `json:"model,omitzero"`
-	Serial string `json:"serial,omitzero"`
-	CID    string `json:"cid,omitzero"`    // of an MMC
-	PTUUID string `json:"ptuuid,omitzero"` // of the partition table
+	Schema    int           `json:"schema"`
+	Target    string        `json:"target"` // as given
+	User      string        `json:"user"`   // as resolved, like Host and Port
+	Host      string        `json:"host"`
+	Port      string        `json:"port"`
+	HostName  string        `json:"hostname,omitzero"` // what the device calls itself
+	Interface string        `json:"interface,omitzero"`
+	MAC       string        `json:"mac,omitzero"`
+	Address   string        `json:"address,omitzero"` // with its prefix, "192.0.2.7/24"
+	BootID    string        `json:"boot_id"`          // when it was pushed to
+	HostKeys  []string      `json:"host_keys"`        // of the running system, as in authorized_keys(5)
+	Disk      disk.Identity `json:"disk,omitzero"`    // that carries /
+	Who       Who           `json:"who,omitzero"`     // its hardware
+	Archive   Pushed        `json:"archive"`
 }
 
 // Pushed is the archive that the device has.
@@ -81,6 +75,12 @@ func recordPath(target string) (string, error) {
 	return filepath.Join(base, "groundhog/devices", name+".json"), nil
 }
 
+// RecordPath is where a target's record is, "" for what is no target.
+func RecordPath(target string) string {
+	path, _ := recordPath(target)
+	return path
+}
+
 // maxRecord bounds a record's file.
 const maxRecord = 1 << 20
 
@@ -90,14 +90,14 @@ func ReadRecord(target string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, err := sidefile.OpenHere(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading what is known of %s: %w", target, err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
-	if err == nil && len(b) > maxRecord {
-		err = errors.New("too large")
+	var b []byte
+	if err = sidefile.Believe(f, sidefile.Nobody); err == nil {
+		b, err = sidefile.ReadAll(f, maxRecord)
 	}
 	r := new(Record)
 	if err == nil {
@@ -106,11 +106,42 @@ func ReadRecord(target string) (*Record, error) {
 	if err == nil && r.Schema != RecordSchema {
 		err = fmt.Errorf("schema %d: not %d", r.Schema, RecordSchema)
 	}
+	if err == nil {
+		err = r.check()
+	}
 	if err != nil {
 		return nil, hint(fmt.Errorf("reading %s: %w", path, err), "another groundhog push writes it anew")
 	}
 	return r, nil
 }
+
+// check refuses what push does not write: somebody, or a broken disk, has changed the file.
+func (r *Record) check() error {
+	if r.Disk != (disk.Identity{}) {
+		if err := r.Disk.Check(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !validHost(r.Host), !validPort(r.Port), !validUser(r.User):
+		return fmt.Errorf("%q is no device", Target{r.User, r.Host, r.Port})
+	case !bootID.MatchString(r.BootID):
+		return fmt.Errorf("%.40q is no boot id", r.BootID)
+	case r.Archive.SHA256 != "" && !hexSum.MatchString(r.Archive.SHA256), !buildID.MatchString(r.Archive.Build):
+		return errors.New("what it says of the archive is not what push writes")
+	}
+	for _, text := range r.HostKeys {
+		if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text)); err != nil {
+			return fmt.Errorf("%.80q is no host key", text)
+		}
+	}
+	return nil
+}
+
+var (
+	hexSum  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	buildID = regexp.MustCompile(`^[0-9A-Za-z._-]{0,128}$`)
+)
 
 // Save writes the record aside and renames it; it returns where it is.
 func (r *Record) Save() (string, error) {

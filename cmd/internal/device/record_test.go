@@ -9,13 +9,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/disk"
 )
 
 func sample(target string) *Record {
 	return &Record{Schema: RecordSchema, Target: target, User: "root", Host: "192.0.2.7", Port: "22", HostName: "bench", Interface: "eth0",
-		MAC: "02:00:00:00:00:01", Address: "192.0.2.7/24", BootID: boot1, HostKeys: []string{"ssh-ed25519 AAAA"},
-		Disk:    Disk{Path: "/dev/vda", Size: 8 << 30, Model: "m", Serial: "s", CID: "c", PTUUID: "p"},
-		Archive: Pushed{Path: "/a/b.img", SHA256: "00", Sent: "11", Build: "x"}}
+		MAC: "02:00:00:00:00:01", Address: "192.0.2.7/24", BootID: boot1, HostKeys: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIObyvqpcIlzI/8Jxhl740lHpcSKwFJlVXljySWND2qiY"},
+		Disk:    disk.Identity{Path: "/dev/vda", Size: 8 << 30, Model: "m", Serial: "s", CID: "c", PTUUID: "p"},
+		Archive: Pushed{Path: "/a/b.img", SHA256: strings.Repeat("0", 64), Sent: "11", Build: "x"}}
 }
 
 // A record reads back as it was written, whoever logs in to the device, and nobody else reads it.
@@ -112,11 +115,29 @@ func TestRecordDamaged(t *testing.T) {
 	}
 	for about, text := range map[string]string{
 		"empty": "", "cut": string(good[:len(good)/2]), "another schema": strings.Replace(string(good), `"schema": 1`, `"schema": 2`, 1),
-		"no schema": "{}", "not JSON": "hello", "huge": string(good) + strings.Repeat(" ", maxRecord), "two": string(good) + string(good),
+		"a disk that cannot be": strings.Replace(string(good), `"size": 8589934592`, `"size": -512`, 1), "a path that is no disk": strings.Replace(string(good), "/dev/vda", "/dev/../etc", 1),
+		"a host that is an option": strings.Replace(string(good), `"192.0.2.7"`, `"-oProxyCommand=x"`, 1), "no boot id": strings.Replace(string(good), boot1, "x", 1),
+		"a key that is none": strings.Replace(string(good), "ssh-ed25519 A", "ssh-ed25519 B", 1),
+		"no schema":          "{}", "not JSON": "hello", "huge": string(good) + strings.Repeat(" ", maxRecord), "two": string(good) + string(good),
 	} {
 		write(t, path, text)
 		if r, err := ReadRecord("a"); err == nil || HintOf(err) == "" {
 			t.Errorf("%s: %+v, %v (%s)", about, r, err, HintOf(err))
+		}
+	}
+	write(t, path, string(good))
+	for about, spoil := range map[string]func() error{
+		"others can write to it": func() error { return os.Chmod(path, 0o602) },
+		"a symbolic link":        func() error { return errors.Join(os.Rename(path, path+".real"), os.Symlink(path+".real", path)) },
+		"a FIFO":                 func() error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)) },
+	} {
+		os.Remove(path)
+		write(t, path, string(good))
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := ReadRecord("a"); err == nil {
+			t.Errorf("%s: %+v", about, r)
 		}
 	}
 	blocked := t.TempDir() + "/file"

@@ -8,8 +8,11 @@ import (
 	"strconv"
 	"strings"
 
-	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash/disk"
 )
+
+//go:embed disk.sh
+var diskText string
 
 //go:embed survey.sh
 var surveyText string
@@ -39,7 +42,7 @@ const maxFacts = 1000
 
 // Survey looks at a device, in one round trip, without changing anything.
 func Survey(ctx context.Context, sh Shell) (Facts, error) {
-	r, err := sh.Script(ctx, surveyText, nil)
+	r, err := sh.Script(ctx, diskText+surveyText, nil)
 	if err == nil {
 		err = r.Err("looking at the device")
 	}
@@ -72,11 +75,16 @@ func printable(r rune) rune {
 	return r
 }
 
-// Disk is the one that carries /; false where there is none or more than one.
-func (f Facts) Disk() (device.Disk, bool) {
+// Disk is the one that carries /; false where there is none, more than one, or what the device says of it cannot be.
+func (f Facts) Disk() (disk.Identity, bool) {
 	if len(f["disk"]) != 1 {
-		return device.Disk{}, false
+		return disk.Identity{}, false
 	}
-	return device.Disk{Path: f.Get("disk"), Size: f.number("disk_size"), Model: f.Get("disk_model"),
-		Serial: f.Get("disk_serial"), CID: f.Get("disk_cid"), PTUUID: f.Get("disk_ptuuid")}, true
+	d, err := disk.Described(func(name string) string {
+		if name == "path" {
+			return f.Get("disk")
+		}
+		return f.Get("disk_" + name)
+	})
+	return d, err == nil
 }

@@ -1,12 +1,6 @@
 # shellcheck shell=dash
 # What a running device is, one "key value" line a fact; nothing is changed. A fact that cannot be had is left out.
 
-: "${groundhog_root:=}"
-
-fact() { [ -z "$2" ] || printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n\t' '  ')"; }
-has() { command -v "$1" >/dev/null 2>&1; }
-attribute() { head -c 400 "$1" 2>/dev/null | tr '\0' ' '; }
-
 kernel=$(uname -r)
 fact kernel "$kernel"
 fact arch "$(dpkg --print-architecture 2>/dev/null || uname -m)"
@@ -97,21 +91,7 @@ fact root "$source"
 if has lsblk && [ -b "$source" ]; then
 	lsblk -s -n -r -o TYPE "$source" 2>/dev/null | sort -u | while read -r type; do fact root_on "$type"; done
 	disk=$(lsblk -s -n -r -p -o NAME,TYPE "$source" 2>/dev/null | sed -n 's/ disk$//p' | sort -u)
-	for d in $disk; do
-		name=${d##*/}
-		sys=$groundhog_root/sys/block/$name
-		fact disk "$d"
-		fact disk_size "$(blockdev --getsize64 "$d" 2>/dev/null)"
-		model=$(attribute "$sys/device/model")
-		[ -n "$model" ] || model=$(attribute "$sys/device/name")
-		fact disk_model "$model"
-		serial=$(attribute "$sys/serial")
-		[ -n "$serial" ] || serial=$(attribute "$sys/device/serial")
-		[ -n "$serial" ] || serial=$(tail -c +5 "$sys/device/vpd_pg80" 2>/dev/null | tr '\0' ' ')
-		fact disk_serial "$serial"
-		fact disk_cid "$(attribute "$sys/device/cid")"
-		fact disk_ptuuid "$(lsblk -d -n -o PTUUID "$d" 2>/dev/null)"
-	done
+	for d in $disk; do disk_facts "$d"; done
 fi
 [ ! -r "$groundhog_root/var/lib/groundhog/state" ] || fact pushed "$(sed -n 's/^pushed //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
 for program in sha256sum sync cmp awk dd stat; do

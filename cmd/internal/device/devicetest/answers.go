@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,8 @@ func (d *Device) own() []answer {
 		{"groundhog-writer disks", d.listDisks},
 		{"groundhog-writer state ", d.writerState},
 		{"/scripts/groundhog", d.state},
+		{"/etc/machine-id", d.who},
+		{"/run/groundhog-run", d.mark},
 		{"fact end ok", d.survey},
 		{"groundhog_restore=", d.push},
 		{"groundhog-restore.service", Say("", 0)},
@@ -94,6 +97,39 @@ func (d *Device) state(c *Command) int {
 	}
 	fmt.Fprintf(c.Stdout, "%s\n%s\n%s\n", d.bootID(), what, build)
 	return 0
+}
+
+// who is what device.Client.Who asks.
+func (d *Device) who(c *Command) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(c.Stdout, "board %s\nmac 52:54:00:12:34:56\nend ok\n", d.board)
+	return 0
+}
+
+// marks are the words that device.Roll leaves: ln's last words are the link's text and name.
+var marks = regexp.MustCompile(`ln -s ([0-9]+) "\$d/([0-9a-f]+)"`)
+
+func (d *Device) mark(c *Command) int {
+	m := marks.FindStringSubmatch(c.Text)
+	if m == nil {
+		return 1
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := fmt.Sprint(d.boots, " ", m[2])
+	if d.marked[key] == "" {
+		d.marked[key] = m[1]
+	}
+	fmt.Fprintln(c.Stdout, "name", d.marked[key])
+	return 0
+}
+
+// Board says what the device's board has for a serial number.
+func (d *Device) Board(serial string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.board = serial
 }
 
 func (d *Device) survey(c *Command) int {
@@ -130,7 +166,7 @@ func (d *Device) Pushed(build string) {
 }
 
 func (d *Device) listDisks(c *Command) int {
-	json.NewEncoder(c.Stdout).Encode([]disk.Info{{Path: DiskPath, Size: DiskSize, Block: 512, Serial: "GH"}})
+	json.NewEncoder(c.Stdout).Encode([]disk.Info{{Identity: disk.Identity{Path: DiskPath, Size: DiskSize, Serial: "GH"}, Block: 512}})
 	return 0
 }
 

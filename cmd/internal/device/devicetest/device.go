@@ -42,6 +42,8 @@ type Device struct {
 	build     string // of the archive that waits, or that is booted next
 	next      bool   // what a push put there is booted next
 	facts     map[string]string
+	board     string            // its serial number
+	marked    map[string]string // what a Roll left, by boot and word
 	open      func(name string, write bool) (writer.Target, error)
 }
 
@@ -57,7 +59,7 @@ const DiskSize = 24 << 20
 // Start starts a device; it runs its system.
 func Start(t testing.TB) *Device {
 	t.Helper()
-	d := &Device{t: t, dir: t.TempDir(), conns: map[net.Conn]bool{}, boots: 1, facts: goodFacts()}
+	d := &Device{t: t, dir: t.TempDir(), conns: map[net.Conn]bool{}, boots: 1, board: "GH-BOARD-1", marked: map[string]string{}, facts: goodFacts()}
 	d.system, d.waiting = d.key("system"), d.key("initramfs")
 	d.key("login")
 	if err := os.WriteFile(d.DiskFile(), nil, 0o600); err != nil {

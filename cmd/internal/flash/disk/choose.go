@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"groundhog/cmd/internal/human"
 )
 
 // Errors of Choose.
@@ -18,7 +16,7 @@ var (
 // Choose says which disk is meant. want is a path, or "serial:", "cid:" or "ptuuid:" and
 // its value; where it is empty, the disk that was recorded, and where none was, the only
 // one that is not removable. The error lists what there is.
-func Choose(all []Info, want string, recorded *Info) (Info, error) {
+func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	var fits func(Info) bool
 	var what string
 	switch {
@@ -29,7 +27,7 @@ func Choose(all []Info, want string, recorded *Info) (Info, error) {
 		}
 		fits, what = f, want
 	case recorded != nil:
-		fits, what = recorded.same, "the disk recorded at push ("+recorded.String()+")"
+		fits, what = func(d Info) bool { return recorded.same(d.Identity) }, "the disk recorded at push ("+recorded.String()+")"
 	default:
 		fits, what = func(d Info) bool { return !d.Removable && !d.ReadOnly }, "a disk that is not removable"
 	}
@@ -57,44 +55,18 @@ func matcher(want string) (func(Info) bool, error) {
 	if strings.HasPrefix(want, "/") {
 		return func(d Info) bool { return d.Path == want }, nil
 	}
-	kind, value, ok := strings.Cut(want, ":")
-	if !ok || value == "" {
-		return nil, fmt.Errorf("%q names no disk: a path, serial:, cid: or ptuuid: and its value does", want)
-	}
-	switch kind {
-	case "serial":
-		return func(d Info) bool { return d.Serial == value }, nil
-	case "cid":
-		return func(d Info) bool { return strings.EqualFold(d.CID, value) }, nil
-	case "ptuuid":
-		return func(d Info) bool { return strings.EqualFold(d.PTUUID, value) }, nil
+	name, value, ok := strings.Cut(want, ":")
+	for _, k := range kinds {
+		if ok && value != "" && k.name == name {
+			return func(d Info) bool { return k.equal(*k.of(&d.Identity), value) }, nil
+		}
 	}
 	return nil, fmt.Errorf("%q names no disk: a path, serial:, cid: or ptuuid: and its value does", want)
 }
 
-// same reports whether d is the disk that was recorded. A serial number or a CID decides. Of a disk
-// that has neither, size and model must agree, and its table or its path: a flash changes the table, a boot the path.
-func (r *Info) same(d Info) bool {
-	if r.Size != d.Size {
-		return false
-	}
-	if r.Serial != "" || r.CID != "" {
-		return r.Serial == d.Serial && strings.EqualFold(r.CID, d.CID)
-	}
-	return d.Serial == "" && d.CID == "" && r.Model == d.Model &&
-		(r.PTUUID != "" && r.PTUUID == d.PTUUID || r.Path == d.Path)
-}
-
 // String is a disk in a few words, with what names it.
 func (d Info) String() string {
-	s := d.Path + ", " + human.Size(d.Size)
-	for _, f := range []struct{ name, value string }{
-		{"", d.Model}, {"serial:", d.Serial}, {"cid:", d.CID}, {"ptuuid:", d.PTUUID},
-	} {
-		if f.value != "" {
-			s += ", " + f.name + f.value
-		}
-	}
+	s := d.Identity.String()
 	if d.Removable {
 		s += ", removable"
 	}

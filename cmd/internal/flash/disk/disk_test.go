@@ -48,6 +48,8 @@ func board() fstest.MapFS {
 		"sys/block/vda/size":                         file("2048\n"),
 		"sys/block/vda/serial":                       file("disk-1"),
 		"sys/block/vda/vda2/holders/dm-0/uevent":     file(""),
+		"sys/block/nvme0c0n1/size":                   file("4096\n"), // a path of an NVMe disk that has several
+		"sys/block/nvme0c0n1/hidden":                 file("1\n"),
 		"sys/block/nvme0n1/size":                     file("-4\n"),
 		"sys/block/nvme1n1/size":                     file("99999999999999999999\n"),
 		"sys/block/nvme2n1/size":                     file("4096\n"),
@@ -89,12 +91,11 @@ func TestList(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Info{
-		{Path: "/dev/mmcblk0", Size: 30535680 * 512, Block: 512, Model: "BJTD4R", Serial: "0x01234567", CID: "15010042?4a544434", PTUUID: "deadbeef"},
-		{Path: "/dev/mmcblk1", Size: 512000, Block: 512, Removable: true},
-		{Path: "/dev/nvme2n1", Size: 2 << 20, Block: 512, ReadOnly: true},
-		{Path: "/dev/sda", Size: 2000409264 * 512, Block: 4096, Model: "Samsung SSD", Serial: "S4EWNX0M",
-			PTUUID: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", InUse: "/dev/sda1 is mounted on /srv"},
-		{Path: "/dev/vda", Size: 1 << 20, Block: 512, Serial: "disk-1", InUse: "/dev/vda2 is held by dm-0", Trouble: "input/output error"},
+		{Identity: Identity{Path: "/dev/mmcblk0", Size: 30535680 * 512, Model: "BJTD4R", Serial: "0x01234567", CID: "15010042?4a544434", PTUUID: "deadbeef"}, Block: 512},
+		{Identity: Identity{Path: "/dev/mmcblk1", Size: 512000}, Block: 512, Removable: true},
+		{Identity: Identity{Path: "/dev/nvme2n1", Size: 2 << 20}, Block: 512, ReadOnly: true},
+		{Identity: Identity{Path: "/dev/sda", Size: 2000409264 * 512, Model: "Samsung SSD", Serial: "S4EWNX0M", PTUUID: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"}, Block: 4096, InUse: "/dev/sda1 is mounted on /srv"},
+		{Identity: Identity{Path: "/dev/vda", Size: 1 << 20, Serial: "disk-1"}, Block: 512, InUse: "/dev/vda2 is held by dm-0", Trouble: "input/output error"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -132,11 +133,11 @@ func TestTable(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	a := Info{Path: "/dev/sda", Size: 1000, Serial: "A", PTUUID: "Ab-1"}
-	b := Info{Path: "/dev/sdb", Size: 1000, CID: "ff00"}
-	stick := Info{Path: "/dev/sdc", Size: 10, Removable: true}
-	plain := Info{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "1"}
-	used := Info{Path: "/dev/vdb", Size: 5, InUse: "/dev/vdb1 is mounted on /"}
+	a := Info{Identity: Identity{Path: "/dev/sda", Size: 1000, Serial: "A", PTUUID: "Ab-1"}}
+	b := Info{Identity: Identity{Path: "/dev/sdb", Size: 1000, CID: "ff00"}}
+	stick := Info{Identity: Identity{Path: "/dev/sdc", Size: 10}, Removable: true}
+	plain := Info{Identity: Identity{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "1"}}
+	used := Info{Identity: Identity{Path: "/dev/vdb", Size: 5}, InUse: "/dev/vdb1 is mounted on /"}
 	moved := plain
 	moved.Path = "/dev/vdc"
 	other := a
@@ -144,7 +145,7 @@ func TestChoose(t *testing.T) {
 	for name, c := range map[string]struct {
 		all      []Info
 		want     string
-		recorded *Info
+		recorded *Identity
 		path     string
 		err      error
 	}{
@@ -158,13 +159,13 @@ func TestChoose(t *testing.T) {
 		"cid":                      {[]Info{a, b}, "cid:FF00", nil, "/dev/sdb", nil},
 		"ptuuid":                   {[]Info{a, b}, "ptuuid:aB-1", nil, "/dev/sda", nil},
 		"two by ptuuid":            {[]Info{a, other}, "ptuuid:ab-1", nil, "", ErrSeveral},
-		"recorded":                 {[]Info{a, b}, "", &a, "/dev/sda", nil},
-		"recorded, replaced":       {[]Info{other, b}, "", &a, "", ErrNone},
-		"recorded, other size":     {[]Info{a}, "", &Info{Path: a.Path, Serial: a.Serial, Size: 7}, "", ErrNone},
-		"recorded, moved":          {[]Info{moved}, "", &plain, "/dev/vdc", nil},
-		"recorded, a new table":    {[]Info{{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "2"}}, "", &plain, "/dev/vda", nil},
-		"recorded, both":           {[]Info{{Path: "/dev/vdc", Size: 5, Model: "m", PTUUID: "2"}}, "", &plain, "", ErrNone},
-		"want beats recorded":      {[]Info{a, b}, "/dev/sdb", &a, "/dev/sdb", nil},
+		"recorded":                 {[]Info{a, b}, "", &a.Identity, "/dev/sda", nil},
+		"recorded, replaced":       {[]Info{other, b}, "", &a.Identity, "", ErrNone},
+		"recorded, other size":     {[]Info{a}, "", &Identity{Path: a.Path, Serial: a.Serial, Size: 7}, "", ErrNone},
+		"recorded, moved":          {[]Info{moved}, "", &plain.Identity, "/dev/vdc", nil},
+		"recorded, a new table":    {[]Info{{Identity: Identity{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "2"}}}, "", &plain.Identity, "/dev/vda", nil},
+		"recorded, both":           {[]Info{{Identity: Identity{Path: "/dev/vdc", Size: 5, Model: "m", PTUUID: "2"}}}, "", &plain.Identity, "", ErrNone},
+		"want beats recorded":      {[]Info{a, b}, "/dev/sdb", &a.Identity, "/dev/sdb", nil},
 		"in use":                   {[]Info{used}, "", nil, "", ErrInUse},
 		"an empty serial is no id": {[]Info{b, stick}, "serial:", nil, "", errAny},
 		"no kind":                  {[]Info{a}, "sda", nil, "", errAny},

@@ -5,6 +5,7 @@ package disk
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,20 +15,52 @@ import (
 	"strings"
 )
 
-// Info is one disk. The JSON is what `groundhog-writer disks` prints.
+// Info is one disk and how it is now. The JSON is what `groundhog-writer disks` prints.
 type Info struct {
-	Path      string `json:"path"`             // "/dev/mmcblk0"
-	Size      int64  `json:"size"`             // bytes
+	Identity
 	Block     int64  `json:"block"`            // logical block size in bytes
-	Model     string `json:"model,omitzero"`   // what it calls itself
-	Serial    string `json:"serial,omitzero"`  // its serial number
-	CID       string `json:"cid,omitzero"`     // of an MMC or SD card, 32 hex digits
-	PTUUID    string `json:"ptuuid,omitzero"`  // of its partition table, as blkid(8) prints it
 	Removable bool   `json:"removable"`        // a medium that can be taken out, or a card reader
 	ReadOnly  bool   `json:"read_only"`        // by the kernel's word
 	InUse     string `json:"in_use,omitzero"`  // by what; "" by nothing
 	Trouble   string `json:"trouble,omitzero"` // why its beginning cannot be read
 }
+
+// maxDisks bounds a device's list of disks; maxText a sentence in it, in bytes.
+const (
+	maxDisks = 1024
+	maxText  = 1024
+)
+
+// Parse reads a device's list of disks. What no disk can be is refused here, once.
+func Parse(b []byte) ([]Info, error) {
+	var all []Info
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, fmt.Errorf("the device's list of disks: %w", err)
+	}
+	if len(all) > maxDisks {
+		return nil, fmt.Errorf("the device's list of disks: %d of them", len(all))
+	}
+	for i := range all {
+		if err := all[i].Check(); err != nil {
+			return nil, fmt.Errorf("the device's list of disks: %w", err)
+		}
+	}
+	return all, nil
+}
+
+// Check is Identity's, and of the rest.
+func (d *Info) Check() error {
+	if err := d.Identity.Check(); err != nil {
+		return err
+	}
+	if d.Size == 0 || !isBlock(d.Block) || len(d.InUse) > maxText || len(d.Trouble) > maxText {
+		return fmt.Errorf("%s: a disk of %d bytes in blocks of %d", d.Path, d.Size, d.Block)
+	}
+	return nil
+}
+
+// isBlock says whether a logical block size is one that the kernel knows: a power of two, 512 to 65,536 bytes.
+func isBlock(n int64) bool { return n >= 512 && n <= 65536 && n&(n-1) == 0 }
 
 // skipped begin the names of what is no disk: memory, loops, what stands upon disks,
 // optical and floppy drives (Documentation/admin-guide/devices.txt).
@@ -46,7 +79,7 @@ func isDisk(name string) bool {
 
 // List finds the disks in root's sys/block and proc, sorted by path. open gives a disk's
 // content to read its partition table. Sources: sysfs-block
-// (Documentation/ABI/stable/sysfs-block), proc_pid_mountinfo(5), proc_swaps(5).
+// (Documentation/ABI/stable/sysfs-block; hidden is a path of an NVMe disk that has several, not a disk), proc_pid_mountinfo(5), proc_swaps(5).
 func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, error) {
 	entries, err := fs.ReadDir(root, "sys/block")
 	if err != nil {
@@ -57,21 +90,24 @@ func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, er
 	for _, e := range entries {
 		sys := path.Join("sys/block", e.Name())
 		sectors, err := strconv.ParseInt(read(root, sys+"/size"), 10, 64)
-		if !isDisk(e.Name()) || err != nil || sectors <= 0 || sectors > 1<<53 {
+		if !isDisk(e.Name()) || read(root, sys+"/hidden") == "1" || err != nil || sectors <= 0 || sectors > MaxSize/512 {
 			continue
 		}
 		d := Info{
-			// "!" stands for a slash: cciss!c0d0.
-			Path: "/dev/" + strings.ReplaceAll(e.Name(), "!", "/"),
-			Size: sectors * 512, Block: 512,
-			Model:     first(root, sys+"/device/model", sys+"/device/name"),
-			Serial:    serial(root, sys),
-			CID:       read(root, sys+"/device/cid"),
+			Identity: Identity{
+				// "!" stands for a slash: cciss!c0d0.
+				Path:   "/dev/" + strings.ReplaceAll(e.Name(), "!", "/"),
+				Size:   sectors * 512,
+				Model:  first(root, sys+"/device/model", sys+"/device/name"),
+				Serial: serial(root, sys),
+				CID:    read(root, sys+"/device/cid"),
+			},
+			Block:     512,
 			Removable: read(root, sys+"/removable") == "1" || read(root, sys+"/device/type") == "SD",
 			ReadOnly:  read(root, sys+"/ro") == "1",
 			InUse:     used.of(root, sys, e.Name()),
 		}
-		if n, err := strconv.ParseInt(read(root, sys+"/queue/logical_block_size"), 10, 64); err == nil && n >= 512 && n <= 65536 {
+		if n, err := strconv.ParseInt(read(root, sys+"/queue/logical_block_size"), 10, 64); err == nil && isBlock(n) {
 			d.Block = n
 		}
 		d.PTUUID, err = tableOf(d.Path, d.Block, open)
@@ -99,12 +135,18 @@ func read(root fs.FS, name string) string {
 	if err != nil {
 		return ""
 	}
-	return printable(b)
+	return word(b)
+}
+
+// word is what a disk says of itself, bounded.
+func word(b []byte) string {
+	s := printable(b)
+	return strings.TrimSpace(s[:min(len(s), maxWord)])
 }
 
 func printable(b []byte) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == '\n' || r == 0 {
+		if r == '\n' || r == '\t' || r == 0 {
 			return ' '
 		}
 		if r < ' ' || r > '~' {
@@ -133,7 +175,7 @@ func serial(root fs.FS, sys string) string {
 	if err != nil || len(b) < 4 || len(b) > maxAttribute {
 		return ""
 	}
-	return printable(b[4:])
+	return word(b[4:])
 }
 
 // tableOf reads a disk's partition table's id: a GPT's GUID (UEFI 2.10, 5.3.2), else an

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// told runs the command line and returns its exit code and all that it says.
+func (d *desk) told(verb string, more ...string) (int, string) {
+	d.t.Helper()
+	var said bytes.Buffer
+	code := run(d.args(verb, more...), nil, &said, &said)
+	return code, said.String()
+}
+
+// knownAs lets known_hosts know the device by another name, too, and returns that name.
+func (d *desk) knownAs(name string) string {
+	d.t.Helper()
+	_, port, _ := net.SplitHostPort(d.Addr)
+	b, err := os.ReadFile(d.Path("known_hosts"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	b = append(b, bytes.ReplaceAll(b, []byte("127.0.0.1"), []byte(name))...)
+	if err := os.WriteFile(d.Path("known_hosts"), b, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	return "root@" + net.JoinHostPort(name, port)
+}
+
+// Behind a name that a push has met, another board is not written to, neither while it waits nor while it runs.
+func TestAnotherDeviceAnswers(t *testing.T) {
+	d := newDesk(t)
+	if code, said := d.told("push", "--reboot"); code != exitDone {
+		t.Fatalf("%d: %s", code, said)
+	}
+	d.Board("GH-BOARD-2") // somebody has changed the cables
+	for _, verb := range []string{"flash", "reflash"} {
+		code, said := d.told(verb)
+		if code != exitNo || !strings.Contains(said, "another device answers: its board is gh-board-2, not gh-board-1") || !strings.Contains(said, "remove ") {
+			t.Errorf("%s: %d: %s", verb, code, said)
+		}
+	}
+	if d.Asked("groundhog-writer serve") {
+		t.Error("its disk was opened")
+	}
+	d.Reboot()
+	before := len(d.Commands())
+	if code, said := d.told("push"); code != exitNo || !strings.Contains(said, "another device answers") {
+		t.Errorf("push: %d: %s", code, said)
+	}
+	for _, c := range d.Commands()[before:] {
+		if strings.Contains(c, "groundhog_restore=") {
+			t.Error("an archive was sent")
+		}
+	}
+	d.Board("GH-BOARD-1")
+	if code, said := d.told("push", "--reboot"); code != exitDone {
+		t.Errorf("the right one: %d: %s", code, said)
+	}
+	if code, said := d.told("flash"); code != exitDone {
+		t.Errorf("the right one: %d: %s", code, said)
+	}
+}
+
+// Two names of one command line that lead to one device are noticed before its disk is opened twice.
+func TestOneDeviceByTwoNames(t *testing.T) {
+	d := newDesk(t)
+	other := d.knownAs("localhost")
+	if code, said := d.told("push", "--reboot"); code != exitDone {
+		t.Fatalf("%d: %s", code, said)
+	}
+	code, said := d.told("flash", other)
+	if code != exitNo || strings.Count(said, "two names lead to one device") == 0 || !strings.Contains(said, "verified: ") {
+		t.Errorf("flash: %d: %s", code, said)
+	}
+	serves := 0
+	for _, c := range d.Commands() {
+		if strings.Contains(c, "groundhog-writer serve") {
+			serves++
+		}
+	}
+	if serves != 1 {
+		t.Errorf("its disk was opened %d times", serves)
+	}
+	d.Reboot()
+	if code, said = d.told("push", other); code != exitNo || !strings.Contains(said, "two names lead to one device: ") {
+		t.Errorf("push: %d: %s", code, said)
+	}
+}
+
+// The keys of a device that waits are those of the archive that was pushed. Where that is gone, another or unreadable, flash says so,
+// and takes nobody else's word unless it is told whose.
+func TestPushedArchiveIsGone(t *testing.T) {
+	d := newDesk(t)
+	if code, said := d.told("push", "--reboot"); code != exitDone {
+		t.Fatalf("%d: %s", code, said)
+	}
+	b, err := os.ReadFile(d.archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := func() []string { // without --known-hosts
+		return []string{"flash", "--ssh-config", "none", "--identity", d.Path("login"), d.Target(), d.image}
+	}
+	for about, c := range map[string]struct {
+		spoil func() error
+		said  string
+	}{
+		"gone":    {func() error { return os.Remove(d.archive) }, "no such file"},
+		"another": {func() error { return os.WriteFile(d.archive, append(b, 0, 0, 0, 0), 0o600) }, "it is another one now"},
+	} {
+		if err := c.spoil(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var said bytes.Buffer
+		code := run(args(), nil, &said, &said)
+		if text := said.String(); code != exitNo || !strings.Contains(text, c.said) || !strings.Contains(text, d.archive) || !strings.Contains(text, "--known-hosts") {
+			t.Errorf("%s, after %s: %d: %s", about, time.Since(began), code, text)
+		}
+	}
+	if code, said := d.told("flash"); code != exitDone {
+		t.Errorf("with --known-hosts: %d: %s", code, said)
+	}
+	if err := os.WriteFile(d.archive, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if code := run(args(), nil, &said, &said); code != exitDone {
+		t.Errorf("put back: %d: %s", code, fmt.Sprint(said.String()))
+	}
+}
