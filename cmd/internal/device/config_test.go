@@ -153,6 +153,22 @@ func TestResolveRefuses(t *testing.T) {
 	})
 }
 
+// The configuration that made groundhog write to another device than ssh reaches: the words after "Match host NAME" were taken for
+// host patterns.
+func TestMatchIsNoHost(t *testing.T) {
+	config := write(t, t.TempDir()+"/config", "Match host bench-1 exec \"false\"\n  Port 1\nHost bench-1\n  HostName 127.0.0.1\n  Port 2222\n")
+	bothWays(t, func(t *testing.T) {
+		s, err := resolve(t.Context(), "root@bench-1", Options{Config: config})
+		if _, alone := sshProgram(); alone != nil {
+			if err == nil || !strings.Contains(err.Error(), config+", line 1: match is not understood") {
+				t.Errorf("%+v, %v", s, err)
+			}
+		} else if err != nil || s.Target.String() != "root@127.0.0.1:2222" {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
+}
+
 // A configuration's commands run only where nobody else could have written them.
 func TestConfigOfStrangers(t *testing.T) {
 	dir := t.TempDir()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,9 @@ func (g *generator) header() string {
 	for range 1 + g.IntN(2) {
 		conditions = append(conditions, g.condition())
 	}
+	if slices.Contains(conditions, "all") { // which stands alone
+		conditions = []string{"all"}
+	}
 	return "Match " + strings.Join(conditions, " ")
 }
 
@@ -64,7 +68,7 @@ func (g *generator) condition() string {
 	case 6:
 		return "!host " + g.pick("a", "dev-?")
 	case 7:
-		return g.pick("host a exec false", "host a,b exec true", "host dev-1 user root", "final host a")
+		return g.pick("host a exec false", "host a,b exec true", "host dev-1 user root", "final host a", "all", "canonical host *", "originalhost box.lab host box.lab")
 	}
 	return "host " + g.pick(names...)
 }

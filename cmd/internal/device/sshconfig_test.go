@@ -188,3 +188,31 @@ func TestConfigurationsAsSSH(t *testing.T) {
 		t.Errorf("this shows little: %d understood, %d refused, %d refused by ssh", understood, refused, invalid)
 	}
 }
+
+// A name that ssh makes canonical, and what it then reads once more, are what ssh says.
+func TestCanonicalAsSSH(t *testing.T) {
+	judge.Tool(t, "ssh")
+	t.Setenv("SSH_AUTH_SOCK", "")
+	name := write(t, t.TempDir()+"/config", `CanonicalizeHostname yes
+CanonicalDomains groundhog.invalid
+Match canonical host localhost*
+  Port 77
+Match canonical host *
+  User me
+Match final host *
+  Port 78
+`)
+	for _, host := range []string{"localhost", "box", "localhost.groundhog.invalid", "127.0.0.1"} {
+		want, err := byHand(t, []string{"-F", name, host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := resolve(t.Context(), host, Options{Config: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, s.reached()); diff != "" || s.User != "me" {
+			t.Errorf("%s (-ssh +groundhog):\n%s", host, diff)
+		}
+	}
+}

@@ -28,10 +28,13 @@ func (f Facts) Get(key string) string {
 	return ""
 }
 
-// number is a key's value, -1 where there is none.
+// maxNumber is more than any size in bytes or KiB, count or time that a device has, and can be calculated with.
+const maxNumber = 1 << 50
+
+// number is a key's value, -1 where there is none that can be.
 func (f Facts) number(key string) int64 {
 	n, err := strconv.ParseInt(f.Get(key), 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > maxNumber {
 		return -1
 	}
 	return n
