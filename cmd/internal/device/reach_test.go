@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		go io.Copy(conn, os.Stdin)
+		go func() { io.Copy(conn, os.Stdin); os.Exit(0) }() // who started us is gone
 		io.Copy(os.Stdout, conn)
 		os.Exit(0)
 	}
@@ -122,8 +122,11 @@ func (r *rig) bySSH(t *testing.T, config, host string) (who string, refused bool
 	defer cancel()
 	cmd := exec.CommandContext(ctx, judge.Tool(t, "ssh"), "-F", config, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no", host, "echo who-are-you")
 	var text bytes.Buffer
-	cmd.Stderr = &text
+	cmd.Stderr, cmd.WaitDelay = &text, time.Second // a ProxyCommand may hold it for longer than ssh lives
 	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil
+	}
 	said = text.String()
 	if err == nil {
 		return strings.TrimSpace(string(out)), false, said
