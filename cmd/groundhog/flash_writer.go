@@ -25,6 +25,7 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: "groundhog " + Version,
 		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector()})
 	f.progressEnds(onDisk)
+	err = f.differs(ctx, r, err)
 	if err != nil && !f.check && !busy(err) {
 		if state := f.ask(ctx, session); r.State == flash.Unknown || state == flash.Waiting { // an earlier flash may have left it half written
 			r.State = state

@@ -6,10 +6,12 @@
 package flash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -88,7 +90,7 @@ type Result struct {
 	Lost      int           `json:"lost"`    // connections
 	Memory    int64         `json:"memory"`  // the writer's peak, bytes
 	Seconds   float64       `json:"seconds"` // from the first connection on
-	Differing []chunk.Chunk `json:"-"`       // of a check
+	Differing []chunk.Chunk `json:"-"`       // of a check, in order
 	Disk      protocol.Disk `json:"disk"`    // what was written to
 
 	// Checked is what the image's file was held against: --sha256, or a file of sums; "" for nothing.
@@ -152,7 +154,8 @@ func Run(ctx context.Context, j Job) (Result, error) {
 		r.result.Checked = s.Checked()
 	}
 	if err == nil && j.Check && len(r.result.Differing) > 0 {
-		err = fmt.Errorf("%w: %d of %d chunks differ, the first at byte %d", ErrDiffers,
+		slices.SortFunc(r.result.Differing, func(a, b chunk.Chunk) int { return cmp.Compare(a.N, b.N) })
+		err = fmt.Errorf("%w: %d of %d chunks differ, the first begins at byte %d", ErrDiffers,
 			len(r.result.Differing), r.result.Same+int64(len(r.result.Differing)), r.result.Differing[0].N*chunk.Size)
 	}
 	return r.result, err

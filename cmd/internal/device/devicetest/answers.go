@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,6 +80,7 @@ func (d *Device) own() []answer {
 		{"groundhog-restore.service", Say("", 0)},
 		{"take_lock", Complain("groundhog: the original is back", 0)}, // restore's program
 		{"blkid -p", Say("device /dev/vda\ndevice /dev/vda1\nTYPE=ext4\nLABEL=root\n", 0)},
+		{"dd if=", d.dd},
 		{"reboot", func(*Command) int { return Rebooting }},
 		{"id -u", Say("0\n", 0)},
 		{"uname -m", Say("x86_64\n", 0)},
@@ -122,6 +125,26 @@ func (d *Device) mark(c *Command) int {
 		d.marked[key] = m[1]
 	}
 	fmt.Fprintln(c.Stdout, "name", d.marked[key])
+	return 0
+}
+
+var copied = regexp.MustCompile(`^dd if=(\S+) bs=([0-9]+) skip=([0-9]+) count=([0-9]+) `)
+
+// dd reads the disk.
+func (d *Device) dd(c *Command) int {
+	m := copied.FindStringSubmatch(c.Text)
+	if m == nil || m[1] != DiskPath {
+		return 1
+	}
+	size, _ := strconv.ParseInt(m[2], 10, 32)
+	skip, _ := strconv.ParseInt(m[3], 10, 64)
+	count, _ := strconv.ParseInt(m[4], 10, 32)
+	f, err := os.Open(d.DiskFile())
+	if err != nil {
+		return 1
+	}
+	defer f.Close()
+	io.Copy(c.Stdout, io.NewSectionReader(f, skip*size, count*size))
 	return 0
 }
 
