@@ -1,13 +1,16 @@
 // Package device is the SSH side of groundhog: it reaches a device whose key is
 // known, runs commands there, reboots it and waits for what comes up.
 //
+// What a name means, ssh(1) is asked (ssh -G), and known_hosts is read as ssh reads it: a person who has tried a
+// name with ssh reaches the same device here.
+//
 // No host key is ever accepted on first sight. A running system is known by
 // known_hosts or by a fingerprint that the user names, a waiting initramfs by
 // the keys that were written beside its archive. A reboot is believed when the
 // kernel's boot id has changed, never because a connection broke.
 //
-// Whatever a device says is untrusted: answers are bounded, a silent peer is
-// noticed in bounded time, and errors carry the remote text as it came; who
+// Whatever a device says is untrusted: answers are bounded and begin with a word of ours, each part of a
+// login and each command has a bound, and errors carry the remote text as it came; who
 // prints it makes it printable (show.Printable).
 package device
 

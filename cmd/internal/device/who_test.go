@@ -2,12 +2,16 @@ package device
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // tree writes files below a new directory.
@@ -54,12 +58,20 @@ func TestWho(t *testing.T) {
 		"hostile": {files(map[string]string{"etc/machine-id": "\x1b[2J" + strings.Repeat("x", 100000), "proc/device-tree/serial-number": "a;$(id)\nmac 00:11:22:33:44:55"},
 			card("eth0", "1", "0", "zz:54:00:00:00:01\nboard other-1")), Who{}},
 	} {
-		s.see.Store(strings.NewReplacer("${groundhog_root:-}", tree(t, c.files)))
+		root := tree(t, c.files)
+		s.see.Store(strings.NewReplacer("${groundhog_root:-}", root))
 		client, err := Dial(t.Context(), s.target(), s.good())
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := client.Who(t.Context())
+		if about != "hostile" {
+			if alone := inBusybox(t, root, whoScript); !strings.HasSuffix(alone, "end ok\n") {
+				t.Errorf("%s, in busybox: %q", about, alone)
+			} else if w, _ := parseWho(alone); !cmp.Equal(w, c.want) {
+				t.Errorf("%s, in busybox: %+v", about, w)
+			}
+		}
 		if about == "hostile" { // a file's second line is the device's word as much as its first
 			got.MACs, got.Board = nil, ""
 		}
@@ -70,6 +82,42 @@ func TestWho(t *testing.T) {
 	}
 	if _, err := parseWho("board 1234\n"); err == nil {
 		t.Error("half an answer was taken")
+	}
+}
+
+// inBusybox runs a command as the initramfs does, with nothing but busybox, and returns what it says after its frame's word.
+func inBusybox(t *testing.T, root, script string) string {
+	t.Helper()
+	busybox, bin := judge.Tool(t, "busybox"), t.TempDir()
+	if out, err := exec.Command(busybox, "--install", "-s", bin).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	f := newFrame()
+	cmd := exec.Command(bin+"/sh", "-c", f.around(script))
+	cmd.Env = []string{"PATH=" + bin, "groundhog_root=" + root}
+	var noise strings.Builder
+	cmd.Stderr = &noise
+	out, err := cmd.Output()
+	if err != nil || noise.String() != string(f.word()) {
+		t.Errorf("%v: %q", err, noise.String())
+	}
+	rest, ok := strings.CutPrefix(string(out), string(f.word()))
+	if !ok {
+		t.Errorf("does not begin with its word: %q", out)
+	}
+	return rest
+}
+
+// The word of a run is left once, in busybox, too.
+func TestMarkInBusybox(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(root+"/run", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{3, 3, 4} {
+		if got := inBusybox(t, root, fmt.Sprintf(markScript, "0123abcd", n)); got != "name 3\n" {
+			t.Errorf("%d: %q", n, got)
+		}
 	}
 }
 
