@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+
+	"groundhog/initrd/debian"
 )
 
 // Attribute says of each file and symlink where it came from, by the records of
@@ -96,7 +98,7 @@ func (a *attributor) samePath(name string) []owned {
 	if err != nil {
 		return nil
 	}
-	list := slices.Clone(a.db.owners[mergedUsr(name)])
+	list := slices.Clone(a.db.owners[debian.MergedUsr(name)])
 	for range 40 {
 		target, err := fs.ReadLink(a.root, name)
 		if err != nil {
@@ -110,7 +112,7 @@ func (a *attributor) samePath(name string) []owned {
 		if !fs.ValidPath(name) {
 			break
 		}
-		list = append(list, a.db.owners[mergedUsr(name)]...)
+		list = append(list, a.db.owners[debian.MergedUsr(name)]...)
 	}
 	return list
 }

@@ -3,6 +3,8 @@ package manifest
 import (
 	"io/fs"
 	"path"
+
+	"groundhog/initrd/debian"
 )
 
 // originOf is the origin of e, whose own path or name gave the match f, if any.
@@ -24,7 +26,7 @@ func (a *attributor) originOf(e *Entry, f *match) *Origin {
 	case f != nil:
 		p := a.db.packages[f.pkg]
 		o := &Origin{Kind: FromPackage, Name: p.Name, Architecture: p.Architecture, Modified: f.modified}
-		if at := EscapePath(f.path); mergedUsr(at) != mergedUsr(e.Path) {
+		if at := EscapePath(f.path); debian.MergedUsr(at) != debian.MergedUsr(e.Path) {
 			o.Path = at
 		}
 		return o
@@ -45,7 +47,7 @@ func (a *attributor) link(e *Entry) *match {
 	if err != nil {
 		return nil
 	}
-	for _, o := range a.db.owners[mergedUsr(name)] {
+	for _, o := range a.db.owners[debian.MergedUsr(name)] {
 		if target, err := fs.ReadLink(a.root, o.path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
 			return &match{owned: o}
 		}
@@ -56,9 +58,9 @@ func (a *attributor) link(e *Entry) *match {
 // leadsTo is where a link at name leads, links on the way not followed.
 func leadsTo(name, target string) string {
 	if !path.IsAbs(target) {
-		target = path.Join("/", path.Dir(mergedUsr(name)), target)
+		target = path.Join("/", path.Dir(debian.MergedUsr(name)), target)
 	}
-	return mergedUsr(path.Clean(target)[1:])
+	return debian.MergedUsr(path.Clean(target)[1:])
 }
 
 // packages counts what each package accounts for. Further names of a

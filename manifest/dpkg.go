@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"groundhog/initrd/debian"
 )
 
 // dpkgDir is where dpkg keeps its records in a root tree (dpkg(1), FILES).
@@ -109,7 +111,7 @@ func (db *dpkg) readFiles(root fs.FS, s *stanza) error {
 }
 
 func (db *dpkg) add(o owned) {
-	key, base := mergedUsr(o.path), path.Base(o.path)
+	key, base := debian.MergedUsr(o.path), path.Base(o.path)
 	db.owners[key] = append(db.owners[key], o)
 	db.byBase[base] = append(db.byBase[base], o)
 }

@@ -35,17 +35,3 @@ func (db *dpkg) readDiversions(root fs.FS) error {
 	}
 	return nil
 }
-
-// mergedUsr is a path as it is where /bin, /sbin and /lib* are links into /usr:
-// inside every archive, and in most root trees, whatever the lists say.
-func mergedUsr(p string) string {
-	first, _, below := strings.Cut(p, "/")
-	if !below {
-		return p
-	}
-	switch first {
-	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
-		return "usr/" + p
-	}
-	return p
-}

@@ -1,6 +1,10 @@
 package manifest
 
-import "path"
+import (
+	"path"
+
+	"groundhog/initrd/debian"
+)
 
 // generated lists what is made while an archive is built, by whom. It counts
 // only for files that no package has with that content.
@@ -30,7 +34,7 @@ var generated = []struct{ pattern, by string }{
 // generator is who makes the file at a path while an archive is built, or "".
 func generator(name string) string {
 	for _, g := range generated {
-		if ok, _ := path.Match(g.pattern, mergedUsr(name)); ok {
+		if ok, _ := path.Match(g.pattern, debian.MergedUsr(name)); ok {
 			return g.by
 		}
 		if g.pattern == name {

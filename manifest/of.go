@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 )
 
 // Of describes an archive as it was read: everything that its own bytes tell.
@@ -30,7 +31,11 @@ func Of(img *initrd.Image) (*Manifest, error) {
 		return nil, fmt.Errorf("hashing: %w", err)
 	}
 	m.sort()
-	m.identify(img)
+	facts := debian.Read(img)
+	m.identify(facts)
+	if passwd, err := img.ReadFile("etc/passwd"); err == nil {
+		m.stable(facts, passwd)
+	}
 	m.readRecord(img)
 	m.sort()
 	return m, nil

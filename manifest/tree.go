@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 	"syscall"
+
+	"groundhog/initrd/debian"
 )
 
 // OfTree describes a root tree: a file system whose FileInfo carries owners
@@ -45,20 +46,15 @@ func OfTree(root fs.FS) (*Manifest, error) {
 	if err := m.hashTree(root); err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
-	files := treeFS{root}
 	m.sort()
-	m.identify(files)
-	m.Release = osRelease(files)
+	facts := debian.ReadRoot(root)
+	m.identify(facts)
+	m.Release = facts.Release
 	m.sort()
 	return m, nil
 }
 
 type inode struct{ dev, ino uint64 }
-
-// treeFS reads files of any fs.FS.
-type treeFS struct{ fs.FS }
-
-func (t treeFS) ReadFile(name string) ([]byte, error) { return fs.ReadFile(t.FS, name) }
 
 func treeEntry(root fs.FS, name string, info fs.FileInfo) (*Entry, error) {
 	mode := info.Mode()
@@ -141,21 +137,4 @@ func (m *Manifest) hashTree(root fs.FS) error {
 		}})
 	}
 	return work.run()
-}
-
-// osRelease is the code name in os-release(5).
-func osRelease(files readFS) string {
-	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		b, err := files.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(b)) {
-			v, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME=")
-			if v = strings.Trim(v, `"'`); ok && plainWord(v) {
-				return v
-			}
-		}
-	}
-	return ""
 }

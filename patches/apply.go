@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
 )
 
@@ -86,13 +87,9 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 		return nil, err
 	}
 	r.Notes = t.notes
-	if r.HostKeys, err = HostKeysOf(img, t.version); err != nil {
+	if r.HostKeys, err = t.keysThere(); err != nil {
 		return nil, err
 	}
-	b, err := img.ReadFile(authorizedKeysPath(img))
-	if err != nil {
-		return nil, err
-	}
-	r.AuthorizedKeys, _, err = dropbear.ParseAuthorizedKeys(b)
-	return r, err
+	r.AuthorizedKeys = debian.Read(img).LoginKeys()
+	return r, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -101,7 +102,7 @@ func tools(t *Target) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		dst := usrMerged(src)
+		dst := debian.MergedUsr(src)
 		if err := t.notBusybox(src, dst); err != nil {
 			return "", err
 		}

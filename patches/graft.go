@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -148,8 +149,8 @@ func (t *Target) graftConfig() error {
 // name. glibc 2.34 and later have it built in, and then it may be missing.
 func (t *Target) copyNSS(so string) error {
 	var dirs []string
-	if triplet := triplets[t.Arch]; triplet != "" {
-		dirs = append(dirs, "usr/lib/"+triplet+"/"+so, "lib/"+triplet+"/"+so)
+	if m, ok := debian.MachineNamed(t.Arch); ok {
+		dirs = append(dirs, "usr/lib/"+m.Triplet+"/"+so, "lib/"+m.Triplet+"/"+so)
 	}
 	dirs = append(dirs, "usr/lib/"+so)
 	found, err := sysroot.Find(t.Root, dirs...)
@@ -173,22 +174,4 @@ func (t *Target) copyNSS(so string) error {
 		}
 	}
 	return t.checkVersions(found, libs)
-}
-
-// usrMerged is where a program, a library or a module of an unmerged tree
-// belongs in an archive, which is always merged.
-func usrMerged(name string) string {
-	switch top, _, _ := strings.Cut(name, "/"); top {
-	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
-		return "usr/" + name
-	}
-	return name
-}
-
-// triplets is the multiarch directory of each architecture
-// (dpkg-architecture(1), DEB_HOST_MULTIARCH).
-var triplets = map[string]string{
-	"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu", "armhf": "arm-linux-gnueabihf",
-	"armel": "arm-linux-gnueabi", "i386": "i386-linux-gnu", "ppc64el": "powerpc64le-linux-gnu",
-	"riscv64": "riscv64-linux-gnu", "s390x": "s390x-linux-gnu",
 }

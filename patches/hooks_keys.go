@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/show"
 )
 
 // authorizedKeys puts in the keys that were given, or keeps those that the hook
@@ -40,7 +41,7 @@ func (h *hooks) authorizedKeys() (string, error) {
 		h.note("%s: %s", from, p)
 	}
 	h.report.AuthorizedKeys = usable
-	summary := count(len(usable), "key") + " in " + name
+	summary := show.Count(len(usable), "key") + " in " + name
 	if bytes.Equal(keys, now.current) {
 		return summary, h.keep(name)
 	}

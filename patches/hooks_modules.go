@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -63,16 +63,14 @@ func (h *hooks) checkModules() error {
 	return nil
 }
 
-var modulesLine = regexp.MustCompile(`(?m)^\s*(?:export\s+)?MODULES=["']?(\w*)`)
-
 // noteConf tells of settings that get in the way: a DEVICE that /init reads
 // later than ours, and a choice of modules that leaves network drivers out.
 func (h *hooks) noteConf(conf string) error {
-	chosen, from := "most", ""
 	names, err := h.confFiles()
 	if err != nil {
 		return err
 	}
+	var files []debian.SourceFile
 	for _, name := range append([]string{conf}, names...) {
 		at, err := place(h.Root, name)
 		if err != nil {
@@ -82,16 +80,14 @@ func (h *hooks) noteConf(conf string) error {
 		if err != nil {
 			return err
 		}
-		b := f.current
-		if m := deviceLine.FindSubmatch(b); m != nil && name != conf && string(m[2]) != h.opts.Device {
-			h.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", name, m[2], h.opts.Device)
-		}
-		for _, m := range modulesLine.FindAllSubmatch(b, -1) {
-			chosen, from = string(m[1]), name
-		}
+		files = append(files, debian.SourceFile{Name: name, Text: f.current})
 	}
-	if slices.Contains([]string{"dep", "list"}, chosen) {
-		h.note("%s says MODULES=%s: unless the network driver is built in, or named with --module, it is left out", from, chosen)
+	settings := debian.Source(files)
+	if v := settings.Vars["DEVICE"]; v.From != conf && v.From != "" && v.Value != h.opts.Device {
+		h.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", v.From, v.Value, h.opts.Device)
+	}
+	if v := settings.Vars["MODULES"]; v.Value == "dep" || v.Value == "list" {
+		h.note("%s says MODULES=%s: unless the network driver is built in, or named with --module, it is left out", v.From, v.Value)
 	}
 	return nil
 }

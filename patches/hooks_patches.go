@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"groundhog/initrd/debian"
+	"groundhog/initrd/show"
 	"groundhog/manifest"
 	"groundhog/patches/scripts"
 	"groundhog/patches/sysroot"
@@ -101,14 +103,15 @@ func (h *hooks) curl() (string, error) {
 			return "", err
 		}
 		var names []string
+		machine, _ := debian.MachineNamed(arch)
 		for _, dir := range []string{"usr/lib/", "lib/"} {
-			names = append(names, dir+triplets[arch]+"/libnss_dns.so.2")
+			names = append(names, dir+machine.Triplet+"/libnss_dns.so.2")
 		}
 		if found, err = h.find(names...); err != nil {
 			return "", fmt.Errorf("%w: without it curl cannot look names up", err)
 		}
 		h.copyExec(found, "")
-		h.added = append(h.added, usrMerged(found))
+		h.added = append(h.added, debian.MergedUsr(found))
 	}
 	return h.hookCertificates()
 }
@@ -154,7 +157,7 @@ func (h *hooks) tools() (string, error) {
 			return "", fmt.Errorf("tool %q: not the path of a program", found)
 		}
 		h.copyExec(found, "")
-		h.added = append(h.added, usrMerged(found))
+		h.added = append(h.added, debian.MergedUsr(found))
 		names = append(names, path.Base(found))
 	}
 	return strings.Join(names, ", "), nil
@@ -188,7 +191,7 @@ func (h *hooks) hook() (string, error) {
 		return "", err
 	}
 	h.added = append(h.added, manifest.RecordPath)
-	summary := fmt.Sprintf("%s in dropbear's, and one of our own", count(len(h.execs), "copy_exec line"))
+	summary := fmt.Sprintf("%s in dropbear's, and one of our own", show.Count(len(h.execs), "copy_exec line"))
 	if h.Release == "buster" {
 		summary += "; no crypttab needed"
 	}

@@ -9,7 +9,9 @@ import (
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/show"
 )
 
 const archiveKeys = tiny.Home + "/.ssh/authorized_keys"
@@ -86,9 +88,18 @@ func TestAuthorizedKeysRefused(t *testing.T) {
 	}
 }
 
-// An account without a home cannot have keys.
-func TestNoHome(t *testing.T) {
-	for _, passwd := range []string{"", "toor:*:0:0::/r:/bin/sh\n", "root:*:0:0::/:/bin/sh\n", "root:*:0:0::r:/bin/sh\n"} {
+// Without an account of root there is nobody whose keys could be put in; wherever
+// its home is, they go where dropbear reads them.
+func TestHome(t *testing.T) {
+	for home, file := range map[string]string{"/": ".ssh/authorized_keys", "r": "r/.ssh/authorized_keys", "/a/b/": "a/b/.ssh/authorized_keys"} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["etc/passwd"] = tiny.Text("root:*:0:0::" + home + "\n")
+		img, _ := patch(t, tgt, func(o *Options) { o.AuthorizedKeys = []byte(tiny.LoginEd25519) })
+		if b, err := img.ReadFile(file); string(b) != tiny.LoginEd25519 {
+			t.Errorf("home %q: %q, %v", home, b, err)
+		}
+	}
+	for _, passwd := range []string{"", "toor:*:0:0::/r:/bin/sh\n", "root:*:0::/r:/bin/sh\n"} {
 		tgt := tiny.New("bookworm", true)
 		tgt.Archive["etc/passwd"] = tiny.Text(passwd)
 		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "etc/passwd") {
@@ -101,10 +112,7 @@ func TestNoHome(t *testing.T) {
 func types(t *testing.T, tgt *tiny.Target, change func(*Options)) (string, []*dropbear.HostKey) {
 	t.Helper()
 	img, r := patch(t, tgt, change)
-	v, err := dropbear.ForRelease(tgt.Release)
-	must(t, err)
-	there, err := HostKeysOf(img, v)
-	must(t, err)
+	there := debian.Read(img).HostKeys
 	var kinds []string
 	for i, k := range r.HostKeys {
 		kinds = append(kinds, k.Type())
@@ -198,11 +206,11 @@ func TestHostKeysReadByDropbear(t *testing.T) {
 
 func TestCount(t *testing.T) {
 	for n, want := range map[int]string{0: "0 keys", 1: "1 key", 2: "2 keys"} {
-		if got := count(n, "key"); got != want {
+		if got := show.Count(n, "key"); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	if got := count(2, "entry"); got != "2 entries" {
+	if got := show.Count(2, "entry"); got != "2 entries" {
 		t.Error(got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -81,7 +82,7 @@ func (t *Target) addModules(have map[string]string) ([]string, error) {
 		if m.Builtin || have[m.Name] != "" {
 			continue
 		}
-		at := usrMerged(m.Path)
+		at := debian.MergedUsr(m.Path)
 		if err := t.copyFile(m.Path, at); err != nil {
 			return nil, err
 		}

@@ -12,11 +12,12 @@ import (
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 )
 
 // modulesOf are the names of the archive's modules.
 func modulesOf(img *initrd.Image) string {
-	target := &Target{Image: img, Kernel: KernelOf(img)}
+	target := &Target{Image: img, Kernel: debian.Read(img).Kernel()}
 	return strings.Join(slices.Sorted(maps.Keys(target.modulesThere())), " ")
 }
 
@@ -75,7 +76,7 @@ func TestComputeModule3(t *testing.T) {
 // them.
 func judgeIndexes(t *testing.T, img *initrd.Image) {
 	t.Helper()
-	root, kernel := t.TempDir(), KernelOf(img)
+	root, kernel := t.TempDir(), debian.Read(img).Kernel()
 	dir := "usr/lib/modules/" + kernel
 	for name, e := range img.Tree() {
 		if at := filepath.Join(root, strings.TrimPrefix(name, "usr/")); strings.HasPrefix(name, dir+"/") && e.IsFile() {

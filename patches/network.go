@@ -3,11 +3,11 @@ package patches
 import (
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/patches/scripts"
 )
 
@@ -59,18 +59,11 @@ func networkInterface(t *Target) (string, error) {
 	return fmt.Sprintf("%s, waited for up to %v", t.opts.Device, t.opts.InterfaceTimeout), nil
 }
 
-var deviceLine = regexp.MustCompile(`(?m)^\s*(export\s+)?DEVICE=(\S*)`)
-
-// noteOverrides tells of a conf.d file that has another DEVICE: /init sources
-// those after conf/initramfs.conf.
+// noteOverrides tells of a file that sets another DEVICE later than
+// conf/initramfs.conf.
 func (t *Target) noteOverrides() {
-	for name, e := range t.Image.Tree() {
-		if !strings.HasPrefix(name, "conf/conf.d/") || !e.IsFile() {
-			continue
-		}
-		if m := deviceLine.FindSubmatch(t.Image.Content(e)); m != nil && string(m[2]) != t.opts.Device {
-			t.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", name, m[2], t.opts.Device)
-		}
+	if v := debian.Read(t.Image).Settings.Vars["DEVICE"]; v.Value != t.opts.Device {
+		t.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", v.From, v.Value, t.opts.Device)
 	}
 }
 

@@ -1,16 +1,15 @@
 package patches
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/sysroot"
 )
@@ -42,13 +41,13 @@ func open(img *initrd.Image, root fs.FS, layers []string, opts Options) (*Target
 		return nil, err
 	}
 	t := &Target{Image: img, Root: root, Layers: layers, opts: opts}
-	if err := t.checkOrigin(); err != nil {
+	facts := debian.Read(img)
+	if err := checkBuilder(facts); err != nil {
 		return nil, err
 	}
-	t.Kernel = KernelOf(img)
-	t.Arch = ArchOf(img)
+	t.Kernel, t.Arch = facts.Kernel(), facts.Architecture
 	var err error
-	if t.Release, err = t.release(); err != nil {
+	if t.Release, err = t.release(facts); err != nil {
 		return nil, err
 	}
 	if t.version, err = dropbear.ForRelease(t.Release); err != nil {
@@ -57,14 +56,12 @@ func open(img *initrd.Image, root fs.FS, layers []string, opts Options) (*Target
 	return t, t.checkArch()
 }
 
-// checkOrigin refuses archives that initramfs-tools did not make.
-func (t *Target) checkOrigin() error {
-	has := func(name string) bool { _, ok := t.Image.Resolve(name); return ok }
-	file := func(name string) bool { _, err := t.Image.ReadFile(name); return err == nil }
-	switch {
-	case file("scripts/functions") && file("init") && file("conf/initramfs.conf"):
+// checkBuilder refuses archives that initramfs-tools did not make.
+func checkBuilder(facts *debian.Facts) error {
+	switch facts.Builder {
+	case debian.InitramfsTools:
 		return nil
-	case has("usr/lib/dracut") || has("lib/dracut") || has("usr/lib/initrd-release") || has("etc/initrd-release"):
+	case debian.Dracut:
 		return ErrDracut
 	}
 	return errors.New("no initramfs-tools in it (init, scripts/functions and conf/initramfs.conf are missing)")
@@ -82,48 +79,9 @@ func (t *Target) checkArch() error {
 	return fmt.Errorf("the archive is for %s, the root tree for %s", t.Arch, arch)
 }
 
-// What the archive says of itself is foreign text, and goes into messages and
-// to depmod: a kernel's release as make kernelrelease builds them, and an
-// architecture as dpkg names them (Debian Policy, 5.6.8).
-var (
-	kernelName = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~_-]{0,63}$`)
-	archName   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
-)
-
-// KernelOf is the kernel release that the archive has modules for; of several
-// the first by name, of none "".
-func KernelOf(img *initrd.Image) string {
-	dir, ok := img.Resolve("lib/modules")
-	if !ok {
-		return ""
-	}
-	for name, e := range img.Tree() {
-		if e.IsDir() && path.Dir(name) == dir && kernelName.MatchString(path.Base(name)) {
-			return path.Base(name)
-		}
-	}
-	return ""
-}
-
-// ArchOf is the architecture that mkinitramfs noted in the archive, or "".
-func ArchOf(img *initrd.Image) string {
-	b, err := img.ReadFile("conf/arch.conf")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "DPKG_ARCH="); ok {
-			if v = strings.Trim(v, `"'`); archName.MatchString(v) {
-				return v
-			}
-		}
-	}
-	return ""
-}
-
 // release is the Debian release: asked for, or the root tree's, or the one
 // whose dropbear is in the archive.
-func (t *Target) release() (string, error) {
+func (t *Target) release(facts *debian.Facts) (string, error) {
 	if t.opts.Release != "" {
 		return t.opts.Release, nil
 	}
@@ -140,8 +98,8 @@ func (t *Target) release() (string, error) {
 			return "", err
 		}
 	}
-	if name := ReleaseOf(t.Image); name != "" {
-		return name, nil
+	if facts.Release != "" {
+		return facts.Release, nil
 	}
 	return "", errors.New("the Debian release cannot be told: name it with --release, or give a root tree with etc/os-release")
 }
@@ -155,23 +113,6 @@ func (t *Target) supported(id, codename, version string) (string, error) {
 		return "", fmt.Errorf("the root tree: %w; --release overrides", err)
 	}
 	return name, nil
-}
-
-// ReleaseOf tells the Debian release from the version of the dropbear in the
-// archive, or "" where that is none of a supported release.
-func ReleaseOf(img *initrd.Image) string {
-	server, err := img.ReadFile("sbin/dropbear")
-	if err != nil {
-		return ""
-	}
-	for _, name := range dropbear.Releases() {
-		v, err := dropbear.ForRelease(name)
-		year, _, _ := strings.Cut(v.Dropbear, ".")
-		if err == nil && bytes.Contains(server, []byte("dropbear_"+year+".")) {
-			return name
-		}
-	}
-	return ""
 }
 
 // The three ways to change the archive. Each notes the path it changed.

@@ -7,6 +7,7 @@ import (
 
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/manifest"
 )
 
@@ -19,7 +20,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s by its os-release is %s", release, r.Release)
 		}
 		img := read(t, tgt)
-		if got := ReleaseOf(img); got != release {
+		if got := debian.Read(img).Release; got != release {
 			t.Errorf("%s by its dropbear is %q", release, got)
 		}
 		o := defaults(tgt)
@@ -80,7 +81,7 @@ func TestReleaseRefused(t *testing.T) {
 		"ID=alpine\nVERSION_ID=3.20\n":                        `"alpine 3.20"`,
 		"ID=debian\n":                                         `"debian"`,
 		"":                                                    `"linux"`,
-		"VERSION_CODENAME=\"a\x1b[2J\n":                       `quote`,
+		"VERSION_CODENAME=\"a\x1b[2J\n":                       `would stop`,
 		"VERSION_CODENAME='a\x1b[2Jb'\n":                      `a\x1b[2Jb`,
 	} {
 		tgt := tiny.New("bookworm", true)
@@ -171,25 +172,25 @@ func TestNoRootTree(t *testing.T) {
 }
 
 // What the archive says of itself is foreign text: what cannot be a kernel's
-// release or an architecture is none.
+// release is none, and what cannot be an architecture is told by the programs.
 func TestHostileNames(t *testing.T) {
 	for _, name := range []string{"6.1\x1b[2J", "6.1\n", "-b", "x y", "..."} {
 		tgt := tiny.New("bookworm", true)
 		tgt.Archive["usr/lib/modules/"+name+"/kernel/a.ko"] = tiny.Text("")
-		if got := KernelOf(read(t, tgt)); got != tgt.Kernel {
+		if got := debian.Read(read(t, tgt)).Kernel(); got != tgt.Kernel {
 			t.Errorf("%q", got)
 		}
 	}
 	for _, arch := range []string{"a\x1b[2J", "../x", "a b", "A", strings.Repeat("a", 300)} {
 		tgt := tiny.New("bookworm", true)
 		tgt.Archive["conf/arch.conf"] = tiny.Text("DPKG_ARCH=" + arch + "\n")
-		if got := ArchOf(read(t, tgt)); got != "" {
+		if got := debian.Read(read(t, tgt)).Architecture; got != "amd64" {
 			t.Errorf("%q", got)
 		}
 	}
 	tgt := tiny.New("bookworm", true)
 	tgt.Archive["conf/arch.conf"] = tiny.Text("X=1\n DPKG_ARCH='arm64'\n")
-	if got := ArchOf(read(t, tgt)); got != "arm64" {
+	if got := debian.Read(read(t, tgt)).Architecture; got != "arm64" {
 		t.Errorf("%q", got)
 	}
 }

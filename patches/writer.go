@@ -5,8 +5,10 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"slices"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/initrd/show"
 	"groundhog/patches/sysroot"
 )
@@ -19,14 +21,8 @@ const WriterPath = "sbin/groundhog-writer"
 // memory of every device: a static program of a few megabytes.
 const maxWriter = 16 << 20
 
-// writerMachines is the machine that an ELF header names (elf(5), e_machine),
-// by Debian's name of the architecture.
-var writerMachines = map[string]elf.Machine{
-	"amd64": elf.EM_X86_64,
-	"arm64": elf.EM_AARCH64,
-	"armhf": elf.EM_ARM,
-	"armel": elf.EM_ARM,
-}
+// writerArchs is the architectures that there is a writer for.
+var writerArchs = []string{"amd64", "arm64", "armhf", "armel"}
 
 // writer adds the device's half of `groundhog flash`.
 func writer(t *Target) (string, error) {
@@ -66,8 +62,8 @@ func (o *Options) writerFor(arch string) ([]byte, error) {
 	if arch == "" {
 		return nil, errors.New("the architecture cannot be told: the archive has no conf/arch.conf")
 	}
-	want, ok := writerMachines[arch]
-	if !ok {
+	want, ok := debian.MachineNamed(arch)
+	if !ok || !slices.Contains(writerArchs, arch) {
 		return nil, fmt.Errorf("there is no groundhog-writer for %s", show.Printable(arch))
 	}
 	b, err := o.Writer(arch)
@@ -81,7 +77,7 @@ func (o *Options) writerFor(arch string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("groundhog-writer for %s: %w", arch, err)
 	}
-	if f.Machine != want || f.Type != elf.ET_EXEC {
+	if f.Machine != want.ELF || f.Type != elf.ET_EXEC {
 		return nil, fmt.Errorf("groundhog-writer for %s: a %v for %v, not a static program", arch, f.Type, f.Machine)
 	}
 	return b, nil

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
 )
@@ -34,9 +35,9 @@ func skimArchive(path string, maxSize int64, keep func(name string) bool) (*arch
 	})
 }
 
-// nothing and noModules say what to hold: a manifest needs no large file, an
+// nothing and noModules say what to hold: a manifest needs next to no large file, an
 // appended segment may lean on every library, but on no module.
-func nothing(string) bool { return false }
+func nothing(name string) bool { return debian.NeedsContent(name) }
 func noModules(name string) bool {
 	_, module := sysroot.ModuleName(name)
 	return !module

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"regexp"
 	"strings"
 
 	"groundhog/initrd"
-	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/debian"
 	"groundhog/manifest"
 	"groundhog/patches"
 )
@@ -29,41 +27,56 @@ type hostKeyOf struct {
 	Identity    string `json:"identity"`    // the line that ssh-keygen -lf prints
 }
 
-// userKeyOf is a key in root's authorized_keys.
+// userKeyOf is a key that opens a login.
 type userKeyOf struct {
-	Line        int    `json:"line"` // counted from 1
-	Type        string `json:"type"`
-	Fingerprint string `json:"fingerprint"`
-	Comment     string `json:"comment,omitzero"`
-	Options     string `json:"options,omitzero"` // what stands before the key
-	Identity    string `json:"identity"`
+	Line        int      `json:"line"` // counted from 1
+	Type        string   `json:"type"`
+	Fingerprint string   `json:"fingerprint"`
+	Comment     string   `json:"comment,omitzero"`
+	Options     string   `json:"options,omitzero"` // what stands before the key
+	Identity    string   `json:"identity"`
+	Users       []string `json:"users,omitempty"` // who may log in with it
+	Path        string   `json:"path"`            // the authorized_keys that it is in
 }
 
 const premountDir = "scripts/init-premount/"
 
 // dropbear looks at the server and at what it reads. Keys count even where there
 // is no server: they are secrets, or doors, all the same.
-func (in *inspection) dropbear(img *initrd.Image) {
-	server, err := img.ReadFile("sbin/dropbear")
-	if err != nil {
-		server, err = img.ReadFile("usr/sbin/dropbear")
+func (in *inspection) dropbear(img *initrd.Image, facts *debian.Facts) {
+	if facts.HasDropbear() {
+		in.Dropbear = &dropbearOf{Version: facts.Server.Version, Script: in.script(img), Config: configOf(img, facts.Server.Config)}
 	}
-	if err == nil {
-		in.Dropbear = &dropbearOf{Version: versionOf(server), Script: in.script(img), Config: configOf(img)}
+	for _, p := range facts.Problems {
+		in.problem("%s", manifest.EscapePath(p))
 	}
-	in.hostKeys(img)
-	in.authorizedKeys(img)
+	for _, k := range facts.HostKeys {
+		in.HostKeys = append(in.HostKeys, hostKeyOf{manifest.EscapePath(k.Path), k.Public().Type(), k.Fingerprint(), k.Describe("")})
+	}
+	if in.Dropbear != nil && len(in.HostKeys) == 0 {
+		in.problem("dropbear has no host key that can be read")
+	}
+	in.logins(img, facts)
 }
 
-var versionString = regexp.MustCompile(`dropbear_(20[0-9]{2}\.[0-9]{1,3})`)
-
-// versionOf finds the version that the server tells each client (RFC 4253,
-// section 4.2).
-func versionOf(server []byte) string {
-	if m := versionString.FindSubmatch(server); m != nil {
-		return string(m[1])
+// logins lists who may log in.
+func (in *inspection) logins(img *initrd.Image, facts *debian.Facts) {
+	for _, l := range facts.Logins {
+		if l.How != debian.ByKey {
+			in.problem("%s may log in with %s instead of a key (%s)", manifest.EscapePath(strings.Join(l.Users, ", ")), l.How, l.Path)
+			continue
+		}
+		k := l.Key
+		in.Authorized = append(in.Authorized, userKeyOf{k.Line, k.Type(), k.Fingerprint(),
+			manifest.EscapePath(k.Comment), manifest.EscapePath(k.Options), manifest.EscapePath(k.String()), l.Users, manifest.EscapePath(l.Path)})
 	}
-	return ""
+	if len(facts.Logins) == 0 && in.Dropbear != nil {
+		why := "no key in authorized_keys is usable"
+		if b, _ := img.ReadFile(facts.RootKeys()); len(b) == 0 {
+			why = "authorized_keys is empty or missing"
+		}
+		in.problem("nobody can log in: %s", why)
+	}
 }
 
 func (in *inspection) script(img *initrd.Image) string {
@@ -86,68 +99,14 @@ func (in *inspection) script(img *initrd.Image) string {
 	return string(state)
 }
 
-// configOf is what the server's configuration says, under either of its names.
-func configOf(img *initrd.Image) []string {
+// configOf is the lines of the server's configuration that are no comments.
+func configOf(img *initrd.Image, name string) []string {
 	lines := []string{}
-	for _, name := range []string{"etc/dropbear/config", "etc/dropbear/dropbear.conf"} {
-		b, _ := img.ReadFile(name)
-		for line := range strings.Lines(string(b)) {
-			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-				lines = append(lines, manifest.EscapePath(line))
-			}
+	b, _ := img.ReadFile(name)
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			lines = append(lines, manifest.EscapePath(line))
 		}
 	}
 	return lines
-}
-
-func (in *inspection) hostKeys(img *initrd.Image) {
-	for _, kind := range []string{"ed25519", "ecdsa", "rsa", "dss"} {
-		name := "etc/dropbear/dropbear_" + kind + "_host_key"
-		if _, ok := img.Resolve(name); !ok {
-			continue
-		}
-		b, err := img.ReadFile(name)
-		if err != nil {
-			in.problem("%s: not a regular file", name)
-			continue
-		}
-		k, err := dropbear.ParseHostKey(b)
-		if err != nil {
-			in.problem("%s: %v", name, err)
-			continue
-		}
-		in.HostKeys = append(in.HostKeys, hostKeyOf{name, k.Public().Type(), k.Fingerprint(), k.Describe("")})
-	}
-	if in.Dropbear != nil && len(in.HostKeys) == 0 {
-		in.problem("dropbear has no host key that can be read")
-	}
-}
-
-// authorizedKeys reads who may log in, with the rules of the release's dropbear
-// where that is known.
-func (in *inspection) authorizedKeys(img *initrd.Image) {
-	b := patches.AuthorizedKeysOf(img)
-	if len(b) == 0 {
-		if in.Dropbear != nil {
-			in.problem("nobody can log in: authorized_keys is empty or missing")
-		}
-		return
-	}
-	keys, problems, err := dropbear.ParseAuthorizedKeys(b)
-	if v, verr := dropbear.ForRelease(in.Release); verr == nil && err == nil {
-		_, problems, err = dropbear.CheckAuthorizedKeys(b, v)
-	}
-	for _, p := range problems {
-		in.problem("authorized_keys: %s", p)
-	}
-	switch {
-	case errors.Is(err, dropbear.ErrPrivateKey):
-		in.problem("authorized_keys holds a private key: nobody can log in, and it is no secret any more")
-	case err != nil:
-		in.problem("%v", err)
-	}
-	for _, k := range keys {
-		in.Authorized = append(in.Authorized, userKeyOf{k.Line, k.Type(), k.Fingerprint(),
-			manifest.EscapePath(k.Comment), manifest.EscapePath(k.Options), manifest.EscapePath(k.String())})
-	}
 }

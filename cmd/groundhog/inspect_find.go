@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
-	"groundhog/patches"
 	"groundhog/patches/scripts"
 )
 
@@ -72,13 +72,13 @@ func (in *inspection) problem(format string, args ...any) {
 
 // find looks at everything. What it cannot make sense of becomes a problem.
 func find(a *archive) *inspection {
+	facts := debian.Read(a.img)
 	in := &inspection{Name: manifest.EscapePath(a.input.Name), SHA256: a.input.SHA256, Size: a.input.Size,
-		Builder: builderOf(a.img), Kernel: manifest.EscapePath(patches.KernelOf(a.img)),
-		Architecture: manifest.EscapePath(patches.ArchOf(a.img)), Release: patches.ReleaseOf(a.img),
+		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release,
 		HostKeys: []hostKeyOf{}, Authorized: []userKeyOf{}, Settings: []setting{}, Ignored: []string{}, Problems: []string{}}
 	in.segments(a.img)
 	in.record(a.img)
-	in.dropbear(a.img)
+	in.dropbear(a.img, facts)
 	in.settings(a.img)
 	for _, e := range a.img.Ignored() {
 		in.Ignored = append(in.Ignored, manifest.EscapePath(e.Name))
@@ -134,18 +134,6 @@ func contentOf(s *initrd.Segment) string {
 		return "modules"
 	}
 	return "other"
-}
-
-// builderOf tells who made the archive by the files that only one of them has.
-func builderOf(img *initrd.Image) string {
-	has := func(name string) bool { _, ok := img.Resolve(name); return ok }
-	switch {
-	case has("scripts/functions") && has("conf/initramfs.conf"):
-		return "initramfs-tools"
-	case has("usr/lib/dracut") || has("lib/dracut") || has("usr/lib/initrd-release") || has("etc/initrd-release"):
-		return "dracut"
-	}
-	return "unknown"
 }
 
 // record reads what the archive says of its patches; its word on the release

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/human"
 	"groundhog/cmd/internal/push"
-	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/debian"
+	"groundhog/manifest"
 )
 
 // pushOptions is the command line of `groundhog push`.
@@ -103,28 +105,17 @@ func readPushed(path string, maxSize int64) (*pushed, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := find(a)
-	p := &pushed{archive: a, path: path, facts: push.Archive{Size: a.input.Size, Arch: in.Architecture, Kernel: in.Kernel,
-		Release: in.Release, Dropbear: in.Dropbear != nil}}
+	facts := debian.Read(a.img)
+	p := &pushed{archive: a, path: path, keys: facts.PublicKeys(), facts: push.Archive{Size: a.input.Size, Arch: facts.Architecture,
+		Kernel: facts.Kernel(), Release: facts.Release, Dropbear: facts.HasDropbear()}}
 	if p.path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	if in.Patches != nil {
-		p.facts.Build, p.facts.Board = in.Patches.Build, in.Patches.Board
+	if r, err := manifest.ReadRecord(a.img); err == nil {
+		p.facts.Build, p.facts.Board, p.facts.Release = r.Build, r.Board, cmp.Or(r.Release, p.facts.Release)
 	}
-	for _, k := range in.Authorized {
-		p.facts.Authorized = append(p.facts.Authorized, k.Fingerprint)
-	}
-	for _, k := range in.HostKeys {
-		b, err := a.img.ReadFile(k.Path)
-		if err != nil {
-			return nil, err
-		}
-		key, err := dropbear.ParseHostKey(b)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, k.Path, err)
-		}
-		p.keys = append(p.keys, key.Public())
+	for _, k := range facts.LoginKeys() {
+		p.facts.Authorized = append(p.facts.Authorized, k.Fingerprint())
 	}
 	return p, nil
 }

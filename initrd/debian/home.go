@@ -26,3 +26,18 @@ func StableHome(name string) string {
 func notAlphanumeric(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
+
+// MergedUsr is a path below the root as it is where /bin, /sbin and /lib* are
+// links into /usr: inside every archive, and in most root trees, whatever dpkg's
+// lists say.
+func MergedUsr(name string) string {
+	first, _, below := strings.Cut(name, "/")
+	if !below {
+		return name
+	}
+	switch first {
+	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
+		return "usr/" + name
+	}
+	return name
+}

@@ -1,12 +1,15 @@
 package sysroot
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
+
+	"groundhog/initrd/debian"
 )
 
 // A process is one program being loaded: the names it has libraries for, and the
@@ -14,7 +17,7 @@ import (
 type process struct {
 	*linker
 	main   *object
-	arch   machine
+	arch   debian.Machine
 	loaded map[string]bool
 	queue  []*object
 }
@@ -159,8 +162,8 @@ func (p *process) search(o *object) []string {
 	add(o.dyn.runpath, o)
 	add(p.conf, p.main)
 	if !o.dyn.noDefault {
-		dirs = append(dirs, "/lib/"+p.arch.triplet, "/usr/lib/"+p.arch.triplet, "/lib", "/usr/lib")
-		if p.arch.wide {
+		dirs = append(dirs, "/lib/"+p.arch.Triplet, "/usr/lib/"+p.arch.Triplet, "/lib", "/usr/lib")
+		if p.arch.Class == elf.ELFCLASS64 {
 			dirs = append(dirs, "/lib64", "/usr/lib64")
 		}
 	}
@@ -186,8 +189,8 @@ func (p *process) expand(s string, o *object) (string, bool) {
 	ok := true
 	for _, v := range []struct{ name, value string }{
 		{"ORIGIN", "/" + o.origin},
-		{"LIB", "lib/" + p.arch.triplet}, // as Debian configures glibc
-		{"PLATFORM", p.arch.platform},
+		{"LIB", "lib/" + p.arch.Triplet}, // as Debian configures glibc
+		{"PLATFORM", platforms[p.arch.Arch]},
 	} {
 		for _, form := range []string{"${" + v.name + "}", "$" + v.name} {
 			if strings.Contains(s, form) {

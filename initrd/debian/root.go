@@ -1,0 +1,116 @@
+package debian
+
+import (
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+
+	"groundhog/initrd/debian/dropbear"
+)
+
+// Witnesses are programs of which a root tree has at least one: a whole system the
+// first, a few packages laid together perhaps only a later one.
+var Witnesses = []string{
+	"usr/bin/dpkg", "bin/sh", "bin/bash", "bin/busybox", "bin/ls", "usr/bin/env", "sbin/init",
+	"lib/systemd/systemd", "usr/sbin/dropbear", "usr/bin/curl",
+}
+
+// Where a root tree keeps the keys of its initramfs, by release, and those that
+// are taken where it has none.
+var (
+	rootHostKeys = []string{"etc/dropbear/dropbear_*_host_key",
+		"etc/dropbear/initramfs/dropbear_*_host_key", "etc/dropbear-initramfs/dropbear_*_host_key"}
+	rootLogins = []string{"etc/dropbear/initramfs/authorized_keys", "etc/dropbear-initramfs/authorized_keys"}
+)
+
+// ReadRoot finds the facts of a root tree, as far as they are those of an
+// initramfs that it would build. Logins are the keys in the files that are taken
+// for it, whoever may read them.
+func ReadRoot(root fs.FS) *Facts {
+	f := &Facts{Builder: UnknownBuilder, Architecture: rootArchitecture(root), Server: &Server{KeysDir: "~/.ssh"}}
+	for _, dir := range []string{"usr/lib/modules", "lib/modules"} {
+		list, _ := fs.ReadDir(root, dir)
+		for _, e := range list {
+			if e.IsDir() {
+				f.Kernels = append(f.Kernels, e.Name())
+			}
+		}
+	}
+	slices.Sort(f.Kernels)
+	f.Kernels = slices.Compact(f.Kernels)
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		b, err := fs.ReadFile(root, name)
+		if err != nil {
+			continue
+		}
+		if release, err := ReadOSRelease(b); err == nil && archName.MatchString(release.Codename) {
+			f.Release = release.Codename
+		}
+		break
+	}
+	if _, err := fs.Stat(root, "usr/sbin/dropbear"); err == nil {
+		f.Server.Path = "usr/sbin/dropbear"
+	}
+	f.rootKeys(root)
+	return f
+}
+
+func (f *Facts) rootKeys(root fs.FS) {
+	for _, pattern := range rootHostKeys {
+		names, _ := fs.Glob(root, pattern)
+		for _, name := range names {
+			b, err := fs.ReadFile(root, name)
+			if err != nil {
+				f.problem("%s: %v", name, err)
+				continue
+			}
+			f.hostKey(name, b)
+		}
+	}
+	files := rootLogins
+	if passwd, err := fs.ReadFile(root, "etc/passwd"); err == nil {
+		f.Accounts = accounts(passwd)
+		if name := f.RootKeys(); name != "" && !slices.Contains(files, name) {
+			files = append([]string{name}, files...)
+		}
+	}
+	for _, name := range files {
+		if b, err := fs.ReadFile(root, name); err == nil {
+			keys, problems, err := dropbear.ParseAuthorizedKeys(b)
+			f.addKeys(name, []string{"root"}, keys, problems, err)
+		}
+	}
+}
+
+// rootArchitecture is that of the first program that is there of a few that every
+// system has, or else of any.
+func rootArchitecture(root fs.FS) string {
+	names := slices.Clone(Witnesses)
+	for _, dir := range []string{"usr/bin", "bin"} {
+		list, _ := fs.ReadDir(root, dir)
+		for _, e := range list {
+			names = append(names, path.Join(dir, e.Name()))
+		}
+	}
+	for _, name := range names {
+		if m, ok := machineOfFile(headOf(root, name)); ok {
+			return m.Arch
+		}
+	}
+	return ""
+}
+
+// headOf is the first bytes of a regular file, as many as an ELF header has.
+func headOf(root fs.FS, name string) []byte {
+	if info, err := fs.Stat(root, name); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	r, err := root.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	b, _ := io.ReadAll(io.LimitReader(r, 64))
+	return b
+}

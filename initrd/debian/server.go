@@ -1,0 +1,263 @@
+package debian
+
+import (
+	"fmt"
+	"net"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/initrd/debian/dropbear"
+)
+
+// Script is the boot script that starts dropbear.
+const Script = "scripts/init-premount/dropbear"
+
+// Server is the dropbear in an archive, and how its boot script starts it.
+type Server struct {
+	Path    string // where the program lies
+	Version string // the server's own word, "2022.83"; "" where it has none
+	Config  string // the configuration that the boot script sources, as far as is known
+	Options []string
+	Listen  []Listen // at least one
+	// ForcedCommand is what every session runs whatever it asks for, "" of none.
+	ForcedCommand string
+	KeysDir       string   // of authorized_keys: "~/.ssh" but for -D
+	HostKeys      []string // files of host keys; nil: the usual ones
+	NoRoot        bool     // -w: nobody with uid 0 may log in
+	NoPasswords   bool     // -s
+	BlankPassword bool     // -B: who has no password needs none
+	// Doubt says why the options are not certain, "" where they are.
+	Doubt       string
+	otherScript bool // the doubt is about the boot script, not about settings
+	// Broken says why dropbear would refuse to start, "" where it would start.
+	Broken string
+}
+
+// Listen is an address that dropbear listens on, "" of all, and a TCP port.
+type Listen struct {
+	Address string
+	Port    uint16
+}
+
+// Ports is the ports that dropbear listens on, in the order given.
+func (s *Server) Ports() []uint16 {
+	var all []uint16
+	for _, l := range s.Listen {
+		all = append(all, l.Port)
+	}
+	return all
+}
+
+var versionString = regexp.MustCompile(`dropbear_(20[0-9]{2}\.[0-9]{1,3})`)
+
+// serverOf finds the server; where there is none it still says how one that came
+// into the archive would be started.
+func serverOf(img *initrd.Image, init *shell) *Server {
+	s := &Server{KeysDir: "~/.ssh"}
+	for _, name := range []string{"sbin/dropbear", "usr/sbin/dropbear"} {
+		if real, ok := img.Resolve(name); ok && img.Lookup(real).IsFile() {
+			s.Path = real
+			if m := versionString.FindSubmatch(img.Content(img.Lookup(real))); m != nil {
+				s.Version = string(m[1])
+			}
+			break
+		}
+	}
+	s.configure(img, init.child())
+	return s
+}
+
+// configure follows the boot script as far as dropbear's options.
+func (s *Server) configure(img *initrd.Image, sh *shell) {
+	script, err := img.ReadFile(Script)
+	start := startOf(script)
+	for _, name := range start.configs {
+		if b, err := img.ReadFile(name); err == nil {
+			s.Config = name
+			sh.source(name, b)
+		}
+	}
+	value, certain := sh.settings().Get("DROPBEAR_OPTIONS")
+	switch {
+	case !certain && sh.blind != "":
+		s.Doubt = sh.blind
+	case !certain:
+		s.Doubt = sh.vars["DROPBEAR_OPTIONS"].From + ": only the machine knows DROPBEAR_OPTIONS"
+	case err == nil && !start.known:
+		s.Doubt = Script + ": it does not start dropbear as Debian's does"
+		s.otherScript = true
+	case strings.ContainsAny(value, "*?["):
+		s.Doubt = "DROPBEAR_OPTIONS: the shell may put file names in the place of a pattern"
+	}
+	s.NoPasswords = err != nil // nothing starts it, so nothing lets them in
+	s.Options = strings.Fields(value)
+	s.parse(append(start.flags, s.Options...))
+	if len(s.Listen) == 0 {
+		s.Listen = []Listen{{Port: 22}}
+	}
+}
+
+// start is what a boot script does with dropbear.
+type start struct {
+	known   bool
+	flags   []string
+	configs []string
+}
+
+var (
+	execLine   = regexp.MustCompile(`(?m)^\s*exec /sbin/dropbear "?-(\$flags|\w+)"? \$\{DROPBEAR_OPTIONS-\}$`)
+	flagsLine  = regexp.MustCompile(`(?m)^\s*local flags="(\w+)"$`)
+	sourceLine = regexp.MustCompile(`(?m)^\s*\. /(etc/dropbear/[\w.]+)$`)
+	anyStart   = regexp.MustCompile(`(?m)^[^#\n]*sbin/dropbear[^#\n]*\$`)
+)
+
+// startOf knows the line that starts the server in the scripts of all supported
+// releases, and the one before it that has its flags.
+func startOf(script []byte) start {
+	var s start
+	flags := ""
+	if found := execLine.FindAllSubmatch(script, -1); len(found) == 1 && len(anyStart.FindAll(script, -1)) == 1 {
+		flags = string(found[0][1])
+	}
+	if flags == "$flags" {
+		flags = ""
+		if found := flagsLine.FindAllSubmatch(script, -1); len(found) == 1 {
+			flags = string(found[0][1])
+		}
+	}
+	if s.known = flags != ""; s.known {
+		s.flags = []string{"-" + flags}
+	}
+	for _, m := range sourceLine.FindAllSubmatch(script, -1) {
+		s.configs = append(s.configs, string(m[1]))
+	}
+	if s.configs == nil {
+		s.configs = []string{"etc/dropbear/config", "etc/dropbear/dropbear.conf"}
+	}
+	return s
+}
+
+// The letters of dropbear(8)'s options, without and with a value; later versions
+// have more of them. (svr-runopts.c)
+const (
+	plainFlags = "RFEejkaimwsgBtuz"
+	valueFlags = "bcdrDpPlGWKIMTQA2"
+)
+
+// parse reads the options as svr-runopts.c does.
+func (s *Server) parse(args []string) {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if len(arg) < 2 || arg[0] != '-' {
+			s.broken("%q is no option", arg)
+			continue
+		}
+		for j := 1; j < len(arg); j++ {
+			c := arg[j]
+			if strings.IndexByte(valueFlags, c) < 0 {
+				s.flag(c)
+				continue
+			}
+			value := arg[j+1:]
+			if value == "" {
+				if i++; i == len(args) {
+					s.broken("-%c has no value", c)
+					return
+				}
+				value = args[i]
+			}
+			s.value(c, value)
+			break
+		}
+	}
+	if s.KeysDir == "" {
+		s.broken("-D names no directory")
+	}
+}
+
+// broken notes the first reason not to start.
+func (s *Server) broken(format string, args ...any) {
+	if s.Broken == "" {
+		s.Broken = fmt.Sprintf(format, args...)
+	}
+}
+
+func (s *Server) flag(c byte) {
+	switch c {
+	case 'w':
+		s.NoRoot = true
+	case 's':
+		s.NoPasswords = true
+	case 'B':
+		s.BlankPassword = true
+	default:
+		if strings.IndexByte(plainFlags, c) < 0 {
+			s.broken("there is no option -%c", c)
+		}
+	}
+}
+
+func (s *Server) value(c byte, value string) {
+	switch c {
+	case 'c':
+		s.ForcedCommand = value
+	case 'D':
+		s.KeysDir = value
+	case 'd', 'r':
+		s.HostKeys = append(s.HostKeys, value)
+	case 'p':
+		s.listen(value)
+	}
+}
+
+// maxPorts is how many -p dropbear heeds (DROPBEAR_MAX_PORTS).
+const maxPorts = 10
+
+// listen reads "[address:]port".
+func (s *Server) listen(spec string) {
+	if len(s.Listen) == maxPorts {
+		return
+	}
+	address, port := "", spec
+	if i := strings.LastIndexByte(spec, ':'); i >= 0 {
+		address, port = strings.Trim(spec[:i], "[]"), spec[i+1:]
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || address != "" && net.ParseIP(address) == nil {
+		s.broken("-p %q is no port", spec)
+		return
+	}
+	s.Listen = append(s.Listen, Listen{address, uint16(n)})
+}
+
+// version is what is known of the server's version.
+func (s *Server) version() (dropbear.Version, bool) {
+	release := releaseOf(s.Version)
+	v, err := dropbear.ForRelease(release)
+	return v, err == nil
+}
+
+// releaseOf is the release with a dropbear of that year, "" of none that is
+// supported.
+func releaseOf(version string) string {
+	year, _, ok := strings.Cut(version, ".")
+	for _, name := range dropbear.Releases() {
+		v, err := dropbear.ForRelease(name)
+		if err == nil && ok && strings.HasPrefix(v.Dropbear, year+".") {
+			return name
+		}
+	}
+	return ""
+}
+
+// keysFile is the authorized_keys that dropbear reads for a user, below the root.
+func (s *Server) keysFile(home string) string {
+	dir := s.KeysDir
+	if below, ok := strings.CutPrefix(dir, "~/"); ok {
+		dir = home + "/" + below
+	}
+	return strings.TrimPrefix(path.Join("/", dir, "authorized_keys"), "/")
+}

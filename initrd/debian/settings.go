@@ -1,0 +1,85 @@
+package debian
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+)
+
+// confDir holds further settings, which /init sources in the order of their names.
+const confDir = "conf/conf.d"
+
+// initExports is what /init exports before it sources any settings (its first
+// lines, the same from bullseye to trixie).
+var initExports = []string{"ROOT", "ROOTDELAY", "ROOTFLAGS", "ROOTFSTYPE", "IP", "DEVICE", "BOOT", "BOOTIF", "UBIMTD", "DPKG_ARCH", "debug"}
+
+// confFiles is the settings that an archive has, in the order in which /init
+// sources them. conf/param.conf is for scripts to write; ORDER sources it after
+// each of them.
+func confFiles(img *initrd.Image) []string {
+	files := []string{"conf/arch.conf", "conf/initramfs.conf"}
+	if dir, ok := img.Resolve(confDir); ok {
+		var more []string
+		for name := range img.Tree() {
+			if path.Dir(name) == dir && !strings.HasPrefix(path.Base(name), ".") { // as the shell's * has them
+				more = append(more, confDir+"/"+path.Base(name))
+			}
+		}
+		slices.Sort(more)
+		files = append(files, more...)
+	}
+	return append(files, "conf/param.conf")
+}
+
+// initShell is the shell that runs /init once it has its settings.
+func initShell(img *initrd.Image) *shell {
+	s := newShell()
+	for _, name := range initExports {
+		s.set(name, "", true)
+		s.export(name)
+	}
+	for _, name := range confFiles(img) {
+		if b, err := img.ReadFile(name); err == nil {
+			s.source(name, b)
+		}
+	}
+	return s
+}
+
+// Settings is the variables that files of settings set. Sure says why nothing is
+// certain of them, "" where all that has no Maybe is.
+type Settings struct {
+	Vars  map[string]Variable
+	Doubt string
+}
+
+// Get is a setting's value, and whether it is certain.
+func (s Settings) Get(name string) (string, bool) {
+	v := s.Vars[name]
+	return v.Value, s.Doubt == "" && len(v.Maybe) == 0
+}
+
+func (s *shell) settings() Settings {
+	vars := maps.Clone(s.vars)
+	maps.DeleteFunc(vars, func(_ string, v Variable) bool { return v.From == "" })
+	return Settings{vars, s.blind}
+}
+
+// Source is the settings after a shell has sourced these texts, one after the
+// other; names are for messages.
+func Source(files []SourceFile) Settings {
+	s := newShell()
+	for _, f := range files {
+		s.source(f.Name, f.Text)
+	}
+	return s.settings()
+}
+
+// SourceFile is a file that a shell sources.
+type SourceFile struct {
+	Name string
+	Text []byte
+}

@@ -1,0 +1,333 @@
+package debian
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// Bounds of what is sourced: it comes with an archive that anybody may have made.
+const (
+	maxSourced    = 64 << 10 // bytes of a file
+	maxShellState = 1 << 20  // bytes of all values
+	maxOtherWords = 16       // values that a variable may have instead
+)
+
+// carriageReturn stands for that character while a text is parsed.
+const carriageReturn = "\uf00d"
+
+// Variable is a shell's variable after files were sourced.
+type Variable struct {
+	Value string
+	From  string // the file that set it last, "" where none did
+	// Maybe is the values that it may have instead, because a command decides
+	// that only the running machine can answer.
+	Maybe    []string
+	exported bool
+}
+
+// shell is what a shell knows after it has sourced files (POSIX.1-2024, "Shell
+// Command Language"). Nothing is run: what only a running machine can tell makes
+// a variable uncertain, and what may set any variable makes all of them so.
+type shell struct {
+	vars map[string]Variable
+	from string // the file that is being sourced
+	// unsure is set while commands are looked at that may not be run.
+	unsure bool
+	// blind says why nothing is certain any more.
+	blind string
+	size  int
+}
+
+func newShell() *shell { return &shell{vars: map[string]Variable{}} }
+
+// child is what a program that the shell runs finds in its environment.
+func (s *shell) child() *shell {
+	c := &shell{vars: maps.Clone(s.vars), blind: s.blind, size: s.size}
+	maps.DeleteFunc(c.vars, func(_ string, v Variable) bool { return !v.exported })
+	return c
+}
+
+// source reads a file as "." does.
+func (s *shell) source(name string, text []byte) {
+	s.from = name
+	if len(text) > maxSourced {
+		s.confuse("%d bytes, too long to look into", len(text))
+		return
+	}
+	// The parser drops carriage returns; a shell keeps them.
+	text = bytes.ReplaceAll(text, []byte("\r"), []byte(carriageReturn))
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(text), name)
+	if err != nil {
+		s.confuse("the shell that sources it would stop with an error")
+		return
+	}
+	s.all(file.Stmts)
+}
+
+func (s *shell) confuse(format string, args ...any) {
+	if s.blind == "" {
+		s.blind = s.from + ": " + fmt.Sprintf(format, args...)
+	}
+}
+
+func (s *shell) statement(st *syntax.Stmt) (status answer) {
+	if st.Background || st.Coprocess {
+		return yes // of a process of its own
+	}
+	status = s.command(st.Cmd)
+	if st.Negated {
+		status = -status
+	}
+	return status
+}
+
+// answer is how a command ends, as far as that is known.
+type answer int
+
+const (
+	no      answer = -1
+	unknown answer = 0
+	yes     answer = 1
+)
+
+func (s *shell) command(cmd syntax.Command) answer {
+	switch c := cmd.(type) {
+	case nil:
+		return yes
+	case *syntax.CallExpr:
+		return s.call(c)
+	case *syntax.DeclClause:
+		return s.declare(c)
+	case *syntax.Block:
+		return s.all(c.Stmts)
+	case *syntax.BinaryCmd:
+		return s.binary(c)
+	case *syntax.IfClause:
+		return s.ifClause(c)
+	case *syntax.Subshell:
+		return unknown
+	case *syntax.FuncDecl:
+		// Whether and when it is called is not followed.
+		s.perhaps(func() { s.statement(c.Body) })
+		return yes
+	case *syntax.CaseClause:
+		for _, item := range c.Items {
+			s.perhaps(func() { s.all(item.Stmts) })
+		}
+	case *syntax.WhileClause:
+		s.perhaps(func() { s.all(c.Cond); s.all(c.Do) })
+	case *syntax.ForClause:
+		s.perhaps(func() { s.all(c.Do) })
+		if loop, ok := c.Loop.(*syntax.WordIter); ok {
+			s.perhaps(func() { s.set(loop.Name.Value, "", false) })
+		}
+	default:
+		s.confuse("line %d is more than is followed", cmd.Pos().Line())
+	}
+	return unknown
+}
+
+// perhaps looks at commands that may be run, or not, or often.
+func (s *shell) perhaps(f func()) {
+	was := s.unsure
+	s.unsure = true
+	f()
+	s.unsure = was
+}
+
+// when looks at what is run if a condition is met.
+func (s *shell) when(condition answer, f func()) {
+	switch condition {
+	case yes:
+		f()
+	case unknown:
+		s.perhaps(f)
+	}
+}
+
+func (s *shell) all(list []*syntax.Stmt) (status answer) {
+	status = yes
+	for _, st := range list {
+		status = s.statement(st)
+	}
+	return status
+}
+
+func (s *shell) binary(c *syntax.BinaryCmd) answer {
+	switch c.Op {
+	case syntax.AndStmt:
+		left, right := s.statement(c.X), unknown
+		s.when(left, func() { right = s.statement(c.Y) })
+		return min(left, right)
+	case syntax.OrStmt:
+		left, right := s.statement(c.X), unknown
+		s.when(-left, func() { right = s.statement(c.Y) })
+		return max(left, right)
+	}
+	return unknown // a pipe: each side is a process of its own
+}
+
+func (s *shell) ifClause(c *syntax.IfClause) answer {
+	if len(c.Cond) == 0 { // else
+		return s.all(c.Then)
+	}
+	met := s.all(c.Cond)
+	s.when(met, func() { s.all(c.Then) })
+	if c.Else != nil {
+		s.when(-met, func() { s.ifClause(c.Else) })
+	}
+	return unknown
+}
+
+// set gives a variable a value, or may do so.
+func (s *shell) set(name, value string, certain bool) {
+	v := s.vars[name]
+	value = strings.ReplaceAll(value, carriageReturn, "\r")
+	if s.size += len(value); s.size > maxShellState {
+		s.confuse("its values grow too large")
+		return
+	}
+	if certain && !s.unsure {
+		v.Value, v.Maybe = value, nil
+	} else if !slices.Contains(v.Maybe, value) {
+		if len(v.Maybe) == maxOtherWords {
+			s.confuse("too many values that %s may have", name)
+			return
+		}
+		v.Maybe = append(slices.Clip(v.Maybe), value)
+	}
+	v.From = s.from
+	s.vars[name] = v
+}
+
+func (s *shell) export(name string) {
+	v := s.vars[name]
+	v.exported = true
+	s.vars[name] = v
+}
+
+// call is a simple command.
+func (s *shell) call(c *syntax.CallExpr) answer {
+	if len(c.Args) == 0 {
+		s.assign(c.Assigns)
+		return yes
+	}
+	name, certain := s.word(c.Args[0])
+	if !certain {
+		s.confuse("line %d runs what only the machine knows", c.Pos().Line())
+		return unknown
+	}
+	args := c.Args[1:]
+	switch name {
+	case "export", "readonly", ":", "unset": // the assignments before a special built-in stay
+		s.assign(c.Assigns)
+		return s.builtin(name, args)
+	case "[", "test":
+		return s.test(name, args)
+	case "true", "false":
+		for _, w := range args {
+			s.word(w)
+		}
+		return map[string]answer{"true": yes, "false": no}[name]
+	case ".", "source", "eval", "read", "getopts", "alias", "exec", "exit", "return", "trap", "set", "shift", "break", "continue", "command", "builtin":
+		s.confuse("line %d: %q is more than is followed", c.Pos().Line(), name)
+	}
+	for _, w := range args { // ${X:=y} among them
+		s.word(w)
+	}
+	return unknown
+}
+
+func (s *shell) assign(list []*syntax.Assign) {
+	for _, a := range list {
+		if a.Append || a.Index != nil || a.Array != nil {
+			s.confuse("line %d is more than is followed", a.Pos().Line())
+			continue
+		}
+		value, certain := s.word(a.Value)
+		s.set(a.Name.Value, value, certain)
+	}
+}
+
+// declare is export or readonly, where the parser knows them for what they are.
+func (s *shell) declare(c *syntax.DeclClause) answer {
+	for _, a := range c.Args {
+		if a.Name == nil {
+			continue // an option, -p
+		}
+		if a.Value != nil {
+			s.assign([]*syntax.Assign{a})
+		}
+		if c.Variant.Value == "export" {
+			s.export(a.Name.Value)
+		}
+	}
+	return yes
+}
+
+func (s *shell) builtin(name string, args []*syntax.Word) answer {
+	for _, w := range args {
+		text, certain := s.word(w)
+		variable, value, assigned := strings.Cut(text, "=")
+		switch {
+		case name == ":":
+			continue
+		case !syntax.ValidName(variable):
+			continue
+		case name == "unset" && certain && !s.unsure:
+			delete(s.vars, variable)
+			continue
+		case name == "unset":
+			s.set(variable, "", false)
+			continue
+		case assigned:
+			s.set(variable, value, certain)
+		}
+		if name == "export" {
+			s.export(variable)
+		}
+	}
+	return yes
+}
+
+// test is the comparisons that settings are made to depend on.
+func (s *shell) test(name string, words []*syntax.Word) answer {
+	var args []string
+	for _, w := range words {
+		text, certain := s.word(w)
+		if !certain {
+			return unknown
+		}
+		args = append(args, text)
+	}
+	if name == "[" {
+		if len(args) == 0 || args[len(args)-1] != "]" {
+			return unknown
+		}
+		args = args[:len(args)-1]
+	}
+	is := func(b bool) answer {
+		if b {
+			return yes
+		}
+		return no
+	}
+	switch {
+	case len(args) == 1:
+		return is(args[0] != "")
+	case len(args) == 2 && args[0] == "-n":
+		return is(args[1] != "")
+	case len(args) == 2 && args[0] == "-z":
+		return is(args[1] == "")
+	case len(args) == 3 && (args[1] == "=" || args[1] == "=="):
+		return is(args[0] == args[2])
+	case len(args) == 3 && args[1] == "!=":
+		return is(args[0] != args[2])
+	}
+	return unknown
+}

@@ -1,0 +1,106 @@
+package debian
+
+import (
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// word is what a word comes to, and whether that is certain. Words are not split
+// and no file names are put in: assignments know neither.
+func (s *shell) word(w *syntax.Word) (text string, certain bool) {
+	if w == nil {
+		return "", true
+	}
+	var b strings.Builder
+	certain = true
+	for i, part := range w.Parts {
+		switch p := part.(type) {
+		case *syntax.Lit:
+			if i == 0 && strings.HasPrefix(p.Value, "~") {
+				certain = false
+			}
+			b.WriteString(unescape(p.Value, ""))
+		case *syntax.SglQuoted:
+			b.WriteString(p.Value)
+			certain = certain && !p.Dollar
+		case *syntax.DblQuoted:
+			for _, inner := range p.Parts {
+				if lit, ok := inner.(*syntax.Lit); ok {
+					b.WriteString(unescape(lit.Value, "$`\"\\"))
+					continue
+				}
+				certain = s.expand(&b, inner) && certain
+			}
+		default:
+			certain = s.expand(&b, part) && certain
+		}
+		if b.Len() > maxSourced {
+			s.confuse("a value grows too large")
+			return "", false
+		}
+	}
+	return b.String(), certain && s.blind == ""
+}
+
+// unescape takes out backslashes before the characters in only, "" for all, and
+// with them the line ends that they hide.
+func unescape(s, only string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			switch next := s[i+1]; {
+			case next == '\n':
+				i++
+				continue
+			case only == "" || strings.IndexByte(only, next) >= 0:
+				i++
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// expand is $name and ${name} with a default or an alternative.
+func (s *shell) expand(b *strings.Builder, part syntax.WordPart) bool {
+	p, ok := part.(*syntax.ParamExp)
+	if !ok || p.Param == nil || !syntax.ValidName(p.Param.Value) || p.Excl || p.Length || p.Width || p.Index != nil ||
+		p.Slice != nil || p.Repl != nil || p.Names != 0 || p.NestedParam != nil {
+		return false
+	}
+	v, set := s.vars[p.Param.Value]
+	if p.Exp == nil {
+		b.WriteString(v.Value)
+		return len(v.Maybe) == 0
+	}
+	value := func() bool {
+		text, certain := s.word(p.Exp.Word)
+		b.WriteString(text)
+		return certain
+	}
+	switch op := p.Exp.Op; op {
+	case syntax.AlternateUnset, syntax.AlternateUnsetOrNull:
+		if set && (op == syntax.AlternateUnset || v.Value != "") {
+			return value() && len(v.Maybe) == 0
+		}
+	case syntax.DefaultUnset, syntax.DefaultUnsetOrNull:
+		if !set || op == syntax.DefaultUnsetOrNull && v.Value == "" {
+			return value() && len(v.Maybe) == 0
+		}
+		b.WriteString(v.Value)
+	case syntax.AssignUnset, syntax.AssignUnsetOrNull:
+		if !set || op == syntax.AssignUnsetOrNull && v.Value == "" {
+			text, certain := s.word(p.Exp.Word)
+			s.set(p.Param.Value, text, certain && len(v.Maybe) == 0)
+			v = s.vars[p.Param.Value]
+		}
+		b.WriteString(v.Value)
+	default:
+		return false
+	}
+	return len(v.Maybe) == 0
+}
