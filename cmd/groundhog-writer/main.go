@@ -6,6 +6,10 @@
 //	groundhog-writer disks        the device's disks, as JSON
 //	groundhog-writer state DISK   once nobody is at work: writing (half written), verified, or none (untouched in
 //	                              this boot), and the session that did so
+//	groundhog-writer kexec trial KERNEL
+//	                              on the running system: whether KERNEL, the file of the kernel that runs, could be started by kexec
+//	groundhog-writer kexec load KERNEL SIZE SHA256
+//	                              loads it with the initramfs that comes on standard input, and starts it when "go" follows
 //	groundhog-writer version      which one this is
 //
 // Exit status: 0 done, 1 refused or failed (standard error says why), 2 the command line is wrong.
@@ -14,6 +18,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +32,10 @@ import (
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/flash/writer"
 )
+
+const usage = "usage: groundhog-writer serve [DIR] | disks | state DISK | kexec trial KERNEL | kexec load KERNEL SIZE SHA256 | version"
+
+var errUsage = errors.New("the command line is wrong")
 
 // runDir is where the waiting initramfs keeps its state.
 const runDir = "/run/groundhog"
@@ -48,10 +57,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = disks(stdout)
 	case len(args) == 2 && args[0] == "state":
 		err = state(stdout, args[1])
+	case len(args) > 1 && args[0] == "kexec":
+		err = kexecs(os.Stdin, stdout, args[1:])
 	case len(args) == 1 && args[0] == "version":
 		fmt.Fprintln(stdout, tool())
 	default:
-		fmt.Fprintln(stderr, "usage: groundhog-writer serve [DIR] | disks | state DISK | version")
+		err = errUsage
+	}
+	if errors.Is(err, errUsage) {
+		fmt.Fprintln(stderr, usage)
 		return 2
 	}
 	if err != nil {

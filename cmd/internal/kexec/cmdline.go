@@ -1,0 +1,29 @@
+package kexec
+
+import "strings"
+
+// Go is the line that has a loaded kernel started.
+const Go = "go\n"
+
+// cmdline is the running kernel's command line for the next one. initrd= goes: it is how systemd-boot and the kernel's
+// EFI stub name the initramfs that they load.
+func cmdline(running string) string {
+	var kept []string
+	for _, word := range words(running) {
+		if !strings.HasPrefix(word, "initrd=") {
+			kept = append(kept, word)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// words cuts at white space outside of double quotes, as the kernel does (next_arg in lib/cmdline.c).
+func words(line string) []string {
+	quoted := false
+	return strings.FieldsFunc(line, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return !quoted && (r == ' ' || r == '\n' || r == '\t')
+	})
+}

@@ -1,0 +1,10 @@
+// Package kexec starts the kernel that runs once more, with another initramfs, without the firmware and the boot loader, and without a
+// byte on any disk: whatever is cut when, the next boot is the ordinary one. It is the device's half, in groundhog-writer.
+//
+// The kernel itself loads both (kexec_file_load(2)), so that neither kexec-tools nor its rules of what is signed are needed: under
+// Secure Boot it takes a kernel that is signed, and an initramfs that is not. Debian's kernels for amd64 have that system call, those
+// for arm64 do not.
+//
+// A loaded kernel must not be left behind: systemd makes a kexec of the next reboot then. So [Load] lets it go again unless the word comes
+// to start it.
+package kexec
