@@ -16,6 +16,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/loader"
 	"groundhog/cmd/internal/push"
 	"groundhog/initrd/debian"
 	"groundhog/manifest"
@@ -179,17 +180,17 @@ func (o *pushOptions) identify(ctx context.Context, h host, c *device.Client, wh
 }
 
 // check surveys the device and tells all findings.
-func (o *pushOptions) check(ctx context.Context, h host, c *device.Client, a *pushed) (push.Facts, push.Boot, error) {
+func (o *pushOptions) check(ctx context.Context, h host, c *device.Client, a *pushed) (loader.Facts, loader.Boot, error) {
 	h.phase("check", "checking %s", h.name)
-	facts, err := push.Survey(ctx, c)
+	facts, err := loader.Survey(ctx, c)
 	if err != nil {
-		return nil, push.Boot{}, err
+		return nil, loader.Boot{}, err
 	}
 	about := a.facts
 	about.Image = o.image
 	held, err := device.Identities(ctx, h.name, o.options())
 	if err != nil {
-		return nil, push.Boot{}, err
+		return nil, loader.Boot{}, err
 	}
 	for _, id := range held {
 		about.Held = append(about.Held, ssh.FingerprintSHA256(id.Key))
@@ -209,8 +210,8 @@ func (o *pushOptions) check(ctx context.Context, h host, c *device.Client, a *pu
 }
 
 // send makes the device's own archive of it, puts it there and notes what is known of the device.
-func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pushed, facts push.Facts, boot push.Boot, who device.Who) error {
-	own, err := a.ownFor(facts.Personal())
+func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pushed, facts loader.Facts, boot loader.Boot, who device.Who) error {
+	own, err := a.ownFor(push.PersonalOf(facts))
 	if err != nil {
 		return refusal(err)
 	}
@@ -219,16 +220,16 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 		return refusal(err)
 	}
 	defer body.Close()
-	job := push.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.keep}
+	job := loader.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.keep}
 	h.phase("send", "sending %s", human.Size(own.size))
 	counted := h.count(body, "sent", own.size)
 	err = job.Run(ctx, c, counted)
 	counted.end()
 	if err != nil {
 		switch {
-		case errors.Is(err, push.ErrRefused):
+		case errors.Is(err, loader.ErrRefused):
 			return refusal(err)
-		case errors.Is(err, push.ErrLost):
+		case errors.Is(err, loader.ErrLost):
 			return hinted{err, "either boots; the same push again makes sure"}
 		}
 		return err
@@ -310,8 +311,8 @@ func restore(ctx context.Context, name string, options device.Options) (string, 
 	if err := c.AsRoot(ctx); err != nil {
 		return "", refusal(err)
 	}
-	said, err := push.Restore(ctx, c)
-	if errors.Is(err, push.ErrRefused) {
+	said, err := loader.Restore(ctx, c)
+	if errors.Is(err, loader.ErrRefused) {
 		err = refusal(err)
 	}
 	return said, err

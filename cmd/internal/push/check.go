@@ -1,10 +1,13 @@
+// Package push holds an archive against a running device: one look at the device (loader.Survey), and every finding at once.
 package push
 
 import (
+	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
+
+	"groundhog/cmd/internal/loader"
 )
 
 // Verdict is what a finding means for the push.
@@ -35,7 +38,9 @@ type Archive struct {
 	Dropbear   bool
 	Authorized []string // fingerprints of who may log in to it
 	Held       []string // fingerprints of the keys that we hold
-	Image      int64    // bytes of the image that goes onto the system's disk next; 0: none, or not known
+	Unpacked   int64    // bytes of its content
+	Via        loader.Way
+	Image      int64 // bytes of the image that goes onto the system's disk next; 0: none, or not known
 }
 
 // Refused reports whether one of the findings forbids the push.
@@ -45,7 +50,7 @@ func Refused(all []Finding) bool {
 
 // checks collects findings.
 type checks struct {
-	f   Facts
+	f   loader.Facts
 	a   Archive
 	all []Finding
 }
@@ -55,7 +60,7 @@ func (c *checks) say(id string, v Verdict, hint, format string, args ...any) {
 }
 
 // Check holds an archive against a device. All findings come at once; the Boot is good where none of them refuses.
-func Check(f Facts, a Archive) ([]Finding, Boot) {
+func Check(f loader.Facts, a Archive) ([]Finding, loader.Boot) {
 	c := &checks{f: f, a: a}
 	c.archive()
 	c.machine()
@@ -108,82 +113,67 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// boot finds the file that decides what the machine boots.
-func (c *checks) boot() Boot {
-	loaders := c.f["loader"]
-	refuse := func(hint, format string, args ...any) Boot {
-		c.say("boot", Refuse, hint, format, args...)
-		return Boot{}
+// boot finds the way in.
+func (c *checks) boot() loader.Boot {
+	b, by, err := c.way()
+	if err == nil {
+		c.say("boot", OK, "", "%s", by)
+		return b
 	}
-	file := c.f.Get("initrd")
-	switch {
-	case c.f.Get("uki") != "":
-		return refuse("", "it boots a unified kernel image, which cannot be patched from outside")
-	case slices.Contains(loaders, "firmware/config.txt"):
-		return c.firmware(refuse)
-	case c.f.Get("initrd_odd") != "":
-		return refuse("", "its initramfs is no plain file: %s", c.f.Get("initrd_odd"))
-	case file == "":
-		return refuse("", "it has no /boot/initrd.img-%s", c.f.Get("kernel"))
-	case c.f.Get("initrd_magic") == "27051956" || slices.Contains(loaders, "uInitrd"):
-		return refuse("", "it boots an initramfs in a U-Boot image, which carries a header")
-	case c.f.Get("named") == "" && slices.Contains(loaders, "grub/grub.cfg"):
-		return refuse("update-grub", "grub.cfg does not name %s", file)
-	case c.f.Get("named") == "":
-		return refuse("", "no boot loader is known that loads %s (found: %s)", file, or(strings.Join(loaders, ", "), "none"))
+	var r *loader.Refusal
+	hint := ""
+	if errors.As(err, &r) {
+		hint = r.Hint
 	}
-	b := Boot{File: file}
-	if err := b.check(); err != nil {
-		return refuse("", "%v", err)
-	}
-	c.say("boot", OK, "", "%s boots %s", c.f.Get("named"), file)
-	return b
+	c.say("boot", Refuse, hint, "%v", err)
+	return loader.Boot{}
 }
 
-// firmware: the Raspberry Pi's firmware loads what config.txt names.
-func (c *checks) firmware(refuse func(string, string, ...any) Boot) Boot {
-	lines := c.f["firmware_initramfs"]
-	b := Boot{File: "/boot/firmware/initrd.img-" + c.f.Get("kernel"), Config: "/boot/firmware/config.txt"}
-	if len(lines) == 0 && c.f.Get("firmware_auto") == "1" {
-		return refuse("raspi-firmware writes an initramfs line", "config.txt has auto_initramfs=1, and no line that names the initramfs")
+// way is the way that was asked for, and what takes it, in words.
+func (c *checks) way() (loader.Boot, string, error) {
+	if c.a.Via == loader.Kexec {
+		b, err := loader.ByKexec(c.f, c.a.Size, c.a.Unpacked)
+		return b, "its kernel starts itself with the archive, by kexec; nothing is written to a disk", err
 	}
-	if len(lines) != 1 {
-		return refuse("", "config.txt has %d initramfs lines, not one", len(lines))
+	l, evidence, err := loader.Of(c.f)
+	if err != nil {
+		return loader.Boot{}, "", err
 	}
-	name, mode, _ := strings.Cut(lines[0], " ")
-	ours := strings.TrimRight(name, "_") == strings.TrimRight(b.name(), "_") || strings.HasPrefix(name, "groundhog_-")
-	// Without a word behind it the firmware puts it behind the kernel, too: so does Debian's raspi-firmware.
-	if mode != "followkernel" && mode != "" || name != path.Base(b.File) && !(ours && c.f.Get("pushed") != "") {
-		return refuse("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
+	b, err := l.Boot(c.f)
+	by := fmt.Sprintf("%s boots %s", l.Name(), b.File)
+	if evidence != loader.Proven {
+		by += ", by what is in /boot"
 	}
-	if err := b.check(); err != nil {
-		return refuse("", "%v", err)
+	if err == nil {
+		err = loader.RebootIsKexec(c.f)
 	}
-	c.say("boot", OK, "", "config.txt names %s", name)
-	return b
+	return b, by, err
 }
 
 // spare is KiB that are to stay free.
 const spare = 1024
 
 // room: the new file beside the old one, and a copy of the old one.
-func (c *checks) room(b Boot) {
+func (c *checks) room(b loader.Boot) {
+	if c.a.Via == loader.Kexec {
+		return
+	}
 	need := c.a.Size/1024 + spare
-	kept := c.f.number("initrd_size")/1024 + spare
+	kept := c.f.Number("initrd_size")/1024 + spare
 	dir, key := "/boot", "boot"
-	if b.Config != "" {
+	if b.Way == loader.Name {
 		dir, key, kept = "/boot/firmware", "firmware", spare // only config.txt is kept
 	}
 	if c.f.Get(key+"_readonly") != "" {
 		c.say("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)
 	}
-	if b.Config == "" && c.f.Get("boot_type") == "msdos" { // what stat -f calls FAT
+	if b.Way == loader.Replace && c.f.Get("boot_type") == "msdos" { // what stat -f calls FAT
 		c.say("links", Warn, "keep its power on until the push is done", "/boot is FAT, which has no hard links: the old initramfs is held open until the new one is durable")
 	}
 	if c.f.Get("state_readonly") != "" {
 		c.say("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")
 	}
-	free, state := c.f.number(key+"_free"), c.f.number("state_free")
+	free, state := c.f.Number(key+"_free"), c.f.Number("state_free")
 	if c.f.Get(key+"_mount") == c.f.Get("state_mount") {
 		need += kept
 	} else if state < kept {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/loader"
 )
 
 // network: the archive comes up where the device is now.
@@ -23,7 +24,7 @@ func (c *checks) network() {
 		c.say("network", Warn, "", "%s is a %s: the initramfs takes a plain interface, and may get another address", name, or(c.f.Get("stacked"), "VLAN"))
 		return
 	}
-	p := c.f.Personal()
+	p := PersonalOf(c.f)
 	switch {
 	case p.IP != "":
 		c.say("network", OK, "", "%s has the static address %s: the initramfs gets ip=%s", name, c.f.Get("prefix"), p.IP)
@@ -75,8 +76,8 @@ type Personal struct {
 	MAC string // "" for the interface's own
 }
 
-// Personal works out what the device's own segment must say.
-func (f Facts) Personal() (p Personal) {
+// PersonalOf works out what the device's own segment must say.
+func PersonalOf(f loader.Facts) (p Personal) {
 	if a := f.Get("mac_assigned"); a == "1" || a == "3" { // NET_ADDR_RANDOM, NET_ADDR_SET (sysfs-class-net)
 		if mac, err := net.ParseMAC(f.Get("mac")); err == nil && len(mac) == 6 {
 			p.MAC = mac.String()

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"groundhog/cmd/internal/loader"
 )
 
 // What /init sources as IP=, and what the shell in the archive takes as a MAC.
@@ -21,7 +23,7 @@ func FuzzFacts(f *testing.F) {
 	f.Add("prefix 1.2.3.4/0\ngateway fe80::1%;id\nmac `id`\nmac_assigned 3\nend ok\n")
 	f.Add("kernel a/../b\narch a\nrelease r\nnamed grub\ninitrd /boot/initrd.img-a/../b\nboot_free 99999999\nstate_free 99999999\nend ok\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		facts, err := parseFacts(text)
+		facts, err := loader.ParseFacts(text)
 		if err != nil {
 			return
 		}
@@ -34,11 +36,11 @@ func FuzzFacts(f *testing.F) {
 			}
 		}
 		if !Refused(all) {
-			if err := (Job{Boot: boot, Size: 1, SHA256: strings.Repeat("0", 64)}).check(); err != nil {
+			if err := boot.Check(); err != nil {
 				t.Errorf("the checks let it pass: %v", err)
 			}
 		}
-		p := facts.Personal()
+		p := PersonalOf(facts)
 		if p.IP != "" && !plainIP.MatchString(p.IP) {
 			t.Errorf("IP=%q", p.IP)
 		}

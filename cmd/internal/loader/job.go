@@ -1,9 +1,4 @@
-// Package push puts a reflash initramfs onto a running device, and takes it off again.
-//
-// First come the checks: one look at the device, and every finding at once (Survey, Check).
-// Then the transaction: at no instant is the device without an initramfs that boots, whatever is cut when
-// (push.sh says how). What it leaves in /var/lib/groundhog puts the original back after one boot.
-package push
+package loader
 
 import (
 	"bytes"
@@ -12,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,19 +17,21 @@ import (
 var (
 	//go:embed common.sh
 	commonText string
+	//go:embed replace.sh
+	replaceText string
+	//go:embed name.sh
+	nameText string
 	//go:embed push.sh
 	pushText string
 	//go:embed restore.sh
 	restoreText string
 )
 
-// pushProgram carries the text of restore, which it leaves on the device.
-var pushProgram = "groundhog_restore=" + device.Quote(commonText+restoreText) + "\n" + commonText + pushText
+// waysText is the ways that write something on the device: what each does of a push and of a restore.
+var waysText = commonText + replaceText + nameText
 
-// Shell runs programs of POSIX sh on the device as root, as [device.Client] does.
-type Shell interface {
-	Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error)
-}
+// pushProgram carries the text of restore, which it leaves on the device.
+var pushProgram = "groundhog_restore=" + device.Quote(waysText+restoreText) + "\n" + waysText + pushText
 
 // Job is what goes where.
 type Job struct {
@@ -43,45 +39,19 @@ type Job struct {
 	Size   int64  // bytes of the archive, with the device's own segment
 	SHA256 string // of the same, in hex
 	Keep   bool   // more than one boot
+	Writer []byte // of Kexec: groundhog-writer for the device
 }
 
-// Boot is what decides which initramfs the device boots.
-type Boot struct {
-	File   string // the initramfs, "/boot/initrd.img-6.1.0-56-amd64"
-	Config string // config.txt, where the Raspberry Pi's firmware reads the name from; else ""
-}
-
-// name is the archive's name beside File, where Config names it: as long as File's, so that
-// config.txt changes in one place and keeps its length.
-func (b Boot) name() string {
-	if b.Config == "" {
-		return ""
-	}
-	return "groundhog_" + strings.TrimPrefix(path.Base(b.File), "initrd.img")
-}
-
-var (
-	bootFile = regexp.MustCompile(`^/boot/(firmware/)?initrd\.img-[A-Za-z0-9._+~-]+$`)
-	hexSum   = regexp.MustCompile(`^[0-9a-f]{64}$`)
-)
-
-// check refuses what is no path of an initramfs that a push may replace.
-func (b Boot) check() error {
-	firmware := strings.HasPrefix(b.File, "/boot/firmware/")
-	switch {
-	case !bootFile.MatchString(b.File) || strings.Contains(b.File, ".."):
-		return fmt.Errorf("%q is no initramfs that is known to boot", b.File)
-	case firmware != (b.Config == "/boot/firmware/config.txt") || !firmware && b.Config != "":
-		return fmt.Errorf("%q does not decide over %s", b.Config, b.File)
-	}
-	return nil
-}
+var hexSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (j Job) check() error {
 	if j.Size <= 0 || !hexSum.MatchString(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
-	return j.Boot.check()
+	if j.Keep && j.Boot.Way == Kexec {
+		return errors.New("by kexec nothing is kept on the device")
+	}
+	return j.Boot.Check()
 }
 
 // Errors of a transaction.
@@ -92,17 +62,23 @@ var (
 	ErrLost = errors.New("the connection was lost, and which initramfs the device has is not known")
 )
 
-// Run sends the archive and has the device boot it next. The error wraps ErrRefused, ErrTrouble or
+// Run sends the archive and has the device boot it next; by Kexec it does so at once. The error wraps ErrRefused, ErrTrouble or
 // ErrLost; in each case the device has an initramfs that boots.
 func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
 	if err := j.check(); err != nil {
 		return fmt.Errorf("pushing: %w", err)
 	}
+	if j.Boot.Way == Kexec {
+		if err := j.kexec(ctx, sh, archive); err != nil {
+			return fmt.Errorf("pushing: %w", err)
+		}
+		return nil
+	}
 	keep := "once"
 	if j.Keep {
 		keep = "keep"
 	}
-	r, err := sh.Script(ctx, pushProgram, archive, j.Boot.File, strconv.FormatInt(j.Size, 10), j.SHA256, keep, j.Boot.Config, j.Boot.name())
+	r, err := sh.Script(ctx, pushProgram, archive, string(j.Boot.Way), j.Boot.File, strconv.FormatInt(j.Size, 10), j.SHA256, keep, j.Boot.Config, j.Boot.archiveName())
 	if err != nil {
 		return fmt.Errorf("pushing: %w: %w", ErrLost, err)
 	}
@@ -115,7 +91,7 @@ func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
 // Restore puts the original initramfs back at once; what it says comes back. Where nothing was pushed, the
 // error is ErrRefused.
 func Restore(ctx context.Context, sh Shell) (string, error) {
-	r, err := sh.Script(ctx, commonText+restoreText, nil, "force")
+	r, err := sh.Script(ctx, waysText+restoreText, nil, "force")
 	if err != nil {
 		return "", fmt.Errorf("restoring: %w: %w", ErrLost, err)
 	}

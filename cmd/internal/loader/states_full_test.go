@@ -1,6 +1,6 @@
 //go:build full
 
-package push
+package loader
 
 // How many combinations of blocks are tried between two flushes, at most.
 const (

@@ -1,5 +1,6 @@
 # shellcheck shell=dash
-# What push and restore share on the running device. Needs coreutils: sync FILE is fsync(2).
+# What push and restore share on the running device. Needs coreutils, where sync FILE is fsync(2) and sync -f FILE syncfs(2), and
+# flock of util-linux.
 # groundhog_root is empty but in tests.
 
 : "${groundhog_root:=}"
@@ -73,19 +74,3 @@ replace() {
 
 # tidy FILE: what a run that was killed left beside it. The second name may be all that the old file has: see replace.
 tidy() { settle "$1" && rm -f "${1%/*}/.groundhog-last" "${1%/*}/.groundhog-new" "${1%/*}/.groundhog-old" "${1%/*}/.groundhog-config"; }
-
-# flip FILE NEW: NEW's content becomes FILE's. FILE is a config.txt on FAT, which has no journal, and where a rename over a
-# file is several writes: the old chain may be freed before the new name is there. NEW has FILE's length, and
-# where they differ within one 512-byte sector only, that sector is written in place: a disk writes it
-# whole or not at all. Otherwise a rename is what is left; the file is smaller than a cluster, so even a freed chain reads.
-flip() {
-	sector=$(cmp -l "$1" "$2" | awk '{ s = int(($1 - 1) / 512); if (NR == 1) first = s; if (s != first) many = 1 }
-		END { print NR == 0 ? "none" : many ? "many" : first }')
-	case $sector in
-	none) ;;
-	many) replace "$2" "$1" || return 1 ;;
-	*) dd if="$2" of="$1" bs=512 skip="$sector" seek="$sector" count=1 conv=notrunc,fsync 2>/dev/null || return 1 ;;
-	esac
-	rm -f "$2"
-	settle "$1"
-}

@@ -1,4 +1,5 @@
 # shellcheck shell=dash
+# shellcheck disable=SC2154 # set by disk.sh
 # What a running device is, one "key value" line a fact; nothing is changed. A fact that cannot be had is left out.
 
 kernel=$(uname -r)
@@ -38,11 +39,28 @@ fi
 for loader in grub/grub.cfg extlinux/extlinux.conf loader/entries uInitrd boot.scr firmware/config.txt config.txt; do
 	[ ! -e "$groundhog_root/boot/$loader" ] || fact loader "$loader"
 done
+for esp in /boot/efi /efi; do
+	[ ! -d "$groundhog_root$esp/loader/entries" ] || fact loader loader/entries
+done
+
+# grub_next FILE: which kernel the first menu entry boots, and which entry is the default if that is not the first one.
+grub_next() {
+	default=$(sed -n 's/^[[:space:]]*set default="\(.*\)"[[:space:]]*$/\1/p' "$1" | grep -v next_entry | tail -n 1)
+	# shellcheck disable=SC2016 # GRUB's variable
+	[ "$default" != '${saved_entry}' ] || default=$(sed -n 's/^saved_entry=//p' "${1%/*}/grubenv" 2>/dev/null)
+	[ "${default:-0}" = 0 ] || fact grub_default "$default"
+	fact grub_next "$(sed -n 's/^[[:space:]]*linux[a-z0-9]*[[:space:]]\{1,\}[^[:space:]]*\/vmlinuz-\([^[:space:]]*\).*/\1/p' "$1" | head -n 1)"
+}
 if [ -f "$groundhog_root/boot/grub/grub.cfg" ]; then
 	! grep -q "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/grub/grub.cfg" || fact named grub
+	grub_next "$groundhog_root/boot/grub/grub.cfg"
 fi
 if [ -f "$groundhog_root/boot/extlinux/extlinux.conf" ]; then
 	! grep -qi "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/extlinux/extlinux.conf" || fact named extlinux
+	# The default's kernel, or the first label's.
+	fact extlinux_next "$(awk 'tolower($1) == "default" { wanted = $2 } tolower($1) == "label" { label = $2; if (first == "") first = label }
+		tolower($1) == "linux" || tolower($1) == "kernel" { file[label] = $2 }
+		END { if (wanted == "") wanted = first; if (sub(/.*\/vmlinuz-/, "", file[wanted])) print file[wanted] }' "$groundhog_root/boot/extlinux/extlinux.conf")"
 fi
 config=$groundhog_root/boot/firmware/config.txt
 if [ -f "$config" ]; then
@@ -55,9 +73,29 @@ if [ -f "$config" ]; then
 	*) fact firmware_size "$(stat -c %s "$groundhog_root/boot/firmware/$name" 2>/dev/null)" ;;
 	esac
 fi
-if ls "$groundhog_root"/sys/firmware/efi/efivars/StubInfo-* >/dev/null 2>&1; then fact uki yes; fi
-# The value follows four bytes of attributes (efivarfs).
-fact secure_boot "$(od -An -tu1 -j4 -N1 "$groundhog_root"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null | tr -d ' ')"
+# What the firmware and the loaders say of this boot. A variable's value follows four bytes of attributes (efivarfs), and is UTF-16.
+efivars=$groundhog_root/sys/firmware/efi/efivars
+loader_guid=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+global_guid=8be4df61-93ca-11d2-aa0d-00e098032b8c
+[ ! -d "$groundhog_root/sys/firmware/efi" ] || fact efi yes
+fact loader_info "$(tail -c +5 "$efivars/LoaderInfo-$loader_guid" 2>/dev/null | tr -d '\0')"
+for stub in "$efivars"/StubInfo-*; do
+	[ -e "$stub" ] || continue
+	text=$(tail -c +5 "$stub" 2>/dev/null | tr -d '\0')
+	fact stub_info "${text:-unknown}"
+done
+fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$global_guid" 2>/dev/null | tr -d ' ')"
+current=$(od -An -tx1 -j4 -N2 "$efivars/BootCurrent-$global_guid" 2>/dev/null | awk '{ print toupper($2 $1) }')
+[ -z "$current" ] || fact efi_file "$(tail -c +5 "$efivars/Boot$current-$global_guid" 2>/dev/null | tr -d '\0' |
+	grep -aio '\\[a-z0-9\\_. -]*\.efi' | head -n 1)"
+
+# What starting another kernel from this one needs, and what would make a kexec of a reboot.
+fact memory_available "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' "$groundhog_root/proc/meminfo")"
+fact kexec_file "$(sed -n 's/^CONFIG_KEXEC_FILE=//p' "$groundhog_root/boot/config-$kernel" 2>/dev/null)"
+fact kexec_disabled "$(attribute "$groundhog_root/proc/sys/kernel/kexec_load_disabled")"
+fact kexec_loaded "$(attribute "$groundhog_root/sys/kernel/kexec_loaded")"
+[ ! -f "$groundhog_root/boot/vmlinuz-$kernel" ] || fact kernel_size "$(stat -c %s "$groundhog_root/boot/vmlinuz-$kernel")"
+[ ! -x "$groundhog_root/sbin/kexec" ] || fact load_kexec "$(sed -n 's/^[[:space:]]*LOAD_KEXEC=//p' "$groundhog_root/etc/default/kexec" 2>/dev/null | tr -d \"\' | tail -n 1)"
 for dog in "$groundhog_root"/sys/class/watchdog/watchdog*; do
 	[ "$(attribute "$dog/state")" != active ] || fact watchdog "${dog##*/}, $(attribute "$dog/timeout") s"
 done
@@ -91,10 +129,13 @@ fact root "$source"
 if has lsblk && [ -b "$source" ]; then
 	lsblk -s -n -r -o TYPE "$source" 2>/dev/null | sort -u | while read -r type; do fact root_on "$type"; done
 	disk=$(lsblk -s -n -r -p -o NAME,TYPE "$source" 2>/dev/null | sed -n 's/ disk$//p' | sort -u)
-	for d in $disk; do disk_facts "$d"; done
+	for d in $disk; do
+		disk_facts "$d"
+		if dd if="$d" bs=440 count=1 2>/dev/null | grep -aq GRUB; then fact mbr grub; fi
+	done
 fi
 [ ! -r "$groundhog_root/var/lib/groundhog/state" ] || fact pushed "$(sed -n 's/^pushed //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
-for program in sha256sum sync cmp awk dd stat; do
+for program in sha256sum sync cmp awk dd stat flock; do
 	has "$program" || fact missing "$program"
 done
 [ "$(id -u)" = 0 ] && fact root_login yes

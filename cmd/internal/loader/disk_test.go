@@ -1,4 +1,4 @@
-package push
+package loader
 
 import (
 	"bytes"
@@ -61,7 +61,7 @@ func TestDiskReadTwice(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, err := parseFacts(string(out))
+			f, err := ParseFacts(string(out))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package push
+package loader
 
 import (
 	"bytes"
@@ -110,7 +110,7 @@ func job(b Boot, archive string) Job {
 }
 
 // layouts is both ways of booting: what to push over, and what says what boots.
-var layouts = map[string]Boot{"boot": {File: initrd}, "firmware": {File: fwInit, Config: fwConf}}
+var layouts = map[string]Boot{"boot": {Way: Replace, File: initrd}, "firmware": {Way: Name, File: fwInit, Config: fwConf}}
 
 // boots is the content that the device would boot now.
 func (l *local) boots(b Boot) string {
@@ -282,14 +282,16 @@ func TestPlainLine(t *testing.T) {
 func TestJobCheck(t *testing.T) {
 	sum := strings.Repeat("a", 64)
 	for _, b := range []Boot{
-		{}, {File: "/etc/passwd"}, {File: "/boot/initrd.img-a/../../etc/x"}, {File: "/boot/initrd.img-$(id)"}, {File: "/boot/initrd.img-a b"},
-		{File: initrd, Config: fwConf}, {File: fwInit}, {File: fwInit, Config: "/boot/config.txt"},
+		{}, {Way: Replace}, {File: initrd}, {Way: "x", File: initrd}, {Way: Replace, File: "/etc/passwd"}, {Way: Replace, File: "/boot/initrd.img-a/../../etc/x"},
+		{Way: Replace, File: "/boot/initrd.img-$(id)"}, {Way: Replace, File: "/boot/initrd.img-a b"}, {Way: Replace, File: initrd, Config: fwConf},
+		{Way: Replace, File: fwInit}, {Way: Name, File: fwInit}, {Way: Name, File: fwInit, Config: "/boot/config.txt"}, {Way: Name, File: initrd, Config: fwConf},
+		{Way: Kexec}, {Way: Kexec, Kernel: "/boot/vmlinuz-a..b/c"}, {Way: Kexec, Kernel: "/tmp/vmlinuz-a"}, {Way: Kexec, Kernel: "/boot/vmlinuz-a", File: initrd},
 	} {
 		if err := (Job{Boot: b, Size: 1, SHA256: sum}).check(); err == nil {
 			t.Errorf("%+v is not refused", b)
 		}
 	}
-	if err := (Job{Boot: Boot{File: initrd}, Size: 1, SHA256: sum}).check(); err != nil {
+	if err := (Job{Boot: layouts["boot"], Size: 1, SHA256: sum}).check(); err != nil {
 		t.Error(err)
 	}
 }

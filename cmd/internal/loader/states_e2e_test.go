@@ -1,6 +1,6 @@
 //go:build e2e || full
 
-package push
+package loader
 
 import (
 	"bytes"

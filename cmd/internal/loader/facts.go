@@ -1,13 +1,15 @@
-package push
+package loader
 
 import (
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
+	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/disk"
 )
 
@@ -31,8 +33,8 @@ func (f Facts) Get(key string) string {
 // maxNumber is more than any size in bytes or KiB, count or time that a device has, and can be calculated with.
 const maxNumber = 1 << 50
 
-// number is a key's value, -1 where there is none that can be.
-func (f Facts) number(key string) int64 {
+// Number is a key's value, -1 where there is none that can be.
+func (f Facts) Number(key string) int64 {
 	n, err := strconv.ParseInt(f.Get(key), 10, 64)
 	if err != nil || n < 0 || n > maxNumber {
 		return -1
@@ -43,6 +45,11 @@ func (f Facts) number(key string) int64 {
 // maxFacts bounds the lines of an answer.
 const maxFacts = 1000
 
+// Shell runs programs of POSIX sh on the device as root, as [device.Client] does.
+type Shell interface {
+	Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error)
+}
+
 // Survey looks at a device, in one round trip, without changing anything.
 func Survey(ctx context.Context, sh Shell) (Facts, error) {
 	r, err := sh.Script(ctx, diskText+surveyText, nil)
@@ -52,10 +59,11 @@ func Survey(ctx context.Context, sh Shell) (Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseFacts(string(r.Stdout))
+	return ParseFacts(string(r.Stdout))
 }
 
-func parseFacts(text string) (Facts, error) {
+// ParseFacts reads a device's answer.
+func ParseFacts(text string) (Facts, error) {
 	f := Facts{}
 	lines := 0
 	for line := range strings.Lines(text) {

@@ -1,0 +1,28 @@
+package loader
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// This very machine can be looked at, and what comes is understood.
+func TestSurvey(t *testing.T) {
+	l := newLocal(t, "dash")
+	l.root = ""
+	f, err := Survey(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"kernel", "arch", "boot_id", "memory", "boot_free", "state_free"} {
+		if f.Get(key) == "" {
+			t.Errorf("no %s among %v", key, slices.Sorted(maps.Keys(f)))
+		}
+	}
+	for _, bad := range []string{"", "end", "kernel 1\n", "x\nend ok\n", strings.Repeat("a b\n", maxFacts+1) + "end ok\n"} {
+		if _, err := ParseFacts(bad); err == nil {
+			t.Errorf("%.20q was understood", bad)
+		}
+	}
+}

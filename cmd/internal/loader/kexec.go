@@ -1,0 +1,75 @@
+package loader
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"groundhog/cmd/internal/kexec"
+)
+
+//go:embed kexec.sh
+var kexecText string
+
+// kexecSpare is memory that is to stay free while a kernel is loaded, and in the waiting initramfs, in bytes.
+const kexecSpare = 64 << 20
+
+// ByKexec is the way in by kexec. size is the archive's bytes, unpacked those of its content. What only the kernel itself can say is left
+// to [Trial].
+func ByKexec(f Facts, size, unpacked int64) (Boot, error) {
+	b := Boot{Way: Kexec, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}
+	k := f.Number("kernel_size")
+	available, total := f.Number("memory_available")<<10, f.Number("memory")<<10
+	need, after := 2*(size+k)+kexecSpare, size+k+unpacked+kexecSpare
+	switch {
+	case f.Get("arch") != "amd64":
+		return Boot{}, refuse("", "kexec: %s kernels of Debian have no kexec_file_load", f.Get("arch"))
+	case k < 0:
+		return Boot{}, refuse("", "kexec: it has no %s", b.Kernel)
+	case f.Get("kexec_file") != "y":
+		return Boot{}, refuse("", "kexec: its kernel is built without CONFIG_KEXEC_FILE, or /boot/config-%s is not there", f.Get("kernel"))
+	case f.Get("kexec_disabled") == "1":
+		return Boot{}, refuse("a reboot allows it again, if no sysctl.d forbids it", "kexec: kernel.kexec_load_disabled is set")
+	case f.Get("systemd") == "":
+		return Boot{}, refuse("", "kexec: without systemd nothing unmounts its disks before")
+	case available < need:
+		return Boot{}, refuse("", "kexec: it has %d MiB of memory available, to load takes %d", available>>20, need>>20)
+	case total < after:
+		return Boot{}, refuse("", "kexec: it has %d MiB of memory, the archive unpacked takes %d", total>>20, after>>20)
+	}
+	return b, b.Check()
+}
+
+// Trial has the device's kernel load its own file, without an initramfs, and let go of it: whether lockdown and signatures allow that,
+// nothing else tells. writer is groundhog-writer for the device.
+func Trial(ctx context.Context, sh Shell, b Boot, writer []byte) error {
+	if err := b.Check(); err != nil {
+		return err
+	}
+	r, err := sh.Script(ctx, commonText+kexecText, bytes.NewReader(writer), strconv.Itoa(len(writer)), "trial", b.Kernel)
+	if err != nil {
+		return fmt.Errorf("trying kexec: %w", err)
+	}
+	return r.Err("trying kexec")
+}
+
+// kexec sends the archive, and has the device start it. The word for that comes last: a connection that is lost before leaves nothing.
+func (j Job) kexec(ctx context.Context, sh Shell, archive io.Reader) error {
+	if len(j.Writer) == 0 {
+		return errors.New("groundhog-writer for the device must be known")
+	}
+	stdin := io.MultiReader(bytes.NewReader(j.Writer), archive, strings.NewReader(kexec.Go))
+	r, err := sh.Script(ctx, commonText+kexecText, stdin, strconv.Itoa(len(j.Writer)), "load", j.Boot.Kernel, strconv.FormatInt(j.Size, 10), j.SHA256)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	if r.Exit == 0 && !bytes.Contains(r.Stdout, []byte("starting\n")) {
+		return fmt.Errorf("%w: the device does not say that it starts the archive", ErrTrouble)
+	}
+	return outcome("starting the archive by kexec", r)
+}

@@ -1,0 +1,125 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Way is how a device gets to boot an archive.
+type Way string
+
+const (
+	Replace Way = "replace" // the initramfs' file
+	Name    Way = "name"    // what config.txt names
+	Kexec   Way = "kexec"   // not by the boot loader at all
+)
+
+// Boot is the way into the archive on one device.
+type Boot struct {
+	Way    Way
+	File   string // the initramfs that the boot loader loads, "/boot/initrd.img-6.1.0-56-amd64"; "" for Kexec
+	Config string // of Name: the file that names File
+	Kernel string // of Kexec: the file of the kernel that runs
+}
+
+// Dir is the directory that the archive is written to, "" for none.
+func (b Boot) Dir() string {
+	switch b.Way {
+	case Replace:
+		return "/boot"
+	case Name:
+		return "/boot/firmware"
+	}
+	return ""
+}
+
+var (
+	bootFile = regexp.MustCompile(`^/boot/(firmware/)?initrd\.img-[A-Za-z0-9._+~-]+$`)
+	kernel   = regexp.MustCompile(`^/boot/vmlinuz-[A-Za-z0-9._+~-]+$`)
+)
+
+// Check refuses what is no way in that a push may take: the paths go to a shell and over files.
+func (b Boot) Check() error {
+	ok := false
+	switch firmware := strings.HasPrefix(b.File, "/boot/firmware/"); b.Way {
+	case Replace:
+		ok = bootFile.MatchString(b.File) && !firmware && b.Config == "" && b.Kernel == ""
+	case Name:
+		ok = bootFile.MatchString(b.File) && firmware && b.Config == configTxt && b.Kernel == ""
+	case Kexec:
+		ok = b.File == "" && b.Config == "" && kernel.MatchString(b.Kernel)
+	}
+	if !ok || strings.Contains(b.File+b.Kernel, "..") {
+		return fmt.Errorf("%q is no way into an archive that is known (%q, %q, %q)", b.Way, b.File, b.Config, b.Kernel)
+	}
+	return nil
+}
+
+// Evidence is what the facts say of a loader and this device.
+type Evidence int
+
+const (
+	Absent   Evidence = iota // nothing of it is there, or another one is proven
+	Possible                 // its files are there, and nothing speaks against it
+	Proven                   // the firmware, the loader itself or the boot sector says that it started this system
+)
+
+// A Loader is one boot loader.
+type Loader interface {
+	// Name is what people call it.
+	Name() string
+	// Evidence is how sure it is that this one started the system.
+	Evidence(Facts) Evidence
+	// Boot finds the file that decides which initramfs boots next. The error says what stands in the way, and is a *Refusal where there is advice.
+	Boot(Facts) (Boot, error)
+}
+
+// Refusal is a reason not to push, with what helps.
+type Refusal struct {
+	Text, Hint string
+}
+
+func (r *Refusal) Error() string { return r.Text }
+
+func refuse(hint, format string, args ...any) error {
+	return &Refusal{fmt.Sprintf(format, args...), hint}
+}
+
+// all is the loaders that are known; of two for which the evidence is the same the earlier one counts.
+var all = []Loader{raspberry{}, unified{}, systemdBoot{}, grub{}, uBootImage{}, extlinux{}}
+
+// ErrUnknown is of a device whose boot loader none of those is that are known.
+var ErrUnknown = errors.New("no boot loader is known that starts this system")
+
+// Of is the loader that starts the device.
+func Of(f Facts) (Loader, Evidence, error) {
+	var found Loader
+	best := Absent
+	for _, l := range all {
+		if e := l.Evidence(f); e > best {
+			found, best = l, e
+		}
+	}
+	// A loader that the firmware names is the one, also where the files of another are left.
+	if other := foreign(f); best < Proven && other != "" {
+		return nil, Absent, &Refusal{fmt.Sprintf("it is started by %s, which is not known here", other), kexecHint}
+	}
+	if found == nil {
+		return nil, Absent, &Refusal{fmt.Sprintf("%v (found: %s)", ErrUnknown, seen(f)), kexecHint}
+	}
+	return found, best, nil
+}
+
+const kexecHint = "--via kexec needs no boot loader"
+
+// seen is what was found of loaders, for people.
+func seen(f Facts) string {
+	found := slices.Concat(f["loader"], f["loader_info"], f["efi_file"])
+	if len(found) == 0 {
+		return "none"
+	}
+	return strings.Join(found, ", ")
+}

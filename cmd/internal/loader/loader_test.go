@@ -1,0 +1,178 @@
+package loader
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf16"
+)
+
+const running = "6.1.0-56-amd64"
+
+// tree is a device's files, as the survey looks at them. mbr is what its disk's boot sector is said to have.
+func (l *local) survey(mbr string) Facts {
+	l.t.Helper()
+	l.edit = func(program string) string {
+		return "uname() { case $1 in -r) echo " + running + ";; *) echo x86_64;; esac; }\n" +
+			"findmnt() { [ \"$3\" != SOURCE ] || echo /dev/x; }\nblockdev() { :; }\n" +
+			"dpkg() { echo amd64; }\nlsblk() { echo '/dev/x disk'; }\ndd() { echo '" + mbr + "'; }\n" +
+			strings.ReplaceAll(program, `[ -b "$source" ]`, "true")
+	}
+	f, err := Survey(l.t.Context(), l)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return f
+}
+
+func (l *local) put(name, text string) {
+	l.t.Helper()
+	path := filepath.Join(l.root, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// variable is an EFI variable's file: attributes, and the value.
+func (l *local) variable(name, value string) {
+	l.put("sys/firmware/efi/efivars/"+name, "\x06\x00\x00\x00"+value)
+}
+
+func utf16le(s string) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s + "\x00")) {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return string(b)
+}
+
+const (
+	loaderGUID = "-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+	globalGUID = "-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+)
+
+// started has the firmware say which program it started: BootCurrent, and a load option (UEFI specification, 3.1.3) with a disk and a file.
+func (l *local) started(program string) {
+	l.variable("BootCurrent"+globalGUID, "\x0a\x00")
+	file := utf16le(program)
+	disk := "\x04\x01\x2a\x00" + strings.Repeat("A", 0x26)
+	l.variable("Boot000A"+globalGUID, "\x01\x00\x00\x00\x62\x00"+utf16le("debian")+disk+"\x04\x04"+string([]byte{byte(4 + len(file)), 0})+file+"\x7f\xff\x04\x00")
+}
+
+func (l *local) grub(kernels ...string) {
+	text := "set default=\"0\"\n"
+	for _, k := range kernels {
+		text += "menuentry 'Debian' {\n\tlinux\t/boot/vmlinuz-" + k + " root=UUID=x ro quiet\n\tinitrd\t/boot/initrd.img-" + k + "\n}\n"
+	}
+	l.put("boot/grub/grub.cfg", text)
+}
+
+func TestOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		make     func(l *local)
+		mbr      string
+		loader   string // "" for none
+		evidence Evidence
+		text     string // of the refusal, "" for none
+	}{
+		"GRUB on BIOS":               {func(l *local) { l.grub(running) }, "xxGRUB Geom", "GRUB", Proven, ""},
+		"GRUB, another boot sector":  {func(l *local) { l.grub(running) }, "SYSLINUX", "GRUB", Possible, ""},
+		"GRUB on UEFI by shim":       {func(l *local) { l.grub(running); l.started(`\EFI\debian\shimx64.efi`) }, "", "GRUB", Proven, ""},
+		"GRUB at the removable path": {func(l *local) { l.grub(running); l.started(`\EFI\BOOT\BOOTX64.EFI`) }, "", "GRUB", Possible, ""},
+		"GRUB that says so": {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("GRUB 2.12")) },
+			"", "GRUB", Proven, ""},
+		"systemd-boot, a leftover of GRUB": {func(l *local) {
+			l.grub(running)
+			l.put("boot/efi/loader/entries/debian.conf", "")
+			l.started(`\EFI\systemd\systemd-bootx64.efi`)
+			l.variable("LoaderInfo"+loaderGUID, utf16le("systemd-boot 252.39-1~deb12u1"))
+		}, "GRUB", "systemd-boot", Proven, "/boot/grub/grub.cfg is a leftover"},
+		"systemd-boot at the removable path": {func(l *local) {
+			l.grub(running)
+			l.started(`\EFI\BOOT\BOOTX64.EFI`)
+			l.variable("LoaderInfo"+loaderGUID, utf16le("systemd-boot 257.9-1"))
+		}, "", "systemd-boot", Proven, "systemd-boot starts it"},
+		"systemd-boot by its program": {func(l *local) { l.grub(running); l.started(`\EFI\systemd\systemd-bootx64.efi`) }, "", "systemd-boot", Proven, "leftover"},
+		"a UKI by systemd-boot": {func(l *local) {
+			l.grub(running)
+			l.variable("LoaderInfo"+loaderGUID, utf16le("systemd-boot 257.9-1"))
+			l.variable("StubInfo"+loaderGUID, utf16le("systemd-stub 257.9-1"))
+		}, "", "a unified kernel image", Proven, "unified kernel image"},
+		"a UKI by the firmware": {func(l *local) { l.grub(running); l.variable("StubInfo"+loaderGUID, "") }, "", "a unified kernel image", Proven, "unified"},
+		"rEFInd":                {func(l *local) { l.grub(running); l.started(`\EFI\refind\refind_x64.efi`) }, "", "", 0, `\EFI\refind\refind_x64.efi`},
+		"rEFInd that says so":   {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("rEFInd 0.14")) }, "", "", 0, "rEFInd 0.14"},
+		"the kernel's stub":     {func(l *local) { l.grub(running); l.started(`\EFI\debian\vmlinuz.efi`) }, "", "", 0, `vmlinuz.efi`},
+		"systemd-boot alone, without variables": {func(l *local) { l.put("efi/loader/entries/x.conf", ""); l.put("sys/firmware/efi/runtime", "") }, "", "systemd-boot", Possible,
+			"systemd-boot"},
+		"extlinux": {func(l *local) {
+			l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l0\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\n")
+		}, "", "extlinux.conf", Possible, ""},
+		"extlinux, a newer kernel": {func(l *local) {
+			l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l0\n\tlinux /boot/vmlinuz-6.1.0-57-amd64\nlabel l1\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\n")
+		}, "", "extlinux.conf", Possible, "boots 6.1.0-57-amd64 next"},
+		"flash-kernel":         {func(l *local) { l.put("boot/boot.scr", "") }, "", "U-Boot", Possible, "boot.scr"},
+		"GRUB, a newer kernel": {func(l *local) { l.grub("6.1.0-57-amd64", running) }, "GRUB", "GRUB", Proven, "boots 6.1.0-57-amd64 next"},
+		"GRUB, a saved entry": {func(l *local) {
+			l.grub(running, "6.1.0-55-amd64")
+			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), `"0"`, `"${saved_entry}"`, 1))
+			l.put("boot/grub/grubenv", "# GRUB Environment Block\nsaved_entry=gnulinux-advanced-x>gnulinux-6.1.0-55-amd64-advanced-x\n")
+		}, "GRUB", "GRUB", Proven, "gnulinux-6.1.0-55-amd64"},
+		"nothing": {func(l *local) {}, "", "", 0, "found: none"},
+		"a Pi": {func(l *local) {
+			l.put("proc/device-tree/compatible", "raspberrypi,4-compute-module\x00brcm,bcm2711\x00")
+		}, "", "the Raspberry Pi's firmware", Proven, "initramfs"},
+		"unreadable": {func(l *local) { l.put("sys/firmware/efi/efivars/LoaderInfo"+loaderGUID, "\x06") }, "", "", 0, "found: none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLocal(t, "dash")
+			l.put("boot/initrd.img-"+running, "x")
+			if name != "a Pi" {
+				os.RemoveAll(l.root + "/boot/firmware")
+			}
+			c.make(l)
+			f := l.survey(c.mbr)
+			found, evidence, err := Of(f)
+			if c.loader == "" {
+				if err == nil || !strings.Contains(err.Error(), c.text) {
+					t.Errorf("%v; want %q", err, c.text)
+				}
+				return
+			}
+			if err != nil || found.Name() != c.loader || evidence != c.evidence {
+				t.Fatalf("%v, %d, %v; want %s, %d", found, evidence, err, c.loader, c.evidence)
+			}
+			b, err := found.Boot(f)
+			switch {
+			case c.text != "" && (err == nil || !strings.Contains(err.Error(), c.text)):
+				t.Errorf("%v; want %q", err, c.text)
+			case c.text == "" && (err != nil || b.Check() != nil):
+				t.Errorf("%v: %v", b, err)
+			}
+		})
+	}
+}
+
+// What a reboot would not do as the boot loader says is noticed.
+func TestRebootIsKexec(t *testing.T) {
+	l := newLocal(t, "dash")
+	if err := RebootIsKexec(l.survey("")); err != nil {
+		t.Error(err)
+	}
+	l.put("etc/default/kexec", "# x\nLOAD_KEXEC=true\n")
+	if err := RebootIsKexec(l.survey("")); err != nil {
+		t.Errorf("without kexec-tools: %v", err)
+	}
+	l.put("sbin/kexec", "")
+	os.Chmod(l.root+"/sbin/kexec", 0o755)
+	if err := RebootIsKexec(l.survey("")); err == nil || !strings.Contains(err.Error(), "LOAD_KEXEC") {
+		t.Error(err)
+	}
+	l.put("etc/default/kexec", "LOAD_KEXEC=\"false\"\n")
+	l.put("sys/kernel/kexec_loaded", "1\n")
+	if err := RebootIsKexec(l.survey("")); err == nil || !strings.Contains(err.Error(), "is loaded") {
+		t.Error(err)
+	}
+}

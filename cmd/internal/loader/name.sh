@@ -1,0 +1,53 @@
+# shellcheck shell=dash
+# shellcheck disable=SC2154,SC2034 # shared with common.sh, push.sh and restore.sh
+# The way "name": $config, the config.txt of the Raspberry Pi's firmware, names the archive, $name beside $file, in place of $file, which stays
+# where it is. Cut at any instant, config.txt names the one or the other, and both are whole.
+
+decides_name() { printf '%s\n' "$config"; }
+
+# arrive_name: what the firmware loads may not be written into: a second push takes another name.
+arrive_name() {
+	[ "$(value name)" != "$name" ] || name=${name%?}_
+	fresh=${file%/*}/$name
+}
+
+switch_name() {
+	new=${config%/*}/.groundhog-config
+	old=${file##*/}
+	sed "s|^\(initramfs  *\)$old\( .*\)\{0,1\}\$|\1$name\2|" "$state/original-$original" >"$new" || refuse "writing $new failed"
+	grep -q "^initramfs  *$name" "$new" || refuse "config.txt has no line 'initramfs $old'"
+	durable "$new" || refuse "writing $new failed"
+	wanted=$(hash_of "$new")
+	describe "$wanted" | place state
+	settle "$config"
+	tell "renaming"
+	begun=yes
+	flip "$config" "$new" || fail "writing $config failed"
+	[ "$(from_medium "$config")" = "$wanted" ] || fail "$config does not read back as what was written: run groundhog restore"
+	[ "$(from_medium "$fresh")" = "$sum" ] || fail "$fresh does not read back as what was written: run groundhog restore"
+}
+
+# put_back_name KEPT
+put_back_name() {
+	old=${config%/*}/.groundhog-config
+	{ cp "$1" "$old" && durable "$old" && flip "$config" "$old"; } || fail "putting $config back failed"
+}
+
+# drop_name NAME: what an earlier push put there besides.
+drop_name() { [ -z "$1" ] || rm -f "${file%/*}/$1"; }
+
+# flip FILE NEW: NEW's content becomes FILE's. FILE is a config.txt on FAT, which has no journal, and where a rename over a
+# file is several writes: the old chain may be freed before the new name is there. NEW has FILE's length, and
+# where they differ within one 512-byte sector only, that sector is written in place: a disk writes it
+# whole or not at all. Otherwise a rename is what is left; the file is smaller than a cluster, so even a freed chain reads.
+flip() {
+	sector=$(cmp -l "$1" "$2" | awk '{ s = int(($1 - 1) / 512); if (NR == 1) first = s; if (s != first) many = 1 }
+		END { print NR == 0 ? "none" : many ? "many" : first }')
+	case $sector in
+	none) ;;
+	many) replace "$2" "$1" || return 1 ;;
+	*) dd if="$2" of="$1" bs=512 skip="$sector" seek="$sector" count=1 conv=notrunc,fsync 2>/dev/null || return 1 ;;
+	esac
+	rm -f "$2"
+	settle "$1"
+}
