@@ -1,24 +1,15 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/blakesmith/ar"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/mikelolasagasti/xz"
 
 	"groundhog/patches/sysroot"
 )
@@ -29,7 +20,6 @@ import (
 const (
 	dpkgInfo   = "var/lib/dpkg/info/"
 	dpkgStatus = "var/lib/dpkg/status"
-	maxControl = 64 << 20 // bytes of a package's control files
 )
 
 // recordFS is a root tree with further records of dpkg.
@@ -65,21 +55,12 @@ func (i recordInfo) Sys() any           { return nil }
 
 // debRecords is the records that dpkg would have of the .deb files among the
 // layers; of two of one package the later counts, and it replaces the tree's.
-func debRecords(tree fs.FS, ls layers) (map[string][]byte, error) {
+func debRecords(tree *sysroot.Tree) (map[string][]byte, error) {
 	records := map[string][]byte{}
 	stanzas := map[string]string{}
-	for _, l := range ls {
-		if !l.debs {
-			continue
-		}
-		files, err := debFiles(l.path)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			if err := debRecord(file, records, stanzas); err != nil {
-				return nil, fmt.Errorf("reading %s: %w", file, err)
-			}
+	for _, pkg := range tree.Packages() {
+		if err := debRecord(pkg, records, stanzas); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", pkg.File, err)
 		}
 	}
 	if len(stanzas) == 0 {
@@ -102,45 +83,32 @@ func debRecords(tree fs.FS, ls layers) (map[string][]byte, error) {
 	return records, nil
 }
 
-func debFiles(name string) ([]string, error) {
-	info, err := os.Stat(name)
-	if err != nil || !info.IsDir() {
-		return []string{name}, err
-	}
-	return filepath.Glob(filepath.Join(name, "*.deb"))
-}
-
 // debRecord adds what dpkg would note of one package.
-func debRecord(file string, records map[string][]byte, stanzas map[string]string) error {
-	control, err := debControl(file)
-	if err != nil {
-		return err
-	}
-	stanza := strings.Trim(string(control["control"]), "\n")
+func debRecord(pkg sysroot.Package, records map[string][]byte, stanzas map[string]string) error {
+	stanza := strings.Trim(string(pkg.Control), "\n")
 	name, arch := field(stanza, "Package"), field(stanza, "Architecture")
-	if name == "" || arch == "" {
-		return errors.New("control: no package or no architecture")
+	if !packageName(name) || !packageName(arch) {
+		return errors.New("control: no package or no architecture, or none that dpkg would take")
 	}
-	one, err := sysroot.Open(sysroot.Debs(file))
-	if err != nil {
-		return err
+	if strings.Contains(stanza, "\n\n") {
+		return errors.New("control: more than one paragraph")
 	}
-	defer one.Close()
 	var list strings.Builder
-	err = fs.WalkDir(one, ".", func(p string, _ fs.DirEntry, err error) error {
-		if p != "." {
-			list.WriteString("/" + p + "\n")
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	for _, n := range pkg.Names {
+		list.WriteString("/" + n + "\n")
 	}
 	base := dpkgInfo + name + ":" + arch
 	records[base+".list"] = []byte(list.String())
-	records[base+".md5sums"] = control["md5sums"]
+	records[base+".md5sums"] = pkg.MD5Sums
 	stanzas[name+":"+arch] = stanza + "\nStatus: install ok installed"
 	return nil
+}
+
+// packageName accepts what dpkg takes for a package's or an architecture's name, so
+// that it is part of no other path than ours.
+func packageName(s string) bool {
+	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return s != "" && len(s) <= 255 && strings.IndexByte(alnum, s[0]) >= 0 && strings.Trim(s, alnum+"+-._") == ""
 }
 
 // field is a field's value in a stanza of a control file, deb-control(5).
@@ -151,60 +119,4 @@ func field(stanza, name string) string {
 		}
 	}
 	return ""
-}
-
-// debControl reads the control files of a package, deb(5).
-func debControl(file string) (map[string][]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	for r := ar.NewReader(f); ; {
-		h, err := r.Next()
-		if err != nil {
-			return nil, fmt.Errorf("control.tar: %w", err)
-		}
-		suffix, ok := strings.CutPrefix(strings.TrimRight(strings.TrimSpace(h.Name), "/"), "control.tar")
-		if !ok {
-			continue
-		}
-		plain, err := decompress(suffix, r)
-		if err != nil {
-			return nil, fmt.Errorf("control.tar: %w", err)
-		}
-		return untar(io.LimitReader(plain, maxControl))
-	}
-}
-
-func decompress(suffix string, r io.Reader) (io.Reader, error) {
-	switch suffix {
-	case "":
-		return r, nil
-	case ".gz":
-		return gzip.NewReader(r)
-	case ".xz":
-		return xz.NewReader(r, 0)
-	case ".zst":
-		return zstd.NewReader(r, zstd.WithDecoderMaxWindow(128<<20))
-	}
-	return nil, fmt.Errorf("compression %q: not one that dpkg uses", suffix)
-}
-
-func untar(r io.Reader) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for tr := tar.NewReader(r); ; {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return files, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("control.tar: %w", err)
-		}
-		if h.Typeflag == tar.TypeReg {
-			if files[path.Clean(h.Name)], err = io.ReadAll(tr); err != nil {
-				return nil, fmt.Errorf("control.tar: %w", err)
-			}
-		}
-	}
 }

@@ -162,11 +162,9 @@ func (ls layers) inputs() ([]manifest.Input, error) {
 		if !l.debs {
 			continue
 		}
-		files := []string{l.path}
-		if info, err := os.Stat(l.path); err == nil && info.IsDir() {
-			if files, err = filepath.Glob(filepath.Join(l.path, "*.deb")); err != nil {
-				return nil, err
-			}
+		files, err := sysroot.DebFiles(l.path)
+		if err != nil {
+			return nil, err
 		}
 		for _, name := range files {
 			in, err := describe("deb", name)

@@ -87,8 +87,8 @@ func readHead(path string, b []byte) ([]byte, error) {
 }
 
 func hasDebs(dir string) bool {
-	found, _ := filepath.Glob(filepath.Join(dir, "*.deb"))
-	return len(found) > 0
+	found, err := sysroot.DebFiles(dir)
+	return err == nil && len(found) > 0
 }
 
 // baseName is a file's name as a manifest can hold it.
@@ -125,7 +125,7 @@ func readTree(ls layers, maxSize int64) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := attributeTo(m, tree, ls); !errors.Is(err, manifest.ErrNoDpkg) {
+	if err := attributeTo(m, tree); !errors.Is(err, manifest.ErrNoDpkg) {
 		return &source{manifest: m}, err
 	}
 	return &source{manifest: m}, nil
@@ -141,12 +141,12 @@ func attribute(m *manifest.Manifest, root layers, maxSize int64) error {
 	if _, codename, _, err := sysroot.Release(tree); err == nil && m.Release == "" {
 		m.Release = codename
 	}
-	return attributeTo(m, tree, root)
+	return attributeTo(m, tree)
 }
 
 // attributeTo takes the records of .deb files from the files themselves.
-func attributeTo(m *manifest.Manifest, tree *sysroot.Tree, ls layers) error {
-	records, err := debRecords(tree, ls)
+func attributeTo(m *manifest.Manifest, tree *sysroot.Tree) error {
+	records, err := debRecords(tree)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,9 @@ const arMagic = "!<arch>\n"
 var errNoAr = errors.New("no ar archive")
 
 // arReader reads the plain ar format that deb(5) uses: no long names, no symbol
-// tables. It is our own because the library at hand neither checks the magics nor
-// survives a hostile size field.
+// tables. It looks at a member's name and size only; time, owner and mode, which
+// nothing here needs, may be anything. It is our own because the libraries to be
+// had neither check the magics nor survive a hostile size or mode.
 type arReader struct {
 	r    io.Reader
 	left int64 // of the current member
@@ -45,11 +46,11 @@ func (a *arReader) next() (string, error) {
 	if !bytes.Equal(header[58:], []byte("`\n")) {
 		return "", errors.New("damaged ar header")
 	}
-	size, err := strconv.ParseInt(strings.TrimRight(string(header[48:58]), " "), 10, 64)
-	if err != nil || size < 0 {
+	size, err := strconv.ParseUint(strings.TrimRight(string(header[48:58]), " "), 10, 63)
+	if err != nil {
 		return "", fmt.Errorf("ar header: bad size %q", header[48:58])
 	}
-	a.left, a.pad = size, size&1
+	a.left, a.pad = int64(size), int64(size&1)
 	name := strings.TrimRight(string(header[:16]), " ")
 	return strings.TrimSuffix(name, "/"), nil
 }

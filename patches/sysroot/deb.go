@@ -7,25 +7,40 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
-// unpackDebs unpacks a layer's packages over the layers in below.
-func unpackDebs(l Layer, below *Tree) (*memory, error) {
-	files, err := debFiles(l.path)
+// A Package is a .deb file that was laid into a tree: what dpkg would note of it.
+type Package struct {
+	File    string   // the .deb on the build host
+	Control []byte   // deb-control(5); nil where the package has none
+	MD5Sums []byte   // deb-md5sums(5); nil where the package has none
+	Names   []string // files and directories as the package has them, "usr/bin/x"
+}
+
+// Packages are the .deb files among the layers, in the order in which they were
+// laid over one another.
+func (t *Tree) Packages() []Package { return t.packages }
+
+// unpackDebs unpacks a layer's packages over the layers in below, which has
+// unpacked some already.
+func unpackDebs(l Layer, below *Tree) (*placer, error) {
+	files, err := DebFiles(l.path)
 	if err != nil {
 		return nil, err
 	}
-	p := &placer{mem: newMemory(), below: below, left: l.limit, limit: l.limit}
+	p := &placer{mem: newMemory(), below: below, left: l.limit - below.unpacked, limit: l.limit}
 	for _, file := range files {
 		if err := unpackFile(file, p); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", file, err)
+			return nil, fmt.Errorf("reading %s: %w", show(file), err)
 		}
 	}
-	return p.mem, nil
+	return p, nil
 }
 
-// debFiles is path itself, or the *.deb files of a directory in order.
-func debFiles(path string) ([]string, error) {
+// DebFiles is path itself, or the *.deb files of a directory in the order of their
+// names. One without any is an error.
+func DebFiles(path string) ([]string, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening package %s: %w", path, cause(err))
@@ -53,7 +68,7 @@ func debFiles(path string) ([]string, error) {
 }
 
 func unpackFile(file string, p *placer) error {
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would never open
 	if err != nil {
 		return cause(err)
 	}
@@ -61,6 +76,7 @@ func unpackFile(file string, p *placer) error {
 	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
 		return errNotRegular
 	}
+	p.packages = append(p.packages, Package{File: file})
 	return unpackDeb(bufio.NewReaderSize(f, 1<<16), p)
 }
 
@@ -84,8 +100,11 @@ func unpackDeb(r io.Reader, p *placer) error {
 		switch want {
 		case "debian-binary":
 			err = checkVersion(a)
+		case "control.tar":
+			err = unpackTar(a, suffix, p, p.control)
 		case "data.tar":
-			err = unpackData(a, suffix, p)
+			p.begin()
+			err = unpackTar(a, suffix, p, p.place)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", show(name), err)

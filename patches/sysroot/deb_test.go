@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -18,7 +19,7 @@ import (
 	"groundhog/fixtures/judge"
 )
 
-var compressed = []string{"", ".gz", ".zst", ".xz"}
+var compressed = []string{"", ".gz", ".zst", ".xz", ".bz2", ".lzma"}
 
 func sample() []tar.Header {
 	return []tar.Header{directory("./"), directory("./usr/"), directory("./usr/bin/"),
@@ -95,8 +96,9 @@ func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
 func unpackOnly(b []byte, limit int64) (*Tree, error) {
 	m := newMemory()
 	below := &Tree{known: map[string]place{}}
-	err := unpackDeb(bytes.NewReader(b), &placer{mem: m, below: below, left: limit, limit: limit})
-	return &Tree{known: map[string]place{}, layers: []layer{{"test.deb", m}}}, err
+	p := &placer{mem: m, below: below, left: limit, limit: limit, packages: make([]Package, 1)}
+	err := unpackDeb(bytes.NewReader(b), p)
+	return &Tree{known: map[string]place{}, layers: []layer{{"test.deb", m}}, packages: p.packages}, err
 }
 
 // Every cut fails, none panics; so does every flipped byte of what a checksum covers.
@@ -161,11 +163,61 @@ func TestDebRefused(t *testing.T) {
 
 // An ar header may claim anything; none of it may panic or pass.
 func TestArHeaders(t *testing.T) {
-	for _, size := range []string{"-1", "", "x", "9999999999", "0x10"} {
+	for _, size := range []string{"-1", "", "x", "9999999999", "0x10", "+4", "4 4", "1e1", "٤"} {
 		head := fmt.Sprintf("%s%-16s%-12s%-6s%-6s%-8s%-10s`\n", arMagic, "debian-binary", "0", "0", "0", "", size)
 		if _, err := unpackOnly([]byte(head+"2.0\n"), DefaultLimit); err == nil {
 			t.Errorf("a member of %q bytes passes", size)
 		}
+	}
+}
+
+// Of a member's header nothing counts but its name and size.
+func TestArModes(t *testing.T) {
+	for _, mode := range []string{"1", "", "7", "100644", "99999999", "-1", "x\x00\xff\n"} {
+		b := []byte(arMagic)
+		for _, m := range []member{{"debian-binary", []byte("2.0\n")}, {"control.tar", control(t, "p")}, {"data.tar", tarball(t, regular("./a", "a"))}} {
+			b = append(b, arMember(m.name+"/", mode, m.data)...)
+		}
+		tree, err := unpackOnly(b, DefaultLimit)
+		if err != nil {
+			t.Errorf("mode %q: %v", mode, err)
+			continue
+		}
+		pkg := tree.Packages()[0]
+		if !strings.HasPrefix(string(pkg.Control), "Package: p\n") || !slices.Equal(pkg.Names, []string{"a"}) {
+			t.Errorf("mode %q: %q, %q", mode, pkg.Control, pkg.Names)
+		}
+	}
+}
+
+// A directory's own name means nothing but itself, and what is no regular file is
+// refused and not waited for.
+func TestDebFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]c*?\\")
+	must(t, os.Mkdir(dir, 0o755))
+	for _, name := range []string{"2.deb", "1.deb", "[x].deb"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), deb(t, "p", "", regular("./"+name, name)), 0o644))
+	}
+	files, err := DebFiles(dir)
+	if want := []string{filepath.Join(dir, "1.deb"), filepath.Join(dir, "2.deb"), filepath.Join(dir, "[x].deb")}; err != nil || !slices.Equal(files, want) {
+		t.Errorf("%q, %v", files, err)
+	}
+	tree := open(t, Debs(dir))
+	if len(tree.Packages()) != 3 {
+		t.Errorf("%d packages", len(tree.Packages()))
+	}
+	must(t, syscall.Mkfifo(filepath.Join(dir, "0.deb"), 0o644))
+	if _, err := Open(Debs(dir)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a named pipe: %v", err)
+	}
+}
+
+// The packages of all layers share one limit.
+func TestDebLayersShareTheLimit(t *testing.T) {
+	big := writeDeb(t, deb(t, "p", ".gz", regular("./big", strings.Repeat("x", 100000))))
+	open(t, Debs(big).Limit(150000))
+	if _, err := Open(Debs(big).Limit(150000), Debs(big).Limit(150000)); err == nil || !strings.Contains(err.Error(), "more than 150000 bytes") {
+		t.Errorf("twice as much: %v", err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/blakesmith/ar"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
@@ -67,17 +66,24 @@ type member struct {
 	data []byte
 }
 
+// archive is an ar archive as ar(5) has it.
 func archive(t testing.TB, members ...member) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	w := ar.NewWriter(&b)
-	must(t, w.WriteGlobalHeader())
+	b := []byte(arMagic)
 	for _, m := range members {
-		must(t, w.WriteHeader(&ar.Header{Name: m.name, Size: int64(len(m.data)), Mode: 0o644}))
-		_, err := w.Write(m.data)
-		must(t, err)
+		b = append(b, arMember(m.name, "100644", m.data)...)
 	}
-	return b.Bytes()
+	return b
+}
+
+// arMember is a member with its header and padding; mode is any text.
+func arMember(name, mode string, data []byte) []byte {
+	b := fmt.Appendf(nil, "%-16s%-12s%-6s%-6s%-8s%-10d`\n", name, "0", "0", "0", mode, len(data))
+	b = append(b, data...)
+	if len(data)%2 != 0 {
+		b = append(b, '\n')
+	}
+	return b
 }
 
 // deb is a package with that content; ending says how data.tar is compressed.
@@ -106,8 +112,9 @@ func squeeze(t testing.TB, ending string, b []byte) []byte {
 		_, err = w.Write(b)
 		must(t, err)
 		must(t, w.Close())
-	case ".xz":
-		cmd := exec.Command(judge.Tool(t, "xz"), "-c")
+	default:
+		tool := map[string][]string{".xz": {"xz", "-c"}, ".lzma": {"xz", "--format=lzma", "-c"}, ".bz2": {"bzip2", "-c"}}[ending]
+		cmd := exec.Command(judge.Tool(t, tool[0]), tool[1:]...)
 		cmd.Stdin, cmd.Stdout = bytes.NewReader(b), &out
 		must(t, cmd.Run())
 	}

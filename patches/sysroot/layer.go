@@ -2,7 +2,8 @@ package sysroot
 
 import "io/fs"
 
-// DefaultLimit is how many bytes the packages of one Debs layer may unpack to.
+// DefaultLimit is how many bytes the packages of all Debs layers of a tree may
+// unpack to together.
 const DefaultLimit = 2 << 30
 
 // A Layer is one part of a tree, not yet opened: see Dir and Debs.
@@ -20,14 +21,15 @@ type Layer struct {
 // would, so that an overlay's lib/ does not hide a merged /usr. Elsewhere a
 // directory hides the link below it: to know better, the whole tree would have to
 // be walked.
-func Dir(path string) Layer { return Layer{path: path} }
+func Dir(path string) Layer { return Layer{path: path, limit: DefaultLimit} }
 
 // Debs is a .deb file, or a directory whose *.deb files are unpacked in the order
 // of their names, into memory.
 func Debs(path string) Layer { return Layer{path: path, debs: true, limit: DefaultLimit} }
 
-// Limit is the layer with another bound, in bytes, on what its packages unpack to,
-// bookkeeping included. It means nothing for a Dir.
+// Limit is the layer with another bound, in bytes: on what its packages and those
+// of the layers below it unpack to together, bookkeeping included; of a Dir on the
+// size of a file that is read whole.
 func (l Layer) Limit(bytes int64) Layer {
 	l.limit = bytes
 	return l

@@ -101,7 +101,7 @@ func TestModinfoAsKmod(t *testing.T) {
 	field := func(key string) string { return strings.TrimSpace(string(run(t, tool, "-F", key, name))) }
 	want := Modinfo{Name: field("name"), Vermagic: field("vermagic") + " ", Depends: strings.Split(moduleName(field("depends")), ",")}
 	want.soft(field("softdep"))
-	for _, ending := range compressed {
+	for _, ending := range compressed[:4] {
 		got, err := ParseModinfo(name, squeeze(t, ending, b))
 		must(t, err)
 		if diff := cmp.Diff(want, got); diff != "" {

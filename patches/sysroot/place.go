@@ -2,7 +2,6 @@ package sysroot
 
 import (
 	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,8 @@ type placer struct {
 	limit int64
 
 	dir, dirAt string // the directory resolved last, and to what
+
+	packages []Package // what was unpacked; the last one is at work
 }
 
 func (p *placer) begin() {
@@ -64,10 +65,15 @@ func (p *placer) place(hdr *tar.Header, content io.Reader) error {
 	if err := p.placeAt(name, hdr, content); err != nil {
 		return fmt.Errorf("%s: %w", show(name), err)
 	}
+	if len(p.packages) > 0 {
+		pkg := &p.packages[len(p.packages)-1]
+		pkg.Names = append(pkg.Names, name)
+	}
 	return nil
 }
 
 func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error {
+	var err error
 	// The type comes from the flag alone: the mode field may hold type bits, too.
 	n := &node{mode: hdr.FileInfo().Mode() &^ fs.ModeType, modTime: hdr.ModTime}
 	switch hdr.Typeflag {
@@ -94,11 +100,9 @@ func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error 
 		if sparse(hdr) {
 			return errors.New("sparse file")
 		}
-		b, err := io.ReadAll(content) // grows with the data, not with the header's size
-		if err != nil {
+		if n.data, err = readClaimed(content, hdr.Size); err != nil {
 			return err
 		}
-		n.data = bytes.Clone(b) // and keeps no more than that
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo, tar.TypeXGlobalHeader:
 		return nil
 	default:

@@ -52,3 +52,25 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 	}
 	return b, err
 }
+
+// readClaimed reads the n bytes that a header has announced. Memory follows what is
+// there: until a sixteenth of the claim has come, no more than sixteen times that
+// is asked for, and then all at once, so that a large file is copied only in its
+// small beginnings. What is asked for and never written to costs no memory.
+func readClaimed(r io.Reader, n int64) ([]byte, error) {
+	const first, factor = 64 << 10, 16
+	b := make([]byte, min(n, first))
+	for have := 0; ; {
+		got, err := io.ReadFull(r, b[have:])
+		have += got
+		if int64(have) == n {
+			return b, nil
+		}
+		if err != nil {
+			return nil, unexpected(err)
+		}
+		grown := make([]byte, min(int64(have)*factor, n))
+		copy(grown, b)
+		b = grown
+	}
+}

@@ -8,29 +8,29 @@ import (
 	"strings"
 )
 
-// Bounds of a package's names: directories in a name, and the bytes that a node is
-// counted with in addition to its content.
+// Bounds of a package: directories in a name, the bytes that a node is counted
+// with in addition to its content, bytes of a control file.
 const (
-	maxDepth = 128
-	nodeCost = 512
+	maxDepth   = 128
+	nodeCost   = 512
+	maxControl = 16 << 20
 )
 
-// unpackData places what a data.tar holds.
-func unpackData(r io.Reader, suffix string, p *placer) error {
+// unpackTar gives each entry of a control.tar or data.tar to each.
+func unpackTar(r io.Reader, suffix string, p *placer, each func(*tar.Header, io.Reader) error) error {
 	zr, err := unpacker(suffix, r)
 	if err != nil {
 		return err
 	}
 	defer zr.Close()
 	stream := &tarStream{r: zr, placer: p}
-	p.begin()
 	for tr := tar.NewReader(stream); ; {
 		hdr, err := tr.Next()
 		if err == io.EOF {
 			break
 		}
 		if err == nil {
-			err = p.place(hdr, tr)
+			err = each(hdr, tr)
 		}
 		if err != nil {
 			return err
@@ -44,6 +44,27 @@ func unpackData(r io.Reader, suffix string, p *placer) error {
 		return io.ErrUnexpectedEOF
 	}
 	return nil
+}
+
+// control keeps the control files that say what dpkg would note of a package.
+func (p *placer) control(hdr *tar.Header, content io.Reader) error {
+	if len(p.packages) == 0 || hdr.Typeflag != tar.TypeReg {
+		return nil
+	}
+	pkg, name := &p.packages[len(p.packages)-1], path.Clean(hdr.Name)
+	if name != "control" && name != "md5sums" {
+		return nil
+	}
+	if sparse(hdr) || hdr.Size > maxControl {
+		return fmt.Errorf("%s: %w", name, tooLong(maxControl))
+	}
+	b, err := readClaimed(content, hdr.Size)
+	if name == "control" {
+		pkg.Control = b
+	} else {
+		pkg.MD5Sums = b
+	}
+	return err
 }
 
 // tarStream counts what was unpacked against the layer's limit, and the zeros it

@@ -14,6 +14,9 @@ type Tree struct {
 	layers []layer // the lowest first
 	moves  []move
 
+	packages []Package // of all layers
+	unpacked int64     // bytes that they came to
+
 	mu    sync.Mutex
 	known map[string]place // directories and links looked up so far
 
@@ -63,11 +66,13 @@ func Open(layers ...Layer) (*Tree, error) {
 
 func (t *Tree) add(l Layer) error {
 	if l.debs {
-		m, err := unpackDebs(l, t)
+		p, err := unpackDebs(l, t)
 		if err != nil {
 			return err
 		}
-		t.push(layer{l.path, m}, nil)
+		t.push(layer{l.path, p.mem}, nil)
+		t.packages = append(t.packages, p.packages...)
+		t.unpacked = p.limit - p.left
 		return nil
 	}
 	d, err := openHostDir(l.path)

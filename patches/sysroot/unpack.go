@@ -3,12 +3,16 @@ package sysroot
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // Dictionaries larger than these, in bytes, are refused. They are what dpkg-deb
@@ -18,23 +22,31 @@ const (
 	zstdWindow = 128 << 20
 )
 
-// compressions, by the ending that deb(5) and kmod give them and by their magic.
-var compressions = []struct {
+type compression struct {
 	suffix string
 	magic  []byte
 	open   func(io.Reader) (io.ReadCloser, error)
-}{
+}
+
+// compressions of kernel modules, by the ending that kmod gives them and by their
+// magic.
+var compressions = []compression{
 	{".gz", []byte{0x1f, 0x8b}, openGzip},
 	{".xz", []byte("\xfd7zXZ\x00"), openXZ},
 	{".zst", []byte{0x28, 0xb5, 0x2f, 0xfd}, openZstd},
 }
 
-// unpacker reads what r unpacks to, by the ending of a name; "" is not compressed.
+// debCompressions are those that dpkg reads, deb(5): of old packages two more.
+var debCompressions = append(slices.Clone(compressions),
+	compression{suffix: ".bz2", open: openBzip2}, compression{suffix: ".lzma", open: openLzma})
+
+// unpacker reads what r unpacks to, by the ending of a package's member; "" is not
+// compressed.
 func unpacker(suffix string, r io.Reader) (io.ReadCloser, error) {
 	if suffix == "" {
 		return io.NopCloser(r), nil
 	}
-	for _, c := range compressions {
+	for _, c := range debCompressions {
 		if c.suffix == suffix {
 			return c.open(r)
 		}
@@ -62,6 +74,28 @@ func unpackBytes(b []byte, limit int64) ([]byte, error) {
 }
 
 func openGzip(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(bufio.NewReader(r)) }
+
+func openBzip2(r io.Reader) (io.ReadCloser, error) {
+	return io.NopCloser(bzip2.NewReader(bufio.NewReader(r))), nil
+}
+
+// openLzma reads the format that xz(1) calls lzma: properties and the size of the
+// dictionary, in bytes, are the first five bytes.
+func openLzma(r io.Reader) (io.ReadCloser, error) {
+	in := bufio.NewReader(r)
+	head, err := in.Peek(5)
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	if dict := binary.LittleEndian.Uint32(head[1:]); dict > xzDict {
+		return nil, fmt.Errorf("a dictionary of %d bytes", dict)
+	}
+	zr, err := lzma.ReaderConfig{DictCap: xzDict}.NewReader(in)
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	return io.NopCloser(zr), nil
+}
 
 func openXZ(r io.Reader) (io.ReadCloser, error) {
 	zr, err := xz.NewReader(bufio.NewReader(r), xzDict)
