@@ -206,16 +206,13 @@ func (r *reader) next() (*Entry, error) {
 }
 
 // readData reads exactly n bytes; a length is a claim until the bytes are there.
+// Once a sixteenth of them is, room is taken for all: a large file is then copied
+// only in its small beginnings, and room that is not written to costs no memory.
 func (m *room) readData(r io.Reader, n int64) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	if n <= readAtOnce {
-		b := m.take(int(n))
-		_, err := io.ReadFull(r, b)
-		return b, noEOF(err)
-	}
-	b := m.take(readAtOnce)
+	b := m.take(int(min(n, readAtOnce)))
 	for have := 0; ; {
 		got, err := io.ReadFull(r, b[have:])
 		have += got
@@ -225,7 +222,7 @@ func (m *room) readData(r io.Reader, n int64) ([]byte, error) {
 		if int64(have) == n {
 			return b, nil
 		}
-		grown := m.take(int(min(2*int64(have), n)))
+		grown := m.take(int(min(16*int64(have), n)))
 		copy(grown, b)
 		b = grown
 	}

@@ -62,19 +62,20 @@ func openArchive(path string, maxSize int64, read func(io.Reader, initrd.Limits)
 	// Next to nothing of what is read becomes garbage: to collect as often as
 	// main asks for would cost a tenth of the time.
 	often := debug.SetGCPercent(400)
-	img, err := read(f, initrd.Limits{Unpacked: maxSize})
+	img, err := read(f, initrd.Limits{Unpacked: maxSize, Entries: mostItems(maxSize)})
 	debug.SetGCPercent(often)
 	if err != nil {
-		err = fmt.Errorf("reading %s: %w", path, err)
-		if errors.Is(err, initrd.ErrTooLarge) {
-			return nil, hinted{err, "if it really is that large, --max-size raises the limit"}
-		}
-		return nil, err
+		return nil, sizeHint(fmt.Errorf("reading %s: %w", path, err))
 	}
 	sum := img.FileSum()
 	return &archive{img, manifest.Input{Role: "archive", Name: filepath.Base(path),
 		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
 }
+
+// mostItems is how many entries may be in what unpacks to maxSize bytes: an entry
+// costs some hundred bytes of memory even if it is empty. Debian's archives have one
+// for 30 KB or more; below 128 MiB a number of them is allowed all the same.
+func mostItems(maxSize int64) int { return int(max(maxSize>>11, 1<<16)) }
 
 // layer is one --root or --deb, in the order of the command line.
 type layer struct {
@@ -112,14 +113,22 @@ func (ls layers) open(maxSize int64) (*sysroot.Tree, error) {
 		if l.debs {
 			all = append(all, sysroot.Debs(l.path).Limit(maxSize))
 		} else {
-			all = append(all, sysroot.Dir(l.path))
+			all = append(all, sysroot.Dir(l.path).Limit(maxSize))
 		}
 	}
 	tree, err := sysroot.Open(all...)
 	if err != nil {
-		return nil, fmt.Errorf("opening the root tree: %w", err)
+		return nil, sizeHint(fmt.Errorf("opening the root tree: %w", err))
 	}
 	return tree, nil
+}
+
+// sizeHint is err with the way out where it is about a limit of --max-size.
+func sizeHint(err error) error {
+	if errors.Is(err, initrd.ErrTooLarge) || errors.Is(err, sysroot.ErrTooLarge) || errors.Is(err, manifest.ErrTooLarge) {
+		return hinted{err, "if it really is that large, --max-size raises the limit"}
+	}
+	return err
 }
 
 // rootTree is a root tree on the way.

@@ -14,7 +14,7 @@ import (
 
 // TestMain makes this test binary be groundhog, too, where a script runs that.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"groundhog": main})
+	testscript.Main(m, map[string]func(){"groundhog": main, "groundhog-measured": measuredMain})
 }
 
 // TestScripts runs testdata/*.txtar. Beside testscript's own commands they have

@@ -37,7 +37,7 @@ func manifestFile(t *testing.T, args ...string) (*manifest.Manifest, string) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "manifest.json")
 	groundhog(t, 0, append([]string{"manifest", "-o", name}, args...)...)
-	m, err := readManifest(name)
+	m, err := readManifest(name, int64(defaultMaxSize))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func readSource(path string, root layers, maxSize int64) (*source, error) {
 	case bytes.HasPrefix(head, []byte("!<arch>\n")):
 		return readTree(layers{{path, true}}, maxSize)
 	case bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")):
-		m, err := readManifest(path)
+		m, err := readManifest(path, maxSize)
 		return &source{manifest: m}, err
 	}
 	in, err := skimArchive(path, maxSize, nothing)
@@ -94,19 +94,25 @@ func hasDebs(dir string) bool {
 // baseName is a file's name as a manifest can hold it.
 func baseName(path string) string { return manifest.EscapePath(filepath.Base(path)) }
 
-func readManifest(path string) (*manifest.Manifest, error) {
+func readManifest(path string, maxSize int64) (*manifest.Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the manifest: %w", err)
 	}
 	defer f.Close()
-	return decodeManifest(path, f)
+	return decodeManifest(path, f, maxSize)
 }
 
-func decodeManifest(path string, r io.Reader) (*manifest.Manifest, error) {
-	m, err := manifest.Decode(r, manifest.Limits{})
+// manifestLimits bound a manifest by the size of what it describes.
+func manifestLimits(maxSize int64) manifest.Limits {
+	l := manifest.DefaultLimits
+	return manifest.Limits{Bytes: min(l.Bytes, maxSize), Items: min(l.Items, mostItems(maxSize))}
+}
+
+func decodeManifest(path string, r io.Reader, maxSize int64) (*manifest.Manifest, error) {
+	m, err := manifest.Decode(r, manifestLimits(maxSize))
 	if err != nil {
-		err = fmt.Errorf("reading %s: %w", path, err)
+		err = sizeHint(fmt.Errorf("reading %s: %w", path, err))
 		if errors.Is(err, manifest.ErrNewer) {
 			return nil, hinted{err, "a newer groundhog reads it"}
 		}
@@ -123,7 +129,7 @@ func readTree(ls layers, maxSize int64) (*source, error) {
 	defer tree.Close()
 	m, err := manifest.OfTree(tree)
 	if err != nil {
-		return nil, err
+		return nil, sizeHint(err)
 	}
 	if err := attributeTo(m, tree); !errors.Is(err, manifest.ErrNoDpkg) {
 		return &source{manifest: m}, err
@@ -150,7 +156,7 @@ func attributeTo(m *manifest.Manifest, tree *sysroot.Tree) error {
 	if err != nil {
 		return err
 	}
-	return m.Attribute(recordFS{tree, records})
+	return sizeHint(m.Attribute(recordFS{tree, records}))
 }
 
 // created is SOURCE_DATE_EPOCH (reproducible-builds.org) as RFC 3339, or "".

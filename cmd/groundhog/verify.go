@@ -73,7 +73,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 		o.signature = o.manifest + ".sig"
 	}
 	report := verifyJSON{Deviations: []manifest.Deviation{}}
-	text, err := readWhole(o.manifest)
+	text, err := readWhole(o.manifest, int64(o.maxSize))
 	if err != nil {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}
@@ -89,7 +89,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 		}
 		report.Signer = who.Principals
 	}
-	m, err := decodeManifest(o.manifest, bytes.NewReader(text))
+	m, err := decodeManifest(o.manifest, bytes.NewReader(text), int64(o.maxSize))
 	if err != nil {
 		return err
 	}
@@ -129,13 +129,13 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 }
 
 // readWhole reads a manifest's file, at most as much as a manifest may have.
-func readWhole(path string) ([]byte, error) {
+func readWhole(path string, maxSize int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, manifest.DefaultLimits.Bytes+1))
+	return io.ReadAll(io.LimitReader(f, manifestLimits(maxSize).Bytes+1))
 }
 
 func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {

@@ -13,10 +13,11 @@ import (
 	"syscall"
 )
 
-// Bounds of one Closure: libraries, names looked up, directories searched for one
-// library, bytes read, "#!" in a row.
+// Bounds of one Closure: libraries, names they are asked for by, names looked up,
+// directories searched for one library, bytes read, "#!" in a row.
 const (
 	maxLibraries = 1024
+	maxNeeds     = 4096
 	maxLookups   = 1 << 20
 	maxDirs      = 4096
 	maxRead      = 1 << 30
@@ -73,6 +74,7 @@ type linker struct {
 	files   map[string]File
 	parsed  *sync.Map // name of the file itself to *parsed
 	buf     []byte    // of the last file that was parsed
+	needs   int
 	lookups int
 	read    int64
 }

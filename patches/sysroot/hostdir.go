@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // hostDir is a directory of the build host. The tree resolves links itself and
@@ -43,9 +44,14 @@ func (d *hostDir) readDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (d *hostDir) open(name string) (fs.File, error) {
-	f, err := d.root.Open(name)
+	// Should it have become a named pipe since it was looked at, this must not wait.
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, d.blame(err)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, d.blame(errNotRegular)
 	}
 	return f, nil
 }

@@ -9,12 +9,15 @@ import (
 	"strings"
 )
 
-// Bounds of /etc/ld.so.conf: bytes of a file, includes within includes,
-// directories in all.
+// Bounds of /etc/ld.so.conf and of all that it includes: bytes of a file, includes
+// within includes, directories in all, patterns in all, names held against them in
+// all. Debian's has one pattern and two files.
 const (
-	confLimit   = 1 << 20
-	confDepth   = 10
-	confMaxDirs = 1024
+	confLimit       = 1 << 20
+	confDepth       = 10
+	confMaxDirs     = 1024
+	confMaxIncludes = 1024
+	confMaxNames    = 1 << 15
 )
 
 // A confReader collects the directories that ldconfig(8) would put in ld.so.cache.
@@ -22,6 +25,8 @@ type confReader struct {
 	fsys fs.FS
 	seen map[string]bool
 	dirs []string
+
+	includes, names int // so far
 }
 
 // ldConf returns the directories of etc/ld.so.conf in order, with a leading slash.
@@ -79,6 +84,9 @@ func (r *confReader) file(name string, depth int) error {
 
 // include reads the files that match a pattern, in the order of their names.
 func (r *confReader) include(dir, pattern string, depth int) error {
+	if r.includes++; r.includes > confMaxIncludes {
+		return fmt.Errorf("include %s: more than %d patterns", show(pattern), confMaxIncludes)
+	}
 	if !strings.HasPrefix(pattern, "/") {
 		pattern = path.Join("/", dir, pattern)
 	}
@@ -96,6 +104,9 @@ func (r *confReader) include(dir, pattern string, depth int) error {
 	entries, err := fs.ReadDir(r.fsys, at)
 	if err != nil {
 		return fmt.Errorf("include %s: %w", show(pattern), cause(err))
+	}
+	if r.names += len(entries); r.names > confMaxNames {
+		return fmt.Errorf("include %s: more than %d names to look at", show(pattern), confMaxNames)
 	}
 	for _, e := range entries {
 		hidden := strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(base, ".")

@@ -74,25 +74,25 @@ func (p *process) need(name string, o *object, like *elfFile) error {
 	if p.loaded[name] {
 		return nil
 	}
+	if p.needs++; p.needs > maxNeeds {
+		return fmt.Errorf("%s needs %s: more than %d libraries asked for", show(o.name), show(name), maxNeeds)
+	}
 	dirs := p.search(o)
 	if len(dirs) > maxDirs {
 		return fmt.Errorf("%s, needed by %s: more than %d directories to look in", show(name), show(o.name), maxDirs)
 	}
-	tries := make([]string, 0, len(dirs))
+	base := name
 	if strings.Contains(name, "/") {
 		full, ok := p.expand(name, o)
 		if !ok || full[0] != '/' {
 			return fmt.Errorf("%s needs %q, which is no absolute path", show(o.name), name)
 		}
-		tries, dirs = append(tries, full), []string{path.Dir(full)}
-	} else {
-		for _, dir := range dirs {
-			tries = append(tries, dir+"/"+name)
-		}
+		i := strings.LastIndexByte(full, '/')
+		base, dirs = full[i+1:], []string{full[:i]}
 	}
 	passed := ""
-	for _, try := range tries {
-		f, err := p.find(try)
+	for _, dir := range dirs {
+		f, err := p.find(dir + "/" + base)
 		if absent(err) {
 			continue
 		}

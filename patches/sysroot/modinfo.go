@@ -20,20 +20,20 @@ type Modinfo struct {
 // ParseModinfo reads a kernel module, plain or compressed with gzip, xz or zstd
 // (told by its first bytes). name is for messages only.
 func ParseModinfo(name string, b []byte) (Modinfo, error) {
-	m, err := parseModinfo(b)
+	plain, err := unpackBytes(b, fileLimit)
+	var m Modinfo
+	if err == nil {
+		m, err = parseModinfo(plain)
+	}
 	if err != nil {
 		return Modinfo{}, fmt.Errorf("reading module %s: %w", show(name), err)
 	}
 	return m, nil
 }
 
-func parseModinfo(b []byte) (Modinfo, error) {
+func parseModinfo(plain []byte) (Modinfo, error) {
 	var m Modinfo
-	b, err := unpackBytes(b, fileLimit)
-	if err != nil {
-		return m, err
-	}
-	f, err := parseELF(b)
+	f, err := parseELF(plain)
 	if err != nil {
 		return m, err
 	}

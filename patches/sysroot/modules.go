@@ -14,8 +14,11 @@ import (
 // administrator or DKMS put into updates is meant to replace the kernel's own.
 var moduleDirs = []string{"updates", "kernel", "extra"}
 
-// maxModules bounds what one call of Needs may come to.
-const maxModules = 1024
+// Bounds of one call of Needs: modules, and bytes that they unpack to.
+const (
+	maxModules     = 1024
+	maxModuleBytes = 1 << 30
+)
 
 // Modules are one kernel's modules in a tree. Their names come from the files and
 // their dependencies from the modules themselves, because a tree made of packages
@@ -102,7 +105,7 @@ func (m *Modules) Needs(names ...string) ([]Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wanted{Modules: m, paths: index, seen: map[string]bool{}}
+	w := &wanted{Modules: m, paths: index, seen: map[string]bool{}, left: maxModuleBytes}
 	for _, name := range names {
 		name = moduleName(name)
 		if !w.has(name) {
@@ -125,6 +128,7 @@ type wanted struct {
 	paths map[string]string
 	seen  map[string]bool
 	list  []Module
+	left  int64 // bytes
 }
 
 func (w *wanted) has(name string) bool { return w.paths[name] != "" || w.builtin[name] }
@@ -179,9 +183,14 @@ func (w *wanted) info(name, file string) (Modinfo, error) {
 	if err != nil {
 		return Modinfo{}, fmt.Errorf("module %s: %w", show(name), err)
 	}
-	info, err := ParseModinfo(file, b)
+	plain, err := unpackBytes(b, min(fileLimit, w.left))
+	w.left -= int64(len(plain))
+	var info Modinfo
+	if err == nil {
+		info, err = parseModinfo(plain)
+	}
 	if err != nil {
-		return Modinfo{}, err
+		return Modinfo{}, fmt.Errorf("reading module %s: %w", show(file), err)
 	}
 	if built, _, _ := strings.Cut(info.Vermagic, " "); built != w.version {
 		return Modinfo{}, fmt.Errorf("module %s: built for kernel %q, not %s (%s)", show(name), built, w.version, show(file))

@@ -33,7 +33,7 @@ func (p *placer) begin() {
 
 func (p *placer) charge(n int64) error {
 	if p.left -= n; p.left < 0 {
-		return fmt.Errorf("unpacks to more than %d bytes", p.limit)
+		return fmt.Errorf("unpacks to %w", tooLong(p.limit))
 	}
 	return nil
 }
@@ -99,6 +99,9 @@ func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error 
 	case tar.TypeReg:
 		if sparse(hdr) {
 			return errors.New("sparse file")
+		}
+		if hdr.Size > p.left {
+			return fmt.Errorf("unpacks to %w", tooLong(p.limit))
 		}
 		if n.data, err = readClaimed(content, hdr.Size); err != nil {
 			return err

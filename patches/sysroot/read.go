@@ -2,6 +2,7 @@ package sysroot
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -42,7 +43,10 @@ func readInto(b []byte, fsys fs.FS, name string, limit int64) ([]byte, error) {
 	return into.Bytes(), nil
 }
 
-func tooLong(limit int64) error { return fmt.Errorf("more than %d bytes", limit) }
+// ErrTooLarge is wrapped by errors about input beyond a layer's limit.
+var ErrTooLarge = errors.New("over the limit")
+
+func tooLong(limit int64) error { return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit) }
 
 // readAll reads r to its end, which must come within limit bytes.
 func readAll(r io.Reader, limit int64) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -16,6 +17,9 @@ type Tree struct {
 
 	packages []Package // of all layers
 	unpacked int64     // bytes that they came to
+
+	limit int64        // bytes of one file of a directory
+	read  atomic.Int64 // bytes of all that was read of files in directories
 
 	mu    sync.Mutex
 	known map[string]place // directories and links looked up so far
@@ -57,6 +61,7 @@ func Open(layers ...Layer) (*Tree, error) {
 	}
 	t := &Tree{known: map[string]place{}}
 	for _, l := range layers {
+		t.limit = max(t.limit, l.limit)
 		if err := t.add(l); err != nil {
 			return nil, errors.Join(err, t.Close())
 		}

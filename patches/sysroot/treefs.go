@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -95,10 +96,37 @@ func (t *Tree) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, failed(t, "open", name, at, err)
 	}
-	return f, nil
+	if _, ok := f.(*nodeFile); ok {
+		return f, nil // was counted when it was unpacked
+	}
+	if info.Size() > t.limit {
+		f.Close()
+		return nil, &fs.PathError{Op: "open", Path: show(name), Err: tooLong(t.limit)}
+	}
+	return &meteredFile{f, t}, nil
 }
 
-// ReadFile reads a regular file, whatever its size.
+// maxReads is how often the limit of bytes may be read from the files of
+// directories in all: whoever describes a tree and attributes it to packages reads
+// each file twice, and a patch reads what it copies once more than that.
+const maxReads = 4
+
+// meteredFile is a file of a directory. What a file without data, or a thousand
+// small ones, may cost in time has a bound.
+type meteredFile struct {
+	fs.File
+	tree *Tree
+}
+
+func (f *meteredFile) Read(b []byte) (int, error) {
+	n, err := f.File.Read(b)
+	if f.tree.read.Add(int64(n))/maxReads > f.tree.limit {
+		return 0, fmt.Errorf("the files of the root tree: %w", tooLong(f.tree.limit*maxReads))
+	}
+	return n, err
+}
+
+// ReadFile reads a regular file.
 func (t *Tree) ReadFile(name string) ([]byte, error) {
 	f, err := t.Open(name)
 	if err != nil {

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/fixtures/judge"
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+)
+
+// What hostile input may cost: memory by --max-size, whatever it claims or would
+// unpack to, and time by the same. Each bomb is fed to a process of its own, which
+// says at its end how much memory it ever had (VmHWM of proc_pid_status(5): unlike
+// ru_maxrss it does not begin with that of the process it was forked from).
+
+// bombLimit is the --max-size of all bombs; small, so that what does not depend on
+// it would show.
+const bombLimit = 16 << 20
+
+// What may be in memory, in bytes: the file as it came, what it unpacks to, and what
+// is written of it anew, each within the limit; and what a process has anyway, with
+// the tables of 64 Ki entries. Two sides cost twice that.
+const (
+	bombFactor = 3
+	bombBase   = 72 << 20
+)
+
+// bombTime is when a process is ended that should have ended long before.
+const bombTime = 4 * time.Minute
+
+// peakFile is the environment variable that names the file for the peak.
+const peakFile = "GROUNDHOG_TEST_PEAK"
+
+// measuredMain is main, and then notes the process's peak.
+func measuredMain() {
+	debug.SetGCPercent(20) // as main does
+	code := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	status, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		err = os.WriteFile(os.Getenv(peakFile), status, 0o600)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 99
+	}
+	os.Exit(code)
+}
+
+var peakLine = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
+
+// measured runs groundhog in a process of its own and returns its exit code, its
+// peak in bytes, its time on the processors and what it said on standard error.
+func measured(t *testing.T, args ...string) (code int, peak int64, cpu time.Duration, said string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), bombTime)
+	defer stop()
+	file := filepath.Join(t.TempDir(), "peak")
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Args[0] = "groundhog-measured"
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), peakFile+"="+file, "GOMEMLIMIT=off", "GOGC=")
+	cmd.Stderr = &stderr
+	cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("groundhog %q had not ended after %v", args, bombTime)
+	}
+	status, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("groundhog %q ended without its report: %v\n%s", args, cmd.ProcessState, stderr.String())
+	}
+	m := peakLine.FindSubmatch(status)
+	if m == nil {
+		t.Fatalf("no VmHWM in %q", status)
+	}
+	kib, err := strconv.ParseInt(string(m[1]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), kib << 10, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), stderr.String()
+}
+
+// bombTools are the commands that pack a bomb, by the ending of the format's name.
+var bombTools = map[string][]string{"gz": {"gzip", "-1c"}, "zst": {"zstd", "-q1c"}, "xz": {"xz", "-0c", "--check=crc32"},
+	"lzma": {"xz", "-0c", "--format=lzma"}, "bz2": {"bzip2", "-1c"}, "lz4": {"lz4", "-ql1c"}}
+
+// packedAs is what r comes to in that format.
+func packedAs(t *testing.T, format string, r io.Reader) []byte {
+	t.Helper()
+	args := bombTools[format]
+	cmd := exec.Command(judge.Tool(t, args[0]), args[1:]...)
+	cmd.Stdin = r
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", args[0], err)
+	}
+	return out
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// cpioHead is a record's header with its name.
+func cpioHead(name string, mode uint32, size int64) string {
+	h := fmt.Sprintf("070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00", 1, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, len(name)+1, 0, name)
+	return h + strings.Repeat("\x00", -len(h)&3)
+}
+
+// bombSegmentPlain is a segment with a file of size zeros.
+func bombSegmentPlain(size int64) io.Reader {
+	return io.MultiReader(strings.NewReader(cpioHead("zeros", 0o100644, size)), io.LimitReader(zeros{}, size), strings.NewReader(cpioHead("TRAILER!!!", 0, 0)))
+}
+
+// bombSegment is the same, packed.
+func bombSegment(t *testing.T, format string, size int64) []byte {
+	t.Helper()
+	return packedAs(t, format, bombSegmentPlain(size))
+}
+
+// bombArchive is a small target with a segment behind it.
+func bombArchive(t *testing.T, segment []byte) string {
+	t.Helper()
+	b, err := tiny.New("bookworm", true).Bytes(initrd.Gzip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = append(b, make([]byte, -len(b)&3)...)
+	return bombFile(t, "initrd.img", append(b, segment...))
+}
+
+func bombFile(t *testing.T, name string, b []byte) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// bombDeb is a package with a file of size zeros.
+func bombDeb(t *testing.T, format string, size int64) string {
+	t.Helper()
+	head := debTar(t, "./usr/zeros", "")
+	head = head[:512]
+	copy(head[124:136], fmt.Sprintf("%011o\x00", size))
+	copy(head[148:156], "        ")
+	sum := 0
+	for _, c := range head {
+		sum += int(c)
+	}
+	copy(head[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	data := packedAs(t, format, io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, size+1024)))
+	b := []byte("!<arch>\n")
+	for _, m := range []struct {
+		name string
+		data []byte
+	}{{"debian-binary", []byte("2.0\n")}, {"control.tar", debTar(t, "./control", helloControl)}, {"data.tar." + format, data}} {
+		b = fmt.Appendf(b, "%-16s%-12s%-6s%-6s%-8s%-10d`\n", m.name, "0", "0", "0", "100644", len(m.data))
+		b = append(append(b, m.data...), make([]byte, len(m.data)&1)...)
+	}
+	return bombFile(t, "hello.deb", b)
+}
+
+// A bombCase is an input and the command lines that it is fed to.
+type bombCase struct {
+	name string
+	args [][]string
+	code int   // of all of them; tooLarge: refused for its size, refused: for any cause
+	base int64 // bytes beside bombBase: a decoder's window
+}
+
+const (
+	tooLarge      = -1
+	refusedAnyhow = -2
+)
+
+func TestBombs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("feeds some hundred bombs")
+	}
+	root := t.TempDir()
+	if err := tiny.New("bookworm", true).WriteRoot(root); err != nil {
+		t.Fatal(err)
+	}
+	cases := archiveBombs(t, root)
+	cases = append(cases, packageBombs(t, root)...)
+	cases = append(cases, otherBombs(t)...)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			for _, args := range c.args {
+				c.run(t, args)
+			}
+		})
+	}
+}
+
+func (c bombCase) run(t *testing.T, args []string) {
+	code, peak, cpu, said := measured(t, append(args, "--max-size="+strconv.Itoa(bombLimit))...)
+	t.Logf("%-9s %4d MiB, %5.1f s, exit code %d", args[0], peak>>20, cpu.Seconds(), code)
+	sides := int64(1)
+	if args[0] == "diff" {
+		sides = 2
+	}
+	if most := sides * (bombFactor*bombLimit + bombBase + c.base); peak > most {
+		t.Errorf("%s: a peak of %d MiB, more than %d", args[0], peak>>20, most>>20)
+	}
+	switch {
+	case c.code >= 0 && code != c.code, c.code < 0 && code == 0,
+		c.code == tooLarge && (!strings.Contains(said, "over the limit") || !strings.Contains(said, "--max-size raises")):
+		t.Errorf("%s: exit code %d: %s", args[0], code, said)
+	}
+}
+
+// archiveBombs are zeros in each compression, just below the limit and far above.
+func archiveBombs(t *testing.T, root string) []bombCase {
+	var cases []bombCase
+	verbs := func(file, m string) [][]string {
+		patch := []string{"patch", file, "--root", root, "--compression", "zstd", "--authorized-keys", bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))}
+		return [][]string{{"inspect", file}, {"manifest", file}, {"diff", file, file}, {"verify", file, "--manifest", m},
+			patch, append(slices.Clone(patch), "--append")}
+	}
+	for _, format := range []string{"gz", "zst", "xz", "lzma", "bz2", "lz4"} {
+		fits, over := bombArchive(t, bombSegment(t, format, bombLimit*7/8)), bombArchive(t, bombSegment(t, format, bombLimit*3))
+		m := bombFile(t, "m.json", nil)
+		if code, _, errs := runGroundhog("manifest", fits, "-o", m); code != 0 {
+			t.Fatalf("%s: %s", format, errs)
+		}
+		cases = append(cases, bombCase{"initramfs " + format + " that fits", verbs(fits, m), 0, 0},
+			bombCase{"initramfs " + format + " too large", verbs(over, m), tooLarge, 0})
+	}
+	return cases
+}
+
+// packageBombs are the same as packages.
+func packageBombs(t *testing.T, root string) []bombCase {
+	var cases []bombCase
+	archive := bombArchive(t, nil)
+	for _, format := range []string{"gz", "zst", "xz", "lzma", "bz2"} {
+		for _, c := range []struct {
+			what string
+			size int64
+			code int
+		}{{"that fits", bombLimit * 7 / 8, 0}, {"too large", bombLimit * 6, tooLarge}} {
+			file := bombDeb(t, format, c.size)
+			cases = append(cases, bombCase{"package " + format + " " + c.what, [][]string{{"manifest", file}, {"diff", file, file},
+				{"patch", archive, "--root", root, "--deb", file, "--authorized-keys", bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))}}, c.code, 0})
+		}
+	}
+	return cases
+}
