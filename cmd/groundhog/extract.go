@@ -18,8 +18,10 @@ import (
 // extract unpacks what the kernel ends up with into dir, which is made or must
 // be empty. Everything happens below an [os.Root] and no name is ever opened
 // that was not made here, so neither ".." nor a symlink leads anywhere else.
+// Device nodes, setuid and setgid are made only where special asks for them: an
+// archive may come from anybody, and other users of this machine could use them.
 // After an error what is there stays there.
-func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string) error {
+func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string, special bool) error {
 	made, err := emptyDir(dir)
 	if err != nil {
 		return fmt.Errorf("extracting to %s: %w", dir, cause(err))
@@ -29,7 +31,7 @@ func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string)
 		return fmt.Errorf("extracting to %s: %w", dir, cause(err))
 	}
 	defer top.Close()
-	x := &extractor{img: img, top: top, root: os.Geteuid() == 0, keepTop: !made,
+	x := &extractor{img: img, top: top, root: os.Geteuid() == 0, special: special && os.Geteuid() == 0, keepTop: !made,
 		dirs: map[string]bool{".": true}, first: map[any]string{}}
 	defer x.leave()
 	p := newPrinter(stdout)
@@ -43,8 +45,9 @@ func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string)
 	return p.flush()
 }
 
-// emptyDir makes dir, or sees that it is an empty directory. Until the end only
-// its owner can look into one that was made: host keys may come to lie there.
+// emptyDir makes dir, or sees that it is an empty directory. Only its owner can
+// look into one that was made, whatever the archive says: host keys may come to lie
+// there.
 func emptyDir(dir string) (made bool, err error) {
 	err = os.Mkdir(dir, 0o700)
 	if !errors.Is(err, fs.ErrExist) {
@@ -68,7 +71,8 @@ func emptyDir(dir string) (made bool, err error) {
 type extractor struct {
 	img     *initrd.Image
 	top     *os.Root
-	root    bool // may set owners and make device nodes
+	root    bool // may set owners
+	special bool // makes device nodes, and keeps setuid and setgid
 	keepTop bool // the directory was there: its own mode, owner and time are not ours
 	dirs    map[string]bool
 	first   map[any]string // of a hard-linked file, the name that has been made
@@ -101,7 +105,13 @@ func (x *extractor) all(p printer, talk talk) error {
 		}
 	}
 	for _, d := range slices.Backward(dirs) {
-		if d.name == "." && x.keepTop {
+		if d.name == "." {
+			if x.keepTop {
+				continue
+			}
+			if err := x.topTime(d.e); err != nil {
+				return cause(err)
+			}
 			continue
 		}
 		if err := x.finish(d.name, d.e); err != nil {
@@ -148,7 +158,7 @@ func (x *extractor) create(name string, e *initrd.Entry) (bool, error) {
 	case initrd.TypeFile:
 		return true, x.file(name, e)
 	case initrd.TypeChar, initrd.TypeBlock:
-		if !x.root {
+		if !x.special {
 			x.devices++
 			return false, nil
 		}

@@ -69,6 +69,13 @@ func (x *extractor) attributes(base string, e *initrd.Entry) error {
 	return unix.UtimesNanoAt(int(x.fd.Fd()), base, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
+// topTime gives the top directory e's time. Its owner and mode stay those of one
+// that nobody else can look into.
+func (x *extractor) topTime(e *initrd.Entry) error {
+	t := time.Unix(int64(e.Mtime), 0)
+	return x.top.Chtimes(".", t, t)
+}
+
 // chown gives base e's owner, and says whether it has it.
 func (x *extractor) chown(base string, e *initrd.Entry) (bool, error) {
 	if !x.root {
@@ -85,15 +92,15 @@ func (x *extractor) chown(base string, e *initrd.Entry) (bool, error) {
 	return err == nil, err
 }
 
-// mode is e's permission bits. A file that belongs to whoever unpacks it must not
-// run as him for everybody else, so setuid and setgid need the owner that root
-// has set.
+// mode is e's permission bits; setuid and setgid only where they are asked for. A
+// file that belongs to whoever unpacks it must not run as him for everybody else, so
+// they need the owner that root has set, too.
 func (x *extractor) mode(e *initrd.Entry, owned bool) fs.FileMode {
 	m := fs.FileMode(e.Perm() & 0o777)
 	if e.Perm()&0o1000 != 0 {
 		m |= fs.ModeSticky
 	}
-	if e.Perm()&0o6000 != 0 && !owned {
+	if e.Perm()&0o6000 != 0 && !(owned && x.special) {
 		x.setuid++
 		return m
 	}
@@ -117,9 +124,9 @@ func (x *extractor) notes(p printer) {
 		n    int
 		what string
 	}{
-		{x.devices, "device nodes were left out: only root can make them"},
+		{x.devices, "device nodes were left out: --special makes them, as root"},
 		{x.owners, "entries have another owner than in the archive: only root can set it"},
-		{x.setuid, "entries are without their setuid and setgid bits: only root gets those"},
+		{x.setuid, "entries are without their setuid and setgid bits: --special keeps them, as root"},
 		{len(x.img.Ignored()), "entries were left out: the kernel does not unpack them either"},
 	} {
 		if n.n > 0 {

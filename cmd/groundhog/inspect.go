@@ -18,6 +18,7 @@ type inspectOptions struct {
 	all     bool
 	cat     string
 	extract string
+	special bool
 	json    bool
 	maxSize byteSize
 }
@@ -37,9 +38,10 @@ gives bytes as they are.
 
 --list and --extract deal with what the kernel ends up with: of several copies
 of a path the last. --extract writes inside DIR and nowhere else, wherever the
-archive's links lead. Run by root it keeps owners, device nodes, setuid and
-setgid; run by anybody else it leaves those out and says how many. An archive
-that a stranger made is better not unpacked by root.`,
+archive's links lead; a DIR that it makes is open to its owner alone. Run by root
+it keeps owners. Device nodes, setuid and setgid, which other users of this
+machine could use, are left out and counted; --special makes those, too, as root.
+An archive that a stranger made is better not unpacked by root.`,
 		Example: `  groundhog inspect initrd.img-6.1.0-56-amd64
   groundhog inspect --list initrd.img | grep ' bin'
   groundhog inspect --cat conf/initramfs.conf initrd.img
@@ -62,6 +64,7 @@ Exit codes: 0 shown or unpacked, problems or not; 1 cannot be read or written.`,
 	f.BoolVar(&o.all, "all", false, "with --list: every record of every segment, in order, as cpio -itv does")
 	f.StringVar(&o.cat, "cat", "", "print the file at `PATH`, through the archive's symlinks")
 	f.StringVar(&o.extract, "extract", "", "unpack into `DIR`, which must be empty or not be there; -v names each entry")
+	f.BoolVar(&o.special, "special", false, "with --extract, as root: make device nodes and keep setuid and setgid, too")
 	f.BoolVar(&o.json, "json", false, "print JSON, also of --list")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
 	cmd.MarkFlagsMutuallyExclusive("list", "cat", "extract")
@@ -74,6 +77,9 @@ func inspect(stdout, stderr io.Writer, talk talk, path string, o *inspectOptions
 	if o.all && !o.list {
 		return errors.New("--all: goes with --list")
 	}
+	if o.special && o.extract == "" {
+		return errors.New("--special: goes with --extract")
+	}
 	in, err := readArchive(path, int64(o.maxSize))
 	if err != nil {
 		return err
@@ -84,7 +90,7 @@ func inspect(stdout, stderr io.Writer, talk talk, path string, o *inspectOptions
 	case o.cat != "":
 		return cat(stdout, in.img, o.cat)
 	case o.extract != "":
-		return extract(stdout, stderr, talk, in.img, o.extract)
+		return extract(stdout, stderr, talk, in.img, o.extract, o.special)
 	}
 	found := find(in)
 	if o.json {
