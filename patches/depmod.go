@@ -1,7 +1,7 @@
 package patches
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,10 +9,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"groundhog/patches/confine"
 )
 
 // errNoDepmod says what to install: no Go library writes the indexes.
 var errNoDepmod = errors.New("modules must be added, and there is no depmod here to index them: install kmod")
+
+// depmodTime is far more than depmod needs for a whole kernel's modules.
+const depmodTime = 5 * time.Minute
 
 // depmod makes module indexes from files (path below lib/modules/KERNEL to
 // content) in a temporary tree and returns those of the wanted ones that it
@@ -37,12 +43,19 @@ func depmod(kernel string, files map[string][]byte, wanted []string) (map[string
 			return nil, err
 		}
 	}
-	cmd := exec.Command(program, "-b", root, kernel)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Run(); err != nil {
-		why := strings.ReplaceAll(strings.TrimSpace(said.String()), root, "")
+	ctx, cancel := context.WithTimeout(context.Background(), depmodTime)
+	defer cancel()
+	said := firstBytes{left: 4 << 10}
+	setup := func(cmd *exec.Cmd) {
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+		cmd.Stdout, cmd.Stderr = &said, &said
+	}
+	err = confine.Run(ctx, setup, program, "-b", root, "--", kernel)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("not done after %v", depmodTime)
+	}
+	if err != nil {
+		why := strings.ReplaceAll(strings.TrimSpace(string(said.b)), root, "")
 		return nil, fmt.Errorf("depmod: %w: %s", err, strings.ReplaceAll(why, "\n", "; "))
 	}
 	made := map[string][]byte{}
@@ -56,6 +69,20 @@ func depmod(kernel string, files map[string][]byte, wanted []string) (map[string
 		made[name] = b
 	}
 	return made, nil
+}
+
+// firstBytes keeps the beginning of what is written: a hostile module can make
+// depmod say anything, as often as it likes.
+type firstBytes struct {
+	b    []byte
+	left int
+}
+
+func (f *firstBytes) Write(p []byte) (int, error) {
+	n := min(len(p), f.left)
+	f.b = append(f.b, p[:n]...)
+	f.left -= n
+	return len(p), nil
 }
 
 // depmodNames is where depmod is looked for: in PATH, and where PATH of an

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/flash/image/table"
+	"groundhog/patches/confine"
 )
 
 // ErrNoHostKey is in errors that say why an image tells none: there may be no key in it before its first boot, or in a
@@ -140,11 +141,11 @@ func cat(ctx context.Context, debugfs string, image *os.File, off int64, name st
 	defer cancel()
 	out, said := bounded{left: maxKey}, bounded{left: maxKey}
 	// The image may have no name any more. -c reads a filesystem that was not unmounted, too.
-	c := exec.CommandContext(ctx, debugfs, "-c", "-R", "cat "+name, fmt.Sprintf("/proc/self/fd/3?offset=%d", off))
-	c.ExtraFiles, c.Stdout, c.Stderr = []*os.File{image}, &out, &said
-	c.Env = append(os.Environ(), "LC_ALL=C")
-	c.WaitDelay = time.Second
-	err := c.Run()
+	setup := func(c *exec.Cmd) {
+		c.ExtraFiles, c.Stdout, c.Stderr = []*os.File{image}, &out, &said
+		c.Env = append(os.Environ(), "LC_ALL=C")
+	}
+	err := confine.Run(ctx, setup, debugfs, "-c", "-R", "cat "+name, fmt.Sprintf("/proc/self/fd/3?offset=%d", off))
 	switch {
 	case out.left < 0:
 		return nil, fmt.Errorf("%s has more than %d bytes", name, maxKey)
