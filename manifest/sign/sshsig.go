@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -116,13 +118,39 @@ func Check(message, sig, allowedSigners []byte, signer string) (*Signer, error) 
 	if err := ssh.Unmarshal(blob.Signature, &s); err != nil {
 		return nil, errors.New("signature: cut off")
 	}
-	if s.Format == ssh.KeyAlgoRSA { // SHA-1; PROTOCOL.sshsig forbids it
-		return nil, errors.New("signature: an rsa signature with SHA-1")
+	if err := checkAlgorithm(pub.Type(), &s); err != nil {
+		return nil, err
 	}
 	if err := pub.Verify(signed, &s); err != nil {
 		return nil, errors.New("signature: it is not of this manifest, or damaged")
 	}
 	return allowed(allowedSigners, pub, signer)
+}
+
+// formats are the signatures that count, by the type of the key. SHA-1 and DSA are
+// not among them: PROTOCOL.sshsig forbids the one with RSA, and OpenSSH has dropped
+// the other.
+var formats = map[string][]string{
+	ssh.KeyAlgoED25519:    {ssh.KeyAlgoED25519},
+	ssh.KeyAlgoECDSA256:   {ssh.KeyAlgoECDSA256},
+	ssh.KeyAlgoECDSA384:   {ssh.KeyAlgoECDSA384},
+	ssh.KeyAlgoECDSA521:   {ssh.KeyAlgoECDSA521},
+	ssh.KeyAlgoRSA:        {ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+	ssh.KeyAlgoSKED25519:  {ssh.KeyAlgoSKED25519},
+	ssh.KeyAlgoSKECDSA256: {ssh.KeyAlgoSKECDSA256},
+}
+
+// checkAlgorithm refuses a signature of a kind that does not count, and one with
+// something behind it, which only those of security keys have: flags and a counter.
+func checkAlgorithm(keyType string, s *ssh.Signature) error {
+	if !slices.Contains(formats[keyType], s.Format) {
+		return fmt.Errorf("signature: %s by a key of kind %s: not supported (supported: ed25519, ecdsa, rsa with SHA-2)",
+			strconv.Quote(s.Format), keyType)
+	}
+	if len(s.Rest) > 0 && !strings.HasPrefix(keyType, "sk-") {
+		return errors.New("signature: something stands behind it")
+	}
+	return nil
 }
 
 func armor(blob []byte) []byte {
@@ -147,7 +175,7 @@ func dearmor(sig []byte) (*sigBlob, error) {
 	if !ok || !end {
 		return nil, errors.New("not an SSH signature, or cut off")
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(body, "\n", ""))
+	raw, err := base64.StdEncoding.Strict().DecodeString(strings.ReplaceAll(body, "\n", ""))
 	if err != nil {
 		return nil, errors.New("not base64")
 	}
