@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -136,19 +137,18 @@ func (o *manifestOptions) complete(m *manifest.Manifest, path string) error {
 func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *manifest.Manifest) error, key ssh.Signer) error {
 	var out outputs
 	defer out.discard()
-	f, err := out.create(name, 0o644)
+	var text bytes.Buffer
+	err := out.write(name, 0o644, func(w io.Writer) error {
+		if key != nil { // signed are the bytes that were written, not what a file of that name holds by then
+			w = io.MultiWriter(w, &text)
+		}
+		return encode(w, m)
+	})
 	if err != nil {
 		return err
 	}
-	if err := encode(f, m); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
 	if key != nil {
-		message, err := os.ReadFile(f.Name())
-		if err != nil {
-			return err
-		}
-		sig, err := sign.Make(message, key)
+		sig, err := sign.Make(text.Bytes(), key)
 		if err != nil {
 			return err
 		}

@@ -1,15 +1,24 @@
 package main
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // outputs is files that come to be together: each is written beside its place
 // under another name, and all are renamed once all are complete. Until then
-// nothing is at their names but what was there before.
+// nothing is at their names but what was there before, and nobody but their owner
+// can read them. What a run that was killed has left is removed by the next one
+// that writes the same file.
 type outputs struct {
 	files []output
 }
@@ -17,6 +26,7 @@ type outputs struct {
 type output struct {
 	path string
 	tmp  *os.File
+	perm os.FileMode // once it is complete
 }
 
 // notOver refuses outputs that are among the inputs, under whatever name.
@@ -35,17 +45,18 @@ func notOver(outputs, inputs []string) error {
 	return nil
 }
 
-// create starts a file with permission bits perm.
+// create starts a file that will have permission bits perm.
 func (o *outputs) create(path string, perm os.FileMode) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("writing %s: it is there and no regular file", path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	removeLeft(path)
+	f, err := createAside(path)
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
-	o.files = append(o.files, output{path, f})
-	return f, f.Chmod(perm)
+	o.files = append(o.files, output{path, f, perm})
+	return f, nil
 }
 
 // write writes a whole file.
@@ -60,11 +71,11 @@ func (o *outputs) write(path string, perm os.FileMode, write func(io.Writer) err
 	return nil
 }
 
-// commit gives the files their names, in the order in which they were created.
-// They are not synced: no build tool does that to what can be built again.
+// commit gives the files their modes and names, in the order in which they were
+// created. They are not synced: no build tool does that to what can be built again.
 func (o *outputs) commit() error {
 	for _, f := range o.files {
-		if err := f.tmp.Close(); err != nil {
+		if err := errors.Join(f.tmp.Chmod(f.perm), f.tmp.Close()); err != nil {
 			return fmt.Errorf("writing %s: %w", f.path, err)
 		}
 	}
@@ -83,4 +94,73 @@ func (o *outputs) discard() {
 		f.tmp.Close()
 		os.Remove(f.tmp.Name())
 	}
+}
+
+// asidePrefix and asideSuffix are around the random part of the name that an
+// incomplete file has.
+func asidePrefix(path string) string { return "." + filepath.Base(path) + "." }
+
+const asideSuffix = ".groundhog-part"
+
+// createAside makes the file that path is written as, 0600, and locks it
+// (flock(2)): who holds the lock is alive.
+func createAside(path string) (*os.File, error) {
+	for {
+		name := filepath.Join(filepath.Dir(path), asidePrefix(path)+rand.Text()[:10]+asideSuffix)
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		// The umask may have taken bits of 0600 away. Where there are no locks, what is left stays.
+		err = f.Chmod(0o600)
+		if lock := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil && lock != unix.EWOULDBLOCK && sameFile(f, name) {
+			return f, nil
+		}
+		f.Close()
+		if err != nil {
+			os.Remove(name)
+			return nil, err
+		}
+		// Between its making and its lock somebody took it for left over: once more.
+	}
+}
+
+// sameFile reports whether name still is f.
+func sameFile(f *os.File, name string) bool {
+	a, errA := f.Stat()
+	b, errB := os.Lstat(name)
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
+// removeLeft removes the incomplete files that killed runs of ours have left of
+// path: those that are ours and that nobody has locked.
+func removeLeft(path string) {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // whoever creates the file will say so
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), asidePrefix(path)) && strings.HasSuffix(e.Name(), asideSuffix) && e.Type().IsRegular() {
+			removeUnlocked(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+func removeUnlocked(name string) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !ownRegular(info) || unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || !sameFile(f, name) {
+		return
+	}
+	os.Remove(name)
+}
+
+func ownRegular(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && int(st.Uid) == os.Geteuid()
 }

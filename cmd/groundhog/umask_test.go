@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+)
+
+// readableSecrets is the files below dir that hold one of the small target's private
+// keys and that others than their owner may read, or anybody may write.
+func readableSecrets(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o002 != 0 {
+			found = append(found, path+" is for everybody to write")
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, secret := range tiny.Secrets {
+			if info.Mode().Perm()&0o077 != 0 && bytes.Contains(b, []byte(secret)) {
+				found = append(found, path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// With a umask that takes nothing away private keys are their owner's alone, in an
+// archive and in what is unpacked from it.
+func TestPrivateKeysUnderAnyUmask(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeTarget(dir, "bookworm", true, initrd.None); err != nil {
+		t.Fatal(err)
+	}
+	root, out := filepath.Join(dir, "root"), t.TempDir()
+	archive, keys := filepath.Join(dir, "initrd.img"), filepath.Join(dir, "id.pub")
+	defer syscall.Umask(syscall.Umask(0))
+	for _, args := range [][]string{
+		{"patch", archive, "--root", root, "--authorized-keys", keys, "--compression", "none", "-o", filepath.Join(out, "x.img")},
+		{"patch", archive, "--root", root, "--authorized-keys", keys, "--append", "--compression", "none", "-o", filepath.Join(out, "y.img")},
+		{"inspect", filepath.Join(out, "x.img"), "--extract", filepath.Join(out, "tree")},
+		{"manifest", filepath.Join(out, "x.img"), "-o", filepath.Join(out, "m.json")},
+	} {
+		if code, _, errs := runGroundhog(args...); code != 0 {
+			t.Fatalf("%q: exit code %d: %s", args, code, errs)
+		}
+	}
+	for _, found := range readableSecrets(t, out) {
+		t.Error(found)
+	}
+}
