@@ -31,7 +31,7 @@ func RevertHooks(root fs.FS) (*HooksRevert, error) {
 	if err != nil || s == nil {
 		return nil, err
 	}
-	r := &HooksRevert{Directories: s.Directories}
+	r := &HooksRevert{Directories: s.madeFor(k)}
 	var changed []string
 	for i := range s.Files {
 		e := &s.Files[i]

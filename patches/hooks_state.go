@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 )
 
 // KeepDir is where a root tree keeps what `groundhog hooks` needs to be undone:
@@ -74,6 +75,10 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
+func isSum(s string) bool {
+	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // entry is the one for a path; nil, also of no state.
 func (s *hookState) entry(at string) *stateEntry {
 	if s == nil {
@@ -123,19 +128,51 @@ func (s *hookState) check() error {
 	if s.Schema != stateSchema {
 		return fmt.Errorf("schema %d, not %d", s.Schema, stateSchema)
 	}
-	names := slices.Clone(s.Directories)
 	for i, e := range s.Files {
 		if i > 0 && e.Path <= s.Files[i-1].Path {
 			return errors.New("files out of order")
 		}
-		names = append(names, e.Path)
+		for _, hash := range []string{e.Before, e.After, e.Replaced} {
+			if hash != "" && !isSum(hash) {
+				return fmt.Errorf("%q is no SHA-256", hash)
+			}
+		}
 	}
-	for _, name := range names {
+	for i, dir := range s.Directories {
+		if i > 0 && dir <= s.Directories[i-1] {
+			return errors.New("directories out of order")
+		}
+	}
+	for _, name := range slices.Concat(s.Directories, s.paths()) {
 		if !fs.ValidPath(name) || name == "." {
 			return fmt.Errorf("%q is no path in a root tree", name)
 		}
 	}
 	return nil
+}
+
+// madeFor is those of the directories that can be ours: in which one of the files
+// lies, or its original, or the state itself. The state is a file of the tree like
+// others; nothing that it merely names is removed.
+func (s *hookState) madeFor(k *keeper) []string {
+	names := append(s.paths(), k.state())
+	for _, name := range s.paths() {
+		names = append(names, k.original(name))
+	}
+	ours := map[string]bool{}
+	for _, name := range names {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			ours[dir] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(s.Directories), func(dir string) bool { return !ours[dir] })
+}
+
+func (s *hookState) paths() (names []string) {
+	for _, e := range s.Files {
+		names = append(names, e.Path)
+	}
+	return names
 }
 
 func (s *hookState) encode() ([]byte, error) {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"groundhog/patches"
 )
 
@@ -55,9 +57,20 @@ func writeTree(dir string, empty []string, groups ...[]patches.FileChange) error
 		return err
 	}
 	for _, name := range slices.Backward(empty) {
-		_ = root.Remove(name) // one that is not empty stays
+		_ = removeEmpty(root, name) // one that is not empty stays
 	}
 	return nil
+}
+
+// removeEmpty removes an empty directory and nothing else: os.Root's Remove would take
+// a file or a symbolic link of that name, too.
+func removeEmpty(root *os.Root, name string) error {
+	dir, err := root.Open(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.Unlinkat(int(dir.Fd()), path.Base(name), unix.AT_REMOVEDIR)
 }
 
 func (w *treeWriter) write(groups [][]patches.FileChange) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -150,5 +151,27 @@ func TestWriteTreeRefuses(t *testing.T) {
 		if left := treeOf(t, outside); len(left) != 1 {
 			t.Errorf("%s: something came out: %v", name, left)
 		}
+	}
+}
+
+// What a state calls a directory is removed only if it is one, and empty.
+func TestRemoveEmpty(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := errors.Join(root.Mkdir("empty", 0o755), root.Mkdir("full", 0o755), root.WriteFile("full/file", nil, 0o644),
+		root.Symlink("empty", "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"full", "full/file", "link", "none", "none/x"} {
+		if err := removeEmpty(root, name); err == nil {
+			t.Errorf("%s was removed", name)
+		}
+	}
+	if err := removeEmpty(root, "empty"); err != nil {
+		t.Error(err)
 	}
 }
