@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+)
+
+// FuzzDebRecords: what a package says of itself becomes records of dpkg's directory
+// and nothing else, which our own reader of records takes or refuses in one line.
+func FuzzDebRecords(f *testing.F) {
+	f.Add(debFile(f, "100644", helloControl, "./usr/bin/hello", "hi\n"))
+	f.Add(debFile(f, "1", "Package: a\nArchitecture: all\nStatus: deinstall\n x\n", "./a b", "", "./lib/../x", ""))
+	f.Add(debFile(f, "", "Package: ../x\nArchitecture: all\n"))
+	name := filepath.Join(f.TempDir(), "x.deb")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		src, err := readTree(layers{{name, true}}, 4<<20)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Fatalf("more than a line: %q", err)
+			}
+			return
+		}
+		tree, err := layers{{name, true}}.open(4 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Close()
+		records, err := debRecords(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range records {
+			if !fs.ValidPath(at) || at != dpkgStatus && (!strings.HasPrefix(at, dpkgInfo) || strings.Contains(at[len(dpkgInfo):], "/")) {
+				t.Fatalf("a record at %q", at)
+			}
+		}
+		for _, p := range src.manifest.Packages {
+			if p.Name == "" || strings.ContainsAny(p.Name, "/ \n\x1b") {
+				t.Fatalf("a package %q", p.Name)
+			}
+		}
+	})
+}
+
+// FuzzExtract: whatever an archive holds, what is unpacked lies in its directory, is
+// nobody else's way to rights or devices, and nobody else can look in.
+func FuzzExtract(f *testing.F) {
+	for _, c := range []initrd.Compression{initrd.None, initrd.Gzip} {
+		b, err := tiny.New("bookworm", true).Bytes(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	for _, entries := range [][]string{{"a", "120777", "../.."}, {"su", "104755", "x"}, {"disk", "060666", ""}, {".", "041777", ""}, {"a/b", "100644", "x"}} {
+		var b bytes.Buffer
+		mode := map[string]uint32{"120777": 0o120777, "104755": 0o104755, "060666": 0o060666, "041777": 0o041777, "100644": 0o100644}[entries[1]]
+		b.WriteString(cpioHead(entries[0], mode, int64(len(entries[2]))) + entries[2])
+		b.Write(make([]byte, -b.Len()&3))
+		b.WriteString(cpioHead("TRAILER!!!", 0, 0))
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{Unpacked: 1 << 20, Entries: 100})
+		if err != nil {
+			return
+		}
+		around := t.TempDir()
+		dir := filepath.Join(around, "tree")
+		err = extract(io.Discard, io.Discard, quiet, img, dir, false)
+		if err != nil && strings.Contains(err.Error(), "\x1b") {
+			t.Fatalf("an error that steers a terminal: %q", err)
+		}
+		entries, _ := os.ReadDir(around)
+		if len(entries) > 1 || len(entries) == 1 && entries[0].Name() != "tree" {
+			t.Fatalf("beside its directory: %v", entries)
+		}
+		if info, err := os.Lstat(dir); err == nil && info.Mode() != fs.ModeDir|0o700 {
+			t.Fatalf("its directory is %v", info.Mode())
+		}
+		err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err == nil && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeDevice) != 0 {
+				t.Fatalf("%q is %v", at, info.Mode())
+			}
+			return err
+		})
+		if err != nil && os.Geteuid() == 0 {
+			t.Fatal(err)
+		}
+	})
+}
