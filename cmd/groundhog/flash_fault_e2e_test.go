@@ -19,42 +19,50 @@ import (
 	"time"
 
 	"groundhog/fixtures"
-	"groundhog/fixtures/device"
 	"groundhog/fixtures/link"
+	"groundhog/fixtures/waiting"
+	"groundhog/fixtures/waiting/faulty"
 )
 
-// spare is a device that waits in its initramfs, with disks that may be spoiled.
+// spare is a device that waits in its initramfs, with disks that may be spoiled. It has no kernel of its own.
 type spare struct {
-	*bench
-	ctx   context.Context
-	login fixtures.Login
+	*waiting.Device
+	t       *testing.T
+	ctx     context.Context
+	archive string
+	login   fixtures.Login
 }
 
-// startSpare boots a device straight into an archive for it.
-func startSpare(t *testing.T, o device.Options, flags ...string) *spare {
+// startSpare patches bookworm's archive and has a device wait in it.
+func startSpare(t *testing.T, o waiting.Options, flags ...string) *spare {
 	t.Helper()
-	s := device.Spec{Suite: "bookworm", Arch: "amd64"}
-	device.Need(t, s.Arch)
-	base, err := device.Build(t.Context(), s, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-	t.Cleanup(cancel)
-	o.Initramfs = filepath.Join(t.TempDir(), "reflash.img")
-	code, out := online(t, append([]string{"patch", base.Target.Plain, "--root", base.Target.Root,
-		"--authorized-keys", base.Key + ".pub", "--host-key", "new", "-o", o.Initramfs}, flags...)...)
+	waiting.Need(t)
+	tgt := target(t, "bookworm", "amd64")
+	dir := t.TempDir()
+	archive, key := filepath.Join(dir, "reflash.img"), filepath.Join(dir, "key")
+	makeKey(t, key)
+	code, out := online(t, append([]string{"patch", tgt.Plain, "--root", tgt.Root,
+		"--authorized-keys", key + ".pub", "--host-key", "new", "-o", archive}, flags...)...)
 	if code != 0 {
 		t.Fatal(out)
 	}
-	b := &bench{device.Start(t, s, o), t, o.Initramfs}
-	l := b.Login("root")
-	l.KnownHosts = o.Initramfs + ".known_hosts"
-	if err := b.WaitLogin(ctx, l); err != nil {
+	return spareOf(t, archive, key, o)
+}
+
+// spareOf has a device wait in an archive that lets a key in.
+func spareOf(t *testing.T, archive, key string, o waiting.Options) *spare {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	t.Cleanup(cancel)
+	s := &spare{waiting.Start(t, archive, o), t, ctx, archive, fixtures.Login{Key: key, KnownHosts: archive + ".known_hosts"}}
+	s.login.Port = s.Port()
+	if err := s.WaitLogin(ctx, s.login); err != nil {
 		t.Fatal(err)
 	}
-	return &spare{b, ctx, l}
+	return s
 }
+
+func (s *spare) target() string { return "root@" + s.Addr() }
 
 // says runs a command in the initramfs.
 func (s *spare) says(command string) string {
@@ -68,7 +76,7 @@ func (s *spare) says(command string) string {
 
 // args is the command line of a flash to the disk with a serial number.
 func (s *spare) args(serial, img string, more ...string) []string {
-	all := append([]string{"flash", "--ssh-config", "none", "-v", "--identity", s.Base.Key, "--known-hosts", s.login.KnownHosts}, more...)
+	all := append([]string{"flash", "--ssh-config", "none", "-v", "--identity", s.login.Key, "--known-hosts", s.login.KnownHosts}, more...)
 	if serial != "" {
 		all = append(all, "--target", "serial:"+serial)
 	}
@@ -119,7 +127,7 @@ func (s *spare) holds(i int, img string) bool {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f, err := os.Open(s.Extra(i))
+	f, err := os.Open(s.Disk(i))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -173,9 +181,11 @@ func TestFlashFaults(t *testing.T) {
 	images := t.TempDir()
 	web := httptest.NewServer(http.FileServer(http.Dir(images)))
 	t.Cleanup(web.Close)
-	s := startSpare(t, device.Options{
-		Disks: []device.Extra{{Serial: goodDisk, SizeMB: 64}, {Serial: errorDisk, SizeMB: 64, Fault: &device.Fault{Sector: 9 << 11}}, {Serial: mountedDisk, Raw: ext4}},
-		QEMU:  []string{"-drive", "if=none,id=lies,driver=null-co,size=64M,read-zeroes=on", "-device", "virtio-blk-pci,drive=lies,serial=" + lyingDisk},
+	s := startSpare(t, waiting.Options{
+		Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 64},
+			{Serial: errorDisk, SizeMB: 64, Rules: &faulty.Rules{Faults: []faulty.Fault{{Kind: faulty.Error, From: 9 << 20, To: 9<<20 + 512}}}},
+			{Serial: mountedDisk, Raw: ext4},
+			{Serial: lyingDisk, SizeMB: 64, Rules: &faulty.Rules{Faults: []faulty.Fault{{Kind: faulty.Drop, To: 64 << 20}}}}},
 		Serve: map[string]int{"10.0.2.100:80": web.Listener.Addr().(*net.TCPAddr).Port},
 	}, "--wait", "20s")
 	small, other, large := noiseImage(t, 1, 12), noiseImage(t, 2, 12), noiseImage(t, 3, 65)
@@ -196,19 +206,19 @@ func (s *spare) pastTheWait(img string) {
 	code, out := s.flash(goodDisk, img)
 	s.verified("past the wait", code, out, img)
 	s.t.Logf("the wait is 20s, the flash took %s", time.Since(began))
-	if boots := s.Boots(); boots != 1 || s.says("cat /run/groundhog/build") == "" {
-		s.t.Errorf("the device is gone (%d boots)", boots)
+	if how := s.Ended(); how != "" || s.says("cat /run/groundhog/build") == "" {
+		s.t.Errorf("the device is gone: %s", how)
 	}
 }
 
 // beforehand is what is known before anything is written, so nothing is.
 func (s *spare) beforehand(small, large string) {
-	s.says("modprobe ext4; mkdir -p /mnt && mount -t ext4 -o ro /dev/vdd /mnt")
+	s.says("mkdir -p /mnt && mount -t ext4 -o ro /dev/vdc /mnt")
 	key := filepath.Join(s.t.TempDir(), "other")
 	makeKey(s.t, key)
 	known := filepath.Join(s.t.TempDir(), "known_hosts")
 	writeText(s.t, known, "* "+readText(s.t, key+".pub"))
-	before := sha256Of(s.t, s.Extra(0))
+	before := sha256Of(s.t, s.Disk(0))
 	for what, c := range map[string]struct {
 		serial, img string
 		more        []string
@@ -229,7 +239,7 @@ func (s *spare) beforehand(small, large string) {
 		code, out := s.flash(c.serial, c.img, c.more...)
 		s.failed(what, code, out, exitNo, c.text)
 	}
-	if after := sha256Of(s.t, s.Extra(0)); after != before {
+	if after := sha256Of(s.t, s.Disk(0)); after != before {
 		s.t.Error("something was written")
 	}
 	s.says("umount /mnt")
@@ -254,10 +264,7 @@ func (s *spare) brokenImages(img string) {
 		}
 		code, out = s.flash(goodDisk, whole)
 		s.verified(whole, code, out, img)
-		// the next one has something to write
-		if err := os.Truncate(s.Extra(0), 0); err == nil {
-			os.Truncate(s.Extra(0), 64<<20)
-		}
+		s.says("dd if=/dev/zero of=/dev/vda bs=1M count=12 oflag=direct 2>/dev/null") // so that the next one has something to write
 	}
 }
 
@@ -297,7 +304,7 @@ func (s *spare) corrupt(img string) {
 
 // halfWritten is refused something while an earlier flash has left its disk half written: that is said, too.
 func (s *spare) halfWritten(large string) {
-	code, out := online(s.t, "reflash", "--ssh-config", "none", "--identity", s.Base.Key, "--target", "serial:"+errorDisk, s.target(), s.archive, large)
+	code, out := online(s.t, "reflash", "--ssh-config", "none", "--identity", s.login.Key, "--target", "serial:"+errorDisk, s.target(), s.archive, large)
 	s.failed("reflash of what is half written", code, out, exitTrouble, "larger than the disk", "an earlier flash left its disk neither old nor new")
 }
 
