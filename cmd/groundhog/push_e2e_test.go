@@ -81,7 +81,7 @@ func (b *bench) verb(name string, args ...string) (int, string) {
 }
 
 func (b *bench) verbArgs(name string, args ...string) []string {
-	return append([]string{name, "--ssh-config", "none", "-v", "--identity", b.Base.Key, "--known-hosts", b.KnownHosts()}, args...)
+	return append([]string{name, "--ssh-config", "none", "-v", "--connect-timeout", "90s", "--identity", b.Base.Key, "--known-hosts", b.KnownHosts()}, args...)
 }
 
 func (b *bench) target() string { return "root@" + b.Addr() }
