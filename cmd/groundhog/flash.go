@@ -22,6 +22,7 @@ type flashOptions struct {
 	sha256   string
 	check    bool
 	grow     bool
+	force    bool
 	via      string
 	url      string
 	reboot   bool
@@ -43,7 +44,9 @@ comes last. A lost connection is made again, and what was verified stays. A GPT'
 is put where the disk ends. Success is said of what was read back, and of nothing else.
 
 The disk is the one that push recorded as the system's, else the only one that is not
-removable. An image's SHA-256 comes from --sha256, or from IMAGE.sha256 or SHA256SUMS
+removable. An image's first MiB tells what it is, and whether it fits the disk: sectors,
+partitions, filesystem. What is no disk image, cut, or for another disk is refused by name;
+--force writes it all the same. An image's SHA-256 comes from --sha256, or from IMAGE.sha256 or SHA256SUMS
 beside it. What is known of a local image is kept in IMAGE.groundhog-index.
 
 --via curl does without groundhog's own writer: the device runs curl | decoder | dd, every
@@ -79,6 +82,7 @@ func (o *flashOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.target, "target", "", "write to `DISK`: a path, or serial:, cid: or ptuuid: and its value")
 	f.StringVar(&o.sha256, "sha256", "", "the image's file must have this SHA-256, in `HEX`")
 	f.BoolVar(&o.grow, "grow", false, "enlarge the last partition and its ext4 to the disk's end; the archive needs e2fsck and resize2fs")
+	f.BoolVar(&o.force, "force", false, "write IMAGE though it is not known for a disk image, or does not fit the disk")
 	f.StringVar(&o.via, "via", "writer", "the `WAY` the image gets there: writer or curl")
 	f.StringVar(&o.url, "url", "", "with --via curl: where the device itself gets IMAGE, an http or https `URL`")
 	f.DurationVar(&o.patience, "patience", 5*time.Minute, "give up after this long without any progress")
@@ -100,11 +104,25 @@ func (o *flashOptions) fits() error {
 	return nil
 }
 
+// open opens the image.
+func (o *flashOptions) open(cmd *cobra.Command, path string) (*image.Image, error) {
+	img, err := image.Open(cmd.Context(), path, o.sha256, cmd.InOrStdin(), image.Force(o.force))
+	return img, meant(err)
+}
+
+// meant adds to a refusal of what an image is how it is written all the same.
+func meant(err error) error {
+	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) {
+		return hinted{err, "--force writes it all the same"}
+	}
+	return err
+}
+
 func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) error {
 	if err := o.fits(); err != nil {
 		return misused(cmd, err)
 	}
-	img, err := image.Open(cmd.Context(), path, o.sha256, cmd.InOrStdin())
+	img, err := o.open(cmd, path)
 	if err != nil {
 		return err
 	}

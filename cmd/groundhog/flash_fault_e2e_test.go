@@ -88,12 +88,14 @@ func (s *spare) flash(serial, img string, more ...string) (int, string) {
 	return online(s.t, s.args(serial, img, more...)...)
 }
 
-// noiseImage writes an image of so many MiB, a half of which does not compress, with zeros in the middle.
+// noiseImage writes an image of so many MiB, a half of which does not compress, with zeros in the middle, behind a boot sector.
 func noiseImage(t *testing.T, seed byte, mib int) string {
 	t.Helper()
 	b := make([]byte, mib<<20)
 	rng := rand.NewChaCha8([32]byte{seed})
 	rng.Read(b)
+	clear(b[446:510]) // of the table
+	b[510], b[511] = 0x55, 0xaa
 	clear(b[len(b)/2 : len(b)/2+2<<20])
 	copy(b[len(b)-4<<20:], bytes.Repeat([]byte(fmt.Sprintf("groundhog %d ", seed)), 1<<20/3))
 	name := filepath.Join(t.TempDir(), fmt.Sprintf("noise%d.img", seed))

@@ -100,6 +100,9 @@ func (f *flashing) prepare(ctx context.Context) error {
 	if size, ok := f.img.Size(); ok && size > d.Size {
 		return fmt.Errorf("the image is larger than the disk: %d bytes, %s has %d", size, d.Path, d.Size)
 	}
+	if err := f.img.Fits(d.Size, d.Block); err != nil {
+		return meant(fmt.Errorf("the image and %s: %w", d.Path, err))
+	}
 	if f.grow {
 		return f.canGrow(ctx)
 	}

@@ -87,7 +87,7 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	if err != nil {
 		return err
 	}
-	img, err := image.Open(cmd.Context(), path, o.sha256, cmd.InOrStdin())
+	img, err := o.open(cmd, path)
 	if err != nil {
 		return err
 	}

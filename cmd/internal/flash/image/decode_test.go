@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -89,7 +90,7 @@ func TestCut(t *testing.T) {
 	for name, cmd := range packers {
 		b := pack(t, cmd, want)
 		for n := 10; n < len(b); n++ {
-			if got, as, err := decode(b[:n]); err == nil {
+			if got, as, err := decode(b[:n]); err == nil && len(got) > 0 { // of nothing, Open says that it is no image
 				t.Fatalf("%s of %d bytes cut at %d: %d bytes of %s and no error", name, len(b), n, len(got), as)
 			}
 		}
@@ -114,11 +115,38 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
+// What is no image is refused when it is opened, whatever it is packed with, unless somebody means it.
 func TestNoImage(t *testing.T) {
 	vdi := make([]byte, 512)
 	copy(vdi[64:], "\x7f\x10\xda\xbe")
 	tar := make([]byte, 1024)
 	copy(tar[257:], "ustar")
+	refused := func(b []byte, want error, say string) {
+		t.Helper()
+		for _, stored := range [][]byte{b, pack(t, packers["gzip"], b)} {
+			name := old(t, filepath.Join(t.TempDir(), "disk.img"), stored)
+			for _, from := range []string{name, "-"} {
+				if _, err := Open(t.Context(), from, "", bytes.NewReader(stored)); !errors.Is(err, want) || !strings.Contains(err.Error(), say) {
+					t.Errorf("%s: %v", say, err)
+				}
+				i, err := Open(t.Context(), from, "", bytes.NewReader(stored), Force(true))
+				if len(b) == 0 {
+					if err == nil {
+						t.Error("nothing is an image by force")
+					}
+					continue
+				}
+				if err != nil {
+					t.Errorf("%s, by force: %v", say, err)
+					continue
+				}
+				if got, err := whole(i); err != nil || !bytes.Equal(got, b) && !bytes.Equal(got, stored) {
+					t.Errorf("%s, by force: %d bytes, %v", say, len(got), err)
+				}
+				i.Close()
+			}
+		}
+	}
 	for want, content := range map[string]string{
 		"empty":          "",
 		"qcow2":          "QFI\xfb\x00\x00\x00\x03",
@@ -131,15 +159,51 @@ func TestNoImage(t *testing.T) {
 		"an lzma file":   string(pack(t, []string{"xz", "--format=lzma", "-c"}, disk(4096))),
 		"web page":       "<!DOCTYPE html><title>404</title>",
 	} {
-		for _, b := range [][]byte{[]byte(content), pack(t, packers["gzip"], []byte(content))} {
-			if _, _, err := decode(b); !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v", want, err)
-			}
-		}
+		refused([]byte(content), ErrNoImage, want)
 	}
 	twice := pack(t, packers["xz"], pack(t, packers["gzip"], disk(4096)))
-	if _, _, err := decode(twice); !errors.Is(err, ErrNoImage) {
+	if _, err := Open(t.Context(), "-", "", bytes.NewReader(twice)); !errors.Is(err, ErrNoImage) {
 		t.Errorf("compressed twice: %v", err)
+	}
+	zeros := make([]byte, 2<<20)
+	refused(zeros, ErrUnknown, "nothing but zeros")
+	zeros[1<<19] = 1
+	refused(zeros, ErrUnknown, "neither a partition table")
+	vhd := disk(2 << 20)
+	copy(vhd[len(vhd)-512:], "conectix")
+	name := old(t, filepath.Join(t.TempDir(), "disk.vhd"), vhd)
+	if _, err := Open(t.Context(), name, "", nil); !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), "VHD") {
+		t.Errorf("a VHD of fixed size: %v", err)
+	}
+	if _, err := whole(open(t, "-", "", bytes.NewReader(pack(t, packers["xz"], vhd)))); !errors.Is(err, ErrNoImage) {
+		t.Errorf("a VHD of fixed size, in a stream: %v", err)
+	}
+}
+
+// An image that has more by its own table than it is long is never whole: a file not at all, a stream not at its end.
+func TestOwnLength(t *testing.T) {
+	b := disk(3 << 20)
+	b[446+4] = 0x83
+	copy(b[446+8:], "\x00\x08\x00\x00\x00\x10\x00\x00") // from 1 MiB on, 2 MiB
+	for _, cut := range []int{0, 1, 512, 1 << 20} {
+		stored := b[:len(b)-cut]
+		name := old(t, filepath.Join(t.TempDir(), "disk.img"), stored)
+		i, err := Open(t.Context(), name, "", nil)
+		if (err != nil) != (cut > 0) || err != nil && !errors.Is(err, ErrFit) {
+			t.Errorf("%d bytes less: %v", cut, err)
+		}
+		if err == nil {
+			if i.What() != "an MBR" || i.Fits(3<<20, 512) != nil || i.Fits(3<<20-512, 512) == nil || i.Fits(30<<20, 4096) == nil {
+				t.Errorf("%s: %v, %v, %v", i.What(), i.Fits(3<<20, 512), i.Fits(3<<20-512, 512), i.Fits(30<<20, 4096))
+			}
+			i.Close()
+		}
+		for _, kind := range []string{"gzip", "bzip2"} {
+			_, err := whole(open(t, "-", "", bytes.NewReader(pack(t, packers[kind], stored))))
+			if (err != nil) != (cut > 0) || err != nil && !errors.Is(err, ErrFit) {
+				t.Errorf("%s, %d bytes less: %v", kind, cut, err)
+			}
+		}
 	}
 }
 

@@ -128,7 +128,7 @@ func TestHostKeysOfTwo(t *testing.T) {
 // noHostKey wants no key, and a reason.
 func noHostKey(t *testing.T, name, image, want string) {
 	t.Helper()
-	keys, err := open(t, image, "", nil).HostKeys(t.Context())
+	keys, err := open(t, image, "", nil, Force(true)).HostKeys(t.Context())
 	if len(keys) != 0 || !errors.Is(err, ErrNoHostKey) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("%s: %d keys, %v, want %q", name, len(keys), err, want)
 	}
@@ -195,7 +195,7 @@ func TestHostKeysHostile(t *testing.T) {
 		bad := bytes.Clone(b)
 		bad[n] ^= 0xff
 		os.WriteFile(image, bad, 0o600)
-		keys, err := open(t, image, "", nil).HostKeys(t.Context())
+		keys, err := open(t, image, "", nil, Force(true)).HostKeys(t.Context())
 		if got := fingerprints(keys); err == nil && fmt.Sprint(got) != fmt.Sprint(want) || err != nil && !errors.Is(err, ErrNoHostKey) {
 			t.Errorf("superblock with another byte %d: %q, %v", n, got, err)
 		}

@@ -9,10 +9,14 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/cmd/internal/flash/image/sniff"
 )
 
 // Errors of an image.
 var (
+	ErrNoImage  = sniff.ErrNoImage
+	ErrUnknown  = sniff.ErrUnknown
+	ErrFit      = sniff.ErrFit
 	ErrChecksum = errors.New("the image's checksum is another")
 	ErrChanged  = errors.New("the image changed while it was read")
 	ErrClaim    = errors.New("the image is not as large as its file says")
@@ -23,6 +27,8 @@ var (
 type Image struct {
 	name        string
 	compression string
+	force       bool          // it is taken whatever it is
+	is          *sniff.Image  // what it is, by its beginning; nil: nobody knows, and force is on
 	in          io.ReadCloser // as it is stored
 	raw         io.ReaderAt   // a raw image's own file; nil: the spool has the decoded bytes
 	file        *os.File      // a local image; nil for a stream

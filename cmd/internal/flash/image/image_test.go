@@ -42,9 +42,9 @@ func old(t testing.TB, name string, b []byte) string {
 	return name
 }
 
-func open(t testing.TB, name, sum string, stdin io.Reader) *Image {
+func open(t testing.TB, name, sum string, stdin io.Reader, options ...Option) *Image {
 	t.Helper()
-	i, err := Open(t.Context(), name, sum, stdin)
+	i, err := Open(t.Context(), name, sum, stdin, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

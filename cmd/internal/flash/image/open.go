@@ -20,9 +20,15 @@ import (
 // Open opens an image: a file, "-" for stdin, or a URL, http or https. sum, if not empty, is the SHA-256 that
 // the file must have as it is stored; without it, a local image's is looked for in NAME.sha256 and
 // SHA256SUMS beside it. A local image is held against its checksum at once, a stream at its end.
-func Open(ctx context.Context, name, sum string, stdin io.Reader) (*Image, error) {
+//
+// What is no disk image, or nobody knows for one, or is not whole by its own account, is refused, unless [Force] is among
+// the options.
+func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Option) (*Image, error) {
 	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}}
 	i.cond = sync.NewCond(&i.mu)
+	for _, o := range options {
+		o(i)
+	}
 	if sum != "" {
 		if i.against = givenSum; !sums.Is(i.want) {
 			return nil, fmt.Errorf("%q is no SHA-256 in hex", sum)
@@ -47,6 +53,12 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader) (*Image, error
 	}
 	return i, nil
 }
+
+// Option is one of [Open]'s.
+type Option func(*Image)
+
+// Force has anything taken for an image, where it is on.
+func Force(on bool) Option { return func(i *Image) { i.force = on } }
 
 func (i *Image) openFile() error {
 	f, err := os.OpenFile(i.name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe is refused, not waited for
@@ -91,6 +103,10 @@ func (i *Image) begin(ctx context.Context) error {
 	stored.off = compression == "raw" // what is decoded is hashed, too
 	if err := i.size(ctx); err != nil {
 		decoded.Close()
+		return err
+	}
+	decoded, err = i.sniff(decoded)
+	if err != nil {
 		return err
 	}
 	if i.file != nil && compression == "raw" {

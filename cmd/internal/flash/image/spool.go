@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/cmd/internal/flash/image/sniff"
 )
 
 // unnamed is a file for what may be large, gone with its last reader: /tmp may be memory (file-hierarchy(7)).
@@ -78,7 +79,7 @@ func (i *Image) end(ctx context.Context, stored *storedSum, sum string) error {
 
 // pull takes the decoded image chunk by chunk.
 func (i *Image) pull(decoded io.ReadCloser) (string, error) {
-	whole := sha256.New()
+	whole, last := sha256.New(), []byte(nil)
 	stop := make(chan struct{})
 	defer close(stop)
 	for p := range i.pieces(decoded, stop) {
@@ -86,7 +87,12 @@ func (i *Image) pull(decoded io.ReadCloser) (string, error) {
 			return "", p.err
 		}
 		whole.Write(p.b) // the slowest of it, and there is one order only
+		last = append(last, p.b[max(0, len(p.b)-sniff.LastLen):]...)
+		last = last[max(0, len(last)-sniff.LastLen):]
 		i.publish(p.c, p.b)
+	}
+	if err := i.whole(chunk.End(i.chunks), last); err != nil {
+		return "", err
 	}
 	return hex.EncodeToString(whole.Sum(nil)), nil
 }

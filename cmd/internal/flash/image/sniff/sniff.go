@@ -1,0 +1,133 @@
+// Package sniff tells by an image's first MiB what it is, before any of it is on a disk: a partition table, a filesystem, a
+// boot sector; or one of the many things that people have in an image's place, a page of a captive portal or the image
+// of another program's; or nothing that anybody knows. Of what it knows it tells whether it fits a disk.
+//
+// It looks for what libblkid and the kernel look for (each format's own documentation, and util-linux' libblkid). Bytes
+// that it reads are anybody's: a number is held against what there is before it is used.
+package sniff
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// FirstLen is how much of an image's beginning is looked at, in bytes.
+const FirstLen = 1 << 20
+
+// Errors of Look and Fits.
+var (
+	ErrNoImage = errors.New("not a disk image")             // it is something else
+	ErrUnknown = errors.New("not known to be a disk image") // nobody knows what it is
+	ErrFit     = errors.New("it does not fit")
+)
+
+// Image is what the first MiB says of an image.
+type Image struct {
+	What  string // "a GPT", "an ext filesystem", ...
+	parts []part
+	// sectors is the sizes of a disk's sectors, in bytes, for which it is made; empty: any.
+	sectors []int64
+	mbr     []entry // partitions of an MBR, which counts in the disk's own sectors
+	most    int64   // bytes of the largest sectors that a disk may have for its filesystem; 0: any
+	// foursAlone: they look counted in sectors of 4096 bytes.
+	foursAlone bool
+}
+
+// part is something of an image's that has an end.
+type part struct {
+	what   string
+	end    int64 // byte behind it, on a disk with such sectors
+	sector int64 // of a table for these; 0: for any
+	table  bool  // it is the table's own end: the image may end before, the disk not
+}
+
+// Look tells what an image is that begins with first, at most [FirstLen] bytes; fewer are all of it. The error is
+// [ErrNoImage] or [ErrUnknown], and says what it is, or that nobody knows.
+func Look(first []byte) (*Image, error) {
+	first = first[:min(len(first), FirstLen)]
+	if len(first) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrNoImage)
+	}
+	i := new(Image)
+	var seen []string
+	guided := i.gpt(first)
+	if guided != "" { // it has checksums: nothing else looks like one
+		seen = append(seen, guided)
+	} else if what := foreign(first); what != "" {
+		return nil, fmt.Errorf("%w: %s", ErrNoImage, what)
+	}
+	table := i.dos(first, guided != "")
+	if table != "" {
+		seen = append(seen, table)
+	}
+	for _, f := range filesystems {
+		if len(seen) > 0 && f.name != iso { // what else is there is left of something before: the table counts
+			continue
+		}
+		if what := f.in(i, first); what != "" {
+			seen = append(seen, what)
+		}
+	}
+	if len(seen) == 0 {
+		if what := sector(first); what != "" {
+			seen = append(seen, what)
+		}
+	}
+	if len(seen) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrUnknown, unknown(first))
+	}
+	i.What = strings.Join(seen, " and ")
+	return i, nil
+}
+
+// unknown is what can be said of bytes that are nothing known.
+func unknown(b []byte) string {
+	switch {
+	case headless(b):
+		return "it has a GPT's header and no protective MBR, without which no system looks for one"
+	case announced(b):
+		return "its MBR speaks of a GPT, and there is none that holds"
+	}
+	for _, c := range b {
+		if c != 0 {
+			return "neither a partition table nor a filesystem nor a boot sector begins it"
+		}
+	}
+	return "it begins with nothing but zeros"
+}
+
+// Fits refuses an image that cannot be whole, or whose table or filesystem is not for such a disk: size is the image's in
+// bytes, 0 where that is not known yet; disk is the disk's and block its logical sectors', in bytes, 0 or 1 where they are not known.
+func (i *Image) Fits(size, disk, block int64) error {
+	if block > 1<<16 { // no disk's
+		block = 0
+	}
+	if block >= 512 && len(i.sectors) > 0 {
+		ok := false
+		for _, s := range i.sectors {
+			ok = ok || s == block
+		}
+		if !ok {
+			return fmt.Errorf("%w: %s is for disks with sectors of %d bytes, this one has %d", ErrFit, i.What, i.sectors[0], block)
+		}
+	}
+	if i.most > 0 && block > i.most {
+		return fmt.Errorf("%w: %s has blocks of %d bytes, the disk's sectors have %d", ErrFit, i.What, i.most, block)
+	}
+	for _, p := range i.parts {
+		if p.sector != 0 && block >= 512 && p.sector != block { // of a table for other disks, beside this one's
+			continue
+		}
+		if size > 0 && p.end > size && !p.table {
+			return fmt.Errorf("%w: %s ends at byte %d, the image at %d: it was cut, or is not whole", ErrFit, p.what, p.end, size)
+		}
+		if disk > 0 && p.end > disk {
+			return fmt.Errorf("%w: %s ends at byte %d, the disk at %d: it is made for a larger one", ErrFit, p.what, p.end, disk)
+		}
+	}
+	return i.fitsMBR(size, disk, block)
+}
+
+// Whole refuses an image of so many bytes that says itself that it has more.
+func (i *Image) Whole(size int64) error { return i.Fits(size, 0, 0) }
