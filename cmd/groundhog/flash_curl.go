@@ -97,15 +97,22 @@ func (f *flashing) table(ctx context.Context, job *plain.Job) error {
 	if len(extents) == 0 && string(head) == string(first) {
 		return nil
 	}
-	job.Head = head[:len(head)/512*512]
+	if string(head) != string(first) {
+		job.Head = head[:len(head)/512*512]
+	}
+	if len(extents) == 0 {
+		return nil
+	}
+	from, end := extents[0].Off, extents[0].End()
 	for _, e := range extents {
-		if job.Tail == nil {
-			job.TailAt = e.Off
-		}
-		if e.Off != job.TailAt+int64(len(job.Tail)) {
-			return errors.New("the partition table's backup is in several pieces")
-		}
-		job.Tail = append(job.Tail, e.Data...)
+		from, end = min(from, e.Off), max(end, e.End())
+	}
+	if end-from > plain.MaxTail {
+		return errors.New("the partition table's backup is in several pieces")
+	}
+	job.TailAt, job.Tail = from, make([]byte, end-from)
+	for _, e := range extents {
+		copy(job.Tail[e.Off-from:], e.Data)
 	}
 	return nil
 }

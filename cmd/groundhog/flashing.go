@@ -205,14 +205,20 @@ func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chu
 			return nil, nil, fmt.Errorf("--grow: %w", err)
 		}
 		f.grown = &enlarged{table.PartitionPath(f.disk.Path, g.N), g.Size}
-		return out, extents, nil
+		return f.cleared(first, out, size, d, extents)
 	}
 	out, extents, err := table.Relocate(first, size, d.Size, d.Block)
 	if err != nil { // the image is as its maker left it, and so is the disk then
 		f.phase("flash", "the partition table stays as it is in the image: %v", err)
-		return first, nil, nil
+		out, extents = first, nil
 	}
-	return out, extents, nil
+	return f.cleared(first, out, size, d, extents)
+}
+
+// cleared has what stands at the disk's end from before go, too.
+func (f *flashing) cleared(first, out []byte, size int64, d protocol.Disk, extents []chunk.Extent) ([]byte, []chunk.Extent, error) {
+	zeros, err := table.Clear(first, size, d.Size, d.Block, extents)
+	return out, append(zeros, extents...), err
 }
 
 // login logs in once more, to the same boot.

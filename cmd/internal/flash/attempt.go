@@ -150,8 +150,8 @@ func (a *line) open() error {
 		if kind != protocol.Opened {
 			return fmt.Errorf("%w: a frame of type %d for Opened", protocol.ErrProtocol, kind)
 		}
-		var d protocol.Disk
-		if err := protocol.Unmarshal(b, &d); err != nil {
+		d, err := protocol.ReadDisk(b)
+		if err != nil {
 			return err
 		}
 		return a.opened(d)
@@ -252,7 +252,10 @@ func (a *line) lead(send chan<- *item) error {
 			continue
 		}
 		if r.over() {
-			extents := r.extents
+			extents := outside(r.extents, r.end, r.disk.Block)
+			if r.Check { // what a system has written since behind its image is its own
+				extents = slices.DeleteFunc(extents, func(e chunk.Extent) bool { return e.Data == nil })
+			}
 			a.ended = true
 			r.mu.Unlock()
 			err := a.finish(extents)
@@ -324,9 +327,31 @@ func (a *line) announce(batch []chunk.Chunk) error {
 	return nil
 }
 
+// outside is the extents without what of the zeros is inside an image that ends there: how long an image is that comes as a
+// stream, nobody knew when they were asked for.
+func outside(extents []chunk.Extent, end, block int64) (all []chunk.Extent) {
+	block = max(block, 512)
+	end = (end + block - 1) / block * block
+	for _, e := range extents {
+		if by := end - e.Off; e.Data == nil && by > 0 {
+			e.Off, e.Len = e.Off+by, e.Len-by
+		}
+		if e.Data != nil || e.Len > 0 {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
 func (a *line) finish(extents []chunk.Extent) error {
 	for _, e := range extents {
-		if err := a.w.Write(protocol.Extent, protocol.Number(e.Off), e.Data); err != nil {
+		var err error
+		if e.Data == nil {
+			err = a.w.Write(protocol.Blank, protocol.AppendBlank(nil, e.Off, e.Len))
+		} else {
+			err = a.w.Write(protocol.Extent, protocol.Number(e.Off), e.Data)
+		}
+		if err != nil {
 			return err
 		}
 	}

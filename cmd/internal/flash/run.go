@@ -54,7 +54,8 @@ type run struct {
 	needed    map[int64]bool        // and these differ
 	direct    map[int64][]byte      // of them, known to the writer of this connection, with the sums of what it holds there, if any
 	extents   []chunk.Extent
-	building  int // recipes that were sent and not answered
+	building  int   // recipes that were sent and not answered
+	end       int64 // of the image, in bytes, as far as it is known
 	disk      protocol.Disk
 	settled   int64 // chunks that are on the disk
 	bytes     int64 // of them
@@ -107,6 +108,7 @@ func (r *run) index() {
 	if all == nil {
 		return
 	}
+	r.end = chunk.End(all)
 	r.indexed, r.unknown = true, make(map[int64]chunk.Chunk, len(all))
 	for _, c := range all {
 		r.unknown[c.N] = c
@@ -144,6 +146,7 @@ func (r *run) feed(want func(int64) bool) {
 		for len(r.pending) >= window && r.ctx.Err() == nil {
 			r.cond.Wait()
 		}
+		r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
 		it := &item{c: c, data: data}
 		if held, ok := r.direct[c.N]; ok {
 			it.at, it.held = wanted, held

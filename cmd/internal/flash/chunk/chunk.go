@@ -71,10 +71,19 @@ func End(all []Chunk) int64 {
 	return last.N*Size + int64(last.Len)
 }
 
-// Extent is bytes on a disk that are not the image's.
+// Extent is bytes on a disk that are not the image's: Data, or Len zeros where Data is nil.
 type Extent struct {
 	Off  int64 // where on the disk
 	Data []byte
+	Len  int64
+}
+
+// End is the byte behind it.
+func (e Extent) End() int64 {
+	if e.Data != nil {
+		return e.Off + int64(len(e.Data))
+	}
+	return e.Off + e.Len
 }
 
 // SumOf hashes the bytes of a chunk.

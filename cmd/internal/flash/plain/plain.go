@@ -43,11 +43,14 @@ type Job struct {
 	SHA256      string // of the decoded image, in hex
 	Who         string // for whoever finds the device taken
 
-	// Where a partition table's backup has to be put where the disk ends: Head replaces the
-	// beginning of the image, Tail lies at TailAt. Multiples of 512 bytes; nil: nothing.
+	// What is not as in the image, where a partition table has to be fitted to the disk and what its end has from before has
+	// to go: Head replaces the beginning of the image, Tail lies at TailAt. Multiples of 512 bytes; nil: nothing.
 	Head, Tail []byte
 	TailAt     int64
 }
+
+// MaxTail bounds what is put behind the image, in bytes.
+const MaxTail = 4 << 20
 
 // Stage is how a part of the pipeline ended.
 type Stage struct {
@@ -90,8 +93,8 @@ func (j *Job) check() error {
 		return fmt.Errorf("no decoder for %q", j.Compression)
 	case j.Size <= 0 || !hexSum.MatchString(j.SHA256):
 		return errors.New("size and sha256 of the decoded image must be known")
-	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > 1<<20:
-		return errors.New("a partition table is whole sectors and at most 1 MiB")
+	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > MaxTail:
+		return errors.New("a partition table is whole sectors, at most 1 MiB, and what lies behind the image at most 4")
 	case j.Tail != nil && (j.TailAt < j.Size || j.TailAt%512 != 0):
 		return errors.New("the table's backup lies behind the image, on a sector")
 	}

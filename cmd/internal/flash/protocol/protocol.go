@@ -13,6 +13,7 @@
 //	Build     a recipe for a chunk ->               and those of its pieces that the disk has nowhere
 //	                               <-   Verified   numbers of chunks that were read back
 //	Extent    bytes beside them    ->               what is not as in the image: a table's backup
+//	Blank     a place beside them  ->               what has to be zero there
 //	Finish    that was all         ->               the first chunk is written now, last of all
 //	                               <-   Done       JSON: the account
 //	Ping                           <->  Ping        where nothing else was said for a while
@@ -36,6 +37,7 @@
 //	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
 //	verified  8 number                                        8 bytes, repeated
 //	extent    8 offset, the rest: the bytes, at most a chunk
+//	blank     8 offset, 8 length
 package protocol
 
 import (
@@ -58,6 +60,7 @@ const (
 	Data
 	Verified
 	Extent
+	Blank
 	Finish
 	Done
 	Ping
@@ -86,6 +89,29 @@ type Disk struct {
 	Resumed bool   `json:"resumed"` // this session wrote last: what was verified still is
 	Last    string `json:"last"`    // who wrote to it last, another one for each run; "" for none
 	Room    int64  `json:"room"`    // bytes of memory for pieces that move
+}
+
+// Bounds of what a device says of its disk: no disk is larger, and none has other sectors. A plain file has blocks of 1.
+const (
+	maxDisk  = 1 << 60 // bytes
+	maxBlock = 64 << 10
+	maxLast  = 256 // bytes
+)
+
+// ReadDisk reads an Opened: whoever counts in a disk's sectors finds numbers that can be.
+func ReadDisk(b []byte) (d Disk, err error) {
+	if err := Unmarshal(b, &d); err != nil {
+		return Disk{}, err
+	}
+	if !Sized(d.Size, d.Block) || len(d.Last) > maxLast {
+		return Disk{}, fmt.Errorf("%w: a disk of %d bytes in sectors of %d", ErrProtocol, d.Size, d.Block)
+	}
+	return d, nil
+}
+
+// Sized reports whether a disk can have so many bytes in such sectors; a file in its place has sectors of 1.
+func Sized(size, block int64) bool {
+	return size > 0 && size <= maxDisk && (block == 1 || block >= 512 && block <= maxBlock && block&(block-1) == 0)
 }
 
 // Account is what the writer did, in chunks and bytes.
@@ -276,6 +302,26 @@ func ReadExtent(b []byte) (off int64, data []byte, err error) {
 		return 0, nil, fmt.Errorf("%w: an extent at %d", ErrProtocol, off)
 	}
 	return off, b[8:], nil
+}
+
+// MaxBlank bounds what one Blank makes zero, in bytes.
+const MaxBlank = 64 << 20
+
+// AppendBlank appends the payload of a Blank.
+func AppendBlank(b []byte, off, n int64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, uint64(off)), uint64(n))
+}
+
+// ReadBlank reads a Blank.
+func ReadBlank(b []byte) (off, n int64, err error) {
+	if len(b) != 16 {
+		return 0, 0, fmt.Errorf("%w: a blank in %d bytes", ErrProtocol, len(b))
+	}
+	off, n = int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))
+	if off < 0 || n <= 0 || n > MaxBlank {
+		return 0, 0, fmt.Errorf("%w: %d bytes to be blank at %d", ErrProtocol, n, off)
+	}
+	return off, n, nil
 }
 
 // Number is the payload of a Verified with one number, and the head of an Extent.

@@ -70,7 +70,7 @@ func (s *session) compareExtents() error {
 // last puts the extents and the first chunk, each after what stands before it was read back.
 func (s *session) last() error {
 	scratch := Buffer(chunk.Size + align)
-	for _, e := range s.extents {
+	for _, e := range append(s.blanks, s.extents...) {
 		if err := s.sure(e, scratch); err != nil {
 			return err
 		}

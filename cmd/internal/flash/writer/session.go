@@ -61,8 +61,9 @@ type session struct {
 	first     []byte // the first chunk's data, until Finish
 	firstZero bool
 	extents   []Extent
-	highest   int64 // number of the last chunk announced, -1 for none
-	started   bool  // something was written, or may have been
+	blanks    []Extent // zeros beside the chunks, each a chunk at most
+	highest   int64    // number of the last chunk announced, -1 for none
+	started   bool     // something was written, or may have been
 
 	scanned map[int64]scanned // chunks that were scanned, and what is announced is held against
 	memory  moved.Memory      // of pieces whose place was overwritten
@@ -229,6 +230,8 @@ func (s *session) take(f frame) (done bool, err error) {
 		return false, s.build(f.payload)
 	case protocol.Extent:
 		return false, s.extent(f.payload)
+	case protocol.Blank:
+		return false, s.blank(f.payload)
 	case protocol.Finish:
 		return true, s.finish()
 	case protocol.Ping:

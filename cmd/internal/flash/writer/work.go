@@ -268,6 +268,29 @@ func (s *session) extent(payload []byte) error {
 	return nil
 }
 
+// maxBlanks bounds how many blanks, each a chunk at most, wait for the end.
+const maxBlanks = 256
+
+// blank keeps a place beside the chunks that has to be zero at the end.
+func (s *session) blank(payload []byte) error {
+	off, n, err := protocol.ReadBlank(payload)
+	if err != nil {
+		return err
+	}
+	block := s.disk.BlockSize()
+	if off%block != 0 || n%block != 0 || off > s.disk.Size() || n > s.disk.Size()-off || off < s.highest*chunk.Size {
+		return fmt.Errorf("%w: %d bytes to be blank at %d", protocol.ErrProtocol, n, off)
+	}
+	for n > 0 {
+		part := min(n, chunk.Size)
+		if s.blanks = append(s.blanks, Extent{Off: off, Len: int(part)}); len(s.blanks) > maxBlanks {
+			return fmt.Errorf("%w: too much to be blank", protocol.ErrProtocol)
+		}
+		off, n = off+part, n-part
+	}
+	return nil
+}
+
 // putter writes what comes, several chunks a flush, and says what was read back.
 func (s *session) putter() {
 	defer s.writing.Done()

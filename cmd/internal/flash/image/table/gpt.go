@@ -17,6 +17,9 @@ import (
 // beginning with its header changed and what goes behind the image; they are unchanged and empty where there
 // is no GPT or nothing to do. Partitions stay as they are, and an error changes nothing.
 func Relocate(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Extent, error) {
+	if err := possible(imageSize, diskSize, block); err != nil {
+		return nil, nil, err
+	}
 	g, err := readGPT(first, block)
 	if err != nil {
 		return nil, nil, err

@@ -41,6 +41,9 @@ const align = 1 << 20
 // the same table, whatever the disk had. An error, also for a last partition that is no Linux filesystem,
 // changes nothing.
 func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Extent, Growth, error) {
+	if err := possible(imageSize, diskSize, block); err != nil {
+		return nil, nil, Growth{}, err
+	}
 	g, err := readGPT(first, block)
 	switch {
 	case err != nil:
@@ -55,6 +58,16 @@ func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Exten
 	}
 	out, growth, err := growMBR(first, diskSize, block)
 	return out, nil, growth, err
+}
+
+// possible refuses sizes that no disk has: a device tells them, and they are counted with. A plain file in a disk's place has
+// blocks of 1.
+func possible(imageSize, diskSize, block int64) error {
+	const most = 1 << 60
+	if imageSize < 0 || imageSize > most || diskSize <= 0 || diskSize > most || block != 1 && (block < 512 || block > 64<<10 || block&(block-1) != 0) {
+		return fmt.Errorf("no disk has %d bytes in sectors of %d, nor an image %d", diskSize, block, imageSize)
+	}
+	return nil
 }
 
 // ending is the partition that ends last. No other one may reach into it.
