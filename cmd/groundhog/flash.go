@@ -47,7 +47,9 @@ The disk is the one that push recorded as the system's, else the only one that i
 removable. An image's first MiB tells what it is, and whether it fits the disk: sectors,
 partitions, filesystem. What is no disk image, cut, or for another disk is refused by name;
 --force writes it all the same. An image's SHA-256 comes from --sha256, or from IMAGE.sha256 or SHA256SUMS
-beside it. What is known of a local image is kept in IMAGE.groundhog-index.
+beside it; the verdict says which, or that it was not checked against anything. A compressed
+file is decoded to its end before anything is written, an image that changes meanwhile is
+not verified. What is known of a local image is kept in $XDG_CACHE_HOME/groundhog.
 
 --via curl does without groundhog's own writer: the device runs curl | decoder | dd, every
 stage's end counts, and the whole disk is read back and hashed. It fetches IMAGE from
@@ -112,7 +114,7 @@ func (o *flashOptions) open(cmd *cobra.Command, path string) (*image.Image, erro
 
 // meant adds to a refusal of what an image is how it is written all the same.
 func meant(err error) error {
-	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) {
+	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) || errors.Is(err, image.ErrTrailing) {
 		return hinted{err, "--force writes it all the same"}
 	}
 	return err
@@ -128,6 +130,9 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 	}
 	defer img.Close()
 	o.roll = device.NewRoll(len(hosts))
+	if !o.check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
+		go img.Ready(cmd.Context())
+	}
 	r := o.reporter(cmd, len(hosts))
 	defer r.close()
 	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {

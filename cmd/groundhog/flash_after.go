@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -41,7 +42,13 @@ func (f *flashing) canGrow(ctx context.Context) error {
 		return err
 	}
 	size, _ := f.img.Size()
-	_, _, err = f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, first)
+	if _, _, err = f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, first); err != nil {
+		return err
+	}
+	kind, err := f.img.Filesystem(ctx, f.grown.start)
+	if err == nil && kind != "ext" {
+		err = fmt.Errorf("--grow: the last partition has %s: only ext2, ext3 and ext4 can be enlarged here", cmp.Or(kind, "no filesystem that is known"))
+	}
 	return err
 }
 

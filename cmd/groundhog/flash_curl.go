@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"groundhog/cmd/internal/device"
@@ -20,7 +21,7 @@ import (
 // byCurl flashes by curl | decoder | dd on the device.
 func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 	began := time.Now()
-	result := flash.Result{State: flash.Untouched}
+	result := flash.Result{State: flash.Untouched, Checked: f.img.Checked()}
 	job, stop, err := f.pipeline(ctx)
 	if err != nil {
 		return "", result, refusal(err)
@@ -42,8 +43,8 @@ func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 	if err != nil {
 		return "", result, f.failed(result.State, err)
 	}
-	return fmt.Sprintf("verified: %s has %s (sha256 %s), %s in %.1f s, %s, by curl",
-		f.disk.Path, f.path, job.SHA256, human.Size(r.Bytes), result.Seconds, human.Rate(float64(r.Bytes)/result.Seconds)), result, nil
+	return fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
+		f.disk.Path, f.path, job.SHA256, result.CheckedAgainst(), human.Size(r.Bytes), result.Seconds, human.Rate(float64(r.Bytes)/result.Seconds)), result, nil
 }
 
 // pipeline is what the device is told to do, and serves the image where it has no URL of its own.
@@ -66,10 +67,14 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 	if job.URL == "" && image.IsURL(f.path) {
 		job.URL = f.path
 	}
+	whole := len(f.img.Notes()) == 0 // what is left out here, a decoder on the device may call an error
+	if job.URL != "" && !whole {
+		return job, nil, fmt.Errorf("%s: %s: the device's gzip may refuse it; without --url it is decoded here", f.path, strings.Join(f.img.Notes(), ", "))
+	}
 	if job.URL != "" {
 		return job, func() {}, nil
 	}
-	stored := f.img.Stored() != nil
+	stored := f.img.Stored() != nil && whole
 	if stored && job.Compression != "none" {
 		r, err := f.c.Run(ctx, "command -v "+job.Compression, nil)
 		if err != nil {

@@ -35,14 +35,14 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 		return "", r, f.failed(r.State, err)
 	}
 	if f.check {
-		return fmt.Sprintf("%s is equal to %s: %s compared, nothing written", f.disk.Path, f.path, human.Size(r.Size)), r, nil
+		return fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), human.Size(r.Size)), r, nil
 	}
 	moved := ""
 	if r.Moved > 0 {
 		moved = fmt.Sprintf(", %s found elsewhere on the disk", human.Size(r.Moved))
 	}
-	return fmt.Sprintf("verified: %s has %s (sha256 %s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
-		f.disk.Path, f.path, f.img.SHA256(), human.Size(r.Size), r.Seconds, human.Rate(float64(r.Size)/r.Seconds), human.Size(r.Sent), r.Written, moved, r.Same, r.Zeroed), r, nil
+	return fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
+		f.disk.Path, f.path, f.img.SHA256(), r.CheckedAgainst(), human.Size(r.Size), r.Seconds, human.Rate(float64(r.Size)/r.Seconds), human.Size(r.Sent), r.Written, moved, r.Same, r.Zeroed), r, nil
 }
 
 // busy is the refusal of a device that another flash is at work on: it alone knows what the disk is.

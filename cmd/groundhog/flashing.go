@@ -34,8 +34,9 @@ type flashing struct {
 
 // enlarged is a partition that is larger on this disk than in the image.
 type enlarged struct {
-	path string
-	size int64 // bytes
+	path  string
+	start int64 // bytes, in the image
+	size  int64 // bytes
 }
 
 // flashed is what a verdict carries as data.
@@ -103,8 +104,28 @@ func (f *flashing) prepare(ctx context.Context) error {
 	if err := f.img.Fits(d.Size, d.Block); err != nil {
 		return meant(fmt.Errorf("the image and %s: %w", d.Path, err))
 	}
+	if err := f.ready(ctx); err != nil {
+		return err
+	}
 	if f.grow {
 		return f.canGrow(ctx)
+	}
+	return nil
+}
+
+// ready has what is wrong with an image that is here found before anything is written.
+func (f *flashing) ready(ctx context.Context) error {
+	if f.check {
+		return nil
+	}
+	if f.img.Index() == nil && f.img.Stored() != nil && f.img.Compression() != "raw" {
+		f.phase("image", "decoding %s to its end before anything is written", f.path)
+	}
+	if err := f.img.Ready(ctx); err != nil {
+		return fmt.Errorf("the image: %w", meant(err))
+	}
+	for _, note := range f.img.Notes() {
+		f.phase("image", "%s", note)
 	}
 	return nil
 }
@@ -204,7 +225,7 @@ func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chu
 		if err != nil {
 			return nil, nil, fmt.Errorf("--grow: %w", err)
 		}
-		f.grown = &enlarged{table.PartitionPath(f.disk.Path, g.N), g.Size}
+		f.grown = &enlarged{table.PartitionPath(f.disk.Path, g.N), g.Start, g.Size}
 		return f.cleared(first, out, size, d, extents)
 	}
 	out, extents, err := table.Relocate(first, size, d.Size, d.Block)

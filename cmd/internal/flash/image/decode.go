@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
 	"github.com/pierrec/lz4/v4"
@@ -23,11 +22,11 @@ const maxWindow = 128 << 20
 type format struct {
 	name   string
 	magic  string
-	decode func(r *bufio.Reader) (io.Reader, error)
+	decode func(r *bufio.Reader) (io.Reader, error) // nil: gzip, which may have something behind it
 }
 
 var formats = []format{
-	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
+	{"gzip", "\x1f\x8b\x08", nil},
 	{"xz", "\xfd7zXZ\x00", func(r *bufio.Reader) (io.Reader, error) { return xz.NewReader(r, maxWindow) }},
 	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
 	{"zstd", "\x50\x2a\x4d\x18", decodeZstd}, // pzstd puts a skippable frame before each one
@@ -44,6 +43,11 @@ var formats = []format{
 //
 // Closing the image ends the decoder, not r.
 func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
+	return decode(r, false, func(string) {})
+}
+
+// decode is Decode; lenient leaves out whatever is behind a gzip stream's end, and note is told what was left out.
+func decode(r io.Reader, lenient bool, note func(string)) (image io.ReadCloser, compression string, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for _, f := range formats {
 		b, err := in.Peek(len(f.magic))
@@ -53,7 +57,12 @@ func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
 		if string(b) != f.magic {
 			continue
 		}
-		d, err := f.decode(in)
+		var d io.Reader
+		if f.decode != nil {
+			d, err = f.decode(in)
+		} else {
+			d, err = newGunzip(in, lenient, note)
+		}
 		if err != nil {
 			return nil, "", fmt.Errorf("%s: %w", f.name, unexpected(err))
 		}

@@ -50,7 +50,7 @@ func pack(t testing.TB, cmd []string, b []byte) []byte {
 	return out
 }
 
-func decode(b []byte) ([]byte, string, error) {
+func decoded(b []byte) ([]byte, string, error) {
 	r, name, err := Decode(bytes.NewReader(b))
 	if err != nil {
 		return nil, name, err
@@ -62,22 +62,22 @@ func decode(b []byte) ([]byte, string, error) {
 
 func TestDecode(t *testing.T) {
 	want := disk(3 << 20)
-	if got, name, err := decode(want); !bytes.Equal(got, want) || name != "raw" || err != nil {
+	if got, name, err := decoded(want); !bytes.Equal(got, want) || name != "raw" || err != nil {
 		t.Errorf("raw: %d bytes of %s, %v", len(got), name, err)
 	}
 	for name, cmd := range packers {
 		b := pack(t, cmd, want)
 		format, _, _ := strings.Cut(name, " ")
-		if got, as, err := decode(b); !bytes.Equal(got, want) || as != format || err != nil {
+		if got, as, err := decoded(b); !bytes.Equal(got, want) || as != format || err != nil {
 			t.Errorf("%s: %d bytes of %s, %v", name, len(got), as, err)
 		}
 		// two, one behind the other
 		twice := append(bytes.Clone(b), b...)
-		if got, _, err := decode(twice); len(got) != 2*len(want) || err != nil {
+		if got, _, err := decoded(twice); len(got) != 2*len(want) || err != nil {
 			t.Errorf("%s twice: %d bytes, %v", name, len(got), err)
 		}
 		for _, more := range []string{"x", "trailing garbage\n"} {
-			if got, _, err := decode(append(bytes.Clone(b), more...)); err == nil {
+			if got, _, err := decoded(append(bytes.Clone(b), more...)); err == nil {
 				t.Errorf("%s with %q behind it: %d bytes and no error", name, more, len(got))
 			}
 		}
@@ -90,7 +90,7 @@ func TestCut(t *testing.T) {
 	for name, cmd := range packers {
 		b := pack(t, cmd, want)
 		for n := 10; n < len(b); n++ {
-			if got, as, err := decode(b[:n]); err == nil && len(got) > 0 { // of nothing, Open says that it is no image
+			if got, as, err := decoded(b[:n]); err == nil && len(got) > 0 { // of nothing, Open says that it is no image
 				t.Fatalf("%s of %d bytes cut at %d: %d bytes of %s and no error", name, len(b), n, len(got), as)
 			}
 		}
@@ -108,7 +108,7 @@ func TestFlippedBits(t *testing.T) {
 		for i := 10 * 8; i < len(b)*8; i += 11 {
 			bad := bytes.Clone(b)
 			bad[i/8] ^= 1 << (i % 8)
-			if got, _, err := decode(bad); err == nil && !bytes.Equal(got, want) {
+			if got, _, err := decoded(bad); err == nil && !bytes.Equal(got, want) {
 				t.Errorf("%s: bit %d changes the image and is no error", name, i)
 			}
 		}

@@ -34,6 +34,7 @@ type Image struct {
 	file        *os.File      // a local image; nil for a stream
 	watched     *os.File      // the regular file that it comes from, which must not change: file, or what standard input is; or nil
 	state       index.File    // that watched was in when it was opened
+	coming      int64         // bytes that a server says to send; 0 unknown
 	endless     bool          // it ends where a connection does, whole or not
 	lasting     bool          // a later change of the file shows in its state
 	want        string        // SHA-256 that what is stored must have, in hex; "" unknown
@@ -54,7 +55,8 @@ type Image struct {
 	chunks []chunk.Chunk    // so far
 	recent map[int64][]byte // of them, in memory
 	look   sync.Mutex       // held while the file is read once more
-	zeros  []bool           // the chunks that kept calls zero and that were found to be
+	notes  []string
+	zeros  []bool // the chunks that kept calls zero and that were found to be
 	done   bool
 	err    error
 	sha    string // of the decoded image, in hex

@@ -350,7 +350,7 @@ func FuzzClaim(f *testing.F) {
 		f.Add(pack(f, append(cmd, plain), nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, name, err := decode(b)
+		got, name, err := decoded(b)
 		if n, ok := claim.Of(t.Context(), bytes.NewReader(b), int64(len(b)), name); err == nil && ok && n != int64(len(got)) {
 			t.Errorf("%s says %d, and has %d bytes", name, n, len(got))
 		}

@@ -95,13 +95,17 @@ func (i *Image) begin(ctx context.Context) error {
 		}
 	}
 	stored := &storedSum{Hash: sha256.New()}
-	decoded, compression, err := Decode(io.TeeReader(interrupted{ctx, i.in}, stored))
+	decoded, compression, err := decode(io.TeeReader(interrupted{ctx, i.in}, stored), i.force, i.note)
 	if err != nil {
 		return err
 	}
 	i.compression = compression
 	stored.off = compression == "raw" // what is decoded is hashed, too
-	if err := i.size(ctx); err != nil {
+	err = i.size(ctx)
+	if err == nil {
+		err = i.cut()
+	}
+	if err != nil {
 		decoded.Close()
 		return err
 	}
@@ -111,7 +115,7 @@ func (i *Image) begin(ctx context.Context) error {
 	}
 	if i.file != nil && compression == "raw" {
 		i.raw = i.file
-	} else if i.spool, err = unnamed(); err != nil {
+	} else if i.spool, err = unnamed(i.coming); err != nil {
 		decoded.Close()
 		return err
 	}

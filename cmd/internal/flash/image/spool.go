@@ -15,7 +15,7 @@ import (
 )
 
 // unnamed is a file for what may be large, gone with its last reader: /tmp may be memory (file-hierarchy(7)).
-func unnamed() (*os.File, error) {
+func unnamed(least int64) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if dir == "" {
 		dir = "/var/tmp"
@@ -24,7 +24,13 @@ func unnamed() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, os.Remove(f.Name())
+	if err = os.Remove(f.Name()); err == nil {
+		err = room(f, dir, least)
+	}
+	if err != nil {
+		f.Close()
+	}
+	return f, err
 }
 
 // run decodes, hashes and keeps the whole image.

@@ -36,6 +36,7 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 		cancel()
 		return nil, fmt.Errorf("getting %s: %s", url, r.Status)
 	}
+	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
 	return &body{ReadCloser: r.Body, cancel: cancel, quiet: quiet}, nil
 }

@@ -1,0 +1,105 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Ready finds out what can be known of an image that is here before any of it is on a disk: a compressed file is decoded to
+// its end, unless that was done before and the file is as it was. Of a stream nothing more can be known than its beginning.
+func (i *Image) Ready(ctx context.Context) error {
+	if i.watched == nil || i.file == nil || i.raw != nil || i.kept != nil {
+		return nil
+	}
+	return i.Load(ctx)
+}
+
+// Notes is what was left out of the image, as far as it was read.
+func (i *Image) Notes() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return append([]string(nil), i.notes...)
+}
+
+func (i *Image) note(text string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.notes = append(i.notes, text)
+}
+
+// readAt waits until so many bytes of the decoded image from off on are there, and returns them; fewer at its end.
+func (i *Image) readAt(ctx context.Context, off, n int64) ([]byte, error) {
+	if i.kept == nil || i.raw == nil {
+		i.start.Do(i.decode)
+	}
+	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	defer stop()
+	var out []byte
+	for at := off / chunk.Size; at*chunk.Size < off+n; at++ {
+		c, more, err := i.await(ctx, at)
+		if err != nil || !more {
+			return out, err
+		}
+		data := chunk.Buffer(c.Len)
+		if clear(data); !c.Zero {
+			chunk.Free(data)
+			if data, err = i.read(c); err != nil {
+				return nil, err
+			}
+		}
+		from, to := max(0, off-at*chunk.Size), min(int64(c.Len), off+n-at*chunk.Size)
+		if from < to {
+			out = append(out, data[from:to]...)
+		}
+		chunk.Free(data)
+	}
+	return out, nil
+}
+
+// Filesystem is the name of what begins at a byte of the decoded image, "" for what is not known; "ext" is ext2, ext3 or ext4.
+func (i *Image) Filesystem(ctx context.Context, off int64) (string, error) {
+	b, err := i.readAt(ctx, off, 65536+128)
+	if err != nil {
+		return "", err
+	}
+	return filesystem(bytes.NewReader(b), 0)
+}
+
+// errCut is about a file that has not the end that its format has.
+var errCut = errors.New("it has no end: it was cut")
+
+// cut refuses an xz file without a footer (The .xz File Format, 2.1.2), behind which only zeros may be.
+func (i *Image) cut() error {
+	if i.file == nil || i.watched == nil || i.compression != "xz" {
+		return nil
+	}
+	b := make([]byte, min(i.state.Size, 4096))
+	if _, err := i.file.ReadAt(b, i.state.Size-int64(len(b))); err != nil && err != io.EOF {
+		return err
+	}
+	if b = bytes.TrimRight(b, "\x00"); len(b) > 0 && !bytes.HasSuffix(b, []byte("YZ")) {
+		return fmt.Errorf("xz: %w", errCut)
+	}
+	return nil
+}
+
+// room refuses a stream that is longer than what is left where it is kept. Zeros need no room, and what is compressed needs
+// more than it is long: this is the least.
+func room(f *os.File, dir string, stored int64) error {
+	var st unix.Statfs_t
+	if stored <= 0 || unix.Fstatfs(int(f.Fd()), &st) != nil {
+		return nil
+	}
+	if free := int64(st.Bavail) * int64(st.Bsize); free < stored {
+		return fmt.Errorf("keeping the image for a connection that is lost: %s has room for %d bytes, it has %d and more: set TMPDIR", dir, free, stored)
+	}
+	return nil
+}
