@@ -133,6 +133,14 @@ func (f *flashing) ready(ctx context.Context) error {
 // disks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
 func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
 	const list = "groundhog-writer disks"
+	whole := ctx
+	ctx, cancel := context.WithTimeout(ctx, f.patience)
+	defer cancel()
+	defer func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && whole.Err() == nil {
+			err = fmt.Errorf("%s has not ended within --patience, %s: %w", list, f.patience, context.DeadlineExceeded)
+		}
+	}()
 	got, err := f.c.Run(ctx, "groundhog-writer version && "+list, nil)
 	if err != nil {
 		return nil, err

@@ -26,13 +26,18 @@ var errAnew = errors.New("the device has lost what was known of this flash")
 func (r *run) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	late := time.AfterFunc(r.Patience, cancel)
 	raw, err := r.Connect(ctx)
+	if !late.Stop() && err != nil {
+		err = fmt.Errorf("connecting takes longer than %s: %w", r.Patience, err)
+	}
 	if err != nil {
 		return err
 	}
 	a := &line{run: r, raw: raw, end: make(chan struct{})}
 	a.heard.Store(time.Now().UnixNano())
-	a.w = wire.NewWriter(countWriter{raw, &r.sent})
+	a.stall.got()
+	a.w = wire.NewWriter(pieceWriter{countWriter{raw, &r.sent}, &a.stall.out})
 	defer a.close(nil)
 	stop := context.AfterFunc(ctx, func() { a.close(ctx.Err()) })
 	defer stop()
@@ -50,6 +55,7 @@ type line struct {
 	w     *wire.Writer
 	r     *wire.Reader
 	heard atomic.Int64
+	stall stall
 
 	once    sync.Once
 	end     chan struct{} // closed with the line
@@ -108,6 +114,11 @@ func (a *line) beat() {
 			a.close(fmt.Errorf("the device has said nothing for %s", quiet.Round(time.Second)))
 			return
 		}
+		if err := a.stalled(); err != nil {
+			a.close(err)
+			return
+		}
+		a.stall.pings.Add(1)
 		go a.w.Write(protocol.Ping) // it may wait behind data; the next tick must come
 	}
 }
@@ -154,6 +165,8 @@ func (a *line) open() error {
 		if err != nil {
 			return err
 		}
+		a.stall.got()
+		a.stall.opened.Store(true)
 		return a.opened(d)
 	}
 }

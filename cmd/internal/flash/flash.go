@@ -52,6 +52,7 @@ type Job struct {
 
 	Patience time.Duration // how long to try without any progress; 5 min
 	Silent   time.Duration // after which a writer that says nothing is gone; 30 s
+	Stalled  time.Duration // after which a device that answers and gets on with nothing is connected to anew; Patience, 2 min at most
 	Ping     time.Duration // how often to say something; 5 s
 	Progress func(Progress)
 	Say      func(string) // a lost connection, and what is done about it
@@ -119,6 +120,7 @@ func (j Job) orDefault() Job {
 	}
 	set(&j.Patience, 5*time.Minute)
 	set(&j.Silent, 30*time.Second)
+	set(&j.Stalled, min(j.Patience, maxStall))
 	set(&j.Ping, 5*time.Second)
 	if j.Say == nil {
 		j.Say = func(string) {}

@@ -19,6 +19,9 @@ func (a *line) listen() error {
 		if err != nil {
 			return err
 		}
+		if kind != protocol.Ping {
+			a.stall.got()
+		}
 		switch kind {
 		case protocol.Ping:
 		case protocol.Answers:
