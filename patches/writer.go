@@ -54,7 +54,7 @@ func (h *hooks) writer() (string, error) {
 }
 
 func writerSummary(b []byte) string {
-	return fmt.Sprintf("groundhog-writer, %.1f MiB", float64(len(b))/(1<<20))
+	return "groundhog-writer, " + show.Bytes(int64(len(b)))
 }
 
 // writerFor is the writer for a machine, which it must be able to run.

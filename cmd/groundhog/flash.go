@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/hint"
 )
 
 // flashOptions is the command line of `groundhog flash`.
@@ -115,7 +116,7 @@ func (o *flashOptions) open(cmd *cobra.Command, path string) (*image.Image, erro
 // meant adds to a refusal of what an image is how it is written all the same.
 func meant(err error) error {
 	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) || errors.Is(err, image.ErrTrailing) {
-		return hinted{err, "--force writes it all the same"}
+		return hint.To(err, "--force writes it all the same")
 	}
 	return err
 }
@@ -155,7 +156,7 @@ func (o *flashOptions) one(ctx context.Context, h host, img *image.Image, path s
 	defer func() { f.c.Close() }()
 	f.state, err = c.State(ctx)
 	if err == nil && !f.state.Initramfs {
-		err = hinted{errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it"}
+		err = hint.To(errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it")
 	}
 	if err == nil {
 		err = f.identify(ctx)
@@ -171,7 +172,7 @@ func (o *flashOptions) one(ctx context.Context, h host, img *image.Image, path s
 		return done, result, err
 	}
 	if err := f.restart(ctx); err != nil {
-		return "", result, hinted{errors.New(done + "; rebooting it: " + err.Error()), "the image is on the disk; the device wants a reboot"}
+		return "", result, hint.To(errors.New(done+"; rebooting it: "+err.Error()), "the image is on the disk; the device wants a reboot")
 	}
 	return done + "; rebooted", result, nil
 }
@@ -192,8 +193,9 @@ func (o *flashOptions) waiting(name string) (device.Options, *device.Record, err
 		err = errors.New("it is another one now")
 	}
 	if err != nil {
-		return options, record, hinted{fmt.Errorf("the archive that was pushed to %s tells its keys, and cannot be read: %s: %w", name, record.Archive.Path, err),
-			"put it back there, or say who must answer: --known-hosts FILE (the .known_hosts beside the archive), or --host-key SHA256:..."}
+		return options, record, hint.To(fmt.Errorf("the archive that was pushed to %s tells its keys, and cannot be read: %s: %w", name, record.Archive.Path, err),
+			"put it back there, or say who must answer: --known-hosts FILE (the .known_hosts beside the archive), or --host-key SHA256:...")
+
 	}
 	return options.Initramfs(a.keys), record, nil
 }

@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/plain"
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/hint"
 )
 
 // partition is a filesystem that was recognised on the disk.
@@ -35,7 +36,7 @@ func (f *flashing) canGrow(ctx context.Context) error {
 		return err
 	}
 	if missing := strings.Join(strings.Fields(string(r.Stdout)), ", "); missing != "" || r.Exit != 0 {
-		return hinted{fmt.Errorf("--grow: the initramfs has no %s", missing), "groundhog patch --tool e2fsck --tool resize2fs puts them in"}
+		return hint.To(fmt.Errorf("--grow: the initramfs has no %s", missing), "groundhog patch --tool e2fsck --tool resize2fs puts them in")
 	}
 	first, err := f.img.ReadFirst(ctx, chunk.Size)
 	if err != nil {
@@ -133,7 +134,7 @@ func (f *flashing) enlarge(ctx context.Context, data *flashed) error {
 		err = errors.New("enlarging " + path + ": the device does not say that it is done")
 	}
 	if err != nil {
-		return hinted{err, "the image was verified before that; the same flash puts it there again"}
+		return hint.To(err, "the image was verified before that; the same flash puts it there again")
 	}
 	data.Grown = path
 	return nil

@@ -15,7 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/plain"
 	"groundhog/cmd/internal/flash/protocol"
-	"groundhog/cmd/internal/human"
+	"groundhog/initrd/show"
 )
 
 // byCurl flashes by curl | decoder | dd on the device.
@@ -44,7 +44,7 @@ func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 		return "", result, f.failed(result.State, err)
 	}
 	return fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
-		f.disk.Path, f.path, job.SHA256, result.CheckedAgainst(), human.Size(r.Bytes), result.Seconds, human.Rate(float64(r.Bytes)/result.Seconds)), result, nil
+		f.disk.Path, f.path, job.SHA256, result.CheckedAgainst(), show.Bytes(r.Bytes), result.Seconds, show.Rate(float64(r.Bytes)/result.Seconds)), result, nil
 }
 
 // pipeline is what the device is told to do, and serves the image where it has no URL of its own.

@@ -15,7 +15,8 @@ import (
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/writer"
-	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/hint"
+	"groundhog/initrd/show"
 )
 
 // byWriter flashes through groundhog-writer.
@@ -35,14 +36,14 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 		return "", r, f.failed(r.State, err)
 	}
 	if f.check {
-		return fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), human.Size(r.Size)), r, nil
+		return fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), show.Bytes(r.Size)), r, nil
 	}
 	moved := ""
 	if r.Moved > 0 {
-		moved = fmt.Sprintf(", %s found elsewhere on the disk", human.Size(r.Moved))
+		moved = fmt.Sprintf(", %s found elsewhere on the disk", show.Bytes(r.Moved))
 	}
 	return fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
-		f.disk.Path, f.path, f.img.SHA256(), r.CheckedAgainst(), human.Size(r.Size), r.Seconds, human.Rate(float64(r.Size)/r.Seconds), human.Size(r.Sent), r.Written, moved, r.Same, r.Zeroed), r, nil
+		f.disk.Path, f.path, f.img.SHA256(), r.CheckedAgainst(), show.Bytes(r.Size), r.Seconds, show.Rate(float64(r.Size)/r.Seconds), show.Bytes(r.Sent), r.Written, moved, r.Same, r.Zeroed), r, nil
 }
 
 // busy is the refusal of a device that another flash is at work on: it alone knows what the disk is.
@@ -86,9 +87,9 @@ func (f *flashing) failed(state flash.State, err error) error {
 	case flash.Untouched:
 		return refusal(fmt.Errorf("%w; nothing was written", err))
 	case flash.Waiting:
-		return hinted{fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, f.name), "flash it again: what is on the disk by then is not sent twice"}
+		return hint.To(fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, f.name), "flash it again: what is on the disk by then is not sent twice")
 	}
-	return hinted{fmt.Errorf("%w; what is on the disk of %s is not known", err, f.name), "if it was writing it waits in its initramfs: flash it again"}
+	return hint.To(fmt.Errorf("%w; what is on the disk of %s is not known", err, f.name), "if it was writing it waits in its initramfs: flash it again")
 }
 
 // connector makes lines to a writer: the first over the connection that there is.

@@ -15,7 +15,8 @@ import (
 	"groundhog/cmd/internal/flash/image/table"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
-	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/hint"
+	"groundhog/initrd/show"
 )
 
 // flashing is one device that waits in its initramfs, and what goes onto it.
@@ -79,7 +80,7 @@ func (f *flashing) identify(ctx context.Context) error {
 	}
 	if f.record != nil {
 		if err := who.Differs(f.record.Who); err != nil {
-			return hinted{fmt.Errorf("%w, as when it was pushed to", err), "if it is the right device, push once more, or remove " + device.RecordPath(f.name)}
+			return hint.To(fmt.Errorf("%w, as when it was pushed to", err), "if it is the right device, push once more, or remove "+device.RecordPath(f.name))
 		}
 	}
 	if f.check { // nothing is written, not even into the device's memory
@@ -201,7 +202,7 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 	}
 	d, err := disk.Choose(all, f.target, recorded)
 	if err != nil {
-		return d, hinted{fmt.Errorf("which disk: %w", err), "--target names it"}
+		return d, hint.To(fmt.Errorf("which disk: %w", err), "--target names it")
 	}
 	return d, nil
 }
@@ -209,7 +210,7 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 // named is the disk that --target names by its path, on a device that has nobody to list disks.
 func (f *flashing) named(ctx context.Context) (disk.Info, error) {
 	if !strings.HasPrefix(f.target, "/dev/") {
-		return disk.Info{}, hinted{errors.New("which disk: the device has no groundhog-writer to list them, and there is none for it"), "--target /dev/... names it"}
+		return disk.Info{}, hint.To(errors.New("which disk: the device has no groundhog-writer to list them, and there is none for it"), "--target /dev/... names it")
 	}
 	d := disk.Info{Identity: disk.Identity{Path: f.target}}
 	path := device.Quote(d.Path)
@@ -302,5 +303,5 @@ const onDisk = "on the disk"
 
 // progress tells how far a flash has come.
 func (f *flashing) progress(p flash.Progress) {
-	f.host.progress(onDisk, p.Done, p.Total, human.Size(p.Wire)+" sent")
+	f.host.progress(onDisk, p.Done, p.Total, show.Bytes(p.Wire)+" sent")
 }

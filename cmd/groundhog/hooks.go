@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/patches"
 	"groundhog/patches/sysroot"
 )
@@ -92,7 +93,7 @@ func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
 	report, err := patches.Hooks(tree, tree.Layers(), o.Options, "groundhog "+Version)
 	switch {
 	case errors.Is(err, patches.ErrAnchor):
-		return hinted{err, "groundhog does not know this version of the file; nothing was written"}
+		return hint.To(err, "groundhog does not know this version of the file; nothing was written")
 	case err != nil:
 		return err
 	}
@@ -114,8 +115,9 @@ func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) erro
 	defer tree.Close()
 	undo, err := patches.RevertHooks(tree)
 	if errors.Is(err, patches.ErrChanged) {
-		return hinted{fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),
-			"put the original back from " + strings.TrimSuffix(root, "/") + "/" + patches.KeepDir + "/original (remove what has none there), then --revert again"}
+		return hint.To(fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),
+			"put the original back from "+strings.TrimSuffix(root, "/")+"/"+patches.KeepDir+"/original (remove what has none there), then --revert again")
+
 	} else if err != nil {
 		return fmt.Errorf("reverting %s: %w", root, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/hint"
 )
 
 // host is a reporter for one device.
@@ -27,7 +28,7 @@ func (h host) verdict(ctx context.Context, err error, done string, data any) int
 	e := event{Host: h.name, Event: "verdict", Verdict: "done", Text: done, Data: data}
 	code := exitDone
 	if err != nil {
-		e.Text, e.Hint, e.Verdict, code = err.Error(), hintOf(err), "trouble", exitTrouble
+		e.Text, e.Hint, e.Verdict, code = err.Error(), hint.Of(err), "trouble", exitTrouble
 		var c exitCode
 		switch {
 		case ctx.Err() != nil:
@@ -44,15 +45,6 @@ func (h host) verdict(ctx context.Context, err error, done string, data any) int
 	defer h.mu.Unlock()
 	h.ends = append(h.ends, end{h.name, e.Verdict, e.Text, time.Since(h.began)})
 	return code
-}
-
-// hintOf is what to do about an error, whoever knows it.
-func hintOf(err error) string {
-	var h hinted
-	if errors.As(err, &h) {
-		return h.hint
-	}
-	return device.HintOf(err)
 }
 
 // refusal is an error before which nothing was changed.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/manifest"
@@ -126,7 +127,7 @@ func (ls layers) open(maxSize int64) (*sysroot.Tree, error) {
 // sizeHint is err with the way out where it is about a limit of --max-size.
 func sizeHint(err error) error {
 	if errors.Is(err, initrd.ErrTooLarge) || errors.Is(err, sysroot.ErrTooLarge) || errors.Is(err, manifest.ErrTooLarge) {
-		return hinted{err, "if it really is that large, --max-size raises the limit"}
+		return hint.To(err, "if it really is that large, --max-size raises the limit")
 	}
 	return err
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"unicode/utf16"
 
-	"groundhog/cmd/internal/human"
 	"groundhog/initrd/show"
 )
 
@@ -62,7 +61,7 @@ func printJSON(w io.Writer, v any) error {
 // print writes the inspection for people. Without -v long lists are cut short.
 func (in *inspection) print(w io.Writer, talk talk) error {
 	p := newPrinter(w)
-	p.line("archive   %s, %s, %s unpacked", in.Name, human.Size(in.Size), human.Size(in.Unpacked))
+	p.line("archive   %s, %s, %s unpacked", in.Name, show.Bytes(in.Size), show.Bytes(in.Unpacked))
 	p.line("sha256    %s", in.SHA256)
 	p.line("made by   %s", in.Builder)
 	p.line("kernel    %s", orNone(in.Kernel))

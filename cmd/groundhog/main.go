@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/initrd/show"
 
 	"github.com/spf13/cobra"
@@ -46,14 +47,6 @@ func (e exitCode) Error() string {
 
 func (e exitCode) Unwrap() error { return e.err }
 
-// hinted is an error with what to do about it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
 // run is the program: arguments and streams in, exit code out.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd := rootCmd()
@@ -68,9 +61,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err.Error() != "" {
 		fmt.Fprintf(stderr, "groundhog: %s\n", show.Printable(err.Error()))
 	}
-	var h hinted
-	if errors.As(err, &h) {
-		fmt.Fprintf(stderr, "  %s\n", h.hint)
+	if todo := hint.Of(err); todo != "" {
+		fmt.Fprintf(stderr, "  %s\n", show.Printable(todo))
 	}
 	var code exitCode
 	if errors.As(err, &code) {
@@ -112,5 +104,5 @@ target's storage over the network.`,
 
 // misused is an error about the command line, with how it should be.
 func misused(cmd *cobra.Command, err error) error {
-	return hinted{err, "usage: " + cmd.UseLine() + "; see " + cmd.CommandPath() + " --help"}
+	return hint.To(err, "usage: "+cmd.UseLine()+"; see "+cmd.CommandPath()+" --help")
 }

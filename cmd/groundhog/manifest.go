@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/manifest"
 	"groundhog/manifest/sbom"
 	"groundhog/manifest/sign"
@@ -87,7 +88,7 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	var key ssh.Signer
 	if o.signKey != "" {
 		if o.output == "" {
-			return hinted{errors.New("a signature needs a file to stand beside"), "name one with --output"}
+			return hint.To(errors.New("a signature needs a file to stand beside"), "name one with --output")
 		}
 		var err error
 		if key, err = readSigner(o.signKey); err != nil {
@@ -168,8 +169,9 @@ func readSigner(path string) (ssh.Signer, error) {
 	key, err := ssh.ParsePrivateKey(b)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
-		return nil, hinted{fmt.Errorf("reading the signing key %s: it needs a passphrase", path),
-			"sign with ssh-keygen -Y sign -n groundhog -f " + filepath.Base(path) + " MANIFEST"}
+		return nil, hint.To(fmt.Errorf("reading the signing key %s: it needs a passphrase", path),
+			"sign with ssh-keygen -Y sign -n groundhog -f "+filepath.Base(path)+" MANIFEST")
+
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing key %s: not an SSH private key", path)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // outputs is files that come to be together: each is written beside its place
@@ -38,7 +40,7 @@ func notOver(outputs, inputs []string) error {
 		}
 		for _, in := range inputs {
 			if info, err := os.Stat(in); err == nil && os.SameFile(info, there) {
-				return hinted{fmt.Errorf("%s is the input: it is never written over", out), "name another file with --output"}
+				return hint.To(fmt.Errorf("%s is the input: it is never written over", out), "name another file with --output")
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
@@ -149,7 +150,7 @@ func (o *patchOptions) checkEncoding(img *initrd.Image) error {
 			continue
 		}
 		if err := initrd.CheckLevel(s.Compression, 0); err != nil {
-			return hinted{err, "--compression zstd, say, writes another one"}
+			return hint.To(err, "--compression zstd, say, writes another one")
 		}
 		if err := initrd.CheckLevel(s.Compression, o.level); err != nil {
 			return err
@@ -188,11 +189,11 @@ func (o *patchOptions) apply(in *archive, root *rootTree) (*patches.Report, erro
 	}
 	switch {
 	case errors.Is(err, patches.ErrAnchor):
-		return nil, hinted{err, "groundhog does not know this version of the script; nothing was written"}
+		return nil, hint.To(err, "groundhog does not know this version of the script; nothing was written")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, hinted{err, "run it as the user who made the root tree; --host-key new does without its host keys"}
+		return nil, hint.To(err, "run it as the user who made the root tree; --host-key new does without its host keys")
 	case err != nil && len(o.root) == 0 && strings.Contains(err.Error(), "no root tree"):
-		return nil, hinted{err, "--root DIR names the target's root file system as it is on this machine"}
+		return nil, hint.To(err, "--root DIR names the target's root file system as it is on this machine")
 	}
 	return report, err
 }

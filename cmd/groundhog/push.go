@@ -15,10 +15,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/device"
-	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/loader"
 	"groundhog/cmd/internal/push"
 	"groundhog/initrd/debian"
+	"groundhog/initrd/show"
 	"groundhog/manifest"
 )
 
@@ -154,7 +155,7 @@ func (o *pushOptions) one(ctx context.Context, h host, a *pushed) (string, error
 	}
 	before, err := c.Reboot(ctx)
 	if err != nil {
-		return "", hinted{fmt.Errorf("%w: the archive is there and the device has not rebooted", err), "reboot it by hand, or groundhog restore"}
+		return "", hint.To(fmt.Errorf("%w: the archive is there and the device has not rebooted", err), "reboot it by hand, or groundhog restore")
 	}
 	c.Close()
 	state, err := o.await(ctx, h, a, before)
@@ -169,7 +170,7 @@ func (o *pushOptions) one(ctx context.Context, h host, a *pushed) (string, error
 func (o *pushOptions) identify(ctx context.Context, h host, c *device.Client, who device.Who) error {
 	if before, err := device.ReadRecord(h.name); err == nil {
 		if err := who.Differs(before.Who); err != nil {
-			return hinted{fmt.Errorf("%w, as at the last push to %s", err, h.name), "if the device was replaced, remove " + device.RecordPath(h.name)}
+			return hint.To(fmt.Errorf("%w, as at the last push to %s", err, h.name), "if the device was replaced, remove "+device.RecordPath(h.name))
 		}
 	}
 	state, err := c.State(ctx)
@@ -221,7 +222,7 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 	}
 	defer body.Close()
 	job := loader.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.keep}
-	h.phase("send", "sending %s", human.Size(own.size))
+	h.phase("send", "sending %s", show.Bytes(own.size))
 	counted := h.count(body, "sent", own.size)
 	err = job.Run(ctx, c, counted)
 	counted.end()
@@ -230,7 +231,7 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 		case errors.Is(err, loader.ErrRefused):
 			return refusal(err)
 		case errors.Is(err, loader.ErrLost):
-			return hinted{err, "either boots; the same push again makes sure"}
+			return hint.To(err, "either boots; the same push again makes sure")
 		}
 		return err
 	}
@@ -241,7 +242,7 @@ func (o *pushOptions) send(ctx context.Context, h host, c *device.Client, a *pus
 		Archive: device.Pushed{Path: a.path, SHA256: a.input.SHA256, Sent: own.sha256, Build: a.facts.Build}}
 	record.SetHostKey(c.HostKey)
 	if _, err := record.Save(); err != nil {
-		return hinted{fmt.Errorf("the archive is on the device; keeping what was learned of it: %w", err), "flash --target names the disk then"}
+		return hint.To(fmt.Errorf("the archive is on the device; keeping what was learned of it: %w", err), "flash --target names the disk then")
 	}
 	return nil
 }
@@ -255,8 +256,9 @@ func (o *pushOptions) await(ctx context.Context, h host, a *pushed, before devic
 	c, state, err := device.WaitInitramfs(ctx, at, o.options().Initramfs(a.keys), device.Wait{
 		Before: before.BootID, Timeout: o.rebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }})
 	if err != nil {
-		return state, hinted{fmt.Errorf("%w; the device was told to reboot, and either waits unseen or boots its system again", err),
-			"its console tells; a boot that nobody flashes puts the original initramfs back"}
+		return state, hint.To(fmt.Errorf("%w; the device was told to reboot, and either waits unseen or boots its system again", err),
+			"its console tells; a boot that nobody flashes puts the original initramfs back")
+
 	}
 	defer c.Close()
 	if state.Build != a.facts.Build {

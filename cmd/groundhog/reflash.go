@@ -16,7 +16,8 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
-	"groundhog/cmd/internal/human"
+	"groundhog/cmd/internal/hint"
+	"groundhog/initrd/show"
 )
 
 // reflashOptions is the command line of `groundhog reflash`.
@@ -119,7 +120,7 @@ func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *pushed,
 	}
 	size := ""
 	if n, ok := img.Size(); ok {
-		size = ", " + human.Size(n)
+		size = ", " + show.Bytes(n)
 	}
 	for _, name := range hosts {
 		fmt.Fprintf(w, "%s:\n", name)
@@ -208,7 +209,7 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 	}
 	h.phase("flash", "%s", done)
 	if err := f.restart(ctx); err != nil {
-		return "", result, hinted{fmt.Errorf("the image is verified on the disk; rebooting: %w", err), "reboot -f in its initramfs starts the new system"}
+		return "", result, hint.To(fmt.Errorf("the image is verified on the disk; rebooting: %w", err), "reboot -f in its initramfs starts the new system")
 	}
 	up, err := o.comesUp(ctx, h, img, state)
 	if err != nil {
@@ -220,13 +221,13 @@ func (o *reflashOptions) cycle(ctx context.Context, h host, a *pushed, img *imag
 // stays is an error before which this run wrote nothing, on a device that waits and is no longer the running system that
 // it was. An earlier flash may have left its disk half written: then it boots nothing.
 func (f *flashing) stays(ctx context.Context, err error) error {
-	text, hint := "its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does"
+	text, todo := "its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does"
 	if f.again(ctx) == nil {
 		if r, asked := f.c.Run(ctx, "[ -e /run/groundhog/writing ]", nil); asked == nil && r.Exit == 0 {
-			text, hint = "an earlier flash left its disk neither old nor new", "flash it again: until then it boots nothing"
+			text, todo = "an earlier flash left its disk neither old nor new", "flash it again: until then it boots nothing"
 		}
 	}
-	return exitCode{exitTrouble, hinted{fmt.Errorf("%w; %s waits in its initramfs, %s", err, f.name, text), hint}}
+	return exitCode{exitTrouble, hint.To(fmt.Errorf("%w; %s waits in its initramfs, %s", err, f.name, text), todo)}
 }
 
 // bring brings a device to where it waits, which it may do already.
@@ -301,12 +302,14 @@ func (o *reflashOptions) comesUp(ctx context.Context, h host, img *image.Image, 
 		}
 	}
 	if errors.Is(err, device.ErrAuth) {
-		return state, hinted{fmt.Errorf("the image is verified on the disk and its system answers with the right host key: %w", err),
-			"put your public key into the image, or name one that it has with --identity"}
+		return state, hint.To(fmt.Errorf("the image is verified on the disk and its system answers with the right host key: %w", err),
+			"put your public key into the image, or name one that it has with --identity")
+
 	}
 	if err != nil {
-		return state, hinted{fmt.Errorf("the image is verified on the disk and the device was told to reboot: %w", err),
-			"its console tells; where another host key answers, --expect-host-key names the new one"}
+		return state, hint.To(fmt.Errorf("the image is verified on the disk and the device was told to reboot: %w", err),
+			"its console tells; where another host key answers, --expect-host-key names the new one")
+
 	}
 	defer c.Close()
 	if o.ready == "" {

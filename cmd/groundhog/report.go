@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"groundhog/cmd/internal/human"
 	"groundhog/initrd"
 	"groundhog/initrd/show"
 	"groundhog/patches"
@@ -96,7 +95,7 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 		fmt.Fprintln(w, "dry run: nothing was written")
 		return
 	}
-	fmt.Fprintf(w, "size      %s -> %s (%s)\n", human.Size(r.before), human.Size(r.after), r.how())
+	fmt.Fprintf(w, "size      %s -> %s (%s)\n", show.Bytes(r.before), show.Bytes(r.after), r.how())
 	for i, what := range []string{"archive", "manifest", "identity"} {
 		fmt.Fprintf(w, "%-9s %s\n", what, r.wrote[i])
 	}

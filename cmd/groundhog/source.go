@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
@@ -114,7 +115,7 @@ func decodeManifest(path string, r io.Reader, maxSize int64) (*manifest.Manifest
 	if err != nil {
 		err = sizeHint(fmt.Errorf("reading %s: %w", path, err))
 		if errors.Is(err, manifest.ErrNewer) {
-			return nil, hinted{err, "a newer groundhog reads it"}
+			return nil, hint.To(err, "a newer groundhog reads it")
 		}
 	}
 	return m, err

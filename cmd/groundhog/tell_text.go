@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"groundhog/cmd/internal/human"
 	"groundhog/cmd/internal/screen"
 	"groundhog/initrd/show"
 )
@@ -88,15 +87,15 @@ func (t *textTeller) progress(e event, now time.Time) string {
 		return ""
 	}
 	s.next = now.Add(progressEvery)
-	text := e.ID + ": " + human.Size(e.Bytes)
+	text := e.ID + ": " + show.Bytes(e.Bytes)
 	if e.Total > 0 {
-		text += " of " + human.Size(e.Total)
+		text += " of " + show.Bytes(e.Total)
 	}
 	if rate := s.pace.Rate(now, e.Bytes); rate > 0 {
-		text += ", " + human.Rate(rate)
+		text += ", " + show.Rate(rate)
 	}
 	if left, ok := s.pace.Left(now, e.Bytes, e.Total); ok && e.Total > 0 {
-		text += ", " + human.Left(left) + " left"
+		text += ", " + show.Left(left) + " left"
 	}
 	if e.Text != "" {
 		text += ", " + e.Text

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/initrd/show"
 	"groundhog/manifest"
 	"groundhog/manifest/sign"
@@ -98,8 +99,9 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 		return err
 	}
 	if m.Archive != nil && m.Archive.SHA256 != in.input.SHA256 && m.Archive.Name != "" && m.Archive.Name != baseName(path) {
-		return hinted{fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, show.Printable(m.Archive.Name), path),
-			"groundhog diff compares them all the same"}
+		return hint.To(fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, show.Printable(m.Archive.Name), path),
+			"groundhog diff compares them all the same")
+
 	}
 	found, err := manifest.Verify(in.img, m)
 	if err != nil {
@@ -114,7 +116,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 // signature; err is that there was nothing to check.
 func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err error) {
 	if o.allowedSigners == "" {
-		return nil, nil, hinted{fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers"}
+		return nil, nil, hint.To(fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers")
 	}
 	sig, _, err := smallFile("signature", o.signature)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // embedded is the directory that `make writers` fills: a groundhog-writer for each
@@ -32,8 +34,9 @@ func writerFor(arch string) ([]byte, error) {
 	}
 	b, err := fs.ReadFile(writers, arch)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hinted{fmt.Errorf("groundhog-writer for %s: %w", arch, errNoWriter),
-			"'make build' builds one that has it; --no-writer leaves it out, for flash --via curl"}
+		return nil, hint.To(fmt.Errorf("groundhog-writer for %s: %w", arch, errNoWriter),
+			"'make build' builds one that has it; --no-writer leaves it out, for flash --via curl")
+
 	}
 	return b, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/tinyelf"
 )
 
@@ -40,7 +41,7 @@ func TestWriterForNone(t *testing.T) {
 		}
 	}
 	_, err := writerFor("armhf")
-	var h hinted
+	var h hint.Error
 	if !errors.Is(err, errNoWriter) || !errors.As(err, &h) {
 		t.Errorf("%v: want errNoWriter with what to do", err)
 	}

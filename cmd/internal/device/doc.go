@@ -14,33 +14,17 @@
 // prints it makes it printable (show.Printable).
 package device
 
-import "errors"
+import (
+	"errors"
 
-// Error is an error with what to do about it.
-type Error struct {
-	Err  error
-	Hint string
-}
-
-func (e *Error) Error() string { return e.Err.Error() }
-func (e *Error) Unwrap() error { return e.Err }
+	hints "groundhog/cmd/internal/hint"
+)
 
 // hint adds what to do to an error; nil stays nil.
-func hint(err error, text string) error {
-	if err == nil {
-		return nil
-	}
-	return &Error{err, text}
-}
+func hint(err error, text string) error { return hints.To(err, text) }
 
 // HintOf is what to do about an error, "" where nobody knows.
-func HintOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Hint
-	}
-	return ""
-}
+func HintOf(err error) string { return hints.Of(err) }
 
 // What callers branch on.
 var (

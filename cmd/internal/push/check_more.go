@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"groundhog/cmd/internal/human"
 	"groundhog/cmd/internal/loader"
+	"groundhog/initrd/show"
 )
 
 // network: the archive comes up where the device is now.
@@ -49,7 +49,7 @@ func (c *checks) storage() {
 		c.say("storage", Refuse, "--target names another disk", "/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, c.a.Image)
 		return
 	}
-	c.say("storage", OK, "", "/ is on %s, %s %s %s", d.Path, human.Size(d.Size), d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
+	c.say("storage", OK, "", "/ is on %s, %s %s %s", d.Path, show.Bytes(d.Size), d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
 }
 
 func (c *checks) rest() {

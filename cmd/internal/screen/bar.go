@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"groundhog/cmd/internal/human"
+	"groundhog/initrd/show"
 )
 
 // Bar is a line of progress: how many bytes of something are done.
@@ -60,15 +60,15 @@ func (b *Bar) line(now time.Time, columns int) string {
 	if b.total > 0 {
 		percent = int(min(100, b.done*100/b.total))
 		parts = append(parts, fmt.Sprintf("%3d%%", percent))
-		parts = append(parts, human.Size(b.done)+" of "+human.Size(b.total))
+		parts = append(parts, show.Bytes(b.done)+" of "+show.Bytes(b.total))
 	} else {
-		parts = append(parts, human.Size(b.done))
+		parts = append(parts, show.Bytes(b.done))
 	}
 	if left, ok := b.pace.Left(now, b.done, b.total); ok && b.total > 0 {
-		parts = append(parts, human.Left(left)+" left")
+		parts = append(parts, show.Left(left)+" left")
 	}
 	if rate := b.pace.Rate(now, b.done); rate > 0 {
-		parts = append(parts, human.Rate(rate))
+		parts = append(parts, show.Rate(rate))
 	}
 	label, room := b.label, columns-len(parts[0])
 	if len(label)+1 > room {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"groundhog/cmd/internal/human"
+	"groundhog/initrd/show"
 )
 
 // Identity is a disk by what it is. Path is only where it was found.
@@ -108,7 +108,7 @@ func (r *Identity) same(d Identity) bool {
 
 // String is a disk in a few words, with what names it.
 func (d Identity) String() string {
-	s := d.Path + ", " + human.Size(d.Size)
+	s := d.Path + ", " + show.Bytes(d.Size)
 	if d.Model != "" {
 		s += ", " + d.Model
 	}
