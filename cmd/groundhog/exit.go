@@ -1,5 +1,7 @@
 package main
 
+import "groundhog/cmd/internal/reflash"
+
 // Exit codes, one meaning each, the same for every verb.
 const (
 	exitDone        = 0
@@ -21,4 +23,19 @@ func worse(a, b int) int {
 		}
 	}
 	return max(a, b)
+}
+
+// exitOf is the exit code of a device's verdict.
+func exitOf(v reflash.Verdict) int {
+	switch v {
+	case reflash.Done:
+		return exitDone
+	case reflash.Refused:
+		return exitNo
+	case reflash.Unreachable:
+		return exitUnreachable
+	case reflash.Interrupted:
+		return exitInterrupted
+	}
+	return exitTrouble
 }

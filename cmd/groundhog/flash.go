@@ -3,31 +3,22 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
-	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/reflash"
 )
 
 // flashOptions is the command line of `groundhog flash`.
 type flashOptions struct {
 	remote
-	roll     *device.Roll // the devices of this run
+	reflash.FlashOptions
 	parallel int
-	target   string
 	sha256   string
-	check    bool
-	grow     bool
 	force    bool
-	via      string
-	url      string
-	reboot   bool
-	patience time.Duration
 }
 
 func flashCmd() *cobra.Command {
@@ -74,34 +65,34 @@ reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 	o.remote.flags(cmd)
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&o.check, "check", false, "only compare, write nothing")
-	f.BoolVar(&o.reboot, "reboot", false, "reboot the device at the end; without it, it keeps waiting")
+	f.BoolVar(&o.Check, "check", false, "only compare, write nothing")
+	f.BoolVar(&o.Reboot, "reboot", false, "reboot the device at the end; without it, it keeps waiting")
 	return cmd
 }
 
 // flags is what flash and reflash share.
 func (o *flashOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.target, "target", "", "write to `DISK`: a path, or serial:, cid: or ptuuid: and its value")
+	f.StringVar(&o.Target, "target", "", "write to `DISK`: a path, or serial:, cid: or ptuuid: and its value")
 	f.StringVar(&o.sha256, "sha256", "", "the image's file must have this SHA-256, in `HEX`")
-	f.BoolVar(&o.grow, "grow", false, "enlarge the last partition and its ext4 to the disk's end; the archive needs e2fsck and resize2fs")
+	f.BoolVar(&o.Grow, "grow", false, "enlarge the last partition and its ext4 to the disk's end; the archive needs e2fsck and resize2fs")
 	f.BoolVar(&o.force, "force", false, "write IMAGE though it is not known for a disk image, or does not fit the disk")
-	f.StringVar(&o.via, "via", "writer", "the `WAY` the image gets there: writer or curl")
-	f.StringVar(&o.url, "url", "", "with --via curl: where the device itself gets IMAGE, an http or https `URL`")
-	f.DurationVar(&o.patience, "patience", 5*time.Minute, "give up after this long without any progress")
+	f.StringVar(&o.Via, "via", "writer", "the `WAY` the image gets there: writer or curl")
+	f.StringVar(&o.URL, "url", "", "with --via curl: where the device itself gets IMAGE, an http or https `URL`")
+	f.DurationVar(&o.Patience, "patience", 5*time.Minute, "give up after this long without any progress")
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 }
 
 // fits refuses what does not go together.
 func (o *flashOptions) fits() error {
 	switch {
-	case o.via != "writer" && o.via != "curl":
+	case o.Via != "writer" && o.Via != "curl":
 		return errors.New("--via is writer or curl")
-	case o.url != "" && o.via != "curl":
+	case o.URL != "" && o.Via != "curl":
 		return errors.New("--url goes with --via curl")
-	case o.check && o.via == "curl":
+	case o.Check && o.Via == "curl":
 		return errors.New("--check needs the writer, not --via curl")
-	case o.check && (o.grow || o.reboot):
+	case o.Check && (o.Grow || o.Reboot):
 		return errors.New("--check writes nothing: it goes with neither --grow nor --reboot")
 	}
 	return nil
@@ -110,15 +101,7 @@ func (o *flashOptions) fits() error {
 // open opens the image.
 func (o *flashOptions) open(cmd *cobra.Command, path string) (*image.Image, error) {
 	img, err := image.Open(cmd.Context(), path, o.sha256, cmd.InOrStdin(), image.Force(o.force))
-	return img, meant(err)
-}
-
-// meant adds to a refusal of what an image is how it is written all the same.
-func meant(err error) error {
-	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) || errors.Is(err, image.ErrTrailing) {
-		return hint.To(err, "--force writes it all the same")
-	}
-	return err
+	return img, reflash.Meant(err)
 }
 
 func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) error {
@@ -130,72 +113,19 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 		return err
 	}
 	defer img.Close()
-	o.roll = device.NewRoll(len(hosts))
-	if !o.check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
+	o.Roll = device.NewRoll(len(hosts))
+	if !o.Check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
 		go img.Ready(cmd.Context())
 	}
-	r := o.reporter(cmd, len(hosts))
-	defer r.close()
-	return fleet(cmd, r, hosts, o.parallel, func(ctx context.Context, h host) int {
-		done, result, err := o.one(ctx, h, img, path)
-		return h.verdict(ctx, err, done, result)
+	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+		return reflash.Flash(ctx, h, img, path, o.forHost(ssh))
 	})
 }
 
-// one flashes one device that waits.
-func (o *flashOptions) one(ctx context.Context, h host, img *image.Image, path string) (string, any, error) {
-	options, record, err := o.waiting(h.name)
-	if err != nil {
-		return "", nil, refusal(err)
-	}
-	c, err := device.Dial(ctx, h.name, options)
-	if err != nil {
-		return "", nil, refusal(err)
-	}
-	f := flashing{host: h, flashOptions: o, c: c, options: options, record: record, img: img, path: path}
-	defer func() { f.c.Close() }()
-	f.state, err = c.State(ctx)
-	if err == nil && !f.state.Initramfs {
-		err = hint.To(errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it")
-	}
-	if err == nil {
-		err = f.identify(ctx)
-	}
-	if err != nil {
-		return "", nil, refusal(err)
-	}
-	done, result, err := f.run(ctx)
-	if err != nil || !o.reboot {
-		if err == nil && !o.check {
-			done += "; it waits, reboot -f there starts it"
-		}
-		return done, result, err
-	}
-	if err := f.restart(ctx); err != nil {
-		return "", result, hint.To(errors.New(done+"; rebooting it: "+err.Error()), "the image is on the disk; the device wants a reboot")
-	}
-	return done + "; rebooted", result, nil
-}
-
-// waiting is how the initramfs is reached, and what push recorded; nil where it did not.
-func (o *flashOptions) waiting(name string) (device.Options, *device.Record, error) {
-	options := o.options()
-	options.User = "root"
-	record, err := device.ReadRecord(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return options, nil, nil
-	}
-	if err != nil || o.hostKey != "" || o.knownHosts != nil {
-		return options, record, err
-	}
-	a, err := readPushed(record.Archive.Path, int64(defaultMaxSize))
-	if err == nil && a.input.SHA256 != record.Archive.SHA256 {
-		err = errors.New("it is another one now")
-	}
-	if err != nil {
-		return options, record, hint.To(fmt.Errorf("the archive that was pushed to %s tells its keys, and cannot be read: %s: %w", name, record.Archive.Path, err),
-			"put it back there, or say who must answer: --known-hosts FILE (the .known_hosts beside the archive), or --host-key SHA256:...")
-
-	}
-	return options.Initramfs(a.keys), record, nil
+// forHost is the options of one device's run.
+func (o *flashOptions) forHost(ssh device.Options) *reflash.FlashOptions {
+	f := o.FlashOptions
+	f.SSH, f.Tool, f.Writer = ssh, "groundhog "+Version, writerFor
+	f.ReadArchive = func(path string) (*reflash.Archive, error) { return readPushed(path, int64(defaultMaxSize)) }
+	return &f
 }

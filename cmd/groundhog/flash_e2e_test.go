@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures"
 	"groundhog/fixtures/device"
 )
@@ -117,7 +118,7 @@ func changed(t *testing.T, a, b string) (chunks int, packed int64) {
 func exists(name string) error { _, err := os.Stat(name); return err }
 
 // verdictOf is the last line of --json.
-func verdictOf(t *testing.T, out string) (v struct{ Data flashed }) {
+func verdictOf(t *testing.T, out string) (v struct{ Data reflash.Flashed }) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &v); err != nil {

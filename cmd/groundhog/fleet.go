@@ -6,33 +6,32 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/reflash"
 )
 
 // fleet runs one job a host, at most parallel at once, and returns the worst exit code. An interruption ends all of them in order.
-func fleet(cmd *cobra.Command, r *reporter, hosts []string, parallel int, run func(ctx context.Context, h host) int) error {
+func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
 	if parallel < 1 {
 		return misused(cmd, errors.New("--parallel must be at least 1"))
 	}
+	t := o.teller(cmd, len(hosts))
+	defer t.close()
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
 	defer echo()
-	slots := make(chan struct{}, parallel)
-	codes := make(chan int)
-	for _, h := range hosts {
-		go func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			codes <- run(ctx, host{r, h, time.Now()})
-		}()
+	options := o.options()
+	ends := reflash.Fleet(ctx, t, hosts, parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, options) })
+	if len(hosts) > 1 {
+		t.table(ends)
 	}
 	worst := exitDone
-	for range hosts {
-		worst = worse(worst, <-codes)
+	for _, e := range ends {
+		worst = worse(worst, exitOf(e.Verdict))
 	}
-	r.table(hosts)
 	if worst == exitDone {
 		return nil
 	}

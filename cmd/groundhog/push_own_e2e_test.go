@@ -30,7 +30,7 @@ ip addr flush dev eth0; ip addr add 10.0.2.15/24 dev eth0; ip route add default 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := device.Dial(ctx, b.target(), device.Options{Config: "none", Identities: []string{b.Base.Key}, Keys: a.keys})
+	c, err := device.Dial(ctx, b.target(), device.Options{Config: "none", Identities: []string{b.Base.Key}, Keys: a.Keys})
 	if err != nil {
 		t.Fatal(err)
 	}

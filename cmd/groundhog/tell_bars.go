@@ -1,31 +1,48 @@
 package main
 
-import "groundhog/cmd/internal/screen"
+import (
+	"sync"
+
+	"groundhog/cmd/internal/reflash"
+	"groundhog/cmd/internal/screen"
+)
 
 // barTeller tells in lines, and progress by bars below them.
 type barTeller struct {
 	*textTeller
 	screen *screen.Screen
-	bars   map[string]*screen.Bar // by host and ID
+
+	mu   sync.Mutex
+	bars map[string]*screen.Bar // by host and ID
 }
 
-func (t *barTeller) tell(e event) {
-	if e.Event != "progress" {
-		t.textTeller.tell(e)
+func newBarTeller(text *textTeller, s *screen.Screen) *barTeller {
+	return &barTeller{textTeller: text, screen: s, bars: map[string]*screen.Bar{}}
+}
+
+func (t *barTeller) Tell(e reflash.Event) {
+	if e.Event != reflash.EventProgress {
+		t.textTeller.Tell(e)
 		return
 	}
 	key := e.Host + "\n" + e.ID
+	t.mu.Lock()
 	bar := t.bars[key]
-	switch {
-	case e.over && bar != nil:
-		bar.Close()
+	if e.Over {
 		delete(t.bars, key)
-	case e.over:
+	}
+	t.mu.Unlock()
+	switch {
+	case e.Over && bar != nil:
+		bar.Close()
+	case e.Over:
+	case bar == nil:
+		bar = t.screen.Bar(e.Host + " " + e.ID)
+		t.mu.Lock()
+		t.bars[key] = bar
+		t.mu.Unlock()
+		fallthrough
 	default:
-		if bar == nil {
-			bar = t.screen.Bar(e.Host + " " + e.ID)
-			t.bars[key] = bar
-		}
 		bar.Set(e.Bytes, e.Total)
 	}
 }

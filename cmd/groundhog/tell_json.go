@@ -3,17 +3,28 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"sync"
 	"time"
+
+	"groundhog/cmd/internal/reflash"
 )
 
-// jsonTeller tells one event a line.
+// jsonTeller tells one reflash.Event a line.
 type jsonTeller struct {
+	mu   sync.Mutex
 	out  io.Writer
 	next map[string]time.Time // of the next line of progress, by host and ID
 }
 
-func (t *jsonTeller) tell(e event) {
-	if e.Event == "progress" && !t.due(e, time.Now()) {
+func newJSONTeller(out io.Writer) *jsonTeller {
+	return &jsonTeller{out: out, next: map[string]time.Time{}}
+}
+
+func (t *jsonTeller) Tell(e reflash.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	if e.Event == reflash.EventProgress && !t.due(e, time.Now()) {
 		return
 	}
 	e.Time = time.Now().UTC().Format(time.RFC3339)
@@ -28,11 +39,11 @@ func (t *jsonTeller) tell(e event) {
 }
 
 // due reports whether a line of progress is told: not the first, which says nothing yet, and one every few seconds then.
-func (t *jsonTeller) due(e event, now time.Time) bool {
+func (t *jsonTeller) due(e reflash.Event, now time.Time) bool {
 	key := e.Host + "\n" + e.ID
 	next, ok := t.next[key]
 	switch {
-	case e.over:
+	case e.Over:
 		delete(t.next, key)
 		return false
 	case !ok:
@@ -45,5 +56,5 @@ func (t *jsonTeller) due(e event, now time.Time) bool {
 	return true
 }
 
-func (t *jsonTeller) table([]end) {}
-func (t *jsonTeller) close()      {}
+func (t *jsonTeller) table([]reflash.Outcome) {}
+func (t *jsonTeller) close()                  {}

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
+	"groundhog/cmd/internal/reflash"
 	"groundhog/cmd/internal/screen"
 	"groundhog/initrd/show"
 )
 
 // textTeller tells in lines.
 type textTeller struct {
+	mu      sync.Mutex
 	out     io.Writer // verdicts
 	err     io.Writer // everything else
 	talk    talk
@@ -26,25 +29,36 @@ type stream struct {
 	next time.Time // of the next line
 }
 
-func (t *textTeller) tell(e event) {
+func newTextTeller(out, errs io.Writer, talk talk, prefix bool) *textTeller {
+	return &textTeller{out: out, err: errs, talk: talk, prefix: prefix, streams: map[string]*stream{}}
+}
+
+func (t *textTeller) Tell(e reflash.Event) {
+	if e.Event != reflash.EventProgress || e.Over {
+		t.mu.Lock()
+	} else if !t.mu.TryLock() { // the next one will do: what progresses never waits for a terminal that somebody has stopped
+		return
+	}
+	defer t.mu.Unlock()
+
 	w, text := t.err, e.Text
 	switch e.Event {
-	case "verdict":
+	case reflash.EventVerdict:
 		w = t.out
-		if t.talk == quiet && e.Verdict == "done" {
+		if t.talk == quiet && e.Verdict == string(reflash.Done) {
 			return
 		}
-	case "check":
+	case reflash.EventCheck:
 		text = fmt.Sprintf("%-6s %-12s %s", e.Verdict, e.ID, e.Text)
 		if t.talk < verbose && e.Verdict == "ok" || t.talk == quiet && e.Verdict == "warn" {
 			return
 		}
-	case "progress":
+	case reflash.EventProgress:
 		if text = t.progress(e, time.Now()); text == "" {
 			return
 		}
 		fallthrough
-	case "phase":
+	case reflash.EventPhase:
 		if t.talk == quiet {
 			return
 		}
@@ -54,7 +68,7 @@ func (t *textTeller) tell(e event) {
 
 // line prints a text and its hint at once. A verdict that standard output does not take, because the pager at its other end is gone,
 // goes where errors go: it is what the run was for.
-func (t *textTeller) line(w io.Writer, e event, text string) {
+func (t *textTeller) line(w io.Writer, e reflash.Event, text string) {
 	if t.prefix {
 		text = e.Host + ": " + text
 	}
@@ -71,10 +85,10 @@ func (t *textTeller) line(w io.Writer, e event, text string) {
 const progressEvery = 3 * time.Second
 
 // progress is a line for how far something is, "" where the last one is not long ago.
-func (t *textTeller) progress(e event, now time.Time) string {
+func (t *textTeller) progress(e reflash.Event, now time.Time) string {
 	key := e.Host + "\n" + e.ID
 	s := t.streams[key]
-	if e.over {
+	if e.Over {
 		delete(t.streams, key)
 		return ""
 	}
@@ -103,17 +117,19 @@ func (t *textTeller) progress(e event, now time.Time) string {
 	return text
 }
 
-func (t *textTeller) table(all []end) {
+func (t *textTeller) table(all []reflash.Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.talk == quiet {
 		return
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	for _, e := range all {
-		if e.verdict == "done" {
-			e.text = ""
+		if e.Verdict == reflash.Done {
+			e.Text = ""
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", show.Printable(e.host), e.verdict, e.took.Round(time.Second), show.Printable(e.text))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", show.Printable(e.Host), e.Verdict, e.Took.Round(time.Second), show.Printable(e.Text))
 	}
 	w.Flush()
 	if _, err := io.WriteString(t.out, b.String()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/reflash"
 )
 
 // embedded is the directory that `make writers` fills: a groundhog-writer for each
@@ -24,9 +25,6 @@ var writers = func() fs.FS {
 	return sub
 }()
 
-// errNoWriter is of a groundhog that was built without writers.
-var errNoWriter = errors.New("this groundhog was built without it")
-
 // writerFor is groundhog-writer for one of Debian's architectures: a static ELF program.
 func writerFor(arch string) ([]byte, error) {
 	if !fs.ValidPath(arch) {
@@ -34,7 +32,7 @@ func writerFor(arch string) ([]byte, error) {
 	}
 	b, err := fs.ReadFile(writers, arch)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hint.To(fmt.Errorf("groundhog-writer for %s: %w", arch, errNoWriter),
+		return nil, hint.To(fmt.Errorf("groundhog-writer for %s: %w", arch, reflash.ErrNoWriter),
 			"'make build' builds one that has it; --no-writer leaves it out, for flash --via curl")
 
 	}

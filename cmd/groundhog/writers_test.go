@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures/tinyelf"
 )
 
@@ -42,8 +43,8 @@ func TestWriterForNone(t *testing.T) {
 	}
 	_, err := writerFor("armhf")
 	var h hint.Error
-	if !errors.Is(err, errNoWriter) || !errors.As(err, &h) {
-		t.Errorf("%v: want errNoWriter with what to do", err)
+	if !errors.Is(err, reflash.ErrNoWriter) || !errors.As(err, &h) {
+		t.Errorf("%v: want reflash.ErrNoWriter with what to do", err)
 	}
 	if b, err := writerFor("arm64"); err != nil || len(b) == 0 {
 		t.Errorf("arm64: %d bytes, %v", len(b), err)

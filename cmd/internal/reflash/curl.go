@@ -1,4 +1,4 @@
-package main
+package reflash
 
 import (
 	"context"
@@ -27,9 +27,9 @@ func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
 		return "", result, refusal(err)
 	}
 	defer stop()
-	f.phase("flash", "%s gets %s and writes it to %s", f.name, f.path, f.disk)
+	f.phase("flash", "%s gets %s and writes it to %s", f.Name, f.path, f.disk)
 	// It says nothing until it is over. A megabyte a second to write, and as much again to read back, is slow for any device.
-	silent := f.patience + 2*time.Duration(job.Size>>20)*time.Second
+	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
 	r, err := plain.Run(device.Patient(ctx, silent), f.c, job)
 	result.Size, result.Seconds = r.Bytes, time.Since(began).Seconds()
 	switch {
@@ -54,7 +54,7 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 		return job, nil, err
 	}
 	size, _ := f.img.Size()
-	job = plain.Job{Disk: f.disk.Path, URL: f.url, Compression: f.img.Compression(), Size: size, SHA256: f.img.SHA256(), Who: whoami()}
+	job = plain.Job{Disk: f.disk.Path, URL: f.URL, Compression: f.img.Compression(), Size: size, SHA256: f.img.SHA256(), Who: whoami()}
 	if job.Compression == "raw" {
 		job.Compression = "none"
 	}

@@ -1,4 +1,4 @@
-package main
+package reflash
 
 import (
 	"cmp"
@@ -54,7 +54,7 @@ func (f *flashing) canGrow(ctx context.Context) error {
 }
 
 // afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for.
-func (f *flashing) afterwards(ctx context.Context, data *flashed) error {
+func (f *flashing) afterwards(ctx context.Context, data *Flashed) error {
 	var err error
 	if data.Filesystems, err = f.recognise(ctx); err != nil { // the flash may have ended on another connection
 		if err = f.again(ctx); err == nil {
@@ -72,7 +72,7 @@ func (f *flashing) afterwards(ctx context.Context, data *flashed) error {
 		seen = append(seen, "none that blkid knows")
 	}
 	f.phase("filesystems", "filesystems on it: %s", strings.Join(seen, ", "))
-	if f.grow {
+	if f.Grow {
 		return f.enlarge(ctx, data)
 	}
 	return nil
@@ -120,7 +120,7 @@ func parsePartitions(said string) (all []partition) {
 }
 
 // enlarge has the filesystem in the enlarged partition fill it.
-func (f *flashing) enlarge(ctx context.Context, data *flashed) error {
+func (f *flashing) enlarge(ctx context.Context, data *Flashed) error {
 	if f.grown == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package reflash
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ const ownIP = "conf/conf.d/groundhog-device"
 
 // ownFor appends a small segment with what only this device needs: one archive serves every
 // device, and its own bytes stay as they were signed and recorded.
-func (a *pushed) ownFor(p push.Personal) (*ownArchive, error) {
+func (a *Archive) ownFor(p push.Personal) (*ownArchive, error) {
 	if p == (push.Personal{}) {
 		return a.whole(), nil
 	}
@@ -34,11 +34,11 @@ func (a *pushed) ownFor(p push.Personal) (*ownArchive, error) {
 	}
 	defer whole.Close()
 	var all bytes.Buffer
-	if _, err := all.ReadFrom(io.LimitReader(whole, a.input.Size+1)); err != nil {
+	if _, err := all.ReadFrom(io.LimitReader(whole, a.Size+1)); err != nil {
 		return nil, err
 	}
-	if sum := sha256.Sum256(all.Bytes()); hex.EncodeToString(sum[:]) != a.input.SHA256 {
-		return nil, fmt.Errorf("%s changed while it was read", a.path)
+	if sum := sha256.Sum256(all.Bytes()); hex.EncodeToString(sum[:]) != a.SHA256 {
+		return nil, fmt.Errorf("%s changed while it was read", a.Path)
 	}
 	for all.Len()%4 != 0 { // the kernel looks for the next segment on a 4-byte boundary
 		all.WriteByte(0)
@@ -49,7 +49,7 @@ func (a *pushed) ownFor(p push.Personal) (*ownArchive, error) {
 }
 
 // personal writes the segment: an archive of its own, plain.
-func (a *pushed) personal(w io.Writer, p push.Personal) error {
+func (a *Archive) personal(w io.Writer, p push.Personal) error {
 	var entries []initrd.Entry
 	dir := func(name string) {
 		entries = append(entries, initrd.Entry{Name: name, Mode: initrd.TypeDir | 0o755, Nlink: 2})
@@ -63,11 +63,11 @@ func (a *pushed) personal(w io.Writer, p push.Personal) error {
 		file(ownIP, "IP="+p.IP+"\n")
 	}
 	if p.MAC != "" {
-		at, ok := a.img.Resolve(scripts.Conf)
+		at, ok := a.Image.Resolve(scripts.Conf)
 		if !ok {
 			return errors.New("the archive has no " + scripts.Conf)
 		}
-		b, err := a.img.ReadFile(at)
+		b, err := a.Image.ReadFile(at)
 		if err != nil {
 			return err
 		}

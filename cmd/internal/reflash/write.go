@@ -1,4 +1,4 @@
-package main
+package reflash
 
 import (
 	"context"
@@ -23,11 +23,11 @@ import (
 func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	f.phase("flash", "comparing %s with %s", f.disk, f.path)
 	session := rand.Text()
-	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: "groundhog " + Version,
-		Check: f.check, Patience: f.patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector()})
+	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool,
+		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector()})
 	f.progressEnds(onDisk)
 	err = f.differs(ctx, r, err)
-	if err != nil && !f.check && !busy(err) {
+	if err != nil && !f.Check && !busy(err) {
 		if state := f.ask(ctx, session); r.State == flash.Unknown || state == flash.Waiting { // an earlier flash may have left it half written
 			r.State = state
 		}
@@ -35,7 +35,7 @@ func (f *flashing) byWriter(ctx context.Context) (string, flash.Result, error) {
 	if err != nil {
 		return "", r, f.failed(r.State, err)
 	}
-	if f.check {
+	if f.Check {
 		return fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), show.Bytes(r.Size)), r, nil
 	}
 	moved := ""
@@ -87,9 +87,9 @@ func (f *flashing) failed(state flash.State, err error) error {
 	case flash.Untouched:
 		return refusal(fmt.Errorf("%w; nothing was written", err))
 	case flash.Waiting:
-		return hint.To(fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, f.name), "flash it again: what is on the disk by then is not sent twice")
+		return hint.To(fmt.Errorf("%w; %s waits in its initramfs, its disk is neither the old nor the new one", err, f.Name), "flash it again: what is on the disk by then is not sent twice")
 	}
-	return hint.To(fmt.Errorf("%w; what is on the disk of %s is not known", err, f.name), "if it was writing it waits in its initramfs: flash it again")
+	return hint.To(fmt.Errorf("%w; what is on the disk of %s is not known", err, f.Name), "if it was writing it waits in its initramfs: flash it again")
 }
 
 // connector makes lines to a writer: the first over the connection that there is.

@@ -1,4 +1,4 @@
-package main
+package reflash
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ import (
 
 // flashing is one device that waits in its initramfs, and what goes onto it.
 type flashing struct {
-	host
-	*flashOptions
+	Host
+	*FlashOptions
 	c       *device.Client // logged in there; its user closes it
 	options device.Options // how to log in again
 	record  *device.Record // what push kept of it; may be nil
@@ -40,8 +40,8 @@ type enlarged struct {
 	size  int64 // bytes
 }
 
-// flashed is what a verdict carries as data.
-type flashed struct {
+// Flashed is what a verdict carries as data.
+type Flashed struct {
 	flash.Result
 	Image       string      `json:"image"`                // SHA-256 of the decoded image, in hex
 	Filesystems []partition `json:"filesystems,omitzero"` // recognised on the disk afterwards
@@ -54,14 +54,14 @@ func (f *flashing) run(ctx context.Context) (string, any, error) {
 		return "", nil, refusal(err)
 	}
 	way := f.byWriter
-	if f.via == "curl" {
+	if f.Via == "curl" {
 		way = f.byCurl
 	}
 	text, result, err := way(ctx)
-	if err != nil || f.check {
+	if err != nil || f.Check {
 		return text, result, err
 	}
-	data := flashed{Result: result, Image: f.img.SHA256()}
+	data := Flashed{Result: result, Image: f.img.SHA256()}
 	if err := f.afterwards(ctx, &data); err != nil {
 		return "", data, fmt.Errorf("%s; %w", text, err)
 	}
@@ -80,19 +80,19 @@ func (f *flashing) identify(ctx context.Context) error {
 	}
 	if f.record != nil {
 		if err := who.Differs(f.record.Who); err != nil {
-			return hint.To(fmt.Errorf("%w, as when it was pushed to", err), "if it is the right device, push once more, or remove "+device.RecordPath(f.name))
+			return hint.To(fmt.Errorf("%w, as when it was pushed to", err), "if it is the right device, push once more, or remove "+device.RecordPath(f.Name))
 		}
 	}
-	if f.check { // nothing is written, not even into the device's memory
+	if f.Check { // nothing is written, not even into the device's memory
 		return nil
 	}
-	return f.roll.Enter(ctx, f.name, f.c, f.state)
+	return f.Roll.Enter(ctx, f.Name, f.c, f.state)
 }
 
 // prepare finds out what can be known before anything is written.
 func (f *flashing) prepare(ctx context.Context) error {
 	d, err := f.choose(ctx)
-	if f.via == "curl" && errors.Is(err, errNoWriter) {
+	if f.Via == "curl" && errors.Is(err, ErrNoWriter) {
 		d, err = f.named(ctx)
 	}
 	if err != nil {
@@ -103,12 +103,12 @@ func (f *flashing) prepare(ctx context.Context) error {
 		return fmt.Errorf("the image is larger than the disk: %d bytes, %s has %d", size, d.Path, d.Size)
 	}
 	if err := f.img.Fits(d.Size, d.Block); err != nil {
-		return meant(fmt.Errorf("the image and %s: %w", d.Path, err))
+		return Meant(fmt.Errorf("the image and %s: %w", d.Path, err))
 	}
 	if err := f.ready(ctx); err != nil {
 		return err
 	}
-	if f.grow {
+	if f.Grow {
 		return f.canGrow(ctx)
 	}
 	return nil
@@ -116,14 +116,14 @@ func (f *flashing) prepare(ctx context.Context) error {
 
 // ready has what is wrong with an image that is here found before anything is written.
 func (f *flashing) ready(ctx context.Context) error {
-	if f.check {
+	if f.Check {
 		return nil
 	}
 	if f.img.Index() == nil && f.img.Stored() != nil && f.img.Compression() != "raw" {
 		f.phase("image", "decoding %s to its end before anything is written", f.path)
 	}
 	if err := f.img.Ready(ctx); err != nil {
-		return fmt.Errorf("the image: %w", meant(err))
+		return fmt.Errorf("the image: %w", Meant(err))
 	}
 	for _, note := range f.img.Notes() {
 		f.phase("image", "%s", note)
@@ -135,11 +135,11 @@ func (f *flashing) ready(ctx context.Context) error {
 func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
 	const list = "groundhog-writer disks"
 	whole := ctx
-	ctx, cancel := context.WithTimeout(ctx, f.patience)
+	ctx, cancel := context.WithTimeout(ctx, f.Patience)
 	defer cancel()
 	defer func() {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && whole.Err() == nil {
-			err = fmt.Errorf("%s has not ended within --patience, %s: %w", list, f.patience, context.DeadlineExceeded)
+			err = fmt.Errorf("%s has not ended within --patience, %s: %w", list, f.Patience, context.DeadlineExceeded)
 		}
 	}()
 	got, err := f.c.Run(ctx, "groundhog-writer version && "+list, nil)
@@ -164,7 +164,7 @@ func (f *flashing) send(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	b, err := writerFor(architecture(strings.TrimSpace(machine)))
+	b, err := f.Writer(architecture(strings.TrimSpace(machine)))
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 	if f.record != nil && f.record.Disk.Size > 0 {
 		recorded = &f.record.Disk
 	}
-	d, err := disk.Choose(all, f.target, recorded)
+	d, err := disk.Choose(all, f.Target, recorded)
 	if err != nil {
 		return d, hint.To(fmt.Errorf("which disk: %w", err), "--target names it")
 	}
@@ -209,10 +209,10 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 
 // named is the disk that --target names by its path, on a device that has nobody to list disks.
 func (f *flashing) named(ctx context.Context) (disk.Info, error) {
-	if !strings.HasPrefix(f.target, "/dev/") {
+	if !strings.HasPrefix(f.Target, "/dev/") {
 		return disk.Info{}, hint.To(errors.New("which disk: the device has no groundhog-writer to list them, and there is none for it"), "--target /dev/... names it")
 	}
-	d := disk.Info{Identity: disk.Identity{Path: f.target}}
+	d := disk.Info{Identity: disk.Identity{Path: f.Target}}
 	path := device.Quote(d.Path)
 	said, err := f.c.Output(ctx, "blockdev --getsize64 "+path+" && blockdev --getss "+path)
 	if err == nil {
@@ -229,7 +229,7 @@ func (f *flashing) named(ctx context.Context) (disk.Info, error) {
 
 // fit puts an image's partition table on a disk of another size.
 func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error) {
-	if f.grow {
+	if f.Grow {
 		out, extents, g, err := table.Grow(first, size, d.Size, d.Block)
 		if err != nil {
 			return nil, nil, fmt.Errorf("--grow: %w", err)
@@ -253,7 +253,7 @@ func (f *flashing) cleared(first, out []byte, size int64, d protocol.Disk, exten
 
 // login logs in once more, to the same boot.
 func (f *flashing) login(ctx context.Context) (*device.Client, error) {
-	c, err := device.Dial(ctx, f.name, f.options)
+	c, err := device.Dial(ctx, f.Name, f.options)
 	if err != nil {
 		return nil, err
 	}
@@ -303,5 +303,5 @@ const onDisk = "on the disk"
 
 // progress tells how far a flash has come.
 func (f *flashing) progress(p flash.Progress) {
-	f.host.progress(onDisk, p.Done, p.Total, show.Bytes(p.Wire)+" sent")
+	f.Host.progress(onDisk, p.Done, p.Total, show.Bytes(p.Wire)+" sent")
 }

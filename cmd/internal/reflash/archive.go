@@ -1,0 +1,39 @@
+package reflash
+
+import (
+	"bytes"
+	"io"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/push"
+	"groundhog/initrd"
+)
+
+// Archive is a reflash initramfs that goes to devices.
+type Archive struct {
+	Path   string // absolute
+	Size   int64  // bytes of the file
+	SHA256 string // of the file, in hex
+	Image  *initrd.Image
+	Facts  push.Archive
+	Keys   []ssh.PublicKey // what its dropbear answers with
+}
+
+// ownArchive is the archive as one device gets it.
+type ownArchive struct {
+	size   int64
+	sha256 string
+	open   func() (io.ReadCloser, error)
+}
+
+// whole is the archive as it is.
+func (a *Archive) whole() *ownArchive {
+	return &ownArchive{a.Size, a.SHA256, func() (io.ReadCloser, error) { return os.Open(a.Path) }}
+}
+
+// held is an archive in memory.
+func held(b []byte, sum string) *ownArchive {
+	return &ownArchive{int64(len(b)), sum, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+}

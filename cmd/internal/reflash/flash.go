@@ -1,0 +1,104 @@
+package reflash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/hint"
+)
+
+// FlashOptions say how a waiting device's disk is made equal to an image.
+type FlashOptions struct {
+	SSH      device.Options
+	Roll     *device.Roll  // the devices of this run
+	Target   string        // the disk: a path, or serial:, cid: or ptuuid: and its value; "": the recorded, or the only one
+	Check    bool          // only compare
+	Grow     bool          // enlarge the last partition and its filesystem
+	Via      string        // writer or curl
+	URL      string        // with curl: where the device gets the image
+	Reboot   bool          // at the end
+	Patience time.Duration // without any progress
+
+	Tool        string                              // name and version of the program, for the writer
+	Writer      func(arch string) ([]byte, error)   // groundhog-writer for one of Debian's architectures; ErrNoWriter
+	ReadArchive func(path string) (*Archive, error) // what push recorded
+}
+
+// ErrNoWriter is of a program that was built without a writer for an architecture.
+var ErrNoWriter = errors.New("this groundhog was built without it")
+
+// Flash makes the disk of a waiting device equal to an image; path is how the image is named.
+func Flash(ctx context.Context, h Host, img *image.Image, path string, o *FlashOptions) Outcome {
+	done, data, err := o.one(ctx, h, img, path)
+	return h.verdict(ctx, done, data, err)
+}
+
+// one flashes one device that waits.
+func (o *FlashOptions) one(ctx context.Context, h Host, img *image.Image, path string) (string, any, error) {
+	options, record, err := o.waiting(h.Name)
+	if err != nil {
+		return "", nil, refusal(err)
+	}
+	c, err := device.Dial(ctx, h.Name, options)
+	if err != nil {
+		return "", nil, refusal(err)
+	}
+	f := flashing{Host: h, FlashOptions: o, c: c, options: options, record: record, img: img, path: path}
+	defer func() { f.c.Close() }()
+	f.state, err = c.State(ctx)
+	if err == nil && !f.state.Initramfs {
+		err = hint.To(errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it")
+	}
+	if err == nil {
+		err = f.identify(ctx)
+	}
+	if err != nil {
+		return "", nil, refusal(err)
+	}
+	done, result, err := f.run(ctx)
+	if err != nil || !o.Reboot {
+		if err == nil && !o.Check {
+			done += "; it waits, reboot -f there starts it"
+		}
+		return done, result, err
+	}
+	if err := f.restart(ctx); err != nil {
+		return "", result, hint.To(errors.New(done+"; rebooting it: "+err.Error()), "the image is on the disk; the device wants a reboot")
+	}
+	return done + "; rebooted", result, nil
+}
+
+// Meant adds to a refusal of what an image is how it is written all the same.
+func Meant(err error) error {
+	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) || errors.Is(err, image.ErrTrailing) {
+		return hint.To(err, "--force writes it all the same")
+	}
+	return err
+}
+
+// waiting is how the initramfs is reached, and what push recorded; nil where it did not.
+func (o *FlashOptions) waiting(name string) (device.Options, *device.Record, error) {
+	options := o.SSH
+	options.User = "root"
+	record, err := device.ReadRecord(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return options, nil, nil
+	}
+	if err != nil || o.SSH.HostKey != "" || o.SSH.KnownHosts != nil {
+		return options, record, err
+	}
+	a, err := o.ReadArchive(record.Archive.Path)
+	if err == nil && a.SHA256 != record.Archive.SHA256 {
+		err = errors.New("it is another one now")
+	}
+	if err != nil {
+		return options, record, hint.To(fmt.Errorf("the archive that was pushed to %s tells its keys, and cannot be read: %s: %w", name, record.Archive.Path, err),
+			"put it back there, or say who must answer: --known-hosts FILE (the .known_hosts beside the archive), or --host-key SHA256:...")
+	}
+	return options.Initramfs(a.Keys), record, nil
+}
