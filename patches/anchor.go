@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"groundhog/patches/undo"
 )
 
 // ErrAnchor is wrapped by errors about a text whose anchor is not there
@@ -14,7 +16,7 @@ import (
 var ErrAnchor = errors.New("anchor not found exactly once")
 
 // edit is a change to a text; it changes nothing where it has been made.
-type edit func(text []byte) ([]byte, error)
+type edit = undo.Edit
 
 // lineBefore inserts line before the one line that is anchor, lineAfter behind
 // it.

@@ -10,29 +10,33 @@ import (
 	"groundhog/initrd/debian/dropbear"
 )
 
-// Patch is one named change to an archive.
+// Patch is one named change, to an archive and to a root tree whose
+// update-initramfs is to build such an archive. Each half makes the change and says
+// what it did, for the report; "" where it was not asked for. A half that is nil
+// has nothing to do.
 type Patch struct {
-	Name string
-	Doc  string // what it is for, one line
-	// apply makes the change and says what it did, for the report.
-	apply func(*Target) (string, error)
+	Name    string
+	Doc     string // what it is for, one line
+	Archive func(*Archive) (string, error)
+	Tree    func(*Tree) (string, error)
 }
 
 // All is the patches in the order in which they are applied: later ones find
-// what earlier ones brought.
+// what earlier ones brought, and hook copies what the others want copied.
 func All() []Patch {
 	return []Patch{
-		{"dropbear", "puts Debian's dropbear into an archive that has none", graftDropbear},
-		{"authorized-keys", "says who may log in", authorizedKeys},
-		{"host-keys", "gives the device an identity that is known before it boots", hostKeys},
-		{"link", "lets a fast link be fast and a dead one be noticed", link},
-		{"interface", "names the network interface and waits for it", networkInterface},
-		{"mac", "sets the interface's MAC address before DHCP asks", macAddress},
-		{"modules", "adds kernel modules with what they need", modules},
-		{"curl", "adds curl with its libraries and certificates", curl},
-		{"tools", "adds further programs with their libraries", tools},
-		{"writer", "adds the device's half of groundhog flash", writer},
-		{"wait", "keeps the boot waiting for somebody to come", wait},
+		{"dropbear", "puts Debian's dropbear into an archive that has none", (*Archive).dropbear, nil},
+		{"authorized-keys", "says who may log in", (*Archive).authorizedKeys, (*Tree).authorizedKeys},
+		{"host-keys", "gives the device an identity that is known before it boots", (*Archive).hostKeys, (*Tree).hostKeys},
+		{"link", "lets a fast link be fast and a dead one be noticed", (*Archive).link, (*Tree).link},
+		{"interface", "names the network interface and waits for it", (*Archive).networkInterface, (*Tree).networkInterface},
+		{"mac", "sets the interface's MAC address before DHCP asks", (*Archive).macAddress, (*Tree).macAddress},
+		{"modules", "adds kernel modules with what they need", (*Archive).modules, (*Tree).modules},
+		{"curl", "adds curl with its libraries and certificates", (*Archive).curl, (*Tree).curl},
+		{"tools", "adds further programs with their libraries", (*Archive).tools, (*Tree).tools},
+		{"writer", "adds the device's half of groundhog flash", (*Archive).writer, (*Tree).writer},
+		{"wait", "keeps the boot waiting for somebody to come", (*Archive).wait, (*Tree).wait},
+		{"hook", "has Debian's dropbear hook copy what is wanted", nil, (*Tree).hook},
 	}
 }
 
@@ -66,14 +70,17 @@ func (r *Report) Changed() bool {
 // and its version in the archive's record; source identifies the archive that
 // img was read from (its SHA-256). After an error img is in no useful state.
 func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, source string) (*Report, error) {
-	t, err := open(img, root, layers, opts)
+	t, err := openArchive(img, root, layers, opts)
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{Kernel: t.Kernel, Arch: t.Arch, Release: t.Release, Board: t.opts.Board}
 	for _, p := range All() {
+		if p.Archive == nil {
+			continue
+		}
 		t.touched = nil
-		summary, err := p.apply(t)
+		summary, err := p.Archive(t)
 		if err != nil {
 			return nil, fmt.Errorf("patch %s: %w", p.Name, err)
 		}

@@ -99,7 +99,9 @@ func TestOrder(t *testing.T) {
 	judge.Tool(t, "depmod")
 	var want []string
 	for _, p := range All() {
-		want = append(want, p.Name)
+		if p.Archive != nil {
+			want = append(want, p.Name)
+		}
 		if p.Doc == "" || strings.Contains(p.Doc, "\n") {
 			t.Errorf("%s: its doc is no line: %q", p.Name, p.Doc)
 		}

@@ -59,7 +59,7 @@ func applets(busybox []byte) ([]string, error) {
 // graftBusybox puts busybox into an archive that has klibc's tools only, under
 // every name of its applets that nothing else has, as Debian's zz-busybox hook
 // does. It returns how many names there are; 0 where the archive has one.
-func graftBusybox(t *Target) (int, error) {
+func (t *Archive) graftBusybox() (int, error) {
 	if _, ok := t.Image.Resolve("bin/busybox"); ok {
 		return 0, nil
 	}
@@ -95,7 +95,7 @@ func graftBusybox(t *Target) (int, error) {
 
 // freeNames is the paths at which busybox goes: those of its applets that are
 // free, or held by a tool of klibc, which mkinitramfs leaves out beside busybox.
-func (t *Target) freeNames(busybox []byte) ([]string, error) {
+func (t *Archive) freeNames(busybox []byte) ([]string, error) {
 	list, err := applets(busybox)
 	if err != nil {
 		return nil, err

@@ -110,7 +110,7 @@ func FuzzApplets(f *testing.F) {
 		}
 		img, err := initrd.New(initrd.None, initrd.Entry{Name: ".", Mode: initrd.TypeDir | 0o755})
 		must(t, err)
-		target := &Target{Image: img}
+		target := &Archive{Image: img}
 		paths, err := target.freeNames(b)
 		must(t, err)
 		if err := img.PutLinks(paths, initrd.File{Mode: initrd.TypeFile | 0o755, Data: b}); err != nil {

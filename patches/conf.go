@@ -2,6 +2,7 @@ package patches
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const confPath = scripts.Conf
 var confValue = regexp.MustCompile(`^[A-Za-z0-9_.:-]*$`)
 
 // set makes NAME=value the one line for NAME in the settings.
-func (t *Target) set(name, value string) error {
+func (t *Archive) set(name, value string) error {
 	if !confValue.MatchString(value) {
 		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
 	}
@@ -51,7 +52,7 @@ func setLine(text []byte, name, value string) []byte {
 }
 
 // setting reads one back; "" where it is not set.
-func (t *Target) setting(name string) string {
+func (t *Archive) setting(name string) string {
 	b, err := t.Image.ReadFile(confPath)
 	if err != nil {
 		return ""
@@ -65,3 +66,16 @@ func (t *Target) setting(name string) string {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
+
+// setting makes NAME=value the one line for NAME in the settings of a root tree.
+func (t *Tree) setting(name, value string) error {
+	if !confValue.MatchString(value) {
+		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
+	}
+	at := path.Join(toolsDir, confPath)
+	f, err := t.undo.Load(at, func([]byte) ([]byte, error) { return nil, nil })
+	if err != nil {
+		return err
+	}
+	return t.undo.Own(at, 0o644, setLine(f.After, name, value))
+}

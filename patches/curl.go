@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 
-	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
@@ -16,7 +14,7 @@ import (
 const bundle = "etc/ssl/certs/ca-certificates.crt"
 
 // curl adds curl, what it needs to look names up, and certificates.
-func curl(t *Target) (string, error) {
+func (t *Archive) curl() (string, error) {
 	if !t.opts.Curl {
 		return "", nil
 	}
@@ -47,7 +45,7 @@ func curl(t *Target) (string, error) {
 
 // certificates puts in those given, else the root tree's bundle, else the ones
 // that the ca-certificates package would make it from.
-func (t *Target) certificates() error {
+func (t *Archive) certificates() error {
 	pem := t.opts.CA
 	if pem == nil {
 		if _, ok := t.Image.Resolve(bundle); ok {
@@ -69,7 +67,7 @@ func (t *Target) certificates() error {
 
 // packagedCertificates joins the certificates that the ca-certificates package
 // ships: in a tree of .debs nobody has run update-ca-certificates.
-func (t *Target) packagedCertificates() ([]byte, error) {
+func (t *target) packagedCertificates() ([]byte, error) {
 	const dir = "usr/share/ca-certificates/mozilla"
 	if t.Root == nil {
 		return nil, nil
@@ -94,61 +92,50 @@ func (t *Target) packagedCertificates() ([]byte, error) {
 	return all, nil
 }
 
-// tools adds the further programs, each where the root tree has it.
-func tools(t *Target) (string, error) {
-	var names []string
-	for _, tool := range t.opts.Tools {
-		src, err := t.findTool(tool)
+// curl has the hook copy curl and what it looks names up with; certificates
+// are our own hook's part.
+func (t *Tree) curl() (string, error) {
+	if !t.opts.Curl {
+		return "", nil
+	}
+	found, err := t.need("usr/bin/curl", "curl")
+	if err != nil {
+		return "", err
+	}
+	t.copyExec(found, "/bin")
+	t.added = append(t.added, "usr/bin/curl")
+	if t.version.NeedsNSSDNS {
+		arch, err := sysroot.Arch(t.Root)
 		if err != nil {
 			return "", err
 		}
-		dst := debian.MergedUsr(src)
-		if err := t.notBusybox(src, dst); err != nil {
-			return "", err
+		var names []string
+		machine, _ := debian.MachineNamed(arch)
+		for _, dir := range []string{"usr/lib/", "lib/"} {
+			names = append(names, dir+machine.Triplet+"/libnss_dns.so.2")
 		}
-		if _, err := t.copyExec(src, dst); err != nil {
-			return "", err
+		if found, err = t.find(names...); err != nil {
+			return "", fmt.Errorf("%w: without it curl cannot look names up", err)
 		}
-		names = append(names, path.Base(src))
+		t.copyExec(found, "")
+		t.added = append(t.added, debian.MergedUsr(found))
 	}
-	return strings.Join(names, ", "), nil
+	return t.hookCertificates()
 }
 
-// notBusybox puts the program src over dst where that is one of busybox's
-// names, as Debian's hooks do, which run before busybox's own.
-func (t *Target) notBusybox(src, dst string) error {
-	box, ok := t.Image.Resolve("bin/busybox")
-	at, there := t.Image.Resolve(dst)
-	if !ok || !there || path.Base(src) == "busybox" {
-		return nil
+func (t *Tree) hookCertificates() (string, error) {
+	t.added = append(t.added, bundle)
+	if t.opts.CA != nil {
+		return "with its libraries and the given certificates", t.undo.Own(ownDir+"/ca.pem", 0o644, t.opts.CA)
 	}
-	e, b := t.Image.Lookup(at), t.Image.Lookup(box)
-	if at != box && (e.LinkID() == nil || e.LinkID() != b.LinkID()) {
-		return nil
-	}
-	real, err := sysroot.Resolve(t.Root, src)
+	pem, err := t.optional(bundle)
 	if err != nil {
-		return err
+		return "", err
 	}
-	data, err := fs.ReadFile(t.Root, real)
-	if err != nil {
-		return err
+	if len(pem) == 0 {
+		t.added = t.added[:len(t.added)-1]
+		t.note("no %s in the root tree: https will fail in the initramfs (install ca-certificates there, or --ca FILE gives some)", bundle)
+		return "with its libraries, without certificates", nil
 	}
-	return t.put(dst, initrd.TypeFile|0o755, data)
-}
-
-// findTool finds a program by its path, or by its name where PATH would.
-func (t *Target) findTool(tool string) (string, error) {
-	if strings.Contains(tool, "/") {
-		return t.find(strings.TrimLeft(path.Clean(tool), "/"))
-	}
-	var names []string
-	for _, dir := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} {
-		names = append(names, path.Join(dir, tool))
-	}
-	found, err := t.find(names...)
-	if _, missing := errors.AsType[*sysroot.NotFound](err); missing {
-		return "", &sysroot.NotFound{Name: tool, Layers: t.Layers}
-	}
-	return found, err
+	return "with its libraries and certificates", nil
 }

@@ -18,7 +18,7 @@ import (
 // beside it every library it needs, as copy_exec of initramfs-tools does. What
 // is in the archive already stays: its own programs were made for it. It
 // returns how many libraries the program has.
-func (t *Target) copyExec(src, dst string) (int, error) {
+func (t *Archive) copyExec(src, dst string) (int, error) {
 	found, err := t.find(src)
 	if err != nil {
 		return 0, err
@@ -39,7 +39,7 @@ func (t *Target) copyExec(src, dst string) (int, error) {
 }
 
 // copyFile puts a file of the root tree at dst, unless one is there.
-func (t *Target) copyFile(src, dst string) error {
+func (t *Archive) copyFile(src, dst string) error {
 	if _, ok := t.Image.Resolve(dst); ok {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (t *Target) copyFile(src, dst string) error {
 
 // copyLibrary copies the file and, where the loader knows it by another name,
 // makes that a symlink to it, as the root tree has it.
-func (t *Target) copyLibrary(lib sysroot.File) error {
+func (t *Archive) copyLibrary(lib sysroot.File) error {
 	if _, ok := t.Image.Resolve(lib.Name); ok {
 		return nil
 	}
@@ -90,7 +90,7 @@ func relative(dir, name string) string {
 // checkVersions holds what was added against the libraries that were in the
 // archive before: one from an older build may lack a symbol version that the
 // program needs, and then it would not start on the device.
-func (t *Target) checkVersions(program string, libs []sysroot.File) error {
+func (t *Archive) checkVersions(program string, libs []sysroot.File) error {
 	has := map[string][]string{} // library file name: the versions it defines
 	for _, lib := range libs {
 		b, err := t.Image.ReadFile(lib.Name)
@@ -121,7 +121,7 @@ func (t *Target) checkVersions(program string, libs []sysroot.File) error {
 // checkNeeds checks that each symbol version that the file at name needs is
 // one that the library in the archive defines (Linux Standard Base, "Symbol
 // Versioning").
-func (t *Target) checkNeeds(name string, has map[string][]string) error {
+func (t *Archive) checkNeeds(name string, has map[string][]string) error {
 	b, err := t.Image.ReadFile(name)
 	if err != nil {
 		return err

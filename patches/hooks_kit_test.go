@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/initrd/debian/dropbear"
+	"groundhog/patches/undo"
 )
 
 // hookKeys is host keys of every kind, made once: an RSA key takes its time.
@@ -93,15 +94,15 @@ func mustHooks(t *testing.T, tree fstest.MapFS, o Options) *HooksReport {
 }
 
 // steps is all changes in the order in which they are written.
-func (r *HooksReport) steps() []FileChange {
-	return append(append([]FileChange{}, r.Keep...), r.Changes...)
+func (r *HooksReport) steps() []undo.Change {
+	return append(append([]undo.Change{}, r.Keep...), r.Changes...)
 }
-func (r *HooksRevert) steps() []FileChange {
-	return append(append([]FileChange{}, r.Changes...), r.Drop...)
+func stepsOf(r *undo.Reverted) []undo.Change {
+	return append(append([]undo.Change{}, r.Changes...), r.Drop...)
 }
 
 // applyChanges writes changes, as the program does.
-func applyChanges(t *testing.T, tree fstest.MapFS, changes []FileChange) {
+func applyChanges(t *testing.T, tree fstest.MapFS, changes []undo.Change) {
 	t.Helper()
 	for _, c := range changes {
 		now := tree[c.Path]
@@ -118,12 +119,12 @@ func applyChanges(t *testing.T, tree fstest.MapFS, changes []FileChange) {
 
 func revertChanges(t *testing.T, tree fstest.MapFS) {
 	t.Helper()
-	r, err := RevertHooks(tree)
+	r, err := undo.Revert(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r != nil {
-		applyChanges(t, tree, r.steps())
+		applyChanges(t, tree, stepsOf(r))
 	}
 }
 
@@ -133,7 +134,7 @@ func sameTree(t *testing.T, want, got fstest.MapFS) {
 	show := func(tree fstest.MapFS) map[string]string {
 		m := map[string]string{}
 		for name, f := range tree {
-			if !strings.HasPrefix(name, KeepDir+"/") {
+			if !strings.HasPrefix(name, undo.KeepDir+"/") {
 				m[name] = fmt.Sprintf("%v %s", f.Mode, f.Data)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"groundhog/patches/undo"
 )
 
 // What is missing is named, and the package that has it.
@@ -60,7 +62,9 @@ func TestHooksRefuse(t *testing.T) {
 		"dangling link":  {func(tree fstest.MapFS, _ *Options) { hookLink(tree, "etc/initramfs-tools/modules", "nowhere") }, "leads nowhere"},
 		"directory":      {func(tree fstest.MapFS, _ *Options) { tree[ownHook+"/x"] = &fstest.MapFile{} }, "not a regular file"},
 		"file for a dir": {func(tree fstest.MapFS, _ *Options) { tree[ownDir] = &fstest.MapFile{} }, "not a directory"},
-		"state":          {func(tree fstest.MapFS, _ *Options) { tree[KeepDir+"/state.json"] = &fstest.MapFile{Data: []byte("{")} }, "state.json"},
+		"state": {func(tree fstest.MapFS, _ *Options) {
+			tree[undo.KeepDir+"/state.json"] = &fstest.MapFile{Data: []byte("{")}
+		}, "state.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			release := "bullseye"
@@ -95,7 +99,7 @@ func TestHooksFollowLinksInside(t *testing.T) {
 	original := maps.Clone(tree)
 	r := mustHooks(t, tree, hookOptions())
 	for _, c := range r.steps() {
-		if strings.HasPrefix(c.Path, "etc/initramfs-tools") || strings.HasPrefix(c.Path, KeepDir) {
+		if strings.HasPrefix(c.Path, "etc/initramfs-tools") || strings.HasPrefix(c.Path, undo.KeepDir) {
 			t.Errorf("%s: through a link", c.Path)
 		}
 	}
@@ -124,8 +128,8 @@ func TestRevertHooksChanged(t *testing.T) {
 		if theirs == nil {
 			delete(tree, conf)
 		}
-		r, err := RevertHooks(tree)
-		if r != nil || !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), conf) {
+		r, err := undo.Revert(tree)
+		if r != nil || !errors.Is(err, undo.ErrChanged) || !strings.Contains(err.Error(), conf) {
 			t.Errorf("%s: got %v, %v", name, r, err)
 		}
 	}
@@ -135,10 +139,10 @@ func TestRevertHooksChanged(t *testing.T) {
 	if tree[conf] != edited {
 		t.Error("another run wrote it, though there was nothing to do")
 	}
-	if _, err := RevertHooks(tree); !errors.Is(err, ErrChanged) {
+	if _, err := undo.Revert(tree); !errors.Is(err, undo.ErrChanged) {
 		t.Errorf("after another run: %v", err)
 	}
-	tree[conf] = tree[KeepDir+"/original/"+conf]
+	tree[conf] = tree[undo.KeepDir+"/original/"+conf]
 	revertChanges(t, tree)
 	sameTree(t, original, tree)
 }
@@ -172,8 +176,8 @@ func TestHostileState(t *testing.T) {
 		`{"schema":1,"build":"","files":[{"path":"b"},{"path":"a"}],"directories":[]}`,
 	} {
 		tree := hookTree("bookworm")
-		tree[KeepDir+"/state.json"] = &fstest.MapFile{Data: []byte(state)}
-		if r, err := RevertHooks(tree); err == nil || !strings.Contains(err.Error(), "state.json") {
+		tree[undo.KeepDir+"/state.json"] = &fstest.MapFile{Data: []byte(state)}
+		if r, err := undo.Revert(tree); err == nil || !strings.Contains(err.Error(), "state.json") {
 			t.Errorf("%.40q: got %v, %v", state, r, err)
 		}
 	}

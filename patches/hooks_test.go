@@ -13,6 +13,7 @@ import (
 
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
+	"groundhog/patches/undo"
 )
 
 // A second run changes nothing, and a revert gives back every byte and mode.
@@ -28,11 +29,11 @@ func TestHooksTwiceAndBack(t *testing.T) {
 		revertChanges(t, tree)
 		sameTree(t, original, tree)
 		for name := range tree {
-			if strings.HasPrefix(name, KeepDir) {
+			if strings.HasPrefix(name, undo.KeepDir) {
 				t.Errorf("%s is left", name)
 			}
 		}
-		if r, err := RevertHooks(tree); r != nil || err != nil {
+		if r, err := undo.Revert(tree); r != nil || err != nil {
 			t.Errorf("there is more to revert: %v, %v", r, err)
 		}
 	})
@@ -66,17 +67,17 @@ func TestHooksCutOff(t *testing.T) {
 		applyChanges(t, first, mustHooks(t, first, hookOptions()).steps())
 		second := maps.Clone(first)
 		applyChanges(t, second, mustHooks(t, second, other).steps())
-		undo, err := RevertHooks(second)
+		back, err := undo.Revert(second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, run := range []struct {
 			from  fstest.MapFS
-			steps []FileChange
+			steps []undo.Change
 		}{
 			{original, mustHooks(t, original, hookOptions()).steps()},
 			{first, mustHooks(t, first, other).steps()},
-			{second, undo.steps()},
+			{second, stepsOf(back)},
 		} {
 			for n := range run.steps {
 				cut := maps.Clone(run.from)

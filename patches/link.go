@@ -2,6 +2,7 @@ package patches
 
 import (
 	"fmt"
+	"strings"
 
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
@@ -21,7 +22,7 @@ func optionsLine(v dropbear.Version) string {
 
 // link sets dropbear's options and, where its sessions lack it, sbin in their
 // PATH.
-func link(t *Target) (string, error) {
+func (t *Archive) link() (string, error) {
 	conf := t.version.ArchiveConfig
 	var old []byte
 	if _, ok := t.Image.Resolve(conf); ok {
@@ -46,7 +47,7 @@ func link(t *Target) (string, error) {
 
 // sbinInPath makes root's login shell one that knows sbin. dropbear takes only
 // a shell that etc/shells lists.
-func (t *Target) sbinInPath() error {
+func (t *Archive) sbinInPath() error {
 	shell := scripts.Shell()
 	if err := t.put(shell.Path, typeFile(shell.Mode), shell.Data); err != nil {
 		return err
@@ -70,4 +71,37 @@ func (t *Target) sbinInPath() error {
 		return fmt.Errorf("etc/shells: %w", err)
 	}
 	return nil
+}
+
+// withShell gives root the login shell.
+func withShell(passwd []byte, shell string) ([]byte, error) {
+	lines := strings.SplitAfter(string(passwd), "\n")
+	n := 0
+	for i, l := range lines {
+		f := strings.Split(strings.TrimSuffix(l, "\n"), ":")
+		if len(f) != 7 || f[0] != "root" {
+			continue
+		}
+		n++
+		f[6] = shell
+		lines[i] = strings.Join(f, ":") + "\n"
+	}
+	if n != 1 {
+		return nil, fmt.Errorf("%w: the line of root is there %d times", ErrAnchor, n)
+	}
+	return []byte(strings.Join(lines, "")), nil
+}
+
+// link sets dropbear's options in the configuration that the hook copies.
+func (t *Tree) link() (string, error) {
+	if err := t.undo.Edit(t.version.RootConfig(), nil, withLine(optionsLine(t.version))); err != nil {
+		return "", err
+	}
+	t.added = append(t.added, t.version.ArchiveConfig)
+	summary := "dropbear " + options(t.version)
+	if t.version.SbinInPath {
+		return summary, nil
+	}
+	t.added = append(t.added, scripts.ShellPath, "etc/passwd", "etc/shells")
+	return summary + ", sbin in the sessions' PATH", t.undo.Own(ownDir+"/shell", 0o644, scripts.Shell().Data)
 }

@@ -19,7 +19,7 @@ const modulesList = "conf/modules"
 
 // modules puts the kernel modules that were asked for into the archive, with
 // what they need, has /init load them, and rebuilds the indexes.
-func modules(t *Target) (string, error) {
+func (t *Archive) modules() (string, error) {
 	if len(t.opts.Modules) == 0 {
 		return "", nil
 	}
@@ -44,7 +44,7 @@ func modules(t *Target) (string, error) {
 }
 
 // modulesThere is the archive's modules: name, with "_" for "-", to path.
-func (t *Target) modulesThere() map[string]string {
+func (t *Archive) modulesThere() map[string]string {
 	have := map[string]string{}
 	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
 	for name, e := range t.Image.Tree() {
@@ -60,7 +60,7 @@ func (t *Target) modulesThere() map[string]string {
 
 // addModules copies what is missing and returns the names. What the archive
 // and its index have needs no root tree.
-func (t *Target) addModules(have map[string]string) ([]string, error) {
+func (t *Archive) addModules(have map[string]string) ([]string, error) {
 	if t.Root == nil {
 		return nil, t.allThere(have)
 	}
@@ -93,7 +93,7 @@ func (t *Target) addModules(have map[string]string) ([]string, error) {
 
 // allThere is an error where a wanted module is neither in the archive nor
 // built into its kernel.
-func (t *Target) allThere(have map[string]string) error {
+func (t *Archive) allThere(have map[string]string) error {
 	builtin, _ := t.Image.ReadFile("lib/modules/" + t.Kernel + "/modules.builtin")
 	in := map[string]bool{}
 	for line := range strings.Lines(string(builtin)) {
@@ -112,7 +112,7 @@ func (t *Target) allThere(have map[string]string) error {
 
 // listModules adds the modules to /init's list, in the order given. Lines end
 // in a blank, as mkinitramfs writes them.
-func (t *Target) listModules() error {
+func (t *Archive) listModules() error {
 	var old []byte
 	if _, ok := t.Image.Resolve(modulesList); ok {
 		var err error
@@ -148,7 +148,7 @@ var indexes = []string{"modules.dep", "modules.dep.bin", "modules.alias", "modul
 	"modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"}
 
 // rebuildIndexes has kmod's own depmod read the archive's modules.
-func (t *Target) rebuildIndexes() error {
+func (t *Archive) rebuildIndexes() error {
 	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
 	files := map[string][]byte{}
 	for name, e := range t.Image.Tree() {
@@ -181,4 +181,81 @@ func (t *Target) rebuildIndexes() error {
 		}
 	}
 	return nil
+}
+
+// modules lists the modules in etc/initramfs-tools/modules: mkinitramfs copies
+// them with what they need, and has /init load them.
+func (t *Tree) modules() (string, error) {
+	if len(t.opts.Modules) == 0 {
+		return "", nil
+	}
+	if err := t.checkModules(); err != nil {
+		return "", err
+	}
+	err := t.undo.Edit("etc/initramfs-tools/modules", nil, listedModules(t.opts.Modules))
+	t.added = append(t.added, modulesList)
+	return strings.Join(t.opts.Modules, ", "), err
+}
+
+// checkModules wants a kernel that has all the modules, and tells of others
+// that have not: mkinitramfs would say nothing.
+func (t *Tree) checkModules() error {
+	const dir = "lib/modules"
+	list, err := fs.ReadDir(t.Root, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		list, err = fs.ReadDir(t.Root, "usr/"+dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var lacking []error
+	kernels := 0
+	for _, e := range list {
+		if !e.IsDir() {
+			continue
+		}
+		kernel, err := sysroot.OpenModules(t.Root, e.Name())
+		if err != nil {
+			return err
+		}
+		kernels++
+		if _, err := kernel.Needs(t.opts.Modules...); err != nil {
+			lacking = append(lacking, err)
+		}
+	}
+	switch {
+	case kernels == 0:
+		return fmt.Errorf("module %s: no kernel in %s of the root tree, install a linux-image package there", t.opts.Modules[0], dir)
+	case len(lacking) == kernels:
+		return lacking[0]
+	}
+	for _, err := range lacking {
+		t.note("%v", err)
+	}
+	return nil
+}
+
+// listedModules adds modules to a list as etc/initramfs-tools/modules is one:
+// name and arguments, one a line, # for comments.
+func listedModules(modules []string) edit {
+	return func(text []byte) ([]byte, error) {
+		var listed []string
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 0 {
+				listed = append(listed, strings.ReplaceAll(f[0], "-", "_"))
+			}
+		}
+		for _, m := range modules {
+			name := strings.ReplaceAll(m, "-", "_")
+			if slices.Contains(listed, name) {
+				continue
+			}
+			listed = append(listed, name)
+			var err error
+			if text, err = withLine(m)(text); err != nil {
+				return nil, err
+			}
+		}
+		return text, nil
+	}
 }

@@ -17,7 +17,7 @@ import (
 
 // modulesOf are the names of the archive's modules.
 func modulesOf(img *initrd.Image) string {
-	target := &Target{Image: img, Kernel: debian.Read(img).Kernel()}
+	target := &Archive{Image: img, Kernel: debian.Read(img).Kernel()}
 	return strings.Join(slices.Sorted(maps.Keys(target.modulesThere())), " ")
 }
 

@@ -99,7 +99,7 @@ func TestOptions(t *testing.T) {
 // Nothing but plain words gets into the settings, whoever puts them there.
 func TestSettings(t *testing.T) {
 	img := read(t, tiny.New("bookworm", true))
-	target, err := open(img, nil, nil, Defaults())
+	target, err := openArchive(img, nil, nil, Defaults())
 	must(t, err)
 	for _, v := range append([]string{"a/b", "(a)"}, hostile...) {
 		if v[0] == '-' || v == strings.Repeat("a", 300) {

@@ -23,7 +23,7 @@ func readRecord(img *initrd.Image) (*manifest.Record, error) {
 
 // record leaves in the archive what was done to it, and its id. An archive
 // that no patch changed keeps the record and the id that it has.
-func (t *Target) record(r *Report, tool, source string) error {
+func (t *Archive) record(r *Report, tool, source string) error {
 	old, err := readRecord(t.Image)
 	if err != nil {
 		return err
@@ -36,11 +36,7 @@ func (t *Target) record(r *Report, tool, source string) error {
 	if err := t.set("GROUNDHOG_BUILD", r.Build); err != nil {
 		return err
 	}
-	rec := &manifest.Record{Schema: manifest.RecordSchema, Tool: tool, Build: r.Build,
-		Release: t.Release, Board: t.opts.Board}
-	for _, a := range r.Patches {
-		rec.Patches = append(rec.Patches, manifest.Patch{Name: a.Name, Summary: a.Summary, Paths: a.Paths})
-	}
+	rec := t.recordOf(tool, r.Build, r.Patches)
 	if old != nil {
 		rec.Patches = mergePatches(old.Patches, rec.Patches)
 	}
@@ -73,7 +69,7 @@ func mergePatches(old, now []manifest.Patch) []manifest.Patch {
 
 // buildID names what was built from what: 16 hexadecimal digits of a SHA-256
 // over the source archive's and every edit.
-func (t *Target) buildID(source string) string {
+func (t *Archive) buildID(source string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n", source)
 	for _, e := range t.Image.Edits() {
@@ -90,4 +86,30 @@ func (t *Target) buildID(source string) string {
 		fmt.Fprintf(h, "%s=%s\n", name, t.setting(name))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// putRecord writes what our hook copies to [manifest.RecordPath]. One of the same
+// build stays, whatever version of the program wrote it.
+func (t *Tree) putRecord(tool string) error {
+	f, err := t.undo.Load(recordFile, nil)
+	if err != nil {
+		return err
+	}
+	if old, err := manifest.DecodeRecord(f.Current); err == nil && old.Build == t.report.Build {
+		return t.undo.Own(recordFile, 0o644, f.Current)
+	}
+	b, err := t.recordOf(tool, t.report.Build, t.record).Encode()
+	if err != nil {
+		return err
+	}
+	return t.undo.Own(recordFile, 0o644, b)
+}
+
+// recordOf is the record of what was done.
+func (t *target) recordOf(tool, build string, applied []Applied) *manifest.Record {
+	r := &manifest.Record{Schema: manifest.RecordSchema, Tool: tool, Build: build, Release: t.Release, Board: t.opts.Board}
+	for _, a := range applied {
+		r.Patches = append(r.Patches, manifest.Patch{Name: a.Name, Summary: a.Summary, Paths: a.Paths})
+	}
+	return r
 }

@@ -18,29 +18,34 @@ import (
 // the scripts that groundhog patches.
 var ErrDracut = errors.New("made by dracut, not by initramfs-tools: there are no scripts in it to patch")
 
-// Target is an archive under work, with what is known of the machine it
-// belongs to.
-type Target struct {
-	Image  *initrd.Image
-	Root   fs.FS    // the root tree; nil: none was given
-	Layers []string // what Root is made of, for messages
-
-	Kernel  string // kernel release; empty where the archive has no modules
-	Arch    string // Debian's name of the architecture
+// target is what is known of the machine that an archive or a root tree belongs
+// to, and what is asked for.
+type target struct {
+	Root    fs.FS    // the root tree; nil: none was given
+	Layers  []string // what Root is made of, for messages
 	Release string
 
 	opts    Options
 	version dropbear.Version
 	notes   []string
-	touched []string
 }
 
-// open finds out what the image is for and refuses what is no target.
-func open(img *initrd.Image, root fs.FS, layers []string, opts Options) (*Target, error) {
+// Archive is an archive under work.
+type Archive struct {
+	target
+	Image  *initrd.Image
+	Kernel string // kernel release; empty where the archive has no modules
+	Arch   string // Debian's name of the architecture
+
+	touched []string // paths that the patch at work put or changed
+}
+
+// openArchive finds out what the image is for and refuses what is no target.
+func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (*Archive, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	t := &Target{Image: img, Root: root, Layers: layers, opts: opts}
+	t := &Archive{target: target{Root: root, Layers: layers, opts: opts}, Image: img}
 	facts := debian.Read(img)
 	if err := checkBuilder(facts); err != nil {
 		return nil, err
@@ -68,7 +73,7 @@ func checkBuilder(facts *debian.Facts) error {
 }
 
 // checkArch refuses a root tree for another machine.
-func (t *Target) checkArch() error {
+func (t *Archive) checkArch() error {
 	if t.Root == nil || t.Arch == "" {
 		return nil
 	}
@@ -81,7 +86,7 @@ func (t *Target) checkArch() error {
 
 // release is the Debian release: asked for, or the root tree's, or the one
 // whose dropbear is in the archive.
-func (t *Target) release(facts *debian.Facts) (string, error) {
+func (t *Archive) release(facts *debian.Facts) (string, error) {
 	if t.opts.Release != "" {
 		return t.opts.Release, nil
 	}
@@ -104,7 +109,7 @@ func (t *Target) release(facts *debian.Facts) (string, error) {
 	return "", errors.New("the Debian release cannot be told: name it with --release, or give a root tree with etc/os-release")
 }
 
-func (t *Target) supported(id, codename, version string) (string, error) {
+func (t *target) supported(id, codename, version string) (string, error) {
 	name := codename
 	if name == "" {
 		name = strings.TrimSpace(id + " " + version)
@@ -118,7 +123,7 @@ func (t *Target) supported(id, codename, version string) (string, error) {
 // The three ways to change the archive. Each notes the path it changed.
 
 // put makes the entry at name what is given.
-func (t *Target) put(name string, mode uint32, data []byte) error {
+func (t *Archive) put(name string, mode uint32, data []byte) error {
 	changed, err := t.Image.Put(name, initrd.File{Mode: mode, Data: data})
 	if changed {
 		t.touch(name)
@@ -128,7 +133,7 @@ func (t *Target) put(name string, mode uint32, data []byte) error {
 
 // generated writes a file that mkinitramfs would have written, with the mode
 // of such files in this archive: 0600 where dropbear's UMASK was in force.
-func (t *Target) generated(name string, data []byte) error {
+func (t *Archive) generated(name string, data []byte) error {
 	mode := uint32(initrd.TypeFile | 0o644)
 	if e := t.Image.Lookup("conf/arch.conf"); e != nil {
 		mode = e.Mode
@@ -140,7 +145,7 @@ func (t *Target) generated(name string, data []byte) error {
 }
 
 // edit changes the text that name leads to.
-func (t *Target) edit(name string, change edit) error {
+func (t *Archive) edit(name string, change edit) error {
 	real, ok := t.Image.Resolve(name)
 	if !ok {
 		return fmt.Errorf("%s: not in the archive", name)
@@ -156,7 +161,7 @@ func (t *Target) edit(name string, change edit) error {
 	return t.put(real, 0, text)
 }
 
-func (t *Target) touch(name string) {
+func (t *Archive) touch(name string) {
 	if real, ok := t.Image.Resolve(path.Dir(name)); ok {
 		name = path.Join(real, path.Base(name))
 	}
@@ -165,12 +170,12 @@ func (t *Target) touch(name string) {
 	}
 }
 
-func (t *Target) note(format string, args ...any) {
+func (t *target) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
 // find looks a file up in the root tree; the error says in which trees.
-func (t *Target) find(names ...string) (string, error) {
+func (t *target) find(names ...string) (string, error) {
 	if t.Root == nil {
 		return "", fmt.Errorf("%s: not in the archive, and no root tree was given to take it from (--root or --deb)", names[0])
 	}
@@ -182,7 +187,7 @@ func (t *Target) find(names ...string) (string, error) {
 }
 
 // optional reads a file of the root tree, nil where there is none.
-func (t *Target) optional(name string) ([]byte, error) {
+func (t *target) optional(name string) ([]byte, error) {
 	if t.Root == nil {
 		return nil, nil
 	}

@@ -66,7 +66,7 @@ func withoutOSRelease(tgt *tiny.Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	target, err := open(img, tgt.Root, nil, Defaults())
+	target, err := openArchive(img, tgt.Root, nil, Defaults())
 	if err != nil {
 		return "", err
 	}

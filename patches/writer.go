@@ -25,7 +25,7 @@ const maxWriter = 16 << 20
 var writerArchs = []string{"amd64", "arm64", "armhf", "armel"}
 
 // writer adds the device's half of `groundhog flash`.
-func writer(t *Target) (string, error) {
+func (t *Archive) writer() (string, error) {
 	if t.opts.Writer == nil {
 		return "", nil
 	}
@@ -37,20 +37,20 @@ func writer(t *Target) (string, error) {
 }
 
 // writer has the hook copy it.
-func (h *hooks) writer() (string, error) {
-	if h.opts.Writer == nil {
+func (t *Tree) writer() (string, error) {
+	if t.opts.Writer == nil {
 		return "", nil
 	}
-	arch, err := sysroot.Arch(h.Root)
+	arch, err := sysroot.Arch(t.Root)
 	if err != nil {
 		return "", err
 	}
-	b, err := h.opts.writerFor(arch)
+	b, err := t.opts.writerFor(arch)
 	if err != nil {
 		return "", err
 	}
-	h.added = append(h.added, "usr/"+WriterPath)
-	return writerSummary(b), h.own(ownDir+"/writer", 0o644, b)
+	t.added = append(t.added, "usr/"+WriterPath)
+	return writerSummary(b), t.undo.Own(ownDir+"/writer", 0o644, b)
 }
 
 func writerSummary(b []byte) string {

@@ -12,6 +12,7 @@ import (
 	"groundhog/cmd/internal/hint"
 	"groundhog/patches"
 	"groundhog/patches/sysroot"
+	"groundhog/patches/undo"
 )
 
 // hooksOptions is the command line of `groundhog hooks`: of patch's options,
@@ -39,7 +40,7 @@ an initramfs waits for somebody, as long as --wait says, before it goes on.
 Changed: dropbear's hook and boot script in usr/share/initramfs-tools, in
 etc/initramfs-tools initramfs.conf and modules, and the directory of dropbear's
 keys and configuration. Groundhog's own files lie beside them. Originals are kept
-in ROOT/` + patches.KeepDir + `; --revert puts them back, unless
+in ROOT/` + undo.KeepDir + `; --revert puts them back, unless
 somebody changed one of the files since.
 
 A second run replaces the first: what it does not ask for is undone. Keys stay.
@@ -99,7 +100,7 @@ func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
 	}
 	result := &hooksResult{report: report, root: root, options: o}
 	if !o.dryRun {
-		if err := writeTree(root, nil, report.Keep, report.Changes); err != nil {
+		if err := undo.Write(root, nil, report.Keep, report.Changes); err != nil {
 			return err
 		}
 	}
@@ -113,20 +114,19 @@ func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) erro
 		return err
 	}
 	defer tree.Close()
-	undo, err := patches.RevertHooks(tree)
-	if errors.Is(err, patches.ErrChanged) {
+	back, err := undo.Revert(tree)
+	if errors.Is(err, undo.ErrChanged) {
 		return hint.To(fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),
-			"put the original back from "+strings.TrimSuffix(root, "/")+"/"+patches.KeepDir+"/original (remove what has none there), then --revert again")
-
+			"put the original back from "+strings.TrimSuffix(root, "/")+"/"+undo.KeepDir+"/original (remove what has none there), then --revert again")
 	} else if err != nil {
 		return fmt.Errorf("reverting %s: %w", root, err)
 	}
-	if undo == nil {
-		undo = &patches.HooksRevert{}
+	if back == nil {
+		back = &undo.Reverted{}
 	}
-	result := &hooksResult{report: &patches.HooksReport{Changes: undo.Changes}, root: root, options: o}
+	result := &hooksResult{report: &patches.HooksReport{Changes: back.Changes}, root: root, options: o}
 	if !o.dryRun {
-		if err := writeTree(root, undo.Directories, undo.Changes, undo.Drop); err != nil {
+		if err := undo.Write(root, back.Directories, back.Changes, back.Drop); err != nil {
 			return err
 		}
 	}

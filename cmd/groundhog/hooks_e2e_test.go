@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/handmade"
 	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
@@ -33,7 +34,7 @@ func TestHooksTargets(t *testing.T) {
 			t.Parallel()
 			tgt := target(t, suite, "amd64")
 			h := newHooked(t, tgt)
-			before := treeOf(t, h.root)
+			before := handmade.Snapshot(t, h.root)
 			h.run("hooks", h.root, "--dry-run")
 			h.same(before)
 			h.hooks()
@@ -110,7 +111,7 @@ func (h *hooked) hooks() (r hooksJSON) {
 // files is not held against it, nor is what update-initramfs itself leaves.
 func (h *hooked) same(before map[string]string) {
 	h.t.Helper()
-	now := treeOf(h.t, h.root)
+	now := handmade.Snapshot(h.t, h.root)
 	for name := range now {
 		if strings.HasPrefix(name, "/var/lib/initramfs-tools") {
 			delete(now, name)

@@ -7,6 +7,7 @@ import (
 
 	"groundhog/initrd/show"
 	"groundhog/patches"
+	"groundhog/patches/undo"
 )
 
 // hooksResult is what `groundhog hooks` did.
@@ -146,7 +147,7 @@ func (r *hooksResult) printJSON(w io.Writer) error {
 	return enc.Encode(out)
 }
 
-func kindOf(c patches.FileChange) string {
+func kindOf(c undo.Change) string {
 	switch {
 	case c.Before == nil:
 		return "created"

@@ -31,6 +31,7 @@ var apart = map[string][]string{
 	"groundhog/manifest/sbom": {"groundhog/manifest/diff", "groundhog/manifest/sign"},
 	"groundhog/manifest/diff": {"groundhog/manifest/sbom", "groundhog/manifest/sign"},
 	"groundhog/manifest":      {"groundhog/manifest/"},
+	"groundhog/patches/undo":  {"groundhog/initrd", "groundhog/manifest", "groundhog/patches/scripts"},
 }
 
 // Other build tools import what is below cmd: it brings neither a command line

@@ -26,7 +26,9 @@ package scripts
 import (
 	"embed"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 )
 
 // Lines that a patch inserts into scripts/init-premount/dropbear.
@@ -54,14 +56,41 @@ type File struct {
 	Data []byte
 }
 
-// Files returns what every reflash archive gets, sorted by path. Files below [Dir] have mode 0644:
-// mkinitramfs runs what is executable below scripts/ (cache_run_scripts, with the argument prereqs).
-func Files() []File {
+// lists is which files each patch brings: the one list of them. functions comes
+// with both, because all others source it.
+var lists = map[string][]string{
+	"interface": {"functions", "mac", "network"},
+	"wait":      {"functions", "hold", "original", "reach", "wait", "watchdog", "work", "continue"},
+}
+
+// Of returns the files that a patch brings ("interface", "wait"). Files below
+// [Dir] have mode 0644: mkinitramfs runs what is executable below scripts/
+// (cache_run_scripts, with the argument prereqs).
+func Of(patch string) []File {
 	var files []File
-	for _, name := range []string{"functions", "hold", "mac", "network", "original", "reach", "wait", "watchdog", "work"} {
+	for _, name := range lists[patch] {
+		if name == "continue" {
+			files = append(files, file(name, contPath, 0o755))
+			continue
+		}
 		files = append(files, file(name, path.Join(Dir, name), 0o644))
 	}
-	return append(files, file("continue", contPath, 0o755))
+	return files
+}
+
+// Files returns what every reflash archive gets, sorted by path.
+func Files() []File {
+	seen := map[string]File{}
+	for patch := range lists {
+		for _, f := range Of(patch) {
+			seen[f.Path] = f
+		}
+	}
+	var files []File
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		files = append(files, seen[name])
+	}
+	return files
 }
 
 // Shell returns root's login shell for buster and bullseye, whose sessions have no sbin in PATH.

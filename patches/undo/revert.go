@@ -1,4 +1,4 @@
-package patches
+package undo
 
 import (
 	"errors"
@@ -11,18 +11,18 @@ import (
 // groundhog wrote them.
 var ErrChanged = errors.New("changed since groundhog wrote it")
 
-// HooksRevert is what [RevertHooks] would do: Changes first, then Drop, then
+// Reverted is what [Revert] would do: Changes first, then Drop, then
 // the removal of those Directories that are empty, the last one first.
-type HooksRevert struct {
-	Changes     []FileChange
-	Drop        []FileChange // below KeepDir
+type Reverted struct {
+	Changes     []Change
+	Drop        []Change // below KeepDir
 	Directories []string
 }
 
-// RevertHooks works out how the root tree becomes what it was before [Hooks];
+// Revert works out how the root tree becomes what it was before the changes;
 // nil where groundhog changed nothing. It is all or nothing: a boot script that
 // sources what is no longer there would be worse than either.
-func RevertHooks(root fs.FS) (*HooksRevert, error) {
+func Revert(root fs.FS) (*Reverted, error) {
 	k, err := openKeeper(root)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func RevertHooks(root fs.FS) (*HooksRevert, error) {
 	if err != nil || s == nil {
 		return nil, err
 	}
-	r := &HooksRevert{Directories: s.madeFor(k)}
+	r := &Reverted{Directories: s.madeFor(k)}
 	var changed []string
 	for i := range s.Files {
 		e := &s.Files[i]
@@ -46,48 +46,48 @@ func RevertHooks(root fs.FS) (*HooksRevert, error) {
 			r.Changes = append(r.Changes, *c)
 		}
 		if e.Before != "" {
-			r.Drop = append(r.Drop, FileChange{Path: k.original(e.Path), Before: []byte{}})
+			r.Drop = append(r.Drop, Change{Path: k.original(e.Path), Before: []byte{}})
 		}
 	}
 	if changed != nil {
 		return nil, fmt.Errorf("%s: %w", strings.Join(changed, ", "), ErrChanged)
 	}
-	r.Drop = append(r.Drop, FileChange{Path: k.state(), Before: []byte{}})
+	r.Drop = append(r.Drop, Change{Path: k.state(), Before: []byte{}})
 	return r, k.readDrops(r.Drop)
 }
 
 // readDrops fills in what is to be dropped.
-func (k *keeper) readDrops(drop []FileChange) error {
+func (k *keeper) readDrops(drop []Change) error {
 	for i := range drop {
-		f, err := readHookFile(k.root, drop[i].Path)
+		f, err := readFile(k.root, drop[i].Path)
 		if err != nil {
 			return err
 		}
-		drop[i].Before = f.current
+		drop[i].Before = f.Current
 	}
 	return nil
 }
 
 // revert is the change that undoes one; nil where it is undone already.
-func (k *keeper) revert(e *stateEntry) (*FileChange, error) {
+func (k *keeper) revert(e *entry) (*Change, error) {
 	if at, err := place(k.root, e.Path); err != nil {
 		return nil, err
 	} else if at != e.Path {
 		return nil, ErrChanged
 	}
-	now, err := readHookFile(k.root, e.Path)
+	now, err := readFile(k.root, e.Path)
 	if err != nil {
 		return nil, err
 	}
-	switch hash := sum(now.current); {
+	switch hash := sum(now.Current); {
 	case hash == e.Before:
 		return nil, nil
 	case e.wrote(hash):
 		f, err := k.before(e)
-		if err != nil || f.current == nil {
-			return &FileChange{Path: e.Path, Before: now.current}, err
+		if err != nil || f.Current == nil {
+			return &Change{Path: e.Path, Before: now.Current}, err
 		}
-		return &FileChange{Path: e.Path, Before: now.current, After: f.current, Mode: f.mode, Like: k.original(e.Path)}, nil
+		return &Change{Path: e.Path, Before: now.Current, After: f.Current, Mode: f.Mode, Like: k.original(e.Path)}, nil
 	}
 	return nil, ErrChanged
 }

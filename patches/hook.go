@@ -6,8 +6,39 @@ import (
 	"slices"
 	"strings"
 
-	"groundhog/patches/scripts"
+	"groundhog/initrd/show"
+	"groundhog/manifest"
 )
+
+// hook has Debian's hook copy the programs, and brings our own.
+func (t *Tree) hook() (string, error) {
+	change := all(withoutCrypttab(t.Release), hookBlock(t.execs))
+	if err := t.undo.Edit(dropbearHook, pristineHook, change); err != nil {
+		return "", err
+	}
+	if err := t.undo.Own(ownHook, 0o755, hookScript); err != nil {
+		return "", err
+	}
+	t.added = append(t.added, manifest.RecordPath)
+	summary := fmt.Sprintf("%s in dropbear's, and one of our own", show.Count(len(t.execs), "copy_exec line"))
+	if t.Release == "buster" {
+		summary += "; no crypttab needed"
+	}
+	return summary, nil
+}
+
+// copyExec adds a line to Debian's hook; to "" means the same place. A program
+// that has gone since stops update-initramfs with an error, as it stops us.
+func (t *Tree) copyExec(name, to string) {
+	line := "copy_exec /" + name
+	if to != "" {
+		line += " " + to
+	}
+	t.execs = append(t.execs, line+" || exit 1")
+	if at := t.undo.At(dropbearHook); !slices.Contains(t.undo.Touched, at) {
+		t.undo.Touched = append(t.undo.Touched, at)
+	}
+}
 
 // What stands in Debian's dropbear hook after `groundhog hooks`: a block of
 // copy_exec lines between the marks, and, on buster, a comment where the
@@ -93,40 +124,4 @@ func pristineHook(text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %q without %q", ErrAnchor, blockBegin, blockEnd)
 	}
 	return []byte(b.String()), nil
-}
-
-// pristinePremount takes our two lines out of dropbear's boot script.
-func pristinePremount(text []byte) ([]byte, error) {
-	var b strings.Builder
-	for l := range strings.Lines(string(text)) {
-		if line := strings.TrimSuffix(l, "\n"); line != scripts.NetworkLine && line != scripts.HoldLine {
-			b.WriteString(l)
-		}
-	}
-	return []byte(b.String()), nil
-}
-
-// listedModules adds modules to a list as etc/initramfs-tools/modules is one:
-// name and arguments, one a line, # for comments.
-func listedModules(modules []string) edit {
-	return func(text []byte) ([]byte, error) {
-		var listed []string
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 0 {
-				listed = append(listed, strings.ReplaceAll(f[0], "-", "_"))
-			}
-		}
-		for _, m := range modules {
-			name := strings.ReplaceAll(m, "-", "_")
-			if slices.Contains(listed, name) {
-				continue
-			}
-			listed = append(listed, name)
-			var err error
-			if text, err = withLine(m)(text); err != nil {
-				return nil, err
-			}
-		}
-		return text, nil
-	}
 }

@@ -1,4 +1,4 @@
-package patches
+package undo
 
 import (
 	"fmt"
@@ -21,10 +21,10 @@ var revertTree = fstest.MapFS{
 	"up":                             &fstest.MapFile{Data: []byte("../../.."), Mode: fs.ModeSymlink | 0o777},
 }
 
-func revertWith(state string) (*HooksRevert, error) {
+func revertWith(state string) (*Reverted, error) {
 	m := maps.Clone(revertTree)
 	m[KeepDir+"/state.json"] = &fstest.MapFile{Data: []byte(state), Mode: 0o644}
-	return RevertHooks(m)
+	return Revert(m)
 }
 
 // A state names whatever it likes; only directories that one of the files is in, or
@@ -75,7 +75,7 @@ func FuzzRevert(f *testing.F) {
 			}
 		}
 		for _, dir := range r.Directories {
-			within := func(c FileChange) bool { return strings.HasPrefix(c.Path, dir+"/") }
+			within := func(c Change) bool { return strings.HasPrefix(c.Path, dir+"/") }
 			named := strings.Contains(state, dir)
 			if !fs.ValidPath(dir) || !slices.ContainsFunc(append(r.Changes, r.Drop...), within) && !named {
 				t.Fatalf("%q would be removed", dir)

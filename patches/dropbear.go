@@ -24,10 +24,10 @@ const (
 // that it cannot be $rootmnt; ours cannot either, and is the same every time.
 const home = "root-groundhog"
 
-// graftDropbear puts in what Debian's own hook would: the server with its
+// dropbear puts in what Debian's own hook would: the server with its
 // libraries, its scripts with their ORDER lines, accounts, configuration and
 // busybox.
-func graftDropbear(t *Target) (string, error) {
+func (t *Archive) dropbear() (string, error) {
 	if _, ok := t.Image.Resolve("sbin/dropbear"); ok {
 		return "in the archive already", t.checkDropbear()
 	}
@@ -49,7 +49,7 @@ func graftDropbear(t *Target) (string, error) {
 	if err := t.graftConfig(); err != nil {
 		return "", err
 	}
-	names, err := graftBusybox(t)
+	names, err := t.graftBusybox()
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +57,7 @@ func graftDropbear(t *Target) (string, error) {
 }
 
 // checkDropbear refuses an archive that has the server but not what starts it.
-func (t *Target) checkDropbear() error {
+func (t *Archive) checkDropbear() error {
 	for _, name := range []string{premount, "etc/passwd", "bin/sh"} {
 		if _, ok := t.Image.Resolve(name); !ok {
 			return fmt.Errorf("the archive has sbin/dropbear but no %s", name)
@@ -67,7 +67,7 @@ func (t *Target) checkDropbear() error {
 }
 
 // graftScript copies a boot script and has its directory's ORDER run it.
-func (t *Target) graftScript(name string) error {
+func (t *Archive) graftScript(name string) error {
 	src, err := t.find(path.Join(toolsDir, name))
 	if err != nil {
 		return fmt.Errorf("%w (is dropbear-initramfs in it?)", err)
@@ -114,7 +114,7 @@ func orderWith(order []byte, script string) []byte {
 }
 
 // graftAccounts makes root known to the libc, with a home that is not $rootmnt.
-func (t *Target) graftAccounts() error {
+func (t *Archive) graftAccounts() error {
 	for _, dir := range []string{home, home + "/.ssh"} {
 		if err := t.put(dir, initrd.TypeDir|0o700, nil); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (t *Target) graftAccounts() error {
 }
 
 // graftConfig copies the configuration, where the root tree has one.
-func (t *Target) graftConfig() error {
+func (t *Archive) graftConfig() error {
 	conf, err := t.optional(t.version.RootConfig())
 	if err != nil || conf == nil {
 		return err
@@ -147,7 +147,7 @@ func (t *Target) graftConfig() error {
 
 // copyNSS copies a module of the name service switch, which programs open by
 // name. glibc 2.34 and later have it built in, and then it may be missing.
-func (t *Target) copyNSS(so string) error {
+func (t *Archive) copyNSS(so string) error {
 	var dirs []string
 	if m, ok := debian.MachineNamed(t.Arch); ok {
 		dirs = append(dirs, "usr/lib/"+m.Triplet+"/"+so, "lib/"+m.Triplet+"/"+so)

@@ -1,57 +1,16 @@
-package main
+package undo
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/handmade"
+
 	"github.com/google/go-cmp/cmp"
-
-	"groundhog/patches"
 )
-
-// treeOf is all that is below dir: its mode, and of files the time and the
-// content, a hash of it where it is long.
-func treeOf(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	err := filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		all[strings.TrimPrefix(at, dir)], err = describeFile(at)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-func describeFile(at string) (string, error) {
-	info, err := os.Lstat(at)
-	if err != nil {
-		return "", err
-	}
-	mode := info.Mode().String()
-	switch {
-	case info.Mode().IsRegular():
-		b, err := os.ReadFile(at)
-		if len(b) > 1<<12 {
-			b = fmt.Appendf(nil, "%x", sha256.Sum256(b))
-		}
-		return mode + info.ModTime().String() + string(b), err
-	case info.Mode()&fs.ModeSymlink != 0:
-		target, err := os.Readlink(at)
-		return mode + target, err
-	}
-	return mode, nil
-}
 
 func smallTree(t *testing.T) string {
 	dir := t.TempDir()
@@ -67,7 +26,7 @@ func smallTree(t *testing.T) string {
 	return dir
 }
 
-var someChanges = []patches.FileChange{
+var someChanges = []Change{
 	{Path: "new/er/n", After: []byte("n\n"), Mode: 0o600},
 	{Path: "a", Before: []byte("a\n"), After: []byte("A\n"), Mode: 0o755},
 	{Path: "d/b", Before: []byte("b\n")},
@@ -76,11 +35,11 @@ var someChanges = []patches.FileChange{
 
 func TestWriteTree(t *testing.T) {
 	dir := smallTree(t)
-	before := treeOf(t, dir)
-	if err := writeTree(dir, nil, someChanges); err != nil {
+	before := handmade.Snapshot(t, dir)
+	if err := Write(dir, nil, someChanges); err != nil {
 		t.Fatal(err)
 	}
-	after := treeOf(t, dir)
+	after := handmade.Snapshot(t, dir)
 	for name, want := range map[string]string{"/new/er/n": "-rw------- n", "/a": "-rwxr-xr-x A", "/d/c": "-rw-r----- C"} {
 		if mode, text, _ := strings.Cut(want, " "); !strings.HasPrefix(after[name], mode) || !strings.HasSuffix(after[name], text+"\n") {
 			t.Errorf("%s: %q, want %s", name, after[name], want)
@@ -98,7 +57,7 @@ func TestWriteTree(t *testing.T) {
 func TestWriteTreeRollsBack(t *testing.T) {
 	for n := range len(someChanges) + 1 {
 		dir := smallTree(t)
-		before := treeOf(t, dir)
+		before := handmade.Snapshot(t, dir)
 		root, err := os.OpenRoot(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +77,7 @@ func TestWriteTreeRollsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		root.Close()
-		if diff := cmp.Diff(before, treeOf(t, dir)); diff != "" {
+		if diff := cmp.Diff(before, handmade.Snapshot(t, dir)); diff != "" {
 			t.Errorf("after %d of %d steps (-want +got):\n%s", n, len(someChanges), diff)
 		}
 	}
@@ -126,7 +85,7 @@ func TestWriteTreeRollsBack(t *testing.T) {
 
 func TestWriteTreeRefuses(t *testing.T) {
 	outside := t.TempDir()
-	for name, c := range map[string]patches.FileChange{
+	for name, c := range map[string]Change{
 		"changed meanwhile": {Path: "d/c", Before: []byte("other\n"), After: []byte("x")},
 		"came meanwhile":    {Path: "d/c", After: []byte("x")},
 		"gone meanwhile":    {Path: "d/x", Before: []byte("x"), After: []byte("x")},
@@ -140,15 +99,15 @@ func TestWriteTreeRefuses(t *testing.T) {
 		if err := os.Symlink(outside, filepath.Join(dir, "out")); err != nil {
 			t.Fatal(err)
 		}
-		before := treeOf(t, dir)
-		err := writeTree(dir, nil, someChanges[:2], []patches.FileChange{c})
+		before := handmade.Snapshot(t, dir)
+		err := Write(dir, nil, someChanges[:2], []Change{c})
 		if err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if diff := cmp.Diff(before, treeOf(t, dir)); diff != "" {
+		if diff := cmp.Diff(before, handmade.Snapshot(t, dir)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if left := treeOf(t, outside); len(left) != 1 {
+		if left := handmade.Snapshot(t, outside); len(left) != 1 {
 			t.Errorf("%s: something came out: %v", name, left)
 		}
 	}

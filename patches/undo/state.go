@@ -1,4 +1,4 @@
-package patches
+package undo
 
 import (
 	"bytes"
@@ -35,16 +35,16 @@ func (k *keeper) original(name string) string { return path.Join(k.dir, "origina
 // stateSchema is the version of the state that is written.
 const stateSchema = 1
 
-// hookState is state.json. Hashes are SHA-256 in lower-case hexadecimal, "" for
+// state is state.json. Hashes are SHA-256 in lower-case hexadecimal, "" for
 // a file that is not there.
-type hookState struct {
-	Schema      int          `json:"schema"`
-	Build       string       `json:"build"`
-	Files       []stateEntry `json:"files"`       // sorted by path
-	Directories []string     `json:"directories"` // that groundhog made, sorted
+type state struct {
+	Schema      int      `json:"schema"`
+	Build       string   `json:"build"`
+	Files       []entry  `json:"files"`       // sorted by path
+	Directories []string `json:"directories"` // that groundhog made, sorted
 }
 
-type stateEntry struct {
+type entry struct {
 	Path   string `json:"path"` // below the root, free of symbolic links
 	Before string `json:"before"`
 	After  string `json:"after"`
@@ -54,12 +54,12 @@ type stateEntry struct {
 }
 
 // wrote reports whether a file with that hash is groundhog's work.
-func (e *stateEntry) wrote(hash string) bool {
+func (e *entry) wrote(hash string) bool {
 	return hash != "" && (hash == e.After || hash == e.Replaced)
 }
 
 // replaced is what the next entry has to say of the file as it is now.
-func (e *stateEntry) replaced(now string) string {
+func (e *entry) replaced(now string) string {
 	if e == nil || !e.wrote(now) {
 		return ""
 	}
@@ -80,11 +80,11 @@ func isSum(s string) bool {
 }
 
 // entry is the one for a path; nil, also of no state.
-func (s *hookState) entry(at string) *stateEntry {
+func (s *state) entry(at string) *entry {
 	if s == nil {
 		return nil
 	}
-	i := slices.IndexFunc(s.Files, func(e stateEntry) bool { return e.Path == at })
+	i := slices.IndexFunc(s.Files, func(e entry) bool { return e.Path == at })
 	if i < 0 {
 		return nil
 	}
@@ -93,26 +93,26 @@ func (s *hookState) entry(at string) *stateEntry {
 
 // before is the original of an entry, with its mode; of a file that was not
 // there, no content.
-func (k *keeper) before(e *stateEntry) (*hookFile, error) {
+func (k *keeper) before(e *entry) (*File, error) {
 	if e.Before == "" {
-		return &hookFile{}, nil
+		return &File{}, nil
 	}
 	at := k.original(e.Path)
-	f, err := readHookFile(k.root, at)
-	if err == nil && sum(f.current) != e.Before {
+	f, err := readFile(k.root, at)
+	if err == nil && sum(f.Current) != e.Before {
 		err = fmt.Errorf("%s: missing, or not the original that was kept there", at)
 	}
 	return f, err
 }
 
 // read is the state that an earlier run left, nil where none did.
-func (k *keeper) read() (*hookState, error) {
-	f, err := readHookFile(k.root, k.state())
-	if err != nil || f.current == nil {
+func (k *keeper) read() (*state, error) {
+	f, err := readFile(k.root, k.state())
+	if err != nil || f.Current == nil {
 		return nil, err
 	}
-	s := new(hookState)
-	dec := json.NewDecoder(bytes.NewReader(f.current))
+	s := new(state)
+	dec := json.NewDecoder(bytes.NewReader(f.Current))
 	dec.DisallowUnknownFields()
 	if err = dec.Decode(s); err == nil {
 		err = s.check()
@@ -124,7 +124,7 @@ func (k *keeper) read() (*hookState, error) {
 }
 
 // check refuses a state that nothing of ours has written.
-func (s *hookState) check() error {
+func (s *state) check() error {
 	if s.Schema != stateSchema {
 		return fmt.Errorf("schema %d, not %d", s.Schema, stateSchema)
 	}
@@ -154,7 +154,7 @@ func (s *hookState) check() error {
 // madeFor is those of the directories that can be ours: in which one of the files
 // lies, or its original, or the state itself. The state is a file of the tree like
 // others; nothing that it merely names is removed.
-func (s *hookState) madeFor(k *keeper) []string {
+func (s *state) madeFor(k *keeper) []string {
 	names := append(s.paths(), k.state())
 	for _, name := range s.paths() {
 		names = append(names, k.original(name))
@@ -168,14 +168,14 @@ func (s *hookState) madeFor(k *keeper) []string {
 	return slices.DeleteFunc(slices.Clone(s.Directories), func(dir string) bool { return !ours[dir] })
 }
 
-func (s *hookState) paths() (names []string) {
+func (s *state) paths() (names []string) {
 	for _, e := range s.Files {
 		names = append(names, e.Path)
 	}
 	return names
 }
 
-func (s *hookState) encode() ([]byte, error) {
+func (s *state) encode() ([]byte, error) {
 	b, err := json.MarshalIndent(s, "", "  ")
 	return append(b, '\n'), err
 }

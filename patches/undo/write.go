@@ -1,4 +1,4 @@
-package main
+package undo
 
 import (
 	"bytes"
@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"groundhog/patches"
 )
 
 // A treeWriter makes changes below a directory and nowhere else (os.Root), all
@@ -23,12 +21,12 @@ type treeWriter struct {
 	root *os.Root
 	aside,
 	made []string // directories, the outermost first
-	done []undo
+	done []undone
 }
 
-// undo is how a file was before.
-type undo struct {
-	change patches.FileChange
+// undone is how a file was before.
+type undone struct {
+	change Change
 	mode   fs.FileMode
 	time   time.Time
 }
@@ -39,10 +37,10 @@ func asideOf(name string) string {
 	return path.Join(path.Dir(name), "."+path.Base(name)+".groundhog-new")
 }
 
-// writeTree makes the changes of each group in turn; those of one are on the
+// Write makes the changes of each group in turn; those of one are on the
 // disk before the next one begins. Then it removes those of the directories
 // that are empty, the last one first.
-func writeTree(dir string, empty []string, groups ...[]patches.FileChange) error {
+func Write(dir string, empty []string, groups ...[]Change) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -73,7 +71,7 @@ func removeEmpty(root *os.Root, name string) error {
 	return unix.Unlinkat(int(dir.Fd()), path.Base(name), unix.AT_REMOVEDIR)
 }
 
-func (w *treeWriter) write(groups [][]patches.FileChange) error {
+func (w *treeWriter) write(groups [][]Change) error {
 	for _, c := range slices.Concat(groups...) {
 		if err := w.stage(c); err != nil {
 			return err
@@ -100,7 +98,7 @@ func (w *treeWriter) write(groups [][]patches.FileChange) error {
 
 // stage checks that the file is still what the change was worked out from, and
 // writes its new content aside.
-func (w *treeWriter) stage(c patches.FileChange) error {
+func (w *treeWriter) stage(c Change) error {
 	now, err := w.root.ReadFile(c.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -165,8 +163,8 @@ func (w *treeWriter) mkdirs(dir string) error {
 }
 
 // commit gives the file its name, or removes it.
-func (w *treeWriter) commit(c patches.FileChange) error {
-	u := undo{change: c}
+func (w *treeWriter) commit(c Change) error {
+	u := undone{change: c}
 	if info, err := w.root.Lstat(c.Path); err == nil {
 		u.mode, u.time = info.Mode().Perm(), info.ModTime()
 	}

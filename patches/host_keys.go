@@ -1,0 +1,177 @@
+package patches
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/initrd"
+	"groundhog/initrd/debian"
+	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/show"
+)
+
+// keysThere is the archive's host keys, each in the file of its kind.
+func (t *Archive) keysThere() ([]*dropbear.HostKey, error) {
+	facts := debian.Read(t.Image)
+	if len(facts.BadHostKeys) > 0 {
+		return nil, facts.BadHostKeys[0]
+	}
+	var keys []*dropbear.HostKey
+	for _, k := range facts.HostKeys {
+		if k.Path != debian.HostKeyPath(k.Type()) {
+			return nil, fmt.Errorf("%s: it holds a key of another kind, %s", k.Path, k.Type())
+		}
+		keys = append(keys, k.HostKey)
+	}
+	return keys, nil
+}
+
+// hostKeys sees to it that the device has an identity.
+func (t *Archive) hostKeys() (string, error) {
+	have, err := t.keysThere()
+	if err != nil {
+		return "", err
+	}
+	keys, summary, err := t.chooseHostKeys(have)
+	if err != nil {
+		return "", err
+	}
+	for _, k := range keys {
+		if !slices.Contains(t.version.HostKeyTypes(), k.Type()) {
+			return "", fmt.Errorf("%v has no %s host keys", t.version, k.Type())
+		}
+		if err := t.put(debian.HostKeyPath(k.Type()), initrd.TypeFile|0o600, k.Marshal()); err != nil {
+			return "", err
+		}
+	}
+	return summary, nil
+}
+
+func (t *target) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostKey, string, error) {
+	switch {
+	case len(t.opts.HostKeys) > 0:
+		return t.opts.HostKeys, fmt.Sprintf("%s given", show.Count(len(t.opts.HostKeys), "key")), nil
+	case t.opts.NewHostKeys:
+		return t.newHostKeys("new")
+	case len(have) > 0:
+		return have, fmt.Sprintf("%s kept", show.Count(len(have), "key")), nil
+	}
+	var keys []*dropbear.HostKey
+	for _, kind := range t.version.HostKeyTypes() {
+		name := path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
+		b, err := t.optional(name)
+		if err != nil {
+			return nil, "", err
+		}
+		if b == nil {
+			continue
+		}
+		k, err := dropbear.ParseHostKey(b)
+		if err != nil {
+			return nil, "", fmt.Errorf("%s of the root tree: %w", name, err)
+		}
+		if k.Type() != kind {
+			return nil, "", fmt.Errorf("%s of the root tree: it holds a key of another kind, %s", name, k.Type())
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) > 0 {
+		return keys, fmt.Sprintf("%s from the root tree", show.Count(len(keys), "key")), nil
+	}
+	return t.newHostKeys("new, there were none")
+}
+
+func (t *target) newHostKeys(why string) ([]*dropbear.HostKey, string, error) {
+	var keys []*dropbear.HostKey
+	for _, kind := range t.version.HostKeyTypes() {
+		k, err := dropbear.GenerateHostKey(kind)
+		if err != nil {
+			return nil, "", err
+		}
+		keys = append(keys, k)
+	}
+	return keys, fmt.Sprintf("%s made: %s", show.Count(len(keys), "key"), why), nil
+}
+
+// hostKeys keeps the keys in the tree, or puts in others. The public halves that
+// newer packages keep beside them follow.
+func (t *Tree) hostKeys() (string, error) {
+	var have []*dropbear.HostKey
+	for _, kind := range t.version.HostKeyTypes() {
+		k, err := t.hostKey(kind)
+		if err != nil {
+			return "", err
+		}
+		if k != nil {
+			have = append(have, k)
+		}
+	}
+	keys, summary, err := t.chooseHostKeys(have)
+	if err != nil {
+		return "", err
+	}
+	all := map[string]*dropbear.HostKey{}
+	for _, k := range append(slices.Clone(have), keys...) {
+		all[k.Type()] = k
+		if slices.Contains(have, k) {
+			continue
+		}
+		if !slices.Contains(t.version.HostKeyTypes(), k.Type()) {
+			return "", fmt.Errorf("%v has no %s host keys", t.version, k.Type())
+		}
+		if err := t.putHostKey(k); err != nil {
+			return "", err
+		}
+	}
+	for _, kind := range t.version.HostKeyTypes() {
+		if all[kind] != nil {
+			t.report.HostKeys = append(t.report.HostKeys, all[kind])
+		}
+	}
+	return summary, nil
+}
+
+func (t *Tree) hostKeyName(kind string) string {
+	return path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
+}
+
+// hostKey is the key in the tree, nil where there is none. It stays, unless
+// another is put there.
+func (t *Tree) hostKey(kind string) (*dropbear.HostKey, error) {
+	name := t.hostKeyName(kind)
+	for _, n := range []string{name, name + ".pub"} {
+		if err := t.undo.Keep(n); err != nil {
+			return nil, err
+		}
+	}
+	f, err := t.undo.Load(name, nil)
+	if err != nil || len(f.Current) == 0 {
+		return nil, err
+	}
+	k, err := dropbear.ParseHostKey(f.Current)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return k, nil
+}
+
+// putHostKey writes a key, and its public half where there was one: it would
+// belong to another key.
+func (t *Tree) putHostKey(k *dropbear.HostKey) error {
+	name := t.hostKeyName(k.Type())
+	f, err := t.undo.Load(name, nil)
+	if err != nil {
+		return err
+	}
+	f.Mode = 0
+	t.undo.Set(name, f, 0o600, k.Marshal())
+	pub, err := t.undo.Load(name+".pub", nil)
+	if err != nil || pub.Current == nil {
+		return err
+	}
+	t.undo.Set(name+".pub", pub, 0o644, ssh.MarshalAuthorizedKey(k.Public()))
+	return nil
+}

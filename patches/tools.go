@@ -1,0 +1,89 @@
+package patches
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/initrd/debian"
+	"groundhog/patches/sysroot"
+)
+
+// tools adds the further programs, each where the root tree has it.
+func (t *Archive) tools() (string, error) {
+	var names []string
+	for _, tool := range t.opts.Tools {
+		src, err := t.findTool(tool)
+		if err != nil {
+			return "", err
+		}
+		dst := debian.MergedUsr(src)
+		if err := t.notBusybox(src, dst); err != nil {
+			return "", err
+		}
+		if _, err := t.copyExec(src, dst); err != nil {
+			return "", err
+		}
+		names = append(names, path.Base(src))
+	}
+	return strings.Join(names, ", "), nil
+}
+
+// notBusybox puts the program src over dst where that is one of busybox's
+// names, as Debian's hooks do, which run before busybox's own.
+func (t *Archive) notBusybox(src, dst string) error {
+	box, ok := t.Image.Resolve("bin/busybox")
+	at, there := t.Image.Resolve(dst)
+	if !ok || !there || path.Base(src) == "busybox" {
+		return nil
+	}
+	e, b := t.Image.Lookup(at), t.Image.Lookup(box)
+	if at != box && (e.LinkID() == nil || e.LinkID() != b.LinkID()) {
+		return nil
+	}
+	real, err := sysroot.Resolve(t.Root, src)
+	if err != nil {
+		return err
+	}
+	data, err := fs.ReadFile(t.Root, real)
+	if err != nil {
+		return err
+	}
+	return t.put(dst, initrd.TypeFile|0o755, data)
+}
+
+// findTool finds a program by its path, or by its name where PATH would.
+func (t *target) findTool(tool string) (string, error) {
+	if strings.Contains(tool, "/") {
+		return t.find(strings.TrimLeft(path.Clean(tool), "/"))
+	}
+	var names []string
+	for _, dir := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} {
+		names = append(names, path.Join(dir, tool))
+	}
+	found, err := t.find(names...)
+	if _, missing := errors.AsType[*sysroot.NotFound](err); missing {
+		return "", &sysroot.NotFound{Name: tool, Layers: t.Layers}
+	}
+	return found, err
+}
+
+func (t *Tree) tools() (string, error) {
+	var names []string
+	for _, tool := range t.opts.Tools {
+		found, err := t.findTool(tool)
+		if err != nil {
+			return "", fmt.Errorf("%w: install the package that has it there", err)
+		}
+		if !toolName.MatchString(found) {
+			return "", fmt.Errorf("tool %q: not the path of a program", found)
+		}
+		t.copyExec(found, "")
+		t.added = append(t.added, debian.MergedUsr(found))
+		names = append(names, path.Base(found))
+	}
+	return strings.Join(names, ", "), nil
+}

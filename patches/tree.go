@@ -1,0 +1,185 @@
+package patches
+
+import (
+	"crypto/sha256"
+	_ "embed" // the hook
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"groundhog/initrd/debian/dropbear"
+	"groundhog/patches/scripts"
+	"groundhog/patches/sysroot"
+	"groundhog/patches/undo"
+)
+
+// Where `groundhog hooks` puts what is its own. mkinitramfs(8) copies all of
+// toolsDir/scripts into an archive, at any depth, and runs what is executable in
+// toolsDir/hooks; what only a hook reads lies beside them.
+const (
+	dropbearHook = toolsDir + "/hooks/dropbear"
+	ownHook      = toolsDir + "/hooks/groundhog"
+	ownDir       = toolsDir + "/groundhog"
+	recordFile   = ownDir + "/patches.json" // what our hook copies to [manifest.RecordPath]
+)
+
+//go:embed hooks.sh
+var hookScript []byte
+
+// HooksReport is what [Hooks] would do. Nothing has been written: Keep has to be
+// on the disk before any of Changes is made, because undoing them needs it.
+type HooksReport struct {
+	Build          string // the id of the archives to be built, lower-case hexadecimal
+	Release        string
+	Board          string
+	Patches        []Applied     // Paths are files of the root tree
+	Keep           []undo.Change // below [undo.KeepDir]: originals, and the state that names them
+	Changes        []undo.Change
+	Notes          []string
+	HostKeys       []*dropbear.HostKey
+	AuthorizedKeys []dropbear.AuthorizedKey
+}
+
+// Tree is a root tree under work.
+type Tree struct {
+	target
+	undo   *undo.Tree
+	execs  []string // copy_exec lines of dropbear's hook
+	added  []string // by the patch at work: paths in the archive to be built, as far as is known
+	report *HooksReport
+	record []Applied // Paths are those of the archive
+}
+
+// Hooks works out how the root tree's own update-initramfs(8) comes to build
+// what [Apply] would make of its archive. The options count as a whole: what an
+// earlier run changed and this one does not ask for goes back to its original.
+// Only host keys are kept, and the authorized keys that are in the tree. tool
+// names the program and its version in the record.
+func Hooks(root fs.FS, layers []string, opts Options, tool string) (*HooksReport, error) {
+	t, err := openTree(root, layers, opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range All() {
+		if p.Tree == nil {
+			continue
+		}
+		t.undo.Touched, t.added = nil, nil
+		summary, err := p.Tree(t)
+		if err != nil {
+			return nil, fmt.Errorf("patch %s: %w", p.Name, err)
+		}
+		if summary == "" {
+			continue // not asked for
+		}
+		slices.Sort(t.undo.Touched)
+		slices.Sort(t.added)
+		t.report.Patches = append(t.report.Patches, Applied{Name: p.Name, Summary: summary, Paths: t.undo.Touched})
+		t.record = append(t.record, Applied{Name: p.Name, Summary: summary, Paths: slices.Compact(t.added)})
+	}
+	return t.report, t.finish(tool)
+}
+
+// openTree refuses what is no root tree of a supported release with
+// initramfs-tools and dropbear-initramfs in it.
+func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	t := &Tree{target: target{Root: root, Layers: layers, Release: opts.Release, opts: opts}}
+	if t.Release == "" {
+		id, codename, version, err := sysroot.Release(root)
+		if err != nil {
+			return nil, fmt.Errorf("%w (--release names it)", err)
+		}
+		if t.Release, err = t.supported(id, codename, version); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if t.version, err = dropbear.ForRelease(t.Release); err != nil {
+		return nil, err
+	}
+	for _, f := range []struct{ name, pkg string }{
+		{"etc/initramfs-tools/initramfs.conf", "initramfs-tools"},
+		{dropbearHook, "dropbear-initramfs"},
+		{path.Join(toolsDir, premount), "dropbear-initramfs"},
+		{"usr/sbin/dropbear", "dropbear-bin"},
+		{"usr/bin/busybox", "busybox"},
+	} {
+		if _, err := t.need(f.name, f.pkg); err != nil {
+			return nil, err
+		}
+	}
+	t.report = &HooksReport{Release: t.Release, Board: t.opts.Board}
+	if t.undo, err = undo.Open(root); err != nil {
+		return nil, err
+	}
+	t.undo.Of = t.Release
+	_, err = t.undo.Load(dropbearHook, pristineHook)
+	return t, err
+}
+
+// finish names the build, writes the record and turns everything into changes.
+func (t *Tree) finish(tool string) error {
+	r := t.report
+	r.Build = t.buildID()
+	if err := t.setting("GROUNDHOG_BUILD", r.Build); err != nil {
+		return err
+	}
+	if err := t.putRecord(tool); err != nil {
+		return err
+	}
+	var err error
+	if r.Keep, r.Changes, err = t.undo.Finish(r.Build); err != nil {
+		return err
+	}
+	for i := range r.Patches {
+		a := &r.Patches[i]
+		a.Changed = slices.ContainsFunc(r.Changes, func(c undo.Change) bool { return slices.Contains(a.Paths, c.Path) })
+	}
+	r.Notes = append(t.notes, t.undo.Notes...)
+	return nil
+}
+
+// need finds what a package of the root tree has to have brought.
+func (t *Tree) need(name, pkg string) (string, error) {
+	found, err := t.find(name)
+	if err != nil {
+		return "", fmt.Errorf("%w: install %s there", err, pkg)
+	}
+	return found, nil
+}
+
+// buildID names what the tree's archives are built from: 16 hexadecimal digits
+// of a SHA-256 over all that groundhog put there.
+func (t *Tree) buildID() string {
+	sum := sha256.New()
+	for _, at := range t.undo.Paths() {
+		f := t.undo.File(at)
+		if at == t.undo.At(recordFile) || f.After == nil {
+			continue // the record will hold the id
+		}
+		content := sha256.Sum256(f.After)
+		fmt.Fprintf(sum, "%q %o %x\n", at, f.Mode, content)
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16]
+}
+
+// install puts a patch's scripts where mkinitramfs finds them.
+func (t *Tree) install(patch string) error {
+	for _, f := range scripts.Of(patch) {
+		at := path.Join(toolsDir, f.Path)
+		if path.Dir(f.Path) != scripts.Dir { // a command: the hook puts it in its place
+			at = path.Join(ownDir, strings.TrimPrefix(path.Base(f.Path), "groundhog-"))
+		}
+		if err := t.undo.Own(at, 0o644, f.Data); err != nil {
+			return err
+		}
+		t.added = append(t.added, f.Path)
+	}
+	return nil
+}
