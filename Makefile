@@ -6,10 +6,10 @@ GO ?= go
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)
 E2ETESTS = $(shell grep -ho '^func Test[A-Za-z0-9_]*' $(E2E) | cut -d ' ' -f 2 | paste -s -d '|')
 
-.PHONY: help build writers test e2e demo bench fuzz tools vm
+.PHONY: help build writers test e2e full full-status demo bench fuzz tools vm
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 build: writers ## build ./groundhog, with the device's half of flash in it
 	$(GO) build -o groundhog ./cmd/groundhog
@@ -29,10 +29,15 @@ test: ## everything that needs neither root nor network beyond Go modules
 tools: ## install, with apt and as root, what e2e and demo need
 	$(GO) run ./fixtures/vm install
 
-e2e: writers ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
-	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) run ./fixtures/vm install
-	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 80m -parallel 2 -p 1 \
+e2e: writers tools ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 2 \
 		-run '^($(E2ETESTS))$$' $(sort $(dir $(E2E)))
+
+full: writers tools ## every test there is, on every release and architecture; goes on where it stopped; ONLY=REGEXP
+	$(GO) run ./fixtures/full -run '$(ONLY)'
+
+full-status: ## list what has not passed at this commit, and since which one
+	@$(GO) run ./fixtures/full -status
 
 demo: ## the main job on a small real target: patch it, look at it, boot it, log in
 	sh fixtures/demo.sh

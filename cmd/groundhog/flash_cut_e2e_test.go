@@ -13,24 +13,27 @@ import (
 	"time"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 	"groundhog/fixtures/waiting"
+	"groundhog/fixtures/waiting/faulty"
 )
 
-// Whatever is cut when, a flash ends verified after going on, and what it says is what the disk has: the link at 20
-// moments, the writer killed at 10, our side killed at 10, the power. Two images take turns, so that there is always something to write.
+// Whatever is cut when, a flash ends verified after going on, and what it says is what the disk has: the link, the
+// writer, our side, the power. Two images take turns, so that there is always something to write.
 func TestFlashCuts(t *testing.T) {
 	t.Parallel()
 	s := startSpare(t, waiting.Options{Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 64}}})
 	images := []string{noiseImage(t, 11, 12), noiseImage(t, 12, 12)}
 	const size = 6 << 20 // what crosses the line, or a little less
-	for i := range 20 {
+	cuts, kills := judge.Times(10, 20), judge.Times(4, 10)
+	for i := range cuts {
 		img := images[i%2]
 		if i == 7 || i == 13 {
-			s.silence(img, size*int64(i)/20)
+			s.silence(img, size*int64(i)/int64(cuts))
 			continue
 		}
-		s.Link().ResetAfter(20_000 + size*int64(i)/20)
+		s.Link().ResetAfter(20_000 + size*int64(i)/int64(cuts))
 		code, out := s.flash(goodDisk, img)
 		s.verified("link cut", code, out, img)
 		if i > 0 && !strings.Contains(out, "trying again") {
@@ -39,14 +42,14 @@ func TestFlashCuts(t *testing.T) {
 	}
 	s.Link().Shape(link.Shape{Rate: 3 << 20})
 	killed := 0
-	for i := range 10 {
-		killed += s.killWriter(images[i%2], size*int64(i)/15)
+	for i := range kills {
+		killed += s.killWriter(images[i%2], size*int64(i)/int64(kills*3/2))
 	}
-	if killed < 9 { // one may come too late on a busy machine
-		t.Errorf("of 10 writers %d were killed at work", killed)
+	if killed < kills-1 { // one may come too late on a busy machine
+		t.Errorf("of %d writers %d were killed at work", kills, killed)
 	}
-	for i := range 10 {
-		s.killUs(images[i%2], size*int64(i)/10)
+	for i := range kills {
+		s.killUs(images[i%2], size*int64(i)/int64(kills))
 	}
 	s.interrupted(images[0])
 	s.cutPower(noiseImage(t, 13, 12)) // of the others too much is there by now
@@ -176,6 +179,55 @@ func (s *spare) cutPower(img string) {
 	s.Link().Shape(link.Shape{})
 	code, out = s.flash(goodDisk, img)
 	s.verified("after a power cut", code, out, img)
+}
+
+// The power of the device and of its disk is cut while a flash writes, and of what the disk did not flush a part is lost, in
+// any order. What was called verified is on the medium; where the first mebibyte is the image's, all is; the next one goes on.
+func TestFlashPowerCuts(t *testing.T) {
+	t.Parallel()
+	s := startSpare(t, waiting.Options{Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 64, Rules: &faulty.Rules{Volatile: true}}}})
+	images := []string{noiseImage(t, 41, 12), noiseImage(t, 42, 12)}
+	const size = 6 << 20
+	cuts := judge.Times(5, 100)
+	for i := range cuts {
+		img := images[i%2]
+		over, off := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(off)
+			s.sent(over, 50_000+size*int64(i)/int64(cuts))
+			if err := s.Faulty(0).Cut(float64(i%3)/2, uint64(i)); err != nil { // of what was not flushed none, a half, all is kept
+				t.Error(err)
+			}
+			s.PowerOff()
+		}()
+		code, out := s.flash(goodDisk, img, "--patience", "3s")
+		close(over)
+		<-off
+		whole := s.holds(0, img)
+		if code == 0 && !whole {
+			t.Errorf("cut %d: a success, and the medium does not hold the image", i)
+		}
+		if !whole && s.begins(img) {
+			t.Errorf("cut %d: the medium begins as the image does, and does not hold it", i)
+		}
+		if code != 0 && strings.Contains(out, "verified: ") {
+			t.Errorf("cut %d: exit %d, and it says verified", i, code)
+		}
+		if err := s.PowerOn(s.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.WaitLogin(s.ctx, s.login); err != nil {
+			t.Fatal(err)
+		}
+		code, out = s.flash(goodDisk, img)
+		s.verified("after a power cut", code, out, img)
+	}
+}
+
+// begins reports whether the first mebibyte of the first disk is an image's.
+func (s *spare) begins(img string) bool {
+	s.t.Helper()
+	return readText(s.t, s.Disk(0))[:1<<20] == readText(s.t, img)[:1<<20]
 }
 
 // Four devices at once, and a fifth that nobody answers for: each has its verdict, and the dead one holds up none.

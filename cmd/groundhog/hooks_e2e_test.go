@@ -29,7 +29,7 @@ func TestHooksTargets(t *testing.T) {
 	if os.Geteuid() != 0 {
 		judge.Missing(t, "root, who alone may chroot")
 	}
-	for _, suite := range []string{"bookworm", "bullseye", "trixie"} {
+	for _, suite := range judge.Cases([]string{"bookworm"}, "bullseye", "trixie") {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			tgt := target(t, suite, "amd64")
@@ -50,7 +50,7 @@ func TestHooksTargets(t *testing.T) {
 			}
 			h.run("hooks", h.root, "--revert")
 			h.same(before)
-			if suite != "trixie" { // bullseye has most to go wrong
+			if judge.Full && suite != "trixie" { // bullseye has most to go wrong
 				m := p.machine()
 				m.Serve = h.web.serve()
 				lookAround(p.boot(t, m), p, h.web)

@@ -14,12 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 )
 
 // Debian's own tools judge what inspect makes of Debian's own archives.
 func TestInspectTargets(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"bookworm/amd64", "trixie/amd64", "bullseye/amd64", "bookworm/arm64"} {
+	for _, name := range judge.Cases([]string{"bookworm/amd64", "trixie/amd64"}, "bullseye/amd64", "bookworm/arm64") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			suite, arch, _ := strings.Cut(name, "/")

@@ -27,7 +27,7 @@ systemctl enable groundhog-restore.service`
 func TestDevice(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	d := vm.Start(t, vm.Spec{Suite: "bookworm", Arch: "amd64"}, vm.Options{})
+	d := vm.Start(t, vm.Spec{Suite: "bookworm", Arch: "amd64"}, vm.Options{Saved: true})
 	t.Setenv("SSH_AUTH_SOCK", "")
 	t.Setenv("HOME", t.TempDir())
 	o := Options{Config: "none", Identities: []string{d.Base.Key}, KnownHosts: []string{d.KnownHosts()}}

@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build full
 
 package main
 
@@ -13,7 +13,7 @@ import (
 // A device whose address is static and whose MAC was set has both in its initramfs, from a segment of its own.
 func TestPushOwn(t *testing.T) {
 	t.Parallel()
-	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64"}, virtual.Options{})
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64"}, virtual.Options{Saved: true})
 	const mac = "52:54:00:65:43:21"
 	b.SSH(ctx, "root", nil, `(sleep 1; systemctl stop systemd-networkd.socket systemd-networkd networking; ip link set eth0 down; ip link set eth0 address `+mac+`; ip link set eth0 up
 ip addr flush dev eth0; ip addr add 10.0.2.15/24 dev eth0; ip route add default via 10.0.2.2) >/dev/null 2>&1 </dev/null &`)
