@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +94,9 @@ func (s *settings) read(a answers, me self) error {
 		return err
 	}
 	tokens := s.tokens(me)
+	if c := a.get("controlpath"); hash.MatchString(c) {
+		tokens.value['C'] = c
+	}
 	var err error
 	if s.identities, err = tokens.files(a["identityfile"]); err != nil {
 		return fmt.Errorf("IdentityFile: %w", err)
@@ -113,6 +117,8 @@ func (s *settings) read(a answers, me self) error {
 	}
 	return nil
 }
+
+var hash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
 // files are the files of some options, none of which may be meant by "none".
 func (a answers) files(options ...string) (all []string) {

@@ -16,6 +16,10 @@ import (
 // sshProgram is where ssh(1) is.
 func sshProgram() (string, error) { return exec.LookPath("ssh") }
 
+// hashToken is a token that ssh's releases make differently (ssh_config(5), "TOKENS"). ssh -G says what it is in the name of
+// the control socket, for which we have no use.
+const hashToken = "%C"
+
 // askTime bounds ssh -G, which looks names up and runs the commands of Match exec.
 const askTime = 30 * time.Second
 
@@ -26,7 +30,7 @@ const maxAnswers = 1 << 20
 // configuration is read by ssh itself, which checks whose it is. For a file that is named on the command line it
 // does not: we do, and ssh gets the very file that was checked, as its standard input.
 func askSSH(ctx context.Context, program string, t Target, config string) (answers, error) {
-	args := []string{"-G", "-T"}
+	args := []string{"-G", "-T", "-o", "ControlPath=" + hashToken}
 	limit, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	cmd := exec.CommandContext(limit, program)

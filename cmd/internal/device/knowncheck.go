@@ -21,30 +21,32 @@ type knownHost struct {
 	bad       []string // lines of the files that could not be read
 }
 
-// algorithms are those with which the device can prove a key that is known by its first name. Where an authority is known
-// its certificates come first; where no key is, any can be shown, to a person.
+// algorithms are those with which the device can prove a key that is known, in ssh's order: those of the keys that are known by
+// its first name; certificates, where an authority is known; where no key is, any, which can be shown to a person.
 func (k *knownHost) algorithms() []string {
-	authority, plain := false, false
-	var certified, known, all []string
+	var certified, known, otherwise, all []string
 	for _, f := range families {
 		all = append(all, f.algorithms...)
-		if slices.ContainsFunc(k.lines[0], func(l knownLine) bool { return l.marker == "" && l.key.Type() == f.keyType }) {
-			certified, known, plain = append(certified, f.certified...), append(known, f.algorithms...), true
-		}
-	}
-	for _, line := range k.lines[0] {
-		authority = authority || line.marker == "@cert-authority"
-	}
-	if authority || !plain {
-		certified = nil
-		for _, f := range families {
+		switch isKnown := slices.ContainsFunc(k.lines[0], func(l knownLine) bool { return l.marker == "" && l.key.Type() == f.keyType }); {
+		case isKnown:
+			certified, known = append(certified, f.certified...), append(known, f.algorithms...)
+		case hasAuthority(k.lines[0]):
 			certified = append(certified, f.certified...)
+		default:
+			otherwise = append(otherwise, f.certified...)
 		}
 	}
-	if !plain {
-		known = all
+	if len(known) == 0 {
+		return slices.Concat(certified, otherwise, all)
+	}
+	if len(slices.Concat(k.lines[1:]...)) > 0 { // the name without a port may vouch for a certificate, or for the key in it
+		known = append(known, otherwise...)
 	}
 	return append(certified, known...)
+}
+
+func hasAuthority(lines []knownLine) bool {
+	return slices.ContainsFunc(lines, func(l knownLine) bool { return l.marker == "@cert-authority" })
 }
 
 // standing is what some lines say of a key, in the words of ssh's hostfile.c.
@@ -57,8 +59,8 @@ const (
 	revokedKey
 )
 
-// check is the verdict on a key. What is known of the device without its port is asked where nothing is known of
-// the port, as ssh does.
+// check is the verdict on a key, in ssh's order (check_host_key in its sshconnect.c): a certificate by the first name, then by the
+// name without a port, if nothing was known of it; then the key in it, or the plain key, likewise.
 func (k *knownHost) check(key ssh.PublicKey) error {
 	plain, cert := key, (*ssh.Certificate)(nil)
 	if c, ok := key.(*ssh.Certificate); ok {
@@ -67,49 +69,79 @@ func (k *knownHost) check(key ssh.PublicKey) error {
 	if revokes(k.revoked, plain, cert) {
 		return revokedError(plain)
 	}
-	is, invalid := k.standing(k.lines[0], plain, cert)
-	for _, lines := range k.lines[1:] {
-		if is == unknownKey {
-			if other, _ := k.standing(lines, plain, cert); other == goodKey {
-				return nil
-			}
+	var invalid error
+	if cert != nil {
+		var is standing
+		switch is, invalid = k.certified(k.lines[0], cert); {
+		case is == goodKey, is == unknownKey && invalid == nil && k.withoutPort(plain, cert):
+			return nil
+		case is == revokedKey:
+			return revokedError(plain)
 		}
 	}
-	switch is {
-	case goodKey:
+	switch is := standingOf(plain, k.lines[0]); {
+	case is == goodKey, is == unknownKey && k.withoutPort(plain, nil):
 		return nil
-	case revokedKey:
+	case is == revokedKey:
 		return revokedError(plain)
-	case changedKey:
+	case is == changedKey:
 		return k.changed(plain)
 	}
 	return k.unknown(plain, invalid)
 }
 
-// standing is what lines say of a key. A certificate that no authority stands for counts as the key in it, as for
-// ssh; the error says what is wrong with one that a known authority has signed.
-func (k *knownHost) standing(lines []knownLine, plain ssh.PublicKey, cert *ssh.Certificate) (is standing, invalid error) {
-	var revoked []ssh.PublicKey
-	for _, line := range lines {
-		switch {
-		case line.marker == "@revoked":
-			revoked = append(revoked, line.key)
-		case line.marker == "@cert-authority":
-			if cert != nil && sameKey(line.key, cert.SignatureKey) {
-				if invalid = validCert(cert, k.principal); invalid == nil {
-					is = goodKey
-				}
+// withoutPort says whether the device's other name vouches for a key, or for its certificate.
+func (k *knownHost) withoutPort(plain ssh.PublicKey, cert *ssh.Certificate) bool {
+	return slices.ContainsFunc(k.lines[1:], func(lines []knownLine) bool {
+		if cert != nil {
+			if is, _ := k.certified(lines, cert); is != unknownKey {
+				return is == goodKey
 			}
-		case sameKey(line.key, plain):
-			is = goodKey
-		case is == unknownKey:
+		}
+		return standingOf(plain, lines) == goodKey
+	})
+}
+
+// certified is what lines say of a certificate; the error says what is wrong with one that a known authority has signed.
+func (k *knownHost) certified(lines []knownLine, cert *ssh.Certificate) (standing, error) {
+	if revokes(revokedIn(lines), cert.Key, cert) {
+		return revokedKey, nil
+	}
+	for _, line := range lines {
+		if line.marker == "@cert-authority" && sameKey(line.key, cert.SignatureKey) {
+			if err := validCert(cert, k.principal); err != nil {
+				return unknownKey, err
+			}
+			return goodKey, nil
+		}
+	}
+	return unknownKey, nil
+}
+
+// standingOf is what lines say of a key.
+func standingOf(key ssh.PublicKey, lines []knownLine) standing {
+	if revokes(revokedIn(lines), key, nil) {
+		return revokedKey
+	}
+	is := unknownKey
+	for _, line := range lines {
+		if line.marker == "" {
+			if sameKey(line.key, key) {
+				return goodKey
+			}
 			is = changedKey
 		}
 	}
-	if revokes(revoked, plain, cert) {
-		is = revokedKey
+	return is
+}
+
+func revokedIn(lines []knownLine) (all []ssh.PublicKey) {
+	for _, line := range lines {
+		if line.marker == "@revoked" {
+			all = append(all, line.key)
+		}
 	}
-	return is, invalid
+	return all
 }
 
 // revokes says whether a list has a key, or the authority of its certificate.
@@ -123,8 +155,8 @@ func revokedError(key ssh.PublicKey) error {
 	return hint(fmt.Errorf("%w: %s is revoked", ErrHostKey, shown(key)), "somebody has said that this key must not be trusted")
 }
 
-// validCert asks a host's certificate for a name. x/crypto checks its signature, time and critical options; names with
-// wildcards and SHA-1 are ours to look at.
+// validCert asks a host's certificate for a name. x/crypto checks its signature, names (in which, as for ssh, a * means
+// nothing), time and critical options; its kind and SHA-1 are ours to look at.
 func validCert(cert *ssh.Certificate, name string) error {
 	if cert.CertType != ssh.HostCert {
 		return errors.New("its certificate is a user's, not a host's")
@@ -132,13 +164,7 @@ func validCert(cert *ssh.Certificate, name string) error {
 	if f := cert.Signature.Format; f == ssh.KeyAlgoRSA || f == ssh.InsecureKeyAlgoDSA {
 		return fmt.Errorf("its certificate is signed with %s", f)
 	}
-	principal := name
-	for _, p := range cert.ValidPrincipals {
-		if wildcard(p, name) {
-			principal = p
-		}
-	}
-	err := (&ssh.CertChecker{}).CheckCert(principal, cert)
+	err := (&ssh.CertChecker{}).CheckCert(name, cert)
 	if err != nil {
 		return errors.New("its certificate: " + strings.TrimPrefix(err.Error(), "ssh: "))
 	}
