@@ -16,6 +16,10 @@ import (
 	"groundhog/manifest"
 )
 
+// wayHelp is --via's in push, and that of the flag of reflash that means the same.
+const wayHelp = "the `WAY` in: replace, the initramfs that the boot loader finds, or kexec, which writes nothing to the disk\n" +
+	"(default: kexec where it brought this device there the last time, else replace)"
+
 // pushOptions is the command line of `groundhog push`.
 type pushOptions struct {
 	remote
@@ -34,7 +38,9 @@ func pushCmd() *cobra.Command {
 
 First everything is checked, and nothing is written if anything does not fit. Then
 the archive is sent, compared, and takes the place of the initramfs that the device
-boots; whatever is cut when, one of the two boots. The pushed archive is good for
+boots; whatever is cut when, one of the two boots. With --via kexec nothing is written
+at all: the running kernel starts itself once more with the archive (amd64; some hardware
+hangs in it, and then wants to be switched off and on). The pushed archive is good for
 one boot: if nobody flashes the device within the archive's wait, its system comes
 up and puts the original back. Which disk carries the system is kept in
 $XDG_STATE_HOME/groundhog for flash.
@@ -43,6 +49,7 @@ Host keys come from known_hosts; an unknown one is refused. A device with a stat
 address gets it in the initramfs, too; others ask DHCP.`,
 		Example: `  groundhog push root@bench-1 reflash.img --dry-run
   groundhog push root@bench-1 root@bench-2 reflash.img --reboot
+  groundhog push root@bench-1 reflash.img --reboot --via kexec
 
 Exit codes: 0 done; 1 refused by a check, nothing changed; 2 trouble, the last line
 says what state the device is in; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
@@ -56,6 +63,7 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 	f.BoolVar(&o.DryRun, "dry-run", false, "only check")
 	f.BoolVar(&o.Reboot, "reboot", false, "reboot, and wait until the initramfs answers with its promised key")
 	f.BoolVar(&o.Keep, "keep", false, "for every boot, until groundhog restore")
+	f.StringVar(&o.Via, "via", "", wayHelp)
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long the initramfs may take to answer")
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
@@ -67,6 +75,9 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	if o.Initramfs != "" && len(hosts) > 1 {
 		return misused(cmd, errors.New("--initramfs is for one device"))
 	}
+	if err := o.CheckVia(); err != nil {
+		return misused(cmd, err)
+	}
 	a, err := readPushed(path, int64(o.maxSize))
 	if err != nil {
 		return err
@@ -74,7 +85,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	o.Roll = device.NewRoll(len(hosts))
 	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		p := o.PushOptions
-		p.SSH = ssh
+		p.SSH, p.Writer = ssh, writerFor
 		return reflash.Push(ctx, h, a, &p)
 	})
 }
@@ -88,6 +99,9 @@ func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
 	facts := debian.Read(a.img)
 	p := &reflash.Archive{Size: a.input.Size, SHA256: a.input.SHA256, Image: a.img, Keys: facts.PublicKeys(), Facts: push.Archive{Size: a.input.Size,
 		Arch: facts.Architecture, Kernel: facts.Kernel(), Release: facts.Release, Dropbear: facts.HasDropbear()}}
+	for _, segment := range a.img.Segments {
+		p.Facts.Unpacked += segment.Unpacked
+	}
 	if p.Path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}

@@ -61,6 +61,7 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.StringVar(&o.Expect, "expect-host-key", "", "the new system's `KEY`: SHA256:..., or a public key's file")
 	f.StringVar(&o.Ready, "ready", "", "wait until `COMMAND` ends well on the new system")
 	f.StringVar(&o.PowerCycle, "power-cycle", "", "run `COMMAND` here, with GROUNDHOG_HOST set, where a device does not come back from a reboot")
+	f.StringVar(&o.PushVia, "push-via", "", wayHelp)
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
 	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
@@ -74,6 +75,9 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	}
 	if len(hosts) == 0 {
 		return misused(cmd, errors.New("no device is named"))
+	}
+	if err := (&reflash.PushOptions{Via: o.PushVia, Reboot: true}).CheckVia(); err != nil {
+		return misused(cmd, fmt.Errorf("--push-via: %w", err))
 	}
 	if o.Expect != "" {
 		if o.Expect, err = fingerprint(o.Expect); err != nil {

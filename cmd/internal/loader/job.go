@@ -60,6 +60,8 @@ var (
 	ErrTrouble = errors.New("not done")
 	// ErrLost is for a connection that broke: the device boots the old initramfs or the new one.
 	ErrLost = errors.New("the connection was lost, and which initramfs the device has is not known")
+	// ErrLostKexec is for one that broke on the way in by kexec: the device's disk is as it was, and it may be on its way.
+	ErrLostKexec = errors.New("the connection was lost before the device said that it starts the archive")
 )
 
 // Run sends the archive and has the device boot it next; by Kexec it does so at once. The error wraps ErrRefused, ErrTrouble or

@@ -66,7 +66,7 @@ func (j Job) kexec(ctx context.Context, sh Shell, archive io.Reader) error {
 	stdin := io.MultiReader(bytes.NewReader(j.Writer), archive, strings.NewReader(kexec.Go))
 	r, err := sh.Script(ctx, commonText+kexecText, stdin, strconv.Itoa(len(j.Writer)), "load", j.Boot.Kernel, strconv.FormatInt(j.Size, 10), j.SHA256)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return fmt.Errorf("%w: %w", ErrLostKexec, err)
 	}
 	if r.Exit == 0 && !bytes.Contains(r.Stdout, []byte("starting\n")) {
 		return fmt.Errorf("%w: the device does not say that it starts the archive", ErrTrouble)

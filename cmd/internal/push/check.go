@@ -125,6 +125,9 @@ func (c *checks) boot() loader.Boot {
 	if errors.As(err, &r) {
 		hint = r.Hint
 	}
+	if hint == "" && c.a.Via == loader.Kexec {
+		hint = "--via replace goes by the boot loader"
+	}
 	c.say("boot", Refuse, hint, "%v", err)
 	return loader.Boot{}
 }

@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/loader"
 )
 
 // CycleOptions say how a device comes from its running system to a new image.
@@ -21,6 +22,7 @@ type CycleOptions struct {
 	Expect        string        // the new system's host key, SHA256:...; "": what is in the image, or known
 	Ready         string        // a command that ends well on the new system; "": none
 	PowerCycle    string        // a command here, where the device does not come back; "": none
+	PushVia       string        // the way into the initramfs, as [PushOptions] has it
 	RebootTimeout time.Duration // of each reboot, and of Ready
 }
 
@@ -88,14 +90,14 @@ func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image
 		}
 		c.Close()
 	}
-	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, RebootTimeout: o.RebootTimeout}
+	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Via: o.PushVia, Writer: o.Writer, RebootTimeout: o.RebootTimeout}
 	if size, ok := img.Size(); ok && o.Target == "" {
 		p.Image = size
 	}
 	done, err := p.one(ctx, h, a)
 	if err != nil && errors.Is(err, device.ErrTimeout) && o.PowerCycle != "" {
 		if err = o.cyclePower(ctx, h); err == nil {
-			_, err = p.await(ctx, h, a, device.State{})
+			_, err = p.await(ctx, h, a, loader.Boot{}, device.State{})
 		}
 	}
 	if err != nil {

@@ -18,13 +18,15 @@ import (
 // PushOptions say how an archive is put onto a running device.
 type PushOptions struct {
 	SSH           device.Options
-	Roll          *device.Roll  // the devices of this run
-	DryRun        bool          // only check
-	Reboot        bool          // and wait until the initramfs answers
-	Keep          bool          // for every boot, not for one
-	Initramfs     string        // where the initramfs will answer; "": where the system does
-	RebootTimeout time.Duration // how long it may take to do so
-	Image         int64         // bytes of what is to be Flashed onto the system's disk; 0: nothing, or not known
+	Roll          *device.Roll                      // the devices of this run
+	DryRun        bool                              // only check
+	Reboot        bool                              // and wait until the initramfs answers
+	Keep          bool                              // for every boot, not for one
+	Via           string                            // the way in: replace or kexec; "": what is known to work
+	Writer        func(arch string) ([]byte, error) // groundhog-writer for one of Debian's architectures, for kexec
+	Initramfs     string                            // where the initramfs will answer; "": where the system does
+	RebootTimeout time.Duration                     // how long it may take to do so
+	Image         int64                             // bytes of what is to be Flashed onto the system's disk; 0: nothing, or not known
 }
 
 // Push puts an archive onto a device.
@@ -64,12 +66,15 @@ func (o *PushOptions) one(ctx context.Context, h Host, a *Archive) (string, erro
 	if !o.Reboot {
 		return "build " + a.Facts.Build + " is what " + h.Name + " boots next", nil
 	}
-	before, err := c.Reboot(ctx)
+	before, err := leave(ctx, c, facts, boot)
 	if err != nil {
-		return "", hint.To(fmt.Errorf("%w: the archive is there and the device has not rebooted", err), "reboot it by hand, or groundhog restore")
+		return "", err
 	}
 	c.Close()
-	state, err := o.await(ctx, h, a, before)
+	state, err := o.await(ctx, h, a, boot, before)
+	if err == nil {
+		err = remember(h.Name, boot)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -99,7 +104,7 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 		return nil, loader.Boot{}, err
 	}
 	about := a.Facts
-	about.Image = o.Image
+	about.Image, about.Via = o.Image, o.wayTo(h)
 	held, err := device.Identities(ctx, h.Name, o.SSH)
 	if err != nil {
 		return nil, loader.Boot{}, err
@@ -108,6 +113,9 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 		about.Held = append(about.Held, ssh.FingerprintSHA256(id.Key))
 	}
 	findings, boot := push.Check(facts, about)
+	if boot.Way == loader.Kexec && !push.Refused(findings) {
+		findings = append(findings, o.tryKexec(ctx, c, facts, boot))
+	}
 	refusals := 0
 	for _, f := range findings {
 		h.Tell(Event{Host: h.Name, Event: EventCheck, ID: f.ID, Verdict: string(f.Verdict), Text: f.Text, Hint: f.Hint})
@@ -133,6 +141,11 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 	}
 	defer body.Close()
 	job := loader.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.Keep}
+	if boot.Way == loader.Kexec {
+		if job.Writer, err = o.Writer(facts.Get("arch")); err != nil {
+			return refusal(err)
+		}
+	}
 	h.phase("send", "sending %s", show.Bytes(own.size))
 	counted := h.count(body, "sent", own.size)
 	err = job.Run(ctx, c, counted)
@@ -141,6 +154,8 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 		switch {
 		case errors.Is(err, loader.ErrRefused):
 			return refusal(err)
+		case errors.Is(err, loader.ErrLostKexec):
+			return hint.To(err, "its disk is as it was, and the same push again finds out; off and on again it boots its old system")
 		case errors.Is(err, loader.ErrLost):
 			return hint.To(err, "either boots; the same push again makes sure")
 		}
@@ -159,7 +174,7 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 }
 
 // await waits until the initramfs answers, with a promised key and the right build.
-func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, before device.State) (device.State, error) {
+func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, boot loader.Boot, before device.State) (device.State, error) {
 	at := h.Name
 	if o.Initramfs != "" {
 		at = o.Initramfs
@@ -167,9 +182,7 @@ func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, before devi
 	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys), device.Wait{
 		Before: before.BootID, Timeout: o.RebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }})
 	if err != nil {
-		return state, hint.To(fmt.Errorf("%w; the device was told to reboot, and either waits unseen or boots its system again", err),
-			"its console tells; a boot that nobody flashes puts the original initramfs back")
-
+		return state, unseen(err, boot)
 	}
 	defer c.Close()
 	if state.Build != a.Facts.Build {

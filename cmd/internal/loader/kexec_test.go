@@ -1,0 +1,83 @@
+package loader
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// writer stands for groundhog-writer: it notes how it was called, and what it could read.
+const writer = `#!/bin/sh
+echo "$*" >>"$groundhog_root/calls"
+[ "$2" != load ] || { echo loaded; cat >"$groundhog_root/stdin"; echo starting; }
+`
+
+// able makes a device one that the program of kexec.sh runs on, without mounting anything.
+func (l *local) able(more string) {
+	l.edit = func(program string) string { return "mount() { :; }\numount() { rm -rf \"$1\"/*; }\n" + more + program }
+}
+
+func kexecJob(archive string) Job {
+	j := job(Boot{Way: Kexec, Kernel: "/boot/vmlinuz-6.1.0-56-amd64"}, archive)
+	j.Writer = []byte(writer)
+	return j
+}
+
+// The program comes first, then the archive, then the word; nothing is left on the device and nothing in /boot is touched.
+func TestKexec(t *testing.T) {
+	for _, shell := range []string{"dash", "bash"} {
+		l := newLocal(t, shell)
+		before := l.tree()
+		l.able("")
+		j := kexecJob("the archive")
+		if err := Trial(t.Context(), l, j.Boot, j.Writer); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Run(t.Context(), l, strings.NewReader("the archive")); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.read("stdin"); got != "the archivego\n" {
+			t.Errorf("it read %q", got)
+		}
+		want := "kexec trial /boot/vmlinuz-6.1.0-56-amd64\nkexec load /boot/vmlinuz-6.1.0-56-amd64 11 " + j.SHA256 + "\n"
+		if got := l.read("calls"); got != want {
+			t.Errorf("it was called %q, want %q", got, want)
+		}
+		os.Remove(l.root + "/calls")
+		os.Remove(l.root + "/stdin")
+		if after := l.tree(); after != before || len(glob(l.root+"/run/*")) > 0 {
+			t.Errorf("left: %q\n%s", glob(l.root+"/run/*"), after)
+		}
+	}
+}
+
+func TestKexecRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		more, writer string
+		err          error
+		text         string
+	}{
+		"no tmpfs":           {"mount() { return 1; }\n", writer, ErrRefused, "mounting a tmpfs"},
+		"the writer refuses": {"", "#!/bin/sh\necho 'groundhog-writer: lockdown' >&2\nexit 1\n", ErrRefused, "lockdown"},
+		"it says nothing":    {"", "#!/bin/sh\ncat >/dev/null\n", ErrTrouble, "does not say"},
+		"no writer":          {"", "", nil, "must be known"},
+	} {
+		l := newLocal(t, "dash")
+		l.able("")
+		if c.more != "" {
+			l.edit = func(program string) string { return c.more + program }
+		}
+		j := kexecJob("archive")
+		j.Writer = []byte(c.writer)
+		err := j.Run(t.Context(), l, strings.NewReader("archive"))
+		if err == nil || c.err != nil && !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	j := kexecJob("archive")
+	j.Keep = true
+	if err := j.Run(t.Context(), newLocal(t, "dash"), strings.NewReader("archive")); err == nil {
+		t.Error("--keep by kexec")
+	}
+}

@@ -1,0 +1,89 @@
+package reflash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/loader"
+	"groundhog/cmd/internal/push"
+)
+
+// CheckVia refuses a way that there is not, and what does not go with it.
+func (o *PushOptions) CheckVia() error {
+	switch {
+	case o.Via != "" && o.Via != string(loader.Replace) && o.Via != string(loader.Kexec):
+		return fmt.Errorf("%q is no way in: replace or kexec", o.Via)
+	case o.Via != string(loader.Kexec):
+		return nil
+	case !o.Reboot && !o.DryRun:
+		return errors.New("kexec starts the archive at once: it goes with --reboot")
+	case o.Keep:
+		return errors.New("--keep is for what is on the disk, and kexec puts nothing there")
+	}
+	return nil
+}
+
+// wayTo is the way into one device: the one that was asked for, or kexec where it is known to work.
+func (o *PushOptions) wayTo(h Host) loader.Way {
+	if o.Via != "" || !o.Reboot || o.Keep {
+		return loader.Way(o.Via)
+	}
+	if r, err := device.ReadRecord(h.Name); err == nil && r.Via == string(loader.Kexec) {
+		h.phase("check", "kexec brought it there the last time, and is taken again")
+		return loader.Kexec
+	}
+	return loader.Replace
+}
+
+// tryKexec asks the device's kernel, which alone knows what it refuses.
+func (o *PushOptions) tryKexec(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot) push.Finding {
+	b, err := o.Writer(facts.Get("arch"))
+	if err == nil {
+		err = loader.Trial(ctx, c, boot, b)
+	}
+	if err != nil {
+		return push.Finding{ID: "kexec", Verdict: push.Refuse, Text: err.Error(), Hint: "--via replace goes by the boot loader"}
+	}
+	return push.Finding{ID: "kexec", Verdict: push.OK, Text: "its kernel takes itself: loaded, and let go of"}
+}
+
+// leave leaves the running system, which a kexec does already; the state is what ran until then.
+func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot) (device.State, error) {
+	if boot.Way == loader.Kexec {
+		return device.State{BootID: facts.Get("boot_id")}, nil
+	}
+	before, err := c.Reboot(ctx)
+	if err != nil {
+		err = hint.To(fmt.Errorf("%w: the archive is there and the device has not rebooted", err), "reboot it by hand, or groundhog restore")
+	}
+	return before, err
+}
+
+// unseen is what may be said of a device that was sent into the initramfs and does not answer.
+func unseen(err error, boot loader.Boot) error {
+	if boot.Way == loader.Kexec {
+		return hint.To(fmt.Errorf("%w; the device was told to start the archive by kexec, and either waits unseen or hangs; its disk is as it was", err),
+			"its console tells; off and on again it boots its old system, and --via replace is the way that asks its firmware")
+	}
+	return hint.To(fmt.Errorf("%w; the device was told to reboot, and either waits unseen or boots its system again", err),
+		"its console tells; a boot that nobody flashes puts the original initramfs back")
+}
+
+// remember notes the way that worked.
+func remember(name string, boot loader.Boot) error {
+	if boot.Way != loader.Kexec {
+		return nil
+	}
+	r, err := device.ReadRecord(name)
+	if err == nil {
+		r.Via = string(boot.Way)
+		_, err = r.Save()
+	}
+	if err != nil {
+		return fmt.Errorf("noting that kexec works: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package reflash
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/loader"
+)
+
+func TestCheckVia(t *testing.T) {
+	for _, c := range []struct {
+		o    PushOptions
+		want string // "" for none
+	}{
+		{PushOptions{}, ""},
+		{PushOptions{Via: "replace", Keep: true}, ""},
+		{PushOptions{Via: "kexec", Reboot: true}, ""},
+		{PushOptions{Via: "kexec", DryRun: true}, ""},
+		{PushOptions{Via: "kexec"}, "goes with --reboot"},
+		{PushOptions{Via: "kexec", Reboot: true, Keep: true}, "--keep"},
+		{PushOptions{Via: "name"}, `"name" is no way in`},
+	} {
+		if err := c.o.CheckVia(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c.o, err)
+		}
+	}
+}
+
+// heard keeps what a device's run tells.
+type heard struct{ events []Event }
+
+func (h *heard) Tell(e Event) { h.events = append(h.events, e) }
+
+// Kexec is the way where it has worked, unless another was asked for, or it cannot be what is meant; a push by the boot loader
+// forgets it.
+func TestWayTo(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	h := Host{Teller: &heard{}, Name: "root@bench-1"}
+	want := func(o PushOptions, way loader.Way) {
+		t.Helper()
+		if got := o.wayTo(h); got != way {
+			t.Errorf("%+v: %q, want %q", o, got, way)
+		}
+	}
+	want(PushOptions{Reboot: true}, loader.Replace)
+	if err := remember(h.Name, loader.Boot{Way: loader.Kexec}); err == nil {
+		t.Error("remembered without a record")
+	}
+	if _, err := (&device.Record{Target: h.Name, User: "root", Host: "bench-1", Port: "22", BootID: "461063a3-5c46-448c-84ca-e9bce42d5bf2"}).Save(); err != nil {
+		t.Fatal(err)
+	}
+	if err := remember(h.Name, loader.Boot{Way: loader.Replace}); err != nil {
+		t.Error(err)
+	}
+	want(PushOptions{Reboot: true}, loader.Replace)
+	if err := remember(h.Name, loader.Boot{Way: loader.Kexec}); err != nil {
+		t.Error(err)
+	}
+	want(PushOptions{Reboot: true}, loader.Kexec)
+	want(PushOptions{Reboot: true, Via: "replace"}, loader.Replace)
+	want(PushOptions{Reboot: true, Keep: true}, "")
+	want(PushOptions{}, "")
+}
+
+// What is said of a device that does not answer fits the way that it went.
+func TestUnseen(t *testing.T) {
+	if err := unseen(device.ErrTimeout, loader.Boot{Way: loader.Kexec}); !strings.Contains(err.Error(), "its disk is as it was") || !errors.Is(err, device.ErrTimeout) {
+		t.Error(err)
+	}
+	if err := unseen(device.ErrTimeout, loader.Boot{Way: loader.Replace}); !strings.Contains(err.Error(), "told to reboot") || !errors.Is(err, device.ErrTimeout) {
+		t.Error(err)
+	}
+}
