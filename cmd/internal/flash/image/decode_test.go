@@ -220,3 +220,35 @@ func FuzzDecode(f *testing.F) {
 		io.Copy(io.Discard, io.LimitReader(r, 1<<24)) // an error or an end, no panic
 	})
 }
+
+// An image that ends inside its last partition is whole where that holds a squashfs, all of it: OpenWrt's are. How it is
+// packed does not matter.
+func TestOwnLengthOfSquashfs(t *testing.T) {
+	b := disk(3 << 20)
+	b[446+4] = 0x83
+	copy(b[446+8:], "\x00\x08\x00\x00\x00\x00\x02\x00") // from 1 MiB on, 64 MiB
+	copy(b[1<<20:], "hsqs")
+	for end, fits := range map[byte]bool{0x1f: true, 0x2f: false} { // the squashfs' length, in units of 64 KiB
+		b[1<<20+42] = end
+		for _, stored := range [][]byte{b, pack(t, packers["gzip"], b), pack(t, packers["zstd"], b), pack(t, packers["xz"], b)} {
+			for _, from := range []string{old(t, filepath.Join(t.TempDir(), "disk.img"), stored), "-"} {
+				i, err := Open(t.Context(), from, "", bytes.NewReader(stored))
+				if err == nil {
+					if err = i.Fits(100<<20, 512); err != nil {
+						t.Errorf("a disk that is large enough: %v", err)
+					}
+					if err = i.Ready(t.Context()); err == nil {
+						_, err = whole(i)
+					}
+					if err == nil {
+						err = i.Fits(100<<20, 512)
+					}
+					i.Close()
+				}
+				if fits != (err == nil) || err != nil && !errors.Is(err, ErrFit) {
+					t.Errorf("%d bytes from %s, squashfs %#x: %v", len(stored), from, end, err)
+				}
+			}
+		}
+	}
+}

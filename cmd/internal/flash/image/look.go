@@ -24,8 +24,8 @@ func (i *Image) sniff(decoded io.ReadCloser) (io.ReadCloser, error) {
 			err = nil
 		}
 	}
-	if size, ok := i.Size(); err == nil && ok {
-		err = i.whole(size, i.last())
+	if err == nil && i.compression == "raw" && i.claim > 0 { // of a compressed one the end is looked at when it was decoded
+		err = i.whole(i.claim, i.last())
 	}
 	if err != nil {
 		decoded.Close()
@@ -54,10 +54,23 @@ func (i *Image) whole(size int64, last []byte) error {
 	if i.force || i.is == nil {
 		return nil
 	}
-	if err := i.is.Whole(size); err != nil {
+	if err := i.is.Whole(size, i.content()); err != nil {
 		return err
 	}
 	return sniff.Last(last)
+}
+
+// content is all of the image, nil as long as it is not here.
+func (i *Image) content() io.ReaderAt {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.file != nil && i.compression == "raw":
+		return i.file
+	case i.spool != nil:
+		return i.spool
+	}
+	return nil
 }
 
 // What is what the image is, "a GPT" for one; "" where nobody knows.
@@ -73,9 +86,12 @@ func (i *Image) Fits(disk, block int64) error {
 	if i.force || i.is == nil {
 		return nil
 	}
+	i.mu.Lock()
+	here := i.done || i.compression == "raw"
+	i.mu.Unlock()
 	size, ok := i.Size()
-	if !ok {
+	if !ok || !here { // that it is whole is seen when it was decoded
 		size = 0
 	}
-	return i.is.Fits(size, disk, block)
+	return i.is.Fits(size, disk, block, i.content())
 }

@@ -132,6 +132,8 @@ func (i *Image) size(ctx context.Context) error {
 		i.claim = i.state.Size
 	case i.file != nil && i.watched != nil:
 		i.claim, _ = claim.Of(ctx, i.file, i.state.Size, i.compression)
+	case i.coming > 0 && i.compression == "raw":
+		i.claim = i.coming
 	case i.endless && i.want == "" && i.compression == "raw":
 		return errEndless
 	}

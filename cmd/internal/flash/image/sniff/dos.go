@@ -1,6 +1,9 @@
 package sniff
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // dos looks for an MBR's table, with partitions or empty. Beside a GPT its entries count only where it is a hybrid one.
 func (i *Image) dos(first []byte, guided bool) string {
@@ -67,7 +70,7 @@ func fours(first []byte, all []entry) bool {
 }
 
 // fitsMBR refuses an MBR whose partitions are not in the image or not on the disk. It counts in the disk's own sectors.
-func (i *Image) fitsMBR(size, disk, block int64) error {
+func (i *Image) fitsMBR(size, disk, block int64, content io.ReaderAt) error {
 	unit := max(block, 512)
 	if len(i.mbr) > 0 && i.foursAlone && block == 512 {
 		return fmt.Errorf("%w: its MBR looks like one for disks with sectors of 4096 bytes, this one has 512", ErrFit)
@@ -77,7 +80,7 @@ func (i *Image) fitsMBR(size, disk, block int64) error {
 		switch {
 		case size > 0 && end > size && unit > 512 && (e.from+e.size)*512 <= size:
 			return fmt.Errorf("%w: %s ends inside the image on disks with sectors of 512 bytes, this one has %d", ErrFit, what, block)
-		case size > 0 && end > size:
+		case size > 0 && end > size && !readOnly(content, e.from*unit, size):
 			return fmt.Errorf("%w: %s ends at byte %d, the image at %d: it was cut, or is not whole", ErrFit, what, end, size)
 		case disk > 0 && end > disk:
 			return fmt.Errorf("%w: %s ends at byte %d, the disk at %d: it is made for a larger one", ErrFit, what, end, disk)

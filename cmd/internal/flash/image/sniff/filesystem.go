@@ -63,6 +63,14 @@ func shifted(n uint32) uint64 {
 // iso is what beside a table counts, too: one that is for sticks as well.
 const iso = "an ISO 9660 filesystem"
 
+// Filesystems that are never written to.
+const (
+	squashfs = "a squashfs"
+	erofs    = "an erofs"
+	cramfs   = "a cramfs"
+	romfs    = "a romfs"
+)
+
 // filesystems that are known, where their superblocks are from an image's beginning. The offsets are of the structures in
 // the kernel's sources under fs/, and of each format's own documentation.
 var filesystems = []filesystem{
@@ -88,8 +96,8 @@ var filesystems = []filesystem{
 		sb := b[1024:]
 		return times(le.Uint64(sb[36:]), shifted(le.Uint32(sb[16:]))), int64(shifted(le.Uint32(sb[8:])))
 	}},
-	{"a squashfs", 0, "hsqs", func(b []byte) (int64, int64) { return times(le.Uint64(b[40:]), 1), 0 }},
-	{"an erofs", 1024, "\xe2\xe1\xf5\xe0", func(b []byte) (int64, int64) {
+	{squashfs, 0, "hsqs", func(b []byte) (int64, int64) { return times(le.Uint64(b[40:]), 1), 0 }},
+	{erofs, 1024, "\xe2\xe1\xf5\xe0", func(b []byte) (int64, int64) {
 		return times(uint64(le.Uint32(b[1024+36:])), shifted(uint32(b[1024+12]))), 0
 	}},
 	{iso, 32769, "CD001", func(b []byte) (int64, int64) {
@@ -143,8 +151,8 @@ var filesystems = []filesystem{
 	{"a minix filesystem", 1024 + 16, "\x68\x24", minix},
 	{"a minix filesystem", 1024 + 16, "\x78\x24", minix},
 	{"a minix filesystem", 1024 + 24, "\x5a\x4d", minix},
-	{"a cramfs", 0, "\x45\x3d\xcd\x28", func(b []byte) (int64, int64) { return times(uint64(le.Uint32(b[4:])), 1), 0 }},
-	{"a romfs", 0, "-rom1fs-", func(b []byte) (int64, int64) { return times(uint64(be.Uint32(b[8:])), 1), 0 }},
+	{cramfs, 0, "\x45\x3d\xcd\x28", func(b []byte) (int64, int64) { return times(uint64(le.Uint32(b[4:])), 1), 0 }},
+	{romfs, 0, "-rom1fs-", func(b []byte) (int64, int64) { return times(uint64(be.Uint32(b[8:])), 1), 0 }},
 	{"a GFS2", 65536, "\x01\x16\x19\x70", nil},
 	{"an OCFS2", 8192, "OCFSV2", nil},
 	{"an Apple partition map", 512, "PM\x00\x00", nil},

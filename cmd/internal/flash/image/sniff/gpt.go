@@ -82,7 +82,7 @@ func (i *Image) header(first []byte, sector int64) string {
 		if bytes.Equal(e[:16], make([]byte, 16)) || to < from || to > math.MaxInt64/4096-1 {
 			continue
 		}
-		i.parts = append(i.parts, part{what: fmt.Sprintf("its partition %d", p+1), end: (int64(to) + 1) * sector, sector: sector})
+		i.parts = append(i.parts, part{what: fmt.Sprintf("its partition %d", p+1), start: int64(from) * sector, end: (int64(to) + 1) * sector, sector: sector})
 	}
 	return "a GPT"
 }

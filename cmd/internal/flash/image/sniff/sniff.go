@@ -9,6 +9,7 @@ package sniff
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -37,6 +38,7 @@ type Image struct {
 // part is something of an image's that has an end.
 type part struct {
 	what   string
+	start  int64 // of a partition, in bytes
 	end    int64 // byte behind it, on a disk with such sectors
 	sector int64 // of a table for these; 0: for any
 	table  bool  // it is the table's own end: the image may end before, the disk not
@@ -98,8 +100,10 @@ func unknown(b []byte) string {
 }
 
 // Fits refuses an image that cannot be whole, or whose table or filesystem is not for such a disk: size is the image's in
-// bytes, 0 where that is not known yet; disk is the disk's and block its logical sectors', in bytes, 0 or 1 where they are not known.
-func (i *Image) Fits(size, disk, block int64) error {
+// bytes, 0 where that is not known yet; disk is the disk's and block its logical sectors', in bytes, 0 or 1 where they are not
+// known. content, if not nil, is all of the image: a partition that it does not reach to the end of may hold no more than a
+// read-only filesystem, which it has all of (OpenWrt's images are cut so).
+func (i *Image) Fits(size, disk, block int64, content io.ReaderAt) error {
 	if block > 1<<16 { // no disk's
 		block = 0
 	}
@@ -119,15 +123,36 @@ func (i *Image) Fits(size, disk, block int64) error {
 		if p.sector != 0 && block >= 512 && p.sector != block { // of a table for other disks, beside this one's
 			continue
 		}
-		if size > 0 && p.end > size && !p.table {
+		if size > 0 && p.end > size && !p.table && !readOnly(content, p.start, size) {
 			return fmt.Errorf("%w: %s ends at byte %d, the image at %d: it was cut, or is not whole", ErrFit, p.what, p.end, size)
 		}
 		if disk > 0 && p.end > disk {
 			return fmt.Errorf("%w: %s ends at byte %d, the disk at %d: it is made for a larger one", ErrFit, p.what, p.end, disk)
 		}
 	}
-	return i.fitsMBR(size, disk, block)
+	return i.fitsMBR(size, disk, block, content)
 }
 
-// Whole refuses an image of so many bytes that says itself that it has more.
-func (i *Image) Whole(size int64) error { return i.Fits(size, 0, 0) }
+// Whole refuses an image of so many bytes that says itself that it has more; content is as in [Image.Fits].
+func (i *Image) Whole(size int64, content io.ReaderAt) error { return i.Fits(size, 0, 0, content) }
+
+// readOnly reports whether at a partition's start there is a filesystem that is never written to, and that ends inside the image.
+func readOnly(content io.ReaderAt, start, size int64) bool {
+	if content == nil || start <= 0 || start >= size {
+		return false
+	}
+	b := make([]byte, min(64<<10, size-start))
+	if _, err := content.ReadAt(b, start); err != nil && err != io.EOF {
+		return false
+	}
+	for _, f := range filesystems {
+		switch f.name {
+		case squashfs, erofs, cramfs, romfs, iso:
+			var i Image
+			if f.in(&i, b) != "" && len(i.parts) == 1 && i.parts[0].end <= size-start {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -281,8 +281,43 @@ func TestFits(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, i, err)
 			continue
 		}
-		if err := i.Fits(c.size, c.disk, c.block); (err == nil) != c.fits || err != nil && !errors.Is(err, ErrFit) {
+		if err := i.Fits(c.size, c.disk, c.block, nil); (err == nil) != c.fits || err != nil && !errors.Is(err, ErrFit) {
 			t.Errorf("%s: %v, want it to fit: %v", what, err, c.fits)
+		}
+	}
+}
+
+// An image that ends inside its last partition is whole where all of that is a filesystem which nobody writes to.
+func TestReadOnly(t *testing.T) {
+	const mib = 1 << 20
+	for name, b := range map[string][]byte{"MBR": mbrImage([2]uint32{2048, 1 << 17}), "GPT": gptImage(512, 64*mib, [2]int64{2048, 1<<17 - 40})} {
+		for what, c := range map[string]struct {
+			content []byte
+			size    int64
+			whole   bool
+		}{
+			"squashfs":        {superblock(0, "hsqs", [3]int64{40, 8, mib}), 2 * mib, true},
+			"squashfs, cut":   {superblock(0, "hsqs", [3]int64{40, 8, mib}), 2*mib - 1, false},
+			"erofs":           {superblock(1024, "\xe2\xe1\xf5\xe0", [3]int64{1036, 1, 12}, [3]int64{1060, 4, 256}), 2 * mib, true},
+			"ext":             {superblock(1080, "\x53\xef", [3]int64{1028, 4, 1024}), 2 * mib, false},
+			"nothing":         {nil, 2 * mib, false},
+			"before it begin": {nil, mib, false},
+		} {
+			image := bytes.Clone(b[:2*mib])
+			copy(image[mib:], c.content)
+			i, err := Look(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := i.Whole(c.size, bytes.NewReader(image[:c.size])); (err == nil) != c.whole {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+			if err := i.Fits(c.size, 100*mib, 512, bytes.NewReader(image[:c.size])); (err == nil) != c.whole {
+				t.Errorf("%s, %s, on a disk: %v", name, what, err)
+			}
+			if err := i.Fits(c.size, 3*mib, 512, bytes.NewReader(image[:c.size])); err == nil {
+				t.Errorf("%s, %s: it is on a disk that its partition is not on", name, what)
+			}
 		}
 	}
 }
@@ -359,13 +394,13 @@ func TestTools(t *testing.T) {
 			if err != nil || i.What != c.want {
 				t.Fatalf("%+v, %v, want %q", i, err, c.want)
 			}
-			if err := i.Fits(size, size, 512); err != nil {
+			if err := i.Fits(size, size, 512, nil); err != nil {
 				t.Error(err)
 			}
-			if err := i.Whole(size / 4); err == nil && c.want != "LUKS" && c.want != "a minix filesystem" {
+			if err := i.Whole(size/4, nil); err == nil && c.want != "LUKS" && c.want != "a minix filesystem" {
 				t.Error("a quarter of it is whole")
 			}
-			if err := i.Whole(size - 1); c.cut && err == nil {
+			if err := i.Whole(size-1, nil); c.cut && err == nil {
 				t.Error("with a byte less it is whole")
 			}
 		})
@@ -422,10 +457,10 @@ func TestSgdisk4096(t *testing.T) {
 	if err != nil || i.What != "a GPT" {
 		t.Fatalf("%+v, %v", i, err)
 	}
-	if err := i.Fits(size, size, 4096); err != nil {
+	if err := i.Fits(size, size, 4096, nil); err != nil {
 		t.Error(err)
 	}
-	if err := i.Fits(size, size, 512); !errors.Is(err, ErrFit) {
+	if err := i.Fits(size, size, 512, nil); !errors.Is(err, ErrFit) {
 		t.Errorf("%v, want ErrFit", err)
 	}
 }
@@ -448,7 +483,7 @@ func FuzzLook(f *testing.F) {
 		if err != nil {
 			return
 		}
-		i.Fits(size, disk, block)
+		i.Fits(size, disk, block, bytes.NewReader(b))
 		for _, p := range i.parts {
 			if p.end < 0 {
 				t.Errorf("%+v", p)
