@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"groundhog/cmd/internal/device"
@@ -64,17 +63,18 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 	if err := f.table(ctx, &job); err != nil {
 		return job, nil, err
 	}
-	if job.URL == "" && image.IsURL(f.path) {
+	// What is left out here a decoder on the device may call an error, and busybox' knows less: it would fail half way.
+	common := len(f.img.Notes()) == 0 && f.img.Common()
+	if job.URL == "" && image.IsURL(f.path) && common {
 		job.URL = f.path
 	}
-	whole := len(f.img.Notes()) == 0 // what is left out here, a decoder on the device may call an error
-	if job.URL != "" && !whole {
-		return job, nil, fmt.Errorf("%s: %s: the device's gzip may refuse it; without --url it is decoded here", f.path, strings.Join(f.img.Notes(), ", "))
+	if job.URL != "" && !common {
+		return job, nil, fmt.Errorf("the device may have no %s that reads all of %s: without --url it is decoded here", job.Compression, f.path)
 	}
 	if job.URL != "" {
 		return job, func() {}, nil
 	}
-	stored := f.img.Stored() != nil && whole
+	stored := f.img.Stored() != nil && common
 	if stored && job.Compression != "none" {
 		r, err := f.c.Run(ctx, "command -v "+job.Compression, nil)
 		if err != nil {
