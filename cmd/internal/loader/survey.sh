@@ -20,6 +20,7 @@ room() {
 	set -- "$1" "$2" $(stat -f -c '%f %S' "$groundhog_root$1")
 	fact "$2_free" $(($3 * ($4 / 512) / 2))
 	fact "$2_type" "$(stat -f -c %T "$groundhog_root$1")"
+	fact "$2_perm" "$(stat -c %a "$groundhog_root$1" 2>/dev/null)" # on FAT the mount's, of every file
 	fact "$2_mount" "$(findmnt -n -o TARGET -T "$groundhog_root$1" 2>/dev/null)"
 	case ,$(findmnt -n -o OPTIONS -T "$groundhog_root$1" 2>/dev/null), in
 	*,ro,*) fact "$2_readonly" yes ;;

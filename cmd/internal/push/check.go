@@ -173,6 +173,7 @@ func (c *checks) room(b loader.Boot) {
 	if b.Way == loader.Replace && c.f.Get("boot_type") == "msdos" { // what stat -f calls FAT
 		c.say("links", Warn, "keep its power on until the push is done", "/boot is FAT, which has no hard links: the old initramfs is held open until the new one is durable")
 	}
+	c.private(b, dir, key)
 	if c.f.Get("state_readonly") != "" {
 		c.say("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")
 	}
@@ -187,6 +188,17 @@ func (c *checks) room(b loader.Boot) {
 	} else {
 		c.say("room", OK, "", "%s has %d KiB free, %d are needed", dir, free, need)
 	}
+}
+
+// private: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
+// file there may read all.
+func (c *checks) private(b loader.Boot, dir, key string) {
+	fat := b.Way == loader.Name || c.f.Get(key+"_type") == "msdos"
+	if perm := c.f.Get(key + "_perm"); !fat || strings.HasSuffix(perm, "00") {
+		return
+	}
+	c.say("host-keys", Warn, "mount it with umask=0077 in /etc/fstab, or patch with --host-key new, so that they are the initramfs's alone",
+		"%s is FAT and mounted for everybody: any user of the device can read the private host keys in the archive", dir)
 }
 
 // login: one of the keys that we hold is let in.

@@ -144,6 +144,7 @@ func TestCheckFinds(t *testing.T) {
 		"a link":                           {func(f loader.Facts, a *Archive) { delete(f, "initrd"); set(f, "initrd_odd", "l /boot/x -> y") }, "boot", Refuse, "no plain file"},
 		"full":                             {func(f loader.Facts, a *Archive) { set(f, "boot_free", "50000") }, "room", Refuse, "50000 KiB free"},
 		"FAT":                              {func(f loader.Facts, a *Archive) { set(f, "boot_type", "msdos") }, "links", Warn, "no hard links"},
+		"a FAT for everybody":              {func(f loader.Facts, a *Archive) { set(f, "boot_type", "msdos"); set(f, "boot_perm", "755") }, "host-keys", Warn, "any user of the device can read the private host keys"},
 		"read-only":                        {func(f loader.Facts, a *Archive) { set(f, "boot_readonly", "yes") }, "room", Refuse, "read-only"},
 		"/var read-only":                   {func(f loader.Facts, a *Archive) { set(f, "state_readonly", "yes") }, "room", Refuse, "/var/lib"},
 		"/var full":                        {func(f loader.Facts, a *Archive) { set(f, "boot_mount", "/boot"); set(f, "state_free", "9") }, "room", Refuse, "/var/lib has 9 KiB"},
@@ -191,6 +192,19 @@ func TestCheckFinds(t *testing.T) {
 		})
 		if found < 0 || Refused(all) != (c.verdict == Refuse) {
 			t.Errorf("%s: %+v; want %s %s %q", name, bad, c.verdict, c.id, c.text)
+		}
+	}
+}
+
+// A FAT that only root can read tells nobody the archive's keys.
+func TestCheckPrivateFAT(t *testing.T) {
+	for perm, want := range map[string]bool{"700": false, "500": false, "755": true, "750": true, "": true} {
+		f, a := bench(), fitting()
+		pi(f, &a)
+		set(f, "firmware_perm", perm)
+		all, _ := Check(f, a)
+		if got := slices.ContainsFunc(all, func(x Finding) bool { return x.ID == "host-keys" && x.Verdict == Warn }); got != want {
+			t.Errorf("mode %q: %v", perm, got)
 		}
 	}
 }
