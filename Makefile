@@ -6,7 +6,7 @@ GO ?= go
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)
 E2ETESTS = $(shell grep -ho '^func Test[A-Za-z0-9_]*' $(E2E) | cut -d ' ' -f 2 | paste -s -d '|')
 
-.PHONY: help build writers test e2e full full-status demo bench fuzz tools vm
+.PHONY: help build writers test lint race e2e full full-status demo bench fuzz tools vm
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -25,6 +25,13 @@ writers: ## compile groundhog-writer for the devices' architectures, to be embed
 test: ## everything that needs neither root nor network beyond Go modules
 	$(GO) vet ./...
 	$(GO) test ./...
+
+# The one check that is left out is of deprecated names: dropbear's formats have DSA, whatever we think of it.
+lint: ## staticcheck, as the module's own tool
+	$(GO) tool staticcheck -checks inherit,-SA1019 -tags e2e,full ./...
+
+race: ## all tests under the race detector; needs gcc
+	$(GO) test -race -short -timeout 60m ./...
 
 tools: ## install, with apt and as root, what e2e and demo need
 	$(GO) run ./fixtures/vm install

@@ -111,7 +111,7 @@ func liveIn(doc *html.Node, elements, attributes, texts []string) []string {
 			live = append(live, "<!--"+n.Data+"-->")
 		case n.Type == html.TextNode && strings.Contains(n.Data, "EVIL") && !inside:
 			live = append(live, n.Data)
-		case n.Type == html.TextNode && strings.ContainsAny(n.Data, "\x1b\x9b\u202e\u009b\x07"):
+		case n.Type == html.TextNode && strings.ContainsAny(n.Data, "\x1b\u202e\u009b\x07"):
 			live = append(live, fmt.Sprintf("%q", n.Data))
 		}
 		for _, a := range n.Attr {
