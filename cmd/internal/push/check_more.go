@@ -1,12 +1,9 @@
 package push
 
 import (
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 
-	"groundhog/cmd/internal/loader"
 	"groundhog/initrd/show"
 )
 
@@ -26,8 +23,8 @@ func (c *checks) network() {
 	}
 	p := PersonalOf(c.f)
 	switch {
-	case p.IP != "":
-		c.say("network", OK, "", "%s has the static address %s: the initramfs gets ip=%s", name, c.f.Get("prefix"), p.IP)
+	case p.Address.IsValid():
+		c.say("network", OK, "", "%s has the static address %s: the initramfs gets ip=%s", name, c.f.Get("prefix"), p.IP())
 	case c.f.Get("dynamic") != "":
 		c.say("network", OK, "", "%s has %s by DHCP, MAC %s", name, c.f.Get("prefix"), c.f.Get("mac"))
 	default:
@@ -68,33 +65,4 @@ func (c *checks) rest() {
 	if c.f.Get("pushed") != "" {
 		c.say("pushed", OK, "", "an archive is there already: it is replaced, the original stays kept")
 	}
-}
-
-// Personal is what one device's initramfs needs beside the archive.
-type Personal struct {
-	IP  string // as the kernel's ip= has it (Documentation/admin-guide/nfs/nfsroot.rst); "" asks DHCP
-	MAC string // "" for the interface's own
-}
-
-// PersonalOf works out what the device's own segment must say.
-func PersonalOf(f loader.Facts) (p Personal) {
-	if a := f.Get("mac_assigned"); a == "1" || a == "3" { // NET_ADDR_RANDOM, NET_ADDR_SET (sysfs-class-net)
-		if mac, err := net.ParseMAC(f.Get("mac")); err == nil && len(mac) == 6 {
-			p.MAC = mac.String()
-		}
-	}
-	prefix, err := netip.ParsePrefix(f.Get("prefix"))
-	if f.Get("dynamic") != "" || err != nil || !prefix.Addr().Is4() {
-		return p
-	}
-	mask := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	if masked, err := mask.Prefix(prefix.Bits()); err == nil {
-		mask = masked.Addr()
-	}
-	gateway := f.Get("gateway")
-	if a, err := netip.ParseAddr(gateway); err != nil || !a.Is4() { // an IPv6 address may have a zone, which is any text
-		gateway = ""
-	}
-	p.IP = prefix.Addr().String() + "::" + gateway + ":" + mask.String() + ":::off"
-	return p
 }

@@ -41,10 +41,10 @@ func FuzzFacts(f *testing.F) {
 			}
 		}
 		p := PersonalOf(facts)
-		if p.IP != "" && !plainIP.MatchString(p.IP) {
-			t.Errorf("IP=%q", p.IP)
+		if p.IP() != "" && !plainIP.MatchString(p.IP()) {
+			t.Errorf("IP=%q", p.IP())
 		}
-		if !plainMAC.MatchString(p.MAC) {
+		if !plainMAC.MatchString(p.MAC.String()) {
 			t.Errorf("MAC %q", p.MAC)
 		}
 	})

@@ -57,12 +57,12 @@ func (a *Archive) personal(w io.Writer, p push.Personal) error {
 	file := func(name, text string) {
 		entries = append(entries, initrd.Entry{Name: name, Mode: initrd.TypeFile | 0o600, Nlink: 1, Data: []byte(text)})
 	}
-	if p.IP != "" {
+	if ip := p.IP(); ip != "" {
 		dir("conf")
 		dir("conf/conf.d")
-		file(ownIP, "IP="+p.IP+"\n")
+		file(ownIP, "IP="+ip+"\n")
 	}
-	if p.MAC != "" {
+	if p.MAC != (push.MAC{}) {
 		at, ok := a.Image.Resolve(scripts.Conf)
 		if !ok {
 			return errors.New("the archive has no " + scripts.Conf)
@@ -71,7 +71,7 @@ func (a *Archive) personal(w io.Writer, p push.Personal) error {
 		if err != nil {
 			return err
 		}
-		file(at, setMAC(string(b), p.MAC))
+		file(at, setMAC(string(b), p.MAC.String()))
 	}
 	img, err := initrd.New(initrd.None, entries...)
 	if err != nil {
