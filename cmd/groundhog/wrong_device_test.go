@@ -51,12 +51,14 @@ func TestAnotherDeviceAnswers(t *testing.T) {
 	}
 	d.Reboot()
 	before := len(d.Commands())
-	if code, said := d.told("push"); code != exitNo || !strings.Contains(said, "another device answers") {
-		t.Errorf("push: %d: %s", code, said)
+	for _, args := range [][]string{{"push"}, {"push", "--dry-run"}, {"restore"}} {
+		if code, said := d.told(args[0], args[1:]...); code != exitNo || !strings.Contains(said, "another device answers") {
+			t.Errorf("%s: %d: %s", args, code, said)
+		}
 	}
 	for _, c := range d.Commands()[before:] {
-		if strings.Contains(c, "groundhog_restore=") {
-			t.Error("an archive was sent")
+		if strings.Contains(c, "groundhog_restore=") || strings.Contains(c, "take_lock") {
+			t.Error("something was changed there")
 		}
 	}
 	d.Board("GH-BOARD-1")

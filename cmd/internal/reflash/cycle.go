@@ -175,7 +175,7 @@ func (o *CycleOptions) probe(ctx context.Context, h Host, c *device.Client) erro
 	defer cancel()
 	last := errors.New("it has not ended once")
 	for {
-		r, err := c.Run(limit, o.Ready, nil)
+		r, err := c.Run(device.Patient(limit, o.RebootTimeout), o.Ready, nil) // it may wait without a word
 		if err == nil {
 			err = r.Err("--ready")
 		}

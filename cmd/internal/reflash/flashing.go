@@ -78,10 +78,8 @@ func (f *flashing) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.record != nil {
-		if err := who.Differs(f.record.Who); err != nil {
-			return hint.To(fmt.Errorf("%w, as when it was pushed to", err), "if it is the right device, push once more, or remove "+device.RecordPath(f.Name))
-		}
+	if err := otherDevice(who, f.record, f.Name); err != nil {
+		return err
 	}
 	if f.Check { // nothing is written, not even into the device's memory
 		return nil

@@ -46,7 +46,7 @@ func (o *PushOptions) one(ctx context.Context, h Host, a *Archive) (string, erro
 	if err := c.AsRoot(ctx); err != nil {
 		return "", refusal(err)
 	}
-	who, err := c.Who(ctx)
+	who, err := askOther(ctx, c, h.Name)
 	if err != nil {
 		return "", refusal(err)
 	}
@@ -57,7 +57,7 @@ func (o *PushOptions) one(ctx context.Context, h Host, a *Archive) (string, erro
 	if o.DryRun {
 		return "every check is passed; nothing was changed", nil
 	}
-	if err := o.identify(ctx, h, c, who); err != nil {
+	if err := o.enter(ctx, h, c); err != nil {
 		return "", refusal(err)
 	}
 	if err := o.send(ctx, h, c, a, facts, boot, who); err != nil {
@@ -81,14 +81,8 @@ func (o *PushOptions) one(ctx context.Context, h Host, a *Archive) (string, erro
 	return "build " + state.Build + " waits on " + h.Name, nil
 }
 
-// identify makes sure, before anything is written, that no other device is met than the last time under this name, and
-// none that another name has led to.
-func (o *PushOptions) identify(ctx context.Context, h Host, c *device.Client, who device.Who) error {
-	if before, err := device.ReadRecord(h.Name); err == nil {
-		if err := who.Differs(before.Who); err != nil {
-			return hint.To(fmt.Errorf("%w, as at the last push to %s", err, h.Name), "if the device was replaced, remove "+device.RecordPath(h.Name))
-		}
-	}
+// enter makes sure, before anything is written, that no other name has led to the device.
+func (o *PushOptions) enter(ctx context.Context, h Host, c *device.Client) error {
 	state, err := c.State(ctx)
 	if err != nil {
 		return err

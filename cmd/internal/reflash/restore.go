@@ -23,6 +23,9 @@ func restore(ctx context.Context, name string, options device.Options) (string, 
 	if err := c.AsRoot(ctx); err != nil {
 		return "", refusal(err)
 	}
+	if _, err := askOther(ctx, c, name); err != nil {
+		return "", refusal(err)
+	}
 	said, err := loader.Restore(ctx, c)
 	if errors.Is(err, loader.ErrRefused) {
 		err = refusal(err)
