@@ -24,6 +24,7 @@ const wayHelp = "the `WAY` in: replace, the initramfs that the boot loader finds
 type pushOptions struct {
 	remote
 	reflash.PushOptions
+	signed   signedOptions
 	parallel int
 	maxSize  byteSize
 }
@@ -67,6 +68,7 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long the initramfs may take to answer")
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
+	o.signed.flags(f)
 	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
 	return cmd
 }
@@ -79,6 +81,9 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 		return misused(cmd, err)
 	}
 	a, err := readPushed(path, int64(o.maxSize))
+	if err == nil {
+		err = o.signed.check(a, int64(o.maxSize))
+	}
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type reflashOptions struct {
 	hosts   string
 	plan    bool
 	maxSize byteSize
+	signed  signedOptions
 
 	reflash.CycleOptions // but for what flashOptions has
 }
@@ -64,6 +65,7 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.StringVar(&o.PushVia, "push-via", "", wayHelp)
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
+	o.signed.flags(f)
 	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
 	return cmd
 }
@@ -85,6 +87,9 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		}
 	}
 	a, err := readPushed(archive, int64(o.maxSize))
+	if err == nil {
+		err = o.signed.check(a, int64(o.maxSize))
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/reflash"
+	"groundhog/initrd/show"
+)
+
+// signedOptions say whose archives may go to devices.
+type signedOptions struct {
+	allowedSigners string
+	signer         string
+}
+
+func (o *signedOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.allowedSigners, "allowed-signers", "", "only an archive whose manifest (its name with .manifest.json) is signed (.sig) by a key in `FILE`")
+	f.StringVar(&o.signer, "signer", "", "who must have signed, as the allowed signers `NAME` them (default: any of them)")
+}
+
+// check holds an archive that was read to its signed manifest. What is sent to a device must have the SHA-256 that is
+// compared here, or the device does not take it: so what was signed, and nothing that the file has become since, goes there.
+func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
+	if o.allowedSigners == "" && o.signer == "" {
+		return nil
+	}
+	v := verifyOptions{manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
+	v.signature = v.manifest + ".sig"
+	text, err := readWhole(v.manifest, maxSize)
+	if err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	_, bad, err := v.checkSignature(text)
+	if err != nil {
+		return err
+	}
+	if bad == nil {
+		m, err := decodeManifest(v.manifest, bytes.NewReader(text), maxSize)
+		if err != nil {
+			return err
+		}
+		switch {
+		case m.Archive == nil:
+			bad = errors.New("the signed manifest is of no archive")
+		case m.Archive.SHA256 != a.SHA256:
+			bad = fmt.Errorf("the signed manifest is of SHA-256 %s, the archive has %s", show.Printable(m.Archive.SHA256), a.SHA256)
+		}
+	}
+	if bad != nil {
+		return exitCode{exitNo, hint.To(fmt.Errorf("%s: %w; nothing was sent", a.Path, bad), "groundhog verify says more")}
+	}
+	return nil
+}
