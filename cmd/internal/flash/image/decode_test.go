@@ -175,6 +175,11 @@ func TestNoImage(t *testing.T) {
 	if _, err := Open(t.Context(), name, "", nil); !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), "VHD") {
 		t.Errorf("a VHD of fixed size: %v", err)
 	}
+	blank := make([]byte, 2<<20)
+	copy(blank[len(blank)-512:], "conectix")
+	if _, err := Open(t.Context(), old(t, filepath.Join(t.TempDir(), "blank.vhd"), blank), "", nil); !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), "VHD") {
+		t.Errorf("a VHD of fixed size with nothing on it: %v", err)
+	}
 	if _, err := whole(open(t, "-", "", bytes.NewReader(pack(t, packers["xz"], vhd)))); !errors.Is(err, ErrNoImage) {
 		t.Errorf("a VHD of fixed size, in a stream: %v", err)
 	}

@@ -2,6 +2,8 @@ package image
 
 import (
 	"bufio"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 
@@ -19,6 +21,9 @@ func (i *Image) sniff(decoded io.ReadCloser) (io.ReadCloser, error) {
 	if err == nil {
 		if i.is, err = sniff.Look(first); err != nil && i.compression != "raw" {
 			err = fmt.Errorf("inside %s: %w", i.compression, err)
+		}
+		if errors.Is(err, sniff.ErrUnknown) {
+			err = cmp.Or(sniff.Last(i.last()), err)
 		}
 		if i.force && len(first) > 0 {
 			err = nil
