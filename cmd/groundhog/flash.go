@@ -38,10 +38,10 @@ is put where the disk ends. Success is said of what was read back, and of nothin
 The disk is the one that push recorded as the system's, else the only one that is not
 removable. An image's first MiB tells what it is, and whether it fits the disk: sectors,
 partitions, filesystem. What is no disk image, cut, or for another disk is refused by name;
---force writes it all the same. An image's SHA-256 comes from --sha256, or from IMAGE.sha256 or SHA256SUMS
-beside it; the verdict says which, or that it was not checked against anything. A compressed
-file is decoded to its end before anything is written, an image that changes meanwhile is
-not verified. What is known of a local image is kept in $XDG_CACHE_HOME/groundhog.
+--force writes it all the same. Its SHA-256 comes from --sha256, or from IMAGE.sha256 or
+SHA256SUMS beside it; the verdict says which, or that it was not checked against anything.
+A compressed file is decoded to its end before anything is written; an image that changes
+meanwhile is not verified. What is known of a file is kept in $XDG_CACHE_HOME/groundhog.
 
 --via curl does without groundhog's own writer: the device runs curl | decoder | dd, every
 stage's end counts, and the whole disk is read back and hashed. It fetches IMAGE from
