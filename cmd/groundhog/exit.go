@@ -30,7 +30,7 @@ func exitOf(v reflash.Verdict) int {
 	switch v {
 	case reflash.Done:
 		return exitDone
-	case reflash.Refused:
+	case reflash.Refused, reflash.Different:
 		return exitNo
 	case reflash.Unreachable:
 		return exitUnreachable

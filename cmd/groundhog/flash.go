@@ -110,7 +110,7 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 	}
 	img, err := o.open(cmd, path)
 	if err != nil {
-		return err
+		return o.refused(cmd, hosts, err)
 	}
 	defer img.Close()
 	o.Roll = device.NewRoll(len(hosts))

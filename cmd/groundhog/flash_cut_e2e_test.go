@@ -164,8 +164,7 @@ func (s *spare) cutPower(img string) {
 	code, out := s.flash(goodDisk, img, "--patience", "15s")
 	close(over)
 	s.failed("power cut", code, out, exitTrouble, "no progress within")
-	// Where the power went before the device said that it wrote, nobody knows whether it did.
-	if !strings.Contains(out, "neither the old nor the new") && !strings.Contains(out, "what is on the disk of "+s.target()+" is not known") {
+	if !strings.Contains(out, "does not answer, and its disk may be neither the old nor the new one") {
 		s.t.Error("power cut: it does not say what the disk is now")
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Minute)

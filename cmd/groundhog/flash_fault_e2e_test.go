@@ -261,7 +261,7 @@ func (s *spare) brokenImages(img string) {
 		if s.holds(0, img) {
 			s.t.Errorf("%s: the disk holds an image that never came", cut)
 		}
-		if strings.Contains(out, "nothing was written") != (code == exitNo) {
+		if strings.Contains(out, "nothing was changed") != (code == exitNo) {
 			s.t.Errorf("%s: exit %d does not go with what it says", cut, code)
 		}
 		code, out = s.flash(goodDisk, whole)
@@ -307,7 +307,7 @@ func (s *spare) corrupt(img string) {
 // halfWritten is refused something while an earlier flash has left its disk half written: that is said, too.
 func (s *spare) halfWritten(large string) {
 	code, out := online(s.t, "reflash", "--ssh-config", "none", "--identity", s.login.Key, "--target", "serial:"+errorDisk, s.target(), s.archive, large)
-	s.failed("reflash of what is half written", code, out, exitTrouble, "larger than the disk", "an earlier flash left its disk neither old nor new")
+	s.failed("reflash of what is half written", code, out, exitTrouble, "larger than the disk", "its disk is neither the old nor the new one")
 }
 
 // badDisks fail, or do not keep what they took.

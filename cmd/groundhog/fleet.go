@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,18 @@ func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run fun
 		return nil
 	}
 	return exitCode{code: worst}
+}
+
+// refused ends a verb before any device is reached: machines are told a verdict on each of them, too.
+func (o *remote) refused(cmd *cobra.Command, hosts []string, err error) error {
+	if !o.json {
+		return exitCode{exitNo, err}
+	}
+	t := newJSONTeller(cmd.OutOrStdout())
+	for _, name := range hosts {
+		reflash.Host{Teller: t, Name: name, Began: time.Now()}.Refuse(err)
+	}
+	return exitCode{code: exitNo}
 }
 
 // interruptible ends with Ctrl-C, SIGTERM and the terminal's end, the first of which lets each device's run end in order; the

@@ -85,7 +85,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 		err = o.signed.check(a, int64(o.maxSize))
 	}
 	if err != nil {
-		return err
+		return o.refused(cmd, hosts, err)
 	}
 	o.Roll = device.NewRoll(len(hosts))
 	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {

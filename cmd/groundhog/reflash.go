@@ -91,11 +91,11 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		err = o.signed.check(a, int64(o.maxSize))
 	}
 	if err != nil {
-		return err
+		return o.refused(cmd, hosts, err)
 	}
 	img, err := o.open(cmd, path)
 	if err != nil {
-		return err
+		return o.refused(cmd, hosts, err)
 	}
 	defer img.Close()
 	if err := o.fits(); err != nil {

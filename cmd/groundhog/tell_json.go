@@ -24,7 +24,7 @@ func (t *jsonTeller) Tell(e reflash.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
-	if e.Event == reflash.EventProgress && !t.due(e, time.Now()) {
+	if e.Event == reflash.EventTrace || e.Event == reflash.EventProgress && !t.due(e, time.Now()) {
 		return
 	}
 	e.Time = time.Now().UTC().Format(time.RFC3339)

@@ -57,7 +57,14 @@ func (t *textTeller) Tell(e reflash.Event) {
 		if text = t.progress(e, time.Now()); text == "" {
 			return
 		}
-		fallthrough
+		if t.talk == quiet {
+			return
+		}
+	case reflash.EventTrace:
+		if t.talk >= verbose {
+			io.WriteString(t.err, text+"\n")
+		}
+		return
 	case reflash.EventPhase:
 		if t.talk == quiet {
 			return

@@ -287,7 +287,7 @@ func TestTerminalAlways(t *testing.T) {
 		code, seen = d.on(d.args("restore")...)
 		terminalCase{code: exitUnreachable, says: []string{"connection refused"}}.judge(t, code, seen)
 	}
-	d.SwitchOn()
+	d = newDesk(t)
 	d.Wait("b1")
 	for i := range 100 {
 		if err := os.WriteFile(d.image, mbrImage(2<<20+i*512), 0o600); err != nil {

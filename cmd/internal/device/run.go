@@ -30,13 +30,24 @@ func (r Result) Err(what string) error {
 		return nil
 	}
 	said := strings.TrimSpace(string(r.Stderr))
+	if r.Exit > 128 { // what it had printed until then is no reason
+		if said != "" {
+			said = ": " + said
+		}
+		return fmt.Errorf("%s: killed by signal %d on the device%s", what, r.Exit-128, oneLine(said))
+	}
 	if said == "" {
 		said = strings.TrimSpace(string(r.Stdout[max(0, len(r.Stdout)-1024):]))
 	}
 	if said == "" {
 		return fmt.Errorf("%s: exit %d on the device", what, r.Exit)
 	}
-	return fmt.Errorf("%s: exit %d on the device: %s", what, r.Exit, strings.Join(strings.FieldsFunc(said, func(c rune) bool { return c == '\n' || c == '\r' }), "; "))
+	return fmt.Errorf("%s: exit %d on the device: %s", what, r.Exit, oneLine(said))
+}
+
+// oneLine puts lines behind each other.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
 }
 
 // Run runs a shell command and waits for its end. A command that ends with

@@ -29,7 +29,7 @@ func (r *run) attempt(ctx context.Context) error {
 	late := time.AfterFunc(r.Patience, cancel)
 	raw, err := r.Connect(ctx)
 	if !late.Stop() && err != nil {
-		err = fmt.Errorf("connecting takes longer than %s: %w", r.Patience, err)
+		err = fmt.Errorf("connecting takes longer than %s: %w", r.Patience, context.DeadlineExceeded)
 	}
 	if err != nil {
 		return err
@@ -176,6 +176,9 @@ func (a *line) opened(d protocol.Disk) error {
 	r := a.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.disk.Size != 0 && !d.Resumed && d.Last != "" && d.Last != r.disk.Last {
+		return fmt.Errorf("%w: %q", ErrReplaced, d.Last)
+	}
 	if r.touched && !d.Resumed || r.disk.Size != 0 && (r.disk.Size != d.Size || !d.Resumed && r.disk.Last != d.Last) {
 		return errAnew
 	}

@@ -109,7 +109,11 @@ func (r Result) CheckedAgainst() string {
 // Errors of a flash.
 var (
 	ErrDiffers = errors.New("the disk is not equal to the image") // of a check
-	ErrImage   = errors.New("the image")                          // it cannot be read to its end, or is another than it should be
+	// ErrReplaced is that the connection was lost, and another flash has written to the disk when it was made again. What that
+	// one wrote is not overwritten unasked.
+	ErrReplaced = errors.New("another flash has written to the disk since")
+
+	ErrImage = errors.New("the image") // it cannot be read to its end, or is another than it should be
 )
 
 func (j Job) orDefault() Job {
@@ -208,7 +212,7 @@ func (r *run) loop(ctx context.Context) error {
 			damaged++
 		case errors.As(err, &f) && f.Kind == protocol.KindBusy && r.result.Lost > 0:
 			// our own writer of the lost connection may not have noticed yet
-		case errors.As(err, &f), errors.As(err, &v), errors.Is(err, wire.ErrNoise), errors.Is(err, errGiveUp), errors.Is(err, errAnew):
+		case errors.As(err, &f), errors.As(err, &v), errors.Is(err, wire.ErrNoise), errors.Is(err, errGiveUp), errors.Is(err, errAnew), errors.Is(err, ErrReplaced):
 			return err
 		}
 		if time.Since(last) > r.Patience {
@@ -229,4 +233,9 @@ func (r *run) loop(ctx context.Context) error {
 var errGiveUp = errors.New("giving up")
 
 // Permanent marks an error of Connect that trying again does not help.
-func Permanent(err error) error { return errors.Join(err, errGiveUp) }
+func Permanent(err error) error { return permanent{err} }
+
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error        { return p.error }
+func (p permanent) Is(target error) bool { return target == errGiveUp }

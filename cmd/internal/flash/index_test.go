@@ -59,28 +59,31 @@ func TestDataDuringCompare(t *testing.T) {
 	}
 }
 
-// Another flash, between a connection that was lost before it wrote anything and the next, makes all answers worthless.
+// Another flash, between a connection that was lost and the next, is not overwritten unasked, whether it was done or not.
 func TestAnotherBetween(t *testing.T) {
 	img := image(1, 40)
 	before := bytes.Clone(img)
 	copy(before[20*chunk.Size:], noise(5, chunk.Size))
 	b := newBench(t, before)
 	b.cuts = []int64{8000} // behind the announcements, inside the only chunk's data
-	r, err := b.flash(&source{b: img, index: true}, func(j *Job) {
-		j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
-			if b.conns == 1 {
-				b.done.Wait() // our first writer has let go
-				other := Job{Source: &source{b: noise(77, len(img))}, Disk: "/dev/test", Session: "another", Tool: "test", Connect: b.connect}
-				if _, err := Run(ctx, other); err != nil {
-					return nil, Permanent(err)
-				}
-				b.done.Wait()
+	others := noise(77, len(img))
+	j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "ours", Tool: "test"}
+	j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		if b.conns == 1 {
+			b.done.Wait() // our first writer has let go
+			other := Job{Source: &source{b: others}, Disk: "/dev/test", Session: "another", Tool: "test", Connect: b.connect}
+			if _, err := Run(ctx, other); err != nil {
+				return nil, Permanent(err)
 			}
-			return b.connect(ctx)
+			b.done.Wait()
 		}
-	})
-	if err != nil || r.State != Verified || b.conns < 3 { // and b.flash has held the disk against the image
-		t.Errorf("%+v, %v", r, err)
+		return b.connect(ctx)
+	}
+	if _, err := Run(t.Context(), j); !errors.Is(err, ErrReplaced) {
+		t.Errorf("%v, want ErrReplaced", err)
+	}
+	if !bytes.Equal(b.disk.b[:len(others)], others) {
+		t.Error("the other's image is not on the disk any more")
 	}
 }
 

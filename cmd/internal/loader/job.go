@@ -56,7 +56,7 @@ func (j Job) check() error {
 
 // Errors of a transaction.
 var (
-	ErrRefused = errors.New("refused, nothing was changed")
+	ErrRefused = errors.New("refused") // nothing was changed
 	ErrTrouble = errors.New("not done")
 	// ErrLost is for a connection that broke: the device boots the old initramfs or the new one.
 	ErrLost = errors.New("the connection was lost, and which initramfs the device has is not known")

@@ -42,6 +42,10 @@ func (c *checks) storage() {
 		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", or(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
 		return
 	}
+	if d.Size <= 0 {
+		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, which does not say how large it is", d.Path)
+		return
+	}
 	if c.a.Image > d.Size {
 		c.say("storage", Refuse, "--target names another disk", "/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, c.a.Image)
 		return

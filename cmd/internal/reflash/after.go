@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/plain"
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/writer"
 	"groundhog/cmd/internal/hint"
 )
 
@@ -53,16 +54,19 @@ func (f *flashing) canGrow(ctx context.Context) error {
 	return err
 }
 
-// afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for.
+// afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for. The look is a courtesy: where it
+// fails, the image is on the disk all the same.
 func (f *flashing) afterwards(ctx context.Context, data *Flashed) error {
-	var err error
-	if data.Filesystems, err = f.recognise(ctx); err != nil { // the flash may have ended on another connection
-		if err = f.again(ctx); err == nil {
-			data.Filesystems, err = f.recognise(ctx)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("looking at the disk afterwards: %w", err)
+	err := f.surely(ctx, func() (err error) {
+		data.Filesystems, err = f.recognise(ctx)
+		return err
+	})
+	switch {
+	case err != nil && (f.Grow || ctx.Err() != nil):
+		return in(Verified, fmt.Errorf("looking at the disk afterwards: %w", err))
+	case err != nil:
+		f.phase("filesystems", "looking at the disk afterwards: %v", err)
+		return nil
 	}
 	var seen []string
 	for _, p := range data.Filesystems {
@@ -119,6 +123,29 @@ func parsePartitions(said string) (all []partition) {
 	return all
 }
 
+// ungrown is the state after an enlarging that failed: the device says of a disk on which it was begun that it is written to.
+func (f *flashing) ungrown(ctx context.Context) State {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	defer cancel()
+	o := observed{}
+	c, err := f.login(ctx)
+	switch {
+	case errors.Is(err, errRebooted):
+		return Rebooted
+	case err != nil:
+		return Unknown
+	}
+	defer c.Close()
+	f.askDisk(ctx, c, "", &o)
+	switch o.disk {
+	case writer.StateWriting:
+		return Waiting
+	case writer.StateVerified:
+		return Verified
+	}
+	return Unknown
+}
+
 // enlarge has the filesystem in the enlarged partition fill it.
 func (f *flashing) enlarge(ctx context.Context, data *Flashed) error {
 	if f.grown == nil {
@@ -134,7 +161,7 @@ func (f *flashing) enlarge(ctx context.Context, data *Flashed) error {
 		err = errors.New("enlarging " + path + ": the device does not say that it is done")
 	}
 	if err != nil {
-		return hint.To(err, "the image was verified before that; the same flash puts it there again")
+		return in(f.ungrown(ctx), hint.To(err, "the image was verified before that; the same flash puts it there again"))
 	}
 	data.Grown = path
 	return nil

@@ -17,33 +17,30 @@ import (
 	"groundhog/initrd/show"
 )
 
-// byCurl flashes by curl | decoder | dd on the device.
-func (f *flashing) byCurl(ctx context.Context) (string, flash.Result, error) {
+// byPipeline flashes by curl | decoder | dd on the device.
+func (f *flashing) byPipeline(ctx context.Context) result {
 	began := time.Now()
-	result := flash.Result{State: flash.Untouched, Checked: f.img.Checked()}
 	job, stop, err := f.pipeline(ctx)
 	if err != nil {
-		return "", result, refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	defer stop()
 	f.phase("flash", "%s gets %s and writes it to %s", f.Name, f.path, f.disk)
 	// It says nothing until it is over. A megabyte a second to write, and as much again to read back, is slow for any device.
 	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
 	r, err := plain.Run(device.Patient(ctx, silent), f.c, job)
-	result.Size, result.Seconds = r.Bytes, time.Since(began).Seconds()
-	switch {
-	case err == nil:
-		result.State = flash.Verified
-	case errors.Is(err, plain.ErrLost):
-		result.State = flash.Unknown
-	case r.Started:
-		result.State = flash.Waiting
-	}
+	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: job.SHA256}
 	if err != nil {
-		return "", result, f.failed(result.State, err)
+		switch {
+		case errors.Is(err, plain.ErrLost):
+			data.State = flash.Unknown
+		case r.Started:
+			data.State = flash.Waiting
+		}
+		return result{data: data, err: in(f.leaves(ctx, data.State, byCurl, err), err)}
 	}
-	return fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
-		f.disk.Path, f.path, job.SHA256, result.CheckedAgainst(), show.Bytes(r.Bytes), result.Seconds, show.Rate(float64(r.Bytes)/result.Seconds)), result, nil
+	return result{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
+		f.disk.Path, f.path, job.SHA256, data.CheckedAgainst(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
 }
 
 // pipeline is what the device is told to do, and serves the image where it has no URL of its own.

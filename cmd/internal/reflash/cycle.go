@@ -21,6 +21,7 @@ type CycleOptions struct {
 	FlashOptions
 	Expect        string        // the new system's host key, SHA256:...; "": what is in the image, or known
 	Ready         string        // a command that ends well on the new system; "": none
+	Initramfs     string        // where the initramfs answers; "": where the system does
 	PowerCycle    string        // a command here, where the device does not come back; "": none
 	PushVia       string        // the way into the initramfs, as [PushOptions] has it
 	RebootTimeout time.Duration // of each reboot, and of Ready
@@ -28,61 +29,74 @@ type CycleOptions struct {
 
 // Cycle pushes, reboots, flashes, reboots and waits for the new system.
 func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string, o *CycleOptions) Outcome {
-	done, data, err := o.cycle(ctx, h, a, img, path)
-	return h.verdict(ctx, done, data, err)
+	return h.verdict(ctx, o.cycle(ctx, h, a, img, path))
 }
 
 // cycle is one device's way.
-func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string) (string, any, error) {
+func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string) result {
 	options := o.SSH.Initramfs(a.Keys)
 	c, state, err := o.bring(ctx, h, a, img, options)
 	if err != nil {
-		return "", nil, err
+		return result{err: err}
 	}
-	f := flashing{Host: h, FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: path}
+	f := flashing{Host: h, at: o.waitsAt(h), FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: path}
 	defer func() { f.c.Close() }()
 	if err := img.Err(); err != nil { // it was read while the device rebooted
-		return "", nil, f.stays(ctx, fmt.Errorf("the image: %w", err))
+		return result{err: in(f.stays(ctx), fmt.Errorf("the image: %w", err))}
 	}
 	if f.record, err = device.ReadRecord(h.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, f.stays(ctx, err)
+		return result{err: in(f.stays(ctx), err)}
 	}
-	if err := f.identify(ctx); err != nil { // the device that answers may not be ours to say more about
-		return "", nil, refusal(err)
+	if err := f.surely(ctx, func() error { return f.identify(ctx) }); err != nil { // the device that answers may not be ours to say more about
+		return result{err: in(Untouched, err)}
 	}
-	done, result, err := f.run(ctx)
-	if isRefusal(err) {
-		err = f.stays(ctx, err)
+	r := f.run(ctx)
+	if r.err != nil && stateOf(r.err) == Untouched { // the device is no longer the running system that it was
+		r.err = in(f.stays(ctx), r.err)
 	}
-	if err != nil {
-		return "", result, err
+	if r.err != nil {
+		return r
 	}
-	h.phase("flash", "%s", done)
-	if err := f.restart(ctx); err != nil {
-		return "", result, hint.To(fmt.Errorf("the image is verified on the disk; rebooting: %w", err), "reboot -f in its initramfs starts the new system")
+	h.phase("flash", "%s", r.done)
+	if r.err = f.restart(ctx); r.err != nil {
+		return r
 	}
 	up, err := o.comesUp(ctx, h, img, state)
 	if err != nil {
-		return "", result, err
+		r.err = err
+		return r
 	}
-	return done + "; the new system is up, boot " + up.BootID, result, nil
+	r.done, r.state = r.done+"; the new system is up, boot "+up.BootID, Up
+	return r
 }
 
-// stays is an error before which this run wrote nothing, on a device that waits and is no longer the running system that
-// it was. An earlier flash may have left its disk half written: then it boots nothing.
-func (f *flashing) stays(ctx context.Context, err error) error {
-	text, todo := "its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does"
-	if f.again(ctx) == nil {
-		if r, asked := f.c.Run(ctx, "[ -e /run/groundhog/writing ]", nil); asked == nil && r.Exit == 0 {
-			text, todo = "an earlier flash left its disk neither old nor new", "flash it again: until then it boots nothing"
-		}
+// waitsAt is where the initramfs answers.
+func (o *CycleOptions) waitsAt(h Host) string {
+	if o.Initramfs != "" {
+		return o.Initramfs
 	}
-	return refused{hint.To(fmt.Errorf("%w; %s waits in its initramfs, %s", err, f.Name, text), todo), false}
+	return h.Name
+}
+
+// stays is the state of a device that came to wait and that this run wrote nothing to. An earlier flash may have left its disk half
+// written: then it boots nothing.
+func (f *flashing) stays(ctx context.Context) State {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	defer cancel()
+	c, err := f.login(ctx)
+	if err != nil {
+		return Rebooting
+	}
+	defer c.Close()
+	if r, err := c.Run(ctx, "[ -e /run/groundhog/writing ]", nil); err == nil && r.Exit == 0 {
+		return Waiting
+	}
+	return Held
 }
 
 // bring brings a device to where it waits, which it may do already.
 func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options) (*device.Client, device.State, error) {
-	if c, err := device.Dial(ctx, h.Name, options); err == nil {
+	if c, err := device.Dial(ctx, o.waitsAt(h), options); err == nil {
 		state, err := c.State(ctx)
 		if err == nil && state.Initramfs {
 			h.phase("push", "build %s waits there already", state.Build)
@@ -90,23 +104,23 @@ func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image
 		}
 		c.Close()
 	}
-	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Via: o.PushVia, Writer: o.Writer, RebootTimeout: o.RebootTimeout}
+	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Initramfs: o.Initramfs, Via: o.PushVia, Writer: o.Writer, RebootTimeout: o.RebootTimeout}
 	if size, ok := img.Size(); ok && o.Target == "" {
 		p.Image = size
 	}
-	done, err := p.one(ctx, h, a)
-	if err != nil && errors.Is(err, device.ErrTimeout) && o.PowerCycle != "" {
-		if err = o.cyclePower(ctx, h); err == nil {
-			_, err = p.await(ctx, h, a, loader.Boot{}, device.State{})
+	r := p.push(ctx, h, a)
+	if r.err != nil && errors.Is(r.err, device.ErrTimeout) && o.PowerCycle != "" {
+		if r.err = in(Rebooting, o.cyclePower(ctx, h)); r.err == nil {
+			_, r.err = p.await(ctx, h, a, loader.Boot{}, device.State{})
 		}
 	}
-	if err != nil {
-		return nil, device.State{}, err
+	if r.err != nil {
+		return nil, device.State{}, r.err
 	}
-	h.phase("push", "%s", done)
-	c, err := device.Dial(ctx, h.Name, options)
+	h.phase("push", "build %s waits on %s", a.Facts.Build, h.Name)
+	c, err := device.Dial(ctx, o.waitsAt(h), options)
 	if err != nil {
-		return nil, device.State{}, err
+		return nil, device.State{}, in(Rebooting, err)
 	}
 	state, err := c.State(ctx)
 	if err == nil && !state.Initramfs {
@@ -114,7 +128,7 @@ func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image
 	}
 	if err != nil {
 		c.Close()
-		return nil, state, err
+		return nil, state, in(Rebooting, err)
 	}
 	return c, state, nil
 }
@@ -142,7 +156,7 @@ func (o *CycleOptions) newSystem(ctx context.Context, h Host, img *image.Image) 
 func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, before device.State) (device.State, error) {
 	options, err := o.newSystem(ctx, h, img)
 	if err != nil {
-		return device.State{}, fmt.Errorf("the image is verified on the disk and the device reboots; reading its host keys: %w", err)
+		return device.State{}, in(Starting, fmt.Errorf("reading the image's host keys: %w", err))
 	}
 	wait := device.Wait{Before: before.BootID, Timeout: o.RebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }}
 	c, state, err := device.WaitSystem(ctx, h.Name, options, wait)
@@ -152,46 +166,49 @@ func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, be
 		}
 	}
 	if errors.Is(err, device.ErrAuth) {
-		return state, hint.To(fmt.Errorf("the image is verified on the disk and its system answers with the right host key: %w", err),
-			"put your public key into the image, or name one that it has with --identity")
-
+		return state, in(Up, hint.To(err, "put your public key into the image, or name one that it has with --identity"))
 	}
 	if err != nil {
-		return state, hint.To(fmt.Errorf("the image is verified on the disk and the device was told to reboot: %w", err),
-			"its console tells; where another host key answers, --expect-host-key names the new one")
-
+		return state, in(Starting, err)
 	}
-	defer c.Close()
 	if o.Ready == "" {
+		c.Close()
 		return state, nil
 	}
-	return state, o.probe(ctx, h, c)
+	return state, in(Up, o.probe(ctx, h, c, options))
 }
 
-// probe asks the new system until it is ready.
-func (o *CycleOptions) probe(ctx context.Context, h Host, c *device.Client) error {
+// probe asks the new system until it is ready. Where the connection is lost, another one asks on.
+func (o *CycleOptions) probe(ctx context.Context, h Host, c *device.Client, options device.Options) error {
 	h.phase("ready", "waiting until %q ends well", o.Ready)
 	limit, cancel := context.WithTimeout(ctx, o.RebootTimeout)
 	defer cancel()
+	defer func() { c.Close() }()
 	last := errors.New("it has not ended once")
 	for {
 		r, err := c.Run(device.Patient(limit, o.RebootTimeout), o.Ready, nil) // it may wait without a word
 		if err == nil {
 			err = r.Err("--ready")
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
-		}
-		if limit.Err() == nil {
+		case limit.Err() == nil:
 			last = err
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(tryAgain):
 		case <-limit.Done():
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("the new system is up and was not ready within %s; last: %w", o.RebootTimeout, last)
+			return fmt.Errorf("it was not ready within %s; last: %w", o.RebootTimeout, last)
+		}
+		if isLoss(err) {
+			if other, err := device.Dial(ctx, h.Name, options); err == nil {
+				c.Close()
+				c = other
+			}
 		}
 	}
 }

@@ -4,9 +4,10 @@ package reflash
 type Event struct {
 	Time    string `json:"time"`             // RFC 3339, UTC; set by who tells it
 	Host    string `json:"host"`             // as given on the command line
-	Event   string `json:"event"`            // check, phase, progress or verdict
+	Event   string `json:"event"`            // check, phase, progress, verdict or trace
 	ID      string `json:"id,omitzero"`      // of the check, the phase, or of what progresses
 	Verdict string `json:"verdict,omitzero"` // of a check: ok, warn, refuse; of the host: a Verdict
+	State   State  `json:"state,omitzero"`   // of a verdict: what the device was left in
 	Text    string `json:"text,omitzero"`    // in words
 	Hint    string `json:"hint,omitzero"`    // what to do
 	Bytes   int64  `json:"bytes,omitzero"`   // of progress: done so far
@@ -22,6 +23,7 @@ const (
 	EventPhase    = "phase"
 	EventProgress = "progress"
 	EventVerdict  = "verdict"
+	EventTrace    = "trace" // for who looks for a bug
 )
 
 // Teller tells people or machines what happens. Tell may be called from anywhere.

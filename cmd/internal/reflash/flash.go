@@ -34,43 +34,44 @@ var ErrNoWriter = errors.New("this groundhog was built without it")
 
 // Flash makes the disk of a waiting device equal to an image; path is how the image is named.
 func Flash(ctx context.Context, h Host, img *image.Image, path string, o *FlashOptions) Outcome {
-	done, data, err := o.one(ctx, h, img, path)
-	return h.verdict(ctx, done, data, err)
+	return h.verdict(ctx, o.flash(ctx, h, img, path))
 }
 
-// one flashes one device that waits.
-func (o *FlashOptions) one(ctx context.Context, h Host, img *image.Image, path string) (string, any, error) {
+// flash flashes one device that waits.
+func (o *FlashOptions) flash(ctx context.Context, h Host, img *image.Image, path string) result {
 	options, record, err := o.waiting(h.Name)
 	if err != nil {
-		return "", nil, refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	c, err := device.Dial(ctx, h.Name, options)
 	if err != nil {
-		return "", nil, refusal(err)
+		return result{err: in(Untouched, err)}
 	}
-	f := flashing{Host: h, FlashOptions: o, c: c, options: options, record: record, img: img, path: path}
+	f := flashing{Host: h, at: h.Name, FlashOptions: o, c: c, options: options, record: record, img: img, path: path}
 	defer func() { f.c.Close() }()
-	f.state, err = c.State(ctx)
+	err = f.surely(ctx, func() (err error) { f.state, err = f.c.State(ctx); return err })
 	if err == nil && !f.state.Initramfs {
 		err = hint.To(errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it")
 	}
 	if err == nil {
-		err = f.identify(ctx)
+		err = f.surely(ctx, func() error { return f.identify(ctx) })
 	}
 	if err != nil {
-		return "", nil, refusal(err)
+		return result{err: in(Untouched, err)}
 	}
-	done, result, err := f.run(ctx)
-	if err != nil || !o.Reboot {
-		if err == nil && !o.Check {
-			done += "; it waits, reboot -f there starts it"
+	r := f.run(ctx)
+	switch {
+	case r.err != nil || o.Check:
+	case !o.Reboot:
+		r.done += "; it waits, reboot -f there starts it"
+	default:
+		if err := f.restart(ctx); err != nil {
+			r.err = err
+			break
 		}
-		return done, result, err
+		r.done, r.state = r.done+"; rebooted", Starting
 	}
-	if err := f.restart(ctx); err != nil {
-		return "", result, hint.To(errors.New(done+"; rebooting it: "+err.Error()), "the image is on the disk; the device wants a reboot")
-	}
-	return done + "; rebooted", result, nil
+	return r
 }
 
 // Meant adds to a refusal of what an image is how it is written all the same.

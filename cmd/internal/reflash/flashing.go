@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
@@ -28,6 +29,7 @@ type flashing struct {
 	record  *device.Record // what push kept of it; may be nil
 	state   device.State   // of the initramfs
 	img     *image.Image
+	at      string // where the initramfs answers
 	path    string // of the image, as named
 	disk    disk.Info
 	grown   *enlarged // what fit made larger; nil: nothing
@@ -49,26 +51,25 @@ type Flashed struct {
 }
 
 // run makes the disk equal to the image, and says what is there then.
-func (f *flashing) run(ctx context.Context) (string, any, error) {
-	if err := f.prepare(ctx); err != nil {
-		return "", nil, refusal(err)
+func (f *flashing) run(ctx context.Context) result {
+	if err := f.surely(ctx, func() error { return f.prepare(ctx) }); err != nil {
+		return result{err: in(Untouched, err)}
 	}
 	way := f.byWriter
 	if f.Via == "curl" {
-		way = f.byCurl
+		way = f.byPipeline
 	}
-	text, result, err := way(ctx)
-	if err != nil || f.Check {
-		return text, result, err
+	r := way(ctx)
+	if r.err != nil || f.Check {
+		return r
 	}
-	data := Flashed{Result: result, Image: f.img.SHA256()}
-	if err := f.afterwards(ctx, &data); err != nil {
-		return "", data, fmt.Errorf("%s; %w", text, err)
+	data := r.data.(*Flashed)
+	if err := f.afterwards(ctx, data); err != nil {
+		r.err = err
+	} else if data.Grown != "" {
+		r.done += "; " + data.Grown + " enlarged"
 	}
-	if data.Grown != "" {
-		text += "; " + data.Grown + " enlarged"
-	}
-	return text, data, nil
+	return r
 }
 
 // identify asks the device who it is, before anything is written to it: not another one than push met under this name, and
@@ -87,6 +88,29 @@ func (f *flashing) identify(ctx context.Context) error {
 	return f.Roll.Enter(ctx, f.Name, f.c, f.state)
 }
 
+// surely takes a step that writes nothing. Where the connection is lost in it, the same boot is logged in to again and the
+// step is taken once more, as long as patience lasts.
+func (f *flashing) surely(ctx context.Context, step func() error) error {
+	for end := time.Now().Add(f.Patience); ; {
+		err := step()
+		if err == nil || !isLoss(err) || ctx.Err() != nil || !time.Now().Before(end) {
+			return err
+		}
+		f.phase("flash", "%v; trying again", err)
+		select {
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+			return err
+		}
+		if other := f.again(ctx); other != nil && !isLoss(other) {
+			return other
+		}
+	}
+}
+
+// tryAgain is the pause before a step is taken again.
+const tryAgain = 250 * time.Millisecond
+
 // prepare finds out what can be known before anything is written.
 func (f *flashing) prepare(ctx context.Context) error {
 	d, err := f.choose(ctx)
@@ -95,6 +119,9 @@ func (f *flashing) prepare(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := isSane(d.Size, d.Block); err != nil {
+		return fmt.Errorf("which disk: %s: %w", d.Path, err)
 	}
 	f.disk = d
 	if size, ok := f.img.Size(); ok && size > d.Size {
@@ -225,6 +252,14 @@ func (f *flashing) named(ctx context.Context) (disk.Info, error) {
 	return d, nil
 }
 
+// isSane refuses what no disk is: tables are laid out by these figures, and they are a device's word.
+func isSane(size, block int64) error {
+	if size <= 0 || block < 512 || block > 64<<10 || block&(block-1) != 0 {
+		return fmt.Errorf("the device says that it has %d bytes in blocks of %d", size, block)
+	}
+	return nil
+}
+
 // fit puts an image's partition table on a disk of another size.
 func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error) {
 	if f.Grow {
@@ -251,7 +286,7 @@ func (f *flashing) cleared(first, out []byte, size int64, d protocol.Disk, exten
 
 // login logs in once more, to the same boot.
 func (f *flashing) login(ctx context.Context) (*device.Client, error) {
-	c, err := device.Dial(ctx, f.Name, f.options)
+	c, err := device.Dial(ctx, f.at, f.options)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +300,7 @@ func (f *flashing) login(ctx context.Context) (*device.Client, error) {
 // same makes sure that it is the boot that was begun with.
 func (f *flashing) same(ctx context.Context, c *device.Client) error {
 	now, err := c.State(ctx)
-	if err == nil && now.BootID != f.state.BootID {
+	if err == nil && f.state.BootID != "" && now.BootID != f.state.BootID {
 		err = errRebooted
 	}
 	return err
@@ -287,13 +322,19 @@ func (f *flashing) again(ctx context.Context) error {
 
 var errRebooted = errors.New("the device has rebooted meanwhile")
 
-// restart reboots the device.
+// restart reboots the device, on whose disk the image is.
 func (f *flashing) restart(ctx context.Context) error {
-	if err := f.again(ctx); err != nil {
+	before := device.State{}
+	err := f.surely(ctx, func() (err error) {
+		if err = f.again(ctx); err == nil {
+			before, err = f.c.Reboot(ctx)
+		}
 		return err
+	})
+	if err != nil {
+		return in(notRebooted(ctx, before, Verified, Starting), fmt.Errorf("rebooting: %w", err))
 	}
-	_, err := f.c.Reboot(ctx)
-	return err
+	return nil
 }
 
 // onDisk is the ID of a flash's progress.

@@ -2,6 +2,8 @@ package reflash
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -13,7 +15,7 @@ func Fleet(ctx context.Context, t Teller, hosts []string, parallel int, run func
 	for i, name := range hosts {
 		go func() {
 			slots <- struct{}{}
-			ends[i] = run(ctx, Host{t, name, time.Now()})
+			ends[i] = Host{t, name, time.Now()}.survive(func(h Host) Outcome { return run(ctx, h) })
 			<-slots
 			done <- struct{}{}
 		}()
@@ -22,4 +24,15 @@ func Fleet(ctx context.Context, t Teller, hosts []string, parallel int, run func
 		<-done
 	}
 	return ends
+}
+
+// survive runs a job. A panic, which one device's odd answer may provoke, ends that device's run and no other.
+func (h Host) survive(run func(Host) Outcome) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.Tell(Event{Host: h.Name, Event: EventTrace, ID: "panic", Text: string(debug.Stack())})
+			out = h.verdict(context.Background(), result{err: in(Unknown, fmt.Errorf("a bug of groundhog: %v", p))})
+		}
+	}()
+	return run(h)
 }

@@ -2,31 +2,18 @@ package reflash
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"groundhog/cmd/internal/device"
-	"groundhog/cmd/internal/hint"
-)
-
-// Verdict is how a device's run ended.
-type Verdict string
-
-const (
-	Done        Verdict = "done"
-	Refused     Verdict = "refused"     // or different: nothing was changed
-	Unreachable Verdict = "unreachable" // nothing was changed, and another try may help
-	Trouble     Verdict = "trouble"
-	Interrupted Verdict = "interrupted"
+	"groundhog/cmd/internal/flash"
 )
 
 // Outcome is the end of a device's run.
 type Outcome struct {
 	Host    string // as given on the command line
 	Verdict Verdict
+	State   State
 	Text    string
 	Took    time.Duration
 }
@@ -42,45 +29,33 @@ func (h Host) phase(id, format string, args ...any) {
 	h.Tell(Event{Host: h.Name, Event: EventPhase, ID: id, Text: fmt.Sprintf(format, args...)})
 }
 
+// result is how a run went: without an error what it did, and what state that left the device in.
+type result struct {
+	done  string
+	state State
+	data  any // figures, for machines
+	err   error
+}
+
+// Refuse is the end of a run that was not begun: what it needs here is not there, or not as it should be.
+func (h Host) Refuse(err error) Outcome {
+	return h.verdict(context.Background(), result{err: in(Untouched, err)})
+}
+
 // verdict is the end of a device's run, said once.
-func (h Host) verdict(ctx context.Context, done string, data any, err error) Outcome {
-	out := Outcome{Host: h.Name, Verdict: Done, Text: done}
-	if err != nil {
-		out.Text, out.Verdict = err.Error(), Trouble
-		switch {
-		case ctx.Err() != nil:
-			out.Verdict = Interrupted
-			out.Text = strings.Replace(out.Text, context.Canceled.Error(), string(Interrupted), 1)
-		case isRefusal(err) && errors.Is(err, device.ErrUnreachable):
-			out.Verdict = Unreachable
-		case isRefusal(err):
-			out.Verdict = Refused
-		}
+func (h Host) verdict(ctx context.Context, r result) Outcome {
+	out := Outcome{Host: h.Name, State: r.state, Text: r.done, Took: time.Since(h.Began)}
+	todo := ""
+	if r.err != nil {
+		out.State = stateOf(r.err)
+		out.Text, todo = words(h.Name, out.State, r.err, ctx.Err() != nil)
 	}
-	out.Took = time.Since(h.Began)
-	h.Tell(Event{Host: h.Name, Event: EventVerdict, Verdict: string(out.Verdict), Text: out.Text, Hint: hint.Of(err), Data: data})
+	out.Verdict = verdictOf(out.State, r.err, ctx.Err() != nil)
+	if f, ok := r.data.(*Flashed); ok && f != nil {
+		f.State = flash.State(out.State)
+	}
+	h.Tell(Event{Host: h.Name, Event: EventVerdict, Verdict: string(out.Verdict), State: out.State, Text: out.Text, Hint: todo, Data: r.data})
 	return out
-}
-
-// refused is an error of which it is known whether nothing was changed before it. What stands outside counts.
-type refused struct {
-	error
-	is bool
-}
-
-func (r refused) Unwrap() error { return r.error }
-
-// refusal marks an error as one before which nothing was changed.
-func refusal(err error) error {
-	if err == nil {
-		return nil
-	}
-	return refused{err, true}
-}
-
-func isRefusal(err error) bool {
-	var r refused
-	return errors.As(err, &r) && r.is
 }
 
 // progress tells how far something of total bytes is; total is 0 where that is not known.

@@ -2,7 +2,6 @@ package reflash
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -31,54 +30,60 @@ type PushOptions struct {
 
 // Push puts an archive onto a device.
 func Push(ctx context.Context, h Host, a *Archive, o *PushOptions) Outcome {
-	done, err := o.one(ctx, h, a)
-	return h.verdict(ctx, done, nil, err)
+	return h.verdict(ctx, o.push(ctx, h, a))
 }
 
-// one pushes to one device.
-func (o *PushOptions) one(ctx context.Context, h Host, a *Archive) (string, error) {
-	options := o.SSH
-	c, err := device.Dial(ctx, h.Name, options)
+// push pushes to one device.
+func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
+	c, err := device.Dial(ctx, h.Name, o.SSH)
 	if err != nil {
-		return "", refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	defer c.Close()
 	if err := c.AsRoot(ctx); err != nil {
-		return "", refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	who, err := askOther(ctx, c, h.Name)
 	if err != nil {
-		return "", refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	facts, boot, err := o.check(ctx, h, c, a)
 	if err != nil {
-		return "", refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	if o.DryRun {
-		return "every check is passed; nothing was changed", nil
+		return result{done: "every check is passed; nothing was changed", state: Untouched}
 	}
 	if err := o.enter(ctx, h, c); err != nil {
-		return "", refusal(err)
+		return result{err: in(Untouched, err)}
 	}
 	if err := o.send(ctx, h, c, a, facts, boot, who); err != nil {
-		return "", err
+		return result{err: err}
 	}
 	if !o.Reboot {
-		return "build " + a.Facts.Build + " is what " + h.Name + " boots next", nil
+		return result{done: "build " + a.Facts.Build + " is what " + h.Name + " boots next", state: Pushed}
 	}
 	before, err := leave(ctx, c, facts, boot)
 	if err != nil {
-		return "", err
+		return result{err: in(notRebooted(ctx, before, Pushed, Rebooting), fmt.Errorf("rebooting: %w", err))}
 	}
 	c.Close()
 	state, err := o.await(ctx, h, a, boot, before)
 	if err == nil {
-		err = remember(h.Name, boot)
+		err = in(Held, remember(h.Name, boot))
 	}
 	if err != nil {
-		return "", err
+		return result{err: err}
 	}
-	return "build " + state.Build + " waits on " + h.Name, nil
+	return result{done: "build " + state.Build + " waits on " + h.Name, state: Held}
+}
+
+// notRebooted is the state after a reboot that failed. One that was interrupted while it was asked for may be on its way.
+func notRebooted(ctx context.Context, before device.State, not, maybe State) State {
+	if ctx.Err() != nil && before.BootID != "" {
+		return maybe
+	}
+	return not
 }
 
 // enter makes sure, before anything is written, that no other name has led to the device.
@@ -118,7 +123,7 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 		}
 	}
 	if refusals > 0 {
-		return nil, boot, fmt.Errorf("%d of %d checks refuse the push; nothing was changed", refusals, len(findings))
+		return nil, boot, fmt.Errorf("%d of %d checks refuse the push", refusals, len(findings))
 	}
 	return facts, boot, nil
 }
@@ -127,17 +132,17 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Archive, facts loader.Facts, boot loader.Boot, who device.Who) error {
 	own, err := a.ownFor(push.PersonalOf(facts))
 	if err != nil {
-		return refusal(err)
+		return in(Untouched, err)
 	}
 	body, err := own.open()
 	if err != nil {
-		return refusal(err)
+		return in(Untouched, err)
 	}
 	defer body.Close()
 	job := loader.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.Keep}
 	if boot.Way == loader.Kexec {
 		if job.Writer, err = o.Writer(facts.Get("arch")); err != nil {
-			return refusal(err)
+			return in(Untouched, err)
 		}
 	}
 	h.phase("send", "sending %s", show.Bytes(own.size))
@@ -145,15 +150,7 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 	err = job.Run(ctx, c, counted)
 	counted.end()
 	if err != nil {
-		switch {
-		case errors.Is(err, loader.ErrRefused):
-			return refusal(err)
-		case errors.Is(err, loader.ErrLostKexec):
-			return hint.To(err, "its disk is as it was, and the same push again finds out; off and on again it boots its old system")
-		case errors.Is(err, loader.ErrLost):
-			return hint.To(err, "either boots; the same push again makes sure")
-		}
-		return err
+		return in(afterPush(err, boot), err)
 	}
 	d, _ := facts.Disk()
 	record := &device.Record{Target: h.Name, User: c.Target.User, Host: c.Target.Host, Port: c.Target.Port,
@@ -162,7 +159,7 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 		Archive: device.Pushed{Path: a.Path, SHA256: a.SHA256, Sent: own.sha256, Build: a.Facts.Build}}
 	record.SetHostKey(c.HostKey)
 	if _, err := record.Save(); err != nil {
-		return hint.To(fmt.Errorf("the archive is on the device; keeping what was learned of it: %w", err), "flash --target names the disk then")
+		return in(Pushed, hint.To(fmt.Errorf("keeping what was learned of the device: %w", err), "flash --target names the disk then"))
 	}
 	return nil
 }
@@ -176,11 +173,11 @@ func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, boot loader
 	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys), device.Wait{
 		Before: before.BootID, Timeout: o.RebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }})
 	if err != nil {
-		return state, unseen(err, boot)
+		return state, in(unseen(boot), err)
 	}
 	defer c.Close()
 	if state.Build != a.Facts.Build {
-		return state, fmt.Errorf("build %q answers, not %s", state.Build, a.Facts.Build)
+		return state, in(Held, fmt.Errorf("build %q answers, not %s", state.Build, a.Facts.Build))
 	}
 	return state, nil
 }

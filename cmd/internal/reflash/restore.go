@@ -8,27 +8,36 @@ import (
 	"groundhog/cmd/internal/loader"
 )
 
-// Restore undoes a loader.
+// Restore undoes a push.
 func Restore(ctx context.Context, h Host, options device.Options) Outcome {
 	said, err := restore(ctx, h.Name, options)
-	return h.verdict(ctx, said, nil, err)
+	return h.verdict(ctx, result{done: said, state: Restored, err: err})
 }
 
 func restore(ctx context.Context, name string, options device.Options) (string, error) {
 	c, err := device.Dial(ctx, name, options)
 	if err != nil {
-		return "", refusal(err)
+		return "", in(Untouched, err)
 	}
 	defer c.Close()
 	if err := c.AsRoot(ctx); err != nil {
-		return "", refusal(err)
+		return "", in(Untouched, err)
 	}
 	if _, err := askOther(ctx, c, name); err != nil {
-		return "", refusal(err)
+		return "", in(Untouched, err)
 	}
 	said, err := loader.Restore(ctx, c)
-	if errors.Is(err, loader.ErrRefused) {
-		err = refusal(err)
+	return said, in(afterPush(err, loader.Boot{}), err)
+}
+
+// afterPush is what a device boots after a transaction that failed: whatever is cut when, one of the two.
+// Kexec changes nothing on the disk.
+func afterPush(err error, boot loader.Boot) State {
+	switch {
+	case errors.Is(err, loader.ErrRefused):
+		return Untouched
+	case boot.Way == loader.Kexec:
+		return Kexeced
 	}
-	return said, err
+	return Either
 }

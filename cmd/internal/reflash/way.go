@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"groundhog/cmd/internal/device"
-	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/loader"
 	"groundhog/cmd/internal/push"
 )
@@ -55,21 +54,15 @@ func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loade
 	if boot.Way == loader.Kexec {
 		return device.State{BootID: facts.Get("boot_id")}, nil
 	}
-	before, err := c.Reboot(ctx)
-	if err != nil {
-		err = hint.To(fmt.Errorf("%w: the archive is there and the device has not rebooted", err), "reboot it by hand, or groundhog restore")
-	}
-	return before, err
+	return c.Reboot(ctx)
 }
 
-// unseen is what may be said of a device that was sent into the initramfs and does not answer.
-func unseen(err error, boot loader.Boot) error {
+// unseen is the state of a device that was sent into the initramfs and does not answer.
+func unseen(boot loader.Boot) State {
 	if boot.Way == loader.Kexec {
-		return hint.To(fmt.Errorf("%w; the device was told to start the archive by kexec, and either waits unseen or hangs; its disk is as it was", err),
-			"its console tells; off and on again it boots its old system, and --via replace is the way that asks its firmware")
+		return Kexeced
 	}
-	return hint.To(fmt.Errorf("%w; the device was told to reboot, and either waits unseen or boots its system again", err),
-		"its console tells; a boot that nobody flashes puts the original initramfs back")
+	return Rebooting
 }
 
 // remember notes the way that worked.

@@ -1,7 +1,6 @@
 package reflash
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -64,12 +63,17 @@ func TestWayTo(t *testing.T) {
 	want(PushOptions{}, "")
 }
 
-// What is said of a device that does not answer fits the way that it went.
+// The state of a device that does not answer fits the way that it went.
 func TestUnseen(t *testing.T) {
-	if err := unseen(device.ErrTimeout, loader.Boot{Way: loader.Kexec}); !strings.Contains(err.Error(), "its disk is as it was") || !errors.Is(err, device.ErrTimeout) {
-		t.Error(err)
+	if got := unseen(loader.Boot{Way: loader.Kexec}); got != Kexeced || !strings.Contains(states[got].says, "its disk is as it was") {
+		t.Error(got)
 	}
-	if err := unseen(device.ErrTimeout, loader.Boot{Way: loader.Replace}); !strings.Contains(err.Error(), "told to reboot") || !errors.Is(err, device.ErrTimeout) {
-		t.Error(err)
+	if got := unseen(loader.Boot{Way: loader.Replace}); got != Rebooting || !strings.Contains(states[got].says, "told to reboot") {
+		t.Error(got)
+	}
+	for err, want := range map[error]State{loader.ErrRefused: Untouched, loader.ErrLostKexec: Kexeced, loader.ErrTrouble: Kexeced} {
+		if got := afterPush(err, loader.Boot{Way: loader.Kexec}); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -65,13 +66,15 @@ root_login yes
 // own is what a device answers by itself, the most particular word first.
 func (d *Device) own() []answer {
 	return []answer{
+		{"cat >/sbin/.groundhog-writer", func(c *Command) int { io.Copy(io.Discard, c.Stdin); return 0 }},
 		{"groundhog-writer serve", d.serveWriter},
 		{"groundhog-writer version && groundhog-writer disks", func(c *Command) int {
 			fmt.Fprintln(c.Stdout, tool())
 			return d.listDisks(c)
 		}},
 		{"groundhog-writer disks", d.listDisks},
-		{"groundhog-writer state ", d.writerState},
+		{"groundhog-writer state ", d.writerState}, // reflash's state.sh
+		{"/run/groundhog/writing", d.isWriting},
 		{"/scripts/groundhog", d.state},
 		{"/etc/machine-id", d.who},
 		{"/run/groundhog-run", d.mark},
@@ -194,13 +197,20 @@ func (d *Device) listDisks(c *Command) int {
 }
 
 func (d *Device) writerState(c *Command) int {
-	path := strings.TrimSpace(c.Text[strings.Index(c.Text, " state ")+7:])
-	s, session, err := writer.StateOf(d.Run(), path, 20*time.Second)
+	s, session, err := writer.StateOf(d.Run(), c.Args[0], 20*time.Second)
 	if err != nil {
 		fmt.Fprintf(c.Stderr, "groundhog-writer: %v\n", err)
 		return 1
 	}
 	fmt.Fprintln(c.Stdout, s, session)
+	return 0
+}
+
+// isWriting is a test(1) for the file that says that a disk is neither old nor new.
+func (d *Device) isWriting(*Command) int {
+	if _, err := os.Stat(filepath.Join(d.Run(), "writing")); err != nil {
+		return 1
+	}
 	return 0
 }
 

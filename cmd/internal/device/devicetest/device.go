@@ -31,6 +31,7 @@ type Device struct {
 
 	mu       sync.Mutex
 	listener net.Listener
+	off      bool // it resets whoever connects
 	conns    map[net.Conn]bool
 	system   ssh.Signer // the running system's host key
 	waiting  ssh.Signer // the initramfs'
@@ -69,8 +70,7 @@ func Start(t testing.TB) *Device {
 		t.Fatal(err)
 	}
 	d.open = func(_ string, write bool) (writer.Target, error) { return writer.Open(d.DiskFile(), write) }
-	d.Addr = "127.0.0.1:0"
-	d.SwitchOn()
+	d.listen()
 	t.Cleanup(d.SwitchOff)
 	line := func(key ssh.Signer) string {
 		host, port, _ := net.SplitHostPort(d.Addr)
@@ -194,7 +194,23 @@ func (d *Device) Cut() {
 	}
 }
 
-// SwitchOff ends all connections and lets none in.
+// Unplug ends all connections, and resets those that are made until Plug: another process could take the port of a listener that is
+// closed.
+func (d *Device) Unplug() {
+	d.mu.Lock()
+	d.off = true
+	d.mu.Unlock()
+	d.Cut()
+}
+
+// Plug lets connections in again.
+func (d *Device) Plug() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.off = false
+}
+
+// SwitchOff ends all connections and lets none in, for good.
 func (d *Device) SwitchOff() {
 	d.mu.Lock()
 	l := d.listener
@@ -206,15 +222,13 @@ func (d *Device) SwitchOff() {
 	d.Cut()
 }
 
-// SwitchOn lets connections in, in the state in which it was.
-func (d *Device) SwitchOn() {
-	l, err := net.Listen("tcp", d.Addr)
+// listen lets connections in.
+func (d *Device) listen() {
+	d.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		d.t.Error(err)
-		return
+		d.t.Fatal(err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.listener, d.Addr = l, l.Addr().String()
 	go d.accept(l)
 }
@@ -234,6 +248,23 @@ func (d *Device) PowerCut() {
 	d.boots++
 	d.mu.Unlock()
 	d.Cut()
+}
+
+// Now is what a device is.
+type Now struct {
+	On        bool // it lets connections in
+	Initramfs bool
+	Next      bool // a pushed archive is booted next
+	Writing   bool // it says that its disk is neither old nor new
+	Boots     int  // 1 at the beginning
+}
+
+// Now is what the device is at the moment.
+func (d *Device) Now() Now {
+	_, err := os.Stat(filepath.Join(d.Run(), "writing"))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Now{On: d.listener != nil && !d.off, Initramfs: d.initramfs, Next: d.next, Writing: err == nil, Boots: d.boots}
 }
 
 // bootID is random(4)'s, another one at each boot. The caller holds mu.

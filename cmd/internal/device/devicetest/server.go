@@ -15,6 +15,12 @@ func (d *Device) accept(l net.Listener) {
 			return
 		}
 		d.mu.Lock()
+		if d.off {
+			d.mu.Unlock()
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+			continue
+		}
 		d.conns[c] = true
 		key := d.system
 		if d.initramfs {

@@ -1,0 +1,306 @@
+package reflash
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/push"
+)
+
+// TestMain keeps what is learned of devices out of the user's home.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "reflash")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"XDG_STATE_HOME", "XDG_CACHE_HOME", "HOME"} {
+		os.Setenv(name, filepath.Join(dir, name))
+	}
+	os.Unsetenv("SSH_AUTH_SOCK")
+	flag.Parse()
+	flag.Set("test.parallel", "24") // devices are waited for, and need no processor meanwhile
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// told collects events.
+type told struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+func (t *told) Tell(e Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events = append(t.events, e)
+}
+
+// verdicts is how often a verdict was told, and the last one.
+func (t *told) verdicts() (n int, last Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.events {
+		if e.Event == EventVerdict {
+			n++
+			last = e
+		}
+	}
+	return n, last
+}
+
+func (t *told) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	for _, e := range t.events {
+		if e.Event != EventProgress {
+			fmt.Fprintln(&b, e.Event, e.ID, e.Verdict, e.Text)
+		}
+	}
+	return b.String()
+}
+
+// bench is a device and what goes onto it.
+type bench struct {
+	*devicetest.Device
+	t       *testing.T
+	told    told
+	archive *Archive
+	image   *image.Image
+	path    string
+	content []byte
+	ssh     device.Options
+
+	patience time.Duration // of a flash
+	reboot   time.Duration // how long a reboot may take
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{Device: devicetest.Start(t), t: t, path: filepath.Join(t.TempDir(), "disk.img"), content: diskImage(3<<20 + 512),
+		patience: time.Minute, reboot: time.Minute}
+	file := filepath.Join(t.TempDir(), "reflash.img")
+	for name, content := range map[string][]byte{file: []byte("an archive"), b.path: b.content} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img, err := image.Open(t.Context(), b.path, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { img.Close() })
+	b.image = img
+	b.ssh = device.Options{Config: "none", Identities: []string{b.Path("login")}, KnownHosts: []string{b.Path("known_hosts")},
+		ConnectTimeout: 10 * time.Second, Keepalive: time.Second, Silence: 10 * time.Second}
+	login, err := device.Identities(t.Context(), b.Target(), b.ssh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.archive = &Archive{Path: file, Size: 10, SHA256: sumOf([]byte("an archive")),
+		Keys: []ssh.PublicKey{b.WaitingKey()}, Facts: push.Archive{Size: 10, Arch: "amd64", Kernel: "6.1.0-56-amd64", Release: "bookworm",
+			Build: "b1", Dropbear: true, Authorized: []string{ssh.FingerprintSHA256(login[0].Key)}}}
+	b.Pushed("b1")
+	return b
+}
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// diskImage is an image with a partition that reaches to its end, which begins as an ext4 does, and noise in every chunk.
+func diskImage(size int) []byte {
+	b := make([]byte, size)
+	for i := 8192; i < size; i += 7 {
+		b[i] = byte(i * 31)
+	}
+	const start = 2048 // sectors
+	n := size/512 - start
+	copy(b[446:], []byte{0, 0, 0, 0, 0x83, 0, 0, 0, start & 255, start >> 8, 0, 0, byte(n), byte(n >> 8), 0, 0})
+	b[510], b[511] = 0x55, 0xaa
+	copy(b[start*512+1024+56:], []byte{0x53, 0xef}) // the magic of ext4 (Documentation/filesystems/ext4)
+	return b
+}
+
+// run runs a verb.
+func (b *bench) run(ctx context.Context, verb string) Outcome {
+	h := Host{Teller: &b.told, Name: b.Target(), Began: time.Now()}
+	f := FlashOptions{SSH: b.ssh, Roll: device.NewRoll(1), Patience: b.patience, Tool: "groundhog test", Via: "writer",
+		ReadArchive: func(string) (*Archive, error) { return b.archive, nil }, Writer: func(string) ([]byte, error) { return []byte("a writer"), nil }}
+	switch verb {
+	case "push":
+		return Push(ctx, h, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1)})
+	case "push --reboot":
+		return Push(ctx, h, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), Reboot: true, RebootTimeout: b.reboot})
+	case "restore":
+		return Restore(ctx, h, b.ssh)
+	case "flash --check":
+		f.Check = true
+	case "flash --reboot":
+		f.Reboot = true
+	case "reflash":
+		return Cycle(ctx, h, b.archive, b.image, b.path, &CycleOptions{FlashOptions: f, RebootTimeout: b.reboot, Ready: "systemctl is-system-running"})
+	}
+	return Flash(ctx, h, b.image, b.path, &f)
+}
+
+// holds reports whether the disk has the image, and whether it is as it was.
+func (b *bench) holds() (image, untouched bool) {
+	b.t.Helper()
+	disk, err := os.ReadFile(b.DiskFile())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return bytes.Equal(disk[:len(b.content)], b.content), len(bytes.Trim(disk, "\x00")) == 0
+}
+
+// judge holds a verdict against what the device is.
+func (b *bench) judge(out Outcome) {
+	t := b.t
+	t.Helper()
+	n, last := b.told.verdicts()
+	about, ok := states[out.State]
+	if n != 1 || !ok || last.State != out.State || last.Verdict != string(out.Verdict) || last.Text != out.Text || last.Text == "" {
+		t.Errorf("%d verdicts, the last %+v; returned %+v", n, last, out)
+	}
+	if out.Verdict == Trouble && last.Hint == "" || out.Verdict != Done && !strings.Contains(out.Text, strings.ReplaceAll(about.says, "%s", b.Target())) {
+		t.Errorf("%s: %q (%q)", out.Verdict, out.Text, last.Hint)
+	}
+	has, untouched := b.holds()
+	device := b.Now()
+	claim := func(what string, is bool) {
+		t.Helper()
+		if !is {
+			t.Errorf("%s, %s: %s is not so; the device: %+v; the disk has the image: %v, is untouched: %v\n%s%s", out.Verdict, out.State, what, device, has, untouched, out.Text, &b.told)
+		}
+	}
+	switch out.State {
+	case Untouched, Busy:
+		claim("nothing was written", untouched)
+	case Pushed:
+		claim("the archive is booted next", device.Next)
+	case Held:
+		claim("it waits", device.On && device.Initramfs)
+		claim("nothing was written", untouched)
+	case Waiting:
+		claim("it waits", device.On && device.Initramfs)
+		claim("it says that it is being written", device.Writing)
+	case Rebooted:
+		claim("it has booted again", device.Boots > 1)
+	case Verified:
+		claim("the image is on the disk", has)
+	case Starting, Up:
+		claim("the image is on the disk", has)
+	case Unknown:
+		claim("it does not answer", !device.On)
+	}
+	if out.Verdict == Refused || out.Verdict == Unreachable || out.Verdict == Different {
+		claim("nothing was changed", untouched && !device.Next)
+	}
+}
+
+// fault is what happens to a device.
+type fault func(d *devicetest.Device) int
+
+var faults = map[string]fault{
+	"the link is lost": func(*devicetest.Device) int { return devicetest.Gone },
+	"it is killed":     func(*devicetest.Device) int { return devicetest.Killed },
+	"it fails":         func(*devicetest.Device) int { return 1 },
+	"it is off":        func(d *devicetest.Device) int { d.SwitchOff(); return devicetest.Gone },
+	"a power cut":      func(d *devicetest.Device) int { d.PowerCut(); return devicetest.Gone },
+}
+
+// A fault in each command of each verb: whatever is said of the device then is so.
+func TestFaultInEachCommand(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"push", "push --reboot", "restore", "flash", "flash --check", "flash --reboot", "reflash"} {
+		commands := commandsOf(t, verb)
+		for name, does := range faults {
+			if (verb == "reflash" || verb == "flash --check") && name != "the link is lost" && name != "it is off" {
+				continue // its parts have had the others
+			}
+			for at := range commands {
+				t.Run(fmt.Sprintf("%s/%s in command %d", verb, name, at), func(t *testing.T) {
+					t.Parallel()
+					b := waitingFor(t, verb)
+					b.patience, b.reboot = time.Second, 1500*time.Millisecond // most of these never come back
+					var n atomic.Int64
+					b.On("", func(c *devicetest.Command) int {
+						if n.Add(1) == int64(at)+1 {
+							return does(b.Device)
+						}
+						return devicetest.Pass
+					})
+					b.judge(b.run(t.Context(), verb))
+				})
+			}
+		}
+	}
+}
+
+// waitingFor is a bench whose device is as the verb needs it.
+func waitingFor(t *testing.T, verb string) *bench {
+	b := newBench(t)
+	if strings.HasPrefix(verb, "flash") {
+		b.Wait("b1")
+	}
+	b.On("systemctl is-system-running", devicetest.Say("running\n", 0))
+	return b
+}
+
+// commandsOf is how many commands a good run takes.
+func commandsOf(t *testing.T, verb string) int {
+	t.Helper()
+	b := waitingFor(t, verb)
+	out := b.run(t.Context(), verb)
+	if want := map[string]Verdict{"flash --check": Different}[verb]; out.Verdict != Done && out.Verdict != want {
+		t.Fatalf("%s: %+v\n%s", verb, out, &b.told)
+	}
+	b.judge(out)
+	return len(b.Commands())
+}
+
+// A run that is interrupted in any of its commands says what the device was left in.
+func TestInterruptedInEachCommand(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"push", "push --reboot", "restore", "flash", "flash --reboot", "reflash"} {
+		commands := commandsOf(t, verb)
+		for at := range commands {
+			t.Run(fmt.Sprintf("%s/in command %d", verb, at), func(t *testing.T) {
+				t.Parallel()
+				b := waitingFor(t, verb)
+				ctx, cancel := context.WithCancel(t.Context())
+				var n atomic.Int64
+				b.On("", func(c *devicetest.Command) int {
+					if n.Add(1) == int64(at)+1 {
+						cancel()
+					}
+					return devicetest.Pass
+				})
+				out := b.run(ctx, verb)
+				if out.Verdict != Interrupted && out.Verdict != Done { // the last command may have been done before
+					t.Errorf("%+v", out)
+				}
+				b.judge(out)
+			})
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package reflash
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"strings"
+	"time"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/writer"
+)
+
+// observed is what is known of a device when a flash has failed.
+type observed struct {
+	run  flash.State // what the flash itself knows: untouched, waiting (something was written), verified, or unknown (it may have been)
+	busy bool        // the flash was refused: another one is at work
+
+	boot boot         // who answers
+	disk writer.State // what that boot says of the disk; "" for nothing that is understood
+	ours bool         // the last writer was this run
+	held bool         // by another flash at the moment
+}
+
+// boot is who answers when the device is asked.
+type boot int
+
+const (
+	bootNone  boot = iota // nobody
+	bootSame              // the boot in which the flash began
+	bootOther             // another one: what /run had is gone
+)
+
+// judgeDisk is the state that follows from what was observed. What the device itself says of its disk, in the boot in which it was
+// written to, counts before what the flash believes: an answer may have been lost on its way.
+func judgeDisk(o observed) State {
+	began := o.run != flash.Untouched // this run may have written
+	switch {
+	case o.run == flash.Verified:
+		return Verified
+	case !began && (o.busy || o.held):
+		return Busy
+	case !began && o.boot == bootSame && o.disk == writer.StateWriting: // an earlier flash left it so
+		return Waiting
+	case !began:
+		return Untouched
+	case o.boot == bootOther:
+		return Rebooted
+	case o.boot == bootNone:
+		return Unknown
+	case o.held:
+		return Replaced
+	}
+	switch o.disk {
+	case writer.StateWriting:
+		if o.ours {
+			return Waiting
+		}
+		return Replaced
+	case writer.StateVerified:
+		if o.ours {
+			return Verified
+		}
+		return Replaced
+	case writer.StateNone:
+		if o.run == flash.Unknown {
+			return Untouched
+		}
+	}
+	return Unknown
+}
+
+// askFor is how long the device is asked after its state, also by whoever was interrupted.
+const askFor = 30 * time.Second
+
+// leaves asks the device itself what became of its disk, where that can be, after a flash that ended with an error.
+func (f *flashing) leaves(ctx context.Context, run flash.State, session string, err error) State {
+	o := observed{run: run, busy: isBusy(err)}
+	if f.Check || errors.Is(err, flash.ErrDiffers) {
+		o.run = flash.Untouched
+		return judgeDisk(o)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	defer cancel()
+	c, err := f.login(ctx)
+	switch {
+	case errors.Is(err, errRebooted):
+		o.boot = bootOther
+	case err == nil:
+		defer c.Close()
+		o.boot = bootSame
+		f.askDisk(ctx, c, session, &o)
+	}
+	return judgeDisk(o)
+}
+
+// isBusy reports whether a device refused because another flash is at work there.
+func isBusy(err error) bool {
+	var f *protocol.Failure
+	return errors.As(err, &f) && f.Kind == protocol.KindBusy
+}
+
+//go:embed state.sh
+var stateScript string
+
+// askDisk asks for the disk's state.
+func (f *flashing) askDisk(ctx context.Context, c *device.Client, session string, o *observed) {
+	r, err := c.Script(ctx, stateScript, nil, f.disk.Path)
+	if err != nil {
+		return
+	}
+	if said := string(r.Stderr); strings.Contains(said, "another flash is at work") {
+		o.held = !strings.Contains(said, whoami())
+		if !o.held { // our own writer, which does not come to an end
+			o.disk, o.ours = writer.StateWriting, true
+		}
+		return
+	}
+	state, by, _ := strings.Cut(strings.TrimSpace(string(r.Stdout)), " ")
+	switch s := writer.State(state); s {
+	case writer.StateWriting, writer.StateVerified, writer.StateNone:
+		if r.Exit == 0 {
+			o.disk, o.ours = s, isOurs(by, session)
+		}
+	}
+}
+
+// byCurl is the session of a pipeline, which has an ID that it made itself. Two at once exclude each other.
+const byCurl = "curl"
+
+// isOurs reports whether a session is the one that the device names: "KIND ID", or an ID alone, which is a writer's.
+func isOurs(by, session string) bool {
+	if session == byCurl {
+		return strings.HasPrefix(by, byCurl+" ")
+	}
+	return session != "" && strings.TrimPrefix(by, "flash ") == session
+}

@@ -1,0 +1,142 @@
+package reflash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/hint"
+)
+
+// State is what a run left a device in. What is said of it, what is to be done and which verdict it has is in one table, states;
+// of which observation it follows, in judgeDisk and where a step fails.
+type State string
+
+const (
+	Untouched State = "untouched" // this run changed nothing
+	Busy      State = "busy"      // another flash is at work on the disk; this run changed nothing
+	Pushed    State = "pushed"    // the archive is what it boots next
+	Restored  State = "restored"  // the original initramfs is what it boots next
+	Either    State = "either"    // it boots the old initramfs or the pushed one; both boot
+	Rebooting State = "rebooting" // told to reboot into the archive, and not seen since
+	Kexeced   State = "kexeced"   // told to start the archive by kexec, and not seen since; its disk is as it was
+	Held      State = "held"      // it waits in its initramfs, and its disk is as it was
+	Waiting   State = "waiting"   // it waits in its initramfs, and its disk is neither old nor new
+	Rebooted  State = "rebooted"  // it has booted again while its disk was neither old nor new
+	Unknown   State = "unknown"   // it does not answer, and its disk may be neither old nor new
+	Replaced  State = "replaced"  // another flash wrote to the disk after this one had begun
+	Verified  State = "verified"  // the image is on the disk, read back from the medium
+	Starting  State = "starting"  // the same, and it was told to reboot
+	Up        State = "up"        // its new system answers
+)
+
+// situation is what may be said of a state.
+type situation struct {
+	says    string // behind an error; %s is the device
+	todo    string // what to do about it; "": the error itself knows
+	trouble bool   // an error with it is trouble; without it nothing was changed
+}
+
+// states is the table of states.
+var states = map[State]situation{
+	Untouched: {says: "nothing was changed"},
+	Busy:      {says: "nothing was changed by this one", todo: "wait until the other one is done"},
+	Pushed:    {"the archive is there, and %s boots it next", "reboot it by hand, or groundhog restore", true},
+	Restored:  {"%s boots its original initramfs next", "", true},
+	Either:    {"%s boots its old initramfs or the pushed one, and both boot", "the same command again makes sure", true},
+	Rebooting: {"%s was told to reboot, and either waits unseen or boots its system again", "its console tells; a boot that nobody flashes puts the original initramfs back", true},
+	Kexeced:   {"%s was told to start the archive by kexec, and either waits unseen or hangs; its disk is as it was", "its console tells; off and on again it boots its old system, and --via replace is the way that asks its firmware", true},
+	Held:      {"%s waits in its initramfs, its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does", true},
+	Waiting:   {"%s waits in its initramfs, its disk is neither the old nor the new one", "flash it again: what is on the disk by then is not sent twice", true},
+	Rebooted:  {"%s has booted again while its disk was neither the old nor the new one, and nothing keeps it waiting", "flash it again, now if it is in its initramfs", true},
+	Unknown:   {"%s does not answer, and its disk may be neither the old nor the new one", "if it is on and was being written it waits in its initramfs: flash it again", true},
+	Replaced:  {"another flash has written to the disk of %s since this one began", "ask whoever it was; the same flash again puts this image there", true},
+	Verified:  {"the image is on the disk of %s, verified, and it waits in its initramfs", "reboot -f there starts the new system", true},
+	Starting:  {"the image is verified on the disk of %s, and it was told to reboot", "its console tells; where another host key answers, --expect-host-key names the new one", true},
+	Up:        {"the new system of %s is up", "log in and look: the image is verified, and needs no other flash", true},
+}
+
+// Verdict is how a device's run ended.
+type Verdict string
+
+const (
+	Done        Verdict = "done"
+	Refused     Verdict = "refused"     // nothing was changed
+	Different   Verdict = "different"   // of a comparison; nothing was changed
+	Unreachable Verdict = "unreachable" // nothing was changed, and another try may help
+	Trouble     Verdict = "trouble"     // the state says of what kind
+	Interrupted Verdict = "interrupted" // the state says by then
+)
+
+// verdictOf is the verdict on an error that left a device in a state.
+func verdictOf(state State, err error, interrupted bool) Verdict {
+	switch {
+	case err == nil:
+		return Done
+	case interrupted:
+		return Interrupted
+	case states[state].trouble:
+		return Trouble
+	case errors.Is(err, flash.ErrDiffers):
+		return Different
+	case isLoss(err):
+		return Unreachable
+	}
+	return Refused
+}
+
+// isLoss reports whether an error is that of a connection, which another try may spare.
+func isLoss(err error) bool {
+	var broken *net.OpError // not net.Error, which every syscall.Errno is, a missing file's too
+	return errors.Is(err, device.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, device.ErrSilent) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &broken)
+}
+
+// stated is an error that left a device in a state.
+type stated struct {
+	error
+	state State
+}
+
+func (s stated) Unwrap() error { return s.error }
+
+// in says which state an error left the device in; what is said last, outside, counts. nil stays nil.
+func in(state State, err error) error {
+	if err == nil {
+		return nil
+	}
+	return stated{err, state}
+}
+
+// stateOf is the state that an error left the device in. Of one that nobody spoke of nothing is known.
+func stateOf(err error) State {
+	var s stated
+	if errors.As(err, &s) {
+		return s.state
+	}
+	return Unknown
+}
+
+// words is an error with its state, and what to do about both.
+func words(name string, state State, err error, interrupted bool) (text, todo string) {
+	s := states[state]
+	text = strings.ReplaceAll(err.Error(), context.DeadlineExceeded.Error(), "not in time")
+	if interrupted {
+		text = strings.ReplaceAll(text, context.Canceled.Error(), string(Interrupted))
+		if !strings.Contains(text, string(Interrupted)) {
+			text = string(Interrupted) + ": " + text
+		}
+	}
+	says := s.says
+	if strings.Contains(says, "%s") {
+		says = fmt.Sprintf(says, name)
+	}
+	todos := slices.DeleteFunc([]string{hint.Of(err), s.todo}, func(t string) bool { return t == "" })
+	return text + "; " + says, strings.Join(slices.Compact(todos), "; ")
+}
