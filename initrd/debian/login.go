@@ -126,10 +126,34 @@ func (f *Facts) refused(img *initrd.Image, a Account, name string) string {
 			return why
 		}
 		if at == home || at == "." || at == "" {
-			return ""
+			break
 		}
 		at = path.Dir(at)
 	}
+	return unreadable(img, a, name)
+}
+
+// unreadable says why a user cannot read a file: dropbear opens it as that user.
+func unreadable(img *initrd.Image, a Account, name string) string {
+	need := uint32(4) // to read the file, and then to search its directories
+	for at := name; a.UID != 0 && at != "."; at = path.Dir(at) {
+		real, _ := img.Resolve(at)
+		e := img.Lookup(real)
+		if e == nil {
+			return "there is no " + at
+		}
+		shift := 0
+		if e.UID == a.UID {
+			shift = 6
+		} else if e.GID == a.GID {
+			shift = 3
+		}
+		if e.Perm()>>shift&need == 0 {
+			return fmt.Sprintf("%s may not read %s (mode %04o)", a.Name, at, e.Perm()&0o7777)
+		}
+		need = 1
+	}
+	return ""
 }
 
 // perhapsLater reports whether the server is, or may be, of 2024.84 or later.

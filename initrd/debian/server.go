@@ -31,6 +31,7 @@ type Server struct {
 	BlankPassword bool     // -B: who has no password needs none
 	// Doubt says why the options are not certain, "" where they are.
 	Doubt       string
+	twoFactors  bool // -t: a password besides the key
 	otherScript bool // the doubt is about the boot script, not about settings
 	// Broken says why dropbear would refuse to start, "" where it would start.
 	Broken string
@@ -147,7 +148,11 @@ const (
 	valueFlags = "bcdrDpPlGWKIMTQA2"
 )
 
-// parse reads the options as svr-runopts.c does.
+// newFlags is the options that came later, by the year of the version.
+var newFlags = map[byte]string{'e': "2022", 't': "2022", 'z': "2022", '2': "2022", 'D': "2024", 'l': "2024", 'M': "2026"}
+
+// parse reads the options as svr-runopts.c does. What only later versions know is
+// heeded all the same: the version is the server's own word.
 func (s *Server) parse(args []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -157,6 +162,9 @@ func (s *Server) parse(args []string) {
 		}
 		for j := 1; j < len(arg); j++ {
 			c := arg[j]
+			if year := newFlags[c]; s.Version != "" && s.Version < year {
+				s.broken("dropbear %s has no option -%c", s.Version, c)
+			}
 			if strings.IndexByte(valueFlags, c) < 0 {
 				s.flag(c)
 				continue
@@ -172,6 +180,9 @@ func (s *Server) parse(args []string) {
 			s.value(c, value)
 			break
 		}
+	}
+	if s.twoFactors && s.NoPasswords {
+		s.broken("-t wants the passwords that -s forbids")
 	}
 	if s.KeysDir == "" {
 		s.broken("-D names no directory")
@@ -193,6 +204,8 @@ func (s *Server) flag(c byte) {
 		s.NoPasswords = true
 	case 'B':
 		s.BlankPassword = true
+	case 't':
+		s.twoFactors = true
 	default:
 		if strings.IndexByte(plainFlags, c) < 0 {
 			s.broken("there is no option -%c", c)

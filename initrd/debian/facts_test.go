@@ -1,0 +1,96 @@
+package debian_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+	"groundhog/initrd/debian"
+)
+
+// archiveWith is an archive with a dropbear and the given etc/passwd and options.
+func archiveWith(t testing.TB, passwd, options string, more ...initrd.Entry) *initrd.Image {
+	t.Helper()
+	file, dir := handmade.File, handmade.Dir
+	entries := []initrd.Entry{dir("."), file("init", ""), dir("conf"), file("conf/arch.conf", "DPKG_ARCH=\"amd64\"\n"), file("conf/initramfs.conf", "DEVICE=\n"),
+		dir("etc"), dir("etc/dropbear"), file("etc/passwd", passwd), file("etc/dropbear/dropbear.conf", options),
+		dir("scripts"), file("scripts/functions", ""), dir("scripts/init-premount"), file(debian.Script, tiny.Premount("dropbear.conf")),
+		dir("sbin"), file("sbin/dropbear", "SSH-2.0-dropbear_2025.89\x00"), dir("root-x"), dir("root-x/.ssh"), file("root-x/.ssh/authorized_keys", tiny.LoginEd25519),
+		dir("evil"), dir("evil/.ssh"), file("evil/.ssh/authorized_keys", tiny.LoginECDSA)}
+	return handmade.Archive(t, append(entries, more...)...)
+}
+
+const rootLine = "root:*:0:0::/root-x:/bin/sh\n"
+
+// Who may log in is found whatever hides it. (TestLoginsAsDropbear has dropbear
+// itself judge this.)
+func TestLogins(t *testing.T) {
+	const owner, other = "root root-x/.ssh/authorized_keys", "evil/.ssh/authorized_keys"
+	for _, c := range []struct {
+		passwd, options string
+		want            []string
+	}{
+		{rootLine, "", []string{owner}},
+		{"toor:*:0:0::/evil:/bin/sh\n" + rootLine, "", []string{"toor " + other, owner}},
+		{"root:*:0:0::/evil\n" + rootLine, "", []string{"root " + other}},
+		{rootLine, "DROPBEAR_OPTIONS='-p 2222 -D /evil/.ssh'\n", []string{"root " + other}},
+		{rootLine, "DROPBEAR_OPTIONS=$(cat /options)\n", []string{owner, " " + other}},
+		{rootLine, "eval x\n", []string{owner, " " + other}},
+		{rootLine, "DROPBEAR_OPTIONS=-w\n", nil},
+		{"root::0:0::/root-x:/bin/sh\n", "DROPBEAR_OPTIONS=-B\n", []string{"root etc/passwd nothing", owner}},
+		{"root::0:0::/root-x:/bin/sh\n", "", []string{owner}},
+		{"root:*:0:0::/l/../x:/bin/sh\n", "", []string{" " + other, owner[4:]}},
+	} {
+		facts := debian.Read(archiveWith(t, c.passwd, c.options))
+		var got []string
+		for _, l := range facts.Logins {
+			line := strings.Join(l.Users, ",") + " " + l.Path
+			if l.How != debian.ByKey {
+				line += " " + string(l.How)
+			}
+			got = append(got, line)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q, %q: %q, want %q (%q)", c.passwd, c.options, got, c.want, facts.Problems)
+		}
+	}
+}
+
+// How dropbear is set up is what its options come to.
+func TestServer(t *testing.T) {
+	for options, want := range map[string]string{
+		"": "[22]  ~/.ssh",
+		"DROPBEAR_OPTIONS='-p 2222 -s -j -k -I 60'":                   "[2222]  ~/.ssh",
+		"DROPBEAR_OPTIONS=\"-p2222 -p [::1]:22 -c cryptroot-unlock\"": "[2222 22] cryptroot-unlock ~/.ssh",
+		"A=-jkp\nDROPBEAR_OPTIONS=\"$A 23 -D/etc/keys\"":              "[23]  /etc/keys",
+		"DROPBEAR_OPTIONS=-Y":                                         "[22]  ~/.ssh there is no option -Y",
+		"DROPBEAR_OPTIONS=-p":                                         "[22]  ~/.ssh -p has no value",
+		"DROPBEAR_OPTIONS='-p ssh'":                                   "[22]  ~/.ssh -p \"ssh\" is no port",
+		"#DROPBEAR_OPTIONS=-p23":                                      "[22]  ~/.ssh",
+	} {
+		s := debian.Read(archiveWith(t, rootLine, options+"\n")).Server
+		if got := strings.TrimSpace(fmt.Sprint(s.Ports(), " ", s.ForcedCommand, " ", s.KeysDir, " ", s.Broken)); got != want {
+			t.Errorf("%q: %q, want %q", options, got, want)
+		}
+	}
+}
+
+// Settings are what /init ends up with; what an archive is for is found however it
+// is written.
+func TestFacts(t *testing.T) {
+	img := archiveWith(t, rootLine, "", handmade.Dir("conf/conf.d"), handmade.File("conf/conf.d/b", "export DEVICE='eth1' # mine\n"),
+		handmade.File("conf/conf.d/a", "DEVICE=eth2\nIP=dhcp\n"), handmade.File("conf/conf.d/.hidden", "DEVICE=no\n"),
+		handmade.Dir("lib"), handmade.Dir("lib/modules"), handmade.Dir("lib/modules/6.1.0-1-amd64"), handmade.Dir("lib/modules/-x"))
+	f := debian.Read(img)
+	device, sure := f.Settings.Get("DEVICE")
+	if device != "eth1" || !sure || f.Settings.Vars["DEVICE"].From != "conf/conf.d/b" {
+		t.Errorf("%q, %v, %+v", device, sure, f.Settings.Vars)
+	}
+	if f.Builder != debian.InitramfsTools || f.Kernel() != "6.1.0-1-amd64" || f.Architecture != "amd64" || f.Release != "trixie" || f.RootKeys() != "root-x/.ssh/authorized_keys" {
+		t.Errorf("%+v", f)
+	}
+}

@@ -1,0 +1,338 @@
+//go:build e2e
+
+package debian_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures"
+	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/judge"
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+	"groundhog/initrd/debian"
+	"groundhog/patches/sysroot"
+)
+
+// The owner's key and one that should not be there.
+var owner, other = signerOf(1), signerOf(2)
+
+func signerOf(b byte) ssh.Signer {
+	s, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize)))
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func lineOf(s ssh.Signer) string { return string(ssh.MarshalAuthorizedKey(s.PublicKey())) }
+
+// way is a change to an archive that may let somebody else in.
+type way struct {
+	name  string
+	edits map[string]edit
+}
+
+type edit struct {
+	mode uint32 // 0: 0644 of a file, 0755 of a directory
+	uid  uint32
+	data string
+	link bool
+	dir  bool
+}
+
+const owners = "root:*:0:0::/root-x:/bin/sh\n"
+
+// evil is a home with the other key.
+func evil(more map[string]edit) map[string]edit {
+	all := map[string]edit{"evil": {dir: true}, "evil/.ssh": {dir: true}, "evil/.ssh/authorized_keys": {data: lineOf(other), mode: 0o600}}
+	for name, e := range more {
+		all[name] = e
+	}
+	return all
+}
+
+func passwd(lines string) map[string]edit { return evil(map[string]edit{"etc/passwd": {data: lines}}) }
+
+func options(conf string, more map[string]edit) map[string]edit {
+	all := evil(more)
+	all["etc/dropbear/config"], all["etc/dropbear/dropbear.conf"] = edit{data: conf}, edit{data: conf}
+	return all
+}
+
+func ways() []way {
+	keys := "root-x/.ssh/authorized_keys"
+	return []way{
+		{"as it is", nil},
+		{"a home nobody has", evil(nil)},
+		{"a second root", passwd(owners + "toor:*:0:0::/evil:/bin/sh\n")},
+		{"a second root first", passwd("toor:*:0:0::/evil:/bin/sh\n" + owners)},
+		{"six fields", passwd("root:*:0:0::/evil\n" + owners)},
+		{"four fields", passwd("root:*:0:0\n" + owners)},
+		{"blanks before it", passwd("  root:*:0:0::/evil:/bin/sh\n" + owners)},
+		{"a comment", passwd("#root:*:0:0::/evil:/bin/sh\n" + owners)},
+		{"uid +0", passwd("root:*:+0: 0::/evil:\n" + owners)},
+		{"uid 0x0", passwd("root:*:0x0:0::/evil:/bin/sh\n" + owners)},
+		{"another user", passwd(owners + "me:*:1000:1000::/evil:/bin/sh\n")},
+		{"a carriage return", passwd("root:*:0:0::/evil:/bin/sh\r\n" + owners)},
+		{"home /", evil(map[string]edit{"etc/passwd": {data: "root:*:0:0::/:/bin/sh\n"}, ".ssh": {dir: true}, ".ssh/authorized_keys": {data: lineOf(other)}})},
+		{"no home", evil(map[string]edit{"etc/passwd": {data: "root:*:0:0:::/bin/sh\n"}, ".ssh": {dir: true}, ".ssh/authorized_keys": {data: lineOf(other)}})},
+		{"home without a slash", passwd("root:*:0:0::evil:/bin/sh\n")},
+		{"home with slashes", passwd("root:*:0:0::///evil//:/bin/sh\n")},
+		{"home with dots", passwd("root:*:0:0::/root-x/../evil:/bin/sh\n")},
+		{"home through a link", evil(map[string]edit{"etc/passwd": {data: "root:*:0:0::/l:/bin/sh\n"}, "l": {link: true, data: "evil"}})},
+		{"dots through a link", evil(map[string]edit{"etc/passwd": {data: "root:*:0:0::/l/../evil:/bin/sh\n"}, "l": {link: true, data: "usr/share"},
+			"usr/share": {dir: true}, "usr/evil": {dir: true}, "usr/evil/.ssh": {dir: true}, "usr/evil/.ssh/authorized_keys": {data: lineOf(other)}})},
+		{"keys through a link", evil(map[string]edit{keys: {link: true, data: "/evil/.ssh/authorized_keys"}})},
+		{"invalid shell", passwd("root:*:0:0::/evil:/bin/false\n")},
+		{"shell in etc/shells", evil(map[string]edit{"etc/passwd": {data: "root:*:0:0::/evil:/bin/x\n"}, "etc/shells": {data: "# x\n /bin/x # y\n"}})},
+		{"shell not in etc/shells", evil(map[string]edit{"etc/passwd": {data: "root:*:0:0::/evil:/bin/sh\n"}, "etc/shells": {data: "/bin/x\n"}})},
+		{"empty shell", passwd("root:*:0:0::/evil:\n")},
+		{"home for the group", map[string]edit{"root-x": {dir: true, mode: 0o770}}},
+		{".ssh for all", map[string]edit{"root-x/.ssh": {dir: true, mode: 0o757}}},
+		{"keys for the group", map[string]edit{keys: {mode: 0o660, data: lineOf(owner)}}},
+		{"keys of another", map[string]edit{keys: {uid: 1000, data: lineOf(owner)}}},
+		{"home of another", map[string]edit{"root-x": {dir: true, mode: 0o700, uid: 1000}}},
+		{"home of its user", evil(map[string]edit{"etc/passwd": {data: "me:*:1000:1000::/evil:/bin/sh\n"}, "evil": {dir: true, mode: 0o755, uid: 1000}})},
+		{"-D", options("DROPBEAR_OPTIONS='-D /evil/.ssh'\n", nil)},
+		{"-D without a blank", options("DROPBEAR_OPTIONS=-jkD/evil/.ssh\n", nil)},
+		{"-D below home", options("DROPBEAR_OPTIONS='-D ~/x'\n", map[string]edit{"root-x/x": {dir: true}, "root-x/x/authorized_keys": {data: lineOf(other)}})},
+		{"-D in the environment", evil(map[string]edit{"conf/initramfs.conf": {data: "export DROPBEAR_OPTIONS='-D /evil/.ssh'\n"}})},
+		{"-D not in the environment", evil(map[string]edit{"conf/initramfs.conf": {data: "DROPBEAR_OPTIONS='-D /evil/.ssh'\n"}})},
+		{"-D in conf.d", evil(map[string]edit{"conf/conf.d": {dir: true}, "conf/conf.d/z": {data: "export DROPBEAR_OPTIONS=-D/evil/.ssh"}})},
+		{"-D if", options("if [ -d / ]; then DROPBEAR_OPTIONS=-D/evil/.ssh; fi\n", nil)},
+		{"-D by eval", options("eval \"DROPBEAR_OPTIONS=-D\"/evil/.ssh\n", nil)},
+		{"-D of a command", options("DROPBEAR_OPTIONS=$(echo -D/evil/.ssh)\n", nil)},
+		{"-D and more", options("X=/evil\nDROPBEAR_OPTIONS=\"-j\nDROPBEAR_OPTIONS\"\nDROPBEAR_OPTIONS=\"-D${X:-y}/.ssh\"\n", nil)},
+		{"-w", options("DROPBEAR_OPTIONS=-w\n", nil)},
+		{"-g", options("DROPBEAR_OPTIONS=-g\n", nil)},
+		{"-t", options("DROPBEAR_OPTIONS=-t\n", nil)},
+		{"-c", options("DROPBEAR_OPTIONS='-c true'\n", nil)},
+		{"no such option", options("DROPBEAR_OPTIONS=-Y\n", nil)},
+		{"a word", options("DROPBEAR_OPTIONS='-j k'\n", nil)},
+		{"two keys", map[string]edit{keys: {data: "restrict,command=\"x y\" " + lineOf(owner) + "no-pty " + lineOf(other)}}},
+		{"an option nobody knows", map[string]edit{keys: {data: lineOf(owner) + "from=\"*\" " + lineOf(other)}}},
+	}
+}
+
+// The archive's own shell, C library and dropbear say who may log in: exactly who
+// we say, and where we cannot be certain nobody whom we do not name.
+func TestLoginsAsDropbear(t *testing.T) {
+	if os.Getuid() != 0 {
+		judge.Missing(t, "root, to give files to others and to chroot")
+	}
+	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			tgt, err := fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := serverOnly(t, tgt.Root)
+			for _, w := range ways() {
+				t.Run(w.name, func(t *testing.T) { judgeLogins(t, base, w) })
+			}
+		})
+	}
+}
+
+// serverOnly is the entries of an archive with a dropbear, a shell and no more.
+func serverOnly(t *testing.T, root string) []initrd.Entry {
+	t.Helper()
+	tree, err := sysroot.Open(sysroot.Dir(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	files := map[string]string{"usr/sbin/dropbear": "usr/sbin/dropbear", "usr/bin/busybox": "usr/bin/busybox"}
+	programs := []string{"usr/sbin/dropbear", "usr/bin/busybox"}
+	if so, err := sysroot.Find(tree, "usr/lib/x86_64-linux-gnu/libnss_files.so.2", "lib/x86_64-linux-gnu/libnss_files.so.2"); err == nil {
+		files[so] = so
+	}
+	libs, err := sysroot.Closure(tree, programs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lib := range libs {
+		files[debian.MergedUsr(lib.Name)] = lib.Path
+	}
+	script, err := fs.ReadFile(tree, "usr/share/initramfs-tools/"+debian.Script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := []initrd.Entry{handmade.Dir(".")}
+	var keys []initrd.Entry
+	for _, k := range tiny.HostKeys {
+		keys = append(keys, handmade.File(debian.HostKeyPath(k.Type()), string(k.Marshal())))
+	}
+	for _, dir := range []string{"usr", "conf", "etc", "etc/dropbear", "dev", "run", "proc", "scripts", "scripts/init-premount", "root-x", "root-x/.ssh",
+		"usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "usr/lib/x86_64-linux-gnu"} {
+		entries = append(entries, handmade.Dir(dir))
+	}
+	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
+		entries = append(entries, handmade.Link(name, "usr/"+name))
+	}
+	for name, from := range files {
+		b, err := fs.ReadFile(tree, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := handmade.File(name, string(b))
+		e.Mode |= 0o111
+		entries = append(entries, e)
+	}
+	entries = append(entries, keys...)
+	return append(entries, handmade.Link("usr/bin/sh", "busybox"), handmade.File(debian.Script, string(script)), handmade.File("init", ""),
+		handmade.File("etc/passwd", owners), handmade.File("etc/nsswitch.conf", "passwd: files\ngroup: files\n"), handmade.File("dev/null", ""),
+		handmade.File("root-x/.ssh/authorized_keys", lineOf(owner)), handmade.File("conf/initramfs.conf", "DEVICE=\n"))
+}
+
+func judgeLogins(t *testing.T, base []initrd.Entry, w way) {
+	img := handmade.Archive(t, base...)
+	for _, dirs := range []bool{true, false} { // directories first
+		for name, e := range w.edits {
+			if e.dir == dirs {
+				put(t, img, name, e)
+			}
+		}
+	}
+	facts := debian.Read(img)
+	said := map[string]bool{}
+	for _, l := range facts.Logins {
+		for _, u := range l.Users {
+			said[u+" "+l.Key.Fingerprint()] = true
+		}
+		if l.Users == nil {
+			said["anybody "+l.Key.Fingerprint()] = true
+		}
+	}
+	root := t.TempDir()
+	unpack(t, img, root)
+	for _, user := range []string{"root", "toor", "me"} {
+		if user != "root" && !slices.ContainsFunc(facts.Accounts, func(a debian.Account) bool { return a.Name == user }) {
+			continue
+		}
+		for who, key := range map[string]ssh.Signer{"the owner": owner, "somebody else": other} {
+			fingerprint := ssh.FingerprintSHA256(key.PublicKey())
+			really, log := asks(t, root, user, key)
+			we := said[user+" "+fingerprint]
+			switch {
+			case facts.Server.Broken != "" && really:
+				t.Errorf("%s gets in as %s with a dropbear that should not start: %s", who, user, facts.Server.Broken)
+			case facts.Server.Broken != "":
+			case really && !we && !said["anybody "+fingerprint]:
+				t.Errorf("%s gets in as %s, and we do not say so (%q)\n%s", who, user, facts.Problems, log)
+			case we && !really && facts.Server.Doubt == "":
+				t.Errorf("we say that %s gets in as %s, and dropbear says no\n%s", who, user, log)
+			}
+		}
+	}
+}
+
+func put(t *testing.T, img *initrd.Image, name string, e edit) {
+	t.Helper()
+	mode := e.mode
+	kind := uint32(initrd.TypeFile)
+	switch {
+	case e.dir:
+		kind = initrd.TypeDir
+		if mode == 0 {
+			mode = 0o755
+		}
+	case e.link:
+		kind, mode = initrd.TypeLink, 0o777
+	case mode == 0:
+		mode = 0o644
+	}
+	if _, err := img.Put(name, initrd.File{Mode: kind | mode, Data: []byte(e.data)}); err != nil {
+		t.Fatal(err)
+	}
+	img.Lookup(name).UID = e.uid
+}
+
+// unpack writes the tree to a directory of the machine, owners and all.
+func unpack(t *testing.T, img *initrd.Image, root string) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Chmod(root, 0o755))
+	for name, e := range img.Tree() {
+		at := filepath.Join(root, name)
+		switch {
+		case name == ".":
+			continue
+		case e.IsDir():
+			must(os.Mkdir(at, 0o755))
+		case e.IsLink():
+			must(os.Symlink(string(e.Data), at))
+			continue
+		default:
+			must(os.WriteFile(at, img.Content(e), 0o600))
+		}
+		must(os.Chown(at, int(e.UID), 0))
+		must(os.Chmod(at, fs.FileMode(e.Perm())&0o777))
+	}
+}
+
+// boot is what /init and the boot script do as far as dropbear's options, with a
+// connection on standard input in the place of a port.
+const boot = `cd /; . /conf/initramfs.conf; for conf in conf/conf.d/*; do [ -f "$conf" ] && . "$conf"; done
+exec sh -c 'for c in /etc/dropbear/config /etc/dropbear/dropbear.conf; do busybox grep -q "^ *\. $c" /scripts/init-premount/dropbear && [ -e $c ] && . $c; done
+exec /sbin/dropbear -Fs -i ${DROPBEAR_OPTIONS-}'`
+
+// asks tries to log in.
+func asks(t *testing.T, root, user string, key ssh.Signer) (in bool, log string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	served, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := served.(*net.TCPConn).File()
+	served.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd := exec.Command("chroot", root, "/bin/busybox", "sh", "-c", boot)
+	cmd.Env = []string{"PATH=/sbin:/usr/sbin:/bin:/usr/bin"}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	c, _, _, err := ssh.NewClientConn(conn, path.Base(root), &ssh.ClientConfig{User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}})
+	if err == nil {
+		c.Close()
+	}
+	conn.Close()
+	cmd.Wait()
+	return err == nil, fmt.Sprintf("%v\n%s", err, strings.TrimSpace(said.String()))
+}
