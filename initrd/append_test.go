@@ -16,7 +16,7 @@ func layout(img *Image) (all [][4]int64) {
 }
 
 // After a write the segments lie where the file that was written has them, a
-// second write gives the same bytes, and appending goes back to what was read.
+// second write gives the same bytes, and what is appended follows what was written.
 func TestLayout(t *testing.T) {
 	for name, b := range fixtures(t) {
 		for _, c := range Writable {
@@ -35,9 +35,10 @@ func TestLayout(t *testing.T) {
 				t.Fatalf("%s as %s: the second write is another", name, c)
 			}
 			put(t, img, "conf/new", File{Mode: TypeFile | 0o644, Data: []byte("new")})
-			write(t, img)
+			out = write(t, img)
+			put(t, img, "conf/newer", File{Mode: TypeFile | 0o644, Data: []byte("newer")})
 			var appended bytes.Buffer
-			if _, err := img.WriteAppended(&appended, c, 0); err != nil || !bytes.HasPrefix(appended.Bytes(), b) {
+			if _, err := img.WriteAppended(&appended, c, 0); err != nil || !bytes.HasPrefix(appended.Bytes(), out) {
 				t.Fatalf("%s: appended %s after a repack: %v", name, c, err)
 			}
 			again := read(t, appended.Bytes())
@@ -132,6 +133,47 @@ func TestGaps(t *testing.T) {
 				}
 				if got := again.Segments[0]; c == Lz4 && next != Lz4 && got.Padding < 4 {
 					t.Errorf("%d zeros between lz4 and %s", got.Padding, next)
+				}
+			}
+		}
+	}
+}
+
+// However an edited archive is written, the image afterwards is the one that
+// reading the file gives, and may be edited and written on.
+func TestWrittenIsRead(t *testing.T) {
+	for name, b := range fixtures(t) {
+		if CheckLevel(read(t, b).Segments[0].Compression, 0) != nil {
+			continue // a compression that is read only
+		}
+		for way, write := range map[string]func(*Image, *bytes.Buffer) error{
+			"whole":    func(img *Image, w *bytes.Buffer) error { _, err := img.WriteTo(w); return err },
+			"appended": func(img *Image, w *bytes.Buffer) error { _, err := img.WriteAppended(w, Gzip, 0); return err },
+		} {
+			img, err := ReadHashed(bytes.NewReader(b), Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, then := range []string{"first", "", "second"} {
+				if then != "" {
+					put(t, img, "conf/written", File{Mode: TypeFile | 0o644, Data: []byte(then)})
+				}
+				var out bytes.Buffer
+				if err := write(img, &out); err != nil {
+					t.Fatalf("%s, %s, time %d: %v", name, way, i, err)
+				}
+				again := read(t, out.Bytes())
+				if diff := cmp.Diff(tree(again), tree(img)); diff != "" || len(img.Edits()) != 0 {
+					t.Errorf("%s, %s, time %d (-read +written):\n%s", name, way, i, diff)
+				}
+				if img.FileSum() != again.FileSum() || img.Size() != again.Size() {
+					t.Errorf("%s, %s, time %d: another file", name, way, i)
+				}
+				for n, s := range img.Segments {
+					a := again.Segments[n]
+					if s.Edited() || s.Offset != a.Offset || s.Size != a.Size || s.Padding != a.Padding || s.Unpacked != a.Unpacked || img.SegmentSum(s) != again.SegmentSum(a) {
+						t.Errorf("%s, %s, time %d: segment %d is %+v, read %+v", name, way, i, n, s, a)
+					}
 				}
 			}
 		}

@@ -141,7 +141,7 @@ func TestCodecRefuses(t *testing.T) {
 				}
 			}
 			s := &Segment{}
-			if err := s.readRun(bytes.NewReader(c.b), &Limits{Unpacked: 1 << 30, Entries: 9}); err == nil && !strings.Contains(name, "link") {
+			if err := s.readRun(bytes.NewReader(c.b), &budget{Limits: Limits{Unpacked: 1 << 30, Entries: 9}}); err == nil && !strings.Contains(name, "link") {
 				t.Error("readRun took it")
 			}
 		})
@@ -154,7 +154,7 @@ func TestReaderStops(t *testing.T) {
 	plain = append(plain, record(Entry{Name: "TRAILER!!!", Nlink: 1})...)
 	in := bytes.NewReader(append(bytes.Clone(plain), "more"...))
 	s := &Segment{}
-	if err := s.readRun(in, &Limits{Unpacked: 1 << 20, Entries: 9}); err != nil || in.Len() != 4 {
+	if err := s.readRun(in, &budget{Limits: Limits{Unpacked: 1 << 20, Entries: 9}}); err != nil || in.Len() != 4 {
 		t.Errorf("%v, %d bytes left, want 4", err, in.Len())
 	}
 }

@@ -106,7 +106,11 @@ func (d *digests) appended(from int64, parts ...[]byte) {
 		return
 	}
 	<-d.whole
-	h, _ := d.ends[from].Clone()
+	end := d.ends[from]
+	if end == nil {
+		return // of a file that was written since
+	}
+	h, _ := end.Clone()
 	for _, b := range parts {
 		feed(h, b)
 		from += int64(len(b))
@@ -230,7 +234,7 @@ func (d *digests) upTo(n int64) (sum Digest, known bool) {
 func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 	d := hashAhead()
 	defer d.over()
-	return readWith(r, l, d)
+	return readWith(r, budget{Limits: l, digests: d})
 }
 
 // Skim is [ReadHashed] for those who will hardly ask for some contents
@@ -240,8 +244,7 @@ func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 func Skim(r io.Reader, l Limits, keep func(name string, size int64) bool) (*Image, error) {
 	d := hashAhead()
 	defer d.over()
-	l.skim = &skimmer{d, keep}
-	return readWith(r, l, d)
+	return readWith(r, budget{l, d, &skimmer{d, keep}})
 }
 
 // skimmer lets contents go.
@@ -262,7 +265,7 @@ func (s *Segment) load() {
 	if s.was == nil || !slices.ContainsFunc(s.was.Entries, func(e *Entry) bool { return e.away != nil }) {
 		return
 	}
-	l := Limits{Unpacked: math.MaxInt64, Entries: math.MaxInt}
+	l := budget{Limits: Limits{Unpacked: math.MaxInt64, Entries: math.MaxInt}}
 	again, err := readSegment(s.was.raw, 0, &l)
 	if err != nil || len(again.Entries) != len(s.was.Entries) {
 		panic("initrd: a segment that was read once cannot be read again") // its bytes are the same
@@ -291,6 +294,14 @@ func (img *Image) Sum(e *Entry) Digest {
 	return img.digests.of(img.Content(e))
 }
 
+// rewritten forgets the sums of the file: it is another one now.
+func (d *digests) rewritten() {
+	if d != nil {
+		<-d.whole
+		clear(d.ends)
+	}
+}
+
 // SegmentSum is the SHA-256 of a segment that nobody edited, as it stands in
 // its file, the zeros behind it not counted.
 func (img *Image) SegmentSum(s *Segment) Digest {
@@ -302,8 +313,7 @@ func (img *Image) SegmentSum(s *Segment) Digest {
 	return img.digests.of(s.was.raw)
 }
 
-// FileSum is the SHA-256 of the file that was read, or that WriteAppended
-// wrote.
+// FileSum is the SHA-256 of the file that was read, or last written.
 func (img *Image) FileSum() Digest {
 	var n int64
 	for _, s := range img.Segments {
@@ -311,6 +321,9 @@ func (img *Image) FileSum() Digest {
 	}
 	if sum, known := img.digests.upTo(n); known {
 		return sum
+	}
+	if first := img.Segments[0]; n == first.was.Size {
+		return img.digests.of(first.was.raw)
 	}
 	h := sha256.New()
 	for _, s := range img.Segments {

@@ -116,15 +116,15 @@ func TestPutLastCopy(t *testing.T) {
 		in := join(packed, pack(t, c, second))
 		img := read(t, in)
 		put(t, img, "f", File{Data: []byte("changed")})
+		if img.Segments[0].Edited() || !img.Segments[1].Edited() {
+			t.Errorf("%s: edited %v, %v", c, img.Segments[0].Edited(), img.Segments[1].Edited())
+		}
 		out := write(t, img)
 		if !bytes.HasPrefix(out, packed) {
 			t.Errorf("%s: the other segment changed", c)
 		}
 		if b, err := read(t, out).ReadFile("f"); string(b) != "changed" || err != nil {
 			t.Errorf("%s: %q, %v", c, b, err)
-		}
-		if img.Segments[0].Edited() || !img.Segments[1].Edited() {
-			t.Errorf("%s: edited %v, %v", c, img.Segments[0].Edited(), img.Segments[1].Edited())
 		}
 		if got := unpack(t, c, out[len(packed):]); !bytes.Equal(got, run(dir("."), file("f", "changed"))) {
 			t.Errorf("%s: the tool reads another segment", c)

@@ -30,9 +30,12 @@ func FuzzRead(f *testing.F) {
 		if diff := cmp.Diff(want, tree(again)); diff != "" {
 			t.Fatalf("encoded again (-want +got):\n%s", diff)
 		}
+		whole := again // in a compression that can be written
+		img = read(t, b)
 		_, err = img.Put("bin/fuzz", File{Mode: TypeFile | 0o644, Data: []byte("put")})
 		if err == nil {
-			if got, err := read(t, write(t, img)).ReadFile("bin/fuzz"); string(got) != "put" {
+			put(t, whole, "bin/fuzz", File{Mode: TypeFile | 0o644, Data: []byte("put")})
+			if got, err := read(t, write(t, whole)).ReadFile("bin/fuzz"); string(got) != "put" {
 				t.Fatalf("put, then read: %q, %v", got, err)
 			}
 			edited := tree(img)
@@ -59,7 +62,7 @@ func FuzzCodec(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := &Segment{}
-		if s.readRun(bytes.NewReader(b), &Limits{Unpacked: 1 << 20, Entries: 100}) != nil {
+		if s.readRun(bytes.NewReader(b), &budget{Limits: Limits{Unpacked: 1 << 20, Entries: 100}}) != nil {
 			return
 		}
 		var out bytes.Buffer
@@ -73,7 +76,7 @@ func FuzzCodec(f *testing.F) {
 			t.Fatal(err)
 		}
 		again := &Segment{}
-		if err := again.readRun(bytes.NewReader(out.Bytes()), &Limits{Unpacked: 1 << 21, Entries: 100}); err != nil {
+		if err := again.readRun(bytes.NewReader(out.Bytes()), &budget{Limits: Limits{Unpacked: 1 << 21, Entries: 100}}); err != nil {
 			t.Fatal(err)
 		}
 		for i, e := range s.Entries[:len(s.Entries)-1] {

@@ -5,9 +5,14 @@ type Limits struct {
 	Unpacked int64 // bytes of all segments after decompression; 2 GiB
 	Segments int   // 256
 	Entries  int   // 1 Mi
+}
 
-	digests *digests // hashes what is read
-	skim    *skimmer
+// budget is what reading may still cost, and what is done with contents as they
+// come in.
+type budget struct {
+	Limits           // what is left of them
+	digests *digests // hashes what is read; may be nil
+	skim    *skimmer // lets contents go; may be nil
 }
 
 // DefaultLimits are the limits in force where none are given.

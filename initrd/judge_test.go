@@ -99,7 +99,7 @@ func runs(b []byte) (all [][]byte) {
 	for len(b) > 0 {
 		in := bytes.NewReader(b)
 		s := &Segment{}
-		if s.readRun(in, &Limits{Unpacked: 1 << 30, Entries: 1 << 20}) != nil {
+		if s.readRun(in, &budget{Limits: Limits{Unpacked: 1 << 30, Entries: 1 << 20}}) != nil {
 			return append(all, b)
 		}
 		n := len(b) - in.Len()

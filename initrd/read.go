@@ -14,15 +14,16 @@ import (
 // Read reads an archive whole. The error names the segment and the offset in
 // the file at which it cannot be one; it wraps [ErrFormat], [ErrTooLarge] or
 // [io.ErrUnexpectedEOF].
-func Read(r io.Reader, l Limits) (*Image, error) { return readWith(r, l, nil) }
+func Read(r io.Reader, l Limits) (*Image, error) { return readWith(r, budget{Limits: l}) }
 
-func readWith(r io.Reader, l Limits, d *digests) (*Image, error) {
-	l = l.orDefault()
+func readWith(r io.Reader, l budget) (*Image, error) {
+	l.Limits = l.orDefault()
+	d := l.digests
 	file, err := slurp(r, l.Unpacked)
 	if err != nil {
 		return nil, err
 	}
-	if l.digests = d; d != nil {
+	if d != nil {
 		go d.chain(file)
 	}
 	img := &Image{size: int64(len(file)), digests: d}
@@ -32,7 +33,7 @@ func readWith(r io.Reader, l Limits, d *digests) (*Image, error) {
 	return img, img.index()
 }
 
-func (img *Image) readSegments(file []byte, l Limits) error {
+func (img *Image) readSegments(file []byte, l budget) error {
 	switch zeros := countZeros(file); {
 	case len(file) == 0:
 		return fmt.Errorf("%w: it is empty", ErrFormat)
@@ -62,7 +63,7 @@ func (img *Image) readSegments(file []byte, l Limits) error {
 }
 
 // readSegment reads the segment at pos and takes what it holds off l.
-func readSegment(file []byte, pos int, l *Limits) (*Segment, error) {
+func readSegment(file []byte, pos int, l *budget) (*Segment, error) {
 	b := file[pos:]
 	s := &Segment{Offset: int64(pos), Compression: None}
 	var n int
@@ -86,7 +87,7 @@ func readSegment(file []byte, pos int, l *Limits) (*Segment, error) {
 	return s, nil
 }
 
-func (s *Segment) readPlain(b []byte, l *Limits) (int, error) {
+func (s *Segment) readPlain(b []byte, l *budget) (int, error) {
 	in := &memory{bytes.NewReader(b), b}
 	if err := s.readRun(in, l); err != nil {
 		return 0, err
@@ -97,7 +98,7 @@ func (s *Segment) readPlain(b []byte, l *Limits) (int, error) {
 	return n, nil
 }
 
-func (s *Segment) readCompressed(b []byte, pos int, l *Limits) (int, error) {
+func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
 	m, ok := sniff(b)
 	if !ok {
 		return 0, fmt.Errorf("%w: %s", ErrFormat, unknown(b))
@@ -127,7 +128,7 @@ func (s *Segment) readCompressed(b []byte, pos int, l *Limits) (int, error) {
 }
 
 // readRuns reads all runs of a compressed stream, to its end.
-func (s *Segment) readRuns(r io.Reader, l *Limits) error {
+func (s *Segment) readRuns(r io.Reader, l *budget) error {
 	counted := &counter{r: r}
 	in := bufio.NewReaderSize(counted, 64<<10)
 	for {
@@ -149,7 +150,7 @@ func (s *Segment) readRuns(r io.Reader, l *Limits) error {
 }
 
 // readRun reads records up to the trailer, which becomes the last entry.
-func (s *Segment) readRun(in io.Reader, l *Limits) error {
+func (s *Segment) readRun(in io.Reader, l *budget) error {
 	r := newReader(in, l.Unpacked)
 	r.skim = l.skim
 	r.memory, _ = in.(*memory)
@@ -206,7 +207,7 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 // skipZeros passes over padding and says whether something follows it.
-func skipZeros(in *bufio.Reader, l *Limits) (bool, error) {
+func skipZeros(in *bufio.Reader, l *budget) (bool, error) {
 	for {
 		if _, err := in.Peek(1); err == io.EOF {
 			return false, nil

@@ -13,34 +13,56 @@ const blockSize = 512
 
 // WriteTo writes the archive: segments that nobody edited as the bytes that
 // came in, the others encoded again. Every plain segment starts on a 4-byte
-// boundary, where the kernel looks for it. Afterwards the segments' Offset,
-// Size, Padding and Unpacked are those of the file that was written.
+// boundary, where the kernel looks for it. Afterwards the image is the archive
+// that was written, without edits.
 func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	f := &fix{w: w}
 	behind, zeros := None, int64(0)
 	for i, s := range img.Segments {
+		if s.dirty {
+			if err := s.rewrite(); err != nil {
+				return f.n, fmt.Errorf("segment %d: %w", i, err)
+			}
+		} else {
+			s.Padding = s.was.Padding
+		}
 		more := gap(behind, zeros, f.n, s.Compression)
 		if i > 0 {
 			img.Segments[i-1].Padding += more
 		}
 		f.Write(make([]byte, more))
 		s.Offset = f.n
-		behind, zeros = s.Compression, 0
-		if !s.dirty {
-			zeros = s.was.Padding
-			f.Write(s.raw)
-			f.Write(make([]byte, zeros))
-			s.Size, s.Padding, s.Unpacked = s.was.Size, zeros, s.was.Unpacked
-			continue
-		}
-		s.load()
-		if err := s.encode(f); err != nil {
-			return f.n, fmt.Errorf("segment %d: %w", i, err)
-		}
-		s.measure(f.n - s.Offset)
+		behind, zeros = s.Compression, s.Padding
+		f.Write(s.raw)
+		f.Write(make([]byte, s.Padding))
 	}
 	img.size = f.n
-	return f.n, f.err
+	if f.err != nil {
+		return f.n, f.err
+	}
+	for _, s := range img.Segments {
+		s.dirty = false
+		s.remember()
+	}
+	img.digests.rewritten()
+	return f.n, img.index()
+}
+
+// rewrite encodes the segment's entries. A plain one ends with its trailer, the
+// rest is padding.
+func (s *Segment) rewrite() error {
+	s.load()
+	room := len(s.raw) * 3 / 2 // another level makes it that much larger at most, as a rule
+	if s.Compression != s.was.Compression {
+		room = int(plainSize(s.Entries) / 2)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, room))
+	if err := s.encode(b); err != nil {
+		return err
+	}
+	s.measure(int64(b.Len()))
+	s.raw = b.Bytes()[:s.Size:s.Size]
+	return nil
 }
 
 // gap is how many more zeros the kernel needs behind a segment (lz4 or not,

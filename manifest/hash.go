@@ -70,7 +70,7 @@ func (h *hasher) file(img *initrd.Image, m *Manifest) {
 	}})
 }
 
-// segment gives out the SHA-256 of a segment that nobody edited.
+// segment gives out the SHA-256 of a segment.
 func (h *hasher) segment(img *initrd.Image, s *initrd.Segment, out *Segment) {
 	h.jobs = append(h.jobs, job{s.Size, func() error {
 		sum := img.SegmentSum(s)

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -14,14 +15,15 @@ import (
 // The caller adds Tool, Inputs, Archive.Name and what else only it knows. The
 // release is known only of a patched archive.
 //
-// Of an edited segment, what only its new bytes tell (offset, size, padding,
-// unpacked and SHA-256) stays zero, and so does Archive: the caller fills them
-// in once they are written, or reads back what was written; [Encode] refuses a
-// manifest without them.
+// An archive that was edited has to be written first: what its new bytes are is
+// not known before, and there is no half of a manifest.
 //
 // What cannot be read inside the archive (a host key, authorized_keys, the
 // record of its patches) becomes a line in Problems, not an error.
 func Of(img *initrd.Image) (*Manifest, error) {
+	if slices.ContainsFunc(img.Segments, (*initrd.Segment).Edited) {
+		return nil, errors.New("an edited archive has to be written before it is described")
+	}
 	m := &Manifest{Schema: Schema, Source: Initramfs}
 	var work hasher
 	m.segments(img, &work)
@@ -41,25 +43,19 @@ func Of(img *initrd.Image) (*Manifest, error) {
 	return m, nil
 }
 
-// segments lists the segments; the bytes of those nobody edited are known.
+// segments lists the segments.
 func (m *Manifest) segments(img *initrd.Image, work *hasher) {
-	edited := false
 	var unpacked int64
 	m.Segments = make([]Segment, len(img.Segments))
 	for i, s := range img.Segments {
 		seg := &m.Segments[i]
 		seg.Compression, seg.Entries = string(s.Compression), len(s.Entries)
-		if !s.Edited() {
-			seg.Offset, seg.Size, seg.Padding, seg.Unpacked = s.Offset, s.Size, s.Padding, s.Unpacked
-			work.segment(img, s, seg)
-		}
-		edited = edited || s.Edited()
+		seg.Offset, seg.Size, seg.Padding, seg.Unpacked = s.Offset, s.Size, s.Padding, s.Unpacked
+		work.segment(img, s, seg)
 		unpacked += s.Unpacked
 	}
-	if !edited {
-		m.Archive = &Archive{Size: img.Size(), Unpacked: unpacked}
-		work.file(img, m)
-	}
+	m.Archive = &Archive{Size: img.Size(), Unpacked: unpacked}
+	work.file(img, m)
 }
 
 // tree lists what the kernel ends up with.

@@ -46,9 +46,6 @@ func Verify(img *initrd.Image, m *Manifest) ([]Deviation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if got.Archive == nil {
-		return nil, errors.New("an edited archive has no bytes to verify yet")
-	}
 	v := new(verifier)
 	v.equal("archive", "sha256", m.Archive.SHA256, got.Archive.SHA256)
 	v.equal("archive", "size", num(m.Archive.Size), num(got.Archive.Size))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -206,15 +205,10 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 	if err != nil {
 		return err
 	}
-	sum := sha256.New()
-	w := io.MultiWriter(f, sum)
-	if o.appended {
-		w = f // the image then knows its own sum
-	}
-	if err := o.encode(w, img); err != nil {
+	if err := o.encode(f, img); err != nil {
 		return fmt.Errorf("writing %s: %w", o.output, err)
 	}
-	m, err := manifestOf(img, f, sum.Sum(nil))
+	m, err := manifest.Of(img)
 	if err != nil {
 		return err
 	}
