@@ -10,7 +10,7 @@ import (
 	"path"
 	"slices"
 
-	"groundhog/initrd/debian"
+	"groundhog/initrd/debian/dpkg"
 )
 
 // Attribute says of each file and symlink where it came from, by the records of
@@ -23,10 +23,10 @@ import (
 // tools are known to make it, "groundhog" where a patch put it, else "unknown".
 //
 // The tree is asked by several goroutines at once; links in it are followed by
-// the tree itself. Records that are missing ([ErrNoDpkg]) or not as dpkg writes
+// the tree itself. Records that are missing ([dpkg.ErrNone]) or not as dpkg writes
 // them are an error, and m is as it was.
 func (m *Manifest) Attribute(root fs.FS) error {
-	db, err := readDpkg(root)
+	db, err := dpkg.Read(root)
 	if err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
@@ -44,27 +44,27 @@ func (m *Manifest) Attribute(root fs.FS) error {
 
 type attributor struct {
 	root      fs.FS
-	db        *dpkg
+	db        *dpkg.Records
 	matches   []*match          // by entry
 	byContent map[string]*match // by SHA-256
 }
 
 // match is a package's file that has an entry's content.
 type match struct {
-	owned
+	dpkg.File
 	modified bool // the package brought it with another content
 }
 
 // files finds packages for files: first at their own path, then, of what is
 // left, under their own name anywhere.
 func (a *attributor) files(entries []Entry) error {
-	passes := []func(*Entry) []owned{
-		func(e *Entry) []owned { return a.samePath(e.Path) },
-		func(e *Entry) []owned {
+	passes := []func(*Entry) []dpkg.File{
+		func(e *Entry) []dpkg.File { return a.samePath(e.Path) },
+		func(e *Entry) []dpkg.File {
 			if e.Size == 0 { // empty files are all alike
 				return nil
 			}
-			return a.db.byBase[path.Base(e.Path)]
+			return a.db.Named(path.Base(e.Path))
 		},
 	}
 	for _, candidates := range passes {
@@ -93,12 +93,12 @@ func (a *attributor) files(entries []Entry) error {
 
 // samePath is who owns a path, and who owns the file that it leads to: what is
 // a link in the tree may have become a file.
-func (a *attributor) samePath(name string) []owned {
+func (a *attributor) samePath(name string) []dpkg.File {
 	name, err := UnescapePath(name)
 	if err != nil {
 		return nil
 	}
-	list := slices.Clone(a.db.owners[debian.MergedUsr(name)])
+	list := slices.Clone(a.db.Owners(name))
 	for range 40 {
 		target, err := fs.ReadLink(a.root, name)
 		if err != nil {
@@ -112,24 +112,24 @@ func (a *attributor) samePath(name string) []owned {
 		if !fs.ValidPath(name) {
 			break
 		}
-		list = append(list, a.db.owners[debian.MergedUsr(name)]...)
+		list = append(list, a.db.Owners(name)...)
 	}
 	return list
 }
 
 // firstEqual is the first file in the list that has e's content, or nil.
-func (a *attributor) firstEqual(e *Entry, list []owned) (*match, error) {
+func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
 	for _, o := range list {
-		info, err := fs.Lstat(a.root, o.path)
+		info, err := fs.Lstat(a.root, o.Path)
 		if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
 			continue // gone since, or another file: neither is ours to complain about
 		}
-		sum, old, err := a.sums(o.path)
+		sum, old, err := a.sums(o.Path)
 		if err != nil {
 			return nil, err
 		}
 		if sum == e.SHA256 {
-			return &match{o, o.md5 != "" && o.md5 != old}, nil
+			return &match{o, o.MD5 != "" && o.MD5 != old}, nil
 		}
 	}
 	return nil, nil

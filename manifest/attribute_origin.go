@@ -24,9 +24,9 @@ func (a *attributor) originOf(e *Entry, f *match) *Origin {
 	}
 	switch {
 	case f != nil:
-		p := a.db.packages[f.pkg]
+		p := a.db.Packages[f.Package]
 		o := &Origin{Kind: FromPackage, Name: p.Name, Architecture: p.Architecture, Modified: f.modified}
-		if at := EscapePath(f.path); debian.MergedUsr(at) != debian.MergedUsr(e.Path) {
+		if at := EscapePath(f.Path); debian.MergedUsr(at) != debian.MergedUsr(e.Path) {
 			o.Path = at
 		}
 		return o
@@ -47,9 +47,9 @@ func (a *attributor) link(e *Entry) *match {
 	if err != nil {
 		return nil
 	}
-	for _, o := range a.db.owners[debian.MergedUsr(name)] {
-		if target, err := fs.ReadLink(a.root, o.path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
-			return &match{owned: o}
+	for _, o := range a.db.Owners(name) {
+		if target, err := fs.ReadLink(a.root, o.Path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
+			return &match{File: o}
 		}
 	}
 	return nil
@@ -68,8 +68,9 @@ func leadsTo(name, target string) string {
 func (a *attributor) packages(entries []Entry) []Package {
 	type id struct{ name, arch string }
 	count := map[id]*Package{}
-	for _, p := range a.db.packages {
-		count[id{p.Name, p.Architecture}] = &p
+	for _, p := range a.db.Packages {
+		count[id{p.Name, p.Architecture}] = &Package{Name: p.Name, Version: p.Version, Architecture: p.Architecture,
+			Source: p.Source, SourceVersion: p.SourceVersion}
 	}
 	for i := range entries {
 		e := &entries[i]

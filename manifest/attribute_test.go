@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/initrd/debian/dpkg"
 	"groundhog/manifest"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,7 +114,7 @@ func TestAttributeBadRecords(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if strings.HasPrefix(name, "no records") != errors.Is(err, manifest.ErrNoDpkg) {
+		if strings.HasPrefix(name, "no records") != errors.Is(err, dpkg.ErrNone) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +65,40 @@ func TestImports(t *testing.T) {
 			if startsWithAny(dep, notBelowCmd) {
 				t.Errorf("%s depends on %s", pkg, dep)
 			}
+		}
+	}
+}
+
+// README's table of rooms has every one, and none that is not there.
+func TestRooms(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(b), "## Working on it")
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`((?:initrd|manifest|patches|cmd|fixtures)[a-z/-]*)`").FindAllStringSubmatch(text, -1) {
+		named[m[1]] = true
+		if info, err := os.Stat("../../" + m[1]); err != nil || !info.IsDir() {
+			t.Errorf("README names %s, which is no room", m[1])
+		}
+	}
+	for _, floor := range []string{"initrd", "manifest", "patches", "cmd"} {
+		err := filepath.WalkDir("../../"+floor, func(at string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			room := strings.TrimPrefix(at, "../../")
+			if strings.Count(room, "/") > 2 {
+				return fs.SkipDir // a room's own affair
+			}
+			if files, _ := filepath.Glob(at + "/*.go"); len(files) > 0 && !named[room] {
+				t.Errorf("README does not name %s", room)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }

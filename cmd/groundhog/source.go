@@ -14,6 +14,7 @@ import (
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
+	"groundhog/initrd/debian/dpkg"
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
 )
@@ -132,7 +133,7 @@ func readTree(ls layers, maxSize int64) (*source, error) {
 	if err != nil {
 		return nil, sizeHint(err)
 	}
-	if err := attributeTo(m, tree); !errors.Is(err, manifest.ErrNoDpkg) {
+	if err := attributeTo(m, tree); !errors.Is(err, dpkg.ErrNone) {
 		return &source{manifest: m}, err
 	}
 	return &source{manifest: m}, nil
@@ -153,11 +154,11 @@ func attribute(m *manifest.Manifest, root layers, maxSize int64) error {
 
 // attributeTo takes the records of .deb files from the files themselves.
 func attributeTo(m *manifest.Manifest, tree *sysroot.Tree) error {
-	records, err := debRecords(tree)
+	records, err := tree.Records()
 	if err != nil {
 		return err
 	}
-	return sizeHint(m.Attribute(recordFS{tree, records}))
+	return sizeHint(m.Attribute(records))
 }
 
 // created is SOURCE_DATE_EPOCH (reproducible-builds.org) as RFC 3339, or "".

@@ -1,4 +1,6 @@
-package manifest
+// Package dpkg reads the records that dpkg keeps in a root tree: which packages are
+// installed, and who owns what.
+package dpkg
 
 import (
 	"errors"
@@ -18,34 +20,41 @@ const dpkgDir = "var/lib/dpkg"
 // desktop is some ten million.
 const maxDpkgFile = 256 << 20
 
-// ErrNoDpkg says that a root tree has no records of dpkg.
-var ErrNoDpkg = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/status)")
+// ErrNone says that a root tree has no records of dpkg.
+var ErrNone = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/status)")
 
-// dpkg is what a root tree's records say of who owns what.
-type dpkg struct {
-	packages []Package
-	owners   map[string][]owned // by path, with the /usr of the top level merged
-	byBase   map[string][]owned // by the last element of the path
+// Package is an installed package. Source is what it was built from, another one
+// only where that has another name or version.
+type Package struct {
+	Name, Version, Architecture string
+	Source, SourceVersion       string
+}
+
+// Records is what a root tree's records say of who owns what.
+type Records struct {
+	Packages []Package
+	owners   map[string][]File // by path, with the /usr of the top level merged
+	byBase   map[string][]File // by the last element of the path
 	diverted map[string]diversion
 }
 
-// owned is a path of a package.
-type owned struct {
-	pkg  int    // index in packages
-	path string // as it lies in the root tree, diversions taken into account
-	md5  string // of the content that the package brought; "" if not on record
+// File is a path of a package.
+type File struct {
+	Package int    // index in Packages
+	Path    string // as it lies in the root tree, diversions taken into account
+	MD5     string // of the content that the package brought; "" if not on record
 }
 
-// readDpkg reads the records. What is not as dpkg writes it is an error that
+// Read reads the records. What is not as dpkg writes it is an error that
 // names the file and the line: half a record would make wrong answers.
-func readDpkg(root fs.FS) (*dpkg, error) {
-	db := &dpkg{owners: map[string][]owned{}, byBase: map[string][]owned{}, diverted: map[string]diversion{}}
+func Read(root fs.FS) (*Records, error) {
+	db := &Records{owners: map[string][]File{}, byBase: map[string][]File{}, diverted: map[string]diversion{}}
 	if err := db.readDiversions(root); err != nil {
 		return nil, err
 	}
 	b, err := readRecordFile(root, "status")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoDpkg
+		return nil, ErrNone
 	}
 	if err != nil {
 		return nil, err
@@ -58,7 +67,7 @@ func readDpkg(root fs.FS) (*dpkg, error) {
 		if !s.installed {
 			continue
 		}
-		db.packages = append(db.packages, s.pkg)
+		db.Packages = append(db.Packages, s.pkg)
 		if err := db.readFiles(root, s); err != nil {
 			return nil, err
 		}
@@ -73,15 +82,24 @@ func readRecordFile(root fs.FS, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(&limited{f, maxDpkgFile, maxDpkgFile})
+	b, err := io.ReadAll(io.LimitReader(f, maxDpkgFile+1))
+	if err == nil && len(b) > maxDpkgFile {
+		err = fmt.Errorf("more than %d bytes", maxDpkgFile)
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return string(b), nil
 }
 
+// Owners is who owns a path, whatever of /bin and /lib is merged into /usr.
+func (db *Records) Owners(name string) []File { return db.owners[debian.MergedUsr(name)] }
+
+// Named is all files of packages with that last element of their path.
+func (db *Records) Named(base string) []File { return db.byBase[base] }
+
 // readFiles reads a package's list and md5sums.
-func (db *dpkg) readFiles(root fs.FS, s *stanza) error {
+func (db *Records) readFiles(root fs.FS, s *stanza) error {
 	list, name, err := db.info(root, s.pkg, "list")
 	if err != nil {
 		return fmt.Errorf("%s is installed, but what belongs to it is not on record: %w", s.pkg.Name, err)
@@ -90,7 +108,7 @@ func (db *dpkg) readFiles(root fs.FS, s *stanza) error {
 	if err != nil {
 		return err
 	}
-	at := len(db.packages) - 1
+	at := len(db.Packages) - 1
 	n := 0
 	for line := range strings.Lines(list) {
 		n++
@@ -101,24 +119,24 @@ func (db *dpkg) readFiles(root fs.FS, s *stanza) error {
 		if file == "." || file == "" || path.Clean(file) != file {
 			continue // "/." is in every list
 		}
-		o := owned{pkg: at, path: file, md5: sums[file]}
+		o := File{Package: at, Path: file, MD5: sums[file]}
 		if d, ok := db.diverted[file]; ok && d.by != s.pkg.Name {
-			o.path = d.to
+			o.Path = d.to
 		}
 		db.add(o)
 	}
 	return nil
 }
 
-func (db *dpkg) add(o owned) {
-	key, base := debian.MergedUsr(o.path), path.Base(o.path)
+func (db *Records) add(o File) {
+	key, base := debian.MergedUsr(o.Path), path.Base(o.Path)
 	db.owners[key] = append(db.owners[key], o)
 	db.byBase[base] = append(db.byBase[base], o)
 }
 
 // info reads a file of a package's records; of a package of several
 // architectures its name has the architecture.
-func (db *dpkg) info(root fs.FS, p Package, ext string) (text, name string, err error) {
+func (db *Records) info(root fs.FS, p Package, ext string) (text, name string, err error) {
 	for _, base := range []string{p.Name + ":" + p.Architecture, p.Name} {
 		name = "info/" + base + "." + ext
 		if text, err = readRecordFile(root, name); !errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +148,7 @@ func (db *dpkg) info(root fs.FS, p Package, ext string) (text, name string, err 
 
 // readSums reads the MD5 of a package's files; a package may have none on
 // record. Configuration files are in the status file.
-func (db *dpkg) readSums(root fs.FS, s *stanza) (map[string]string, error) {
+func (db *Records) readSums(root fs.FS, s *stanza) (map[string]string, error) {
 	sums := s.conffiles
 	text, name, err := db.info(root, s.pkg, "md5sums")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,4 +1,4 @@
-package manifest
+package dpkg
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ type diversion struct{ to, by string }
 
 // readDiversions reads dpkg-divert(1)'s records: three lines each, what, where
 // to, and for which package (":" for none).
-func (db *dpkg) readDiversions(root fs.FS) error {
+func (db *Records) readDiversions(root fs.FS) error {
 	text, err := readRecordFile(root, "diversions")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -1,4 +1,4 @@
-package main
+package sysroot
 
 import (
 	"bytes"
@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"groundhog/patches/sysroot"
 )
 
 // A .deb that is laid over a root tree is unpacked, not installed: dpkg has no
@@ -22,13 +20,13 @@ const (
 	dpkgStatus = "var/lib/dpkg/status"
 )
 
-// recordFS is a root tree with further records of dpkg.
-type recordFS struct {
-	*sysroot.Tree
+// recordTree is a root tree with further records of dpkg.
+type recordTree struct {
+	*Tree
 	records map[string][]byte
 }
 
-func (r recordFS) Open(name string) (fs.File, error) {
+func (r recordTree) Open(name string) (fs.File, error) {
 	if b, ok := r.records[name]; ok {
 		return &recordFile{bytes.NewReader(b), name}, nil
 	}
@@ -53,12 +51,21 @@ func (i recordInfo) ModTime() time.Time { return time.Time{} }
 func (i recordInfo) IsDir() bool        { return false }
 func (i recordInfo) Sys() any           { return nil }
 
-// debRecords is the records that dpkg would have of the .deb files among the
-// layers; of two of one package the later counts, and it replaces the tree's.
-func debRecords(tree *sysroot.Tree) (map[string][]byte, error) {
+// Records is the tree with the records that dpkg would have of the .deb files among
+// its layers; of two of one package the later counts, and it replaces the tree's.
+func (t *Tree) Records() (fs.FS, error) {
+	records, err := t.debRecords()
+	if err != nil || records == nil {
+		return t, err
+	}
+	return recordTree{t, records}, nil
+}
+
+// debRecords is those records, by path.
+func (t *Tree) debRecords() (map[string][]byte, error) {
 	records := map[string][]byte{}
 	stanzas := map[string]string{}
-	for _, pkg := range tree.Packages() {
+	for _, pkg := range t.Packages() {
 		if err := debRecord(pkg, records, stanzas); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", pkg.File, err)
 		}
@@ -67,12 +74,12 @@ func debRecords(tree *sysroot.Tree) (map[string][]byte, error) {
 		return nil, nil
 	}
 	var status strings.Builder
-	old, err := fs.ReadFile(tree, dpkgStatus)
+	old, err := fs.ReadFile(t, dpkgStatus)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for stanza := range strings.SplitSeq(string(old), "\n\n") {
-		if stanzas[field(stanza, "Package")+":"+field(stanza, "Architecture")] == "" && strings.TrimSpace(stanza) != "" {
+		if stanzas[controlField(stanza, "Package")+":"+controlField(stanza, "Architecture")] == "" && strings.TrimSpace(stanza) != "" {
 			status.WriteString(strings.Trim(stanza, "\n") + "\n\n")
 		}
 	}
@@ -84,9 +91,9 @@ func debRecords(tree *sysroot.Tree) (map[string][]byte, error) {
 }
 
 // debRecord adds what dpkg would note of one package.
-func debRecord(pkg sysroot.Package, records map[string][]byte, stanzas map[string]string) error {
+func debRecord(pkg Package, records map[string][]byte, stanzas map[string]string) error {
 	stanza := strings.Trim(string(pkg.Control), "\n")
-	name, arch := field(stanza, "Package"), field(stanza, "Architecture")
+	name, arch := controlField(stanza, "Package"), controlField(stanza, "Architecture")
 	if !packageName(name) || !packageName(arch) {
 		return errors.New("control: no package or no architecture, or none that dpkg would take")
 	}
@@ -111,8 +118,8 @@ func packageName(s string) bool {
 	return s != "" && len(s) <= 255 && strings.IndexByte(alnum, s[0]) >= 0 && strings.Trim(s, alnum+"+-._") == ""
 }
 
-// field is a field's value in a stanza of a control file, deb-control(5).
-func field(stanza, name string) string {
+// controlField is a field's value in a stanza of a control file, deb-control(5).
+func controlField(stanza, name string) string {
 	for line := range strings.Lines(stanza) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			return strings.TrimSpace(value)
