@@ -23,6 +23,7 @@ type settings struct {
 	bind           string        // the address on our side; "" for any
 	knownHosts     []string      // files
 	hostKeyAlias   string        // the name that known_hosts has it under; "" for its own
+	knownCommand   string        // a program that knows host keys, which we do not run; "" for none
 	revoked        string        // a file of host keys that are not to be trusted; "" for none
 	connectTimeout time.Duration // as configured; 0 where it is not
 }
@@ -88,6 +89,7 @@ func (s *settings) read(a answers, me self) error {
 		return fmt.Errorf("the configuration's User %q is no user", s.User)
 	}
 	s.hostKeyAlias, s.jump, s.bind = a.get("hostkeyalias"), a.get("proxyjump"), a.get("bindaddress")
+	s.knownCommand = a.get("knownhostscommand")
 	s.identitiesOnly = a.get("identitiesonly") == "yes"
 	s.knownHosts = a.files("userknownhostsfile", "globalknownhostsfile")
 	if err := s.connection(a); err != nil {

@@ -109,7 +109,7 @@ func (s *settings) known(files []string, must bool) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &knownHost{names: s.knownNames(), bad: db.bad}
+	k := &knownHost{names: s.knownNames(), bad: db.bad, command: s.knownCommand}
 	if k.principal = s.hostKeyAlias; k.principal == "" {
 		k.principal = strings.ToLower(s.Host)
 	}

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd/debian/dropbear"
 )
 
@@ -145,5 +147,21 @@ func TestServerWithThreeKeys(t *testing.T) {
 	o.HostKey = "MD5:aa:bb"
 	if _, err := Dial(t.Context(), s.target(), o); err == nil || HintOf(err) == "" {
 		t.Errorf("no fingerprint: %v", err)
+	}
+}
+
+// A program that knows host keys is not run, and that is said where it might have known one.
+func TestKnownHostsCommand(t *testing.T) {
+	s := startServer(t)
+	ran := s.path("ran")
+	o := s.good()
+	o.KnownHosts = nil
+	o.Config = write(t, s.path("config"), "KnownHostsCommand /usr/bin/touch "+ran+"\nUserKnownHostsFile /dev/null\nGlobalKnownHostsFile none\n")
+	judge.Tool(t, "ssh")
+	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrHostKey) || !strings.Contains(HintOf(err), "KnownHostsCommand is not run") {
+		t.Errorf("%v (%s)", err, HintOf(err))
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("it was run")
 	}
 }

@@ -19,6 +19,7 @@ type knownHost struct {
 	principal string        // that a certificate must be for
 	revoked   []ssh.PublicKey
 	bad       []string // lines of the files that could not be read
+	command   string   // KnownHostsCommand, which is not run
 }
 
 // algorithms are those with which the device can prove a key that is known, in ssh's order: those of the keys that are known by
@@ -190,6 +191,9 @@ func (k *knownHost) unknown(key ssh.PublicKey, invalid error) error {
 	text := "compare it with the device's own (ssh-keygen -lf /etc/ssh/ssh_host_..._key.pub), then give --host-key " + ssh.FingerprintSHA256(key)
 	if len(k.bad) > 0 {
 		text += "; these lines could not be read: " + strings.Join(k.bad[:min(len(k.bad), 10)], ", ")
+	}
+	if k.command != "" {
+		text += "; the configuration's KnownHostsCommand is not run: put what it prints into a file for --known-hosts"
 	}
 	err := fmt.Errorf("%w: %s is unknown: it shows %s", ErrHostKey, k.names[0], shown(key))
 	if invalid != nil {
