@@ -133,6 +133,9 @@ func TestImports(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for name := range strings.Lines(string(out)) {
+		if strings.TrimSpace(name) == "groundhog/initrd/show" { // sizes as people read them, and no more
+			continue
+		}
 		for _, bad := range []string{"golang.org/x/crypto/ssh", "spf13", "/flash/image", "net/http", "/initrd"} {
 			if strings.Contains(name, bad) {
 				t.Errorf("imports %s", strings.TrimSpace(name))
