@@ -18,7 +18,7 @@ switch_name() {
 	grep -q "^initramfs  *$name" "$new" || refuse "config.txt has no line 'initramfs $old'"
 	durable "$new" || refuse "writing $new failed"
 	wanted=$(hash_of "$new")
-	describe "$wanted" | place state
+	describe "$wanted" | place state || exit
 	settle "$config"
 	tell "renaming"
 	begun=yes

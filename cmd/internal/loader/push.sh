@@ -36,7 +36,8 @@ keep_original() {
 		mv -f "$state/.original" "$state/original-$now" && sync "$state" || refuse "keeping a copy of $1 in $state failed"
 }
 
-# place FILE: standard input becomes a file in $state, durable.
+# place FILE: standard input becomes a file in $state, durable. Behind a pipe it is a process of its own, and its refusal ends only that:
+# whoever calls it has to end, too.
 place() {
 	# shellcheck disable=SC2015 # any of them
 	cat >"$state/.new" && sync "$state/.new" && mv -f "$state/.new" "$state/$1" && sync "$state" || refuse "writing $state/$1 failed"
@@ -63,7 +64,7 @@ trap 'exit 1' HUP INT TERM PIPE
 umask 077
 { mkdir -p "$state" && chmod 700 "$state"; } || refuse "making $state failed"
 keep_original "$("decides_$way")"
-printf '%s\n' "$groundhog_restore" | place restore
+printf '%s\n' "$groundhog_restore" | place restore || exit
 tell "ready"
 "arrive_$way"
 receive

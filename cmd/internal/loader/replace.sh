@@ -8,7 +8,7 @@ arrive_replace() { fresh=${file%/*}/.groundhog-new; }
 
 switch_replace() {
 	chmod 600 "$fresh" && chown --reference="$file" "$fresh"
-	describe "$sum" | place state
+	describe "$sum" | place state || exit
 	tell "renaming"
 	begun=yes
 	replace "$fresh" "$file" || fail "renaming $fresh failed: $file is the old one or the new one: run groundhog restore"

@@ -4,6 +4,6 @@ package loader
 
 // How many combinations of blocks are tried between two flushes, at most.
 const (
-	statesOfBlocks  = 4096 // where the journal is not looked at
-	statesOfJournal = 64
+	statesOfBlocks  = 1024 // where the journal is not looked at
+	statesOfJournal = 32
 )
