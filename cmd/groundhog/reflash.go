@@ -13,9 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/device"
-	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/reflash"
-	"groundhog/initrd/show"
 )
 
 // reflashOptions is the command line of `groundhog reflash`.
@@ -63,6 +61,7 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.StringVar(&o.Ready, "ready", "", "wait until `COMMAND` ends well on the new system")
 	f.StringVar(&o.PowerCycle, "power-cycle", "", "run `COMMAND` here, with GROUNDHOG_HOST set, where a device does not come back from a reboot")
 	f.StringVar(&o.PushVia, "push-via", "", wayHelp)
+	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
 	o.signed.flags(f)
@@ -77,6 +76,9 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	}
 	if len(hosts) == 0 {
 		return misused(cmd, errors.New("no device is named"))
+	}
+	if o.Initramfs != "" && len(hosts) > 1 {
+		return misused(cmd, errors.New("--initramfs is for one device"))
 	}
 	if err := (&reflash.PushOptions{Via: o.PushVia, Reboot: true}).CheckVia(); err != nil {
 		return misused(cmd, fmt.Errorf("--push-via: %w", err))
@@ -113,28 +115,6 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		c.FlashOptions = *o.forHost(ssh)
 		return reflash.Cycle(ctx, h, a, img, path, &c)
 	})
-}
-
-// tellPlan prints the steps.
-func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash.Archive, img *image.Image, path string) {
-	w := cmd.OutOrStdout()
-	key := "a key that is in the image, or in known_hosts"
-	if o.Expect != "" {
-		key = o.Expect
-	}
-	size := ""
-	if n, ok := img.Size(); ok {
-		size = ", " + show.Bytes(n)
-	}
-	for _, name := range hosts {
-		fmt.Fprintf(w, "%s:\n", name)
-		fmt.Fprintf(w, "  1. push build %s, unless it waits there already, and reboot into it (at most %s)\n", a.Facts.Build, o.RebootTimeout)
-		fmt.Fprintf(w, "  2. make its disk equal to %s (%s%s), and read that back\n", path, img.Compression(), size)
-		fmt.Fprintf(w, "  3. reboot, and wait for a system with %s (at most %s)\n", key, o.RebootTimeout)
-		if o.Ready != "" {
-			fmt.Fprintf(w, "  4. there, wait until %q ends well (at most %s)\n", o.Ready, o.RebootTimeout)
-		}
-	}
 }
 
 // allHosts is those of the command line and of --hosts, each once.

@@ -4,7 +4,7 @@ package reflash
 type Event struct {
 	Time    string `json:"time"`             // RFC 3339, UTC; set by who tells it
 	Host    string `json:"host"`             // as given on the command line
-	Event   string `json:"event"`            // check, phase, progress, verdict or trace
+	Event   string `json:"event"`            // check, phase, progress, verdict, plan or trace
 	ID      string `json:"id,omitzero"`      // of the check, the phase, or of what progresses
 	Verdict string `json:"verdict,omitzero"` // of a check: ok, warn, refuse; of the host: a Verdict
 	State   State  `json:"state,omitzero"`   // of a verdict: what the device was left in
@@ -23,6 +23,7 @@ const (
 	EventPhase    = "phase"
 	EventProgress = "progress"
 	EventVerdict  = "verdict"
+	EventPlan     = "plan"  // a step that would be taken
 	EventTrace    = "trace" // for who looks for a bug
 )
 

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/reflash"
+	"groundhog/initrd/show"
+)
+
+// tellPlan says what would be done on each device, a line for each step.
+func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash.Archive, img *image.Image, path string) {
+	steps := o.steps(a, img, path)
+	w := cmd.OutOrStdout()
+	if o.json {
+		t := newJSONTeller(w)
+		for _, name := range hosts {
+			for _, s := range steps {
+				t.Tell(reflash.Event{Host: name, Event: reflash.EventPlan, ID: s.id, Text: s.text})
+			}
+		}
+		return
+	}
+	for _, name := range hosts {
+		fmt.Fprintf(w, "%s:\n", name)
+		for i, s := range steps {
+			fmt.Fprintf(w, "  %d. %s\n", i+1, show.Printable(s.text))
+		}
+	}
+}
+
+// planned is a step of a plan.
+type planned struct{ id, text string }
+
+func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string) []planned {
+	key := "a key that is in the image, or in known_hosts"
+	if o.Expect != "" {
+		key = o.Expect
+	}
+	size, at := "", ""
+	if n, ok := img.Size(); ok {
+		size = ", " + show.Bytes(n)
+	}
+	if o.Initramfs != "" {
+		at = ", which answers at " + o.Initramfs
+	}
+	steps := []planned{
+		{"push", fmt.Sprintf("push build %s, unless it waits there already, and reboot into it%s (at most %s)", a.Facts.Build, at, o.RebootTimeout)},
+		{"flash", fmt.Sprintf("make its disk equal to %s (%s%s), and read that back", path, img.Compression(), size)},
+		{"wait", fmt.Sprintf("reboot, and wait for a system with %s (at most %s)", key, o.RebootTimeout)},
+	}
+	if o.Ready != "" {
+		steps = append(steps, planned{"ready", fmt.Sprintf("there, wait until %q ends well (at most %s)", o.Ready, o.RebootTimeout)})
+	}
+	return steps
+}
