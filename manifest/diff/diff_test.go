@@ -278,7 +278,7 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s is listed, but: %v", name, err)
 		}
 	}
-	for _, bad := range []string{"", "size", "size>", "size>x", "size>-1", "added>5", "Added", "added,,mode", "size>NaN", "size>Inf"} {
+	for _, bad := range []string{"", "size", "size>", "size>x", "size>-1", "added>5", "Added", "added,,mode", "size>NaN", "size>Inf", "size>5", "unpacked>1e3"} {
 		if _, err := diff.ParseRules(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

@@ -51,7 +51,7 @@ func ParseRules(list string) ([]Rule, error) {
 
 func parseLimit(s string) (limit float64, share bool, err error) {
 	s = strings.TrimSpace(s)
-	factor := 1.0
+	given, factor := s, 0.0 // no unit, no limit: whoever writes size>5 means percent, and would get 5 bytes
 	for _, u := range []struct {
 		suffix string
 		bytes  float64
@@ -63,7 +63,10 @@ func parseLimit(s string) (limit float64, share bool, err error) {
 	}
 	limit, err = strconv.ParseFloat(s, 64)
 	if err != nil || limit < 0 || math.IsInf(limit, 0) || math.IsNaN(limit) {
-		return 0, false, fmt.Errorf("%q: not a limit like 5%% or 2MiB", s)
+		return 0, false, fmt.Errorf("%q: not a limit like 5%% or 2MiB", given)
+	}
+	if factor == 0 && limit > 0 {
+		return 0, false, fmt.Errorf("%q: percent, B, kB, KiB, MB, MiB, GB or GiB? write %s%% or %sMiB, say", given, given, given)
 	}
 	return limit * factor, share, nil
 }
