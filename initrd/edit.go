@@ -46,7 +46,7 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	if old != nil && f.Mode == 0 {
 		f.Mode = old.Mode
 	}
-	if err := f.check(name, old); err != nil {
+	if err := f.checkFile(name, old); err != nil {
 		return false, err
 	}
 	if old != nil && old.Mode == f.Mode && bytes.Equal(img.Content(old), f.Data) {
@@ -68,9 +68,9 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	return true, nil
 }
 
-// check says whether the kernel would make of f what it says. A device node
+// checkFile says whether the kernel would make of f what it says. A device node
 // can change its mode; a new one has no number.
-func (f File) check(name string, old *Entry) error {
+func (f File) checkFile(name string, old *Entry) error {
 	switch f.Mode & TypeMask {
 	case TypeFile:
 		return nil

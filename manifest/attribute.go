@@ -72,14 +72,14 @@ func (a *attributor) files(entries []Entry) error {
 		for i := range entries {
 			if e := &entries[i]; e.Type == File && a.byContent[e.SHA256] == nil {
 				if list := candidates(e); len(list) > 0 {
-					work.jobs = append(work.jobs, job{e.Size, func() (err error) {
+					work.jobs = append(work.jobs, hashJob{e.Size, func() (err error) {
 						a.matches[i], err = a.firstEqual(e, list)
 						return err
 					}})
 				}
 			}
 		}
-		if err := work.run(); err != nil {
+		if err := work.hashAll(); err != nil {
 			return err
 		}
 		for i := range entries {

@@ -17,9 +17,9 @@ const (
 	maxSize    = 1 << 40     // bytes of anything: sums of all sizes fit 63 bits
 )
 
-// check says what is wrong with a manifest whose lists are sorted. It is the
+// checkManifest says what is wrong with a manifest whose lists are sorted. It is the
 // same for what we read and for what we write.
-func (m *Manifest) check() error {
+func (m *Manifest) checkManifest() error {
 	switch {
 	case m.Schema != Schema:
 		return fmt.Errorf("schema %d: not %d", m.Schema, Schema)

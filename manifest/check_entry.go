@@ -17,7 +17,7 @@ func (m *Manifest) checkEntries() error {
 	}
 	for _, list := range [][]Entry{m.Entries, m.Shadowed, m.Ignored} {
 		for i := range list {
-			if err := list[i].check(m); err != nil {
+			if err := list[i].checkEntry(m); err != nil {
 				return fmt.Errorf("%s: %w", show.Printable(list[i].Path), err)
 			}
 		}
@@ -25,8 +25,8 @@ func (m *Manifest) checkEntries() error {
 	return nil
 }
 
-// check says what of an entry cannot be.
-func (e *Entry) check(m *Manifest) error {
+// checkEntry says what of an entry cannot be.
+func (e *Entry) checkEntry(m *Manifest) error {
 	if err := checkPath(e.Path); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (e *Entry) check(m *Manifest) error {
 	if err := checkDevice(e); err != nil {
 		return err
 	}
-	return e.Origin.check()
+	return e.Origin.checkOrigin()
 }
 
 func checkDevice(e *Entry) error {
@@ -74,7 +74,7 @@ func checkDevice(e *Entry) error {
 	return nil
 }
 
-func (o *Origin) check() error {
+func (o *Origin) checkOrigin() error {
 	if o == nil {
 		return nil
 	}

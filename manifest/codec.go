@@ -45,7 +45,7 @@ func Decode(r io.Reader, l Limits) (*Manifest, error) {
 	err := decode(in, m, l.Items)
 	if err == nil {
 		m.sort()
-		err = m.check()
+		err = m.checkManifest()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
@@ -96,7 +96,7 @@ func (l *limited) Read(p []byte) (int, error) {
 // Encode checks a manifest and writes it as JSON. The lists of m are sorted.
 func Encode(w io.Writer, m *Manifest) error {
 	m.sort()
-	if err := m.check(); err != nil {
+	if err := m.checkManifest(); err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}
 	return WriteJSON(w, m)

@@ -6,8 +6,8 @@ import (
 	"groundhog/initrd/debian"
 )
 
-// generated lists what is made while an archive is built, by whom. It counts
-// only for files that no package has with that content.
+// generated lists the files that are made while an archive is built, and their
+// makers. It is asked only about files whose content no package has.
 var generated = []struct{ pattern, by string }{
 	{"bin", "mkinitramfs"}, {"sbin", "mkinitramfs"}, {"lib", "mkinitramfs"}, {"lib32", "mkinitramfs"},
 	{"lib64", "mkinitramfs"}, {"libx32", "mkinitramfs"}, // links into usr

@@ -15,17 +15,17 @@ import (
 // first. Each job writes to places of its own, so that the result does not
 // depend on who finishes when.
 type hasher struct {
-	jobs  []job
+	jobs  []hashJob
 	after []func() // in order, once all jobs are done
 }
 
-type job struct {
+type hashJob struct {
 	size int64
 	do   func() error
 }
 
-func (h *hasher) run() error {
-	slices.SortStableFunc(h.jobs, func(a, b job) int { return cmp.Compare(b.size, a.size) })
+func (h *hasher) hashAll() error {
+	slices.SortStableFunc(h.jobs, func(a, b hashJob) int { return cmp.Compare(b.size, a.size) })
 	errs := make([]error, len(h.jobs))
 	var next atomic.Int64
 	var group sync.WaitGroup
@@ -54,7 +54,7 @@ func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath ma
 		return
 	}
 	size := img.ContentSize(e)
-	h.jobs = append(h.jobs, job{size, func() error {
+	h.jobs = append(h.jobs, hashJob{size, func() error {
 		sum := img.Sum(e)
 		out.Size, out.SHA256 = size, hex.EncodeToString(sum[:])
 		return nil
@@ -63,7 +63,7 @@ func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath ma
 
 // file gives m the SHA-256 of the file that img was read from.
 func (h *hasher) file(img *initrd.Image, m *Manifest) {
-	h.jobs = append(h.jobs, job{img.Size(), func() error {
+	h.jobs = append(h.jobs, hashJob{img.Size(), func() error {
 		sum := img.FileSum()
 		m.Archive.SHA256 = hex.EncodeToString(sum[:])
 		return nil
@@ -72,7 +72,7 @@ func (h *hasher) file(img *initrd.Image, m *Manifest) {
 
 // segment gives out the SHA-256 of a segment.
 func (h *hasher) segment(img *initrd.Image, s *initrd.Segment, out *Segment) {
-	h.jobs = append(h.jobs, job{s.Size, func() error {
+	h.jobs = append(h.jobs, hashJob{s.Size, func() error {
 		sum := img.SegmentSum(s)
 		out.SHA256 = hex.EncodeToString(sum[:])
 		return nil

@@ -22,11 +22,11 @@ func (m *Manifest) identify(f *debian.Facts) {
 		m.Kernels = append(m.Kernels, EscapePath(k))
 	}
 	for _, k := range f.HostKeys {
-		m.HostKeys = append(m.HostKeys, key(k.Path, k.Public(), ""))
+		m.HostKeys = append(m.HostKeys, keyOf(k.Path, k.Public(), ""))
 	}
 	for _, l := range f.Logins {
 		if l.How == debian.ByKey {
-			m.AuthorizedKeys = append(m.AuthorizedKeys, key(l.Path, l.Key.Key, l.Key.Comment))
+			m.AuthorizedKeys = append(m.AuthorizedKeys, keyOf(l.Path, l.Key.Key, l.Key.Comment))
 		} else {
 			m.AuthorizedKeys = append(m.AuthorizedKeys, keyless(l))
 		}
@@ -67,7 +67,7 @@ func (m *Manifest) stable(f *debian.Facts, passwd []byte) {
 	m.Entries[i].Stable = hex.EncodeToString(sum[:])
 }
 
-func key(name string, pub ssh.PublicKey, comment string) Key {
+func keyOf(name string, pub ssh.PublicKey, comment string) Key {
 	bits, _, _ := strings.Cut(dropbear.Identity(pub, ""), " ")
 	n, _ := strconv.Atoi(bits)
 	return Key{Path: EscapePath(name), Type: pub.Type(), Bits: n,

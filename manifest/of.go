@@ -29,7 +29,7 @@ func Of(img *initrd.Image) (*Manifest, error) {
 	m.segments(img, &work)
 	m.tree(img, &work)
 	m.others(img, &work)
-	if err := work.run(); err != nil {
+	if err := work.hashAll(); err != nil {
 		return nil, fmt.Errorf("hashing: %w", err)
 	}
 	m.sort()

@@ -41,7 +41,7 @@ type Record struct {
 func (r *Record) Encode() ([]byte, error) {
 	b, err := marshal(r)
 	if err == nil {
-		err = r.check()
+		err = r.checkRecord()
 	}
 	if err == nil && len(b) > maxRecord {
 		err = fmt.Errorf("more than %d bytes", maxRecord)
@@ -81,10 +81,10 @@ func DecodeRecord(b []byte) (*Record, error) {
 	if err := unmarshal(bytes.NewReader(b), r, maxRecordPaths); err != nil {
 		return nil, err
 	}
-	return r, r.check()
+	return r, r.checkRecord()
 }
 
-func (r *Record) check() error {
+func (r *Record) checkRecord() error {
 	switch {
 	case r.Schema != RecordSchema:
 		return fmt.Errorf("schema %d: not %d", r.Schema, RecordSchema)

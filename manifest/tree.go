@@ -120,7 +120,7 @@ func (m *Manifest) hashTree(root fs.FS) error {
 			work.after = append(work.after, func() { e.Size, e.SHA256 = first.Size, first.SHA256 })
 			continue
 		}
-		work.jobs = append(work.jobs, job{0, func() error {
+		work.jobs = append(work.jobs, hashJob{0, func() error {
 			name, err := UnescapePath(e.Path)
 			if err != nil {
 				return err
@@ -136,5 +136,5 @@ func (m *Manifest) hashTree(root fs.FS) error {
 			return err
 		}})
 	}
-	return work.run()
+	return work.hashAll()
 }

@@ -83,7 +83,7 @@ func TestAnchorRefused(t *testing.T) {
 func TestScriptState(t *testing.T) {
 	pristine := tiny.Premount("config")
 	patched := strings.Replace(pristine, startLine, scripts.NetworkLine+"\n"+startLine, 1) + scripts.HoldLine + "\n"
-	for text, want := range map[string]State{
+	for text, want := range map[string]PremountState{
 		pristine: Pristine,
 		patched:  Patched,
 		"":       Unknown,

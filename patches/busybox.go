@@ -15,14 +15,14 @@ import (
 // sbinApplets is the names that busybox installs below sbin; all others are
 // below bin. It is the union over Debian's builds of 1.30 to 1.37, from their
 // `busybox --list-long`, without the leading usr/ as Debian's hook has it.
-var sbinApplets = set(`acpid adjtimex arp arping blkid blockdev brctl chroot crond depmod devmem fdisk
+var sbinApplets = wordSet(`acpid adjtimex arp arping blkid blockdev brctl chroot crond depmod devmem fdisk
 	findfs freeramdisk fsfreeze fstrim getty halt httpd hwclock i2cdetect i2cdump i2cget i2cset
 	i2ctransfer ifconfig ifdown ifup init insmod ip ipneigh klogd loadfont loadkmap logread losetup
 	lsmod mdev mim mkdosfs mke2fs mkswap modinfo modprobe nameif nbd-client nologin partprobe
 	pivot_root poweroff rdate reboot rmmod route run-init start-stop-daemon sulogin swapoff swapon
 	switch_root sysctl syslogd tc tunctl ubirename udhcpc udhcpd uevent vconfig watchdog`)
 
-func set(words string) map[string]bool {
+func wordSet(words string) map[string]bool {
 	m := map[string]bool{}
 	for _, w := range strings.Fields(words) {
 		m[w] = true

@@ -11,7 +11,7 @@ import (
 	"groundhog/initrd/debian/dropbear"
 )
 
-// Options is what is asked for. [Options.check] lets nothing through that could
+// Options is what is asked for. [Options.checkOptions] lets nothing through that could
 // mean more than itself in a shell script.
 type Options struct {
 	Release string // Debian's code name; empty: found out
@@ -57,8 +57,8 @@ var (
 	toolName   = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
 )
 
-// check refuses what is no valid option and brings the rest into one form.
-func (o *Options) check() error {
+// checkOptions refuses what is no valid option and brings the rest into one form.
+func (o *Options) checkOptions() error {
 	if !slices.Contains(Boards, o.Board) {
 		return fmt.Errorf("board %q: must be one of %s", o.Board, strings.Join(Boards, ", "))
 	}

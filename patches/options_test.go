@@ -49,7 +49,7 @@ func TestRefusesTimes(t *testing.T) {
 		} {
 			o := Defaults()
 			set(&o)
-			if err := o.check(); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "whole seconds") {
+			if err := o.checkOptions(); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "whole seconds") {
 				t.Errorf("%s %v: %v", name, d, err)
 			}
 		}
@@ -63,27 +63,27 @@ func TestOptions(t *testing.T) {
 	} {
 		o := Defaults()
 		o.MAC = c.in
-		if err := o.check(); err != nil || o.MAC != c.want {
+		if err := o.checkOptions(); err != nil || o.MAC != c.want {
 			t.Errorf("mac %q: %q, %v; want %q", c.in, o.MAC, err, c.want)
 		}
 	}
 	for _, mac := range []string{"01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "02:00:5e:10:00", "02:00:5e:10:00:01:02:03"} {
 		o := Defaults()
 		o.MAC = mac
-		if err := o.check(); err == nil {
+		if err := o.checkOptions(); err == nil {
 			t.Errorf("mac %s was taken", mac)
 		}
 	}
 	for _, device := range []string{"eth0", "enp0s31f6", "eth0.12", "a", "enx02005e100001"} {
 		o := Defaults()
 		o.Device = device
-		if err := o.check(); err != nil {
+		if err := o.checkOptions(); err != nil {
 			t.Error(err)
 		}
 	}
 	o := Defaults()
 	o.Board, o.Modules, o.MAC = "cm3", []string{"e1000"}, "keep"
-	if err := o.check(); err != nil || strings.Join(o.Modules, " ") != "mii phy_generic smsc95xx e1000" || o.MAC != "keep" {
+	if err := o.checkOptions(); err != nil || strings.Join(o.Modules, " ") != "mii phy_generic smsc95xx e1000" || o.MAC != "keep" {
 		t.Errorf("cm3: %q, mac %s, %v", o.Modules, o.MAC, err)
 	}
 	// The caller's options are the caller's.
@@ -91,7 +91,7 @@ func TestOptions(t *testing.T) {
 	list[0] = "e1000"
 	o = Defaults()
 	o.Board, o.Modules = "cm3", list
-	if err := o.check(); err != nil || list[0] != "e1000" || list[:2][1] != "" {
+	if err := o.checkOptions(); err != nil || list[0] != "e1000" || list[:2][1] != "" {
 		t.Errorf("%q, %v", list[:2], err)
 	}
 }

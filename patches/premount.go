@@ -37,19 +37,19 @@ func pristinePremount(text []byte) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// State is what a dropbear script is to us.
-type State string
+// PremountState is what a dropbear script is to us.
+type PremountState string
 
 // The states that [ScriptState] tells apart.
 const (
-	Pristine State = "pristine"
-	Patched  State = "patched"
-	Unknown  State = "unknown"
+	Pristine PremountState = "pristine"
+	Patched  PremountState = "patched"
+	Unknown  PremountState = "unknown"
 )
 
 // ScriptState tells whether a scripts/init-premount/dropbear is as Debian
 // ships it, as far as our anchors go, or has our lines, or is something else.
-func ScriptState(script []byte) State {
+func ScriptState(script []byte) PremountState {
 	patch := all(lineBefore(startLine, scripts.NetworkLine), lineAfter(pidLine, scripts.HoldLine))
 	after, err := patch(script)
 	switch {

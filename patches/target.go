@@ -42,7 +42,7 @@ type Archive struct {
 
 // openArchive finds out what the image is for and refuses what is no target.
 func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (*Archive, error) {
-	if err := opts.check(); err != nil {
+	if err := opts.checkOptions(); err != nil {
 		return nil, err
 	}
 	t := &Archive{target: target{Root: root, Layers: layers, opts: opts}, Image: img}

@@ -86,7 +86,7 @@ func Hooks(root fs.FS, layers []string, opts Options, tool string) (*HooksReport
 // openTree refuses what is no root tree of a supported release with
 // initramfs-tools and dropbear-initramfs in it.
 func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
-	if err := opts.check(); err != nil {
+	if err := opts.checkOptions(); err != nil {
 		return nil, err
 	}
 	t := &Tree{target: target{Root: root, Layers: layers, Release: opts.Release, opts: opts}}

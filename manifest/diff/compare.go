@@ -87,7 +87,7 @@ func (d difference) fold(counts map[noise]int, all bool) bool {
 
 // change is the difference in words.
 func (d difference) change(a, b *manifest.Entry) Change {
-	c := Change{Kind: Changed, Path: b.Path, Growth: own(b) - own(a), Old: a, New: b, Fields: []string{}}
+	c := Change{Kind: Changed, Path: b.Path, Growth: ownSize(b) - ownSize(a), Old: a, New: b, Fields: []string{}}
 	for bit, name := range fieldNames {
 		if d.fields&(1<<bit) != 0 {
 			c.Fields = append(c.Fields, name)

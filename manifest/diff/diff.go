@@ -15,10 +15,10 @@ import (
 const ChangesSchema = 1
 
 // Of compares two manifests. What differs from build to build and means
-// nothing is folded: times, inodes (who is a hard link of whom, and in which
-// segment), the random name of root's home, ld.so.cache; with all it is listed,
-// otherwise only counted. How well a segment was compressed is no difference;
-// with what, is.
+// nothing is folded: times, inodes (which names share one, and in which segment),
+// the random name of root's home, ld.so.cache. Folded entries are counted, and
+// listed if all is set. Another compression of a segment is a difference; another
+// size of the same compression is none.
 func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c := &Changes{Schema: ChangesSchema, Old: sideOf(a), New: sideOf(b), Facts: []Fact{}, Keys: []KeyChange{},
 		Patches: []PatchChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}}
@@ -44,14 +44,14 @@ func sideOf(m *manifest.Manifest) Side {
 		s.Name, s.SHA256, s.Size = m.Archive.Name, m.Archive.SHA256, m.Archive.Size
 	}
 	for i := range m.Entries {
-		s.Content += own(&m.Entries[i])
+		s.Content += ownSize(&m.Entries[i])
 	}
 	return s
 }
 
-// own is what an entry adds to the size of the whole: a further name of a
+// ownSize is what an entry adds to the size of the whole: a further name of a
 // hard-linked file adds nothing.
-func own(e *manifest.Entry) int64 {
+func ownSize(e *manifest.Entry) int64 {
 	if e.LinkOf != "" {
 		return 0
 	}
@@ -97,10 +97,10 @@ func (c *Changes) entries(a, b []manifest.Entry, all bool) []Change {
 	p.match(func(e *manifest.Entry) string { return content(e, path.Base(e.Path)) }, moved)
 	p.match(func(e *manifest.Entry) string { return content(e, "") }, moved)
 	for _, e := range p.gone {
-		changes = append(changes, Change{Kind: Removed, Path: e.Path, Growth: -own(e), Old: e, Fields: []string{}})
+		changes = append(changes, Change{Kind: Removed, Path: e.Path, Growth: -ownSize(e), Old: e, Fields: []string{}})
 	}
 	for _, e := range p.come {
-		changes = append(changes, Change{Kind: Added, Path: e.Path, Growth: own(e), New: e, Fields: []string{}})
+		changes = append(changes, Change{Kind: Added, Path: e.Path, Growth: ownSize(e), New: e, Fields: []string{}})
 	}
 	for bit, name := range noiseNames {
 		if n := folded[1<<bit]; n > 0 {

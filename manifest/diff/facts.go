@@ -118,15 +118,15 @@ func (c *Changes) modules(a, b []manifest.Entry, changes []Change) {
 	come, gone := map[string]bool{}, map[string]bool{}
 	for i := range changes {
 		if changes[i].Kind != Changed {
-			note(come, changes[i].New)
-			note(gone, changes[i].Old)
+			noteModule(come, changes[i].New)
+			noteModule(gone, changes[i].Old)
 		}
 	}
 	c.addModules(Added, come, a)
 	c.addModules(Removed, gone, b)
 }
 
-func note(names map[string]bool, e *manifest.Entry) {
+func noteModule(names map[string]bool, e *manifest.Entry) {
 	if e == nil {
 		return
 	}

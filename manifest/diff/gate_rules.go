@@ -8,7 +8,8 @@ import (
 	"groundhog/manifest"
 )
 
-// rules says for each name what it finds; those of sizes are in trip.
+// rules has a function for each rule's name, which reports what breaks it. It is
+// nil for size and unpacked: these have a limit, and Gate compares them itself.
 var rules = map[string]func(c *Changes, found func(where, what string)){
 	"any": func(c *Changes, found func(string, string)) {
 		if !c.Same {
@@ -59,9 +60,9 @@ var rules = map[string]func(c *Changes, found func(where, what string)){
 			found(m.Name, string(m.Kind))
 		}
 	},
-	"kernel":       fact("kernels"),
-	"release":      fact("release"),
-	"architecture": fact("architecture"),
+	"kernel":       factRule("kernels"),
+	"release":      factRule("release"),
+	"architecture": factRule("architecture"),
 	"size":         nil,
 	"unpacked":     nil,
 }
@@ -116,7 +117,7 @@ func setuid(_ *Group, ch *Change) string {
 	return "mode " + ch.New.Mode.String()
 }
 
-func fact(name string) func(*Changes, func(string, string)) {
+func factRule(name string) func(*Changes, func(string, string)) {
 	return func(c *Changes, found func(string, string)) {
 		for _, f := range c.Facts {
 			if f.Name == name {

@@ -28,7 +28,7 @@ func sizeMap(a, b *manifest.Manifest) []node {
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		s.add(e, e, s.before[e.Path], func(n *node) { n.New += e.Size; n.Files++ })
-		s.total += own(e)
+		s.total += ownSize(e)
 	}
 	for i := range a.Entries {
 		e := &a.Entries[i]

@@ -59,30 +59,30 @@ func (m *markdown) head(c *Changes) {
 	}
 	m.add(title)
 	for _, t := range c.Tripped {
-		m.add(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", escape(t.Rule), code(t.Where), code(t.What)))
+		m.add(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", escapeMarkdown(t.Rule), codeSpan(t.Where), codeSpan(t.What)))
 	}
 	if len(c.Tripped) > 0 {
 		m.add("\n")
 	}
-	m.add(escape(c.TotalLine()) + "\n\n")
+	m.add(escapeMarkdown(c.TotalLine()) + "\n\n")
 	if f := c.FoldedLine(); f != "" {
-		m.add("Folded: " + escape(f) + "\n\n")
+		m.add("Folded: " + escapeMarkdown(f) + "\n\n")
 	}
 	for _, f := range c.Facts {
-		m.add(fmt.Sprintf("- %s: %s → %s\n", f.Name, code(show.OrNone(f.Old)), code(show.OrNone(f.New))))
+		m.add(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(show.OrNone(f.Old)), codeSpan(show.OrNone(f.New))))
 	}
 	for _, k := range c.Keys {
-		m.add(fmt.Sprintf("- %s key %s: %s\n", k.Role, k.Kind, code(keyLine(k.Key))))
+		m.add(fmt.Sprintf("- %s key %s: %s\n", k.Role, k.Kind, codeSpan(keyLine(k.Key))))
 	}
 	for _, p := range c.Patches {
-		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, code(patchLine(p))))
+		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, codeSpan(patchLine(p))))
 	}
 	for _, s := range c.Segments {
-		m.add(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, code(segmentLine(s))))
+		m.add(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, codeSpan(segmentLine(s))))
 	}
 	for _, kind := range []Kind{Added, Removed} {
 		if names := c.moduleNames(kind); len(names) > 0 {
-			m.add(fmt.Sprintf("- modules %s: %s\n", kind, code(someOf(names, 12))))
+			m.add(fmt.Sprintf("- modules %s: %s\n", kind, codeSpan(someOf(names, 12))))
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (m *markdown) table(c *Changes) {
 	m.add("\n| package | files | growth |\n|---|---:|---:|\n")
 	for i := range c.Packages {
 		g := &c.Packages[i]
-		m.add(fmt.Sprintf("| %s | %d | %s |\n", code(g.Title()), g.Files, show.Growth(g.Growth)))
+		m.add(fmt.Sprintf("| %s | %d | %s |\n", codeSpan(g.Title()), g.Files, show.Growth(g.Growth)))
 	}
 }
 
@@ -115,8 +115,8 @@ func (m *markdown) details(g *Group) {
 	m.add(b.String())
 }
 
-// escape makes a text mean nothing but itself in Markdown.
-func escape(s string) string {
+// escapeMarkdown makes a text mean nothing but itself in Markdown.
+func escapeMarkdown(s string) string {
 	var b strings.Builder
 	for _, r := range show.Printable(s) {
 		if strings.ContainsRune("\\`*_[]<>#!|~&@", r) {
@@ -127,9 +127,9 @@ func escape(s string) string {
 	return b.String()
 }
 
-// code sets a text in code: between runs of backticks that are longer than any
+// codeSpan sets a text in code: between runs of backticks that are longer than any
 // in it. A bar would end a table's cell there, too.
-func code(s string) string {
+func codeSpan(s string) string {
 	s = strings.ReplaceAll(show.Printable(s), "|", "\u2502")
 	n := longestTicks(s)
 	if n == 0 && strings.TrimSpace(s) != "" {

@@ -48,8 +48,8 @@ type entry struct {
 	Path   string `json:"path"` // below the root, free of symbolic links
 	Before string `json:"before"`
 	After  string `json:"after"`
-	// Replaced is the After of the run before the last: the state is written
-	// first, and a power cut may have left that.
+	// Replaced is what the run before the last one wrote. The state is written
+	// before the files, so after a power cut the file may still be that one.
 	Replaced string `json:"replaced,omitzero"`
 }
 
@@ -115,7 +115,7 @@ func (k *keeper) read() (*state, error) {
 	dec := json.NewDecoder(bytes.NewReader(f.Current))
 	dec.DisallowUnknownFields()
 	if err = dec.Decode(s); err == nil {
-		err = s.check()
+		err = s.checkState()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.state(), err)
@@ -123,8 +123,8 @@ func (k *keeper) read() (*state, error) {
 	return s, nil
 }
 
-// check refuses a state that nothing of ours has written.
-func (s *state) check() error {
+// checkState refuses a state that nothing of ours has written.
+func (s *state) checkState() error {
 	if s.Schema != stateSchema {
 		return fmt.Errorf("schema %d, not %d", s.Schema, stateSchema)
 	}

@@ -92,9 +92,9 @@ func ReadFile(root fs.FS, name string) ([]byte, error) {
 // is a text of a few kilobytes.
 const maxFile = 16 << 20
 
-// Load is the file at name, read once. Its original is what the state keeps, as
-// long as nobody changed the file since; else what is there now, without what
-// groundhog is known to have put there.
+// Load reads the file at name, once. Its original is the copy that an earlier run
+// kept, unless somebody changed the file since. Then the original is what is there
+// now, and pristine (which may be nil) takes groundhog's own lines out.
 func (t *Tree) Load(name string, pristine Edit) (*File, error) {
 	at, ok := t.names[name]
 	if !ok {
