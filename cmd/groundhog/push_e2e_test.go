@@ -61,7 +61,7 @@ func ctrlC(t *testing.T, args []string, now func(over <-chan struct{})) (int, st
 // startBench boots a device and patches its initramfs.
 func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) (*bench, context.Context) {
 	b := &bench{device.Start(t, s, o), t, filepath.Join(t.TempDir(), "reflash.img")}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute) // the device may have had to be built first
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // a device to be built first, and a loaded machine
 	t.Cleanup(cancel)
 	target := b.Base.Target
 	code, out := online(t, append([]string{"patch", target.Plain, "--root", target.Root,
