@@ -34,7 +34,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (answe
 	limit, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	cmd := exec.CommandContext(limit, program)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second // on a loaded machine what it said may be read long after its end
 	switch config {
 	case "":
 	case "none":
