@@ -2,6 +2,10 @@
 
 GO ?= go
 
+# Nothing here needs C: programs are static, start on any release, and are the same wherever they are built.
+export CGO_ENABLED = 0
+RELEASE = -trimpath -ldflags '-s -w -buildid='
+
 # The e2e tests and their packages; what else those test, make test does.
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)
 E2ETESTS = $(shell grep -ho '^func Test[A-Za-z0-9_]*' $(E2E) | cut -d ' ' -f 2 | paste -s -d '|')
@@ -12,15 +16,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 build: writers ## build ./groundhog, with the device's half of flash in it
-	$(GO) build -o groundhog ./cmd/groundhog
+	$(GO) build $(RELEASE) -o groundhog ./cmd/groundhog
 
-# The same source gives the same bytes on any machine: an archive's content depends on them.
 writers: ## compile groundhog-writer for the devices' architectures, to be embedded
-	set -e; for pair in amd64=amd64 arm64=arm64 armhf=arm armel=arm; do \
-		arch=$${pair%=*}; arm=6; test $$arch != armel || arm=5; \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$${pair#*=} GOARM=$$arm $(GO) build -trimpath -buildvcs=false \
-			-ldflags '-s -w -buildid=' -o cmd/groundhog/writers/$$arch ./cmd/groundhog-writer; \
-	done
+	$(GO) run ./cmd/internal/writers/build cmd/groundhog/writers
 
 test: ## everything that needs neither root nor network beyond Go modules
 	$(GO) vet ./...

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -257,8 +256,8 @@ func TestFlashFour(t *testing.T) {
 
 // withoutWriter flashes a device that no writer was built for, by curl. Not beside other tests: they have writers.
 func (s *spare) withoutWriter(img string) {
-	defer func(real fs.FS) { writers = real }(writers)
-	writers = fstest.MapFS{}
+	defer func(real writerSource) { knownWriters = real }(knownWriters)
+	knownWriters = fstest.MapFS{}
 	s.says("rm /sbin/groundhog-writer")
 	code, out := s.flash(goodDisk, img)
 	s.failed("no writer", code, out, exitNo, "this groundhog was built without it")

@@ -15,5 +15,6 @@ func verbs() []*cobra.Command {
 		restoreCmd(),
 		flashCmd(),
 		reflashCmd(),
+		versionCmd(),
 	}
 }

@@ -5,32 +5,53 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"sync"
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/cmd/internal/writers"
 )
 
-// embedded is the directory that `make writers` fills: a groundhog-writer for each
-// of Debian's architectures, named by it.
+// embedded is the directory that `make writers` fills with a groundhog-writer for
+// each of Debian's architectures, in one file.
 //
 //go:embed all:writers
 var embedded embed.FS
 
-// writers is where writers come from; tests have their own.
-var writers = func() fs.FS {
-	sub, err := fs.Sub(embedded, "writers")
+// writerSource is where writers come from, by architecture.
+type writerSource interface {
+	ReadFile(arch string) ([]byte, error)
+}
+
+// knownWriters is those that are embedded; tests have their own.
+var knownWriters writerSource = embeddedWriters{}
+
+// embeddedWriters unpacks the writers once one is wanted.
+type embeddedWriters struct{}
+
+var unpackWriters = sync.OnceValues(func() (writers.Programs, error) {
+	packed, err := embedded.ReadFile(path.Join("writers", writers.Name))
 	if err != nil {
-		panic(err) // the name is no path: a bug
+		return nil, err
 	}
-	return sub
-}()
+	return writers.Unpack(packed)
+})
+
+func (embeddedWriters) ReadFile(arch string) ([]byte, error) {
+	all, err := unpackWriters()
+	if err != nil {
+		return nil, err
+	}
+	return all.ReadFile(arch)
+}
 
 // writerFor is groundhog-writer for one of Debian's architectures: a static ELF program.
 func writerFor(arch string) ([]byte, error) {
 	if !fs.ValidPath(arch) {
 		return nil, fmt.Errorf("groundhog-writer for %q: no architecture", arch)
 	}
-	b, err := fs.ReadFile(writers, arch)
+	b, err := knownWriters.ReadFile(arch)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint.To(fmt.Errorf("groundhog-writer for %s: %w", arch, reflash.ErrNoWriter),
 			"'make build' builds one that has it; --no-writer leaves it out, for flash --via curl")

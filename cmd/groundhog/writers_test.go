@@ -3,7 +3,6 @@ package main
 import (
 	"debug/elf"
 	"errors"
-	"io/fs"
 	"os"
 	"testing"
 	"testing/fstest"
@@ -17,7 +16,7 @@ import (
 
 // tinyWriters is in the place of what `make writers` compiles: what a test sees
 // does not depend on whether that was run.
-func tinyWriters() fs.FS {
+func tinyWriters() writerSource {
 	all := fstest.MapFS{}
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		all[arch] = &fstest.MapFile{Data: tinyelf.Program(machine), Mode: 0o644}
@@ -34,8 +33,8 @@ func mkProgram(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func TestWriterForNone(t *testing.T) {
-	defer func(real fs.FS) { writers = real }(writers)
-	writers = tinyWriters()
+	defer func(real writerSource) { knownWriters = real }(knownWriters)
+	knownWriters = tinyWriters()
 	for _, arch := range []string{"armhf", "i386", "../writers.go", "", "/amd64"} {
 		if b, err := writerFor(arch); err == nil {
 			t.Errorf("%q: %d bytes, want an error", arch, len(b))

@@ -3,4 +3,4 @@
 package main
 
 // Without e2e no test needs a writer that runs.
-func init() { writers = tinyWriters() }
+func init() { knownWriters = tinyWriters() }
