@@ -10,7 +10,7 @@ RELEASE = -trimpath -ldflags '-s -w -buildid='
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)
 E2ETESTS = $(shell grep -ho '^func Test[A-Za-z0-9_]*' $(E2E) | cut -d ' ' -f 2 | paste -s -d '|')
 
-.PHONY: help build writers test lint race e2e full full-status demo bench fuzz tools vm
+.PHONY: help build writers test lint race e2e full full-status demo dist bench fuzz tools vm
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -30,6 +30,7 @@ test: ## everything that needs neither root nor network beyond Go modules
 lint: ## staticcheck, as the module's own tool
 	$(GO) tool staticcheck -checks inherit,-SA1019,-ST1005 -tags e2e,full ./...
 
+race: export CGO_ENABLED = 1
 race: ## all tests under the race detector; needs gcc
 	$(GO) test -race -short -timeout 60m ./...
 
@@ -48,6 +49,9 @@ full-status: ## list what has not passed at this commit, and since which one
 
 demo: ## the main job on a small real target: patch it, look at it, boot it, log in
 	sh fixtures/demo.sh
+
+dist: ## tarballs and Debian packages for amd64 and arm64 in ./dist, the same bytes of the same commit anywhere
+	$(GO) run ./cmd/internal/release dist
 
 bench: ## time and memory against the tools one would use instead, in one run
 	$(GO) run ./fixtures/bench

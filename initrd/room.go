@@ -1,10 +1,6 @@
 package initrd
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-)
+import "unsafe"
 
 // Blocks grow from the first length to the last: a small archive must not cost 32 MiB.
 const firstBlock, lastBlock = 256 << 10, 32 << 20
@@ -42,7 +38,7 @@ func block(n int) []byte {
 	}
 	at := uintptr(unsafe.Pointer(&b[0]))
 	if skip := int(-at & (hugePage - 1)); n-skip >= hugePage {
-		unix.Madvise(b[skip:skip+(n-skip)&^(hugePage-1)], unix.MADV_HUGEPAGE)
+		mapLarge(b[skip : skip+(n-skip)&^(hugePage-1)])
 	}
 	return b
 }

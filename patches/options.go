@@ -57,6 +57,9 @@ var (
 	toolName   = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
 )
 
+// Check refuses what is no valid option of its own, whatever the archive.
+func (o Options) Check() error { return o.checkOptions() }
+
 // checkOptions refuses what is no valid option and brings the rest into one form.
 func (o *Options) checkOptions() error {
 	if !slices.Contains(Boards, o.Board) {

@@ -16,11 +16,13 @@ import (
 type diffOptions struct {
 	oldRoot, newRoot layers
 	format           string
+	json             bool
 	html             string
 	failOn           string
 	all              bool
 	content          bool
 	maxSize          byteSize
+	in               *inputs
 }
 
 func diffCmd() *cobra.Command {
@@ -47,14 +49,18 @@ bytes.`,
   groundhog diff old.json new.json --format markdown --fail-on 'setuid,keys,size>5%'
 
 Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.in = inputsOf(cmd)
+			return compareSources(cmd.OutOrStdout(), talkOf(cmd), args[0], args[1], &o)
+		},
 	}
-	trouble(cmd, cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {
-		return compareSources(cmd.OutOrStdout(), talkOf(cmd), args[0], args[1], &o)
-	})
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.format, "format", "text", "text, json, markdown (for a merge request) or html")
-	f.StringVar(&o.html, "html", "", "write a report for a browser to `FILE`, besides")
+	f.BoolVar(&o.json, "json", false, "the same as --format json")
+	cmd.MarkFlagsMutuallyExclusive("format", "json")
+	f.StringVar(&o.html, "html", "", "write a report for a browser to `FILE`, besides; - for standard output, and nothing else there")
 	f.StringVar(&o.failOn, "fail-on", "", "exit with 1 only if a rule in `LIST` is broken")
 	f.BoolVar(&o.all, "all", false, "list what is folded, too")
 	f.BoolVar(&o.content, "content", false, "show what changed in text files (both sides archives)")
@@ -84,6 +90,9 @@ func (c *compared) html(w io.Writer) error {
 
 // compareSources is the verb.
 func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *diffOptions) error {
+	if o.json {
+		o.format = "json"
+	}
 	report := reports[o.format]
 	if report == nil {
 		return fmt.Errorf("format %q: not one of text, json, markdown, html", o.format)
@@ -110,7 +119,7 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 	}
 	c.changes.Gate(rules)
 	if o.html != "" {
-		var out outputs
+		out := outputs{stdout: stdout}
 		defer out.discard()
 		if err := out.write(o.html, 0o644, c.html); err != nil {
 			return err
@@ -119,13 +128,13 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 			return err
 		}
 	}
-	if talk != quiet {
+	if talk != quiet && o.html != stdio {
 		if err := report(c, stdout); err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}
 	}
 	if len(c.changes.Tripped) > 0 || rules == nil && !c.changes.Same {
-		return exitCode{code: 1}
+		return exitCode{code: exitNo}
 	}
 	return nil
 }
@@ -135,10 +144,10 @@ func (o *diffOptions) read(oldPath, newPath string) (old, now *source, err error
 	done := make(chan error)
 	go func() {
 		var err error
-		old, err = readSource(oldPath, o.oldRoot, int64(o.maxSize))
+		old, err = o.in.readSource(oldPath, o.oldRoot, int64(o.maxSize))
 		done <- err
 	}()
-	now, newErr := readSource(newPath, o.newRoot, int64(o.maxSize))
+	now, newErr := o.in.readSource(newPath, o.newRoot, int64(o.maxSize))
 	if err := <-done; err != nil {
 		return nil, nil, err
 	}

@@ -115,7 +115,7 @@ func (x *extractor) mode(e *initrd.Entry, owned bool) fs.FileMode {
 
 // mknod makes a device node, pipe or socket.
 func (x *extractor) mknod(base string, e *initrd.Entry) error {
-	return unix.Mknodat(int(x.fd.Fd()), base, e.Type()|0o600, int(unix.Mkdev(e.Rdev.Major, e.Rdev.Minor)))
+	return makeNode(int(x.fd.Fd()), base, e.Type()|0o600, e.Rdev)
 }
 
 // notes says what is not as the archive has it.

@@ -50,9 +50,11 @@ is an ordinary one again (update-initramfs says so): run this again then.`,
   chroot ./rootfs update-initramfs -u
   groundhog hooks ./rootfs --revert
 
-Exit codes: 0 done, or nothing to change; 1 refused or failed, nothing changed.`,
+Exit codes: 0 done, or nothing to change; 1 refused: the root tree does not fit; 2 trouble.
+Nothing was changed unless it is 0.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.in = inputsOf(cmd)
 			if o.revert {
 				return revertHooks(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
 			}
@@ -83,6 +85,9 @@ func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
 
 // hooks is the verb: read, work out, write.
 func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
+	if err := o.Options.Check(); err != nil {
+		return err
+	}
 	if _, err := o.gather(); err != nil {
 		return err
 	}
@@ -94,9 +99,9 @@ func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
 	report, err := patches.Hooks(tree, tree.Layers(), o.Options, "groundhog "+Version)
 	switch {
 	case errors.Is(err, patches.ErrAnchor):
-		return hint.To(err, "groundhog does not know this version of the file; nothing was written")
+		return exitCode{exitNo, hint.To(err, "groundhog does not know this version of the file; nothing was written")}
 	case err != nil:
-		return err
+		return notFitting(err)
 	}
 	result := &hooksResult{report: report, root: root, options: o}
 	if !o.dryRun {
@@ -116,8 +121,8 @@ func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) erro
 	defer tree.Close()
 	back, err := undo.Revert(tree)
 	if errors.Is(err, undo.ErrChanged) {
-		return hint.To(fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),
-			"put the original back from "+strings.TrimSuffix(root, "/")+"/"+undo.KeepDir+"/original (remove what has none there), then --revert again")
+		return exitCode{exitNo, hint.To(fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),
+			"put the original back from "+strings.TrimSuffix(root, "/")+"/"+undo.KeepDir+"/original (remove what has none there), then --revert again")}
 	} else if err != nil {
 		return fmt.Errorf("reverting %s: %w", root, err)
 	}

@@ -19,6 +19,7 @@ type hooksResult struct {
 
 // hooksJSON is the report for machines. After a revert there are only files.
 type hooksJSON struct {
+	Schema         int               `json:"schema"`
 	DryRun         bool              `json:"dry_run"`
 	Changed        bool              `json:"changed"`
 	Reverted       bool              `json:"reverted"`
@@ -125,7 +126,7 @@ func (r *hooksResult) next() string {
 
 func (r *hooksResult) printJSON(w io.Writer) error {
 	rep := r.report
-	out := hooksJSON{DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
+	out := hooksJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
 		Build: rep.Build, Release: rep.Release, Board: rep.Board,
 		Patches: append([]patches.Applied{}, rep.Patches...), Files: []fileJSON{},
 		Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}

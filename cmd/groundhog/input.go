@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 
 	"groundhog/cmd/internal/hint"
@@ -23,17 +22,26 @@ type archive struct {
 	input manifest.Input
 }
 
-// readArchive reads the initramfs at path, unpacking at most maxSize bytes.
+// readArchive reads the initramfs in the file at path, unpacking at most maxSize bytes.
 func readArchive(path string, maxSize int64) (*archive, error) {
-	return openArchive(path, maxSize, initrd.ReadHashed)
+	return files().readArchive(path, maxSize)
 }
 
-// skimArchive does so for who needs sums rather than contents: of what is
-// large only files that keep wants are held.
-func skimArchive(path string, maxSize int64, keep func(name string) bool) (*archive, error) {
-	return openArchive(path, maxSize, func(r io.Reader, l initrd.Limits) (*initrd.Image, error) {
+// readArchive does so for one that may come from standard input.
+func (in *inputs) readArchive(path string, maxSize int64) (*archive, error) {
+	return in.openArchive(path, maxSize, initrd.ReadHashed)
+}
+
+// skimArchive does so for who needs sums rather than contents.
+func (in *inputs) skimArchive(path string, maxSize int64, keep func(name string) bool) (*archive, error) {
+	return in.openArchive(path, maxSize, skimming(keep))
+}
+
+// skimming reads an archive of which, of what is large, only files that keep wants are held.
+func skimming(keep func(name string) bool) func(io.Reader, initrd.Limits) (*initrd.Image, error) {
+	return func(r io.Reader, l initrd.Limits) (*initrd.Image, error) {
 		return initrd.Skim(r, l, func(name string, size int64) bool { return size <= 64<<10 || keep(name) })
-	})
+	}
 }
 
 // nothing and noModules say what to hold: a manifest needs next to no large file, an
@@ -44,32 +52,27 @@ func noModules(name string) bool {
 	return !module
 }
 
-func openArchive(path string, maxSize int64, read func(io.Reader, initrd.Limits) (*initrd.Image, error)) (*archive, error) {
-	f, err := os.Open(path)
+func (in *inputs) openArchive(path string, maxSize int64, read func(io.Reader, initrd.Limits) (*initrd.Image, error)) (*archive, error) {
+	f, err := in.openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the archive: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("reading the archive: %s: a directory", path)
-	}
-	if info.Mode()&os.ModeDevice != 0 { // /dev/zero has no end
-		return nil, fmt.Errorf("reading the archive: %s: a device", path)
-	}
+	return parseArchive(f, path, maxSize, read)
+}
+
+// parseArchive reads an archive from r, which is what path names.
+func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, initrd.Limits) (*initrd.Image, error)) (*archive, error) {
 	// Next to nothing of what is read becomes garbage: to collect as often as
 	// main asks for would cost a tenth of the time.
 	often := debug.SetGCPercent(400)
-	img, err := read(f, initrd.Limits{Unpacked: maxSize, Entries: mostItems(maxSize)})
+	img, err := read(r, initrd.Limits{Unpacked: maxSize, Entries: mostItems(maxSize)})
 	debug.SetGCPercent(often)
 	if err != nil {
 		return nil, sizeHint(fmt.Errorf("reading %s: %w", path, err))
 	}
 	sum := img.FileSum()
-	return &archive{img, manifest.Input{Role: "archive", Name: filepath.Base(path),
+	return &archive{img, manifest.Input{Role: "archive", Name: fileName(path),
 		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
 }
 
@@ -196,13 +199,13 @@ func describe(role, name string) (manifest.Input, error) {
 	defer f.Close()
 	h := sha256.New()
 	n, err := io.Copy(h, f)
-	return manifest.Input{Role: role, Name: filepath.Base(name), SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, err
+	return manifest.Input{Role: role, Name: fileName(name), SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, err
 }
 
 // smallFile reads a file that a person wrote: keys, certificates.
-func smallFile(role, name string) ([]byte, manifest.Input, error) {
+func (in *inputs) smallFile(role, name string) ([]byte, manifest.Input, error) {
 	const most = 16 << 20
-	f, err := os.Open(name)
+	f, err := in.open(name)
 	if err != nil {
 		return nil, manifest.Input{}, err
 	}
@@ -215,5 +218,5 @@ func smallFile(role, name string) ([]byte, manifest.Input, error) {
 		return nil, manifest.Input{}, err
 	}
 	sum := sha256.Sum256(b)
-	return b, manifest.Input{Role: role, Name: filepath.Base(name), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}, nil
+	return b, manifest.Input{Role: role, Name: fileName(name), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}, nil
 }

@@ -48,10 +48,10 @@ An archive that a stranger made is better not unpacked by root.`,
   groundhog inspect --extract ./tree initrd.img
   groundhog inspect --json initrd.img | jq -r '.host_keys[].fingerprint'
 
-Exit codes: 0 shown or unpacked, problems or not; 1 cannot be read or written.`,
+Exit codes: 0 shown or unpacked, problems or not; 2 cannot be read or written.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := inspect(cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd), args[0], &o)
+			err := inspect(cmd, args[0], &o)
 			if err != nil {
 				return printableError{err}
 			}
@@ -73,14 +73,15 @@ Exit codes: 0 shown or unpacked, problems or not; 1 cannot be read or written.`,
 }
 
 // inspect is the verb.
-func inspect(stdout, stderr io.Writer, talk talk, path string, o *inspectOptions) error {
+func inspect(cmd *cobra.Command, path string, o *inspectOptions) error {
+	stdout, stderr, talk := cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd)
 	if o.all && !o.list {
 		return errors.New("--all: goes with --list")
 	}
 	if o.special && o.extract == "" {
 		return errors.New("--special: goes with --extract")
 	}
-	in, err := readArchive(path, int64(o.maxSize))
+	in, err := inputsOf(cmd).readArchive(path, int64(o.maxSize))
 	if err != nil {
 		return err
 	}

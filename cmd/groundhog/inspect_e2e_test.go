@@ -111,10 +111,10 @@ func judgeList(t *testing.T, archive string) {
 	want := strings.Fields(command(t, "lsinitramfs", archive))
 	slices.Sort(want)
 	want = slices.Compact(want)
-	var list []listed
+	var list listJSON
 	inspectJSON(t, &list, "--list", archive)
 	var got []string
-	for _, l := range list {
+	for _, l := range list.Entries {
 		got = append(got, l.Path)
 	}
 	slices.Sort(got)

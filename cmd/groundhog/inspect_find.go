@@ -18,6 +18,7 @@ import (
 // ([manifest.EscapePath]), those in patches, a record of our own, are as it has
 // them.
 type inspection struct {
+	Schema       int          `json:"schema"`
 	Name         string       `json:"name"` // of the file, without its directory
 	SHA256       string       `json:"sha256"`
 	Size         int64        `json:"size"`
@@ -73,7 +74,7 @@ func (in *inspection) problem(format string, args ...any) {
 // find looks at everything. What it cannot make sense of becomes a problem.
 func find(a *archive) *inspection {
 	facts := debian.Read(a.img)
-	in := &inspection{Name: manifest.EscapePath(a.input.Name), SHA256: a.input.SHA256, Size: a.input.Size,
+	in := &inspection{Schema: outputSchema, Name: manifest.EscapePath(a.input.Name), SHA256: a.input.SHA256, Size: a.input.Size,
 		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release,
 		HostKeys: []hostKeyOf{}, Authorized: []userKeyOf{}, Settings: []setting{}, Ignored: []string{}, Problems: []string{}}
 	in.segments(a.img)

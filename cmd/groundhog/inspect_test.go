@@ -109,7 +109,7 @@ func checkTame(t *testing.T, at int, args ...string) {
 	var stdout, stderr bytes.Buffer
 	code := run(args, nil, &stdout, &stderr)
 	lines := strings.Count(stderr.String(), "\n")
-	if code != 0 && (code != 1 || lines != 1) || code == 0 && strings.Contains(stderr.String(), "groundhog:") {
+	if code != 0 && (code != exitTrouble || lines != 1) || code == 0 && strings.Contains(stderr.String(), "groundhog:") {
 		t.Errorf("byte %d: %q: exit %d: %s", at, args, code, stderr.String())
 	}
 	for _, r := range stdout.String() + stderr.String() {

@@ -31,6 +31,12 @@ type listed struct {
 	rdev initrd.Device
 }
 
+// listJSON is what --list --json prints.
+type listJSON struct {
+	Schema  int      `json:"schema"`
+	Entries []listed `json:"entries"`
+}
+
 // list prints the tree that the kernel ends up with, or all records.
 func list(w io.Writer, img *initrd.Image, all, asJSON bool, talk talk) error {
 	entries := []listed{}
@@ -49,7 +55,7 @@ func list(w io.Writer, img *initrd.Image, all, asJSON bool, talk talk) error {
 		}
 	}
 	if asJSON {
-		return printJSON(w, entries)
+		return printJSON(w, listJSON{outputSchema, entries})
 	}
 	p := newPrinter(w)
 	for _, l := range entries {

@@ -54,6 +54,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd.SetIn(stdin)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
+	addCompletion(cmd) // its scripts go to what is standard output now
 	err := cmd.ExecuteContext(context.Background())
 	if err == nil {
 		return 0
@@ -68,7 +69,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if errors.As(err, &code) {
 		return code.code
 	}
-	return 1
+	return exitTrouble
 }
 
 func rootCmd() *cobra.Command {
@@ -81,10 +82,12 @@ target's storage over the network.`,
 		Version:       Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          unknownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cobra.AddTemplateFunc("groupedUsages", groupedUsages)
+	cmd.SetUsageTemplate(usageTemplate)
+	cmd.SetHelpCommand(helpCmd(cmd))
 	cobra.EnableCommandSorting = false // the help lists the verbs as verbs does
 	cmd.PersistentFlags().BoolP("quiet", "q", false, "say nothing but errors")
 	cmd.PersistentFlags().BoolP("verbose", "v", false, "say more")
@@ -97,12 +100,7 @@ target's storage over the network.`,
 			}
 			return nil
 		}
-		cmd.AddCommand(verb)
+		cmd.AddCommand(complete(verb))
 	}
 	return cmd
-}
-
-// misused is an error about the command line, with how it should be.
-func misused(cmd *cobra.Command, err error) error {
-	return hint.To(err, "usage: "+cmd.UseLine()+"; see "+cmd.CommandPath()+" --help")
 }

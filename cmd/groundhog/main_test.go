@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 //	samelist ARCHIVE LIST hold a listing against `cpio -itvn` (inspect_test.go)
 //	mkprogram FILE        write the header of an amd64 program (writers_test.go)
 //	mktarget RELEASE KIND write a small target (patch_test.go)
-//	refused REGEXP ARG... run groundhog, which must refuse and leave nothing (patch_test.go)
+//	refused CODE REGEXP ARG... run groundhog, which must refuse and leave nothing (patch_test.go)
 //	unprivileged ARG...   run groundhog as nobody, where we are root
 //
 // and the conditions [root] and [tool:NAME]: a program is installed. With

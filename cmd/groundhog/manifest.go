@@ -25,6 +25,7 @@ type manifestOptions struct {
 	signKey string
 	schema  bool
 	maxSize byteSize
+	in      *inputs
 }
 
 func manifestCmd() *cobra.Command {
@@ -47,25 +48,29 @@ is noted as the time.`,
   groundhog manifest ./rootfs -o rootfs.json --sign-key ~/.ssh/id_ed25519
 
 Exit codes: 0 done; 2 refused or failed, nothing written.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.schema {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.schema {
+				_, err := io.WriteString(cmd.OutOrStdout(), manifest.SchemaJSON)
+				return err
+			}
+			o.in = inputsOf(cmd)
+			return makeManifest(cmd.OutOrStdout(), args[0], &o)
+		},
 	}
-	trouble(cmd, func(cmd *cobra.Command, args []string) error {
-		if o.schema {
-			return cobra.NoArgs(cmd, args)
-		}
-		return cobra.ExactArgs(1)(cmd, args)
-	}, func(cmd *cobra.Command, args []string) error {
-		if o.schema {
-			_, err := io.WriteString(cmd.OutOrStdout(), manifest.SchemaJSON)
-			return err
-		}
-		return makeManifest(cmd.OutOrStdout(), args[0], &o)
-	})
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.output, "output", "o", "", "write to `FILE` (default: standard output)")
+	f.StringVarP(&o.output, "output", "o", stdio, "write to `FILE`, - for standard output")
 	f.Var(layerFlag{&o.root, false}, "root", "attribute files by the root tree in `DIR` (repeatable, later ones on top)")
 	f.Var(layerFlag{&o.root, true}, "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
 	f.StringVar(&o.format, "format", "json", "json (groundhog's own), spdx (2.3) or cyclonedx (1.6)")
+	f.Bool("json", false, "the same as --format json, which it is anyway")
+	cmd.MarkFlagsMutuallyExclusive("format", "json")
 	f.StringVar(&o.signKey, "sign-key", "", "sign with the SSH private key in `FILE`: writes the output's name with .sig")
 	f.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the manifest, and nothing else")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
@@ -87,15 +92,15 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	}
 	var key ssh.Signer
 	if o.signKey != "" {
-		if o.output == "" {
+		if o.output == stdio {
 			return hint.To(errors.New("a signature needs a file to stand beside"), "name one with --output")
 		}
 		var err error
-		if key, err = readSigner(o.signKey); err != nil {
+		if key, err = o.in.readSigner(o.signKey); err != nil {
 			return err
 		}
 	}
-	src, err := readSource(path, o.root, int64(o.maxSize))
+	src, err := o.in.readSource(path, o.root, int64(o.maxSize))
 	if err != nil {
 		return err
 	}
@@ -103,7 +108,7 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	if err := o.complete(m, path); err != nil {
 		return err
 	}
-	if o.output == "" {
+	if o.output == stdio {
 		return encode(stdout, m)
 	}
 	if info, err := os.Stat(o.output); err == nil {
@@ -161,8 +166,8 @@ func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *ma
 }
 
 // readSigner reads a private key that needs no passphrase.
-func readSigner(path string) (ssh.Signer, error) {
-	b, _, err := smallFile("key", path)
+func (in *inputs) readSigner(path string) (ssh.Signer, error) {
+	b, _, err := in.smallFile("key", path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}

@@ -22,7 +22,8 @@ import (
 // can read them. What a run that was killed has left is removed by the next one
 // that writes the same file.
 type outputs struct {
-	files []output
+	stdout io.Writer // what the name - stands for
+	files  []output
 }
 
 type output struct {
@@ -47,8 +48,16 @@ func notOver(outputs, inputs []string) error {
 	return nil
 }
 
-// create starts a file that will have permission bits perm.
+// create starts a file that will have permission bits perm. What goes to standard output is a file, too, until all is complete.
 func (o *outputs) create(path string, perm os.FileMode) (*os.File, error) {
+	if path == stdio && o.stdout != nil {
+		f, err := os.CreateTemp("", "groundhog-*")
+		if err != nil {
+			return nil, fmt.Errorf("writing to standard output: %w", err)
+		}
+		o.files = append(o.files, output{path, f, perm})
+		return f, nil
+	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("writing %s: it is there and no regular file", path)
 	}
@@ -77,17 +86,35 @@ func (o *outputs) write(path string, perm os.FileMode, write func(io.Writer) err
 // created. They are not synced: no build tool does that to what can be built again.
 func (o *outputs) commit() error {
 	for _, f := range o.files {
-		if err := errors.Join(f.tmp.Chmod(f.perm), f.tmp.Close()); err != nil {
+		if f.path == stdio {
+			if err := o.print(f.tmp); err != nil {
+				return fmt.Errorf("writing to standard output: %w", err)
+			}
+		} else if err := errors.Join(f.tmp.Chmod(f.perm), f.tmp.Close()); err != nil {
 			return fmt.Errorf("writing %s: %w", f.path, err)
 		}
 	}
 	for _, f := range o.files {
+		if f.path == stdio {
+			continue
+		}
 		if err := os.Rename(f.tmp.Name(), f.path); err != nil {
 			return err
 		}
 	}
 	o.files = nil
 	return nil
+}
+
+// print copies a complete file to standard output and removes it.
+func (o *outputs) print(f *os.File) error {
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := io.Copy(o.stdout, f)
+	return err
 }
 
 // discard removes what was not committed.

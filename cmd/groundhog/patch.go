@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -26,6 +27,9 @@ type patchOptions struct {
 	patches.Options
 	root           layers
 	output         string
+	manifest       string
+	knownHosts     string
+	in             *inputs
 	authorizedKeys []string
 	hostKeys       []string
 	ca             string
@@ -62,10 +66,12 @@ segment behind zstd.`,
       --authorized-keys ~/.ssh/id_ed25519.pub -o reflash.img
   groundhog patch initrd.img --deb ./debs --board cm3 --wait 30m -o reflash.img
 
-Exit codes: 0 done, or nothing to change; 1 refused or failed, nothing written.`,
+Exit codes: 0 done, or nothing to change; 1 refused: the archive or the root tree does not
+fit; 2 trouble. Nothing was written unless it is 0.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return patch(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
+			o.in = inputsOf(cmd)
+			return patch(cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd), args[0], &o)
 		},
 	}
 	o.flags(cmd)
@@ -77,7 +83,9 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.Var(layerFlag{&o.root, false}, "root", "take what is missing from the root tree in `DIR` (repeatable, later ones on top)")
 	f.Var(layerFlag{&o.root, true}, "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
-	f.StringVarP(&o.output, "output", "o", "", "write the archive to `FILE` (default: INITRD's name with .groundhog, here)")
+	f.StringVarP(&o.output, "output", "o", "", "write the archive to `FILE`, - for standard output (default: INITRD's name with .groundhog, here)")
+	f.StringVar(&o.manifest, "manifest", "", "write the manifest to `FILE` (default: the archive's name with .manifest.json)")
+	f.StringVar(&o.knownHosts, "known-hosts", "", "write the device's host keys to `FILE` (default: the archive's name with .known_hosts)")
 	f.StringVar(&o.Release, "release", "", "the target's Debian release: "+strings.Join(dropbear.Releases(), ", ")+" (default: found out)")
 	f.StringVar(&o.Board, "board", o.Board, "the target's `BOARD`: "+strings.Join(patches.Boards, ", "))
 	f.StringArrayVar(&o.Modules, "module", nil, "add and load kernel module `NAME` with what it needs (repeatable)")
@@ -100,7 +108,7 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 }
 
 // patch is the verb: read, apply, write.
-func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
+func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) error {
 	var programs []string
 	if o.Curl {
 		programs = []string{"usr/bin/curl"}
@@ -111,10 +119,20 @@ func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.output == "" {
+	switch {
+	case o.output != "":
+	case fileName(path) == stdio:
+		return hint.To(errors.New("standard input has no name that the archive could be named after"), "name the archive with --output")
+	default:
 		o.output = filepath.Base(path) + ".groundhog"
 	}
+	if err := atMostOneStdout(o.outputs()...); err != nil {
+		return err
+	}
 	if err := notOver(o.outputs(), append(o.inputFiles(), path)); err != nil {
+		return err
+	}
+	if err := o.Options.Check(); err != nil {
 		return err
 	}
 	inputs, err := o.gather()
@@ -132,8 +150,11 @@ func patch(stdout io.Writer, talk talk, path string, o *patchOptions) error {
 	if o.dryRun {
 		return result.print(stdout, talk, in.img)
 	}
-	if err := o.writeAll(in.img, append([]manifest.Input{in.input}, inputs...), result); err != nil {
+	if err := o.writeAll(stdout, in.img, append([]manifest.Input{in.input}, inputs...), result); err != nil {
 		return err
+	}
+	if o.printing() {
+		stdout = stderr
 	}
 	return result.print(stdout, talk, in.img)
 }
@@ -169,9 +190,9 @@ func mainOf(img *initrd.Image) *initrd.Segment {
 // read reads the input; an appended segment needs hardly anything of it.
 func (o *patchOptions) read(path string) (*archive, error) {
 	if o.appended {
-		return skimArchive(path, int64(o.maxSize), noModules)
+		return o.in.skimArchive(path, int64(o.maxSize), noModules)
 	}
-	return readArchive(path, int64(o.maxSize))
+	return o.in.readArchive(path, int64(o.maxSize))
 }
 
 func (o *patchOptions) apply(in *archive, root *rootTree) (*patches.Report, error) {
@@ -187,19 +208,30 @@ func (o *patchOptions) apply(in *archive, root *rootTree) (*patches.Report, erro
 		report, err = patches.Apply(in.img, tree, tree.Layers(), o.Options, tool, in.input.SHA256)
 	}
 	switch {
+	case err == nil:
+		return report, nil
 	case errors.Is(err, patches.ErrAnchor):
-		return nil, hint.To(err, "groundhog does not know this version of the script; nothing was written")
+		err = hint.To(err, "groundhog does not know this version of the script; nothing was written")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, hint.To(err, "run it as the user who made the root tree; --host-key new does without its host keys")
-	case err != nil && len(o.root) == 0 && strings.Contains(err.Error(), "no root tree"):
-		return nil, hint.To(err, "--root DIR names the target's root file system as it is on this machine")
+		err = hint.To(err, "run it as the user who made the root tree; --host-key new does without its host keys")
+	case len(o.root) == 0 && strings.Contains(err.Error(), "no root tree"):
+		err = hint.To(err, "--root DIR names the target's root file system as it is on this machine")
 	}
-	return report, err
+	return nil, notFitting(err)
+}
+
+// notFitting is an error of the patches: what they were given does not fit and was left alone, unless the system said no.
+func notFitting(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return err
+	}
+	return exitCode{exitNo, err}
 }
 
 // writeAll writes archive, manifest and known_hosts, or none of them.
-func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, result *patchResult) error {
-	var out outputs
+func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []manifest.Input, result *patchResult) error {
+	out := outputs{stdout: stdout}
 	defer out.discard()
 	f, err := out.create(o.output, 0o600)
 	if err != nil {
@@ -213,13 +245,17 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 		return err
 	}
 	m.Tool = "groundhog " + Version
-	m.Archive.Name = filepath.Base(o.output)
+	if o.output != stdio {
+		m.Archive.Name = filepath.Base(o.output)
+	}
 	m.Inputs = inputs
 	m.Release = result.report.Release
 	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
 	result.wrote = o.outputs()
-	if err := out.write(result.wrote[1], 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
-		return err
+	if name := result.wrote[1]; name != "" {
+		if err := out.write(name, 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
+			return err
+		}
 	}
 	var keys []ssh.PublicKey
 	for _, k := range result.report.HostKeys {
@@ -229,9 +265,11 @@ func (o *patchOptions) writeAll(img *initrd.Image, inputs []manifest.Input, resu
 	if err != nil {
 		return err
 	}
-	err = out.write(result.wrote[2], 0o644, func(w io.Writer) error { _, err := w.Write(known); return err })
-	if err != nil {
-		return err
+	if name := result.wrote[2]; name != "" {
+		err = out.write(name, 0o644, func(w io.Writer) error { _, err := w.Write(known); return err })
+		if err != nil {
+			return err
+		}
 	}
 	return out.commit()
 }

@@ -10,10 +10,20 @@ import (
 	"groundhog/manifest"
 )
 
-// outputs is the archive, its manifest and its known_hosts.
+// outputs is the archive, its manifest and its known_hosts. Nothing lies beside standard output: what is not named
+// then is empty, and not written.
 func (o *patchOptions) outputs() []string {
-	return []string{o.output, o.output + ".manifest.json", o.output + ".known_hosts"}
+	names := []string{o.output, o.manifest, o.knownHosts}
+	for i, suffix := range []string{"", ".manifest.json", ".known_hosts"} {
+		if names[i] == "" && o.output != stdio {
+			names[i] = o.output + suffix
+		}
+	}
+	return names
 }
+
+// printing reports whether one of the outputs is standard output; the report then goes to standard error.
+func (o *patchOptions) printing() bool { return slices.Contains(o.outputs(), stdio) }
 
 // inputFiles is the files that the options name.
 func (o *patchOptions) inputFiles() []string {
@@ -41,7 +51,7 @@ func (o *patchOptions) gather() ([]manifest.Input, error) {
 		return nil, err
 	}
 	for _, name := range o.authorizedKeys {
-		b, in, err := smallFile("authorized_keys", name)
+		b, in, err := o.in.smallFile("authorized_keys", name)
 		if err != nil {
 			return nil, fmt.Errorf("reading authorized keys: %w", err)
 		}
@@ -55,7 +65,7 @@ func (o *patchOptions) gather() ([]manifest.Input, error) {
 		inputs = append(inputs, in)
 	}
 	if o.ca != "" {
-		b, in, err := smallFile("ca", o.ca)
+		b, in, err := o.in.smallFile("ca", o.ca)
 		if err != nil {
 			return nil, fmt.Errorf("reading certificates: %w", err)
 		}
@@ -79,7 +89,7 @@ func (o *patchOptions) gatherHostKeys() error {
 			o.NewHostKeys = true
 			continue
 		}
-		b, _, err := smallFile("host_key", arg)
+		b, _, err := o.in.smallFile("host_key", arg)
 		if err != nil {
 			return fmt.Errorf("reading a host key: %w", err)
 		}

@@ -55,13 +55,15 @@ func writeTarget(dir, release string, dropbear bool, c initrd.Compression) error
 	return tgt.WriteRoot(root)
 }
 
-// refused REGEXP ARG... runs groundhog, which must end with 1, print nothing
+// refused CODE REGEXP ARG... runs groundhog, which must end with that exit code, print nothing
 // and one line of error that REGEXP matches, with a hint at most, and leave
 // every file, hidden ones too, as it is.
 func refused(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: refused REGEXP ARG...")
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: refused CODE REGEXP ARG...")
 	}
+	code := args[0]
+	args = args[1:]
 	self, err := os.Executable()
 	ts.Check(err)
 	before, err := listing(ts.MkAbs("."))
@@ -72,8 +74,8 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, &stderr
 	err = cmd.Run()
 	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || exit.ExitCode() != 1 {
-		ts.Fatalf("groundhog %q: %v\n%s", args[1:], err, stderr.String())
+	if !ok || strconv.Itoa(exit.ExitCode()) != code {
+		ts.Fatalf("groundhog %q: %v, want %s\n%s", args[1:], err, code, stderr.String())
 	}
 	if why := oneLine(stdout.String(), stderr.String()); why != "" {
 		ts.Fatalf("groundhog %q: %s:\n%s%s", args[1:], why, stdout.String(), stderr.String())
@@ -156,7 +158,7 @@ func TestPatchCut(t *testing.T) {
 				}
 				var stdout, stderr bytes.Buffer
 				code := run([]string{"patch", cut, "--root", filepath.Join(dir, "root"), "-o", filepath.Join(out, "x.img")}, nil, &stdout, &stderr)
-				if why := oneLine(stdout.String(), stderr.String()); code != 1 || why != "" || !strings.Contains(stderr.String(), "cut.img") {
+				if why := oneLine(stdout.String(), stderr.String()); code != exitTrouble || why != "" || !strings.Contains(stderr.String(), "cut.img") {
 					t.Errorf("%d of %d bytes: exit %d: %s\n%s", n, len(whole), code, why, stderr.String())
 				}
 			}

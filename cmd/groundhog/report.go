@@ -24,6 +24,7 @@ type patchResult struct {
 // patchJSON is the report for machines. Paths are as given on the command
 // line; sizes are in bytes.
 type patchJSON struct {
+	Schema         int               `json:"schema"`
 	DryRun         bool              `json:"dry_run"`
 	Changed        bool              `json:"changed"`
 	Build          string            `json:"build"`
@@ -97,7 +98,14 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 	}
 	fmt.Fprintf(w, "size      %s -> %s (%s)\n", show.Bytes(r.before), show.Bytes(r.after), r.how())
 	for i, what := range []string{"archive", "manifest", "identity"} {
-		fmt.Fprintf(w, "%-9s %s\n", what, r.wrote[i])
+		switch name := r.wrote[i]; name {
+		case "":
+			fmt.Fprintf(w, "%-9s not written: --%s names a file for it\n", what, []string{"output", "manifest", "known-hosts"}[i])
+		case stdio:
+			fmt.Fprintf(w, "%-9s standard output\n", what)
+		default:
+			fmt.Fprintf(w, "%-9s %s\n", what, name)
+		}
 	}
 }
 
@@ -121,7 +129,7 @@ func orNone(s string) string {
 
 func (r *patchResult) printJSON(w io.Writer) error {
 	rep := r.report
-	out := patchJSON{DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
+	out := patchJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
 		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, Patches: rep.Patches,
 		Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
 		SizeBefore: r.before, SizeAfter: r.after, SHA256: r.sha256}
@@ -134,7 +142,7 @@ func (r *patchResult) printJSON(w io.Writer) error {
 	for _, k := range rep.AuthorizedKeys {
 		out.AuthorizedKeys = append(out.AuthorizedKeys, keyJSON{k.Type(), k.Fingerprint(), k.Comment})
 	}
-	if len(r.wrote) == 3 {
+	if len(r.wrote) == 3 { // the archive may be on standard output, and the others nowhere
 		out.Archive, out.Manifest, out.KnownHosts = r.wrote[0], r.wrote[1], r.wrote[2]
 	}
 	enc := json.NewEncoder(w)

@@ -29,9 +29,9 @@ func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
 	if o.allowedSigners == "" && o.signer == "" {
 		return nil
 	}
-	v := verifyOptions{manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
+	v := verifyOptions{in: files(), manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
 	v.signature = v.manifest + ".sig"
-	text, err := readWhole(v.manifest, maxSize)
+	text, err := v.in.readWhole(v.manifest, maxSize)
 	if err != nil {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}

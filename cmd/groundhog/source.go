@@ -1,16 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
@@ -18,21 +16,6 @@ import (
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
 )
-
-// trouble makes all that goes wrong in a verb exit code 2, as diff(1) does; 1
-// says that the answer is no.
-func trouble(cmd *cobra.Command, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) {
-	two := func(err error) error {
-		var code exitCode
-		if err == nil || errors.As(err, &code) {
-			return err
-		}
-		return exitCode{2, err}
-	}
-	cmd.Args = func(cmd *cobra.Command, a []string) error { return two(args(cmd, a)) }
-	cmd.RunE = func(cmd *cobra.Command, a []string) error { return two(run(cmd, a)) }
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return two(err) })
-}
 
 // source is what a manifest is made of, or already is one.
 type source struct {
@@ -42,50 +25,60 @@ type source struct {
 
 // readSource tells by content what is at path: a manifest, an archive, or a
 // root tree (a directory, or .deb files). Packages are added from root where
-// one is given; a root tree brings its own.
-func readSource(path string, root layers, maxSize int64) (*source, error) {
-	info, err := os.Stat(path)
+// one is given; a root tree brings its own. The file is read once: it may be a pipe.
+func (in *inputs) readSource(path string, root layers, maxSize int64) (*source, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() && path != stdio {
+		return readTree(layers{{path, hasDebs(path)}}, maxSize)
+	}
+	f, err := in.openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the source: %w", err)
 	}
-	head := make([]byte, 512)
-	if !info.IsDir() {
-		if head, err = readHead(path, head); err != nil {
-			return nil, fmt.Errorf("reading the source: %w", err)
-		}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<16)
+	head, err := r.Peek(512)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("reading the source: %w", err)
 	}
 	switch {
-	case info.IsDir():
-		return readTree(layers{{path, hasDebs(path)}}, maxSize)
 	case bytes.HasPrefix(head, []byte("!<arch>\n")):
-		return readTree(layers{{path, true}}, maxSize)
+		return readPackage(path, r, maxSize)
 	case bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")):
-		m, err := readManifest(path, maxSize)
+		m, err := decodeManifest(path, r, maxSize)
 		return &source{manifest: m}, err
 	}
-	in, err := skimArchive(path, maxSize, nothing)
+	a, err := parseArchive(r, path, maxSize, skimming(nothing))
 	if err != nil {
 		return nil, err
 	}
-	m, err := manifest.Of(in.img)
+	m, err := manifest.Of(a.img)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	m.Archive.Name = baseName(path)
-	return &source{m, in.img}, attribute(m, root, maxSize)
+	return &source{m, a.img}, attribute(m, root, maxSize)
 }
 
-func readHead(path string, b []byte) ([]byte, error) {
-	f, err := os.Open(path)
+// readPackage describes the .deb that path names and r reads. Its parts are looked up in any order, so one that is
+// no file of the file system is copied to where it is.
+func readPackage(path string, r io.Reader, maxSize int64) (*source, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && path != stdio {
+		return readTree(layers{{path, true}}, maxSize)
+	}
+	f, err := os.CreateTemp("", "groundhog-*.deb")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
+	defer os.Remove(f.Name())
 	defer f.Close()
-	n, err := io.ReadFull(f, b)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil
+	n, err := io.Copy(f, io.LimitReader(r, maxSize+1))
+	if err == nil && n > maxSize {
+		err = hint.To(fmt.Errorf("more than %d bytes", maxSize), "if it really is that large, --max-size raises the limit")
 	}
-	return b[:n], err
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return readTree(layers{{f.Name(), true}}, maxSize)
 }
 
 func hasDebs(dir string) bool {
@@ -93,9 +86,16 @@ func hasDebs(dir string) bool {
 	return err == nil && len(found) > 0
 }
 
-// baseName is a file's name as a manifest can hold it.
-func baseName(path string) string { return manifest.EscapePath(filepath.Base(path)) }
+// baseName is a file's name as a manifest can hold it; empty of one that has none.
+func baseName(path string) string {
+	name := fileName(path)
+	if name == stdio {
+		return ""
+	}
+	return manifest.EscapePath(name)
+}
 
+// readManifest reads a manifest's file.
 func readManifest(path string, maxSize int64) (*manifest.Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {

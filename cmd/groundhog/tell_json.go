@@ -27,6 +27,7 @@ func (t *jsonTeller) Tell(e reflash.Event) {
 	if e.Event == reflash.EventTrace || e.Event == reflash.EventProgress && !t.due(e, time.Now()) {
 		return
 	}
+	e.Schema = outputSchema
 	e.Time = time.Now().UTC().Format(time.RFC3339)
 	b, err := json.Marshal(e)
 	if err != nil { // data that is no JSON: the verdict itself is told all the same

@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +24,7 @@ type verifyOptions struct {
 	signer         string
 	json           bool
 	maxSize        byteSize
+	in             *inputs
 }
 
 func verifyCmd() *cobra.Command {
@@ -41,10 +42,12 @@ first: an SSH signature for the namespace groundhog, by a key in that file
   groundhog verify initrd.img --manifest build/initrd.json --allowed-signers signers
 
 Exit codes: 0 as the manifest says; 1 not so, or not signed so; 2 trouble.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.in = inputsOf(cmd)
+			return verify(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
+		},
 	}
-	trouble(cmd, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-		return verify(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
-	})
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.manifest, "manifest", "", "the manifest (default: INITRD's name with .manifest.json)")
@@ -58,6 +61,7 @@ Exit codes: 0 as the manifest says; 1 not so, or not signed so; 2 trouble.`,
 
 // verifyJSON is the report for machines.
 type verifyJSON struct {
+	Schema     int                  `json:"schema"`
 	OK         bool                 `json:"ok"`
 	SHA256     string               `json:"sha256"` // of the archive
 	Entries    int                  `json:"entries"`
@@ -67,14 +71,22 @@ type verifyJSON struct {
 
 // verify is the verb.
 func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
-	if o.manifest == "" {
+	switch {
+	case o.manifest != "":
+	case fileName(path) == stdio:
+		return hint.To(errors.New("nothing lies beside standard input"), "name the manifest with --manifest")
+	default:
 		o.manifest = path + ".manifest.json"
 	}
-	if o.signature == "" {
+	switch {
+	case o.signature != "" || o.allowedSigners == "":
+	case fileName(o.manifest) == stdio:
+		return hint.To(errors.New("nothing lies beside standard input"), "name the signature with --signature")
+	default:
 		o.signature = o.manifest + ".sig"
 	}
-	report := verifyJSON{Deviations: []manifest.Deviation{}}
-	text, err := readWhole(o.manifest, int64(o.maxSize))
+	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
+	text, err := o.in.readWhole(o.manifest, int64(o.maxSize))
 	if err != nil {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}
@@ -94,14 +106,13 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	in, err := skimArchive(path, int64(o.maxSize), nothing)
+	in, err := o.in.skimArchive(path, int64(o.maxSize), nothing)
 	if err != nil {
 		return err
 	}
-	if m.Archive != nil && m.Archive.SHA256 != in.input.SHA256 && m.Archive.Name != "" && m.Archive.Name != baseName(path) {
+	if m.Archive != nil && m.Archive.SHA256 != in.input.SHA256 && m.Archive.Name != "" && baseName(path) != "" && m.Archive.Name != baseName(path) {
 		return hint.To(fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, show.Printable(m.Archive.Name), path),
 			"groundhog diff compares them all the same")
-
 	}
 	found, err := manifest.Verify(in.img, m)
 	if err != nil {
@@ -118,11 +129,11 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 	if o.allowedSigners == "" {
 		return nil, nil, hint.To(fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers")
 	}
-	sig, _, err := smallFile("signature", o.signature)
+	sig, _, err := o.in.smallFile("signature", o.signature)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the signature: %w", err)
 	}
-	allowed, _, err := smallFile("allowed signers", o.allowedSigners)
+	allowed, _, err := o.in.smallFile("allowed signers", o.allowedSigners)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the allowed signers: %w", err)
 	}
@@ -131,8 +142,8 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 }
 
 // readWhole reads a manifest's file, at most as much as a manifest may have.
-func readWhole(path string, maxSize int64) ([]byte, error) {
-	f, err := os.Open(path)
+func (in *inputs) readWhole(path string, maxSize int64) ([]byte, error) {
+	f, err := in.open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +173,7 @@ func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {
 		}
 	}
 	if !r.OK {
-		return exitCode{code: 1}
+		return exitCode{code: exitNo}
 	}
 	return nil
 }

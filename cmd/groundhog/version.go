@@ -49,7 +49,7 @@ manifests that it writes.`,
 }
 
 func thisVersion() versionJSON {
-	v := versionJSON{Schema: 1, Version: Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	v := versionJSON{Schema: outputSchema, Version: Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Protocol: wire.Version, Manifest: manifest.Schema}
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {

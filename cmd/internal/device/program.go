@@ -22,10 +22,22 @@ type programConn struct {
 	over   chan struct{} // closed when the program has ended
 }
 
+// socketPair is two sockets that no program inherits which is started meanwhile. Linux could say so in one call; a Mac cannot.
+func socketPair() ([2]int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(pair[0])
+		unix.CloseOnExec(pair[1])
+	}
+	return pair, err
+}
+
 // startProgram gives a command to the user's shell, as ssh does. A pair of sockets is its standard input and output:
 // that is a connection with deadlines, which two pipes are not.
 func startProgram(command string) (net.Conn, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	pair, err := socketPair()
 	if err != nil {
 		return nil, fmt.Errorf("starting the ProxyCommand: %w", err)
 	}

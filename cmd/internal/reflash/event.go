@@ -2,6 +2,7 @@ package reflash
 
 // Event is what happens on a device, and a line of --json.
 type Event struct {
+	Schema  int    `json:"schema"`           // set by who tells it
 	Time    string `json:"time"`             // RFC 3339, UTC; set by who tells it
 	Host    string `json:"host"`             // as given on the command line
 	Event   string `json:"event"`            // check, phase, progress, verdict, plan or trace

@@ -42,7 +42,7 @@ func Open(name string, write bool) (*Disk, error) {
 	}
 	switch kind := info.Mode().Type(); {
 	case kind == os.ModeDevice:
-		flags |= unix.O_DIRECT
+		flags |= direct
 		if write {
 			flags |= os.O_EXCL
 		}
@@ -56,7 +56,7 @@ func Open(name string, write bool) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{f: f, block: 1}
-	if err := d.measure(flags&unix.O_DIRECT != 0); err != nil {
+	if err := d.measure(info.Mode().Type() == os.ModeDevice); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (d *Disk) measure(device bool) error {
 	if !device {
 		return nil
 	}
-	n, err := unix.IoctlGetInt(int(d.f.Fd()), unix.BLKSSZGET)
+	n, err := sectorSize(int(d.f.Fd()))
 	if err != nil {
 		return fmt.Errorf("%s: asking for its block size: %w", d.f.Name(), err)
 	}
@@ -107,7 +107,7 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if d.block == 1 {
-		if err := unix.Fadvise(int(d.f.Fd()), off, int64(len(p)), unix.FADV_DONTNEED); err != nil {
+		if err := dropCached(int(d.f.Fd()), off, int64(len(p))); err != nil {
 			return 0, err
 		}
 		return d.f.ReadAt(p, off)
@@ -179,5 +179,5 @@ func (d *Disk) Reread() error {
 	if d.block == 1 {
 		return errNoTable
 	}
-	return unix.IoctlSetInt(int(d.f.Fd()), unix.BLKRRPART, 0)
+	return rereadTable(int(d.f.Fd()))
 }

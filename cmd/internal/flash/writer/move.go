@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
@@ -21,9 +19,8 @@ func roomForPieces() int64 {
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
 		free = field(b, "MemAvailable:") * 1024
 	}
-	var info unix.Sysinfo_t
-	if free == 0 && unix.Sysinfo(&info) == nil { // sysinfo(2) counts no page that could be given up
-		free = int64(info.Freeram) * int64(info.Unit)
+	if free == 0 {
+		free = freeMemory()
 	}
 	return min(maxRoom, free/8)
 }

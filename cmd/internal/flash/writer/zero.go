@@ -2,7 +2,6 @@ package writer
 
 import (
 	"errors"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +20,7 @@ func (d *Disk) Zero(off, n int64) error {
 		return err
 	}
 	if whole := n / d.block * d.block; d.block > 1 && whole > 0 {
-		switch err := d.zeroOut(off, whole); {
+		switch err := zeroOut(d.f.Fd(), off, whole); {
 		case err == nil:
 			off, n = off+whole, n-whole
 		case !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOTTY):
@@ -34,15 +33,6 @@ func (d *Disk) Zero(off, n int64) error {
 			return err
 		}
 		off, n = off+part, n-part
-	}
-	return nil
-}
-
-func (d *Disk) zeroOut(off, n int64) error {
-	span := [2]uint64{uint64(off), uint64(n)}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, d.f.Fd(), unix.BLKZEROOUT, uintptr(unsafe.Pointer(&span)))
-	if errno != 0 {
-		return errno
 	}
 	return nil
 }

@@ -89,9 +89,8 @@ func Lasting(f *os.File) bool {
 	}
 	// A lease for reading is had where nobody has the file open, or mapped, for writing (fcntl(2)).
 	fd := f.Fd()
-	_, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
+	err := leased(fd)
 	if err == nil {
-		unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
 		return true
 	}
 	if err != unix.EACCES { // EAGAIN: somebody has
@@ -105,24 +104,4 @@ func Lasting(f *os.File) bool {
 	}
 	again, ok := FileOf(f)
 	return ok && now == again
-}
-
-// filesystem is what matters of the one that a file is on.
-type filesystem struct{ memory, remote bool }
-
-// filesystemOf knows them by statfs(2)'s numbers (linux/magic.h, and each one's own source).
-func filesystemOf(f *os.File) filesystem {
-	var st unix.Statfs_t
-	if unix.Fstatfs(int(f.Fd()), &st) != nil {
-		return filesystem{remote: true}
-	}
-	switch uint32(st.Type) {
-	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
-		return filesystem{memory: true}
-	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC,
-		unix.AFS_FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC,
-		0x01161970, 0x0bd00bd0, 0x47504653: // GFS2, Lustre, GPFS
-		return filesystem{remote: true}
-	}
-	return filesystem{}
 }

@@ -60,7 +60,7 @@ func At(dir string) *Store {
 // ours reports whether an open file is of this kind, the user's own, and writable for nobody else.
 func ours(f *os.File, kind uint32) bool {
 	var st unix.Stat_t
-	return unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_IFMT == kind && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
+	return unix.Fstat(int(f.Fd()), &st) == nil && uint32(st.Mode)&unix.S_IFMT == kind && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
 }
 
 // readOurs reads a file of the store: neither a link nor a pipe, and nobody's but ours.

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/initrd"
+	"groundhog/initrd/debian/dropbear"
+	"groundhog/patches"
+)
+
+// choices is what a flag can be, in any verb that has it.
+func choices(verb, flag string) []string {
+	switch flag {
+	case "board":
+		return patches.Boards
+	case "compression":
+		all := []string{"keep"}
+		for _, c := range initrd.Writable {
+			all = append(all, string(c))
+		}
+		return all
+	case "release":
+		return dropbear.Releases()
+	case "mac":
+		return []string{"keep", "cmdline"}
+	case "via":
+		return []string{"writer", "curl"}
+	case "format":
+		if verb == "diff" {
+			return slices.Sorted(maps.Keys(reports))
+		}
+		return slices.Sorted(maps.Keys(formats))
+	}
+	return nil
+}
+
+// complete tells a shell what may come next: choices where there are some, directories, hosts of the ssh
+// configuration. Of everything else a shell offers files by itself.
+func complete(verb *cobra.Command) *cobra.Command {
+	for _, flag := range []string{"board", "compression", "release", "mac", "via", "format"} {
+		if verb.Flags().Lookup(flag) != nil {
+			names := choices(verb.Name(), flag)
+			verb.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+	for _, flag := range []string{"root", "old-root", "new-root", "extract"} {
+		if verb.Flags().Lookup(flag) != nil {
+			verb.MarkFlagDirname(flag)
+		}
+	}
+	switch verb.Name() {
+	case "hooks":
+		verb.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		}
+	case "push", "flash", "reflash":
+		verb.ValidArgsFunction = completeHosts
+	case "restore":
+		verb.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			hosts, _ := completeHosts(cmd, args, begun)
+			return hosts, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	return verb
+}
+
+// addCompletion adds cobra's own verb that writes the shells' scripts; of a shell that it does not know it says so.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	verb, _, err := root.Find([]string{"completion"})
+	if err != nil || verb == root {
+		return
+	}
+	verb.Short = "Write the script with which a shell completes what is typed"
+	verb.Use = "completion SHELL"
+	verb.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return misused(cmd, fmt.Errorf("%q: no script for this shell", args[0]))
+	}
+	verb.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+// completeHosts offers hosts that are not named yet. A user's name in front of one stays. A shell adds files to them:
+// behind the hosts come an archive and an image.
+func completeHosts(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	config, _ := cmd.Flags().GetString("ssh-config")
+	home, _ := os.UserHomeDir()
+	user, _, isUser := strings.Cut(begun, "@")
+	var hosts []cobra.Completion
+	for _, name := range configuredHosts(config, home) {
+		if isUser {
+			name = user + "@" + name
+		}
+		if strings.HasPrefix(name, begun) && !slices.Contains(args, name) {
+			hosts = append(hosts, name)
+		}
+	}
+	return hosts, cobra.ShellCompDirectiveDefault
+}

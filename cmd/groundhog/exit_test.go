@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/initrd"
+)
+
+// workplace is a directory that has a target (see writeTarget), a patched archive reflash.img with what lies beside it,
+// and no ssh configuration but an empty one.
+func workplace(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Chdir(dir)
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
+	if err := writeTarget(dir, "bookworm", true, initrd.Zstd); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string]string{"text": "no archive, no manifest\n", "disk.img": strings.Repeat("\x00", 1<<20)} {
+		if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, _, said := here("patch", "initrd.img", "--root", "root", "--authorized-keys", "id.pub", "-o", "reflash.img")
+	if code != exitDone {
+		t.Fatal(said)
+	}
+}
+
+// here runs the program in this process.
+func here(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(args, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// An exit code means the same in every verb. Who adds a verb adds a line to each part of the table.
+func TestExitCodes(t *testing.T) {
+	workplace(t)
+	nobody := []string{"--ssh-config", "none", "root@127.0.0.1:1"} // where nobody listens
+	at := func(verb string, rest ...string) []string { return append(append([]string{verb}, nobody...), rest...) }
+	table := map[int]map[string][]string{
+		exitDone: {
+			"patch":    {"patch", "initrd.img", "--root", "root", "-o", "again.img"},
+			"hooks":    {"hooks", "root", "--revert"},
+			"inspect":  {"inspect", "reflash.img"},
+			"manifest": {"manifest", "reflash.img"},
+			"diff":     {"diff", "reflash.img", "reflash.img"},
+			"verify":   {"verify", "reflash.img"},
+			"reflash":  at("reflash", "reflash.img", "disk.img", "--force", "--plan"),
+			"version":  {"version"},
+			"schema":   {"schema"},
+			"help":     {"help", "push"},
+		},
+		exitNo: {
+			"patch":  {"patch", "initrd.img", "--root", "root", "--release", "sid"},
+			"hooks":  {"hooks", "root", "--release", "sid"},
+			"diff":   {"diff", "initrd.img", "reflash.img"},
+			"verify": {"verify", "initrd.img", "--manifest", "initrd.json"},
+			// of a verb that reaches devices: it was refused before any was asked
+			"push":    at("push", "nothing.img"),
+			"flash":   at("flash", "nothing.img"),
+			"reflash": at("reflash", "nothing.img", "disk.img"),
+		},
+		exitTrouble: {
+			"patch":    {"patch", "nothing.img"},
+			"hooks":    {"hooks", "nowhere"},
+			"inspect":  {"inspect", "text"},
+			"manifest": {"manifest", "text"},
+			"diff":     {"diff", "text", "reflash.img"},
+			"verify":   {"verify", "text", "--manifest", "text"},
+			"push":     at("push", "reflash.img", "--via", "pigeon"),
+			"flash":    at("flash", "disk.img", "--via", "pigeon"),
+			"reflash":  at("reflash", "reflash.img", "disk.img", "--push-via", "pigeon"),
+			"schema":   {"schema", "nothing"},
+			"help":     {"help", "nothing"},
+		},
+		exitUnreachable: {
+			"push":    at("push", "reflash.img"),
+			"restore": at("restore"),
+			"flash":   at("flash", "--force", "disk.img"),
+			"reflash": at("reflash", "--force", "reflash.img", "disk.img"),
+		},
+	}
+	renameManifest(t, "reflash.img", "initrd.img", "initrd.json") // of another archive, by this one's name
+	for want, verbs := range table {
+		for verb, args := range verbs {
+			t.Run(verb, func(t *testing.T) {
+				code, out, said := here(args...)
+				if code != want {
+					t.Errorf("groundhog %q: exit %d, want %d\n%s%s", args, code, want, out, said)
+				}
+			})
+		}
+	}
+	everyVerb(t, func(t *testing.T, verb *cobra.Command) {
+		if table[exitDone][verb.Name()] == nil && table[exitUnreachable][verb.Name()] == nil {
+			t.Error("not in the table")
+		}
+	})
+}
+
+// everyVerb runs a test for each verb that --help lists.
+func everyVerb(t *testing.T, test func(t *testing.T, verb *cobra.Command)) {
+	t.Helper()
+	for _, verb := range rootCmd().Commands() {
+		if verb.IsAvailableCommand() && verb.Name() != "completion" {
+			t.Run(verb.Name(), func(t *testing.T) { test(t, verb) })
+		}
+	}
+}
+
+// A wrong command line is 2 in every verb, with what to do about it and nothing on standard output.
+func TestMisused(t *testing.T) {
+	everyVerb(t, func(t *testing.T, verb *cobra.Command) {
+		for _, args := range [][]string{{verb.Name(), "--nosuch"}, {verb.Name(), "-Z"}, {verb.Name(), "--quiet=maybe"}} {
+			code, out, said := here(args...)
+			if code != exitTrouble || out != "" || !strings.HasPrefix(said, "groundhog: ") || !strings.Contains(said, "see groundhog "+verb.Name()+" --help") {
+				t.Errorf("groundhog %q: exit %d\n%s%s", args, code, out, said)
+			}
+		}
+		code, out, said := here(verb.Name(), "a", "b", "c", "--nosuch")
+		if code != exitTrouble || out != "" {
+			t.Errorf("exit %d\n%s%s", code, out, said)
+		}
+	})
+	for _, c := range []struct {
+		args []string
+		hint string
+	}{
+		{[]string{"pusch"}, "did you mean patch or push?"},
+		{[]string{"insp"}, "did you mean inspect?"},
+		{[]string{"frobnicate"}, "groundhog --help lists them"},
+		{[]string{"help", "pusch"}, "did you mean patch or push?"},
+		{[]string{"push", "--dryrun"}, "did you mean --dry-run?"},
+		{[]string{"patch", "--authorised-keys", "x"}, "did you mean --authorized-keys?"},
+		{[]string{"--frobnicate"}, "usage: groundhog"},
+		{[]string{"completion", "tcsh"}, "no script for this shell"},
+	} {
+		code, out, said := here(c.args...)
+		if code != exitTrouble || out != "" || !strings.Contains(said, c.hint) {
+			t.Errorf("groundhog %q: exit %d, want %q\n%s%s", c.args, code, c.hint, out, said)
+		}
+	}
+}
+
+// The flags of the verbs that reach devices are shown by what they are for, each once.
+func TestFlagGroups(t *testing.T) {
+	for _, verb := range []string{"push", "flash", "reflash", "restore"} {
+		code, help, _ := here(verb, "--help")
+		if code != exitDone {
+			t.Fatalf("%s: exit %d", verb, code)
+		}
+		_, rest, _ := strings.Cut(help, "\nFlags:\n")
+		rest, _, _ = strings.Cut(rest, "\n\n")
+		if rest != "  -h, --help   help for "+verb {
+			t.Errorf("%s: flags of no group:\n%s", verb, rest)
+		}
+		for _, flag := range []string{"--identity FILE", "--json ", "--parallel N"} {
+			if strings.Count(help, flag) != 1 {
+				t.Errorf("%s: %s is there %d times:\n%s", verb, flag, strings.Count(help, flag), help)
+			}
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Host bench-1 bench-2 *\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"patch", "--board", ""}, "generic\ncm3\ncm4\n:4\n"},
+		{[]string{"patch", "--compression", ""}, "keep\nnone\ngzip\nzstd\nxz\nlz4\n:4\n"},
+		{[]string{"diff", "--format", ""}, "html\njson\nmarkdown\ntext\n:4\n"},
+		{[]string{"manifest", "--format", ""}, "cyclonedx\njson\nspdx\n:4\n"},
+		{[]string{"flash", "--via", ""}, "writer\ncurl\n:4\n"},
+		{[]string{"patch", "--root", ""}, ":16\n"}, // directories
+		{[]string{"push", ""}, "bench-1\nbench-2\n:0\n"},
+		{[]string{"push", "root@bench-1", "root@"}, "root@bench-2\n:0\n"},
+		{[]string{"restore", "bench-2", "b"}, "bench-1\n:4\n"},
+		{[]string{"push", "--ssh-config", "none", ""}, ":0\n"},
+		{[]string{"help", "ref"}, "reflash\tPush, reboot, flash, reboot, and see the new system come up\n:4\n"},
+	} {
+		_, got, _ := here(append([]string{"__complete"}, c.args...)...)
+		if !strings.HasPrefix(got, c.want) && !strings.Contains(got, "\n"+c.want) {
+			t.Errorf("%q: got\n%swant\n%s", c.args, got, c.want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, script, _ := here("completion", shell); code != exitDone || !strings.Contains(script, "groundhog") {
+			t.Errorf("%s: exit %d, %d bytes", shell, code, len(script))
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, out, _ := here("version", "--json")
+	var v versionJSON
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitDone {
+		t.Fatalf("exit %d, %v", code, err)
+	}
+	if v.Version != Version || v.Protocol == 0 || v.Manifest == 0 || !strings.HasPrefix(v.Go, "go1.") {
+		t.Errorf("%+v", v)
+	}
+	if code, out, _ := here("version"); code != exitDone || !strings.HasPrefix(out, "groundhog "+Version+"\n") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}

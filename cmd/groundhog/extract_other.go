@@ -1,0 +1,15 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"os"
+
+	"groundhog/initrd"
+)
+
+// makeNode is for Linux: see extract_linux.go.
+func makeNode(_ int, name string, _ uint32, _ initrd.Device) error {
+	return &os.PathError{Op: "mknod", Path: name, Err: errors.ErrUnsupported}
+}

@@ -1,0 +1,69 @@
+//go:build man
+
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// The man pages are made when a release is: who runs groundhog needs no generator of them.
+//
+//	go run -tags man ./cmd/groundhog man DIR
+
+//go:embed man/groundhog.7
+var ideasPage []byte
+
+func init() { more = append(more, manCmd) }
+
+func manCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:    "man DIR",
+		Short:  "Write the man pages",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE:   func(cmd *cobra.Command, args []string) error { return writePages(cmd.Root(), args[0]) },
+	}
+}
+
+// writePages writes a page for each verb, and the one of the ideas, with the date of SOURCE_DATE_EPOCH.
+func writePages(root *cobra.Command, dir string) error {
+	date, err := created()
+	if err != nil {
+		return err
+	}
+	when, err := time.Parse(time.RFC3339, date)
+	if err != nil {
+		return fmt.Errorf("SOURCE_DATE_EPOCH: pages carry a date: %w", err)
+	}
+	root.DisableAutoGenTag = true
+	for _, verb := range append(root.Commands(), root) {
+		if !verb.IsAvailableCommand() && verb != root {
+			continue
+		}
+		verb.DisableAutoGenTag = true
+		verb.InitDefaultHelpFlag()
+		name := verb.Name()
+		if verb != root {
+			name = "groundhog-" + name
+		}
+		var page bytes.Buffer
+		header := doc.GenManHeader{Title: name, Section: "1", Date: &when, Source: "groundhog " + Version, Manual: "groundhog"}
+		if err := doc.GenMan(verb, &header, &page); err != nil {
+			return fmt.Errorf("making %s(1): %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".1"), page.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	ideas := bytes.ReplaceAll(ideasPage, []byte("@DATE@"), []byte(when.Format("January 2006")))
+	ideas = bytes.ReplaceAll(ideas, []byte("@VERSION@"), []byte(Version))
+	return os.WriteFile(filepath.Join(dir, "groundhog.7"), ideas, 0o644)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"groundhog/cmd/internal/hint"
+)
+
+// misused is an error about the command line, with how it should be.
+func misused(cmd *cobra.Command, err error) error {
+	todo := "usage: " + cmd.UseLine() + "; see " + cmd.CommandPath() + " --help"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
+			todo = "did you mean " + strings.Join(near, " or ") + "? see " + cmd.CommandPath() + " --help"
+		}
+	}
+	return exitCode{exitTrouble, hint.To(err, todo)}
+}
+
+// typos is how many letters may be wrong in a name that is still recognised.
+const typos = 2
+
+// nearFlags is the flags of a verb that may have been meant.
+func nearFlags(cmd *cobra.Command, name string) []string {
+	known := &cobra.Command{SuggestionsMinimumDistance: typos} // cobra compares the names of commands only
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	near := known.SuggestionsFor(name)
+	for i := range near {
+		near[i] = "--" + near[i]
+	}
+	return near
+}
+
+// unknownVerb is the error of a command line that begins with none of the verbs.
+func unknownVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	root.SuggestionsMinimumDistance = typos
+	todo := "groundhog --help lists them"
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		todo = "did you mean " + strings.Join(near, " or ") + "? " + todo
+	}
+	return exitCode{exitTrouble, hint.To(fmt.Errorf("%q is not one of the verbs", args[0]), todo)}
+}
+
+// helpCmd is cobra's help verb, but for an unknown topic, which is an error here.
+func helpCmd(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [VERB]",
+		Short: "Show the help of a verb",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var names []cobra.Completion
+			for _, verb := range root.Commands() {
+				if len(args) == 0 && verb.IsAvailableCommand() && strings.HasPrefix(verb.Name(), begun) {
+					names = append(names, cobra.CompletionWithDesc(verb.Name(), verb.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			verb, rest, err := root.Find(args)
+			if err != nil || verb == root && len(rest) > 0 {
+				return unknownVerb(root, args)
+			}
+			verb.InitDefaultHelpFlag()
+			return verb.Help()
+		},
+	}
+}

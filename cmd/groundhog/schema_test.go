@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	generate "github.com/google/jsonschema-go/jsonschema"
+	"github.com/rogpeppe/go-internal/txtar"
+	validate "github.com/santhosh-tekuri/jsonschema/v6"
+
+	"groundhog/cmd/internal/reflash"
+	"groundhog/fixtures/tinyelf"
+	"groundhog/manifest"
+	"groundhog/manifest/diff"
+)
+
+var update = flag.Bool("update", false, "write schemas/*.json anew")
+
+// printed is the type of each kind of output whose schema is made from it.
+var printed = map[string]reflect.Type{
+	"diff":    reflect.TypeFor[diff.Changes](),
+	"patch":   reflect.TypeFor[patchJSON](),
+	"hooks":   reflect.TypeFor[hooksJSON](),
+	"inspect": reflect.TypeFor[inspection](),
+	"list":    reflect.TypeFor[listJSON](),
+	"verify":  reflect.TypeFor[verifyJSON](),
+	"event":   reflect.TypeFor[reflash.Event](),
+	"version": reflect.TypeFor[versionJSON](),
+}
+
+// The schemas are those of the types that are printed.
+func TestSchemas(t *testing.T) {
+	for _, k := range schemaKinds {
+		typ := printed[k.name]
+		if typ == nil {
+			continue // manifest: package manifest's own
+		}
+		want := schemaOf(t, k, typ)
+		if *update {
+			if err := os.WriteFile("schemas/"+k.name+".json", want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := schemaText(k.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what is printed: go test ./cmd/groundhog -run TestSchemas -update, and say in CHANGELOG.md what changed", k.name)
+		}
+	}
+}
+
+// schemaOf makes a schema from a Go type.
+func schemaOf(t *testing.T, k schemaKind, typ reflect.Type) []byte {
+	t.Helper()
+	s, err := generate.ForType(typ, &generate.ForOptions{TypeSchemas: map[reflect.Type]*generate.Schema{
+		reflect.TypeFor[manifest.Mode](): {Type: "string", Pattern: "^[0-7]{1,5}$"},
+	}})
+	if err != nil {
+		t.Fatalf("%s: %v", k.name, err)
+	}
+	listsAreThere(s)
+	s.Schema = "https://json-schema.org/draft/2020-12/schema"
+	s.Title = "groundhog " + k.name
+	s.Description = "printed by " + k.of
+	version := any(outputSchema)
+	s.Properties["schema"] = &generate.Schema{Const: &version, Description: "the version of this form"}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		t.Fatalf("%s: %v", k.name, err)
+	}
+	return append(b, '\n')
+}
+
+// listsAreThere says of every list that it is one: it is empty rather than null.
+func listsAreThere(s *generate.Schema) {
+	if s == nil {
+		return
+	}
+	if slices.Equal(s.Types, []string{"null", "array"}) {
+		s.Types, s.Type = nil, "array"
+	}
+	listsAreThere(s.Items)
+	for _, p := range s.Properties {
+		listsAreThere(p)
+	}
+}
+
+// compiled is a schema as the validator has it.
+func compiled(t *testing.T, name string) *validate.Schema {
+	t.Helper()
+	code, text, said := here("schema", name)
+	if code != exitDone {
+		t.Fatalf("schema %s: exit %d: %s", name, code, said)
+	}
+	doc, err := validate.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := validate.NewCompiler()
+	if err := c.AddResource("s.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("s.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What is printed is valid by the schema that is printed, line by line of events, whole of everything else.
+func TestOutputIsValid(t *testing.T) {
+	workplace(t)
+	hooksRoot(t, "hooked")
+	outputs := map[string][][]string{
+		"manifest": {{"manifest", "reflash.img"}, {"manifest", "reflash.img", "--json"}, {"manifest", "root"}},
+		"diff":     {{"diff", "--json", "initrd.img", "reflash.img"}, {"diff", "--format", "json", "--all", "--fail-on", "keys", "reflash.img", "initrd.img"}, {"diff", "--json", "initrd.img", "initrd.img"}, {"diff", "--json", "--content", "initrd.img", "reflash.img"}},
+		"patch":    {{"patch", "initrd.img", "--root", "root", "--json", "-o", "out.img"}, {"patch", "initrd.img", "--root", "root", "--json", "--dry-run"}},
+		"hooks":    {{"hooks", "hooked", "--json", "--authorized-keys", "id.pub"}, {"hooks", "hooked", "--json", "--dry-run", "--authorized-keys", "id.pub", "--wait", "1m"}, {"hooks", "hooked", "--revert", "--json"}},
+		"inspect":  {{"inspect", "--json", "reflash.img"}, {"inspect", "--json", "initrd.img"}},
+		"list":     {{"inspect", "--list", "--json", "reflash.img"}, {"inspect", "--list", "--all", "--json", "reflash.img"}},
+		"verify":   {{"verify", "--json", "reflash.img"}, {"verify", "--json", "initrd.img", "--manifest", "other.json"}},
+		"event":    {{"push", "--json", "--ssh-config", "none", "root@127.0.0.1:1", "reflash.img"}, {"restore", "--json", "--ssh-config", "none", "root@127.0.0.1:1"}},
+		"version":  {{"version", "--json"}},
+	}
+	renameManifest(t, "reflash.img", "initrd.img", "other.json")
+	for _, k := range schemaKinds {
+		if outputs[k.name] == nil {
+			t.Errorf("%s: nothing prints it here", k.name)
+		}
+		schema := compiled(t, k.name)
+		for _, args := range outputs[k.name] {
+			code, out, said := here(args...)
+			if code == exitTrouble || out == "" {
+				t.Errorf("groundhog %q: exit %d: %s", args, code, said)
+				continue
+			}
+			documents := []string{out}
+			if k.name == "event" {
+				documents = strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+			}
+			for _, document := range documents {
+				v, err := validate.UnmarshalJSON(strings.NewReader(document))
+				if err == nil {
+					err = schema.Validate(v)
+				}
+				if err != nil {
+					t.Errorf("groundhog %q: %v\n%s", args, err, document)
+				}
+			}
+		}
+	}
+}
+
+// hooksRoot writes the root tree of testdata/hooks.txtar to dir.
+func hooksRoot(t *testing.T, dir string) {
+	t.Helper()
+	files, err := txtar.ParseFile(filepath.Join(testDir, "testdata/hooks.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files.Files = append(files.Files, txtar.File{Name: "root/usr/bin/dpkg", Data: tinyelf.Program(elf.EM_X86_64)})
+	for _, f := range files.Files {
+		name, ok := strings.CutPrefix(f.Name, "root/")
+		if !ok {
+			continue
+		}
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testDir is the directory of these tests, which some of them leave.
+var testDir, _ = os.Getwd()
+
+// renameManifest writes the manifest beside archive as that of another.
+func renameManifest(t *testing.T, archive, other, to string) {
+	t.Helper()
+	b, err := os.ReadFile(archive + ".manifest.json")
+	if err == nil {
+		b = bytes.Replace(b, []byte(`"name": "`+archive+`"`), []byte(`"name": "`+other+`"`), 1)
+		err = os.WriteFile(to, b, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A schema refuses what is not of its form.
+func TestSchemaRefuses(t *testing.T) {
+	for _, k := range schemaKinds {
+		for _, document := range []string{`{}`, `[]`, `{"schema":2}`, `{"schema":1,"nosuch":1}`} {
+			v, err := validate.UnmarshalJSON(strings.NewReader(document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if compiled(t, k.name).Validate(v) == nil {
+				t.Errorf("%s: %s is valid", k.name, document)
+			}
+		}
+	}
+	var all map[string]json.RawMessage
+	code, out, _ := here("schema", "--json")
+	if err := json.Unmarshal([]byte(out), &all); err != nil || code != exitDone || len(all) != len(schemaKinds) {
+		t.Errorf("exit %d, %d schemas, %v", code, len(all), err)
+	}
+}

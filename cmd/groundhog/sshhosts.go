@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// configuredHosts is the hosts that an ssh_config(5) file names, sorted: those of its Host lines that are no patterns, and of
+// the files that it includes. An empty path means the user's own file. It is for a shell to offer: what cannot be read is not
+// offered, and no more is said of it.
+func configuredHosts(path, home string) []string {
+	if path == "" {
+		path = filepath.Join(home, ".ssh/config")
+	}
+	var names []string
+	collectHosts(path, home, 0, &names)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// deepest is how deep ssh itself follows Include (readconf.c).
+const deepest = 16
+
+func collectHosts(path, home string, depth int, names *[]string) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || depth > deepest {
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		line = strings.TrimSpace(line)
+		end := strings.IndexAny(line, " \t=")
+		if end < 0 {
+			continue
+		}
+		keyword, value := line[:end], strings.Replace(line[end:], "=", " ", 1)
+		switch strings.ToLower(keyword) {
+		case "host":
+			for _, name := range strings.Fields(value) {
+				name = bare(name)
+				if name != "" && !strings.ContainsAny(name, "*?!#\"") {
+					*names = append(*names, name)
+				}
+			}
+		case "include":
+			for _, pattern := range strings.Fields(value) {
+				pattern = bare(pattern)
+				if rest, ok := strings.CutPrefix(pattern, "~/"); ok {
+					pattern = filepath.Join(home, rest)
+				} else if !filepath.IsAbs(pattern) {
+					pattern = filepath.Join(home, ".ssh", pattern)
+				}
+				files, _ := filepath.Glob(pattern)
+				for _, name := range files {
+					collectHosts(name, home, depth+1, names)
+				}
+			}
+		}
+	}
+}
+
+// bare is a word without the quotes around it.
+func bare(word string) string {
+	if len(word) >= 2 && word[0] == '"' && word[len(word)-1] == '"' {
+		return word[1 : len(word)-1]
+	}
+	return word
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestConfiguredHosts(t *testing.T) {
+	home := t.TempDir()
+	for name, text := range map[string]string{
+		"config": "# Host commented\nHost bench-2 \"bench-1\" *.lab !bench-9\n  HostName 192.0.2.1\nhost=pi\n" +
+			"Match host x\nInclude more/*.conf ~/.ssh/loop\nHost bench-1\n",
+		"more/a.conf": "\tHost nuc\t# a comment\n",
+		"more/b.txt":  "Host never\n",
+		"loop":        "Include loop\nHost round\n",
+	} {
+		path := filepath.Join(home, ".ssh", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"bench-1", "bench-2", "nuc", "pi", "round"}
+	if diff := cmp.Diff(want, configuredHosts("", home)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := configuredHosts("", t.TempDir()); got != nil {
+		t.Errorf("without a configuration: %q", got)
+	}
+	if got := configuredHosts("none", home); got != nil {
+		t.Errorf("with none: %q", got)
+	}
+}

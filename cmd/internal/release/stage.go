@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// stage is where a release's files come together.
+type stage struct {
+	dir     string
+	version string
+	when    time.Time // of the commit
+	env     []string  // of every command
+	shared  string    // what is the same for all architectures, as below /usr
+}
+
+func newStage(dir string) (*stage, error) {
+	seconds, err := output(nil, "git", "log", "-1", "--format=%ct")
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("the commit's time: %w", err)
+	}
+	s := &stage{dir: dir, when: time.Unix(n, 0).UTC(), shared: filepath.Join(dir, "shared")}
+	s.env = []string{"CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "SOURCE_DATE_EPOCH=" + seconds}
+	if _, err := output(s.env, "go", "run", "./cmd/internal/writers/build", "cmd/groundhog/writers"); err != nil {
+		return nil, err
+	}
+	own := filepath.Join(dir, "groundhog")
+	if _, err := output(s.env, "go", "build", "-trimpath", "-tags", "man", "-o", own, "./cmd/groundhog"); err != nil {
+		return nil, err
+	}
+	said, err := output(s.env, own, "--version")
+	if err != nil {
+		return nil, err
+	}
+	words := strings.Fields(said) // groundhog version 0.2.2
+	s.version = words[len(words)-1]
+	return s, s.share(own)
+}
+
+// share makes the man pages, the shells' scripts and the texts.
+func (s *stage) share(own string) error {
+	man := filepath.Join(s.dir, "man")
+	if err := os.MkdirAll(man, 0o755); err != nil {
+		return err
+	}
+	if _, err := output(s.env, own, "man", man); err != nil {
+		return err
+	}
+	pages, err := os.ReadDir(man)
+	if err != nil {
+		return err
+	}
+	for _, page := range pages {
+		b, err := os.ReadFile(filepath.Join(man, page.Name()))
+		if err != nil {
+			return err
+		}
+		section := strings.TrimPrefix(filepath.Ext(page.Name()), ".")
+		if err := s.put("share/man/man"+section+"/"+page.Name()+".gz", packed(b)); err != nil {
+			return err
+		}
+	}
+	for shell, place := range map[string]string{
+		"bash": "share/bash-completion/completions/groundhog",
+		"zsh":  "share/zsh/vendor-completions/_groundhog",
+		"fish": "share/fish/vendor_completions.d/groundhog.fish",
+	} {
+		script, err := output(s.env, own, "completion", shell)
+		if err != nil {
+			return err
+		}
+		if err := s.put(place, []byte(script+"\n")); err != nil {
+			return err
+		}
+	}
+	for name, place := range map[string]string{"README.md": "share/doc/groundhog/README.md.gz", "CHANGELOG.md": "share/doc/groundhog/CHANGELOG.md.gz"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := s.put(place, packed(b)); err != nil {
+			return err
+		}
+	}
+	for place, text := range map[string][]byte{
+		"share/doc/groundhog/copyright":     fmt.Appendf(nil, copyright, s.when.Year()),
+		"share/doc/groundhog/changelog.gz":  packed(fmt.Appendf(nil, changelog, s.version, maintainer, s.when.Format(time.RFC1123Z))),
+		"share/lintian/overrides/groundhog": []byte(overrides),
+	} {
+		if err := s.put(place, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) put(name string, b []byte) error {
+	path := filepath.Join(s.shared, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
+}
+
+// fill makes the tree of an architecture: what lies below /usr.
+func (s *stage) fill(arch string) (string, error) {
+	tree := filepath.Join(s.dir, arch)
+	if err := os.CopyFS(tree, os.DirFS(s.shared)); err != nil {
+		return "", err
+	}
+	env := append([]string{"GOOS=linux", "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0"}, s.env...)
+	_, err := output(env, "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w -buildid=",
+		"-o", filepath.Join(tree, "bin/groundhog"), "./cmd/groundhog")
+	return tree, err
+}
+
+// maintainer of the packages. There is no address yet that one could write to.
+const maintainer = "The groundhog developers <groundhog@localhost.localdomain>"
+
+// changelog is one in Debian's form; what changed is in CHANGELOG.md, for those who run the tool.
+const changelog = `groundhog (%s) unstable; urgency=medium
+
+  * What is new: see CHANGELOG.md.gz beside this file.
+
+ -- %s  %s
+`
+
+// overrides says to lintian(1) what is meant to be so.
+const overrides = `# It patches initramfs of any release, and has to start on all of them.
+groundhog: statically-linked-binary [usr/bin/groundhog]
+# The packages are built by whoever uses them; the project has no mail host.
+groundhog: bogus-mail-host Maintainer groundhog@localhost.localdomain
+groundhog: bogus-mail-host-in-debian-changelog groundhog@localhost.localdomain *
+# A message of a library, "upTo" is a name in it.
+groundhog: spelling-error-in-binary upTo up to [usr/bin/groundhog]
+`
+
+// copyright is debian/copyright in its machine-readable form (DEP-5).
+const copyright = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: groundhog
+
+Files: *
+Copyright: %d the authors of groundhog
+License: Apache-2.0
+ On Debian systems the full text of the Apache License, version 2.0, is in
+ /usr/share/common-licenses/Apache-2.0.
+`

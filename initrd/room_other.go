@@ -1,0 +1,6 @@
+//go:build !linux
+
+package initrd
+
+// mapLarge is for Linux: see room_linux.go.
+func mapLarge([]byte) {}
