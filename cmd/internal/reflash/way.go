@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/loader"
@@ -31,10 +32,22 @@ func (o *PushOptions) wayTo(h Host) loader.Way {
 		return loader.Way(o.Via)
 	}
 	if r, err := device.ReadRecord(h.Name); err == nil && r.Via == string(loader.Kexec) {
-		h.phase("check", "kexec brought it there the last time, and is taken again")
 		return loader.Kexec
 	}
 	return loader.Replace
+}
+
+// loadSilence is how long a device may say nothing while its kernel loads another: that hashes all of it, and a machine with
+// one slow CPU does nothing else meanwhile (half a minute of CPU under emulation).
+const loadSilence = 3 * time.Minute
+
+// patient is the options for a device that may be brought there by kexec.
+func (o *PushOptions) patient(h Host) device.Options {
+	options := o.SSH
+	if o.wayTo(h) == loader.Kexec && options.Silence < loadSilence {
+		options.Silence = loadSilence
+	}
+	return options
 }
 
 // tryKexec asks the device's kernel, which alone knows what it refuses.
