@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -31,7 +32,7 @@ func (m *Manifest) Attribute(root fs.FS) error {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
 	a := &attributor{root: root, db: db, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
-	if err := a.files(m.Entries); err != nil {
+	if err := cmp.Or(a.files(m.Entries), a.closed.err()); err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
 	for i := range m.Entries {
@@ -47,6 +48,7 @@ type attributor struct {
 	db        *dpkg.Records
 	matches   []*match          // by entry
 	byContent map[string]*match // by SHA-256
+	closed    unreadable
 }
 
 // match is a package's file that has an entry's content.
@@ -125,8 +127,11 @@ func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
 			continue // gone since, or another file: neither is ours to complain about
 		}
 		sum, old, err := a.sums(o.Path)
-		if err != nil {
+		if err := a.closed.note(o.Path, err); err != nil {
 			return nil, err
+		}
+		if err != nil {
+			continue
 		}
 		if sum == e.SHA256 {
 			return &match{o, o.MD5 != "" && o.MD5 != old}, nil

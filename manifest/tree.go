@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"archive/tar"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -15,17 +16,18 @@ import (
 // OfTree describes a root tree: a file system whose FileInfo carries owners
 // (Sys is a *[syscall.Stat_t] of Linux or a *[tar.Header]; without, root owns
 // all). Links are described, not followed. Files are read by several goroutines
-// at once.
+// at once. What this user may not read is an [Unreadable] that names all of it.
 func OfTree(root fs.FS) (*Manifest, error) {
 	m := &Manifest{Schema: Schema, Source: Root}
 	first := map[inode]string{}
+	var closed unreadable
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return err
+			return closed.note(name, err) // a directory that cannot be listed; it is among the entries
 		}
 		info, err := fs.Lstat(root, name)
 		if err != nil {
-			return err
+			return closed.note(name, err)
 		}
 		e, err := treeEntry(root, name, info)
 		if err != nil {
@@ -43,7 +45,7 @@ func OfTree(root fs.FS) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
-	if err := m.hashTree(root); err != nil {
+	if err := cmp.Or(m.hashTree(root, &closed), closed.err()); err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
 	m.sort()
@@ -108,7 +110,7 @@ func typeOf(mode fs.FileMode) Type {
 }
 
 // hashTree reads all files, each hard-linked one once.
-func (m *Manifest) hashTree(root fs.FS) error {
+func (m *Manifest) hashTree(root fs.FS, closed *unreadable) error {
 	var work hasher
 	byPath := map[string]*Entry{}
 	for i := range m.Entries {
@@ -127,7 +129,7 @@ func (m *Manifest) hashTree(root fs.FS) error {
 			}
 			f, err := root.Open(name)
 			if err != nil {
-				return err
+				return closed.note(name, err)
 			}
 			defer f.Close()
 			sum := sha256.New()

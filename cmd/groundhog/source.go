@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"time"
@@ -131,7 +132,7 @@ func readTree(ls layers, maxSize int64) (*source, error) {
 	defer tree.Close()
 	m, err := manifest.OfTree(tree)
 	if err != nil {
-		return nil, sizeHint(err)
+		return nil, readHint(sizeHint(err))
 	}
 	if err := attributeTo(m, tree); !errors.Is(err, dpkg.ErrNone) {
 		return &source{manifest: m}, err
@@ -158,7 +159,15 @@ func attributeTo(m *manifest.Manifest, tree *sysroot.Tree) error {
 	if err != nil {
 		return err
 	}
-	return sizeHint(m.Attribute(records))
+	return readHint(sizeHint(m.Attribute(records)))
+}
+
+// readHint is err with the way out where files of a root tree may not be read.
+func readHint(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return hint.To(err, "run it as the user who made the root tree, as root, or in its user namespace")
+	}
+	return err
 }
 
 // created is SOURCE_DATE_EPOCH (reproducible-builds.org) as RFC 3339, or "".

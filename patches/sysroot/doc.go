@@ -3,7 +3,7 @@
 //
 // Contract:
 //
-//   - Names are fs.ValidPath names: no leading slash, no "..", the root is ".".
+//   - Names are fs.ValidPath names, but of any bytes: no leading slash, no "..", the root is ".".
 //   - Symbolic links are followed inside the tree. An absolute one starts at the
 //     tree's root, ".." stops there, and more than 40 of them are an error, as in
 //     path_resolution(7). Nothing of the build host is ever reached.

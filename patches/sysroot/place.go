@@ -9,7 +9,6 @@ import (
 	"path"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 )
 
 // A placer unpacks packages into memory, over what lies below. As a lookup it is
@@ -59,8 +58,8 @@ func (p *placer) readLink(name string) (string, error) {
 // place puts one tar entry where dpkg would.
 func (p *placer) place(hdr *tar.Header, content io.Reader) error {
 	name, err := cleanName(hdr.Name)
-	if err != nil || name == "." || !utf8.ValidString(name) {
-		return err // fs.FS cannot ask for what is not UTF-8
+	if err != nil || name == "." {
+		return err
 	}
 	if err := p.placeAt(name, hdr, content); err != nil {
 		return fmt.Errorf("%s: %w", show(name), err)

@@ -48,7 +48,7 @@ func walk(l lookup, name string) (string, fs.FileInfo, error) {
 		if part == ".." && at == "." {
 			next = "."
 		}
-		if !fs.ValidPath(next) {
+		if !validName(next) {
 			return at, nil, fs.ErrInvalid
 		}
 		if info, err = l.lstat(next); err != nil {
@@ -96,7 +96,7 @@ func checkLink(target string, links int) error {
 // inside fsys. The file must exist. fsys should implement fs.ReadLinkFS; without,
 // nothing is taken for a link.
 func Resolve(fsys fs.FS, name string) (string, error) {
-	if !fs.ValidPath(name) {
+	if !validName(name) {
 		return "", &fs.PathError{Op: "resolve", Path: name, Err: fs.ErrInvalid}
 	}
 	at, _, err := walk(lookupIn(fsys), name)

@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"unicode/utf8"
+	"strings"
 )
 
 var (
@@ -21,9 +21,13 @@ var (
 
 var errNotRegular = errors.New("not a regular file")
 
+// validName accepts what [fs.ValidPath] does and, beyond that, names that are not UTF-8: a name of Linux is any
+// bytes, and a file that could not be asked for would be in no manifest.
+func validName(name string) bool { return fs.ValidPath(strings.ToValidUTF8(name, "?")) }
+
 // at resolves name, its last link too if follow is set.
 func (t *Tree) at(op, name string, follow bool) (string, error) {
-	if !fs.ValidPath(name) {
+	if !validName(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
 	dir := name
@@ -144,8 +148,7 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// ReadDir lists a directory of all layers, sorted. Names that are not UTF-8 cannot
-// be asked for in an fs.FS and are left out.
+// ReadDir lists a directory of all layers, sorted. Names may be of any bytes, and are what [Tree.Open] takes.
 func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	at, err := t.at("readdir", name, true)
 	if err != nil {
@@ -164,7 +167,7 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 		}
 		for _, e := range entries {
 			base := e.Name()
-			if seen[base] || !utf8.ValidString(base) || t.movedAway(part{p.level, path.Join(p.path, base)}) {
+			if seen[base] || t.movedAway(part{p.level, path.Join(p.path, base)}) {
 				continue
 			}
 			seen[base] = true

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"groundhog/manifest"
+	"groundhog/manifest/diff"
+)
+
+// Names that are not UTF-8 are in the manifest of a root tree as in an archive's, with all below them, and their loss is a
+// difference. So are those of a .deb file that is laid over it.
+func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
+	const odd = "caf\xe9"
+	with, without := t.TempDir(), t.TempDir()
+	for _, dir := range []string{with, without} {
+		writeFile(t, filepath.Join(dir, "usr/ok"), "y")
+	}
+	writeFile(t, filepath.Join(with, "usr", odd, "backdoor"), "x")
+	if err := os.Symlink(odd, filepath.Join(with, "usr/l\xff")); err != nil {
+		t.Fatal(err)
+	}
+	old, err := readTree(layers{{with, false}}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := readTree(layers{{without, false}}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range old.manifest.Entries {
+		names = append(names, e.Path+e.Target)
+	}
+	for _, want := range []string{`usr/caf\xe9`, `usr/caf\xe9/backdoor`, `usr/l\xffcaf\xe9`} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not among %q", want, names)
+		}
+	}
+	if c := diff.Of(old.manifest, now.manifest, false); c.Same || c.Total.Removed != 3 {
+		t.Errorf("%+v", c.Total)
+	}
+
+	deb := filepath.Join(t.TempDir(), "a.deb")
+	control := "Package: aa\nVersion: 1\nArchitecture: all\n"
+	if err := os.WriteFile(deb, debFile(t, "100644", control, "./usr/"+odd, "z"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	laid, err := readTree(layers{{deb, true}}, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(laid.manifest.Entries, func(e manifest.Entry) bool { return e.Path == `usr/caf\xe9` })
+	if i < 0 || laid.manifest.Entries[i].Origin == nil || laid.manifest.Entries[i].Origin.Name != "aa" {
+		t.Errorf("of a .deb: %+v", laid.manifest.Entries)
+	}
+}
+
+// writeFile writes a file and the directories above it.
+func writeFile(t *testing.T, name, data string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
