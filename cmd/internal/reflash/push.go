@@ -35,7 +35,7 @@ func Push(ctx context.Context, h Host, a *Archive, o *PushOptions) Outcome {
 
 // push pushes to one device.
 func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
-	c, err := device.Dial(ctx, h.Name, o.SSH)
+	c, err := device.Dial(ctx, h.Name, o.patient(h))
 	if err != nil {
 		return result{err: in(Untouched, err)}
 	}
@@ -104,6 +104,9 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 	}
 	about := a.Facts
 	about.Image, about.Via = o.Image, o.wayTo(h)
+	if o.Via == "" && about.Via == loader.Kexec {
+		h.phase("check", "kexec brought it there the last time, and is taken again")
+	}
 	held, err := device.Identities(ctx, h.Name, o.SSH)
 	if err != nil {
 		return nil, loader.Boot{}, err

@@ -58,6 +58,12 @@ func TestWayTo(t *testing.T) {
 		t.Error(err)
 	}
 	want(PushOptions{Reboot: true}, loader.Kexec)
+	if got := (&PushOptions{Reboot: true}).patient(h); got.Silence < loadSilence {
+		t.Errorf("a device that loads a kernel may be silent for %s", got.Silence)
+	}
+	if got := (&PushOptions{Reboot: true, Via: "replace"}).patient(h); got.Silence != 0 {
+		t.Errorf("any other for %s", got.Silence)
+	}
 	want(PushOptions{Reboot: true, Via: "replace"}, loader.Replace)
 	want(PushOptions{Reboot: true, Keep: true}, "")
 	want(PushOptions{}, "")
