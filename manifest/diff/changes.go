@@ -12,6 +12,7 @@ type Changes struct {
 	New      Side            `json:"new"`
 	Total    Total           `json:"total"`
 	Facts    []Fact          `json:"facts"`
+	Kernels  []KernelChange  `json:"kernels"` // those that became another one
 	Keys     []KeyChange     `json:"keys"`
 	Patches  []PatchChange   `json:"patches"`
 	Segments []SegmentChange `json:"segments"`
@@ -86,6 +87,7 @@ type Group struct {
 	Origin       string   `json:"origin"` // "package", "generated", "groundhog", "unknown"; "" without attribution
 	Name         string   `json:"name,omitzero"`
 	Architecture string   `json:"architecture,omitzero"`
+	Was          string   `json:"was,omitzero"` // the old package, where its name carries a version: libssl1.1 of libssl3
 	Old          string   `json:"old,omitzero"` // version; empty where the package was not there
 	New          string   `json:"new,omitzero"`
 	Growth       int64    `json:"growth"`
@@ -134,6 +136,7 @@ const (
 	NoiseSegment = "segment"    // in which segment of the archive it lies
 	NoiseHome    = "random home"
 	NoiseCache   = "ld.so.cache"
+	NoiseKernel  = "kernel release" // in the path, of a kernel that became another one
 )
 
 // Fold counts entries in which nothing but noise of one kind differs.

@@ -29,12 +29,13 @@ const (
 	noiseSegment
 	noiseHome
 	noiseCache
+	noiseKernel
 )
 
 // The names of the bits, in their order.
 var (
 	fieldNames = []string{FieldType, FieldContent, FieldMode, FieldOwner, FieldTarget, FieldDevice}
-	noiseNames = []string{NoiseTime, NoiseLinks, NoiseSegment, NoiseHome, NoiseCache}
+	noiseNames = []string{NoiseTime, NoiseLinks, NoiseSegment, NoiseHome, NoiseCache, NoiseKernel}
 )
 
 // compare says in what two entries differ, their paths and origins aside.

@@ -21,8 +21,9 @@ const ChangesSchema = 1
 // size of the same compression is none.
 func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c := &Changes{Schema: ChangesSchema, Old: sideOf(a), New: sideOf(b), Facts: []Fact{}, Keys: []KeyChange{},
-		Patches: []PatchChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}}
-	changes := c.entries(a.Entries, b.Entries, all)
+		Patches: []PatchChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}, Kernels: pairKernels(a.Kernels, b.Kernels)}
+	rename := renamed(a.Packages, b.Packages)
+	changes := c.entries(a.Entries, b.Entries, rename, all)
 	c.Total.Growth = c.New.Content - c.Old.Content
 	c.Total.File = c.New.Size - c.Old.Size
 	c.facts(a, b)
@@ -31,8 +32,9 @@ func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c.patches(a.Patches, b.Patches)
 	c.segments(a.Segments, b.Segments)
 	c.modules(a.Entries, b.Entries, changes)
+	c.countModules(b.Entries, changes)
 	c.count(changes)
-	c.group(a, b, changes)
+	c.group(a, b, rename, changes)
 	c.Same = c.Total.Added+c.Total.Removed+c.Total.Changed+c.Total.Moved == 0 && len(c.Facts) == 0 &&
 		len(c.Keys) == 0 && len(c.Patches) == 0 && len(c.Segments) == 0 && !c.versions()
 	return c
@@ -59,7 +61,7 @@ func ownSize(e *manifest.Entry) int64 {
 }
 
 // entries walks both lists, which are sorted, side by side.
-func (c *Changes) entries(a, b []manifest.Entry, all bool) []Change {
+func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, all bool) []Change {
 	var changes []Change
 	var gone, come []*manifest.Entry
 	folded := map[noise]int{}
@@ -80,15 +82,21 @@ func (c *Changes) entries(a, b []manifest.Entry, all bool) []Change {
 		}
 	}
 	p := &pairs{gone: gone, come: come}
-	p.match(inHome, func(old, now *manifest.Entry) {
-		d := compare(old, now)
-		d.noise |= noiseHome
+	same := func(old, now *manifest.Entry, d difference) {
 		if !d.fold(folded, all) {
 			ch := d.change(old, now)
 			ch.From = old.Path
 			changes = append(changes, ch)
 		}
+	}
+	p.match(inHome, func(old, now *manifest.Entry) {
+		d := compare(old, now)
+		d.noise |= noiseHome
+		same(old, now, d)
 	})
+	kernel := func(old, now *manifest.Entry) { same(old, now, c.ofKernel(old, now)) }
+	p.match(c.kernelPath, kernel)
+	p.match(c.kernelModule, kernel)
 	moved := func(old, now *manifest.Entry) {
 		ch := compare(old, now).change(old, now)
 		ch.Kind, ch.From = Moved, old.Path
@@ -96,6 +104,7 @@ func (c *Changes) entries(a, b []manifest.Entry, all bool) []Change {
 	}
 	p.match(func(e *manifest.Entry) string { return content(e, path.Base(e.Path)) }, moved)
 	p.match(func(e *manifest.Entry) string { return content(e, "") }, moved)
+	p.match(renamedFile(rename), moved)
 	for _, e := range p.gone {
 		changes = append(changes, Change{Kind: Removed, Path: e.Path, Growth: -ownSize(e), Old: e, Fields: []string{}})
 	}

@@ -12,11 +12,18 @@ type groupKey struct{ origin, name, arch string }
 
 // group sorts the changes by package. A side without attribution takes that of
 // the other.
-func (c *Changes) group(a, b *manifest.Manifest, changes []Change) {
+func (c *Changes) group(a, b *manifest.Manifest, rename map[groupKey]groupKey, changes []Change) {
 	groups := map[groupKey]*Group{}
 	get := func(k groupKey) *Group {
+		was := ""
+		if now, ok := rename[k]; ok {
+			k, was = now, k.name
+		}
 		if groups[k] == nil {
 			groups[k] = &Group{Origin: k.origin, Name: k.name, Architecture: k.arch, Entries: []Change{}}
+		}
+		if was != "" {
+			groups[k].Was = was
 		}
 		return groups[k]
 	}
@@ -31,7 +38,7 @@ func (c *Changes) group(a, b *manifest.Manifest, changes []Change) {
 	c.addVersions(a, b, get)
 	c.Packages = make([]Group, 0, len(groups))
 	for _, g := range groups {
-		if len(g.Entries) > 0 || g.Old != g.New {
+		if len(g.Entries) > 0 || g.Old != g.New || g.Was != "" {
 			c.Packages = append(c.Packages, *g)
 		}
 	}
@@ -50,27 +57,24 @@ func (c *Changes) group(a, b *manifest.Manifest, changes []Change) {
 // both sides were attributed: a package that only one of them knows of is news
 // only then.
 func (c *Changes) addVersions(a, b *manifest.Manifest, get func(groupKey) *Group) {
-	key := func(p manifest.Package) groupKey {
-		return groupKey{string(manifest.FromPackage), p.Name, p.Architecture}
-	}
 	if !c.Old.Origins || !c.New.Origins {
 		for _, p := range append(slices.Clone(a.Packages), b.Packages...) {
-			g := get(key(p))
+			g := get(packageKey(p))
 			g.Old, g.New = p.Version, p.Version
 		}
 		return
 	}
 	for _, p := range a.Packages {
-		get(key(p)).Old = p.Version
+		get(packageKey(p)).Old = p.Version
 	}
 	for _, p := range b.Packages {
-		get(key(p)).New = p.Version
+		get(packageKey(p)).New = p.Version
 	}
 }
 
 // versions reports whether a package came, went, or has another version.
 func (c *Changes) versions() bool {
-	return slices.ContainsFunc(c.Packages, func(g Group) bool { return g.Old != g.New })
+	return slices.ContainsFunc(c.Packages, func(g Group) bool { return g.Old != g.New || g.Was != "" })
 }
 
 // groupOf is where the new entry comes from, or the old one where the new one

@@ -68,6 +68,9 @@ func (m *markdown) head(c *Changes) {
 	if f := c.FoldedLine(); f != "" {
 		m.add("Folded: " + escapeMarkdown(f) + "\n\n")
 	}
+	for i := range c.Kernels {
+		m.add("- kernel " + codeSpan(c.Kernels[i].line()) + "\n")
+	}
 	for _, f := range c.Facts {
 		m.add(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(show.OrNone(f.Old)), codeSpan(show.OrNone(f.New))))
 	}

@@ -56,6 +56,9 @@ var marks = map[Kind]struct{ sign, style string }{
 	Added: {"+", green}, Removed: {"-", red}, Changed: {"~", cyan}, Moved: {"~", cyan}}
 
 func (t *textReport) head(c *Changes) {
+	for i := range c.Kernels {
+		t.line(cyan, "~ %-12s %s", "kernel", c.Kernels[i].line())
+	}
 	for _, f := range c.Facts {
 		t.line(cyan, "~ %-12s %s -> %s", f.Name, show.OrNone(f.Old), show.OrNone(f.New))
 	}

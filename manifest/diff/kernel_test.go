@@ -1,0 +1,102 @@
+package diff_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"groundhog/manifest"
+	"groundhog/manifest/diff"
+)
+
+// builds are two of one system with the next kernel: 300 modules in other bytes, 7 of them longer, 2 new, and the
+// next libssl. gone is a module that the new one lacks, if it is not empty.
+func builds(gone string) (a, b *manifest.Manifest) {
+	side := func(release, ssl, version string) *manifest.Manifest {
+		m := &manifest.Manifest{Schema: 1, Source: manifest.Root, Kernels: []string{release}}
+		add := func(path, pkg, content string, size int64) {
+			m.Entries = append(m.Entries, manifest.Entry{Path: path, Type: manifest.File, Mode: 0o644, Size: size,
+				SHA256: fmt.Sprintf("%064x", content), Origin: &manifest.Origin{Kind: manifest.FromPackage, Name: pkg, Architecture: "amd64"}})
+		}
+		image := "linux-image-" + release
+		add("boot/vmlinuz-"+release, image, release, 8000)
+		m.Entries = append(m.Entries, manifest.Entry{Path: "usr/lib/modules/" + release + "/build", Type: manifest.Symlink, Mode: 0o777,
+			Target: "/usr/src/linux-headers-" + release})
+		for i := range 300 {
+			size := int64(1000)
+			if version == "2" && i < 7 {
+				size++
+			}
+			add(fmt.Sprintf("usr/lib/modules/%s/kernel/m%03d.ko", release, i), image, fmt.Sprint(release, i), size)
+		}
+		add("usr/lib/x86_64-linux-gnu/libssl.so."+ssl, "libssl"+ssl, ssl, 500)
+		for _, name := range []string{image, "libssl" + ssl} {
+			m.Packages = append(m.Packages, manifest.Package{Name: name, Version: version, Architecture: "amd64", Files: 1})
+		}
+		return m
+	}
+	a, b = side("6.1.0-50-amd64", "1.1", "1"), side("6.1.0-51-amd64", "3", "2")
+	for _, name := range []string{"new1", "new2"} {
+		e := b.Entries[2]
+		e.Path, e.SHA256 = "usr/lib/modules/6.1.0-51-amd64/kernel/"+name+".ko", fmt.Sprintf("%064x", name)
+		b.Entries = append(b.Entries, e)
+	}
+	if gone != "" {
+		e := a.Entries[2]
+		e.Path, e.SHA256 = "usr/lib/modules/6.1.0-50-amd64/kernel/"+gone+".ko", fmt.Sprintf("%064x", gone)
+		a.Entries = append(a.Entries, e)
+	}
+	for _, m := range []*manifest.Manifest{a, b} { // as a manifest is read: sorted
+		var out bytes.Buffer
+		if err := manifest.Encode(&out, m); err != nil {
+			panic(err)
+		}
+	}
+	return a, b
+}
+
+// The next ABI of a kernel, and the next libssl, remove nothing: the README's gate stays green, and the report says what happened.
+func TestKernelBump(t *testing.T) {
+	rules, err := diff.ParseRules("setuid,keys,unknown,removed,size>5%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := builds("")
+	c := diff.Of(a, b, false)
+	if trips := c.Gate(rules); len(trips) != 0 || c.Total.Added != 2 || c.Total.Removed != 0 || c.Same {
+		t.Errorf("%v, %+v", trips, c.Total)
+	}
+	var text, markdown, json, page bytes.Buffer
+	for _, err := range []error{c.WriteText(&text, false), c.WriteMarkdown(&markdown), c.WriteJSON(&json), c.WriteHTML(&page, a, b)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = "6.1.0-50-amd64 -> 6.1.0-51-amd64: 302 modules, 7 changed in size, 2 new"
+	for _, out := range []string{text.String(), markdown.String(), strings.ReplaceAll(page.String(), "&gt;", ">")} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no %q in %.2000s", line, out)
+		}
+	}
+	for _, want := range []string{"linux-image-6.1.0-50-amd64 1 -> linux-image-6.1.0-51-amd64 2", "libssl1.1 1 -> libssl3 2"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in %.2000s", want, text.String())
+		}
+	}
+	if !strings.Contains(json.String(), `"resized": 7`) || !strings.Contains(json.String(), `"was": "libssl1.1"`) {
+		t.Errorf("%.1000s", json.String())
+	}
+}
+
+// What the next kernel really lacks is removed, and named.
+func TestKernelBumpLosesAModule(t *testing.T) {
+	rules, err := diff.ParseRules("removed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trips := diff.Of(pair(builds("igb"))).Gate(rules)
+	if len(trips) != 1 || trips[0].Where != "usr/lib/modules/6.1.0-50-amd64/kernel/igb.ko" {
+		t.Errorf("%v", trips)
+	}
+}

@@ -1,0 +1,62 @@
+package diff
+
+import (
+	"regexp"
+
+	"groundhog/manifest"
+)
+
+// versionInName is the part of a package's name, or of a path, that is a version: the 3 of libssl3, the 1.1 of libssl1.1, the
+// 3.11 of libpython3.11-minimal, the 6.1.0-50 of linux-image-6.1.0-50-amd64, with the marks of library transitions.
+var versionInName = regexp.MustCompile(`[0-9]+([.+-]?[0-9]+)*(t64)?`)
+
+func stem(name string) string { return versionInName.ReplaceAllLiteralString(name, "#") }
+
+// renamed finds packages whose name carries a version and that came as another one went: there is one such package on
+// either side. The result leads from the old one to the new one.
+func renamed(a, b []manifest.Package) map[groupKey]groupKey {
+	only := func(list, other []manifest.Package) map[groupKey][]groupKey {
+		there := map[groupKey]bool{}
+		for _, p := range other {
+			there[packageKey(p)] = true
+		}
+		found := map[groupKey][]groupKey{}
+		for _, p := range list {
+			if k := packageKey(p); !there[k] && stem(p.Name) != p.Name {
+				s := groupKey{k.origin, stem(p.Name), k.arch}
+				found[s] = append(found[s], k)
+			}
+		}
+		return found
+	}
+	gone, come := only(a, b), only(b, a)
+	to := map[groupKey]groupKey{}
+	for s, old := range gone {
+		if now := come[s]; len(old) == 1 && len(now) == 1 {
+			to[old[0]] = now[0]
+		}
+	}
+	return to
+}
+
+func packageKey(p manifest.Package) groupKey {
+	return groupKey{string(manifest.FromPackage), p.Name, p.Architecture}
+}
+
+// renamedFile is a key for the files of packages that were renamed: libssl.so.1.1 and libssl.so.3.
+func renamedFile(to map[groupKey]groupKey) func(*manifest.Entry) string {
+	names := map[groupKey]string{}
+	for old, now := range to {
+		names[old], names[now] = now.name+":"+now.arch, now.name+":"+now.arch
+	}
+	return func(e *manifest.Entry) string {
+		if e.Origin == nil {
+			return ""
+		}
+		name := names[groupKey{string(e.Origin.Kind), e.Origin.Name, e.Origin.Architecture}]
+		if name == "" || stem(e.Path) == e.Path {
+			return ""
+		}
+		return name + " " + string(e.Type) + " " + stem(e.Path)
+	}
+}
