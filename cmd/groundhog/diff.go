@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/manifest/diff"
 
 	"github.com/spf13/cobra"
@@ -109,6 +110,9 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 		return err
 	}
 	c := &compared{old, now, diff.Of(old.manifest, now.manifest, o.all)}
+	if err := c.changes.Judges(rules); err != nil {
+		return hint.To(fmt.Errorf("--fail-on: %w", err), "--new-root DIR names the root tree that NEW was made in; or take a manifest that was made with --root")
+	}
 	if o.content {
 		if old.img == nil || now.img == nil {
 			return errors.New("--content: both sides must be archives: a manifest has no content")

@@ -46,6 +46,7 @@ is noted as the time.`,
 		Example: `  groundhog manifest initrd.img-6.1.0-56-amd64 --root ./rootfs -o initrd.json
   groundhog manifest reflash.img --format spdx > reflash.spdx.json
   groundhog manifest ./rootfs -o rootfs.json --sign-key ~/.ssh/id_ed25519
+  groundhog manifest reflash.img.manifest.json --sign-key ~/.ssh/id_ed25519
 
 Exit codes: 0 done; 2 refused or failed, nothing written.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -71,7 +72,7 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 	f.StringVar(&o.format, "format", "json", "json (groundhog's own), spdx (2.3) or cyclonedx (1.6)")
 	f.Bool("json", false, "the same as --format json, which it is anyway")
 	cmd.MarkFlagsMutuallyExclusive("format", "json")
-	f.StringVar(&o.signKey, "sign-key", "", "sign with the SSH private key in `FILE`: writes the output's name with .sig")
+	f.StringVar(&o.signKey, "sign-key", "", "sign with the SSH private key in `FILE`: writes the output's name with .sig; without --output SOURCE is a manifest, which is signed as it is")
 	f.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the manifest, and nothing else")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
 	return cmd
@@ -92,8 +93,8 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	}
 	var key ssh.Signer
 	if o.signKey != "" {
-		if o.output == stdio {
-			return hint.To(errors.New("a signature needs a file to stand beside"), "name one with --output")
+		if o.output == stdio && (o.format != "json" || len(o.root) > 0 || !isManifest(path)) {
+			return hint.To(errors.New("a signature needs a file to stand beside"), "name one with --output, or a manifest as SOURCE")
 		}
 		var err error
 		if key, err = o.in.readSigner(o.signKey); err != nil {
@@ -105,6 +106,9 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 		return err
 	}
 	m := src.manifest
+	if key != nil && o.output == stdio {
+		return signManifest(o.in, path, int64(o.maxSize), key)
+	}
 	if err := o.complete(m, path); err != nil {
 		return err
 	}
@@ -163,6 +167,43 @@ func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *ma
 		}
 	}
 	return out.commit()
+}
+
+// signManifest writes the signature of a manifest that there is, beside it: of its bytes as they are, with all that only
+// whoever made it knew.
+func signManifest(in *inputs, path string, maxSize int64, key ssh.Signer) error {
+	text, err := in.readWhole(path, maxSize)
+	if err != nil {
+		return fmt.Errorf("reading the manifest: %w", err)
+	}
+	if _, err := decodeManifest(path, bytes.NewReader(text), maxSize); err != nil {
+		return err
+	}
+	sig, err := sign.Make(text, key)
+	if err != nil {
+		return err
+	}
+	var out outputs
+	defer out.discard()
+	if err := out.write(path+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
+		return err
+	}
+	return out.commit()
+}
+
+// isManifest reports whether path is a file of JSON, as [inputs.readSource] tells. A pipe is left alone: what was read is gone.
+func isManifest(path string) bool {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 512)
+	n, _ := io.ReadFull(f, head)
+	return bytes.HasPrefix(bytes.TrimLeft(head[:n], " \t\r\n"), []byte("{"))
 }
 
 // readSigner reads a private key that needs no passphrase.

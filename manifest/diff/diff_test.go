@@ -2,6 +2,7 @@ package diff_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -283,6 +284,25 @@ func TestGate(t *testing.T) {
 		if _, err := diff.ParseRules(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
+	}
+}
+
+// The rule on files from no package cannot be judged where nothing was attributed.
+func TestGateThatCannotTrip(t *testing.T) {
+	rules, err := diff.ParseRules("setuid,unknown")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := pairOfBuilds()
+	if err := diff.Of(a, b, false).Judges(rules); err != nil {
+		t.Errorf("attributed: %v", err)
+	}
+	b.Packages = nil
+	if err := diff.Of(a, b, false).Judges(rules); !errors.Is(err, diff.ErrUnattributed) {
+		t.Errorf("unattributed: %v", err)
+	}
+	if err := diff.Of(a, b, false).Judges(rules[:1]); err != nil {
+		t.Errorf("without that rule: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -69,6 +70,19 @@ func parseLimit(s string) (limit float64, share bool, err error) {
 		return 0, false, fmt.Errorf("%q: percent, B, kB, KiB, MB, MiB, GB or GiB? write %s%% or %sMiB, say", given, given, given)
 	}
 	return limit * factor, share, nil
+}
+
+// ErrUnattributed says that a rule cannot be judged: no file of the new side has an origin, so none is of unknown origin.
+var ErrUnattributed = errors.New("nothing says which packages the new side's files are from")
+
+// Judges reports why rules would be judged in vain, nil if they would not: a gate that cannot trip must not be green.
+func (c *Changes) Judges(list []Rule) error {
+	for _, r := range list {
+		if r.Name == "unknown" && !c.New.Origins {
+			return fmt.Errorf("rule %q: %w", r.Name, ErrUnattributed)
+		}
+	}
+	return nil
 }
 
 // Gate notes in c, and returns, which of the rules are broken, and where.
