@@ -33,6 +33,10 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 		components = append(components, c)
 		contains = append(contains, c.BOMRef)
 	}
+	if s, ok := systemOf(m); ok { // Trivy leaves packages out where there is no component of this type, and refuses two
+		add(cyclonedx.Component{BOMRef: "os:" + s.id + "@" + s.version, Type: cyclonedx.ComponentTypeOS, Name: s.id, Version: s.version,
+			SWID: &cyclonedx.SWID{TagID: s.id, Name: s.id, Version: s.version}})
+	}
 	for _, p := range m.Packages {
 		add(cyclonePackage(m, p))
 	}
@@ -57,10 +61,7 @@ func uuid(digest string) string {
 }
 
 func cycloneMain(m *manifest.Manifest) *cyclonedx.Component {
-	c := &cyclonedx.Component{BOMRef: "main", Type: cyclonedx.ComponentTypeFirmware, Name: title(m), Description: about(m)}
-	if m.Source == manifest.Root {
-		c.Type = cyclonedx.ComponentTypeOS
-	}
+	c := &cyclonedx.Component{BOMRef: "main", Type: cyclonedx.ComponentTypePlatform, Name: title(m), Description: about(m)}
 	if m.Archive != nil {
 		c.Hashes = &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: m.Archive.SHA256}}
 	}
@@ -70,7 +71,8 @@ func cycloneMain(m *manifest.Manifest) *cyclonedx.Component {
 func cyclonePackage(m *manifest.Manifest, p manifest.Package) cyclonedx.Component {
 	purl := purl(m, p)
 	return cyclonedx.Component{BOMRef: purl, Type: cyclonedx.ComponentTypeLibrary, Name: p.Name, Version: p.Version, PackageURL: purl,
-		Properties: &[]cyclonedx.Property{{Name: "groundhog:files", Value: strconv.Itoa(p.Files)},
+		Properties: &[]cyclonedx.Property{{Name: "aquasecurity:trivy:SrcName", Value: p.Source}, {Name: "aquasecurity:trivy:SrcVersion", Value: p.SourceVersion},
+			{Name: "groundhog:files", Value: strconv.Itoa(p.Files)},
 			{Name: "groundhog:bytes", Value: strconv.FormatInt(p.Bytes, 10)}}}
 }
 

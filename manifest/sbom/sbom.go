@@ -38,13 +38,17 @@ func title(m *manifest.Manifest) string {
 // purl is a package's URL (package-url/purl-spec, type deb).
 func purl(m *manifest.Manifest, p manifest.Package) string {
 	query := url.Values{"arch": {p.Architecture}}
-	if m.Release != "" {
+	vendor := "debian"
+	if s, ok := systemOf(m); ok {
+		vendor = s.id
+		query.Set("distro", s.id+"-"+s.version) // Grype takes what is before the first dash for the system's name
+	} else if m.Release != "" {
 		query.Set("distro", m.Release)
 	}
 	if p.Source != p.Name || p.SourceVersion != p.Version {
 		query.Set("upstream", p.Source+"@"+p.SourceVersion)
 	}
-	return "pkg:deb/debian/" + purlPart(p.Name) + "@" + purlPart(p.Version) + "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
+	return "pkg:deb/" + vendor + "/" + purlPart(p.Name) + "@" + purlPart(p.Version) + "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
 }
 
 // purlPart percent-encodes all but what a package URL leaves alone.

@@ -2,6 +2,7 @@ package sbom_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,6 +55,46 @@ func TestSPDX(t *testing.T) {
 	}
 	if len(doc.Packages) != 1+len(attributed(t).Packages) || !strings.Contains(b.String(), `"pkg:deb/debian/curl@7.88-1?arch=amd64`) {
 		t.Errorf("packages: %s", b.String())
+	}
+}
+
+// Scanners are told the system and its version as os-release(5) has them, and whose packages they are.
+func TestOperatingSystem(t *testing.T) {
+	for release, want := range map[string][3]string{"bookworm": {"debian", "12", "Debian"}, "noble": {"ubuntu", "24.04", "Ubuntu"}} {
+		m := attributed(t)
+		m.Release, m.Source = release, manifest.Root
+		var spdx, cyclone bytes.Buffer
+		if err := errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)); err != nil {
+			t.Fatal(err)
+		}
+		doc, err := spdxjson.Read(&spdx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		os, curl := doc.Packages[1], doc.Packages[2]
+		if string(os.PackageSPDXIdentifier) != "OperatingSystem" || os.PackageName != want[0] || os.PackageVersion != want[1] {
+			t.Errorf("SPDX: %+v", os)
+		}
+		purl := "pkg:deb/" + want[0] + "/curl@7.88-1?arch=amd64&distro=" + want[0] + "-" + want[1]
+		if curl.PackageSupplier.Supplier != want[2] || curl.PackageExternalReferences[0].Locator != purl {
+			t.Errorf("SPDX: %+v, %s", curl.PackageSupplier, curl.PackageExternalReferences[0].Locator)
+		}
+		bom := new(cyclonedx.BOM)
+		if err := cyclonedx.NewBOMDecoder(&cyclone, cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
+			t.Fatal(err)
+		}
+		systems := 0
+		for _, c := range append(*bom.Components, *bom.Metadata.Component) {
+			if c.Type == cyclonedx.ComponentTypeOS {
+				systems++
+				if c.Name != want[0] || c.Version != want[1] {
+					t.Errorf("CycloneDX: %+v", c)
+				}
+			}
+		}
+		if systems != 1 {
+			t.Errorf("CycloneDX: %d operating systems", systems)
+		}
 	}
 }
 

@@ -34,6 +34,11 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 	main := spdxMain(m)
 	doc.Packages = append(doc.Packages, main)
 	doc.Relationships = append(doc.Relationships, relation("DOCUMENT", "DESCRIBES", main.PackageSPDXIdentifier))
+	if s, ok := systemOf(m); ok {
+		os := spdxSystem(s)
+		doc.Packages = append(doc.Packages, os)
+		doc.Relationships = append(doc.Relationships, relation(main.PackageSPDXIdentifier, "CONTAINS", os.PackageSPDXIdentifier))
+	}
 	for i, p := range m.Packages {
 		one := spdxPackage(m, i, p)
 		doc.Packages = append(doc.Packages, one)
@@ -67,13 +72,29 @@ func spdxMain(m *manifest.Manifest) *v2_3.Package {
 	return p
 }
 
+// spdxSystem is the operating system. Trivy takes the package for it whose identifier begins like this one.
+func spdxSystem(s system) *v2_3.Package {
+	return &v2_3.Package{PackageName: s.id, PackageVersion: s.version, PackageSPDXIdentifier: "OperatingSystem",
+		PackageSupplier:         &common.Supplier{Supplier: s.supplier, SupplierType: "Organization"},
+		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
+		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "OPERATING-SYSTEM"}
+}
+
+// supplierOf is who the packages are from: not known of a release that is nobody's that we know.
+func supplierOf(m *manifest.Manifest) *common.Supplier {
+	if s, ok := systemOf(m); ok {
+		return &common.Supplier{Supplier: s.supplier, SupplierType: "Organization"}
+	}
+	return &common.Supplier{Supplier: noAssertion}
+}
+
 func spdxPackage(m *manifest.Manifest, i int, p manifest.Package) *v2_3.Package {
 	return &v2_3.Package{PackageName: p.Name, PackageVersion: p.Version,
 		PackageSPDXIdentifier:   common.ElementID(fmt.Sprintf("deb-%d", i)),
-		PackageSupplier:         &common.Supplier{Supplier: "Debian", SupplierType: "Organization"},
+		PackageSupplier:         supplierOf(m),
 		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
 		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
-		PackageSourceInfo:         "built from the source package " + p.Source + " " + p.SourceVersion,
+		PackageSourceInfo:         "built package from: " + p.Source + " " + p.SourceVersion,
 		PackageExternalReferences: []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: purl(m, p)}},
 		PackageComment:            fmt.Sprintf("%s here, %d bytes", show.Count(p.Files, "file"), p.Bytes)}
 }

@@ -1,0 +1,28 @@
+package sbom
+
+import "groundhog/manifest"
+
+// system is the operating system that packages are of, as os-release(5) names it: ID and VERSION_ID. Scanners look
+// vulnerabilities up by these, not by code names.
+type system struct{ id, version, supplier string }
+
+// systems are those of the code names that os-release's VERSION_CODENAME has: Debian's by its distro-info-data, Ubuntu's LTS
+// and the releases between them that are supported.
+var systems = map[string]system{
+	"buster":   {"debian", "10", "Debian"},
+	"bullseye": {"debian", "11", "Debian"},
+	"bookworm": {"debian", "12", "Debian"},
+	"trixie":   {"debian", "13", "Debian"},
+	"forky":    {"debian", "14", "Debian"},
+	"focal":    {"ubuntu", "20.04", "Ubuntu"},
+	"jammy":    {"ubuntu", "22.04", "Ubuntu"},
+	"noble":    {"ubuntu", "24.04", "Ubuntu"},
+	"plucky":   {"ubuntu", "25.04", "Ubuntu"},
+	"questing": {"ubuntu", "25.10", "Ubuntu"},
+}
+
+// systemOf is the system of a manifest; ok is false where its release is not known to be anybody's.
+func systemOf(m *manifest.Manifest) (system, bool) {
+	s, ok := systems[m.Release]
+	return s, ok
+}
