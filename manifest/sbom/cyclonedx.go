@@ -45,6 +45,9 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 			add(cycloneFile(e))
 		}
 	}
+	if len(m.Packages) == 0 && len(components) == 0 {
+		return fmt.Errorf("writing CycloneDX: %w", ErrEmpty)
+	}
 	bom.Components = &components
 	bom.Dependencies = &[]cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &contains}}
 	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)

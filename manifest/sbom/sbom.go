@@ -5,6 +5,7 @@ package sbom
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -19,6 +20,9 @@ import (
 
 // epoch is the time of a manifest that has none: both formats want one.
 const epoch = "1970-01-01T00:00:00Z"
+
+// ErrEmpty says that a bill of materials would list nothing: a scanner would find nothing wrong with it.
+var ErrEmpty = errors.New("no packages are known, a bill of materials would be empty: name the root tree with --root")
 
 // digestOf names a manifest by the SHA-256 of its JSON.
 func digestOf(m *manifest.Manifest) (string, error) {

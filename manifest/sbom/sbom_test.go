@@ -3,6 +3,7 @@ package sbom_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,6 +95,16 @@ func TestOperatingSystem(t *testing.T) {
 		}
 		if systems != 1 {
 			t.Errorf("CycloneDX: %d operating systems", systems)
+		}
+	}
+}
+
+// A bill of materials that lists nothing is refused.
+func TestEmpty(t *testing.T) {
+	m := handmade.Manifest(t, handmade.Archive(t, handmade.Dir("usr")))
+	for _, write := range []func(io.Writer, *manifest.Manifest) error{sbom.SPDX, sbom.CycloneDX} {
+		if err := write(io.Discard, m); !errors.Is(err, sbom.ErrEmpty) {
+			t.Errorf("got %v", err)
 		}
 	}
 }

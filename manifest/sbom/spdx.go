@@ -18,6 +18,9 @@ import (
 // SPDX writes a manifest as an SPDX 2.3 document in JSON: the archive or
 // root tree, and the Debian packages that it contains.
 func SPDX(w io.Writer, m *manifest.Manifest) error {
+	if len(m.Packages) == 0 {
+		return fmt.Errorf("writing SPDX: %w", ErrEmpty)
+	}
 	digest, err := digestOf(m)
 	if err != nil {
 		return err
