@@ -103,8 +103,8 @@ func ReadDisk(b []byte) (d Disk, err error) {
 	if err := Unmarshal(b, &d); err != nil {
 		return Disk{}, err
 	}
-	if !Sized(d.Size, d.Block) || len(d.Last) > maxLast {
-		return Disk{}, fmt.Errorf("%w: a disk of %d bytes in sectors of %d", ErrProtocol, d.Size, d.Block)
+	if !Sized(d.Size, d.Block) || len(d.Last) > maxLast || d.Room < 0 || d.Room > maxDisk {
+		return Disk{}, fmt.Errorf("%w: a disk of %d bytes in sectors of %d, %d bytes of memory", ErrProtocol, d.Size, d.Block, d.Room)
 	}
 	return d, nil
 }
