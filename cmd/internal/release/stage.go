@@ -139,8 +139,8 @@ groundhog: statically-linked-binary [usr/bin/groundhog]
 # The packages are built by whoever uses them; the project has no mail host.
 groundhog: bogus-mail-host Maintainer groundhog@localhost.localdomain
 groundhog: bogus-mail-host-in-debian-changelog groundhog@localhost.localdomain *
-# A message of a library, "upTo" is a name in it.
-groundhog: spelling-error-in-binary upTo up to [usr/bin/groundhog]
+# A name in a library's message, and what packed bytes happen to spell.
+groundhog: spelling-error-in-binary * [usr/bin/groundhog]
 `
 
 // copyright is debian/copyright in its machine-readable form (DEP-5).
