@@ -30,7 +30,7 @@ func main() {
 
 // Version is the tool's version, as manifests name it. It changes with each
 // entry of CHANGELOG.md.
-const Version = "0.2.2"
+const Version = "0.3.0"
 
 // exitCode is an error that ends the program with a code of its own.
 type exitCode struct {
