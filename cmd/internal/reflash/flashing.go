@@ -148,7 +148,7 @@ func (f *flashing) ready(ctx context.Context) error {
 		f.phase("image", "decoding %s to its end before anything is written", f.path)
 	}
 	if err := f.img.Ready(ctx); err != nil {
-		return fmt.Errorf("the image: %w", Meant(err))
+		return fmt.Errorf("%w: %w", flash.ErrImage, Meant(err))
 	}
 	for _, note := range f.img.Notes() {
 		f.phase("image", "%s", note)

@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/hint"
 )
 
@@ -91,8 +92,12 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 	return Refused
 }
 
-// isLoss reports whether an error is that of a connection, which another try may spare.
+// isLoss reports whether an error is that of a connection, which another try may spare. An image that ends too early says
+// io.ErrUnexpectedEOF, too, and no connection mends it.
 func isLoss(err error) bool {
+	if errors.Is(err, flash.ErrImage) || errors.Is(err, image.ErrClaim) || errors.Is(err, image.ErrChanged) || errors.Is(err, image.ErrChecksum) {
+		return false
+	}
 	var broken *net.OpError // not net.Error, which every syscall.Errno is, a missing file's too
 	return errors.Is(err, device.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, device.ErrSilent) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &broken)

@@ -54,6 +54,7 @@ func TestVerdicts(t *testing.T) {
 			"late":        {fmt.Errorf("x: %w", context.DeadlineExceeded), false, Unreachable},
 			"no file":     {fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), false, Refused},
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
+			"cut image":   {fmt.Errorf("%w: gzip: %w", flash.ErrImage, io.ErrUnexpectedEOF), false, Refused},
 			"different":   {fmt.Errorf("x: %w", flash.ErrDiffers), false, Different},
 			"interrupted": {fmt.Errorf("x: %w", context.Canceled), true, Interrupted},
 			"ended":       {cause, true, Interrupted},
