@@ -23,11 +23,12 @@ WantedBy=multi-user.target
 EOF
 systemctl enable groundhog-restore.service`
 
-// A real device: OpenSSH's server, sudo, systemd's words and a real reboot.
+// A real device: OpenSSH's server, sudo, systemd's words and a real reboot. It is whole, because without dbus systemctl tells
+// nobody but root of a unit.
 func TestDevice(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	d := vm.Start(t, vm.Spec{Suite: "bookworm", Arch: "amd64"}, vm.Options{Saved: true})
+	d := vm.Start(t, vm.Spec{Suite: "bookworm", Arch: "amd64"}, vm.Options{Whole: true})
 	t.Setenv("SSH_AUTH_SOCK", "")
 	t.Setenv("HOME", t.TempDir())
 	o := Options{Config: "none", Identities: []string{d.Base.Key}, KnownHosts: []string{d.KnownHosts()}}
