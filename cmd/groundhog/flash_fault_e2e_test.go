@@ -226,16 +226,16 @@ func (s *spare) beforehand(small, large string) {
 		more        []string
 		text        string
 	}{
-		"two candidates":      {"", small, nil, "more than one disk"},
-		"no such disk":        {"GH-NOBODY", small, nil, "no such disk"},
-		"larger than disk":    {goodDisk, large, nil, "larger than the disk"},
-		"wrong checksum":      {goodDisk, small, []string{"--sha256", strings.Repeat("1", 64)}, "checksum"},
-		"wrong host key":      {goodDisk, small, []string{"--host-key", "SHA256:R2ygueUCF4nXxXPNe9x8SIH+n37fofq81/5eBIuR6kY"}, "host key refused"},
-		"mounted":             {mountedDisk, small, nil, "is mounted on /mnt"},
-		"grow without tools":  {goodDisk, small, []string{"--grow"}, "groundhog patch --tool"},
-		"curl, mounted":       {mountedDisk, small, []string{"--via", "curl"}, "is mounted on /mnt"},
-		"curl, larger":        {goodDisk, large, []string{"--via", "curl"}, "larger than the disk"},
-		"no image":            {goodDisk, small + ".nowhere", nil, "no such file"},
+		"two candidates":     {"", small, nil, "more than one disk"},
+		"no such disk":       {"GH-NOBODY", small, nil, "no such disk"},
+		"larger than disk":   {goodDisk, large, nil, "larger than the disk"},
+		"wrong checksum":     {goodDisk, small, []string{"--sha256", strings.Repeat("1", 64)}, "checksum"},
+		"wrong host key":     {goodDisk, small, []string{"--host-key", "SHA256:R2ygueUCF4nXxXPNe9x8SIH+n37fofq81/5eBIuR6kY"}, "host key refused"},
+		"mounted":            {mountedDisk, small, nil, "is mounted on /mnt"},
+		"grow without tools": {goodDisk, small, []string{"--grow"}, "groundhog patch --tool"},
+		"curl, mounted":      {mountedDisk, small, []string{"--via", "curl"}, "is mounted on /mnt"},
+		"curl, larger":       {goodDisk, large, []string{"--via", "curl"}, "larger than the disk"},
+		"no image":           {goodDisk, small + ".nowhere", nil, "no such file"},
 	} {
 		code, out := s.flash(c.serial, c.img, c.more...)
 		s.failed(what, code, out, exitNo, c.text)
