@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"groundhog/fixtures/judge"
 )
 
 // openWrtTrailer is what fwtool puts behind an image: metadata, and how long it is with the trailer.
@@ -119,7 +121,7 @@ func TestReady(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("groundhog", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skip("only root mounts a small filesystem")
+		judge.Missing(t, "root, who alone mounts a small filesystem")
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	t.Setenv("TMPDIR", dir)

@@ -24,6 +24,8 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+
+	"groundhog/fixtures/judge"
 )
 
 // during calls do once, when the image was read to its end and its first chunk is being sent.
@@ -169,7 +171,7 @@ func TestMapped(t *testing.T) {
 func TestTmpfs(t *testing.T) {
 	dir, err := os.MkdirTemp("/dev/shm", "groundhog-*")
 	if err != nil {
-		t.Skip("no tmpfs")
+		judge.Missing(t, "a tmpfs")
 	}
 	defer os.RemoveAll(dir)
 	name := old(t, filepath.Join(dir, "image"), disk(1<<20))
