@@ -66,9 +66,9 @@ func TestExitCodes(t *testing.T) {
 			"diff":   {"diff", "initrd.img", "reflash.img"},
 			"verify": {"verify", "initrd.img", "--manifest", "initrd.json"},
 			// of a verb that reaches devices: it was refused before any was asked
-			"push":    at("push", "nothing.img"),
-			"flash":   at("flash", "nothing.img"),
-			"reflash": at("reflash", "nothing.img", "disk.img"),
+			"push":    at("push", "reflash.img", "--host-key", "SHA256:nonsense"),
+			"flash":   at("flash", "text"),
+			"reflash": at("reflash", "reflash.img", "text"),
 		},
 		exitTrouble: {
 			"patch":    {"patch", "nothing.img"},
@@ -82,6 +82,15 @@ func TestExitCodes(t *testing.T) {
 			"reflash":  at("reflash", "reflash.img", "disk.img", "--push-via", "pigeon"),
 			"schema":   {"schema", "nothing"},
 			"help":     {"help", "nothing"},
+			// what cannot be read is the same in verbs that reach devices
+			"push of nothing":          at("push", "nothing.img"),
+			"push of text":             at("push", "text"),
+			"push of a pipe of it":     at("push", "-"),
+			"flash of nothing":         at("flash", "nothing.img"),
+			"reflash of nothing":       at("reflash", "nothing.img", "disk.img"),
+			"reflash with nothing":     at("reflash", "reflash.img", "nothing.img"),
+			"reflash of a pipe, twice": at("reflash", "-", "-", "--force"),
+			"reflash of no hosts":      {"reflash", "--hosts", "nothing.txt", "reflash.img", "disk.img"},
 		},
 		exitUnreachable: {
 			"push":    at("push", "reflash.img"),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,8 +100,15 @@ func (o *flashOptions) fits() error {
 }
 
 // open opens the image.
-func (o *flashOptions) open(cmd *cobra.Command, path string) (*image.Image, error) {
-	img, err := image.Open(cmd.Context(), path, o.sha256, cmd.InOrStdin(), image.Force(o.force))
+func (o *flashOptions) open(ctx context.Context, in *inputs, path string) (*image.Image, error) {
+	var stdin io.Reader
+	if path == stdio {
+		var err error
+		if stdin, err = in.open(path); err != nil {
+			return nil, reflash.Unread(err)
+		}
+	}
+	img, err := image.Open(ctx, path, o.sha256, stdin, image.Force(o.force))
 	return img, reflash.Meant(err)
 }
 
@@ -108,7 +116,7 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 	if err := o.fits(); err != nil {
 		return misused(cmd, err)
 	}
-	img, err := o.open(cmd, path)
+	img, err := o.open(cmd.Context(), inputsOf(cmd), path)
 	if err != nil {
 		return o.refused(cmd, hosts, err)
 	}

@@ -41,14 +41,15 @@ func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run fun
 
 // refused ends a verb before any device is reached: machines are told a verdict on each of them, too.
 func (o *remote) refused(cmd *cobra.Command, hosts []string, err error) error {
+	code := exitOf(reflash.VerdictBefore(err))
 	if !o.json {
-		return exitCode{exitNo, err}
+		return exitCode{code, err}
 	}
 	t := newJSONTeller(cmd.OutOrStdout())
 	for _, name := range hosts {
 		reflash.Host{Teller: t, Name: name, Began: time.Now()}.Refuse(err)
 	}
-	return exitCode{code: exitNo}
+	return exitCode{code: code}
 }
 
 // interruptible ends with Ctrl-C, SIGTERM and the terminal's end, the first of which lets each device's run end in order; the

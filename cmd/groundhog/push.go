@@ -80,10 +80,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	if err := o.CheckVia(); err != nil {
 		return misused(cmd, err)
 	}
-	a, err := readPushed(path, int64(o.maxSize))
-	if err == nil {
-		err = o.signed.check(a, int64(o.maxSize))
-	}
+	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
 	if err != nil {
 		return o.refused(cmd, hosts, err)
 	}

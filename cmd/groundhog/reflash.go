@@ -70,7 +70,8 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 }
 
 func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path string) error {
-	hosts, err := o.allHosts(hosts)
+	in := inputsOf(cmd)
+	hosts, err := o.allHosts(in, hosts)
 	if err != nil {
 		return err
 	}
@@ -88,14 +89,11 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 			return err
 		}
 	}
-	a, err := readPushed(archive, int64(o.maxSize))
-	if err == nil {
-		err = o.signed.check(a, int64(o.maxSize))
-	}
+	a, err := o.signed.readPushed(in, archive, int64(o.maxSize))
 	if err != nil {
 		return o.refused(cmd, hosts, err)
 	}
-	img, err := o.open(cmd, path)
+	img, err := o.open(cmd.Context(), in, path)
 	if err != nil {
 		return o.refused(cmd, hosts, err)
 	}
@@ -118,9 +116,9 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 }
 
 // allHosts is those of the command line and of --hosts, each once.
-func (o *reflashOptions) allHosts(hosts []string) ([]string, error) {
+func (o *reflashOptions) allHosts(in *inputs, hosts []string) ([]string, error) {
 	if o.hosts != "" {
-		f, err := os.Open(o.hosts)
+		f, err := in.open(o.hosts)
 		if err != nil {
 			return nil, err
 		}

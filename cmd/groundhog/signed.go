@@ -23,6 +23,29 @@ func (o *signedOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.signer, "signer", "", "who must have signed, as the allowed signers `NAME` them (default: any of them)")
 }
 
+// readPushed reads the archive that a command line names and holds it to its signature. One that comes through a pipe is
+// kept: it is sent more than once, and flash asks for it later.
+func (o *signedOptions) readPushed(in *inputs, path string, maxSize int64) (*reflash.Archive, error) {
+	if fileName(path) == stdio {
+		if o.allowedSigners != "" {
+			return nil, errors.New("--allowed-signers looks for the manifest beside ARCHIVE: beside a pipe there is none")
+		}
+		f, err := in.open(path)
+		if err != nil {
+			return nil, reflash.Unread(err)
+		}
+		defer f.Close()
+		if path, err = reflash.KeepArchive(f, maxSize); err != nil {
+			return nil, reflash.Unread(sizeHint(err))
+		}
+	}
+	a, err := readPushed(path, maxSize)
+	if err != nil {
+		return nil, reflash.Unread(err)
+	}
+	return a, o.check(a, maxSize)
+}
+
 // check holds an archive that was read to its signed manifest. What is sent to a device must have the SHA-256 that is
 // compared here, or the device does not take it: so what was signed, and nothing that the file has become since, goes there.
 func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {

@@ -53,13 +53,9 @@ func (r *Record) SetHostKey(key ssh.PublicKey) {
 	r.HostKeys = []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))}
 }
 
-// recordPath is where a target's record is: $XDG_STATE_HOME/groundhog/devices (XDG Base Directory
+// StateDir is where groundhog keeps what it knows of devices: $XDG_STATE_HOME/groundhog (XDG Base Directory
 // Specification), else below ~/.local/state.
-func recordPath(target string) (string, error) {
-	t, err := ParseTarget(target)
-	if err != nil {
-		return "", err
-	}
+func StateDir() (string, error) {
 	base := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(base) { // a relative one is to be ignored
 		home, err := os.UserHomeDir()
@@ -68,12 +64,25 @@ func recordPath(target string) (string, error) {
 		}
 		base = filepath.Join(home, ".local/state")
 	}
+	return filepath.Join(base, "groundhog"), nil
+}
+
+// recordPath is where a target's record is: devices, in the [StateDir].
+func recordPath(target string) (string, error) {
+	t, err := ParseTarget(target)
+	if err != nil {
+		return "", err
+	}
+	base, err := StateDir()
+	if err != nil {
+		return "", err
+	}
 	// One device, whoever logs in. A host's characters are fit for a file name (validHost).
 	name := strings.ToLower(t.Host)
 	if t.Port != "" && t.Port != "22" {
 		name = net.JoinHostPort(name, t.Port)
 	}
-	return filepath.Join(base, "groundhog/devices", name+".json"), nil
+	return filepath.Join(base, "devices", name+".json"), nil
 }
 
 // RecordPath is where a target's record is, "" for what is no target.

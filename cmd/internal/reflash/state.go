@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -88,8 +89,28 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Different
 	case isLoss(err):
 		return Unreachable
+	case isUnread(err):
+		return Trouble
 	}
 	return Refused
+}
+
+// VerdictBefore is the verdict on an error that ended a run before any device was reached.
+func VerdictBefore(err error) Verdict { return verdictOf(Untouched, err, false) }
+
+// unread is an error of what is named here and cannot be read: a file that is not there, an archive that is none. What was
+// read and does not fit is refused; this is trouble, as in the verbs that reach no device.
+type unread struct{ error }
+
+func (u unread) Unwrap() error { return u.error }
+
+// Unread marks an error of reading what is named here.
+func Unread(err error) error { return unread{err} }
+
+func isUnread(err error) bool {
+	var marked unread
+	var file *fs.PathError
+	return errors.As(err, &marked) || errors.As(err, &file)
 }
 
 // isLoss reports whether an error is that of a connection, which another try may spare. An image that ends too early says
