@@ -95,17 +95,17 @@ func packedBy(t *testing.T, format string, r io.Reader, args ...string) []byte {
 
 // randomSegment is a segment with a file that no compression makes smaller.
 func randomSegment(size int64) io.Reader {
-	return io.MultiReader(strings.NewReader(cpioHead("random", 0o100644, size)),
-		io.LimitReader(rand.NewChaCha8([32]byte{}), size), strings.NewReader(cpioHead("TRAILER!!!", 0, 0)))
+	return io.MultiReader(strings.NewReader(tiny.CpioHead("random", 0o100644, size)),
+		io.LimitReader(rand.NewChaCha8([32]byte{}), size), strings.NewReader(tiny.CpioHead("TRAILER!!!", 0, 0)))
 }
 
 // emptyFiles is a segment with as many empty files as make some bytes.
 func emptyFiles(bytes int64) io.Reader {
 	var b strings.Builder
 	for i := 0; int64(b.Len()) < bytes; i++ {
-		b.WriteString(cpioHead(fmt.Sprint(i), 0o100644, 0))
+		b.WriteString(tiny.CpioHead(fmt.Sprint(i), 0o100644, 0))
 	}
-	return strings.NewReader(b.String() + cpioHead("TRAILER!!!", 0, 0))
+	return strings.NewReader(b.String() + tiny.CpioHead("TRAILER!!!", 0, 0))
 }
 
 // nothings is a manifest with many entries of two bytes each.

@@ -119,15 +119,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// cpioHead is a record's header with its name.
-func cpioHead(name string, mode uint32, size int64) string {
-	h := fmt.Sprintf("070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00", 1, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, len(name)+1, 0, name)
-	return h + strings.Repeat("\x00", -len(h)&3)
-}
-
 // bombSegmentPlain is a segment with a file of size zeros.
 func bombSegmentPlain(size int64) io.Reader {
-	return io.MultiReader(strings.NewReader(cpioHead("zeros", 0o100644, size)), io.LimitReader(zeros{}, size), strings.NewReader(cpioHead("TRAILER!!!", 0, 0)))
+	return io.MultiReader(strings.NewReader(tiny.CpioHead("zeros", 0o100644, size)), io.LimitReader(zeros{}, size), strings.NewReader(tiny.CpioHead("TRAILER!!!", 0, 0)))
 }
 
 // bombSegment is the same, packed.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/loader"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches"
@@ -30,7 +31,12 @@ func choices(verb, flag string) []string {
 	case "mac":
 		return []string{"keep", "cmdline"}
 	case "via":
+		if verb == "push" {
+			return choices(verb, "push-via")
+		}
 		return []string{"writer", "curl"}
+	case "push-via":
+		return []string{string(loader.Replace), string(loader.Kexec)}
 	case "format":
 		if verb == "diff" {
 			return slices.Sorted(maps.Keys(reports))
@@ -43,7 +49,7 @@ func choices(verb, flag string) []string {
 // complete tells a shell what may come next: choices where there are some, directories, hosts of the ssh
 // configuration. Of everything else a shell offers files by itself.
 func complete(verb *cobra.Command) *cobra.Command {
-	for _, flag := range []string{"board", "compression", "release", "mac", "via", "format"} {
+	for _, flag := range []string{"board", "compression", "release", "mac", "via", "push-via", "format"} {
 		if verb.Flags().Lookup(flag) != nil {
 			names := choices(verb.Name(), flag)
 			verb.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/extract"
 	"groundhog/initrd"
 	"groundhog/manifest"
 )
@@ -91,13 +92,35 @@ func inspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 	case o.cat != "":
 		return cat(stdout, in.img, o.cat)
 	case o.extract != "":
-		return extract(stdout, stderr, talk, in.img, o.extract, o.special)
+		return o.unpack(stdout, stderr, talk, in.img)
 	}
 	found := find(in)
 	if o.json {
 		return printJSON(stdout, found)
 	}
 	return found.print(stdout, talk)
+}
+
+// unpack unpacks the archive into a directory and says what is not as it is there.
+func (o *inspectOptions) unpack(stdout, stderr io.Writer, talk talk, img *initrd.Image) error {
+	p := newPrinter(stdout)
+	opt := extract.Options{Special: o.special}
+	if talk == verbose {
+		opt.Each = func(name string) { p.line("%s", manifest.EscapePath(name)) }
+	}
+	got, err := extract.Into(o.extract, img, opt)
+	if err != nil {
+		return errors.Join(err, p.flush())
+	}
+	if talk > quiet {
+		p.line("%d entries in %s", got.Entries, o.extract)
+		notes := newPrinter(stderr)
+		for _, n := range got.Notes {
+			notes.line("note: %s", n)
+		}
+		notes.flush()
+	}
+	return p.flush()
 }
 
 // cat writes the file that name leads to, byte for byte.

@@ -1,7 +1,8 @@
-package main
+package extract
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -119,7 +120,7 @@ func (x *extractor) mknod(base string, e *initrd.Entry) error {
 }
 
 // notes says what is not as the archive has it.
-func (x *extractor) notes(p printer) {
+func (x *extractor) notes() (all []string) {
 	for _, n := range []struct {
 		n    int
 		what string
@@ -130,8 +131,8 @@ func (x *extractor) notes(p printer) {
 		{len(x.img.Ignored()), "entries were left out: the kernel does not unpack them either"},
 	} {
 		if n.n > 0 {
-			p.line("note: %d %s", n.n, n.what)
+			all = append(all, fmt.Sprintf("%d %s", n.n, n.what))
 		}
 	}
-	p.flush()
+	return all
 }

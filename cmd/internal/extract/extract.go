@@ -1,4 +1,5 @@
-package main
+// Package extract unpacks an archive's files onto this machine, which whoever made the archive must not come to rule.
+package extract
 
 import (
 	"errors"
@@ -15,34 +16,41 @@ import (
 	"groundhog/manifest"
 )
 
-// extract unpacks what the kernel ends up with into dir, which is made or must
+// Options are what is not the ordinary.
+type Options struct {
+	Special bool              // as root: make device nodes, keep setuid and setgid
+	Each    func(name string) // is told each entry's name; may be nil
+}
+
+// Result is what came of it.
+type Result struct {
+	Entries int
+	Notes   []string // what is not as the archive has it
+}
+
+// Into unpacks what the kernel ends up with into dir, which is made or must
 // be empty. Everything happens below an [os.Root] and no name is ever opened
 // that was not made here, so neither ".." nor a symlink leads anywhere else.
-// Device nodes, setuid and setgid are made only where special asks for them: an
+// Device nodes, setuid and setgid are made only where Special asks for them: an
 // archive may come from anybody, and other users of this machine could use them.
 // After an error what is there stays there.
-func extract(stdout, stderr io.Writer, talk talk, img *initrd.Image, dir string, special bool) error {
+func Into(dir string, img *initrd.Image, o Options) (*Result, error) {
 	made, err := emptyDir(dir)
 	if err != nil {
-		return fmt.Errorf("extracting to %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("extracting to %s: %w", dir, cause(err))
 	}
 	top, err := os.OpenRoot(dir)
 	if err != nil {
-		return fmt.Errorf("extracting to %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("extracting to %s: %w", dir, cause(err))
 	}
 	defer top.Close()
-	x := &extractor{img: img, top: top, root: os.Geteuid() == 0, special: special && os.Geteuid() == 0, keepTop: !made,
-		dirs: map[string]bool{".": true}, first: map[any]string{}}
+	x := &extractor{img: img, top: top, root: os.Geteuid() == 0, special: o.Special && os.Geteuid() == 0, keepTop: !made,
+		each: o.Each, dirs: map[string]bool{".": true}, first: map[any]string{}}
 	defer x.leave()
-	p := newPrinter(stdout)
-	if err := x.all(p, talk); err != nil {
-		return errors.Join(fmt.Errorf("extracting to %s: %w (%d entries are there)", dir, err, x.done), p.flush())
+	if err := x.all(); err != nil {
+		return nil, fmt.Errorf("extracting to %s: %w (%d entries are there)", dir, err, x.done)
 	}
-	if talk > quiet {
-		p.line("%d entries in %s", x.done, dir)
-		x.notes(newPrinter(stderr))
-	}
-	return p.flush()
+	return &Result{x.done, x.notes()}, nil
 }
 
 // emptyDir makes dir, or sees that it is an empty directory. Only its owner can
@@ -74,6 +82,7 @@ type extractor struct {
 	root    bool // may set owners
 	special bool // makes device nodes, and keeps setuid and setgid
 	keepTop bool // the directory was there: its own mode, owner and time are not ours
+	each    func(name string)
 	dirs    map[string]bool
 	first   map[any]string // of a hard-linked file, the name that has been made
 	done    int
@@ -87,7 +96,7 @@ type extractor struct {
 
 // all unpacks every entry, and at the end gives the directories, deepest first,
 // the modes and times that working in them would need or spoil.
-func (x *extractor) all(p printer, talk talk) error {
+func (x *extractor) all() error {
 	type dir struct {
 		name string
 		e    *initrd.Entry
@@ -100,8 +109,8 @@ func (x *extractor) all(p printer, talk talk) error {
 		if e.IsDir() {
 			dirs = append(dirs, dir{name, e})
 		}
-		if talk == verbose {
-			p.line("%s", manifest.EscapePath(name))
+		if x.each != nil {
+			x.each(name)
 		}
 	}
 	for _, d := range slices.Backward(dirs) {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package extract
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"groundhog/initrd"
 )
 
-// makeNode is for Linux: see extract_linux.go.
+// makeNode is for Linux: see mknod_linux.go.
 func makeNode(_ int, name string, _ uint32, _ initrd.Device) error {
 	return &os.PathError{Op: "mknod", Path: name, Err: errors.ErrUnsupported}
 }
