@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/loader"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dropbear"
@@ -101,7 +102,7 @@ func completeHosts(cmd *cobra.Command, args []string, begun string) ([]cobra.Com
 	home, _ := os.UserHomeDir()
 	user, _, isUser := strings.Cut(begun, "@")
 	var hosts []cobra.Completion
-	for _, name := range configuredHosts(config, home) {
+	for _, name := range device.ConfiguredHosts(config, home) {
 		if isUser {
 			name = user + "@" + name
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/extract"
+	"groundhog/cmd/internal/inspect"
 	"groundhog/initrd"
 	"groundhog/manifest"
 )
@@ -52,7 +53,7 @@ An archive that a stranger made is better not unpacked by root.`,
 Exit codes: 0 shown or unpacked, problems or not; 2 cannot be read or written.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := inspect(cmd, args[0], &o)
+			err := runInspect(cmd, args[0], &o)
 			if err != nil {
 				return printableError{err}
 			}
@@ -73,8 +74,8 @@ Exit codes: 0 shown or unpacked, problems or not; 2 cannot be read or written.`,
 	return cmd
 }
 
-// inspect is the verb.
-func inspect(cmd *cobra.Command, path string, o *inspectOptions) error {
+// runInspect is the verb.
+func runInspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 	stdout, stderr, talk := cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd)
 	if o.all && !o.list {
 		return errors.New("--all: goes with --list")
@@ -88,17 +89,35 @@ func inspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 	}
 	switch {
 	case o.list:
-		return list(stdout, in.img, o.all, o.json, talk)
+		return o.printList(stdout, in.img, talk)
 	case o.cat != "":
 		return cat(stdout, in.img, o.cat)
 	case o.extract != "":
 		return o.unpack(stdout, stderr, talk, in.img)
 	}
-	found := find(in)
+	found := inspect.Find(in.img, in.input)
+	found.Schema = outputSchema
 	if o.json {
 		return printJSON(stdout, found)
 	}
-	return found.print(stdout, talk)
+	return printFound(stdout, found, talk)
+}
+
+// printList prints --list.
+func (o *inspectOptions) printList(w io.Writer, img *initrd.Image, talk talk) error {
+	entries := inspect.List(img, o.all)
+	if o.json {
+		return printJSON(w, inspect.Listing{Schema: outputSchema, Entries: entries})
+	}
+	p := newPrinter(w)
+	for _, l := range entries {
+		if talk == verbose {
+			p.line("%3d %8d %s", l.Segment, l.Inode, l)
+		} else {
+			p.line("%s", l)
+		}
+	}
+	return p.flush()
 }
 
 // unpack unpacks the archive into a directory and says what is not as it is there.

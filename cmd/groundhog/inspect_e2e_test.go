@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/cmd/internal/inspect"
 	"groundhog/fixtures"
 	"groundhog/fixtures/judge"
 )
@@ -51,7 +52,7 @@ func inspectJSON(t *testing.T, v any, args ...string) {
 
 func judgeFindings(t *testing.T, tgt *fixtures.Target, archive string) {
 	t.Helper()
-	var in inspection
+	var in inspect.Found
 	inspectJSON(t, &in, archive)
 	if in.Builder != "initramfs-tools" || in.Kernel != tgt.Kernel || in.Architecture != tgt.Arch {
 		t.Errorf("%s: made by %s for kernel %s, %s", archive, in.Builder, in.Kernel, in.Architecture)
@@ -81,7 +82,7 @@ func judgeFindings(t *testing.T, tgt *fixtures.Target, archive string) {
 }
 
 // judgeHostKeys has dropbearkey and ssh-keygen say what the keys are.
-func judgeHostKeys(t *testing.T, archive string, keys []hostKeyOf) {
+func judgeHostKeys(t *testing.T, archive string, keys []inspect.HostKey) {
 	t.Helper()
 	if len(keys) != 3 {
 		t.Errorf("%s: %d host keys", archive, len(keys))
@@ -111,7 +112,7 @@ func judgeList(t *testing.T, archive string) {
 	want := strings.Fields(command(t, "lsinitramfs", archive))
 	slices.Sort(want)
 	want = slices.Compact(want)
-	var list listJSON
+	var list inspect.Listing
 	inspectJSON(t, &list, "--list", archive)
 	var got []string
 	for _, l := range list.Entries {

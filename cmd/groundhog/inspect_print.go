@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"unicode/utf16"
 
+	"groundhog/cmd/internal/inspect"
 	"groundhog/initrd/show"
 )
 
@@ -58,8 +59,8 @@ func printJSON(w io.Writer, v any) error {
 	return out.Flush()
 }
 
-// print writes the inspection for people. Without -v long lists are cut short.
-func (in *inspection) print(w io.Writer, talk talk) error {
+// printFound writes what was found for people. Without -v long lists are cut short.
+func printFound(w io.Writer, in *inspect.Found, talk talk) error {
 	p := newPrinter(w)
 	p.line("archive   %s, %s, %s unpacked", in.Name, show.Bytes(in.Size), show.Bytes(in.Unpacked))
 	p.line("sha256    %s", in.SHA256)
@@ -71,8 +72,8 @@ func (in *inspection) print(w io.Writer, talk talk) error {
 	for _, s := range in.Segments {
 		p.line("  %10d %10d %8d  %-11s %10d %8d  %s", s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, s.Entries, s.Content)
 	}
-	in.printDropbear(p)
-	in.printPatches(p, talk)
+	printDropbear(p, in)
+	printPatches(p, in, talk)
 	if len(in.Ignored) > 0 {
 		p.line("ignored   %d entries that the kernel does not unpack", len(in.Ignored))
 		for i, name := range in.Ignored {
@@ -96,7 +97,7 @@ func orUnknown(s string) string {
 	return s
 }
 
-func (in *inspection) printDropbear(p printer) {
+func printDropbear(p printer, in *inspect.Found) {
 	if d := in.Dropbear; d == nil {
 		p.line("dropbear  none")
 	} else {
@@ -121,7 +122,7 @@ func (in *inspection) printDropbear(p printer) {
 	}
 }
 
-func (in *inspection) printPatches(p printer, talk talk) {
+func printPatches(p printer, in *inspect.Found, talk talk) {
 	if r := in.Patches; r == nil {
 		p.line("patched   no")
 	} else {

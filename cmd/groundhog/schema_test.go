@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
+	"groundhog/cmd/internal/inspect"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures/tinyelf"
 	"groundhog/manifest"
@@ -29,8 +30,8 @@ var printed = map[string]reflect.Type{
 	"diff":    reflect.TypeFor[diff.Changes](),
 	"patch":   reflect.TypeFor[patchJSON](),
 	"hooks":   reflect.TypeFor[hooksJSON](),
-	"inspect": reflect.TypeFor[inspection](),
-	"list":    reflect.TypeFor[listJSON](),
+	"inspect": reflect.TypeFor[inspect.Found](),
+	"list":    reflect.TypeFor[inspect.Listing](),
 	"verify":  reflect.TypeFor[verifyJSON](),
 	"event":   reflect.TypeFor[reflash.Event](),
 	"version": reflect.TypeFor[versionJSON](),

@@ -1,8 +1,7 @@
-package main
+package inspect
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -10,10 +9,10 @@ import (
 	"groundhog/manifest"
 )
 
-// listed is one line of --list, and its JSON. Of the tree, names are where the
+// Listed is one line of --list, and its JSON. Of the tree, names are where the
 // kernel puts them and a hard link's size is that of its content; of the records
 // (--all) both are as stored.
-type listed struct {
+type Listed struct {
 	Segment int           `json:"segment"`
 	Inode   uint32        `json:"inode"`
 	Path    string        `json:"path"` // escaped, as in a manifest
@@ -31,15 +30,15 @@ type listed struct {
 	rdev initrd.Device
 }
 
-// listJSON is what --list --json prints.
-type listJSON struct {
+// Listing is what --list --json prints.
+type Listing struct {
 	Schema  int      `json:"schema"`
-	Entries []listed `json:"entries"`
+	Entries []Listed `json:"entries"`
 }
 
-// list prints the tree that the kernel ends up with, or all records.
-func list(w io.Writer, img *initrd.Image, all, asJSON bool, talk talk) error {
-	entries := []listed{}
+// List lists the tree that the kernel ends up with, or all records of all segments in order.
+func List(img *initrd.Image, all bool) []Listed {
+	entries := []Listed{}
 	add := func(name string, e *initrd.Entry, size int) {
 		entries = append(entries, listedOf(name, e, slices.Index(img.Segments, e.Segment()), size))
 	}
@@ -49,27 +48,16 @@ func list(w io.Writer, img *initrd.Image, all, asJSON bool, talk talk) error {
 				add(e.Name, e, len(e.Data))
 			}
 		}
-	} else {
-		for name, e := range img.Tree() {
-			add(name, e, len(img.Content(e)))
-		}
+		return entries
 	}
-	if asJSON {
-		return printJSON(w, listJSON{outputSchema, entries})
+	for name, e := range img.Tree() {
+		add(name, e, len(img.Content(e)))
 	}
-	p := newPrinter(w)
-	for _, l := range entries {
-		if talk == verbose {
-			p.line("%3d %8d %s", l.Segment, l.Inode, l)
-		} else {
-			p.line("%s", l)
-		}
-	}
-	return p.flush()
+	return entries
 }
 
-func listedOf(name string, e *initrd.Entry, segment, size int) listed {
-	l := listed{Segment: segment, Inode: e.Ino, Path: manifest.EscapePath(name), Type: typeOf(e),
+func listedOf(name string, e *initrd.Entry, segment, size int) Listed {
+	l := Listed{Segment: segment, Inode: e.Ino, Path: manifest.EscapePath(name), Type: typeOf(e),
 		Mode: manifest.Mode(e.Perm() & 0o7777), Links: e.Nlink, UID: e.UID, GID: e.GID, Size: size, Mtime: e.Mtime,
 		mode: e.Mode, rdev: e.Rdev}
 	switch l.Type {
@@ -103,7 +91,7 @@ func typeOf(e *initrd.Entry) manifest.Type {
 
 // String is the line as `cpio -itvn` has it, but for the time: ls's two forms
 // of that depend on the clock.
-func (l listed) String() string {
+func (l Listed) String() string {
 	size := fmt.Sprint(l.Size)
 	if l.Device != "" {
 		size = fmt.Sprintf("%3d, %3d", l.rdev.Major, l.rdev.Minor)

@@ -1,4 +1,4 @@
-package main
+package device
 
 import (
 	"os"
@@ -26,13 +26,13 @@ func TestConfiguredHosts(t *testing.T) {
 		}
 	}
 	want := []string{"bench-1", "bench-2", "nuc", "pi", "round"}
-	if diff := cmp.Diff(want, configuredHosts("", home)); diff != "" {
+	if diff := cmp.Diff(want, ConfiguredHosts("", home)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := configuredHosts("", t.TempDir()); got != nil {
+	if got := ConfiguredHosts("", t.TempDir()); got != nil {
 		t.Errorf("without a configuration: %q", got)
 	}
-	if got := configuredHosts("none", home); got != nil {
+	if got := ConfiguredHosts("none", home); got != nil {
 		t.Errorf("with none: %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package inspect
 
 import (
 	"bytes"
@@ -10,25 +10,25 @@ import (
 	"groundhog/patches"
 )
 
-// dropbearOf is the SSH server in an archive. Script is the state of
+// Dropbear is the SSH server in an archive. Script is the state of
 // scripts/init-premount/dropbear: pristine (as Debian has it, as far as our
 // anchors go), patched (by groundhog), unknown, or missing.
-type dropbearOf struct {
+type Dropbear struct {
 	Version string   `json:"version,omitzero"` // the server's own word: "2022.83"
 	Script  string   `json:"script"`
 	Config  []string `json:"config"` // the lines of its configuration that are no comments
 }
 
-// hostKeyOf is a host key, by its public half alone.
-type hostKeyOf struct {
+// HostKey is a host key, by its public half alone.
+type HostKey struct {
 	Path        string `json:"path"`
 	Type        string `json:"type"`        // "ssh-ed25519"
 	Fingerprint string `json:"fingerprint"` // "SHA256:..."
 	Identity    string `json:"identity"`    // the line that ssh-keygen -lf prints
 }
 
-// userKeyOf is a key that opens a login.
-type userKeyOf struct {
+// UserKey is a key that opens a login.
+type UserKey struct {
 	Line        int      `json:"line"` // counted from 1
 	Type        string   `json:"type"`
 	Fingerprint string   `json:"fingerprint"`
@@ -43,15 +43,15 @@ const premountDir = "scripts/init-premount/"
 
 // dropbear looks at the server and at what it reads. Keys count even where there
 // is no server: they are secrets, or doors, all the same.
-func (in *inspection) dropbear(img *initrd.Image, facts *debian.Facts) {
+func (in *Found) dropbear(img *initrd.Image, facts *debian.Facts) {
 	if facts.HasDropbear() {
-		in.Dropbear = &dropbearOf{Version: facts.Server.Version, Script: in.script(img), Config: configOf(img, facts.Server.Config)}
+		in.Dropbear = &Dropbear{Version: facts.Server.Version, Script: in.script(img), Config: configOf(img, facts.Server.Config)}
 	}
 	for _, p := range facts.Problems {
 		in.problem("%s", manifest.EscapePath(p))
 	}
 	for _, k := range facts.HostKeys {
-		in.HostKeys = append(in.HostKeys, hostKeyOf{manifest.EscapePath(k.Path), k.Public().Type(), k.Fingerprint(), k.Describe("")})
+		in.HostKeys = append(in.HostKeys, HostKey{manifest.EscapePath(k.Path), k.Public().Type(), k.Fingerprint(), k.Describe("")})
 	}
 	if in.Dropbear != nil && len(in.HostKeys) == 0 {
 		in.problem("dropbear has no host key that can be read")
@@ -60,14 +60,14 @@ func (in *inspection) dropbear(img *initrd.Image, facts *debian.Facts) {
 }
 
 // logins lists who may log in.
-func (in *inspection) logins(img *initrd.Image, facts *debian.Facts) {
+func (in *Found) logins(img *initrd.Image, facts *debian.Facts) {
 	for _, l := range facts.Logins {
 		if l.How != debian.ByKey {
 			in.problem("%s may log in with %s instead of a key (%s)", manifest.EscapePath(strings.Join(l.Users, ", ")), l.How, l.Path)
 			continue
 		}
 		k := l.Key
-		in.Authorized = append(in.Authorized, userKeyOf{k.Line, k.Type(), k.Fingerprint(),
+		in.Authorized = append(in.Authorized, UserKey{k.Line, k.Type(), k.Fingerprint(),
 			manifest.EscapePath(k.Comment), manifest.EscapePath(k.Options), manifest.EscapePath(k.String()), l.Users, manifest.EscapePath(l.Path)})
 	}
 	if len(facts.Logins) == 0 && in.Dropbear != nil {
@@ -79,7 +79,7 @@ func (in *inspection) logins(img *initrd.Image, facts *debian.Facts) {
 	}
 }
 
-func (in *inspection) script(img *initrd.Image) string {
+func (in *Found) script(img *initrd.Image) string {
 	script, err := img.ReadFile(premountDir + "dropbear")
 	if err != nil {
 		in.problem("dropbear never starts: there is no %sdropbear", premountDir)

@@ -1,4 +1,5 @@
-package main
+// Package inspect finds out what an archive is and what is in it.
+package inspect
 
 import (
 	"errors"
@@ -13,26 +14,26 @@ import (
 	"groundhog/patches/scripts"
 )
 
-// inspection is what `groundhog inspect` finds, and its JSON. Sizes and offsets
+// Found is what `groundhog inspect` finds, and its JSON. Sizes and offsets
 // are in bytes. Texts from the archive are escaped as a manifest's paths are
 // ([manifest.EscapePath]), those in patches, a record of our own, are as it has
 // them.
-type inspection struct {
+type Found struct {
 	Schema       int          `json:"schema"`
 	Name         string       `json:"name"` // of the file, without its directory
 	SHA256       string       `json:"sha256"`
 	Size         int64        `json:"size"`
 	Unpacked     int64        `json:"unpacked"` // all segments
-	Segments     []segmentOf  `json:"segments"`
+	Segments     []Segment    `json:"segments"`
 	Builder      string       `json:"builder"`               // initramfs-tools, dracut or unknown
 	Kernel       string       `json:"kernel,omitzero"`       // the release that it has modules for
 	Architecture string       `json:"architecture,omitzero"` // Debian's name
 	Release      string       `json:"release,omitzero"`      // Debian's code name
-	Dropbear     *dropbearOf  `json:"dropbear"`              // null: none in it
-	HostKeys     []hostKeyOf  `json:"host_keys"`
-	Authorized   []userKeyOf  `json:"authorized_keys"`
+	Dropbear     *Dropbear    `json:"dropbear"`              // null: none in it
+	HostKeys     []HostKey    `json:"host_keys"`
+	Authorized   []UserKey    `json:"authorized_keys"`
 	Patches      *patchRecord `json:"patches"`  // null: no record of any, or one that cannot be read
-	Settings     []setting    `json:"settings"` // of scripts/groundhog/conf
+	Settings     []Setting    `json:"settings"` // of scripts/groundhog/conf
 	Ignored      []string     `json:"ignored"`  // entries that the kernel does not unpack
 	Problems     []string     `json:"problems"` // what is broken or does not fit, a line each
 
@@ -41,10 +42,10 @@ type inspection struct {
 
 type patchRecord = manifest.Record
 
-// segmentOf is one segment of the file. Content is what it is for, by what is in
+// Segment is one segment of the file. Content is what it is for, by what is in
 // it: microcode, modules, main (it has /init), appended (behind main), empty or
 // other.
-type segmentOf struct {
+type Segment struct {
 	Offset      int64              `json:"offset"`
 	Size        int64              `json:"size"`
 	Padding     int64              `json:"padding"` // zeros behind it
@@ -54,8 +55,8 @@ type segmentOf struct {
 	Content     string             `json:"content"`
 }
 
-// setting is one line NAME=value; of several for a name the last counts.
-type setting struct {
+// Setting is one line NAME=value; of several for a name the last counts.
+type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
@@ -63,7 +64,7 @@ type setting struct {
 // maxProblems bounds what a hostile archive can make us say.
 const maxProblems = 100
 
-func (in *inspection) problem(format string, args ...any) {
+func (in *Found) problem(format string, args ...any) {
 	if len(in.Problems) == maxProblems {
 		in.more++
 		return
@@ -71,17 +72,17 @@ func (in *inspection) problem(format string, args ...any) {
 	in.Problems = append(in.Problems, strings.ToValidUTF8(fmt.Sprintf(format, args...), "?"))
 }
 
-// find looks at everything. What it cannot make sense of becomes a problem.
-func find(a *archive) *inspection {
-	facts := debian.Read(a.img)
-	in := &inspection{Schema: outputSchema, Name: manifest.EscapePath(a.input.Name), SHA256: a.input.SHA256, Size: a.input.Size,
+// Find looks at everything in an archive whose file is described by input. What it cannot make sense of becomes a problem.
+func Find(img *initrd.Image, input manifest.Input) *Found {
+	facts := debian.Read(img)
+	in := &Found{Name: manifest.EscapePath(input.Name), SHA256: input.SHA256, Size: input.Size,
 		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release,
-		HostKeys: []hostKeyOf{}, Authorized: []userKeyOf{}, Settings: []setting{}, Ignored: []string{}, Problems: []string{}}
-	in.segments(a.img)
-	in.record(a.img)
-	in.dropbear(a.img, facts)
-	in.settings(a.img)
-	for _, e := range a.img.Ignored() {
+		HostKeys: []HostKey{}, Authorized: []UserKey{}, Settings: []Setting{}, Ignored: []string{}, Problems: []string{}}
+	in.segments(img)
+	in.record(img)
+	in.dropbear(img, facts)
+	in.settings(img)
+	for _, e := range img.Ignored() {
 		in.Ignored = append(in.Ignored, manifest.EscapePath(e.Name))
 	}
 	if in.more > 0 {
@@ -90,7 +91,7 @@ func find(a *archive) *inspection {
 	return in
 }
 
-func (in *inspection) segments(img *initrd.Image) {
+func (in *Found) segments(img *initrd.Image) {
 	main := false
 	for _, s := range img.Segments {
 		what := contentOf(s)
@@ -101,7 +102,7 @@ func (in *inspection) segments(img *initrd.Image) {
 			main = true
 		}
 		in.Unpacked += s.Unpacked
-		in.Segments = append(in.Segments, segmentOf{s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, len(s.Entries), what})
+		in.Segments = append(in.Segments, Segment{s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, len(s.Entries), what})
 	}
 	if !main {
 		in.problem("no segment has an init: the kernel would not start anything from this archive")
@@ -139,7 +140,7 @@ func contentOf(s *initrd.Segment) string {
 
 // record reads what the archive says of its patches; its word on the release
 // counts before what the server's version suggests.
-func (in *inspection) record(img *initrd.Image) {
+func (in *Found) record(img *initrd.Image) {
 	r, err := manifest.ReadRecord(img)
 	switch {
 	case errors.Is(err, manifest.ErrNoRecord):
@@ -155,7 +156,7 @@ func (in *inspection) record(img *initrd.Image) {
 }
 
 // settings reads what groundhog's scripts in the archive are told.
-func (in *inspection) settings(img *initrd.Image) {
+func (in *Found) settings(img *initrd.Image) {
 	b, err := img.ReadFile(scripts.Conf)
 	if err != nil {
 		return
@@ -165,7 +166,7 @@ func (in *inspection) settings(img *initrd.Image) {
 		n++
 		line = strings.TrimRight(line, "\n")
 		if name, value, ok := strings.Cut(line, "="); ok {
-			in.Settings = append(in.Settings, setting{manifest.EscapePath(name), manifest.EscapePath(value)})
+			in.Settings = append(in.Settings, Setting{manifest.EscapePath(name), manifest.EscapePath(value)})
 		} else if line != "" && !strings.HasPrefix(line, "#") {
 			in.problem("%s: line %d: not NAME=value", scripts.Conf, n)
 		}

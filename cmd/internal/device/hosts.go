@@ -1,4 +1,4 @@
-package main
+package device
 
 import (
 	"bufio"
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// configuredHosts is the hosts that an ssh_config(5) file names, sorted: those of its Host lines that are no patterns, and of
+// ConfiguredHosts is the hosts that an ssh_config(5) file names, sorted: those of its Host lines that are no patterns, and of
 // the files that it includes. An empty path means the user's own file. It is for a shell to offer: what cannot be read is not
 // offered, and no more is said of it.
-func configuredHosts(path, home string) []string {
+func ConfiguredHosts(path, home string) []string {
 	if path == "" {
 		path = filepath.Join(home, ".ssh/config")
 	}
@@ -21,12 +21,12 @@ func configuredHosts(path, home string) []string {
 	return slices.Compact(names)
 }
 
-// deepest is how deep ssh itself follows Include (readconf.c).
-const deepest = 16
+// deepestInclude is how deep ssh itself follows Include (readconf.c).
+const deepestInclude = 16
 
 func collectHosts(path, home string, depth int, names *[]string) {
 	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || depth > deepest {
+	if err != nil || !info.Mode().IsRegular() || depth > deepestInclude {
 		return
 	}
 	f, err := os.Open(path)
@@ -45,14 +45,14 @@ func collectHosts(path, home string, depth int, names *[]string) {
 		switch strings.ToLower(keyword) {
 		case "host":
 			for _, name := range strings.Fields(value) {
-				name = bare(name)
+				name = unquotedWord(name)
 				if name != "" && !strings.ContainsAny(name, "*?!#\"") {
 					*names = append(*names, name)
 				}
 			}
 		case "include":
 			for _, pattern := range strings.Fields(value) {
-				pattern = bare(pattern)
+				pattern = unquotedWord(pattern)
 				if rest, ok := strings.CutPrefix(pattern, "~/"); ok {
 					pattern = filepath.Join(home, rest)
 				} else if !filepath.IsAbs(pattern) {
@@ -67,8 +67,8 @@ func collectHosts(path, home string, depth int, names *[]string) {
 	}
 }
 
-// bare is a word without the quotes around it.
-func bare(word string) string {
+// unquotedWord is a word without the quotes around it.
+func unquotedWord(word string) string {
 	if len(word) >= 2 && word[0] == '"' && word[len(word)-1] == '"' {
 		return word[1 : len(word)-1]
 	}
