@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/output"
 	"groundhog/manifest/diff"
 
 	"github.com/spf13/cobra"
@@ -123,12 +124,12 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 	}
 	c.changes.Gate(rules)
 	if o.html != "" {
-		out := outputs{stdout: stdout}
-		defer out.discard()
-		if err := out.write(o.html, 0o644, c.html); err != nil {
+		out := output.Files{Stdout: stdout}
+		defer out.Discard()
+		if err := out.Write(o.html, 0o644, c.html); err != nil {
 			return err
 		}
-		if err := out.commit(); err != nil {
+		if err := out.Commit(); err != nil {
 			return err
 		}
 	}

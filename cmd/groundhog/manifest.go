@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/output"
 	"groundhog/manifest"
 	"groundhog/manifest/sbom"
 	"groundhog/manifest/sign"
@@ -145,10 +146,10 @@ func (o *manifestOptions) complete(m *manifest.Manifest, path string) error {
 
 // writeManifest writes the file and its signature, or neither.
 func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *manifest.Manifest) error, key ssh.Signer) error {
-	var out outputs
-	defer out.discard()
+	var out output.Files
+	defer out.Discard()
 	var text bytes.Buffer
-	err := out.write(name, 0o644, func(w io.Writer) error {
+	err := out.Write(name, 0o644, func(w io.Writer) error {
 		if key != nil { // signed are the bytes that were written, not what a file of that name holds by then
 			w = io.MultiWriter(w, &text)
 		}
@@ -162,11 +163,11 @@ func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *ma
 		if err != nil {
 			return err
 		}
-		if err := out.write(name+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
+		if err := out.Write(name+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
 			return err
 		}
 	}
-	return out.commit()
+	return out.Commit()
 }
 
 // signManifest writes the signature of a manifest that there is, beside it: of its bytes as they are, with all that only
@@ -183,12 +184,12 @@ func signManifest(in *inputs, path string, maxSize int64, key ssh.Signer) error 
 	if err != nil {
 		return err
 	}
-	var out outputs
-	defer out.discard()
-	if err := out.write(path+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
+	var out output.Files
+	defer out.Discard()
+	if err := out.Write(path+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
 		return err
 	}
-	return out.commit()
+	return out.Commit()
 }
 
 // isManifest reports whether path is a file of JSON, as [inputs.readSource] tells. A pipe is left alone: what was read is gone.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/output"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
@@ -129,7 +130,7 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if err := atMostOneStdout(o.outputs()...); err != nil {
 		return err
 	}
-	if err := notOver(o.outputs(), append(o.inputFiles(), path)); err != nil {
+	if err := output.NotOver(o.outputs(), append(o.inputFiles(), path)); err != nil {
 		return err
 	}
 	if err := o.Options.Check(); err != nil {
@@ -231,9 +232,9 @@ func notFitting(err error) error {
 
 // writeAll writes archive, manifest and known_hosts, or none of them.
 func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []manifest.Input, result *patchResult) error {
-	out := outputs{stdout: stdout}
-	defer out.discard()
-	f, err := out.create(o.output, 0o600)
+	out := output.Files{Stdout: stdout}
+	defer out.Discard()
+	f, err := out.Create(o.output, 0o600)
 	if err != nil {
 		return err
 	}
@@ -253,7 +254,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []ma
 	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
 	result.wrote = o.outputs()
 	if name := result.wrote[1]; name != "" {
-		if err := out.write(name, 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
+		if err := out.Write(name, 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
 			return err
 		}
 	}
@@ -266,12 +267,12 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []ma
 		return err
 	}
 	if name := result.wrote[2]; name != "" {
-		err = out.write(name, 0o644, func(w io.Writer) error { _, err := w.Write(known); return err })
+		err = out.Write(name, 0o644, func(w io.Writer) error { _, err := w.Write(known); return err })
 		if err != nil {
 			return err
 		}
 	}
-	return out.commit()
+	return out.Commit()
 }
 
 // encode writes the archive in the way that was asked for.

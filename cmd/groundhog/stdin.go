@@ -9,10 +9,12 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+
+	"groundhog/cmd/internal/output"
 )
 
 // stdio is the name that stands for standard input or output wherever a file is named.
-const stdio = "-"
+const stdio = output.Stdio
 
 // inputs opens the files that a command line names; each verb has one. A pipe is read once, from its beginning
 // to its end, and so does as well as a file.

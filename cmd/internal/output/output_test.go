@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"io"
@@ -24,9 +24,9 @@ func incomplete(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-func write(t *testing.T, o *outputs, path string, perm os.FileMode) {
+func write(t *testing.T, o *Files, path string, perm os.FileMode) {
 	t.Helper()
-	err := o.write(path, perm, func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err })
+	err := o.Write(path, perm, func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestOutputsLeft(t *testing.T) {
 	defer syscall.Umask(old)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.json")
-	var killed, living, last outputs
+	var killed, living, last Files
 	write(t, &killed, path, 0o644)
 	left := incomplete(t, dir)
 	if info, err := os.Stat(filepath.Join(dir, left[0])); err != nil || info.Mode().Perm() != 0o600 {
@@ -54,10 +54,10 @@ func TestOutputsLeft(t *testing.T) {
 	if names := incomplete(t, dir); len(names) != 2 {
 		t.Errorf("%q, and two runs are at work", names)
 	}
-	if err := living.commit(); err != nil {
+	if err := living.Commit(); err != nil {
 		t.Error(err)
 	}
-	last.discard()
+	last.Discard()
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 || len(incomplete(t, dir)) != 0 {
 		t.Errorf("%v, %v, left %q", info, err, incomplete(t, dir))
 	}
@@ -89,9 +89,9 @@ func TestOutputsOfOthers(t *testing.T) {
 		}
 		stays = append(stays, foreign)
 	}
-	var o outputs
+	var o Files
 	write(t, &o, path, 0o600)
-	o.discard()
+	o.Discard()
 	for _, name := range stays {
 		if _, err := os.Lstat(name); err != nil {
 			t.Error(err)

@@ -1,4 +1,5 @@
-package main
+// Package output writes files that come to be together, or not at all.
+package output
 
 import (
 	"crypto/rand"
@@ -16,15 +17,19 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// outputs is files that come to be together: each is written beside its place
+// Files is files that come to be together: each is written beside its place
 // under another name, and all are renamed once all are complete. Until then
 // nothing is at their names but what was there before, and nobody but their owner
 // can read them. What a run that was killed has left is removed by the next one
 // that writes the same file.
-type outputs struct {
-	stdout io.Writer // what the name - stands for
-	files  []output
+type Files struct {
+	Stdout io.Writer // what [Stdio] stands for; nil: it is a name as others are
+
+	files []output
 }
+
+// Stdio is the name that stands for standard output.
+const Stdio = "-"
 
 type output struct {
 	path string
@@ -32,8 +37,8 @@ type output struct {
 	perm os.FileMode // once it is complete
 }
 
-// notOver refuses outputs that are among the inputs, under whatever name.
-func notOver(outputs, inputs []string) error {
+// NotOver refuses outputs that are among the inputs, under whatever name.
+func NotOver(outputs, inputs []string) error {
 	for _, out := range outputs {
 		there, err := os.Stat(out)
 		if err != nil {
@@ -48,9 +53,9 @@ func notOver(outputs, inputs []string) error {
 	return nil
 }
 
-// create starts a file that will have permission bits perm. What goes to standard output is a file, too, until all is complete.
-func (o *outputs) create(path string, perm os.FileMode) (*os.File, error) {
-	if path == stdio && o.stdout != nil {
+// Create starts a file that will have permission bits perm. What goes to standard output is a file, too, until all is complete.
+func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
+	if path == Stdio && o.Stdout != nil {
 		f, err := os.CreateTemp("", "groundhog-*")
 		if err != nil {
 			return nil, fmt.Errorf("writing to standard output: %w", err)
@@ -70,9 +75,9 @@ func (o *outputs) create(path string, perm os.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// write writes a whole file.
-func (o *outputs) write(path string, perm os.FileMode, write func(io.Writer) error) error {
-	f, err := o.create(path, perm)
+// Write writes a whole file.
+func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error) error {
+	f, err := o.Create(path, perm)
 	if err != nil {
 		return err
 	}
@@ -82,11 +87,11 @@ func (o *outputs) write(path string, perm os.FileMode, write func(io.Writer) err
 	return nil
 }
 
-// commit gives the files their modes and names, in the order in which they were
+// Commit gives the files their modes and names, in the order in which they were
 // created. They are not synced: no build tool does that to what can be built again.
-func (o *outputs) commit() error {
+func (o *Files) Commit() error {
 	for _, f := range o.files {
-		if f.path == stdio {
+		if f.path == Stdio {
 			if err := o.print(f.tmp); err != nil {
 				return fmt.Errorf("writing to standard output: %w", err)
 			}
@@ -95,7 +100,7 @@ func (o *outputs) commit() error {
 		}
 	}
 	for _, f := range o.files {
-		if f.path == stdio {
+		if f.path == Stdio {
 			continue
 		}
 		if err := os.Rename(f.tmp.Name(), f.path); err != nil {
@@ -107,18 +112,18 @@ func (o *outputs) commit() error {
 }
 
 // print copies a complete file to standard output and removes it.
-func (o *outputs) print(f *os.File) error {
+func (o *Files) print(f *os.File) error {
 	defer os.Remove(f.Name())
 	defer f.Close()
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	_, err := io.Copy(o.stdout, f)
+	_, err := io.Copy(o.Stdout, f)
 	return err
 }
 
-// discard removes what was not committed.
-func (o *outputs) discard() {
+// Discard removes what was not committed.
+func (o *Files) Discard() {
 	for _, f := range o.files {
 		f.tmp.Close()
 		os.Remove(f.tmp.Name())
