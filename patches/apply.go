@@ -56,7 +56,8 @@ type Report struct {
 	Release        string
 	Board          string
 	Patches        []Applied
-	Notes          []string // what the user should know
+	Firmware       []Firmware // that the wanted modules ask for
+	Notes          []string   // what the user should know
 	HostKeys       []*dropbear.HostKey
 	AuthorizedKeys []dropbear.AuthorizedKey
 }
@@ -90,10 +91,13 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 		slices.Sort(t.touched)
 		r.Patches = append(r.Patches, Applied{p.Name, summary, len(t.touched) > 0, t.touched})
 	}
+	if err := t.noteDriver(); err != nil {
+		return nil, err
+	}
 	if err := t.record(r, tool, source); err != nil {
 		return nil, err
 	}
-	r.Notes = t.notes
+	r.Notes, r.Firmware = t.notes, t.firmware
 	if r.HostKeys, err = t.keysThere(); err != nil {
 		return nil, err
 	}

@@ -31,9 +31,6 @@ func (t *Archive) networkInterface() (string, error) {
 	if err := t.set("GROUNDHOG_INTERFACE_TIMEOUT", seconds(t.opts.InterfaceTimeout)); err != nil {
 		return "", err
 	}
-	if !t.hasNetworkDriver() {
-		t.note("no network driver in the archive: unless the kernel has it built in, name one with --module")
-	}
 	return fmt.Sprintf("%s, waited for up to %v", t.opts.Device, t.opts.InterfaceTimeout), nil
 }
 
@@ -43,16 +40,6 @@ func (t *Archive) noteOverrides() {
 	if v := debian.Read(t.Image).Settings.Vars["DEVICE"]; v.Value != t.opts.Device {
 		t.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", v.From, v.Value, t.opts.Device)
 	}
-}
-
-// hasNetworkDriver reports whether any module below drivers/net is there.
-func (t *Archive) hasNetworkDriver() bool {
-	for name, e := range t.Image.Tree() {
-		if e.IsFile() && strings.Contains(name, "/kernel/drivers/net/") {
-			return true
-		}
-	}
-	return false
 }
 
 // networkInterface names the interface, and has it waited for.
@@ -99,7 +86,7 @@ func (t *Tree) noteConf(conf string) error {
 		t.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", v.From, v.Value, t.opts.Device)
 	}
 	if v := settings.Vars["MODULES"]; v.Value == "dep" || v.Value == "list" {
-		t.note("%s says MODULES=%s: unless the network driver is built in, or named with --module, it is left out", v.From, v.Value)
+		t.leftOut = fmt.Sprintf("%s says MODULES=%s: unless the network driver is built in, or named with --module, it is left out", v.From, v.Value)
 	}
 	return nil
 }

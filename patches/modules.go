@@ -10,6 +10,7 @@ import (
 
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
+	"groundhog/initrd/show"
 	"groundhog/patches/sysroot"
 )
 
@@ -27,7 +28,7 @@ func (t *Archive) modules() (string, error) {
 		return "", errors.New("the archive has no modules, so its kernel's release is unknown")
 	}
 	have := t.modulesThere()
-	added, err := t.addModules(have)
+	added, files, err := t.addModules(have)
 	if err != nil {
 		return "", err
 	}
@@ -38,9 +39,16 @@ func (t *Archive) modules() (string, error) {
 		if err := t.rebuildIndexes(); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s, of these new: %s", strings.Join(t.opts.Modules, ", "), strings.Join(added, ", ")), nil
+		return fmt.Sprintf("%s, of these new: %s%s", strings.Join(t.opts.Modules, ", "), strings.Join(added, ", "), withFirmware(files)), nil
 	}
-	return strings.Join(t.opts.Modules, ", ") + ", all there already", nil
+	return strings.Join(t.opts.Modules, ", ") + ", all there already" + withFirmware(files), nil
+}
+
+func withFirmware(files int) string {
+	if files == 0 {
+		return ""
+	}
+	return ", with " + show.Count(files, "file") + " of firmware"
 }
 
 // modulesThere is the archive's modules: name, with "_" for "-", to path.
@@ -58,9 +66,42 @@ func (t *Archive) modulesThere() map[string]string {
 	return have
 }
 
-// addModules copies what is missing and returns the names. What the archive
-// and its index have needs no root tree.
-func (t *Archive) addModules(have map[string]string) ([]string, error) {
+// addModules copies what is missing, firmware included, and returns the names of the modules and how many files of firmware
+// there are. What the archive and its index have needs no root tree.
+func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
+	kernel, err := t.rootModules(have)
+	if err != nil {
+		return nil, 0, err
+	}
+	if kernel == nil {
+		need, err := t.archiveModules(have)
+		if err != nil {
+			return nil, 0, err
+		}
+		files, err := t.addFirmware(need)
+		return nil, files, err
+	}
+	need, err := kernel.Needs(t.opts.Modules...)
+	if err != nil {
+		return nil, 0, err
+	}
+	var added []string
+	for _, m := range need {
+		if m.Builtin || have[m.Name] != "" {
+			continue
+		}
+		at := debian.MergedUsr(m.Path)
+		if err := t.copyFile(m.Path, at); err != nil {
+			return nil, 0, err
+		}
+		added = append(added, m.Name)
+	}
+	files, err := t.addFirmware(need)
+	return added, files, err
+}
+
+// rootModules is the root tree's modules of the archive's kernel; nil where it has none and the archive has all that is wanted.
+func (t *Archive) rootModules(have map[string]string) (*sysroot.Modules, error) {
 	if t.Root == nil {
 		return nil, t.allThere(have)
 	}
@@ -70,34 +111,16 @@ func (t *Archive) addModules(have map[string]string) ([]string, error) {
 			return nil, fmt.Errorf("%w: %w", missing, err)
 		}
 		return nil, nil
-	} else if err != nil {
-		return nil, err
 	}
-	need, err := kernel.Needs(t.opts.Modules...)
-	if err != nil {
-		return nil, err
-	}
-	var added []string
-	for _, m := range need {
-		if m.Builtin || have[m.Name] != "" {
-			continue
-		}
-		at := debian.MergedUsr(m.Path)
-		if err := t.copyFile(m.Path, at); err != nil {
-			return nil, err
-		}
-		added = append(added, m.Name)
-	}
-	return added, nil
+	return kernel, err
 }
 
 // allThere is an error where a wanted module is neither in the archive nor
 // built into its kernel.
 func (t *Archive) allThere(have map[string]string) error {
-	builtin, _ := t.Image.ReadFile("lib/modules/" + t.Kernel + "/modules.builtin")
 	in := map[string]bool{}
-	for line := range strings.Lines(string(builtin)) {
-		if m, ok := sysroot.ModuleName(strings.TrimSpace(line)); ok {
+	for _, file := range t.builtinModules() {
+		if m, ok := sysroot.ModuleName(file); ok {
 			in[m] = true
 		}
 	}
@@ -219,8 +242,16 @@ func (t *Tree) checkModules() error {
 			return err
 		}
 		kernels++
-		if _, err := kernel.Needs(t.opts.Modules...); err != nil {
+		need, err := kernel.Needs(t.opts.Modules...)
+		if err != nil {
 			lacking = append(lacking, err)
+			continue
+		}
+		if slices.ContainsFunc(need, func(m sysroot.Module) bool { return classOfDriver("/"+m.Path, m.Aliases, nil) == wiredDriver }) {
+			t.leftOut = ""
+		}
+		if err := t.hookFirmware(e.Name(), need); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -232,6 +263,7 @@ func (t *Tree) checkModules() error {
 	for _, err := range lacking {
 		t.note("%v", err)
 	}
+	t.noteFirmware()
 	return nil
 }
 

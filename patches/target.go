@@ -25,9 +25,10 @@ type target struct {
 	Layers  []string // what Root is made of, for messages
 	Release string
 
-	opts    Options
-	version dropbear.Version
-	notes   []string
+	opts     Options
+	version  dropbear.Version
+	notes    []string
+	firmware []Firmware
 }
 
 // Archive is an archive under work.

@@ -38,6 +38,7 @@ type HooksReport struct {
 	Patches        []Applied     // Paths are files of the root tree
 	Keep           []undo.Change // below [undo.KeepDir]: originals, and the state that names them
 	Changes        []undo.Change
+	Firmware       []Firmware // that the wanted modules ask for; "added" is what update-initramfs will add
 	Notes          []string
 	HostKeys       []*dropbear.HostKey
 	AuthorizedKeys []dropbear.AuthorizedKey
@@ -51,6 +52,8 @@ type Tree struct {
 	added  []string // by the patch at work: paths in the archive to be built, as far as is known
 	report *HooksReport
 	record []Applied // Paths are those of the archive
+	// leftOut says that mkinitramfs takes no network driver but those that are named; "" where it does, or one is.
+	leftOut string
 }
 
 // Hooks works out how the root tree's own update-initramfs(8) comes to build
@@ -79,6 +82,9 @@ func Hooks(root fs.FS, layers []string, opts Options, tool string) (*HooksReport
 		slices.Sort(t.added)
 		t.report.Patches = append(t.report.Patches, Applied{Name: p.Name, Summary: summary, Paths: t.undo.Touched})
 		t.record = append(t.record, Applied{Name: p.Name, Summary: summary, Paths: slices.Compact(t.added)})
+	}
+	if t.leftOut != "" {
+		t.note("%s", t.leftOut)
 	}
 	return t.report, t.finish(tool)
 }
@@ -141,7 +147,7 @@ func (t *Tree) finish(tool string) error {
 		a := &r.Patches[i]
 		a.Changed = slices.ContainsFunc(r.Changes, func(c undo.Change) bool { return slices.Contains(a.Paths, c.Path) })
 	}
-	r.Notes = append(t.notes, t.undo.Notes...)
+	r.Notes, r.Firmware = append(t.notes, t.undo.Notes...), t.firmware
 	return nil
 }
 

@@ -19,18 +19,19 @@ type hooksResult struct {
 
 // hooksJSON is the report for machines. After a revert there are only files.
 type hooksJSON struct {
-	Schema         int               `json:"schema"`
-	DryRun         bool              `json:"dry_run"`
-	Changed        bool              `json:"changed"`
-	Reverted       bool              `json:"reverted"`
-	Build          string            `json:"build,omitzero"`
-	Release        string            `json:"release,omitzero"`
-	Board          string            `json:"board,omitzero"`
-	Patches        []patches.Applied `json:"patches"`
-	Files          []fileJSON        `json:"files"`
-	Notes          []string          `json:"notes"`
-	HostKeys       []keyJSON         `json:"host_keys"`
-	AuthorizedKeys []keyJSON         `json:"authorized_keys"`
+	Schema         int                `json:"schema"`
+	DryRun         bool               `json:"dry_run"`
+	Changed        bool               `json:"changed"`
+	Reverted       bool               `json:"reverted"`
+	Build          string             `json:"build,omitzero"`
+	Release        string             `json:"release,omitzero"`
+	Board          string             `json:"board,omitzero"`
+	Patches        []patches.Applied  `json:"patches"`
+	Firmware       []patches.Firmware `json:"firmware"`
+	Files          []fileJSON         `json:"files"`
+	Notes          []string           `json:"notes"`
+	HostKeys       []keyJSON          `json:"host_keys"`
+	AuthorizedKeys []keyJSON          `json:"authorized_keys"`
 }
 
 type fileJSON struct {
@@ -129,7 +130,7 @@ func (r *hooksResult) printJSON(w io.Writer) error {
 	out := hooksJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
 		Build: rep.Build, Release: rep.Release, Board: rep.Board,
 		Patches: append([]patches.Applied{}, rep.Patches...), Files: []fileJSON{},
-		Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
+		Firmware: append([]patches.Firmware{}, rep.Firmware...), Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
 	for i := range out.Patches {
 		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...)
 	}

@@ -24,24 +24,25 @@ type patchResult struct {
 // patchJSON is the report for machines. Paths are as given on the command
 // line; sizes are in bytes.
 type patchJSON struct {
-	Schema         int               `json:"schema"`
-	DryRun         bool              `json:"dry_run"`
-	Changed        bool              `json:"changed"`
-	Build          string            `json:"build"`
-	Release        string            `json:"release"`
-	Architecture   string            `json:"architecture"`
-	Kernel         string            `json:"kernel"`
-	Board          string            `json:"board"`
-	Patches        []patches.Applied `json:"patches"`
-	Notes          []string          `json:"notes"`
-	HostKeys       []keyJSON         `json:"host_keys"`
-	AuthorizedKeys []keyJSON         `json:"authorized_keys"`
-	SizeBefore     int64             `json:"size_before"`
-	SizeAfter      int64             `json:"size_after,omitzero"`
-	SHA256         string            `json:"sha256,omitzero"`
-	Archive        string            `json:"archive,omitzero"`
-	Manifest       string            `json:"manifest,omitzero"`
-	KnownHosts     string            `json:"known_hosts,omitzero"`
+	Schema         int                `json:"schema"`
+	DryRun         bool               `json:"dry_run"`
+	Changed        bool               `json:"changed"`
+	Build          string             `json:"build"`
+	Release        string             `json:"release"`
+	Architecture   string             `json:"architecture"`
+	Kernel         string             `json:"kernel"`
+	Board          string             `json:"board"`
+	Patches        []patches.Applied  `json:"patches"`
+	Firmware       []patches.Firmware `json:"firmware"`
+	Notes          []string           `json:"notes"`
+	HostKeys       []keyJSON          `json:"host_keys"`
+	AuthorizedKeys []keyJSON          `json:"authorized_keys"`
+	SizeBefore     int64              `json:"size_before"`
+	SizeAfter      int64              `json:"size_after,omitzero"`
+	SHA256         string             `json:"sha256,omitzero"`
+	Archive        string             `json:"archive,omitzero"`
+	Manifest       string             `json:"manifest,omitzero"`
+	KnownHosts     string             `json:"known_hosts,omitzero"`
 }
 
 type keyJSON struct {
@@ -131,7 +132,7 @@ func (r *patchResult) printJSON(w io.Writer) error {
 	rep := r.report
 	out := patchJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
 		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, Patches: rep.Patches,
-		Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
+		Firmware: append([]patches.Firmware{}, rep.Firmware...), Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
 		SizeBefore: r.before, SizeAfter: r.after, SHA256: r.sha256}
 	for i := range out.Patches {
 		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...) // [] for none, never null

@@ -15,20 +15,31 @@ type Modinfo struct {
 	Depends  []string // modules whose symbols it uses
 	Pre      []string // soft dependencies, to be loaded before it
 	Post     []string // and after it
+	Firmware []string // files that it asks the kernel for; names, or patterns of glob(7)
+	Aliases  []string // what it is for: "pci:v00008086d*", "usb:*"
 }
 
 // ParseModinfo reads a kernel module, plain or compressed with gzip, xz or zstd
 // (told by its first bytes). name is for messages only.
 func ParseModinfo(name string, b []byte) (Modinfo, error) {
-	plain, err := unpackBytes(b, fileLimit)
-	var m Modinfo
-	if err == nil {
-		m, err = parseModinfo(plain)
+	plain, err := UnpackModule(name, b)
+	if err != nil {
+		return Modinfo{}, err
 	}
+	m, err := parseModinfo(plain)
 	if err != nil {
 		return Modinfo{}, fmt.Errorf("reading module %s: %w", show(name), err)
 	}
 	return m, nil
+}
+
+// UnpackModule is a kernel module as the kernel has it in memory.
+func UnpackModule(name string, b []byte) ([]byte, error) {
+	plain, err := unpackBytes(b, fileLimit)
+	if err != nil {
+		return nil, fmt.Errorf("reading module %s: %w", show(name), err)
+	}
+	return plain, nil
 }
 
 func parseModinfo(plain []byte) (Modinfo, error) {
@@ -59,6 +70,12 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 			}
 		case "softdep":
 			m.soft(value)
+		case "firmware":
+			if firmwareName(value) {
+				m.Firmware = append(m.Firmware, value)
+			}
+		case "alias":
+			m.Aliases = append(m.Aliases, value)
 		}
 	}
 	return m, nil

@@ -29,6 +29,7 @@ type Modules struct {
 	version string
 	dir     string
 	builtin map[string]bool
+	asks    map[string][]string               // what built-in modules ask for: firmware by module
 	index   func() (map[string]string, error) // from name to path
 }
 
@@ -38,6 +39,8 @@ type Module struct {
 	Path    string   // in the tree; empty if built in
 	Builtin bool     // part of the kernel: there is nothing to copy or load
 	Depends []string // modules it needs, as in Modinfo
+
+	Firmware, Aliases []string // as in Modinfo
 }
 
 // OpenModules finds the modules of the kernel with that release (uname -r). The
@@ -60,6 +63,11 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 		return nil, fmt.Errorf("opening modules: %w", err)
 	}
 	m.builtin = parseBuiltin(string(b))
+	b, err = readFile(fsys, path.Join(name, "modules.builtin.modinfo"), 16<<20)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening modules: %w", err)
+	}
+	m.asks = builtinFirmware(string(b))
 	return m, nil
 }
 
@@ -142,7 +150,7 @@ func (w *wanted) add(name string) error {
 	}
 	file := w.paths[name]
 	if file == "" {
-		w.list = append(w.list, Module{Name: name, Builtin: true})
+		w.list = append(w.list, Module{Name: name, Builtin: true, Firmware: w.asks[name]})
 		return nil
 	}
 	info, err := w.info(name, file)
@@ -161,7 +169,7 @@ func (w *wanted) add(name string) error {
 	if err := w.addSoft(info.Pre); err != nil {
 		return err
 	}
-	w.list = append(w.list, Module{Name: name, Path: file, Depends: slices.Clone(info.Depends)})
+	w.list = append(w.list, Module{Name: name, Path: file, Depends: slices.Clone(info.Depends), Firmware: info.Firmware, Aliases: info.Aliases})
 	return w.addSoft(info.Post)
 }
 

@@ -96,10 +96,11 @@ func TestNeedsRefuses(t *testing.T) {
 // kmod reads no gzip before trixie, so it is shown the plain one).
 func TestModinfoAsKmod(t *testing.T) {
 	tool := judge.Tool(t, "modinfo")
-	b := ko("license=GPL", "depends=a,b-c", "softdep=pre: x y-z post: w", "name=some_mod", "alias=pci:*")
+	b := ko("license=GPL", "depends=a,b-c", "softdep=pre: x y-z post: w", "name=some_mod", "alias=pci:*", "alias=usb:x", "firmware=a/b.fw", "firmware=c/*.bin")
 	name := filepath.Join(writeTree(t, t.TempDir(), map[string]string{"some-mod.ko": string(b)}), "some-mod.ko")
 	field := func(key string) string { return strings.TrimSpace(string(run(t, tool, "-F", key, name))) }
-	want := Modinfo{Name: field("name"), Vermagic: field("vermagic") + " ", Depends: strings.Split(moduleName(field("depends")), ",")}
+	want := Modinfo{Name: field("name"), Vermagic: field("vermagic") + " ", Depends: strings.Split(moduleName(field("depends")), ","),
+		Firmware: strings.Fields(field("firmware")), Aliases: strings.Fields(field("alias"))}
 	want.soft(field("softdep"))
 	for _, ending := range compressed[:4] {
 		got, err := ParseModinfo(name, squeeze(t, ending, b))
