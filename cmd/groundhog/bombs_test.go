@@ -227,10 +227,13 @@ func (c bombCase) run(t *testing.T, args []string) {
 // archiveBombs are zeros in each compression, just below the limit and far above.
 func archiveBombs(t *testing.T, root string) []bombCase {
 	var cases []bombCase
-	verbs := func(file, m string) [][]string {
+	verbs := func(format, file, m string) [][]string {
 		patch := []string{"patch", file, "--root", root, "--compression", "zstd", "--authorized-keys", bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))}
-		return [][]string{{"inspect", file}, {"manifest", file}, {"diff", file, file}, {"verify", file, "--manifest", m},
-			patch, append(slices.Clone(patch), "--append")}
+		rest := [][]string{{"manifest", file}, {"diff", file, file}, {"verify", file, "--manifest", m}, append(slices.Clone(patch), "--append")}
+		if format == "zst" { // the paths through the verbs are the same in each format
+			return append(rest, []string{"inspect", file}, patch)
+		}
+		return judge.Cases([][]string{{"inspect", file}, patch}, rest...)
 	}
 	for _, format := range []string{"gz", "zst", "xz", "lzma", "bz2", "lz4"} {
 		fits, over := bombArchive(t, bombSegment(t, format, bombLimit*7/8)), bombArchive(t, bombSegment(t, format, bombLimit*3))
@@ -238,8 +241,8 @@ func archiveBombs(t *testing.T, root string) []bombCase {
 		if code, _, errs := runGroundhog("manifest", fits, "-o", m); code != 0 {
 			t.Fatalf("%s: %s", format, errs)
 		}
-		cases = append(cases, bombCase{"initramfs " + format + " that fits", verbs(fits, m), 0, 0},
-			bombCase{"initramfs " + format + " too large", verbs(over, m), tooLarge, 0})
+		cases = append(cases, bombCase{"initramfs " + format + " that fits", verbs(format, fits, m), 0, 0},
+			bombCase{"initramfs " + format + " too large", verbs(format, over, m), tooLarge, 0})
 	}
 	return cases
 }
@@ -253,10 +256,10 @@ func packageBombs(t *testing.T, root string) []bombCase {
 			what string
 			size int64
 			code int
-		}{{"that fits", bombLimit * 7 / 8, 0}, {"too large", bombLimit * 6, tooLarge}} {
+		}{{"that fits", bombLimit * 7 / 8, 0}, {"too large", bombLimit * 3, tooLarge}} {
 			file := bombDeb(t, format, c.size)
-			cases = append(cases, bombCase{"package " + format + " " + c.what, [][]string{{"manifest", file}, {"diff", file, file},
-				{"patch", archive, "--root", root, "--deb", file, "--authorized-keys", bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))}}, c.code, 0})
+			verbs := [][]string{{"manifest", file}, {"patch", archive, "--root", root, "--deb", file, "--authorized-keys", bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))}}
+			cases = append(cases, bombCase{"package " + format + " " + c.what, judge.Cases(verbs, []string{"diff", file, file}), c.code, 0})
 		}
 	}
 	return cases

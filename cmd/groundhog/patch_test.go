@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 )
@@ -149,7 +150,7 @@ func TestPatchCut(t *testing.T) {
 			if err := os.Mkdir(out, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			for n := 0; n < len(whole); n += 1 + len(whole)/400 {
+			for n := 0; n < len(whole); n += 1 + len(whole)/judge.Times(100, 400) {
 				if c == initrd.None && n >= content {
 					break
 				}
