@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -57,16 +56,11 @@ func only(lines []string, want string) (int, error) {
 	return at, nil
 }
 
-// assign sets the shell variable name, which the text must assign once, at the
-// start of a line. The value is put there as it is.
-func assign(name, value string) edit {
-	re := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `=.*$`)
+// hasLine changes nothing where the one line is.
+func hasLine(line string) edit {
 	return func(text []byte) ([]byte, error) {
-		found := re.FindAllIndex(text, -1)
-		if len(found) != 1 {
-			return nil, fmt.Errorf("%w: line %q is there %d times", ErrAnchor, name+"=…", len(found))
-		}
-		return slices.Concat(text[:found[0][0]], []byte(name+"="+value), text[found[0][1]:]), nil
+		_, err := only(strings.SplitAfter(string(text), "\n"), line)
+		return text, err
 	}
 }
 

@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"path"
@@ -89,11 +90,26 @@ func (t *Archive) graftScript(name string) error {
 	return t.generated(order, orderWith(old, "/"+name))
 }
 
+// param is the line that stands behind each script in an ORDER file.
+const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
+
+// orderLast puts script behind all others in an ORDER file.
+func orderLast(order []byte, script string) []byte {
+	line := script + " \"$@\"\n"
+	if at := bytes.LastIndex(order, []byte("/scripts/")); at >= 0 && string(order[at:]) == line+param {
+		return order
+	}
+	order = bytes.ReplaceAll(order, []byte(line+param), nil)
+	if len(order) > 0 && !bytes.HasSuffix(order, []byte("\n")) {
+		order = append(order, '\n')
+	}
+	return append(slices.Clip(order), line+param...)
+}
+
 // orderWith adds script to an ORDER file: two lines, among the others by name,
 // where cache_run_scripts of initramfs-tools puts a script without
 // prerequisites.
 func orderWith(order []byte, script string) []byte {
-	const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
 	lines := slices.Collect(strings.Lines(string(order)))
 	at := len(lines)
 	if at > 0 && !strings.HasSuffix(lines[at-1], "\n") {

@@ -11,8 +11,6 @@ import (
 	"groundhog/fixtures/tinyelf"
 )
 
-const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
-
 // An archive without dropbear gets what Debian's hook would have put there.
 func TestGraft(t *testing.T) {
 	for _, release := range releases {
@@ -27,7 +25,7 @@ func TestGraft(t *testing.T) {
 				"etc/group":                           "root:!:0:\n",
 				"etc/nsswitch.conf":                   "passwd: files\ngroup: files\n",
 				"root-groundhog/.ssh/authorized_keys": "# who may log in\n" + tiny.LoginECDSA,
-				"scripts/init-premount/ORDER":         "/scripts/init-premount/dropbear \"$@\"\n" + param,
+				"scripts/init-premount/ORDER":         "/scripts/init-premount/dropbear \"$@\"\n" + param + "/scripts/init-premount/groundhog \"$@\"\n" + param,
 				"scripts/init-bottom/ORDER": "/scripts/init-bottom/dropbear \"$@\"\n" + param +
 					"/scripts/init-bottom/udev \"$@\"\n" + param,
 				bottom: string(tgt.Root["usr/share/initramfs-tools/"+bottom].Data),

@@ -69,15 +69,14 @@ epoch() {
 		fail "could not write scripts/groundhog/conf"
 }
 
-# A new version of dropbear-initramfs brings its own scripts back; without our lines in them the
+# A new version of dropbear-initramfs brings its own scripts back; without our line in them the
 # rest is of no use.
-for line in '. /scripts/groundhog/network' '. /scripts/groundhog/hold'; do
-	if ! grep -qxF "$line" "$DESTDIR/scripts/init-premount/dropbear"; then
-		echo "W: groundhog: dropbear's script was replaced, this initramfs will not wait:" \
-			"run groundhog hooks again" >&2
-		exit 0
-	fi
-done
+if ! grep -qxF '. /scripts/groundhog/network' "$DESTDIR/scripts/init-premount/dropbear"; then
+	rm -f "$DESTDIR/scripts/init-premount/groundhog"
+	echo "W: groundhog: dropbear's script was replaced, this initramfs will not wait:" \
+		"run groundhog hooks again" >&2
+	exit 0
+fi
 
 program "$own/continue" usr/bin/groundhog-continue
 [ ! -e "$own/writer" ] || program "$own/writer" sbin/groundhog-writer

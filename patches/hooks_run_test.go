@@ -16,7 +16,7 @@ func TestHookShellcheck(t *testing.T) {
 	if out, err := exec.Command(judge.Tool(t, "shellcheck"), "hooks.sh").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	for _, name := range []string{"/" + scripts.ShellPath, manifest.RecordPath, scripts.NetworkLine, scripts.HoldLine, "own=$groundhog_root/" + ownDir} {
+	for _, name := range []string{"/" + scripts.ShellPath, manifest.RecordPath, scripts.NetworkLine, scripts.Gate, "own=$groundhog_root/" + ownDir} {
 		if !strings.Contains(string(hookScript), name) {
 			t.Errorf("hooks.sh does not have %q", name)
 		}
@@ -36,7 +36,7 @@ func newHookRun(t *testing.T) *hookRun {
 	h.write(h.root, bundle, "system\n")
 	h.write(h.dest, "conf/arch.conf", "")
 	h.write(h.dest, scripts.Conf, "GROUNDHOG_WAIT=1\n")
-	h.write(h.dest, premount, scripts.NetworkLine+"\nrun_dropbear &\n"+scripts.HoldLine+"\n")
+	h.write(h.dest, premount, scripts.NetworkLine+"\nrun_dropbear &\n")
 	h.write(h.dest, "etc/passwd", "root:*:0:0::/root-x:/bin/sh\n")
 	return h
 }
@@ -121,10 +121,12 @@ func TestHookGivesUp(t *testing.T) {
 	eachHookShell(t, func(t *testing.T, shell []string) {
 		h := newHookRun(t)
 		h.write(h.dest, premount, "run_dropbear &\n")
+		h.write(h.dest, scripts.Gate, "gate\n")
 		if out, err := h.run(shell); err != nil || !strings.Contains(out, "run groundhog hooks again") {
 			t.Errorf("%v: %s", err, out)
 		}
 		h.has(manifest.RecordPath, "")
+		h.has(scripts.Gate, "") // nothing would start dropbear as it expects
 
 		h = newHookRun(t)
 		if err := os.Remove(filepath.Join(h.root, ownDir, "patches.json")); err != nil {

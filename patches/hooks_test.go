@@ -163,6 +163,9 @@ func TestHooksScripts(t *testing.T) {
 				t.Errorf("%s has mode %o: mkinitramfs would run it", name, f.Mode)
 			}
 		}
+		if gate := tree[path.Join(toolsDir, scripts.Gate)]; gate == nil || gate.Mode != 0o755 {
+			t.Errorf("the gate is %v: mkinitramfs would not have it run", gate)
+		}
 		if tree[ownHook].Mode != 0o755 {
 			t.Errorf("the hook has mode %o: mkinitramfs would not run it", tree[ownHook].Mode)
 		}
@@ -177,7 +180,6 @@ func TestHooksAnchors(t *testing.T) {
 		{dropbearHook, "[ -r /etc/crypttab ] || exit 0\n"},
 		{path.Join(toolsDir, premount), startLine + "\n"},
 		{path.Join(toolsDir, premount), pidLine + "\n"},
-		{"etc/initramfs-tools/initramfs.conf", "DEVICE=\n"},
 	}
 	for _, a := range anchors {
 		for name, replace := range map[string]string{"none": "", "two": a.line + a.line} {

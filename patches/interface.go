@@ -4,53 +4,81 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
 	"groundhog/initrd/debian"
 	"groundhog/patches/scripts"
-	"groundhog/patches/undo"
 )
 
-// networkInterface names the interface, and waits for it before dropbear
-// starts.
+// networkInterface has the interface that is configured, or asked for, waited for
+// before dropbear starts.
 func (t *Archive) networkInterface() (string, error) {
-	if err := t.edit("conf/initramfs.conf", assign("DEVICE", t.opts.Device)); err != nil {
+	files := debian.SettingsFiles(t.Image)
+	d, err := t.chooseDevice(debian.SourceInInit(files), t.setting("GROUNDHOG_DEVICE"))
+	if err != nil {
 		return "", err
 	}
-	t.noteOverrides()
+	if d.give {
+		at, text, err := giveDevice(files, initramfsConf, d.value)
+		if err != nil {
+			return "", err
+		}
+		if at >= 0 {
+			if err := t.edit(files[at].Name, func([]byte) ([]byte, error) { return text, nil }); err != nil {
+				return "", err
+			}
+		}
+		t.noteDoubt(debian.Read(t.Image).Settings, d)
+	}
 	if err := t.install("interface"); err != nil {
 		return "", err
 	}
 	if err := t.edit(premount, lineBefore(startLine, scripts.NetworkLine)); err != nil {
 		return "", err
 	}
-	if err := t.set("GROUNDHOG_DEVICE", t.opts.Device); err != nil {
+	if err := t.set("GROUNDHOG_DEVICE", d.ours); err != nil {
 		return "", err
 	}
 	if err := t.set("GROUNDHOG_INTERFACE_TIMEOUT", seconds(t.opts.InterfaceTimeout)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, waited for up to %v", t.opts.Device, t.opts.InterfaceTimeout), nil
+	return fmt.Sprintf("%s, waited for up to %v", d.told, t.opts.InterfaceTimeout), nil
 }
 
-// noteOverrides tells of a file that sets another DEVICE later than
-// conf/initramfs.conf.
-func (t *Archive) noteOverrides() {
-	if v := debian.Read(t.Image).Settings.Vars["DEVICE"]; v.Value != t.opts.Device {
-		t.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", v.From, v.Value, t.opts.Device)
+// noteDoubt tells that DEVICE could not be proven to be what it was given.
+func (t *target) noteDoubt(s debian.Settings, d device) {
+	if v, sure := s.Get("DEVICE"); !sure || v != d.value {
+		t.note("what becomes of DEVICE only the machine can tell (%s); our scripts use %s", s.Doubt, d.ours)
 	}
 }
 
-// networkInterface names the interface, and has it waited for.
+// networkInterface has the interface that is configured, or asked for, waited for.
 func (t *Tree) networkInterface() (string, error) {
-	const conf = "etc/initramfs-tools/initramfs.conf"
-	if err := t.undo.Edit(conf, nil, assign("DEVICE", t.opts.Device)); err != nil {
+	files, err := t.settingsFiles()
+	if err != nil {
 		return "", err
 	}
-	if err := t.noteConf(conf); err != nil {
+	d, err := t.chooseDevice(debian.SourceInInit(files), "")
+	if err != nil {
 		return "", err
 	}
+	if d.give {
+		at, text, err := giveDevice(files, treeConf, d.value)
+		if err != nil {
+			return "", err
+		}
+		if at >= 0 {
+			if err := t.undo.Edit(files[at].Name, nil, func([]byte) ([]byte, error) { return text, nil }); err != nil {
+				return "", err
+			}
+			files[at].Text = text
+			t.added = append(t.added, inArchive(files[at].Name))
+		}
+		t.noteDoubt(debian.SourceInInit(files), d)
+	}
+	t.noteModules(debian.SourceInInit(files))
 	if err := t.install("interface"); err != nil {
 		return "", err
 	}
@@ -58,59 +86,76 @@ func (t *Tree) networkInterface() (string, error) {
 	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, start); err != nil {
 		return "", err
 	}
-	t.added = append(t.added, premount, "conf/initramfs.conf", scripts.Conf)
-	if err := t.setting("GROUNDHOG_DEVICE", t.opts.Device); err != nil {
+	t.added = append(t.added, premount, scripts.Conf)
+	if err := t.setting("GROUNDHOG_DEVICE", d.ours); err != nil {
 		return "", err
 	}
-	err := t.setting("GROUNDHOG_INTERFACE_TIMEOUT", seconds(t.opts.InterfaceTimeout))
-	return fmt.Sprintf("%s, waited for up to %v", t.opts.Device, t.opts.InterfaceTimeout), err
+	err = t.setting("GROUNDHOG_INTERFACE_TIMEOUT", seconds(t.opts.InterfaceTimeout))
+	return fmt.Sprintf("%s, waited for up to %v", d.told, t.opts.InterfaceTimeout), err
 }
 
-// noteConf tells of settings that get in the way: a DEVICE that /init reads
-// later than ours, and a choice of modules that leaves network drivers out.
-func (t *Tree) noteConf(conf string) error {
+// The main file of settings, in an archive and in a root tree.
+const (
+	initramfsConf = "conf/initramfs.conf"
+	treeConf      = "etc/initramfs-tools/initramfs.conf"
+)
+
+// inArchive is where a file of settings goes.
+func inArchive(name string) string {
+	if name == treeConf {
+		return initramfsConf
+	}
+	return "conf/conf.d/" + path.Base(name)
+}
+
+// settingsFiles is the settings as they are without us, in the order in which /init
+// sources them: by the names that they have in the archive.
+func (t *Tree) settingsFiles() ([]debian.SourceFile, error) {
 	names, err := t.confFiles()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
 	var files []debian.SourceFile
-	for _, name := range append([]string{conf}, names...) {
-		b, err := undo.ReadFile(t.Root, name)
+	for _, name := range append([]string{treeConf}, names...) {
+		f, err := t.undo.Load(name, nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		files = append(files, debian.SourceFile{Name: name, Text: b})
+		files = append(files, debian.SourceFile{Name: name, Text: f.After})
 	}
-	settings := debian.Source(files)
-	if v := settings.Vars["DEVICE"]; v.From != conf && v.From != "" && v.Value != t.opts.Device {
-		t.note("%s says DEVICE=%q, which /init reads later; our scripts use %s", v.From, v.Value, t.opts.Device)
-	}
-	if v := settings.Vars["MODULES"]; v.Value == "dep" || v.Value == "list" {
-		t.leftOut = fmt.Sprintf("%s says MODULES=%s: unless the network driver is built in, or named with --module, it is left out", v.From, v.Value)
-	}
-	return nil
+	return files, nil
 }
 
-// confFiles is the further settings, in the order in which mkinitramfs reads
-// them: those in usr/share first, unless etc has a file of the same name.
+// noteModules takes down a choice of modules that leaves network drivers out.
+func (t *Tree) noteModules(s debian.Settings) {
+	if v := s.Vars["MODULES"]; v.Value == "dep" || v.Value == "list" {
+		t.leftOut = fmt.Sprintf("%s says MODULES=%s: unless the network driver is built in, or named with --module, it is left out", v.From, v.Value)
+	}
+}
+
+// confName is the names that mkinitramfs takes from conf.d.
+var confName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// confFiles is the further settings: those in usr/share unless etc has a file of
+// the same name.
 func (t *Tree) confFiles() ([]string, error) {
+	byName := map[string]string{}
+	for _, dir := range []string{toolsDir + "/conf.d/*", "etc/initramfs-tools/conf.d/*"} {
+		names, err := fs.Glob(t.Root, dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			byName[path.Base(name)] = name
+		}
+	}
 	var all []string
-	etc, err := fs.Glob(t.Root, "etc/initramfs-tools/conf.d/*")
-	if err != nil {
-		return nil, err
-	}
-	share, err := fs.Glob(t.Root, toolsDir+"/conf.d/*")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range share {
-		if base := name[strings.LastIndex(name, "/"):]; !slices.ContainsFunc(etc, func(e string) bool { return strings.HasSuffix(e, base) }) {
+	for base, name := range byName {
+		info, err := fs.Stat(t.Root, name)
+		if err == nil && info.Mode().IsRegular() && confName.MatchString(base) && !strings.Contains(base, ".dpkg-") {
 			all = append(all, name)
 		}
 	}
-	regular := func(name string) bool {
-		info, err := fs.Stat(t.Root, name)
-		return err == nil && info.Mode().IsRegular()
-	}
-	return slices.DeleteFunc(append(all, etc...), func(name string) bool { return !regular(name) }), nil
+	return all, nil
 }

@@ -32,7 +32,7 @@ func TestNetworkAndWait(t *testing.T) {
 		if tgt.Release == "buster" || tgt.Release == "bullseye" {
 			config = "config"
 		}
-		want := strings.Replace(tiny.Premount(config), "run_dropbear &\n", scripts.NetworkLine+"\nrun_dropbear &\n", 1) + scripts.HoldLine + "\n"
+		want := strings.Replace(tiny.Premount(config), "run_dropbear &\n", scripts.NetworkLine+"\nrun_dropbear &\n", 1)
 		if got := text(t, img, premount); got != want {
 			t.Errorf("the premount script:\n%s", got)
 		}
@@ -51,7 +51,7 @@ func TestNetworkAndWait(t *testing.T) {
 			}
 		}
 		if got, want := settings(t, text(t, img, confPath)),
-			"DEVICE=eth0 EPOCH=1700000000 INTERFACE_TIMEOUT=20 MAC=keep WAIT=900"; got != want {
+			"DEVICE=any EPOCH=1700000000 INTERFACE_TIMEOUT=20 MAC=keep WAIT=900"; got != want {
 			t.Errorf("settings %s, want %s", got, want)
 		}
 	})
@@ -70,21 +70,6 @@ func TestSettingsOfOptions(t *testing.T) {
 	}
 	if last := r.Patches[len(r.Patches)-1]; last.Name != "wait" || !strings.Contains(last.Summary, "at once") {
 		t.Errorf("%+v", last)
-	}
-}
-
-// A file that /init reads later and that says otherwise is told of.
-func TestOverrideNoted(t *testing.T) {
-	for conf, want := range map[string]bool{
-		"DEVICE=eth1\n": true, "export DEVICE=eth1": true, "X=1\n  DEVICE=\n": true,
-		"DEVICE=eth0\n": false, "#DEVICE=eth1\n": false, "MYDEVICE=eth1\n": false, "": false,
-	} {
-		tgt := tiny.New("bookworm", true)
-		tgt.Archive["conf/conf.d/net"] = tiny.Text(conf)
-		_, r := patch(t, tgt, nil)
-		if got := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "conf/conf.d/net says DEVICE=") }); got != want {
-			t.Errorf("%q: %q", conf, r.Notes)
-		}
 	}
 }
 

@@ -18,7 +18,7 @@ type Options struct {
 	Board   string // one of Boards; empty: generic
 	Modules []string
 
-	Device           string        // network interface, at most 15 bytes
+	Device           string        // network interface, at most 15 bytes; "any"; empty: as configured
 	InterfaceTimeout time.Duration // whole seconds
 	MAC              string        // "keep", "cmdline" or an address; empty: what the board needs
 	Wait             time.Duration // whole seconds; 0: boot on at once
@@ -45,7 +45,7 @@ var cm3Modules = []string{"mii", "phy_generic", "smsc95xx"}
 
 // Defaults is the options of a patch that asks for nothing in particular.
 func Defaults() Options {
-	return Options{Board: "generic", Device: "eth0", InterfaceTimeout: 20 * time.Second,
+	return Options{Board: "generic", InterfaceTimeout: 20 * time.Second,
 		Wait: 15 * time.Minute, Curl: true}
 }
 
@@ -74,7 +74,7 @@ func (o *Options) checkOptions() error {
 	if o.MAC == "" {
 		o.MAC = "keep"
 	}
-	if !deviceName.MatchString(o.Device) {
+	if o.Device != "" && !deviceName.MatchString(o.Device) {
 		return fmt.Errorf("device %q: not the name of a network interface", o.Device)
 	}
 	for _, m := range o.Modules {

@@ -27,7 +27,7 @@ func TestRefusesOptions(t *testing.T) {
 	} {
 		bad := append([]string{"", ".", "..", "a:b", "/a"}, hostile...)
 		for _, v := range bad {
-			if v == "" && (name == "mac" || name == "release") || name == "tool" && (v == "/a" || len(v) == 300) {
+			if v == "" && (name == "device" || name == "mac" || name == "release") || name == "tool" && (v == "/a" || len(v) == 300) {
 				continue // mean something
 			}
 			err := refused(t, tiny.New("bookworm", true), func(o *Options) { set(o, v) })

@@ -2,6 +2,7 @@ package patches
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 
 	"groundhog/initrd"
@@ -26,15 +27,24 @@ func (t *Archive) install(patch string) error {
 	return nil
 }
 
-// pristinePremount takes our two lines out of dropbear's boot script.
+// pristinePremount takes our lines out of dropbear's boot script.
 func pristinePremount(text []byte) ([]byte, error) {
+	return withoutLines(text, scripts.NetworkLine, scripts.OldHoldLine), nil
+}
+
+// waitsElsewhere takes out the line that held the boot up to version 0.3.
+func waitsElsewhere(text []byte) ([]byte, error) {
+	return withoutLines(text, scripts.OldHoldLine), nil
+}
+
+func withoutLines(text []byte, out ...string) []byte {
 	var b strings.Builder
 	for l := range strings.Lines(string(text)) {
-		if line := strings.TrimSuffix(l, "\n"); line != scripts.NetworkLine && line != scripts.HoldLine {
+		if !slices.Contains(out, strings.TrimSuffix(l, "\n")) {
 			b.WriteString(l)
 		}
 	}
-	return []byte(b.String()), nil
+	return []byte(b.String())
 }
 
 // PremountState is what a dropbear script is to us.
@@ -50,15 +60,19 @@ const (
 // ScriptState tells whether a scripts/init-premount/dropbear is as Debian
 // ships it, as far as our anchors go, or has our lines, or is something else.
 func ScriptState(script []byte) PremountState {
-	patch := all(lineBefore(startLine, scripts.NetworkLine), lineAfter(pidLine, scripts.HoldLine))
-	after, err := patch(script)
+	before, _ := pristinePremount(script)
+	now, err := lineBefore(startLine, scripts.NetworkLine)(before)
+	if err != nil {
+		return Unknown
+	}
+	old, err := lineAfter(pidLine, scripts.OldHoldLine)(now)
 	switch {
 	case err != nil:
 		return Unknown
-	case string(after) == string(script):
+	case string(script) == string(before):
+		return Pristine
+	case string(script) == string(now), string(script) == string(old):
 		return Patched
-	case strings.Contains(string(script), scripts.NetworkLine) || strings.Contains(string(script), scripts.HoldLine):
-		return Unknown
 	}
-	return Pristine
+	return Unknown
 }

@@ -178,11 +178,11 @@ func (t *Tree) buildID() string {
 // install puts a patch's scripts where mkinitramfs finds them.
 func (t *Tree) install(patch string) error {
 	for _, f := range scripts.Of(patch) {
-		at := path.Join(toolsDir, f.Path)
-		if path.Dir(f.Path) != scripts.Dir { // a command: the hook puts it in its place
-			at = path.Join(ownDir, strings.TrimPrefix(path.Base(f.Path), "groundhog-"))
+		at, mode := path.Join(toolsDir, f.Path), f.Mode
+		if !strings.HasPrefix(f.Path, "scripts/") { // a command: the hook puts it in its place
+			at, mode = path.Join(ownDir, strings.TrimPrefix(path.Base(f.Path), "groundhog-")), 0o644
 		}
-		if err := t.undo.Own(at, 0o644, f.Data); err != nil {
+		if err := t.undo.Own(at, mode, f.Data); err != nil {
 			return err
 		}
 		t.added = append(t.added, f.Path)

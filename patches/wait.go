@@ -12,8 +12,18 @@ func (t *Archive) wait() (string, error) {
 	if err := t.install("wait"); err != nil {
 		return "", err
 	}
-	if err := t.edit(premount, lineAfter(pidLine, scripts.HoldLine)); err != nil {
+	// What waited at its end up to 0.3; the pid is what wait knows dropbear by.
+	if err := t.edit(premount, all(hasLine(pidLine), waitsElsewhere)); err != nil {
 		return "", err
+	}
+	if err := t.waitLast(); err != nil {
+		return "", err
+	}
+	early := t.early(archiveScripts{t.Image})
+	if _, there := t.Image.Resolve(scripts.Early); there || len(early) > 0 {
+		if err := t.generated(scripts.Early, early); err != nil {
+			return "", err
+		}
 	}
 	if err := t.set("GROUNDHOG_WAIT", seconds(t.opts.Wait)); err != nil {
 		return "", err
@@ -33,13 +43,29 @@ func (t *Archive) wait() (string, error) {
 	return fmt.Sprintf("%v for somebody to come, then a normal boot", t.opts.Wait), nil
 }
 
+// waitLast has the wait come last in its stage.
+func (t *Archive) waitLast() error {
+	name := path.Join(path.Dir(scripts.Gate), "ORDER")
+	order, err := t.Image.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return t.generated(name, orderLast(order, "/"+scripts.Gate))
+}
+
 func (t *Tree) wait() (string, error) {
 	if err := t.install("wait"); err != nil {
 		return "", err
 	}
-	hold := lineAfter(pidLine, scripts.HoldLine)
-	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, hold); err != nil {
+	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, hasLine(pidLine)); err != nil {
 		return "", err
+	}
+	early := t.early(treeScripts{t.Root})
+	if len(early) > 0 {
+		if err := t.undo.Own(path.Join(toolsDir, scripts.Early), 0o644, early); err != nil {
+			return "", err
+		}
+		t.added = append(t.added, scripts.Early)
 	}
 	t.added = append(t.added, premount, scripts.Conf)
 	if err := t.setting("GROUNDHOG_WAIT", seconds(t.opts.Wait)); err != nil {

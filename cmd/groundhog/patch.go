@@ -90,7 +90,12 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.Release, "release", "", "the target's Debian release: "+strings.Join(dropbear.Releases(), ", ")+" (default: found out)")
 	f.StringVar(&o.Board, "board", o.Board, "the target's `BOARD`: "+strings.Join(patches.Boards, ", "))
 	f.StringArrayVar(&o.Modules, "module", nil, "add and load kernel module `NAME` with what it needs (repeatable)")
-	f.StringVar(&o.Device, "device", o.Device, "the network interface to configure and wait for")
+	f.Func("device", "the network `INTERFACE` to configure and wait for, or any (default: what is configured, else eth0)", func(v string) error {
+		if o.Device = v; v == "" {
+			return errors.New("device \"\": not the name of a network interface")
+		}
+		return nil
+	})
 	f.DurationVar(&o.InterfaceTimeout, "interface-timeout", o.InterfaceTimeout, "how long to wait for it")
 	f.StringVar(&o.MAC, "mac", "", "set its MAC before DHCP asks: `ADDR`, cmdline or keep (default: keep; cmdline for cm3)")
 	f.DurationVar(&o.Wait, "wait", o.Wait, "how long to wait for somebody; 0 boots on at once")

@@ -66,7 +66,7 @@ func (f *Facts) problem(format string, args ...any) {
 // Read finds the facts of an archive. What cannot be made sense of is a problem,
 // not an error.
 func Read(img *initrd.Image) *Facts {
-	init := initShell(img)
+	init := initShell(SettingsFiles(img))
 	f := &Facts{Builder: builderOf(img), Kernels: kernels(img), Architecture: architecture(img),
 		Settings: init.settings(), Server: serverOf(img, init)}
 	f.Release = releaseOf(f.Server.Version)

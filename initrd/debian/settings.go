@@ -34,17 +34,26 @@ func confFiles(img *initrd.Image) []string {
 	return append(files, "conf/param.conf")
 }
 
+// SettingsFiles is the settings of an archive, in the order in which /init sources them.
+func SettingsFiles(img *initrd.Image) []SourceFile {
+	var files []SourceFile
+	for _, name := range confFiles(img) {
+		if b, err := img.ReadFile(name); err == nil {
+			files = append(files, SourceFile{name, b})
+		}
+	}
+	return files
+}
+
 // initShell is the shell that runs /init once it has its settings.
-func initShell(img *initrd.Image) *shell {
+func initShell(files []SourceFile) *shell {
 	s := newShell()
 	for _, name := range initExports {
 		s.set(name, "", true)
 		s.export(name)
 	}
-	for _, name := range confFiles(img) {
-		if b, err := img.ReadFile(name); err == nil {
-			s.source(name, b)
-		}
+	for _, f := range files {
+		s.source(f.Name, f.Text)
 	}
 	return s
 }
@@ -77,6 +86,9 @@ func Source(files []SourceFile) Settings {
 	}
 	return s.settings()
 }
+
+// SourceInInit is the same of /init's shell, where some variables are set already.
+func SourceInInit(files []SourceFile) Settings { return initShell(files).settings() }
 
 // SourceFile is a file that a shell sources.
 type SourceFile struct {

@@ -87,6 +87,7 @@ func newMachine(t *testing.T, sh shell) *machine {
 		m.write(f.Path, string(f.Data))
 	}
 	m.must(os.Symlink("/proc/uptime", m.root+"/proc/uptime"))
+	m.write("scripts/functions", "configure_networking() {\n\t:\n}\n")
 	m.write("clock", "1700000000\n")
 	m.write("proc/cmdline", "quiet\n")
 	m.must(os.Symlink(path, m.bin+"/sh"))
@@ -142,6 +143,9 @@ func (m *machine) log() string { return m.read("log") }
 func (m *machine) remove(path string) { m.must(os.RemoveAll(filepath.Join(m.root, path))) }
 
 func (m *machine) conf(lines ...string) { m.write(Conf, strings.Join(lines, "\n")+"\n") }
+
+// any is a conf where nobody named an interface.
+func (m *machine) any() { m.conf("GROUNDHOG_DEVICE=any", "GROUNDHOG_INTERFACE_TIMEOUT=0") }
 
 // nic makes an interface as sysfs shows it: kind 1 is Ethernet.
 func (m *machine) nic(name, kind string) {

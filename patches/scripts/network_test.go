@@ -6,7 +6,10 @@ import (
 	"testing"
 )
 
-const sourceNetwork = `. "$groundhog_root/scripts/groundhog/network"; echo "DEVICE=$DEVICE $groundhog_network"`
+// sourceNetwork is what Debian's script does as far as configure_networking, in a run of hold.
+const sourceNetwork = `. "$groundhog_root/scripts/functions"; mkdir -p "$groundhog_root/run/groundhog"; echo x >"$groundhog_root/run/groundhog/build"
+. "$groundhog_root/scripts/groundhog/network"; configure_networking
+up=yes; [ ! -e "$groundhog_root/run/groundhog/unreachable" ] || up=no; echo "DEVICE=$DEVICE $up"`
 
 // Which interface is taken, and what is said when none is.
 func TestInterface(t *testing.T) {
@@ -41,6 +44,13 @@ func TestInterface(t *testing.T) {
 			"DEVICE= yes", ""},
 		"no name, none": {func(m *machine) { m.conf("GROUNDHOG_INTERFACE_TIMEOUT=0") }, []string{"DEVICE="}, "DEVICE= no", "no interface with a wire came"},
 		"no conf name":  {func(m *machine) { m.conf("GROUNDHOG_INTERFACE_TIMEOUT=0"); m.nic("old", "1") }, nil, "DEVICE=old yes", ""},
+		"any, the one":  {func(m *machine) { m.any(); m.nic("old", "1") }, nil, "DEVICE=old yes", ""},
+		"any, another":  {func(m *machine) { m.any(); m.nic("enp1s0", "1") }, nil, "DEVICE= yes", ""},
+		"any, two":      {func(m *machine) { m.any(); m.nic("old", "1"); m.nic("eth1", "1") }, nil, "DEVICE= yes", ""},
+		"any, wifi":     {func(m *machine) { m.any(); wifi(m, "wlan0", "wireless") }, nil, "DEVICE= yes", ""},
+		"any, a loop":   {func(m *machine) { m.any(); m.nic("lo", "772"); m.write("sys/class/net/lo/flags", "0x1049\n") }, nil, "DEVICE= no", "there are: lo"},
+		"any, odd flag": {func(m *machine) { m.any(); m.nic("can0", "280"); m.write("sys/class/net/can0/flags", "0x$(reboot)\n") }, nil, "DEVICE= no", "can0"},
+		"any, and ip=":  {func(m *machine) { m.any(); m.nic("old", "1"); m.nic("eth1", "1") }, []string{"IP=:::::eth1:dhcp"}, "DEVICE=old yes", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,6 +113,37 @@ func TestUnconfigured(t *testing.T) {
 		m.run(sourceNetwork, "IP=none")
 		if m.read("run/net-eth0.conf") == "" {
 			t.Error("a written file was emptied")
+		}
+	})
+}
+
+// With no interface named the file has a name all the same.
+func TestUnconfiguredAny(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		m.any()
+		m.nic("eth0", "1")
+		m.nic("eth1", "1")
+		if got := m.run(sourceNetwork, "IP=none", "DEVICE=eth0"); !m.has("run/net-any.conf") {
+			t.Errorf("no file:\n%s", got)
+		}
+	})
+}
+
+// What a script behind dropbear's makes is waited for beside it, and the time counts from when all of
+// them have run.
+func TestInterfaceOfALaterScript(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		m.conf("GROUNDHOG_INTERFACE_TIMEOUT=0")
+		m.nic("eth0", "1")
+		m.nic("eth1", "1")
+		r := m.start(`sleep() { command sleep 0.1; echo slept; }; . "$groundhog_root/scripts/functions"
+. "$groundhog_root/scripts/groundhog/network"; { configure_networking; echo "takes $DEVICE"; } & echo "goes on"; wait`, "DEVICE=bond0")
+		r.sees("goes on", 1)
+		r.sees("slept", 3)
+		m.nic("bond0", "1")
+		r.ends(0)
+		if got := r.said(); !strings.HasSuffix(got, "takes bond0\n") || strings.Contains(got, "groundhog:") || m.has("run/groundhog/unreachable") {
+			t.Errorf("got:\n%s", got)
 		}
 	})
 }

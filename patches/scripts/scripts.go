@@ -1,9 +1,9 @@
 // Package scripts holds the shell that runs in the initramfs.
 //
-// Two of the files are sourced by Debian's scripts/init-premount/dropbear: network right before
-// dropbear starts ([NetworkLine] before the line `run_dropbear &`) and hold as its last act
-// ([HoldLine] at the end). hold runs wait as a child and blocks /init until that ends. All the
-// others are sourced by these three, except continue and shell, which are commands.
+// network is sourced by Debian's scripts/init-premount/dropbear, right before dropbear starts
+// ([NetworkLine] before the line `run_dropbear &`). gate is a script of its own, the last of its
+// stage ([Gate]); it sources hold, which runs wait as a child and blocks /init until that ends. All
+// the others are sourced by these three, except continue and shell, which are commands.
 //
 // The shell is busybox ash (1.30 and later), dash or klibc's sh; the files say what they read and
 // write. Settings are read from /scripts/groundhog/conf as text, one NAME=value a line, the last
@@ -11,8 +11,9 @@
 // default and said on the console. Names and defaults:
 //
 //	GROUNDHOG_BUILD              hex id, written to /run/groundhog/build
-//	GROUNDHOG_DEVICE             interface; else DEVICE, else any
+//	GROUNDHOG_DEVICE             interface; any: DEVICE if it is the only one, else any; empty: DEVICE
 //	GROUNDHOG_INTERFACE_TIMEOUT  20     seconds to wait for the interface
+//	GROUNDHOG_PORT               22     where dropbear listens, for what is said on the console
 //	GROUNDHOG_MAC                keep   or cmdline, or aa:bb:cc:dd:ee:ff
 //	GROUNDHOG_EPOCH              0      Unix seconds, the least the clock may say
 //	GROUNDHOG_WAIT               900    seconds to wait for somebody; 0 boots on at once
@@ -31,16 +32,19 @@ import (
 	"slices"
 )
 
-// Lines that a patch inserts into scripts/init-premount/dropbear.
+// Lines in scripts/init-premount/dropbear: one that a patch inserts, and one that stood at its end up
+// to version 0.3.
 const (
 	NetworkLine = ". /scripts/groundhog/network"
-	HoldLine    = ". /scripts/groundhog/hold"
+	OldHoldLine = ". /scripts/groundhog/hold"
 )
 
 // Paths in the archive, without a leading slash.
 const (
-	Dir       = "scripts/groundhog"          // sourced files and conf
-	Conf      = Dir + "/conf"                // settings; not in [Files], it differs per target
+	Dir       = "scripts/groundhog" // sourced files and conf
+	Conf      = Dir + "/conf"       // settings; not in [Files], it differs per target
+	Gate      = "scripts/init-premount/groundhog"
+	Early     = Dir + "/early"               // scripts of later stages, run before the wait; not in [Files] either
 	ShellPath = "usr/bin/groundhog-shell"    // the login shell that [Shell] gives
 	contPath  = "usr/bin/groundhog-continue" // ends the wait by hand
 )
@@ -60,7 +64,7 @@ type File struct {
 // with both, because all others source it.
 var lists = map[string][]string{
 	"interface": {"functions", "mac", "network"},
-	"wait":      {"functions", "hold", "original", "reach", "wait", "watchdog", "work", "continue"},
+	"wait":      {"functions", "gate", "hold", "original", "reach", "wait", "watchdog", "work", "continue"},
 }
 
 // Of returns the files that a patch brings ("interface", "wait"). Files below
@@ -69,11 +73,14 @@ var lists = map[string][]string{
 func Of(patch string) []File {
 	var files []File
 	for _, name := range lists[patch] {
-		if name == "continue" {
+		switch name {
+		case "continue":
 			files = append(files, file(name, contPath, 0o755))
-			continue
+		case "gate":
+			files = append(files, file(name, Gate, 0o755))
+		default:
+			files = append(files, file(name, path.Join(Dir, name), 0o644))
 		}
-		files = append(files, file(name, path.Join(Dir, name), 0o644))
 	}
 	return files
 }

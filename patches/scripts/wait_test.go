@@ -42,17 +42,76 @@ func TestWaitEnds(t *testing.T) {
 // No wait where it is switched off, where nobody can log in, and where the wait itself is missing.
 func TestNoWait(t *testing.T) {
 	each(t, func(t *testing.T, m *machine) {
-		for _, script := range []string{sourceHold, "groundhog_network=no; " + sourceHold} {
-			m.conf("GROUNDHOG_BUILD=1a2b3c")
-			if script == sourceHold {
-				m.conf("GROUNDHOG_WAIT=0")
+		for _, conf := range []string{"GROUNDHOG_WAIT=0", "GROUNDHOG_BUILD=1a2b3c"} {
+			m.conf(conf)
+			if conf != "GROUNDHOG_WAIT=0" {
+				m.write("run/groundhog/unreachable", "")
 			}
-			if got := m.run(script); got != "booted\n" || !m.has("run/groundhog/build") || !m.has("run/groundhog/leaving") {
+			if got := m.run(sourceHold); got != "booted\n" || !m.has("run/groundhog/build") || !m.has("run/groundhog/leaving") {
 				t.Errorf("got:\n%s", got)
 			}
 		}
 		m.remove(Dir + "/wait")
 		m.run(sourceHold)
+	})
+}
+
+// What brings the network up in a later stage runs before the wait is over, and then no more.
+func TestEarlyScripts(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		m.quick()
+		m.dropbear()
+		const order = "/scripts/local-top/vpn \"$@\"\nparam\n/scripts/local-top/vpn2 \"$@\"\nparam\n"
+		m.write("scripts/local-top/ORDER", order)
+		m.write("scripts/nfs-top/ORDER", order)
+		for _, name := range []string{"scripts/local-top/vpn", "scripts/nfs-top/vpn"} {
+			m.write(name, "#!"+m.bin+"/sh\necho $0 >>$groundhog_root/ran; read line && echo $line\n")
+			m.must(os.Chmod(m.root+"/"+name, 0o755))
+		}
+		m.write("scripts/local-top/vpn2", "")
+		m.write(Early, "/scripts/local-top/vpn\n/scripts/nfs-top/vpn\n/scripts/local-top/vpn2\n/scripts/local-top/gone\n/init\n")
+		r := m.start(sourceHold)
+		r.ends(0)
+		if got, want := m.read("ran"), m.root+"/scripts/local-top/vpn\n"; got != want {
+			t.Errorf("ran %q, want %q:\n%s", got, want, r.said())
+		}
+		if got := m.read("scripts/local-top/ORDER"); got != "param\n/scripts/local-top/vpn2 \"$@\"\nparam\n" {
+			t.Errorf("ORDER: %q", got)
+		}
+		if m.read("scripts/nfs-top/ORDER") != order {
+			t.Error("a stage that this boot does not have was changed")
+		}
+		if !strings.Contains(r.said(), "running /scripts/local-top/vpn before the wait") {
+			t.Errorf("not said:\n%s", r.said())
+		}
+		m.conf("GROUNDHOG_WAIT=0")
+		m.write("scripts/local-top/ORDER", order)
+		m.run(sourceHold)
+		if m.read("scripts/local-top/ORDER") != order {
+			t.Error("without a wait something was run early")
+		}
+	})
+}
+
+// mkinitramfs asks the gate what it comes after: everything there that it will run.
+func TestGate(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		m.conf("GROUNDHOG_WAIT=0")
+		m.must(os.Chmod(m.root+"/"+Gate, 0o755))
+		for name, mode := range map[string]os.FileMode{"dropbear": 0o755, "wireless": 0o755, "ORDER": 0o644, "data": 0o644} {
+			m.write("scripts/init-premount/"+name, "")
+			m.must(os.Chmod(m.root+"/scripts/init-premount/"+name, mode))
+		}
+		if got := m.run("sh "+Gate+" prereqs", "DESTDIR="+m.root); got != "dropbear wireless " {
+			t.Errorf("%q", got)
+		}
+		if m.has("run/groundhog/build") {
+			t.Error("it waited when it was asked")
+		}
+		m.run("sh " + Gate)
+		if !m.has("run/groundhog/build") {
+			t.Error("it does not hold")
+		}
 	})
 }
 

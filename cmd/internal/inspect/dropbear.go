@@ -8,6 +8,7 @@ import (
 	"groundhog/initrd/debian"
 	"groundhog/manifest"
 	"groundhog/patches"
+	"groundhog/patches/scripts"
 )
 
 // Dropbear is the SSH server in an archive. Script is the state of
@@ -90,7 +91,9 @@ func (in *Found) script(img *initrd.Image) string {
 		in.problem("dropbear never starts: %sORDER does not name its script", premountDir)
 	}
 	state := patches.ScriptState(script)
-	switch {
+	switch waits := bytes.Contains(append([]byte("\n"), order...), []byte("\n/"+scripts.Gate+" ")) || bytes.Contains(script, []byte(scripts.OldHoldLine)); {
+	case state == patches.Patched && !waits:
+		in.problem("it does not wait: %sORDER does not name %s", premountDir, scripts.Gate)
 	case state == patches.Patched && in.Patches == nil:
 		in.problem("%sdropbear is patched, but there is no readable record of patches", premountDir)
 	case state != patches.Patched && in.Patches != nil:

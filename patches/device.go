@@ -1,0 +1,185 @@
+package patches
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"groundhog/initrd/debian"
+)
+
+// firstDevice is the interface that is looked for first where nobody named one, and
+// anyDevice is our scripts' word for that: whichever wired one there is.
+const (
+	firstDevice = "eth0"
+	anyDevice   = "any"
+)
+
+// named is what the settings say of the interface, in the order in which
+// configure_networking heeds them (initramfs-tools(7)): the device in IP=, BOOTIF=,
+// DEVICE=. All empty: nobody named one.
+type named struct {
+	value, by, from string
+	doubt           string // why only the machine can tell
+}
+
+func namedBy(s debian.Settings) named {
+	for _, by := range []string{"IP", "BOOTIF", "DEVICE"} {
+		value, sure := s.Get(by)
+		from := s.Vars[by].From
+		switch {
+		case !sure && s.Doubt != "":
+			return named{doubt: s.Doubt}
+		case !sure:
+			return named{doubt: from + ": only the machine knows " + by}
+		case by == "IP":
+			value = append(strings.SplitN(value, ":", 7), "", "", "", "", "")[5]
+		}
+		if value != "" {
+			return named{value: value, by: by, from: from}
+		}
+	}
+	return named{}
+}
+
+// device is what is done about the interface: the setting for our scripts, the
+// value that DEVICE is given in the settings, if any, and how it is told.
+type device struct {
+	ours, told string
+	give       bool
+	value      string
+}
+
+// chooseDevice leaves what is configured, unless another interface is asked for.
+// Where nobody named one it is eth0, and our scripts ask any where that is not the
+// one wired interface. before is our scripts' setting, of an archive that was
+// patched before.
+func (t *target) chooseDevice(s debian.Settings, before string) (device, error) {
+	now := namedBy(s)
+	want := t.opts.Device
+	switch {
+	case want == anyDevice:
+		t.tellDevice(s, now, "")
+		return device{ours: anyDevice, told: "any, the first that answers", give: true}, nil
+	case want != "":
+		t.tellDevice(s, now, want)
+		return device{ours: want, told: want, give: true, value: want}, nil
+	case now.doubt != "":
+		t.note("DEVICE is left to what the machine makes of it (%s); --device names it", now.doubt)
+		return device{ours: before, told: "what the settings name on the machine"}, nil
+	case before == anyDevice && (now.value == "" || now.by == "DEVICE" && now.value == firstDevice), now.value == "":
+		return device{ours: anyDevice, told: firstDevice, give: now.value == "" && before == "", value: firstDevice}, nil
+	case now.by != "BOOTIF" && !deviceName.MatchString(now.value):
+		return device{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
+	case now.by == "BOOTIF":
+		return device{ours: before, told: "the one with the address that BOOTIF in " + now.from + " names"}, nil
+	}
+	return device{ours: before, told: fmt.Sprintf("%s as configured (%s in %s)", now.value, now.by, now.from)}, nil
+}
+
+// tellDevice says what becomes of what was configured.
+func (t *target) tellDevice(s debian.Settings, now named, want string) {
+	old, sure := s.Get("DEVICE")
+	switch {
+	case !sure:
+		t.note("DEVICE was what only the machine knows, now %s", cmp.Or(want, "any interface"))
+	case old != "" && old != want && want == "":
+		t.note("DEVICE was %s, now any interface", quoteOdd(old))
+	case old != "" && old != want:
+		t.note("DEVICE was %s, now %s", quoteOdd(old), want)
+	}
+	if now.by == "IP" && now.value != want || now.by == "BOOTIF" {
+		t.note("%s in %s names the interface, and comes before DEVICE", now.by, now.from)
+	}
+}
+
+// quoteOdd quotes what is more than a word.
+func quoteOdd(s string) string {
+	if deviceName.MatchString(s) {
+		return s
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// deviceLine is a line that gives DEVICE a value and does nothing else.
+var (
+	deviceLine = regexp.MustCompile("(?m)^([ \\t]*(?:(?:export|readonly)[ \\t]+)?DEVICE=)(?:\"[^\"$`\\\\\\n]*\"|'[^'\\n]*'|[A-Za-z0-9_.,:@%+-]*\\r?)([ \\t]*(?:[ \\t]#.*)?)$")
+	readonly   = regexp.MustCompile(`\breadonly\b`)
+)
+
+// giveDevice makes the settings end up with DEVICE=value by changing one of their
+// files: the one that sets it last, or else conf. files are in the order in which
+// /init sources them. The last plain assignment is changed, or else a line added;
+// which of them is right the settings are asked again. No file's index, -1, where
+// they are right already, or where only the machine can tell.
+func giveDevice(files []debian.SourceFile, conf, value string) (int, []byte, error) {
+	before := debian.SourceInInit(files)
+	if old, sure := before.Get("DEVICE"); before.Doubt != "" || sure && old == value {
+		return -1, nil, nil
+	}
+	for _, at := range placesToGive(files, cmp.Or(before.Vars["DEVICE"].From, conf)) {
+		for _, text := range [][]byte{lastLine(files[at].Text, value), oneMore(files, at, value)} {
+			if text == nil {
+				continue
+			}
+			changed := slices.Clone(files)
+			changed[at].Text = text
+			after := debian.SourceInInit(changed)
+			if now, sure := after.Get("DEVICE"); sure && now == value && sameBut("DEVICE", before, after) {
+				return at, text, nil
+			}
+		}
+	}
+	return -1, nil, fmt.Errorf("%s: no way found to have the settings say DEVICE=%s; change it there", conf, value)
+}
+
+// placesToGive is the files to try, by their indexes: the one of that name, and then
+// the last ones first, for one that unsets what an earlier one sets.
+func placesToGive(files []debian.SourceFile, name string) []int {
+	var all []int
+	for i, f := range slices.Backward(files) {
+		if f.Name == name {
+			all = append([]int{i}, all...)
+		} else {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// lastLine gives the last plain assignment the value; nil where there is none.
+func lastLine(text []byte, value string) []byte {
+	all := deviceLine.FindAllSubmatchIndex(text, -1)
+	if all == nil {
+		return nil
+	}
+	m := all[len(all)-1]
+	return slices.Concat(text[:m[3]], []byte(value), text[m[4]:])
+}
+
+// oneMore adds a line; nil where an earlier one may forbid it.
+func oneMore(files []debian.SourceFile, at int, value string) []byte {
+	if slices.ContainsFunc(files, func(f debian.SourceFile) bool { return readonly.Match(f.Text) }) {
+		return nil
+	}
+	text := slices.Clone(files[at].Text)
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	return append(text, "DEVICE="+value+"\n"...)
+}
+
+// sameBut reports whether settings differ in nothing but one variable.
+func sameBut(name string, a, b debian.Settings) bool {
+	rest := func(s debian.Settings) map[string]debian.Variable {
+		vars := maps.Clone(s.Vars)
+		delete(vars, name)
+		return vars
+	}
+	return a.Doubt == b.Doubt && reflect.DeepEqual(rest(a), rest(b))
+}

@@ -1,0 +1,254 @@
+package patches
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/handedits"
+	"groundhog/fixtures/judge"
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+	"groundhog/initrd/debian"
+)
+
+// settingsOf writes an archive's settings into a directory as they lie in it.
+func settingsOf(t *testing.T, img *initrd.Image) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range debian.SettingsFiles(img) {
+		must(t, os.MkdirAll(filepath.Join(dir, path.Dir(f.Name)), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, f.Name), f.Text, 0o644))
+	}
+	return dir
+}
+
+// deviceAsInit is what a shell that does as /init has in DEVICE, having sourced the
+// settings below dir; false where that ends it.
+func deviceAsInit(sh []string, dir string) (string, bool) {
+	cmd := exec.Command(sh[0], append(sh[1:], "-c", `export IP= DEVICE= BOOTIF=; unset X
+for f in conf/arch.conf conf/initramfs.conf conf/conf.d/*; do [ ! -f "$f" ] || . "./$f"; done; printf '<%s>' "$DEVICE"`)...)
+	cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	out, err := cmd.Output()
+	at := strings.LastIndexByte(string(out), '<')
+	if err != nil || at < 0 || !strings.HasSuffix(string(out), ">") {
+		return "", false
+	}
+	return string(out[at+1 : len(out)-1]), true
+}
+
+// handEdited is archives whose settings somebody has changed by hand.
+func handEdited() map[string]*tiny.Target {
+	all := map[string]*tiny.Target{}
+	add := func(name string, files map[string]string) {
+		tgt := tiny.New("bookworm", true)
+		for at, text := range files {
+			tgt.Archive[at] = tiny.Text(text)
+		}
+		all[name] = tgt
+	}
+	for i, text := range handedits.Settings {
+		add(fmt.Sprintf("%d conf %q", i, text), map[string]string{initramfsConf: text})
+		add(fmt.Sprintf("%d conf.d %q", i, text), map[string]string{initramfsConf: "DEVICE=first\n", "conf/conf.d/net": text})
+		add(fmt.Sprintf("%d both %q", i, text), map[string]string{initramfsConf: text, "conf/conf.d/a": "MODULES=most\n", "conf/conf.d/b": "DEVICE=bond0\nexport DEVICE\n", "conf/conf.d/c": "# no more"})
+	}
+	for _, text := range []string{"", "# nothing", "MODULES=most", "DEVICE=eth0.43\n", "DEVICE=bond0", "DEVICE=br-lan\n", "DEVICE=enx0123456789ab\n", "DEVICE=wlan0\nDEVICE=\n",
+		"DEVICE=eth1\nX=$DEVICE\n", "DEVICE=eth1; X=1\n", "DEVICE=eth1 && true\n", "if true; then\n  DEVICE=eth1\nfi\n", "DEVICE=\"\"  # none\n", "export DEVICE=\n", "DEVICE=eth1\nunset DEVICE"} {
+		add("more "+text, map[string]string{initramfsConf: text})
+	}
+	return all
+}
+
+// A shell says of every hand edit that what it made of DEVICE is what it makes of it
+// after patching, or eth0 where it made nothing of it; and with --device what was
+// asked for. Nothing else of the settings changes. What only the machine can tell is
+// left alone, and said.
+func TestDeviceAsShells(t *testing.T) {
+	shells := [][]string{{judge.Tool(t, "dash")}, {judge.Tool(t, "busybox"), "sh"}}
+	proven := 0
+	for name, tgt := range handEdited() {
+		for _, want := range []string{"", "enp9s0"} {
+			img := read(t, tgt)
+			before := settingsOf(t, img)
+			target, err := openArchive(img, nil, nil, Options{Board: "generic", Device: want})
+			must(t, err)
+			_, err = target.networkInterface()
+			after := settingsOf(t, img)
+			for _, sh := range shells {
+				was, lives := deviceAsInit(sh, before)
+				if !lives {
+					continue // a boot that stops here stopped before
+				}
+				if err != nil {
+					if want != "" || was == "" || deviceName.MatchString(was) {
+						t.Errorf("%s, --device %q: %v (%v has DEVICE=%q)", name, want, err, sh, was)
+					}
+					continue
+				}
+				now, alive := deviceAsInit(sh, after)
+				notes := strings.Join(target.notes, "\n")
+				left := strings.Contains(notes, "is left to what the machine") || strings.Contains(notes, "only the machine can tell")
+				expect := cmp.Or(want, was, firstDevice)
+				switch {
+				case left && now == was && alive:
+				case alive && now == expect:
+					proven++
+				default:
+					t.Errorf("%s, --device %q: %v had DEVICE=%q, now %q (%v); %s", name, want, sh, was, now, alive, notes)
+				}
+				said := strings.Contains(notes, "DEVICE was ")
+				if said && want == "" || !said && !left && want != "" && was != "" && was != want {
+					t.Errorf("%s, --device %q: DEVICE was %q, and is told: %s", name, want, was, notes)
+				}
+			}
+		}
+	}
+	if t.Logf("%d proven", proven); proven < 800 {
+		t.Errorf("only %d were not left to the machine", proven)
+	}
+}
+
+// The edit is the smallest that does: the last plain line that sets DEVICE, or one more.
+func TestGiveDevice(t *testing.T) {
+	for text, want := range map[string]string{
+		"A=1\nDEVICE=\nB=2\n":              "A=1\nDEVICE=x\nB=2\n",
+		"DEVICE=a\nDEVICE=b # second\n":    "DEVICE=a\nDEVICE=x # second\n",
+		"export DEVICE=\"a\"":              "export DEVICE=x",
+		"A=1":                              "A=1\nDEVICE=x\n",
+		"":                                 "DEVICE=x\n",
+		"DEVICE=a; B=2\n":                  "DEVICE=a; B=2\nDEVICE=x\n",
+		"DEVICE=a\nB=$DEVICE\n":            "DEVICE=a\nB=$DEVICE\nDEVICE=x\n",
+		"if [ -e /x ]; then\nDEVICE=a\nfi": "if [ -e /x ]; then\nDEVICE=a\nfi\nDEVICE=x\n",
+		"DEVICE=a\r\n":                     "DEVICE=x\n",
+		"readonly DEVICE=a\n":              "readonly DEVICE=x\n",
+		"DEVICE=x\n":                       "", // nothing to do
+		"eval DEVICE=a\n":                  "", // nobody knows
+	} {
+		at, got, err := giveDevice([]debian.SourceFile{{Name: initramfsConf, Text: []byte(text)}}, initramfsConf, "x")
+		if err != nil || string(got) != want || (at < 0) != (want == "") {
+			t.Errorf("%q: %q, %d, %v; want %q", text, got, at, err, want)
+		}
+	}
+	files := []debian.SourceFile{{Name: initramfsConf, Text: []byte("DEVICE=a\n")}, {Name: "conf/conf.d/1", Text: []byte("DEVICE=b\n")}, {Name: "conf/conf.d/2", Text: []byte("X=1\n")}}
+	if at, got, err := giveDevice(files, initramfsConf, "x"); at != 1 || string(got) != "DEVICE=x\n" || err != nil {
+		t.Errorf("%d: %q, %v", at, got, err)
+	}
+	if _, _, err := giveDevice([]debian.SourceFile{{Name: initramfsConf, Text: []byte("DEVICE=a\nreadonly DEVICE\n[ -e /x ]")}}, initramfsConf, "x"); err != nil {
+		t.Error(err) // the assignment itself can change
+	}
+}
+
+// What names the interface besides DEVICE stays as well; what cannot name one is
+// refused; what --device does not get the better of is said.
+func TestDeviceNamedElsewhere(t *testing.T) {
+	for _, c := range []struct{ conf, device, ours, conf2, note string }{
+		{"IP=192.0.2.9::192.0.2.1:255.255.255.0:box:eth1:off\n", "", "", "", ""},
+		{"IP=dhcp\n", "", anyDevice, "IP=dhcp\nDEVICE=eth0\n", ""},
+		{"IP=:::::eth1:dhcp\n", "eth2", "eth2", "IP=:::::eth1:dhcp\nDEVICE=eth2\n", "IP in conf/initramfs.conf names the interface, and comes before DEVICE"},
+		{"BOOTIF=01-02-00-00-00-00-01\n", "", "", "", ""},
+		{"DEVICE=wlan0\n", "any", anyDevice, "DEVICE=\n", "DEVICE was wlan0, now any interface"},
+		{"DEVICE='a b'\n", "eth0", "eth0", "DEVICE=eth0\n", `DEVICE was "a b", now eth0`},
+	} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive[initramfsConf] = tiny.Text(c.conf)
+		img, r := patch(t, tgt, func(o *Options) { o.Device = c.device })
+		if c.conf2 == "" {
+			c.conf2 = c.conf
+		}
+		if got := text(t, img, initramfsConf); got != c.conf2 || !strings.Contains("\n"+text(t, img, confPath), "\nGROUNDHOG_DEVICE="+c.ours+"\n") {
+			t.Errorf("%q: %q\n%s", c.conf, got, text(t, img, confPath))
+		}
+		if got := strings.Join(r.Notes, "\n"); got != c.note {
+			t.Errorf("%q: noted %q, want %q", c.conf, got, c.note)
+		}
+	}
+	for _, conf := range []string{"DEVICE='a b'\n", "DEVICE=eth0\\;reboot\n", "IP=:::::../x:dhcp\n"} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive[initramfsConf] = tiny.Text(conf)
+		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "--device") {
+			t.Errorf("%q: %v", conf, err)
+		}
+	}
+}
+
+// Patched again the archive is what it was, and another --device is taken.
+func TestDevicePatchedAgain(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	tgt.Archive["conf/conf.d/net"] = tiny.Text("DEVICE=bond0\n")
+	for _, tgt := range []*tiny.Target{tgt, tiny.New("bookworm", true)} {
+		img, _ := patch(t, tgt, nil)
+		for _, device := range []string{"", "eth7", "", "eth7"} {
+			o := defaults(tgt)
+			o.Device = device
+			before := settingsOf(t, img)
+			r, err := apply(img, tgt.Root, o)
+			must(t, err)
+			sh := []string{judge.Tool(t, "dash")}
+			was, _ := deviceAsInit(sh, before)
+			now, _ := deviceAsInit(sh, settingsOf(t, img))
+			if device == "" && (now != was || r.Changed()) || device != "" && now != device {
+				t.Errorf("--device %q: %s, now %s (changed: %v)", device, was, now, r.Changed())
+			}
+		}
+	}
+}
+
+// hooks does the same to a root tree, in the file that sets DEVICE last, and a second
+// run starts from what was there before the first.
+func TestHooksDevice(t *testing.T) {
+	const etc, share = "etc/initramfs-tools/conf.d/", toolsDir + "/conf.d/"
+	for _, c := range []struct {
+		files  map[string]string
+		device string
+		want   map[string]string
+		ours   string
+	}{
+		{map[string]string{treeConf: "DEVICE=enp3s0\n"}, "", nil, ""},
+		{map[string]string{treeConf: "DEVICE=\nexport DEVICE=bond0\n"}, "", nil, ""},
+		{map[string]string{treeConf: "MODULES=most"}, "", map[string]string{treeConf: "MODULES=most\nDEVICE=eth0\n"}, anyDevice},
+		{map[string]string{treeConf: "DEVICE=a\nDEVICE=b\n"}, "eth0", map[string]string{treeConf: "DEVICE=a\nDEVICE=eth0\n"}, "eth0"},
+		{map[string]string{treeConf: "DEVICE=a\n", etc + "net": "export DEVICE=b\n"}, "eth0", map[string]string{etc + "net": "export DEVICE=eth0\n"}, "eth0"},
+		{map[string]string{etc + "b": "DEVICE=b\n", share + "c": "DEVICE=c\n", share + "b": "DEVICE=d\n"}, "eth0", map[string]string{share + "c": "DEVICE=eth0\n"}, "eth0"},
+		{map[string]string{etc + "z.dpkg-old": "DEVICE=b\n", etc + "_z": "DEVICE=b\n"}, "", map[string]string{treeConf: "MODULES=most\nDEVICE=eth0\nRUNSIZE=10%\n"}, anyDevice},
+	} {
+		tree := hookTree("bookworm")
+		for name, text := range c.files {
+			tree[name] = tiny.Text(text)
+		}
+		original := map[string]string{}
+		for name, f := range tree {
+			original[name] = string(f.Data)
+		}
+		for range 2 {
+			o := Defaults()
+			o.Device = c.device
+			applyChanges(t, tree, mustHooks(t, tree, o).steps())
+			for name := range original {
+				want, changed := c.want[name]
+				if !changed && strings.Contains(name, "conf") && strings.Contains(name, "initramfs-tools") {
+					want = original[name]
+				} else if !changed {
+					continue
+				}
+				if got := string(tree[name].Data); got != want {
+					t.Errorf("%q, --device %q: %s is %q, want %q", c.files, c.device, name, got, want)
+				}
+			}
+			if got := string(tree[path.Join(toolsDir, confPath)].Data); !strings.Contains("\n"+got, "\nGROUNDHOG_DEVICE="+c.ours+"\n") {
+				t.Errorf("%q: settings %q", c.files, got)
+			}
+		}
+		applyChanges(t, tree, mustHooks(t, tree, Options{Board: "generic", Device: "eth5", Curl: true}).steps())
+		revertChanges(t, tree)
+		for name, want := range original {
+			if got := string(tree[name].Data); got != want && strings.Contains(name, "initramfs-tools") {
+				t.Errorf("%q: after a revert %s is %q, was %q", c.files, name, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package patches
+
+import (
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/patches/sysroot"
+)
+
+// The stages that /init runs while the wait holds it, before the root file system
+// is mounted and from there on (initramfs-tools(7)). Every script of the wait's own
+// stage has been run when it begins.
+var (
+	earlyStages = []string{"local-top", "local-premount", "nfs-top", "nfs-premount"}
+	lateStages  = []string{"local-block", "local-bottom", "nfs-bottom", "init-bottom"}
+)
+
+// Programs that bring a network up, and those that a disk is in use after, or that
+// wait for a person: what the wait must not let through.
+var (
+	networkWords = regexp.MustCompile(`(?m)(?:^|[^\w.-])(?:configure_networking|ipconfig|ifup|ifconfig|ifenslave|dhclient|udhcpc|dhcpcd|wpa_supplicant|wpa_cli|iwd|iwctl|iwconfig|iw|` +
+		`wg|wg-quick|vconfig|brctl|networkctl|openvpn|pppd|mmcli|qmicli|tailscaled|zerotier-one|ip(?:[ \t]+-\w+)*[ \t]+(?:link|l|address|addr|a|route|r|rule|tunnel|netns)|` +
+		`modprobe[^\n]*[ \t](?:bonding|8021q|wireguard|bridge|tun|macvlan|ipvlan))(?:[^\w-]|$)|/sys/class/net/[^\n]*bond`)
+	holdWords = regexp.MustCompile(`(?m)(?:^|[^\w.])(?:mount|cryptsetup|cryptroot|luks\w*|clevis\w*|askpass|plymouth|mdadm|lvm|vgchange|lvchange|vgscan|zpool|zfs|btrfs|dmsetup|dmraid|multipathd?|` +
+		`kpartx|losetup|iscsi\w*|nbd-client|drbdadm|fsck[.\w]*|e2fsck|resize2fs|growpart|sgdisk|sfdisk|parted|mkfs[.\w]*|mkswap|swapon|dd)(?:[^\w]|$)`)
+	commentLine = regexp.MustCompile(`(?m)(?:^|[ \t])#[^\n]*$`)
+	scriptName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+)
+
+// bootScripts is the scripts of a stage, by name, in the order in which they run.
+type bootScripts interface {
+	names(stage string) []string
+	text(stage, name string) []byte
+}
+
+// early is the scripts of later stages that are run before the wait, a path a line:
+// those that bring the network up and do no more. The wait would keep them, and with
+// them whoever is to log in, from ever coming. Others that have to do with the
+// network are told of.
+func (t *target) early(all bootScripts) []byte {
+	var list, now, held []string
+	for _, stage := range slices.Concat(earlyStages, lateStages) {
+		for _, name := range all.names(stage) {
+			text := commentLine.ReplaceAll(all.text(stage, name), nil)
+			switch at := path.Join("scripts", stage, name); {
+			case name == "dropbear" || !scriptName.MatchString(name) || !networkWords.Match(text):
+			case slices.Contains(earlyStages, stage) && !holdWords.Match(text):
+				list, now = append(list, "/"+at+"\n"), append(now, at)
+			default:
+				held = append(held, at)
+			}
+		}
+	}
+	if t.opts.Wait == 0 {
+		return []byte(strings.Join(list, "")) // nothing is held
+	}
+	if now != nil {
+		t.note("%s: brings the network up, and is run before the wait", strings.Join(now, ", "))
+	}
+	if held != nil {
+		t.note("%s: has to do with the network, and with disks or what comes after them: the wait holds it back until the boot goes on", strings.Join(held, ", "))
+	}
+	return []byte(strings.Join(list, ""))
+}
+
+// archiveScripts is those that an archive's ORDER files name.
+type archiveScripts struct{ *initrd.Image }
+
+var orderLine = regexp.MustCompile(`(?m)^/scripts/([\w-]+)/([^/\s]+) "\$@"`)
+
+func (a archiveScripts) names(stage string) []string {
+	var all []string
+	order, err := a.ReadFile("scripts/" + stage + "/ORDER")
+	if err != nil {
+		return nil
+	}
+	for _, m := range orderLine.FindAllSubmatch(order, -1) {
+		if string(m[1]) == stage {
+			all = append(all, string(m[2]))
+		}
+	}
+	return all
+}
+
+func (a archiveScripts) text(stage, name string) []byte {
+	b, _ := a.ReadFile("scripts/" + stage + "/" + name)
+	return b
+}
+
+// treeScripts is those that a root tree's mkinitramfs takes, by their names: those
+// in etc come in the place of others.
+type treeScripts struct{ fs.FS }
+
+var scriptDirs = []string{"etc/initramfs-tools/scripts", toolsDir + "/scripts"}
+
+func (r treeScripts) names(stage string) []string {
+	var all []string
+	for _, dir := range scriptDirs {
+		found, _ := fs.Glob(r, path.Join(dir, stage, "*"))
+		for _, name := range found {
+			if info, err := fs.Stat(r, name); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+				all = append(all, path.Base(name))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (r treeScripts) text(stage, name string) []byte {
+	for _, dir := range scriptDirs {
+		if real, err := sysroot.Find(r, path.Join(dir, stage, name)); err == nil {
+			b, _ := fs.ReadFile(r, real)
+			return b
+		}
+	}
+	return nil
+}
