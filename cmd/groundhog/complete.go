@@ -37,7 +37,7 @@ func choices(verb, flag string) []string {
 		}
 		return []string{"writer", "curl"}
 	case "push-via":
-		return []string{string(loader.Replace), string(loader.Kexec)}
+		return []string{string(loader.Replace), string(loader.OneShot), string(loader.Kexec)}
 	case "format":
 		if verb == "diff" {
 			return slices.Sorted(maps.Keys(reports))

@@ -37,7 +37,7 @@ type Record struct {
 	Disk      disk.Identity `json:"disk,omitzero"`    // that carries /
 	Who       Who           `json:"who,omitzero"`     // its hardware
 	Archive   Pushed        `json:"archive"`
-	Via       string        `json:"via,omitzero"` // the way in that was seen to work last, where it is not the ordinary one: "kexec"
+	Via       string        `json:"via,omitzero"` // the way in that was seen to work last, where it is not the ordinary one: "kexec", "oneshot"
 }
 
 // Pushed is the archive that the device has.

@@ -40,6 +40,40 @@ func (grub) Boot(f Facts) (Boot, error) {
 	return b, next(f, "grub_next", "GRUB's first menu entry")
 }
 
+// Once is next_entry with an entry in custom.cfg. GRUB has to be able to take next_entry back, which it writes into the blocks of a file: where it
+// cannot, it would boot the archive until the system puts things right.
+func (grub) Once(f Facts) (Boot, error) {
+	plain := func(on string) bool { return on == "disk" || on == "part" }
+	fs := f.Get("grub_type")
+	const other = "--via replace"
+	switch {
+	case !slices.Contains([]string{"ext2", "ext3", "ext4", "vfat"}, fs):
+		return Boot{}, refuse(other, "one-shot: /boot/grub is on %s, where GRUB does not write", or(fs, "a filesystem that is not known"))
+	case len(f["grub_on"]) == 0 || slices.ContainsFunc(f["grub_on"], func(on string) bool { return !plain(on) }):
+		return Boot{}, refuse(other, "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", or(strings.Join(f["grub_on"], ", "), "nothing known"))
+	case f.Get("grub_once") == "":
+		return Boot{}, refuse("update-grub makes a new one", "one-shot: grub.cfg takes no next_entry, or reads no custom.cfg")
+	case f.Get("grub_editenv") == "":
+		return Boot{}, refuse("", "one-shot: it has no grub-editenv")
+	case f.Get("grub_entry") == "":
+		return Boot{}, refuse("update-grub makes a new one", "one-shot: grub.cfg has no entry for kernel %s and its initramfs", f.Get("kernel"))
+	case f.Get("grub_custom") != "":
+		return Boot{}, refuse(other, "one-shot: there is a custom.cfg in /boot/grub, which stays as it is")
+	case f.Get("grub_told") != "" && f.Get("grub_told") != "groundhog":
+		return Boot{}, refuse("grub-editenv - unset next_entry", "one-shot: GRUB is told already to boot %s next", f.Get("grub_told"))
+	case f.Get("secure_boot") == "1":
+		return Boot{}, refuse(other, "one-shot: under Secure Boot it was never tried")
+	}
+	return Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
 // release is a kernel's, as Debian's names of menu entries have it.
 var release = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*[-+~.a-z0-9]*`)
 

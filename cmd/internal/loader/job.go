@@ -21,6 +21,10 @@ var (
 	replaceText string
 	//go:embed name.sh
 	nameText string
+	//go:embed nextentry.sh
+	nextEntryText string
+	//go:embed entry.sh
+	entryText string
 	//go:embed push.sh
 	pushText string
 	//go:embed restore.sh
@@ -28,7 +32,7 @@ var (
 )
 
 // waysText is the ways that write something on the device: what each does of a push and of a restore.
-var waysText = commonText + replaceText + nameText
+var waysText = commonText + replaceText + nameText + nextEntryText + entryText
 
 // pushProgram carries the text of restore, which it leaves on the device.
 var pushProgram = "groundhog_restore=" + device.Quote(waysText+restoreText) + "\n" + waysText + pushText
@@ -48,8 +52,8 @@ func (j Job) check() error {
 	if j.Size <= 0 || !hexSum.MatchString(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
-	if j.Keep && j.Boot.Way == Kexec {
-		return errors.New("by kexec nothing is kept on the device")
+	if j.Keep && j.Boot.Way != Replace && j.Boot.Way != Name {
+		return fmt.Errorf("by %s nothing is kept for more than one boot", j.Boot.Way)
 	}
 	return j.Boot.Check()
 }
@@ -80,7 +84,7 @@ func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
 	if j.Keep {
 		keep = "keep"
 	}
-	r, err := sh.Script(ctx, pushProgram, archive, string(j.Boot.Way), j.Boot.File, strconv.FormatInt(j.Size, 10), j.SHA256, keep, j.Boot.Config, j.Boot.archiveName())
+	r, err := sh.Script(ctx, pushProgram, archive, string(j.Boot.Way), j.Boot.File, strconv.FormatInt(j.Size, 10), j.SHA256, keep, j.Boot.Config, j.Boot.archiveName(), j.Boot.Kernel)
 	if err != nil {
 		return fmt.Errorf("pushing: %w: %w", ErrLost, err)
 	}

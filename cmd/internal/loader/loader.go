@@ -15,23 +15,33 @@ const (
 	Replace Way = "replace" // the initramfs' file
 	Name    Way = "name"    // what config.txt names
 	Kexec   Way = "kexec"   // not by the boot loader at all
+
+	// OneShot is whichever of its own the boot loader has; of a [Boot] it is one of these.
+	OneShot   Way = "oneshot"
+	NextEntry Way = "nextentry" // GRUB's
+	Entry     Way = "entry"     // systemd-boot's
 )
+
+// Once reports whether the way is a boot loader's own: nothing that boots otherwise is changed.
+func (w Way) Once() bool { return w == NextEntry || w == Entry }
 
 // Boot is the way into the archive on one device.
 type Boot struct {
 	Way    Way
-	File   string // the initramfs that the boot loader loads, "/boot/initrd.img-6.1.0-56-amd64"; "" for Kexec
-	Config string // of Name: the file that names File
-	Kernel string // of Kexec: the file of the kernel that runs
+	File   string // the initramfs that the boot loader loads, "/boot/initrd.img-6.1.0-56-amd64"; of a one-shot the archive's own file; "" for Kexec
+	Config string // of Name: the file that names File; of a one-shot the boot loader's directory
+	Kernel string // of Kexec and a one-shot: the file of the kernel that runs
 }
 
 // Dir is the directory that the archive is written to, "" for none.
 func (b Boot) Dir() string {
 	switch b.Way {
-	case Replace:
+	case Replace, NextEntry:
 		return "/boot"
 	case Name:
 		return "/boot/firmware"
+	case Entry:
+		return b.Config
 	}
 	return ""
 }
@@ -51,6 +61,10 @@ func (b Boot) Check() error {
 		ok = bootFile.MatchString(b.File) && firmware && b.Config == configTxt && b.Kernel == ""
 	case Kexec:
 		ok = b.File == "" && b.Config == "" && kernel.MatchString(b.Kernel)
+	case Entry:
+		ok = slices.Contains(partitions, b.Config) && b.File == b.Config+"/groundhog/initrd" && kernel.MatchString(b.Kernel)
+	case NextEntry:
+		ok = b.File == onceFile && b.Config == "/boot/grub" && kernel.MatchString(b.Kernel)
 	}
 	if !ok || strings.Contains(b.File+b.Kernel, "..") {
 		return fmt.Errorf("%q is no way into an archive that is known (%q, %q, %q)", b.Way, b.File, b.Config, b.Kernel)
@@ -75,6 +89,31 @@ type Loader interface {
 	Evidence(Facts) Evidence
 	// Boot finds the file that decides which initramfs boots next. The error says what stands in the way, and is a *Refusal where there is advice.
 	Boot(Facts) (Boot, error)
+}
+
+// A Shooter is a Loader that can be told what to boot once.
+type Shooter interface {
+	// Once is the way in by that. The error is as that of Boot.
+	Once(Facts) (Boot, error)
+}
+
+// partitions is where Debian's packages have the EFI system partition mounted.
+var partitions = []string{"/efi", "/boot", "/boot/efi"}
+
+// onceFile is the archive's name in /boot where a one-shot names it.
+const onceFile = "/boot/groundhog.img"
+
+// ByOneShot is the way in by the one-shot of the boot loader that starts the device.
+func ByOneShot(f Facts, l Loader) (Boot, error) {
+	s, ok := l.(Shooter)
+	if !ok {
+		return Boot{}, refuse("--via replace", "%s has no one-shot that is known here", l.Name())
+	}
+	b, err := s.Once(f)
+	if err == nil {
+		err = b.Check()
+	}
+	return b, err
 }
 
 // Refusal is a reason not to push, with what helps.

@@ -1,16 +1,16 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154 # set by common.sh
+# shellcheck disable=SC2154,SC2034 # shared with common.sh and the ways
 # Puts an archive where the boot loader finds it. Standard input is the archive.
 #
-#   push.sh WAY FILE BYTES SHA256 KEEP CONFIG NAME
+#   push.sh WAY FILE BYTES SHA256 KEEP CONFIG NAME KERNEL
 #
-# FILE is the initramfs that the device boots now. WAY is replace or name, see replace.sh and name.sh; CONFIG and NAME are empty
-# but for name. $groundhog_restore is the text of the script that undoes it.
+# FILE is the initramfs that the device boots now, or, of a one-shot, the archive's own. WAY is the name of a way, whose file says what the
+# others are; CONFIG, NAME and KERNEL are empty where it has none. $groundhog_restore is the text of the script that undoes it.
 #
 # The order: the original and all that restore needs is durable before anything that boots is touched; the archive is complete,
-# durable and compared before the one step that changes what boots (replace.sh, name.sh).
+# durable and compared before the one step that changes what boots (replace.sh, name.sh, the ends of the one-shots').
 
-way=$1 file=$groundhog_root$2 bytes=$3 sum=$4 keep=$5 config=${6:+$groundhog_root$6} name=$7
+way=$1 file=$groundhog_root$2 bytes=$3 sum=$4 keep=$5 config=${6:+$groundhog_root$6} name=$7 kernel=${8:+$groundhog_root$8}
 
 tell() { { printf '%s\n' "$*"; } 2>/dev/null; }
 
@@ -63,7 +63,10 @@ trap drop EXIT
 trap 'exit 1' HUP INT TERM PIPE
 umask 077
 { mkdir -p "$state" && chmod 700 "$state"; } || refuse "making $state failed"
-keep_original "$("decides_$way")"
+other=$(value way)
+[ -z "$other" ] || [ "$other" = "$way" ] || refuse "an archive is there by another way, $other: groundhog restore takes that back"
+original='' decides=$("decides_$way")
+[ -z "$decides" ] || keep_original "$decides" # a one-shot takes nothing's place
 printf '%s\n' "$groundhog_restore" | place restore || exit
 tell "ready"
 "arrive_$way"

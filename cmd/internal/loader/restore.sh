@@ -23,6 +23,13 @@ trap '' HUP PIPE
 way=$(value way) file=$(value file) config=$(value config) name=$(value name) original=$(value original)
 case $way in
 replace | name) ;;
+nextentry | entry)
+	"clear_$way" || fail "taking back what the boot loader was told failed"
+	rm -rf "$state"
+	sync "${state%/*}"
+	say "what the boot loader was told, and the archive, are taken back"
+	exit 0
+	;;
 '') if [ -n "$config" ]; then way=name; else way=replace; fi ;; # groundhog 0.2 did not say
 *) fail "$state/state has the way '$way', which this groundhog does not know" ;;
 esac

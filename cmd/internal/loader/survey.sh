@@ -55,6 +55,18 @@ grub_next() {
 if [ -f "$groundhog_root/boot/grub/grub.cfg" ]; then
 	! grep -q "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/grub/grub.cfg" || fact named grub
 	grub_next "$groundhog_root/boot/grub/grub.cfg"
+	# What its own one-shot needs: see nextentry.sh.
+	grub=$groundhog_root/boot/grub
+	[ -z "$(grub_entry "$grub/grub.cfg" "$kernel" x)" ] || fact grub_entry yes
+	# shellcheck disable=SC2016 # GRUB's variable
+	! grep -qF 'set default="${next_entry}"' "$grub/grub.cfg" || ! grep -q '^[[:space:]]*save_env next_entry' "$grub/grub.cfg" ||
+		! grep -q '^[[:space:]]*source .*/custom\.cfg' "$grub/grub.cfg" || fact grub_once yes
+	[ ! -e "$grub/custom.cfg" ] || grep -qxF "$grub_mark" "$grub/custom.cfg" || fact grub_custom yes
+	! has grub-editenv || fact grub_editenv yes
+	fact grub_told "$(grub_next_entry "$grub")"
+	fact grub_type "$(findmnt -n -o FSTYPE -T "$grub" 2>/dev/null)"
+	source=$(findmnt -n -o SOURCE -T "$grub" 2>/dev/null | sed 's/\[.*//')
+	[ -z "$source" ] || lsblk -s -n -r -o TYPE "$source" 2>/dev/null | sort -u | while read -r type; do fact grub_on "$type"; done
 fi
 if [ -f "$groundhog_root/boot/extlinux/extlinux.conf" ]; then
 	! grep -qi "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/extlinux/extlinux.conf" || fact named extlinux
@@ -85,6 +97,36 @@ for stub in "$efivars"/StubInfo-*; do
 	text=$(tail -c +5 "$stub" 2>/dev/null | tr -d '\0')
 	fact stub_info "${text:-unknown}"
 done
+# What systemd-boot's own one-shot needs: see entry.sh. Bit 3 of its features is that it has one.
+case $(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid" 2>/dev/null | tr -d ' ') in
+'' | *[!0-9]*) ;;
+*) [ $(($(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid") & 8)) = 0 ] || fact loader_oneshot yes ;;
+esac
+fact loader_told "$(tail -c +5 "$efivars/LoaderEntryOneShot-$loader_guid" 2>/dev/null | tr -d '\0')"
+fact loader_default "$(tail -c +5 "$efivars/LoaderEntryDefault-$loader_guid" 2>/dev/null | tr -d '\0')"
+part=$(tail -c +5 "$efivars/LoaderDevicePartUUID-$loader_guid" 2>/dev/null | tr -d '\0' | tr A-F a-f)
+for esp in /efi /boot /boot/efi; do
+	[ -n "$part" ] || break
+	ls "$groundhog_root$esp/." >/dev/null 2>&1 # which mounts what is mounted on demand
+	source=$(findmnt -n -o SOURCE -t vfat -M "$groundhog_root$esp" 2>/dev/null)
+	[ "$(lsblk -n -d -o PARTUUID "${source:-/dev/null}" 2>/dev/null | tr A-F a-f)" = "$part" ] || continue
+	fact esp "$esp"
+	room "$esp" esp
+	fact loader_default "$(sed -n 's/^default[[:space:]]*//p' "$groundhog_root$esp/loader/loader.conf" 2>/dev/null)"
+	[ ! -e "$groundhog_root$esp/loader/entries/groundhog.conf" ] || fact esp_entry yes
+	[ ! -e "$groundhog_root$esp/groundhog" ] || fact esp_entry yes
+	for entry in "$groundhog_root$esp"/loader/entries/*.conf "$groundhog_root$esp"/EFI/Linux/*.efi; do
+		case $entry in
+		*/groundhog.conf | *'/*.'*) ;;
+		*.efi) fact esp_sorted yes ;; # a unified image's is in its os-release
+		*) ! grep -q '^sort-key[[:space:]]' "$entry" || fact esp_sorted yes ;;
+		esac
+	done
+	break
+done
+case ,$(findmnt -n -o OPTIONS -M "$efivars" 2>/dev/null), in
+*,ro,*) fact efivars_readonly yes ;;
+esac
 fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$global_guid" 2>/dev/null | tr -d ' ')"
 current=$(od -An -tx1 -j4 -N2 "$efivars/BootCurrent-$global_guid" 2>/dev/null | awk '{ print toupper($2 $1) }')
 [ -z "$current" ] || fact efi_file "$(tail -c +5 "$efivars/Boot$current-$global_guid" 2>/dev/null | tr -d '\0' |
@@ -135,7 +177,10 @@ if has lsblk && [ -b "$source" ]; then
 		if dd if="$d" bs=440 count=1 2>/dev/null | grep -aq GRUB; then fact mbr grub; fi
 	done
 fi
-[ ! -r "$groundhog_root/var/lib/groundhog/state" ] || fact pushed "$(sed -n 's/^pushed //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
+[ ! -r "$groundhog_root/var/lib/groundhog/state" ] || {
+	fact pushed "$(sed -n 's/^pushed //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
+	fact pushed_way "$(sed -n 's/^way //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
+}
 for program in sha256sum sync cmp awk dd stat flock; do
 	has "$program" || fact missing "$program"
 done

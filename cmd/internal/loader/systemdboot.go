@@ -1,13 +1,15 @@
 package loader
 
 import (
+	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // systemdBoot is systemd-boot with entries of Type #1: kernels and initramfs are copies on the EFI system partition
-// (https://uapi-group.org/specifications/specs/boot_loader_specification/). It is known, so that the leftovers of another loader are
-// not taken for what boots; its copies are not replaced here.
+// (https://uapi-group.org/specifications/specs/boot_loader_specification/). Its copies are not replaced here; it is told to boot others, once.
 type systemdBoot struct{}
 
 func (systemdBoot) Name() string { return "systemd-boot" }
@@ -32,6 +34,52 @@ func (systemdBoot) Boot(f Facts) (Boot, error) {
 		text += "; /boot/grub/grub.cfg is a leftover"
 	}
 	return Boot{}, refuse(kexecHint, "%s", text)
+}
+
+// sorting is the first version that puts an entry without a sort-key behind those that have one. Before, ours could be the default.
+const sorting = 251
+
+var systemdVersion = regexp.MustCompile(`^systemd-boot ([0-9]{3})\b`)
+
+// Once is LoaderEntryOneShot, with an entry and copies of kernel and archive on its EFI system partition.
+func (systemdBoot) Once(f Facts) (Boot, error) {
+	version := 0
+	if m := systemdVersion.FindStringSubmatch(info(f)); m != nil {
+		version, _ = strconv.Atoi(m[1])
+	}
+	for _, pattern := range f["loader_default"] {
+		if ok, err := path.Match(pattern, "groundhog.conf"); ok || err != nil {
+			return Boot{}, refuse(kexecHint, "one-shot: systemd-boot's default is %q, which might be what is pushed", pattern)
+		}
+	}
+	told := f.Get("loader_told")
+	switch {
+	case version < sorting || f.Get("loader_oneshot") == "":
+		return Boot{}, refuse(kexecHint, "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", or(f.Get("loader_info"), "systemd-boot"))
+	case f.Get("secure_boot") == "1":
+		return Boot{}, refuse(kexecHint, "one-shot: under Secure Boot systemd-boot may refuse Debian's kernel, and then waits for somebody")
+	case f.Get("esp") == "":
+		return Boot{}, refuse("mount it where /etc/fstab or bootctl has it", "one-shot: the EFI system partition that systemd-boot was started from is mounted at none of %s", strings.Join(partitions, ", "))
+	case f.Get("esp_sorted") == "":
+		return Boot{}, refuse(kexecHint, "one-shot: no entry of systemd-boot's has a sort-key, so the archive's could become the default")
+	case told != "" && told != "groundhog.conf":
+		return Boot{}, refuse("bootctl set-oneshot ''", "one-shot: systemd-boot is told already to boot %s next", told)
+	case f.Get("esp_entry") != "" && f.Get("pushed_way") != string(Entry):
+		return Boot{}, refuse("remove it, if nobody needs it", "one-shot: %[1]s/groundhog or %[1]s/loader/entries/groundhog.conf is there, and not known to be a push's", f.Get("esp"))
+	case f.Get("efivars_readonly") != "":
+		return Boot{}, refuse("mount -o remount,rw /sys/firmware/efi/efivars", "one-shot: the firmware's variables are mounted read-only")
+	case f.Number("kernel_size") < 0:
+		return Boot{}, refuse("", "one-shot: it has no /boot/vmlinuz-%s", f.Get("kernel"))
+	}
+	return Boot{Way: Entry, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+}
+
+// Once is that of systemd-boot, where it is what starts the image.
+func (unified) Once(f Facts) (Boot, error) {
+	if !strings.HasPrefix(info(f), "systemd-boot") {
+		return Boot{}, refuse(kexecHint, "the firmware starts a unified kernel image, which cannot be patched from outside")
+	}
+	return systemdBoot{}.Once(f)
 }
 
 // unified is a unified kernel image: kernel, initramfs and command line in one EFI program, most often signed.

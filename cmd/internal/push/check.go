@@ -36,11 +36,12 @@ type Archive struct {
 	Board      string // that it was patched for
 	Build      string // "" for one that groundhog did not patch
 	Dropbear   bool
-	Authorized []string // fingerprints of who may log in to it
-	Held       []string // fingerprints of the keys that we hold
-	Unpacked   int64    // bytes of its content
-	Via        loader.Way
-	Image      int64 // bytes of the image that goes onto the system's disk next; 0: none, or not known
+	Authorized []string   // fingerprints of who may log in to it
+	Held       []string   // fingerprints of the keys that we hold
+	Unpacked   int64      // bytes of its content
+	Via        loader.Way // that was asked for; "": whatever the boot loader allows
+	Keep       bool       // it is for more than one boot
+	Image      int64      // bytes of the image that goes onto the system's disk next; 0: none, or not known
 }
 
 // Refused reports whether one of the findings forbids the push.
@@ -125,7 +126,7 @@ func (c *checks) boot() loader.Boot {
 	if errors.As(err, &r) {
 		hint = r.Hint
 	}
-	if hint == "" && c.a.Via == loader.Kexec {
+	if hint == "" && (c.a.Via == loader.Kexec || c.a.Via == loader.OneShot) {
 		hint = "--via replace goes by the boot loader"
 	}
 	c.say("boot", Refuse, hint, "%v", err)
@@ -142,8 +143,7 @@ func (c *checks) way() (loader.Boot, string, error) {
 	if err != nil {
 		return loader.Boot{}, "", err
 	}
-	b, err := l.Boot(c.f)
-	by := fmt.Sprintf("%s boots %s", l.Name(), b.File)
+	b, by, err := c.bootLoaders(l)
 	if evidence != loader.Proven {
 		by += ", by what is in /boot"
 	}
@@ -151,6 +151,27 @@ func (c *checks) way() (loader.Boot, string, error) {
 		err = loader.RebootIsKexec(c.f)
 	}
 	return b, by, err
+}
+
+// bootLoaders is the way that the boot loader allows. Where its initramfs can be replaced that is the default: every state of the disk that a power cut may
+// leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot is asked for once, and taken where
+// nothing can be replaced.
+func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, string, error) {
+	if c.a.Via != loader.OneShot {
+		b, err := l.Boot(c.f)
+		if err == nil || c.a.Via == loader.Replace || c.a.Keep {
+			return b, fmt.Sprintf("%s boots %s", l.Name(), b.File), err
+		}
+		once, other := loader.ByOneShot(c.f, l)
+		if _, ok := l.(loader.Shooter); !ok {
+			return b, "", err
+		} else if other != nil {
+			return b, "", other
+		}
+		return once, fmt.Sprintf("%s is told to boot the archive once, since nothing can be replaced there", l.Name()), nil
+	}
+	b, err := loader.ByOneShot(c.f, l)
+	return b, fmt.Sprintf("%s is told to boot the archive once; what it boots otherwise stays as it is", l.Name()), err
 }
 
 // spare is KiB that are to stay free.
@@ -163,9 +184,16 @@ func (c *checks) room(b loader.Boot) {
 	}
 	need := c.a.Size/1024 + spare
 	kept := c.f.Number("initrd_size")/1024 + spare
+	if b.Way.Once() {
+		kept = spare
+	}
 	dir, key := "/boot", "boot"
 	if b.Way == loader.Name {
 		dir, key, kept = "/boot/firmware", "firmware", spare // only config.txt is kept
+	}
+	if b.Way == loader.Entry {
+		dir, key = b.Config, "esp"
+		need += c.f.Number("kernel_size") / 1024
 	}
 	if c.f.Get(key+"_readonly") != "" {
 		c.say("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)

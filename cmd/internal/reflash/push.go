@@ -21,7 +21,7 @@ type PushOptions struct {
 	DryRun        bool                              // only check
 	Reboot        bool                              // and wait until the initramfs answers
 	Keep          bool                              // for every boot, not for one
-	Via           string                            // the way in: replace or kexec; "": what is known to work
+	Via           string                            // the way in: replace, oneshot or kexec; "": what is known to work
 	Writer        func(arch string) ([]byte, error) // groundhog-writer for one of Debian's architectures, for kexec
 	Initramfs     string                            // where the initramfs will answer; "": where the system does
 	RebootTimeout time.Duration                     // how long it may take to do so
@@ -103,9 +103,9 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 		return nil, loader.Boot{}, err
 	}
 	about := a.Facts
-	about.Image, about.Via = o.Image, o.wayTo(h)
-	if o.Via == "" && about.Via == loader.Kexec {
-		h.phase("check", "kexec brought it there the last time, and is taken again")
+	about.Image, about.Via, about.Keep = o.Image, o.wayTo(h), o.Keep
+	if o.Via == "" && about.Via != "" {
+		h.phase("check", "%s brought it there the last time, and is taken again", about.Via)
 	}
 	held, err := device.Identities(ctx, h.Name, o.SSH)
 	if err != nil {
@@ -147,6 +147,13 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 		if job.Writer, err = o.Writer(facts.Get("arch")); err != nil {
 			return in(Untouched, err)
 		}
+	}
+	if other := loader.Way(facts.Get("pushed_way")); other != "" && other != boot.Way && boot.Way != loader.Kexec {
+		said, err := loader.Restore(ctx, c)
+		if err != nil {
+			return in(afterPush(err, loader.Boot{}), fmt.Errorf("an archive is there by another way, %s: %w", other, err))
+		}
+		h.phase("send", "an archive was there by another way: %s", said)
 	}
 	h.phase("send", "sending %s", show.Bytes(own.size))
 	counted := h.count(body, "sent", own.size)

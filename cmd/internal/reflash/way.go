@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"groundhog/cmd/internal/device"
@@ -14,27 +15,26 @@ import (
 // CheckVia refuses a way that there is not, and what does not go with it.
 func (o *PushOptions) CheckVia() error {
 	switch {
-	case o.Via != "" && o.Via != string(loader.Replace) && o.Via != string(loader.Kexec):
-		return fmt.Errorf("%q is no way in: replace or kexec", o.Via)
-	case o.Via != string(loader.Kexec):
-		return nil
-	case !o.Reboot && !o.DryRun:
+	case !slices.Contains([]loader.Way{"", loader.Replace, loader.Kexec, loader.OneShot}, loader.Way(o.Via)):
+		return fmt.Errorf("%q is no way in: replace, oneshot or kexec", o.Via)
+	case o.Via == string(loader.Kexec) && !o.Reboot && !o.DryRun:
 		return errors.New("kexec starts the archive at once: it goes with --reboot")
-	case o.Keep:
-		return errors.New("--keep is for what is on the disk, and kexec puts nothing there")
+	case o.Keep && (o.Via == string(loader.Kexec) || o.Via == string(loader.OneShot)):
+		return fmt.Errorf("--keep is for more than one boot, and %s for one", o.Via)
 	}
 	return nil
 }
 
-// wayTo is the way into one device: the one that was asked for, or kexec where it is known to work.
+// wayTo is the way into one device: the one that was asked for, or the one that had to be asked for and is known to work; "" is what
+// its boot loader allows.
 func (o *PushOptions) wayTo(h Host) loader.Way {
 	if o.Via != "" || !o.Reboot || o.Keep {
 		return loader.Way(o.Via)
 	}
-	if r, err := device.ReadRecord(h.Name); err == nil && r.Via == string(loader.Kexec) {
-		return loader.Kexec
+	if r, err := device.ReadRecord(h.Name); err == nil && slices.Contains([]loader.Way{loader.Kexec, loader.OneShot}, loader.Way(r.Via)) {
+		return loader.Way(r.Via)
 	}
-	return loader.Replace
+	return ""
 }
 
 // loadSilence is how long a device may say nothing while its kernel loads another: that hashes all of it, and a machine with
@@ -80,16 +80,20 @@ func unseen(boot loader.Boot) State {
 
 // remember notes the way that worked.
 func remember(name string, boot loader.Boot) error {
-	if boot.Way != loader.Kexec {
+	way := boot.Way
+	if way.Once() {
+		way = loader.OneShot
+	}
+	if way != loader.Kexec && way != loader.OneShot {
 		return nil
 	}
 	r, err := device.ReadRecord(name)
 	if err == nil {
-		r.Via = string(boot.Way)
+		r.Via = string(way)
 		_, err = r.Save()
 	}
 	if err != nil {
-		return fmt.Errorf("noting that kexec works: %w", err)
+		return fmt.Errorf("noting that %s works: %w", way, err)
 	}
 	return nil
 }

@@ -1,0 +1,53 @@
+# shellcheck shell=dash
+# shellcheck disable=SC2154,SC2034,SC2015 # shared with common.sh, push.sh and restore.sh
+# The way "entry": systemd-boot's own one-shot, LoaderEntryOneShot (https://systemd.io/BOOT_LOADER_INTERFACE/). $config is where the EFI
+# system partition that it was started from is mounted, $file the archive there, $kernel the file of the kernel that runs, of which a copy lies
+# beside the archive. An entry of Type #1 without a sort-key comes behind all that have one, so it is never the default; systemd-boot takes the variable back
+# before it starts anything. Nothing that is on the partition is changed.
+
+efivars=$groundhog_root/sys/firmware/efi/efivars
+entry_variable=$efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+
+# entry_told: which entry is the next one, in a file of efivarfs: four bytes of attributes, and UTF-16.
+entry_told() { tail -c +5 "$entry_variable" 2>/dev/null | tr -d '\0'; }
+
+# entry_options: the running kernel's command line, without what its loader put there.
+entry_options() { tr ' ' '\n' <"$groundhog_root/proc/cmdline" | grep -v -e '^initrd=' -e '^BOOT_IMAGE=' -e '^$' | tr '\n' ' '; }
+
+decides_entry() { :; }
+
+# arrive_entry: what an earlier push left may be what boots next, so it goes first.
+arrive_entry() {
+	clear_entry || refuse "taking back what an earlier push told systemd-boot failed"
+	describe '' | grep -v '^pushed' | place state || exit
+	mkdir -p "${file%/*}" && cp "$kernel" "${file%/*}/linux" && [ "$(from_medium "${file%/*}/linux")" = "$(hash_of "$kernel")" ] ||
+		{ clear_entry; refuse "copying $kernel to ${file%/*}/linux failed: is there room?"; }
+	fresh=$file
+}
+
+switch_entry() {
+	new=$config/loader/.groundhog-new
+	printf 'title groundhog, once\nlinux /groundhog/linux\ninitrd /groundhog/initrd\noptions %s\n' "$(entry_options)" >"$new" && durable "$new" &&
+		mv -f "$new" "$config/loader/entries/groundhog.conf" && settle "$config" && [ "$(from_medium "$file")" = "$sum" ] &&
+		grep -q '^options .' "$config/loader/entries/groundhog.conf" || { clear_entry; refuse "writing $config/loader/entries/groundhog.conf failed"; }
+	describe "$sum" | place state || exit
+	tell "renaming"
+	begun=yes
+	# In one write: efivarfs sets a variable by each. Non-volatile, and there for the boot loader and for us.
+	value=$groundhog_root/run/groundhog-variable
+	printf '\007\0\0\0g\0r\0o\0u\0n\0d\0h\0o\0g\0.\0c\0o\0n\0f\0\0\0' >"$value" && dd if="$value" of="$entry_variable" bs=4096 count=1 2>/dev/null
+	rm -f "$value"
+	[ "$(entry_told)" = groundhog.conf ] || { clear_entry && rm -rf "$state"; fail "setting LoaderEntryOneShot failed: it boots its old initramfs"; }
+}
+
+# clear_entry: in the order that leaves nothing which names what is gone.
+clear_entry() {
+	if [ "$(entry_told)" = groundhog.conf ]; then
+		chattr -i "$entry_variable" 2>/dev/null # efivarfs protects variables that it does not know
+		rm -f "$entry_variable" || return 1
+	fi
+	rm -f "$config/loader/entries/groundhog.conf" "$config/loader/.groundhog-new" && settle "$config" || return 1
+	rm -rf "${file%/*}" && settle "$config"
+}
+
+drop_entry() { :; }
