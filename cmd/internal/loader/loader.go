@@ -95,6 +95,8 @@ type Loader interface {
 type Shooter interface {
 	// Once is the way in by that. The error is as that of Boot.
 	Once(Facts) (Boot, error)
+	// Only reports whether it is the only way by this loader: Boot always refuses.
+	Only() bool
 }
 
 // partitions is where Debian's packages have the EFI system partition mounted.

@@ -41,6 +41,10 @@ const sorting = 251
 
 var systemdVersion = regexp.MustCompile(`^systemd-boot ([0-9]{3})\b`)
 
+func (systemdBoot) Only() bool { return true }
+
+func (unified) Only() bool { return true }
+
 // Once is LoaderEntryOneShot, with an entry and copies of kernel and archive on its EFI system partition.
 func (systemdBoot) Once(f Facts) (Boot, error) {
 	version := 0

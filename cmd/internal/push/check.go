@@ -159,16 +159,14 @@ func (c *checks) way() (loader.Boot, string, error) {
 func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, string, error) {
 	if c.a.Via != loader.OneShot {
 		b, err := l.Boot(c.f)
-		if err == nil || c.a.Via == loader.Replace || c.a.Keep {
+		if s, ok := l.(loader.Shooter); err == nil || !ok || !s.Only() || c.a.Via == loader.Replace || c.a.Keep {
 			return b, fmt.Sprintf("%s boots %s", l.Name(), b.File), err
 		}
-		once, other := loader.ByOneShot(c.f, l)
-		if _, ok := l.(loader.Shooter); !ok {
-			return b, "", err
-		} else if other != nil {
-			return b, "", other
+		b, other := loader.ByOneShot(c.f, l)
+		if r := (*loader.Refusal)(nil); errors.As(other, &r) {
+			other = &loader.Refusal{Text: err.Error() + "; " + r.Text, Hint: r.Hint}
 		}
-		return once, fmt.Sprintf("%s is told to boot the archive once, since nothing can be replaced there", l.Name()), nil
+		return b, fmt.Sprintf("%s is told to boot the archive once, since nothing can be replaced there", l.Name()), other
 	}
 	b, err := loader.ByOneShot(c.f, l)
 	return b, fmt.Sprintf("%s is told to boot the archive once; what it boots otherwise stays as it is", l.Name()), err

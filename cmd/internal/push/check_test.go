@@ -258,3 +258,59 @@ func TestPersonal(t *testing.T) {
 		}
 	}
 }
+
+// grubOnce has all that GRUB's one-shot needs.
+func grubOnce(f loader.Facts, a *Archive) {
+	for _, key := range []string{"grub_once", "grub_editenv", "grub_entry"} {
+		f[key] = []string{"yes"}
+	}
+	f["grub_type"], f["grub_on"] = []string{"ext4"}, []string{"disk", "part"}
+}
+
+// systemdBoot turns a bench into a machine with copies on its EFI system partition.
+func systemdBoot(f loader.Facts, a *Archive) {
+	f["loader_info"], f["efi"], f["loader_oneshot"] = []string{"systemd-boot 252.39-1~deb12u1"}, []string{"yes"}, []string{"yes"}
+	f["esp"], f["esp_sorted"], f["esp_free"], f["esp_mount"], f["esp_type"], f["esp_perm"] = []string{"/boot/efi"}, []string{"yes"}, []string{"100000"}, []string{"/boot/efi"}, []string{"msdos"}, []string{"700"}
+	f["kernel_size"] = []string{"14000000"}
+}
+
+// A one-shot is asked for, and taken unasked where nothing can be replaced; the reason is said.
+func TestOneShot(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(loader.Facts, *Archive)
+		way    loader.Way // "" where it is refused
+		text   string
+	}{
+		"GRUB, unasked": {grubOnce, loader.Replace, "GRUB boots /boot/initrd.img-"},
+		"GRUB":          {func(f loader.Facts, a *Archive) { grubOnce(f, a); a.Via = loader.OneShot }, loader.NextEntry, "is told to boot the archive once"},
+		"GRUB on btrfs": {func(f loader.Facts, a *Archive) {
+			grubOnce(f, a)
+			a.Via = loader.OneShot
+			f["grub_type"] = []string{"btrfs"}
+		}, "", "btrfs, where GRUB does not write"},
+		"systemd-boot":             {systemdBoot, loader.Entry, "since nothing can be replaced there"},
+		"systemd-boot, replace":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); a.Via = loader.Replace }, "", "not replaced here"},
+		"systemd-boot, keep":       {func(f loader.Facts, a *Archive) { systemdBoot(f, a); a.Keep = true }, "", "not replaced here"},
+		"systemd-boot, no room":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["esp_free"] = []string{"50000"} }, "", "/boot/efi has 50000 KiB free"},
+		"systemd-boot, read-only":  {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["esp_readonly"] = []string{"yes"} }, "", "/boot/efi is mounted read-only"},
+		"a UKI by systemd-boot":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["stub_info"] = []string{"systemd-stub 252"} }, loader.Entry, "a unified kernel image is told"},
+		"a UKI by the firmware":    {func(f loader.Facts, a *Archive) { f["stub_info"] = []string{"systemd-stub 252"} }, "", "the firmware starts a unified kernel image"},
+		"systemd-boot, LOAD_KEXEC": {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["load_kexec"] = []string{"true"} }, "", "LOAD_KEXEC"},
+		"extlinux has none": {func(f loader.Facts, a *Archive) {
+			a.Via = loader.OneShot
+			f["loader"] = []string{"extlinux/extlinux.conf"}
+		}, "", "has no one-shot"},
+		"systemd-boot without room": {func(f loader.Facts, a *Archive) { systemdBoot(f, a); delete(f, "esp") }, "", "is mounted at none of"},
+	} {
+		f, a := bench(), fitting()
+		c.change(f, &a)
+		all, boot := Check(f, a)
+		said := ""
+		for _, x := range all {
+			said += x.Text + "\n"
+		}
+		if Refused(all) != (c.way == "") || !Refused(all) && (boot.Way != c.way || boot.Check() != nil) || !strings.Contains(said, c.text) {
+			t.Errorf("%s: %+v, want %q and %q:\n%s", name, boot, c.way, c.text, said)
+		}
+	}
+}

@@ -22,6 +22,7 @@ func FuzzFacts(f *testing.F) {
 	f.Add("prefix fe80::1%eth0`id`/64\nend ok\n")
 	f.Add("prefix 1.2.3.4/0\ngateway fe80::1%;id\nmac `id`\nmac_assigned 3\nend ok\n")
 	f.Add("kernel a/../b\narch a\nrelease r\nnamed grub\ninitrd /boot/initrd.img-a/../b\nboot_free 99999999\nstate_free 99999999\nend ok\n")
+	f.Add("kernel a\narch a\nrelease r\nloader_info systemd-boot 252\nefi yes\nloader_oneshot yes\nesp /efi/../etc\nesp_sorted yes\nesp_free 999999\nkernel_size 1\nend ok\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		facts, err := loader.ParseFacts(text)
 		if err != nil {

@@ -19,6 +19,8 @@ func TestCheckVia(t *testing.T) {
 		{PushOptions{Via: "kexec", DryRun: true}, ""},
 		{PushOptions{Via: "kexec"}, "goes with --reboot"},
 		{PushOptions{Via: "kexec", Reboot: true, Keep: true}, "--keep"},
+		{PushOptions{Via: "oneshot"}, ""},
+		{PushOptions{Via: "oneshot", Keep: true}, "--keep"},
 		{PushOptions{Via: "name"}, `"name" is no way in`},
 	} {
 		if err := c.o.CheckVia(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -32,8 +34,7 @@ type heard struct{ events []Event }
 
 func (h *heard) Tell(e Event) { h.events = append(h.events, e) }
 
-// Kexec is the way where it has worked, unless another was asked for, or it cannot be what is meant; a push by the boot loader
-// forgets it.
+// Kexec, or a one-shot, is the way where it has worked, unless another was asked for, or it cannot be what is meant.
 func TestWayTo(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	h := Host{Teller: &heard{}, Name: "root@bench-1"}
@@ -43,7 +44,7 @@ func TestWayTo(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", o, got, way)
 		}
 	}
-	want(PushOptions{Reboot: true}, loader.Replace)
+	want(PushOptions{Reboot: true}, "")
 	if err := remember(h.Name, loader.Boot{Way: loader.Kexec}); err == nil {
 		t.Error("remembered without a record")
 	}
@@ -53,7 +54,7 @@ func TestWayTo(t *testing.T) {
 	if err := remember(h.Name, loader.Boot{Way: loader.Replace}); err != nil {
 		t.Error(err)
 	}
-	want(PushOptions{Reboot: true}, loader.Replace)
+	want(PushOptions{Reboot: true}, "")
 	if err := remember(h.Name, loader.Boot{Way: loader.Kexec}); err != nil {
 		t.Error(err)
 	}
@@ -66,6 +67,12 @@ func TestWayTo(t *testing.T) {
 	}
 	want(PushOptions{Reboot: true, Via: "replace"}, loader.Replace)
 	want(PushOptions{Reboot: true, Keep: true}, "")
+	for _, way := range []loader.Way{loader.NextEntry, loader.Entry} {
+		if err := remember(h.Name, loader.Boot{Way: way}); err != nil {
+			t.Error(err)
+		}
+		want(PushOptions{Reboot: true}, loader.OneShot)
+	}
 	want(PushOptions{}, "")
 }
 

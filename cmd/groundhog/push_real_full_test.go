@@ -1,0 +1,196 @@
+//go:build full
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/fixtures"
+	virtual "groundhog/fixtures/device"
+)
+
+// slowly bounds what a real firmware and boot loader take under emulation.
+var slowly = []string{"--reboot-timeout", "15m"}
+
+// The real GRUB on BIOS is told what to boot once: used and back, cut while held, cut while pushed, failing, flashed; and it boots what replaces the initramfs.
+func TestRealGRUB(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUB}, virtual.Options{}, "--wait", "20s")
+	realCutWhileHeld(b, ctx)
+	if env, err := b.ReadFile(ctx, "/boot/grub/grubenv"); err != nil || strings.Contains(string(env), "next_entry=groundhog") {
+		t.Errorf("GRUB has not taken it back: %q, %v", env, err)
+	}
+	shots := realShots(b, ctx)
+	realFails(b, ctx)
+	realUnused(b, ctx, "--via", "replace")
+	realUnused(b, ctx)
+	b.PowerOff()
+	realStates(b, ctx, shots)
+	realFlashed(b, ctx)
+}
+
+// The same by systemd-boot on UEFI, where it is the way unasked.
+func TestRealSystemdBoot(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.SystemdBoot}, virtual.Options{}, "--wait", "20s")
+	realCutWhileHeld(b, ctx)
+	realUnused(b, ctx)
+	realFlashed(b, ctx)
+}
+
+// The real GRUB on UEFI.
+func TestRealGRUBEFI(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUBEFI}, virtual.Options{}, "--wait", "20s")
+	realCutWhileHeld(b, ctx)
+	realUnused(b, ctx)
+}
+
+const realLeft = "ls -d /var/lib/groundhog /boot/groundhog.img /boot/grub/custom.cfg /boot/.groundhog* /boot/grub/.groundhog* /boot/efi/groundhog /boot/efi/loader/entries/groundhog.conf " +
+	"/sys/firmware/efi/efivars/LoaderEntryOneShot-* 2>/dev/null; true"
+
+// realPush pushes and comes into the waiting initramfs.
+func realPush(b *bench, flags ...string) string {
+	b.t.Helper()
+	args := append(append([]string{"--reboot"}, slowly...), flags...)
+	code, out := b.verb("push", append(args, b.target(), b.archive)...)
+	if code != 0 || !strings.Contains(out, "waits on "+b.target()) {
+		b.t.Fatalf("push: %d", code)
+	}
+	return out
+}
+
+func realUp(b *bench, ctx context.Context) {
+	b.t.Helper()
+	if err := b.WaitSystem(ctx); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// realCutWhileHeld has a device lose its power while it waits: it boots its own system, and a restore takes away what is left.
+func realCutWhileHeld(b *bench, ctx context.Context) {
+	if out := realPush(b, "--via", "oneshot"); !strings.Contains(out, "is told to boot the archive once") {
+		b.t.Error("the check does not say which way it is")
+	}
+	if r, err := device.ReadRecord(b.target()); err != nil || r.Via != "oneshot" {
+		b.t.Errorf("the record: %+v, %v", r, err)
+	}
+	b.PowerOff()
+	if err := b.PowerOn(ctx); err != nil {
+		b.t.Fatal(err)
+	}
+	realUp(b, ctx)
+	if code, out := b.verb("restore", b.target()); code != 0 || !strings.Contains(out, "taken back") {
+		b.t.Errorf("restore: %d", code)
+	}
+	if left := b.says(ctx, realLeft); left != "" {
+		b.t.Errorf("left behind by a restore: %s", left)
+	}
+}
+
+// realUnused has nobody come: the system is up again, and has nothing left of it.
+func realUnused(b *bench, ctx context.Context, flags ...string) {
+	out := realPush(b, flags...)
+	if len(flags) == 0 && !strings.Contains(out, "oneshot brought it there the last time") {
+		b.t.Error("what worked is not the way from then on")
+	}
+	realUp(b, ctx)
+	b.says(ctx, "for i in $(seq 120); do systemctl is-active -q groundhog-restore && break; sleep 1; done")
+	if left := b.says(ctx, realLeft); left != "" {
+		b.t.Errorf("left behind by the unit: %s", left)
+	}
+}
+
+// realFails takes away the archive that GRUB is told to boot: it goes on to its first entry, and waits for nobody.
+func realFails(b *bench, ctx context.Context) {
+	boots := b.Boots()
+	b.says(ctx, "rm /boot/groundhog.img && sync && systemctl --no-block reboot")
+	if err := b.WaitBoots(ctx, boots+1); err != nil {
+		b.t.Fatal(err)
+	}
+	realUp(b, ctx)
+	if code, _ := b.verb("restore", b.target()); code != 0 {
+		b.t.Errorf("restore: %d", code)
+	}
+}
+
+// realShots takes snapshots of the disk while an archive is pushed.
+func realShots(b *bench, ctx context.Context) []shot {
+	done := make(chan struct{})
+	result := make(chan int, 1)
+	go func() {
+		defer close(done)
+		code, _ := b.verb("push", "--via", "oneshot", b.target(), b.archive)
+		result <- code
+	}()
+	all := shoot(ctx, b, done, 250*time.Millisecond)
+	if code := <-result; code != 0 {
+		b.t.Fatalf("push: %d", code)
+	}
+	return all
+}
+
+// realStates looks at the disks that a cut while pushing would have left: wherever GRUB is told to boot the archive that is whole. Then GRUB boots the
+// last one before that and the first one.
+func realStates(b *bench, ctx context.Context, all []shot) {
+	armed := func(k *virtual.Disk) bool {
+		env, err := k.ReadFile(ctx, "/boot/grub/grubenv")
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if !strings.Contains(string(env), "next_entry=groundhog") {
+			return false
+		}
+		archive, err := k.ReadFile(ctx, "/boot/groundhog.img")
+		sum := sha256.Sum256(archive)
+		custom, other := k.ReadFile(ctx, "/boot/grub/custom.cfg")
+		if err = errors.Join(err, other); err != nil || hex.EncodeToString(sum[:]) != sha256Of(b.t, b.archive) || !strings.HasSuffix(string(custom), "/boot/groundhog.img\n}\n") {
+			b.t.Errorf("GRUB is told to boot what is not whole: %v, %d bytes, %q", err, len(archive), custom)
+		}
+		return true
+	}
+	low, high := 0, len(all)
+	for low < high {
+		if mid := (low + high) / 2; armed(all[mid].disk) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	if low == 0 || low == len(all) {
+		b.t.Fatalf("GRUB is first told in shot %d of %d", low, len(all))
+	}
+	b.t.Logf("%d shots; GRUB is told from %s on", len(all), all[low].at)
+	for n, held := range map[int]bool{low - 1: false, low: true} {
+		d := virtual.Start(b.t, b.Base.Spec, virtual.Options{From: all[n].disk})
+		who := d.Login("root")
+		if held {
+			who = fixtures.Login{Key: b.Base.Key, KnownHosts: b.archive + ".known_hosts"}
+		}
+		if err := d.WaitLogin(ctx, who); err != nil {
+			b.t.Errorf("cut after %s: %v", all[n].at, err)
+		}
+		d.Close()
+	}
+}
+
+// realFlashed goes on to a new system, by a one-shot.
+func realFlashed(b *bench, ctx context.Context) {
+	if on, _ := b.State(); !on {
+		if err := b.PowerOn(ctx); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	realUp(b, ctx)
+	b.says(ctx, "touch /root/old; sync")
+	if code, out := b.verb("reflash", append(slowly, b.target(), b.archive, b.Base.Disk)...); code != 0 || !strings.Contains(out, "the new system is up") {
+		b.t.Fatalf("reflash: %d", code)
+	}
+	if got := b.says(ctx, "ls /root/old 2>/dev/null; true"); got != "" {
+		b.t.Error("it is the old system")
+	}
+}
