@@ -13,6 +13,7 @@ type Wait struct {
 	Before  string        // the boot id that must be gone
 	Timeout time.Duration // 5 min
 	Say     func(string)  // told what is waited for whenever that changes; may be nil
+	Down    func()        // called once, when what ran before does not answer any more; may be nil
 
 	final func(error) bool // whether waiting is of no use
 }
@@ -42,6 +43,14 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 		}
 	}
 	say("waiting for " + what)
+	down := w.Down
+	gone := func(err error) {
+		// Another key is that of what ran before, as far as anybody can tell.
+		if down != nil && !errors.Is(err, ErrHostKey) && err != errSameBoot {
+			down()
+			down = nil
+		}
+	}
 	for {
 		c, err := Dial(ctx, target, o) // lives as long as ctx, not as limit
 		if err == nil {
@@ -49,6 +58,7 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 			var done bool
 			done, err = accept(try, c)
 			stop()
+			gone(err)
 			if done && err == nil {
 				return c, nil
 			}
@@ -58,6 +68,7 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 			}
 		}
 		if err != nil {
+			gone(err)
 			last = err
 			say("waiting for " + what + ": " + reason(err))
 		}
@@ -108,6 +119,8 @@ type errNotYet string
 
 func (e errNotYet) Error() string { return string(e) }
 
+const errSameBoot errNotYet = "it has not rebooted yet"
+
 // WaitInitramfs waits until the device's initramfs answers with one of the keys in
 // o.Keys (Options.Initramfs). The build that answers is in the State.
 func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
@@ -120,7 +133,7 @@ func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Clie
 		}
 		switch {
 		case state.BootID == w.Before:
-			return false, errNotYet("it has not rebooted yet")
+			return false, errSameBoot
 		case !state.Initramfs:
 			return false, errNotYet("a system answers with the initramfs' key")
 		}
@@ -140,7 +153,7 @@ func WaitSystem(ctx context.Context, target string, o Options, w Wait) (*Client,
 		}
 		switch {
 		case state.BootID == w.Before:
-			return false, errNotYet("it has not rebooted yet")
+			return false, errSameBoot
 		case state.Initramfs:
 			return false, errNotYet("the initramfs still waits")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,9 +40,9 @@ func TestWaitInitramfs(t *testing.T) {
 		{"not rebooted yet", func() { wait.boot(t, boot2) }},
 		{"a system answers", func() { wait.put(t, "scripts/groundhog/", "") }},
 	}
-	var said []string
+	var said, down []string
 	at := 0
-	c, state, err := WaitInitramfs(t.Context(), "bench@"+l.Addr(), o, Wait{Before: boot1, Timeout: 5 * time.Minute, Say: func(text string) {
+	c, state, err := WaitInitramfs(t.Context(), "bench@"+l.Addr(), o, Wait{Before: boot1, Timeout: 5 * time.Minute, Down: func() { down = slices.Clone(said) }, Say: func(text string) {
 		said = append(said, text)
 		if at < len(steps) && strings.Contains(text, steps[at].want) {
 			at++
@@ -52,6 +53,9 @@ func TestWaitInitramfs(t *testing.T) {
 		t.Fatalf("%+v, %v; said %q", state, err, said)
 	}
 	defer c.Close()
+	if len(down) != 2 || !strings.Contains(down[1], "host key refused") { // the old system's answer is the last before it is down
+		t.Errorf("it is down after %q", down)
+	}
 	if at < len(steps) {
 		t.Errorf("it never said %q: %q", steps[at].want, said)
 	}

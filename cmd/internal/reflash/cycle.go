@@ -35,7 +35,8 @@ func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path strin
 // cycle is one device's way.
 func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string) result {
 	options := o.SSH.Initramfs(a.Keys)
-	c, state, err := o.bring(ctx, h, a, img, options)
+	took := newTurnaround()
+	c, state, err := o.bring(ctx, h, a, img, options, took)
 	if err != nil {
 		return result{err: err}
 	}
@@ -58,14 +59,19 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 		return r
 	}
 	h.phase("flash", "%s", r.done)
+	took.lap("flash")
 	if r.err = f.restart(ctx); r.err != nil {
 		return r
 	}
-	up, err := o.comesUp(ctx, h, img, state)
+	up, err := o.comesUp(ctx, h, img, state, took)
 	if err != nil {
 		r.err = err
 		return r
 	}
+	if data, ok := r.data.(*Flashed); ok {
+		data.Turnaround = took.laps
+	}
+	h.phase("turnaround", "turn-around %s", took)
 	r.done, r.state = r.done+"; the new system is up, boot "+up.BootID, Up
 	return r
 }
@@ -95,7 +101,7 @@ func (f *flashing) stays(ctx context.Context) State {
 }
 
 // bring brings a device to where it waits, which it may do already.
-func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options) (*device.Client, device.State, error) {
+func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options, took *turnaround) (*device.Client, device.State, error) {
 	if c, err := device.Dial(ctx, o.waitsAt(h), options); err == nil {
 		state, err := c.State(ctx)
 		if err == nil && state.Initramfs {
@@ -104,7 +110,7 @@ func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image
 		}
 		c.Close()
 	}
-	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Initramfs: o.Initramfs, Via: o.PushVia, Writer: o.Writer, RebootTimeout: o.RebootTimeout}
+	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Initramfs: o.Initramfs, Via: o.PushVia, Writer: o.Writer, RebootTimeout: o.RebootTimeout, turnaround: took}
 	if size, ok := img.Size(); ok && o.Target == "" {
 		p.Image = size
 	}
@@ -153,15 +159,16 @@ func (o *CycleOptions) newSystem(ctx context.Context, h Host, img *image.Image) 
 }
 
 // comesUp waits for the new system.
-func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, before device.State) (device.State, error) {
+func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, before device.State, took *turnaround) (device.State, error) {
 	options, err := o.newSystem(ctx, h, img)
 	if err != nil {
 		return device.State{}, in(Starting, fmt.Errorf("reading the image's host keys: %w", err))
 	}
-	wait := device.Wait{Before: before.BootID, Timeout: o.RebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }}
+	wait := device.Wait{Before: before.BootID, Timeout: o.RebootTimeout, Down: took.down, Say: func(s string) { h.phase("wait", "%s", s) }}
 	c, state, err := device.WaitSystem(ctx, h.Name, options, wait)
 	if err != nil && errors.Is(err, device.ErrTimeout) && o.PowerCycle != "" {
 		if err = o.cyclePower(ctx, h); err == nil {
+			wait.Down = nil
 			c, state, err = device.WaitSystem(ctx, h.Name, options, wait)
 		}
 	}
@@ -173,9 +180,12 @@ func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, be
 	}
 	if o.Ready == "" {
 		c.Close()
+		took.lap("up")
 		return state, nil
 	}
-	return state, in(Up, o.probe(ctx, h, c, options))
+	err = in(Up, o.probe(ctx, h, c, options))
+	took.lap("up")
+	return state, err
 }
 
 // probe asks the new system until it is ready. Where the connection is lost, another one asks on.

@@ -48,6 +48,7 @@ type Flashed struct {
 	Image       string      `json:"image"`                // SHA-256 of the decoded image, in hex
 	Filesystems []partition `json:"filesystems,omitzero"` // recognised on the disk afterwards
 	Grown       string      `json:"grown,omitzero"`       // the partition that was enlarged
+	Turnaround  []Lap       `json:"turnaround,omitzero"`  // of reflash: how long each part took
 }
 
 // run makes the disk equal to the image, and says what is there then.

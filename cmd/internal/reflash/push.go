@@ -26,6 +26,8 @@ type PushOptions struct {
 	Initramfs     string                            // where the initramfs will answer; "": where the system does
 	RebootTimeout time.Duration                     // how long it may take to do so
 	Image         int64                             // bytes of what is to be Flashed onto the system's disk; 0: nothing, or not known
+
+	turnaround *turnaround // may be nil
 }
 
 // Push puts an archive onto a device.
@@ -51,6 +53,7 @@ func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
 	if err != nil {
 		return result{err: in(Untouched, err)}
 	}
+	o.turnaround.lap("survey")
 	if o.DryRun {
 		return result{done: "every check is passed; nothing was changed", state: Untouched}
 	}
@@ -60,6 +63,7 @@ func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
 	if err := o.send(ctx, h, c, a, facts, boot, who); err != nil {
 		return result{err: err}
 	}
+	o.turnaround.lap("send")
 	if !o.Reboot {
 		return result{done: "build " + a.Facts.Build + " is what " + h.Name + " boots next", state: Pushed}
 	}
@@ -181,7 +185,8 @@ func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, boot loader
 		at = o.Initramfs
 	}
 	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys), device.Wait{
-		Before: before.BootID, Timeout: o.RebootTimeout, Say: func(s string) { h.phase("wait", "%s", s) }})
+		Before: before.BootID, Timeout: o.RebootTimeout, Down: o.turnaround.down, Say: func(s string) { h.phase("wait", "%s", s) }})
+	o.turnaround.lap("up")
 	if err != nil {
 		return state, in(unseen(boot), err)
 	}

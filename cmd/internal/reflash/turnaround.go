@@ -1,0 +1,47 @@
+package reflash
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Lap is a part of a device's turn-around: survey, send, down, up, flash, down, up. A device is down when nobody answers any more where the old
+// system did, and up when the next one does.
+type Lap struct {
+	Phase   string  `json:"phase"`
+	Seconds float64 `json:"seconds"`
+}
+
+// turnaround takes the time of each part. A nil one takes none.
+type turnaround struct {
+	last time.Time
+	laps []Lap
+	now  func() time.Time
+}
+
+func newTurnaround() *turnaround { return &turnaround{last: time.Now(), now: time.Now} }
+
+// lap ends a part, which began where the one before ended.
+func (t *turnaround) lap(phase string) {
+	if t == nil {
+		return
+	}
+	now := t.now()
+	t.laps = append(t.laps, Lap{phase, now.Sub(t.last).Round(time.Millisecond).Seconds()})
+	t.last = now
+}
+
+// down ends the part in which the old system goes down, as [device.Wait] has it.
+func (t *turnaround) down() { t.lap("down") }
+
+// String is "12.5 s: survey 0.5 s, send 12.0 s".
+func (t *turnaround) String() string {
+	total := 0.0
+	var parts []string
+	for _, l := range t.laps {
+		total += l.Seconds
+		parts = append(parts, fmt.Sprintf("%s %.1f s", l.Phase, l.Seconds))
+	}
+	return fmt.Sprintf("%.1f s: %s", total, strings.Join(parts, ", "))
+}
