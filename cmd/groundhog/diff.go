@@ -35,7 +35,8 @@ func diffCmd() *cobra.Command {
 		Long: `Say what changed from OLD to NEW. Each is a manifest, an initramfs or a root
 tree, told apart by content. Changes are grouped by package where the manifests
 know packages, or --old-root and --new-root name the root trees; the largest
-growth comes first.
+growth comes first. Text is what fits on a screen; what it leaves out it counts,
+and -v lists all of it.
 
 What differs from build to build and means nothing is folded and counted:
 times, inodes, the random name of root's home, ld.so.cache. --all lists it.
@@ -44,8 +45,9 @@ times, inodes, the random name of root's home, ld.so.cache. --all lists it.
 any, added, removed, changed, moved, content, mode, owner, type, target, device,
 setuid (a file that gains it), unknown (from no package), keys, packages,
 patches, segments, modules, kernel, release, architecture, and size>LIMIT (of
-the file) and unpacked>LIMIT (of all content), where LIMIT is a growth in percent or
-bytes.`,
+the file), unpacked>LIMIT (of all content), own>LIMIT (of the content that groundhog
+put there or changed, as the archive's record of patches says) and rest>LIMIT (of all
+other content), where LIMIT is a growth in percent or bytes.`,
 		Example: `  groundhog diff yesterday.json initrd.img-6.1.0-56-amd64 --new-root ./rootfs
   groundhog diff old.img new.img --content --html report.html
   groundhog diff old.json new.json --format markdown --fail-on 'setuid,keys,size>5%'
@@ -76,11 +78,17 @@ Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 type compared struct {
 	old, now *source
 	changes  *diff.Changes
+	talk     talk
 }
 
 // reports are the ways to write it.
 var reports = map[string]func(*compared, io.Writer) error{
-	"text":     func(c *compared, w io.Writer) error { return c.changes.WriteText(w, colored(w)) },
+	"text": func(c *compared, w io.Writer) error {
+		if c.talk == verbose {
+			return c.changes.WriteText(w, colored(w))
+		}
+		return c.changes.WriteBrief(w, colored(w))
+	},
 	"json":     func(c *compared, w io.Writer) error { return c.changes.WriteJSON(w) },
 	"markdown": func(c *compared, w io.Writer) error { return c.changes.WriteMarkdown(w) },
 	"html":     (*compared).html,
@@ -110,7 +118,7 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 	if err != nil {
 		return err
 	}
-	c := &compared{old, now, diff.Of(old.manifest, now.manifest, o.all)}
+	c := &compared{old, now, diff.Of(old.manifest, now.manifest, o.all), talk}
 	if err := c.changes.Judges(rules); err != nil {
 		return hint.To(fmt.Errorf("--fail-on: %w", err), "--new-root DIR names the root tree that NEW was made in; or take a manifest that was made with --root")
 	}

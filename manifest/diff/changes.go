@@ -15,6 +15,7 @@ type Changes struct {
 	Kernels  []KernelChange  `json:"kernels"` // those that became another one
 	Keys     []KeyChange     `json:"keys"`
 	Patches  []PatchChange   `json:"patches"`
+	Own      []OwnChange     `json:"own"` // by patch, largest growth first
 	Segments []SegmentChange `json:"segments"`
 	Modules  []ModuleChange  `json:"modules"`
 	Packages []Group         `json:"packages"` // largest growth first
@@ -28,6 +29,7 @@ type Side struct {
 	SHA256  string `json:"sha256,omitzero"`
 	Size    int64  `json:"size"`    // of the file; 0 of a root tree
 	Content int64  `json:"content"` // of all files, a hard-linked one once
+	Own     int64  `json:"own"`     // of those that groundhog put or changed
 	Entries int    `json:"entries"`
 	// Origins says whether the files were attributed to packages.
 	Origins bool `json:"origins"`
@@ -40,6 +42,7 @@ type Total struct {
 	Changed int   `json:"changed"`
 	Moved   int   `json:"moved"`
 	Growth  int64 `json:"growth"`      // of the content of all files
+	Own     int64 `json:"own_growth"`  // of that, what groundhog put or changed
 	File    int64 `json:"file_growth"` // of the file
 }
 

@@ -21,8 +21,8 @@ const ChangesSchema = 1
 // size of the same compression is none.
 func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c := &Changes{Schema: ChangesSchema, Old: sideOf(a), New: sideOf(b), Facts: []Fact{}, Keys: []KeyChange{},
-		Patches: []PatchChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}, Kernels: pairKernels(a.Kernels, b.Kernels)}
-	rename := renamed(a.Packages, b.Packages)
+		Patches: []PatchChange{}, Own: []OwnChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}, Kernels: pairKernels(a.Kernels, b.Kernels)}
+	rename := renamed(a.Packages, b.Packages, c.Kernels)
 	changes := c.entries(a.Entries, b.Entries, rename, all)
 	c.Total.Growth = c.New.Content - c.Old.Content
 	c.Total.File = c.New.Size - c.Old.Size
@@ -34,6 +34,7 @@ func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c.modules(a.Entries, b.Entries, changes)
 	c.countModules(b.Entries, changes)
 	c.count(changes)
+	c.own(changes)
 	c.group(a, b, rename, changes)
 	c.Same = c.Total.Added+c.Total.Removed+c.Total.Changed+c.Total.Moved == 0 && len(c.Facts) == 0 &&
 		len(c.Keys) == 0 && len(c.Patches) == 0 && len(c.Segments) == 0 && !c.versions()
@@ -46,7 +47,11 @@ func sideOf(m *manifest.Manifest) Side {
 		s.Name, s.SHA256, s.Size = m.Archive.Name, m.Archive.SHA256, m.Archive.Size
 	}
 	for i := range m.Entries {
-		s.Content += ownSize(&m.Entries[i])
+		e := &m.Entries[i]
+		s.Content += ownSize(e)
+		if patchOf(e) != "" {
+			s.Own += ownSize(e)
+		}
 	}
 	return s
 }

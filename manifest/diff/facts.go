@@ -85,7 +85,7 @@ func (c *Changes) patches(a, b []manifest.Patch) {
 		switch {
 		case !was:
 			c.Patches = append(c.Patches, PatchChange{Kind: Added, Name: p.Name, New: p.Summary})
-		case o.Summary != p.Summary || !slices.EqualFunc(o.Paths, p.Paths, samePlace):
+		case o.Summary != p.Summary || !slices.Equal(c.places(o.Paths), c.places(p.Paths)):
 			c.Patches = append(c.Patches, PatchChange{Changed, p.Name, o.Summary, p.Summary})
 		}
 	}
@@ -94,9 +94,20 @@ func (c *Changes) patches(a, b []manifest.Patch) {
 	}
 }
 
-// samePlace compares paths, random homes being all alike.
-func samePlace(a, b string) bool {
-	return a == b || inHome(&manifest.Entry{Path: a}) != "" && inHome(&manifest.Entry{Path: a}) == inHome(&manifest.Entry{Path: b})
+// places is paths as the two sides have in common: random homes are all alike, and what lies under a kernel that became
+// another one is named as it is there, a module whatever directory it is in.
+func (c *Changes) places(paths []string) []string {
+	var list []string
+	for _, p := range paths {
+		e := &manifest.Entry{Path: p, Type: manifest.File}
+		under, kernel := c.underKernel(p)
+		if name := moduleName(e); kernel >= 0 && name != "" {
+			under = fmt.Sprint("module ", kernel, " ", name)
+		}
+		list = append(list, cmp.Or(inHome(e), under))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func (c *Changes) segments(a, b []manifest.Segment) {

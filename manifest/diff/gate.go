@@ -13,7 +13,7 @@ import (
 // Rule says which differences a build must not have. [ParseRules] reads them.
 type Rule struct {
 	Name  string  // one of the names below
-	Limit float64 // of size and unpacked: bytes, or percent
+	Limit float64 // of size, unpacked, own and rest: bytes, or percent
 	Share bool    // Limit is percent of the old size
 }
 
@@ -24,9 +24,11 @@ type Trip struct {
 	What  string `json:"what"`
 }
 
-// ParseRules reads a list of rules, separated by commas: names, and size or
-// unpacked with ">" and a limit of growth in percent or bytes: "size>5%",
-// "unpacked>2MiB". size is of the file, unpacked of the content of all files.
+// ParseRules reads a list of rules, separated by commas: names, and size,
+// unpacked, own or rest with ">" and a limit of growth in percent or bytes: "size>5%",
+// "unpacked>2MiB". size is of the file, unpacked of the content of all files: own of
+// those that groundhog put or changed, as the archive's record of patches says, and
+// rest of all others.
 func ParseRules(list string) ([]Rule, error) {
 	var all []Rule
 	for one := range strings.SplitSeq(list, ",") {
@@ -38,7 +40,7 @@ func ParseRules(list string) ([]Rule, error) {
 		case !known:
 			return nil, fmt.Errorf("rule %q: there is none (there are %s)", one, strings.Join(RuleNames, ", "))
 		case sized != (find == nil):
-			return nil, fmt.Errorf("rule %q: a limit is what size and unpacked have, as in size>5%%", one)
+			return nil, fmt.Errorf("rule %q: a limit is what size, unpacked, own and rest have, as in size>5%%", one)
 		case sized:
 			var err error
 			if r.Limit, r.Share, err = parseLimit(limit); err != nil {
@@ -91,9 +93,13 @@ func (c *Changes) Gate(list []Rule) []Trip {
 	for _, r := range list {
 		switch r.Name {
 		case "size":
-			c.grown(r, "the file", c.Old.Size, c.New.Size)
+			c.grown(r, "the file", c.Old.Size, c.New.Size-c.Old.Size)
 		case "unpacked":
-			c.grown(r, "the content", c.Old.Content, c.New.Content)
+			c.grown(r, "the content", c.Old.Content, c.Total.Growth)
+		case "own":
+			c.grown(r, "what groundhog put there", c.Old.Own, c.Total.Own)
+		case "rest":
+			c.grown(r, "what groundhog did not put there", c.Old.Content-c.Old.Own, c.Total.Growth-c.Total.Own)
 		default:
 			rules[r.Name](c, func(where, what string) {
 				c.Tripped = append(c.Tripped, Trip{r.Name, where, what})
@@ -103,13 +109,13 @@ func (c *Changes) Gate(list []Rule) []Trip {
 	return c.Tripped
 }
 
-func (c *Changes) grown(r Rule, what string, old, now int64) {
+func (c *Changes) grown(r Rule, what string, old, by int64) {
 	limit, most := r.Limit, show.Bytes(int64(r.Limit))
 	if r.Share {
 		limit, most = float64(old)*r.Limit/100, strconv.FormatFloat(r.Limit, 'g', -1, 64)+"%"
 	}
-	if float64(now-old) > limit {
+	if float64(by) > limit {
 		c.Tripped = append(c.Tripped, Trip{r.Name + ">" + most, what,
-			fmt.Sprintf("%s -> %s (%s)", show.Bytes(old), show.Bytes(now), growth(old, now))})
+			fmt.Sprintf("%s -> %s (%s)", show.Bytes(old), show.Bytes(old+by), growth(old, old+by))})
 	}
 }

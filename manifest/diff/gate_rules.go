@@ -9,7 +9,7 @@ import (
 )
 
 // rules has a function for each rule's name, which reports what breaks it. It is
-// nil for size and unpacked: these have a limit, and Gate compares them itself.
+// nil for size, unpacked, own and rest: these have a limit, and Gate compares them itself.
 var rules = map[string]func(c *Changes, found func(where, what string)){
 	"any": func(c *Changes, found func(string, string)) {
 		if !c.Same {
@@ -65,12 +65,14 @@ var rules = map[string]func(c *Changes, found func(where, what string)){
 	"architecture": factRule("architecture"),
 	"size":         nil,
 	"unpacked":     nil,
+	"own":          nil,
+	"rest":         nil,
 }
 
 // RuleNames are the rules that [ParseRules] knows, as --help lists them.
 var RuleNames = []string{"any", "added", "removed", "changed", "moved", "content", "mode", "owner", "type", "target",
 	"device", "setuid", "unknown", "keys", "packages", "patches", "segments", "modules", "kernel", "release",
-	"architecture", "size>N", "unpacked>N"}
+	"architecture", "size>N", "unpacked>N", "own>N", "rest>N"}
 
 func entries(find func(*Group, *Change) string) func(*Changes, func(string, string)) {
 	return func(c *Changes, found func(string, string)) {

@@ -100,3 +100,46 @@ func TestKernelBumpLosesAModule(t *testing.T) {
 		t.Errorf("%v", trips)
 	}
 }
+
+// Patches that touch the next kernel's modules and indexes touch the same paths as before; one that touches another does not.
+func TestPatchesOverAKernelBump(t *testing.T) {
+	rules, err := diff.ParseRules("patches")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := builds("")
+	for m, paths := range map[*manifest.Manifest][]string{
+		a: {"usr/lib/modules/6.1.0-50-amd64/modules.dep", "usr/lib/modules/6.1.0-50-amd64/kernel/net/usb/smsc95xx.ko", "root-abcdefghij/.ssh"},
+		b: {"root-0123456789/.ssh", "usr/lib/modules/6.1.0-51-amd64/kernel/net/usb/new/smsc95xx.ko.xz", "usr/lib/modules/6.1.0-51-amd64/modules.dep"},
+	} {
+		m.Patches = []manifest.Patch{{Name: "modules", Summary: "smsc95xx", Paths: paths}}
+	}
+	if trips := diff.Of(a, b, false).Gate(rules); len(trips) != 0 {
+		t.Errorf("%v", trips)
+	}
+	b.Patches[0].Paths = append(b.Patches[0].Paths, "usr/lib/modules/6.1.0-51-amd64/kernel/mii.ko")
+	if trips := diff.Of(a, b, false).Gate(rules); len(trips) != 1 {
+		t.Errorf("another module: %v", trips)
+	}
+}
+
+// The package of a kernel that became one whose name has nothing in common with it but the release is the same package.
+func TestKernelPackageOfAnotherRelease(t *testing.T) {
+	a, b := builds("")
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		e.Path = strings.ReplaceAll(e.Path, "6.1.0-51-amd64", "6.12.94+deb13-amd64")
+		if e.Origin != nil {
+			e.Origin.Name = strings.ReplaceAll(e.Origin.Name, "6.1.0-51-amd64", "6.12.94+deb13-amd64")
+		}
+	}
+	for i := range b.Packages {
+		b.Packages[i].Name = strings.ReplaceAll(b.Packages[i].Name, "6.1.0-51-amd64", "6.12.94+deb13-amd64")
+	}
+	b.Kernels = []string{"6.12.94+deb13-amd64"}
+	for _, g := range diff.Of(a, b, false).Packages {
+		if strings.HasPrefix(g.Name, "linux-image-") && (g.Was != "linux-image-6.1.0-50-amd64" || g.Name != "linux-image-6.12.94+deb13-amd64") {
+			t.Errorf("%s, was %s", g.Name, g.Was)
+		}
+	}
+}

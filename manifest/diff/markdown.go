@@ -65,6 +65,9 @@ func (m *markdown) head(c *Changes) {
 		m.add("\n")
 	}
 	m.add(escapeMarkdown(c.TotalLine()) + "\n\n")
+	if own := c.OwnLine(); own != "" {
+		m.add("Of the growth: " + codeSpan(own) + "\n\n")
+	}
 	if f := c.FoldedLine(); f != "" {
 		m.add("Folded: " + escapeMarkdown(f) + "\n\n")
 	}

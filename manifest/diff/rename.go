@@ -1,7 +1,10 @@
 package diff
 
 import (
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
 
 	"groundhog/manifest"
 )
@@ -13,8 +16,8 @@ var versionInName = regexp.MustCompile(`[0-9]+([.+-]?[0-9]+)*(t64)?`)
 func stem(name string) string { return versionInName.ReplaceAllLiteralString(name, "#") }
 
 // renamed finds packages whose name carries a version and that came as another one went: there is one such package on
-// either side. The result leads from the old one to the new one.
-func renamed(a, b []manifest.Package) map[groupKey]groupKey {
+// either side, or it is named after a kernel that became another one. The result leads from the old one to the new one.
+func renamed(a, b []manifest.Package, kernels []KernelChange) map[groupKey]groupKey {
 	only := func(list, other []manifest.Package) map[groupKey][]groupKey {
 		there := map[groupKey]bool{}
 		for _, p := range other {
@@ -31,8 +34,16 @@ func renamed(a, b []manifest.Package) map[groupKey]groupKey {
 	}
 	gone, come := only(a, b), only(b, a)
 	to := map[groupKey]groupKey{}
+	for _, k := range kernels { // 6.1.0-56-amd64 and 6.12.94+deb13-amd64 have no stem in common
+		for _, old := range slices.Concat(slices.Collect(maps.Values(gone))...) {
+			now := groupKey{old.origin, strings.ReplaceAll(old.name, k.Old, k.New), old.arch}
+			if slices.Contains(come[groupKey{old.origin, stem(now.name), old.arch}], now) {
+				to[old] = now
+			}
+		}
+	}
 	for s, old := range gone {
-		if now := come[s]; len(old) == 1 && len(now) == 1 {
+		if now := come[s]; len(old) == 1 && len(now) == 1 && to[old[0]] == (groupKey{}) {
 			to[old[0]] = now[0]
 		}
 	}

@@ -24,9 +24,13 @@ func (c *Changes) WriteText(w io.Writer, color bool) error {
 	}
 	t.total(c)
 	for _, trip := range c.Tripped {
-		t.line(red, "tripped %s: %s: %s", trip.Rule, trip.Where, trip.What)
+		t.trip(trip)
 	}
 	return t.w.Flush()
+}
+
+func (t *textReport) trip(trip Trip) {
+	t.line(red, "tripped %s: %s: %s", trip.Rule, trip.Where, trip.What)
 }
 
 // The colours, ECMA-48 "select graphic rendition".
@@ -89,9 +93,14 @@ func (t *textReport) group(g *Group) {
 			style = dim
 		}
 		t.line(style, "  %s", line)
-		for l := range strings.Lines(ch.Text) {
-			t.line(lineStyle(l), "    %s", strings.TrimSuffix(l, "\n"))
-		}
+		t.text(ch)
+	}
+}
+
+// text writes the lines that differ in a text.
+func (t *textReport) text(ch *Change) {
+	for l := range strings.Lines(ch.Text) {
+		t.line(lineStyle(l), "    %s", strings.TrimSuffix(l, "\n"))
 	}
 }
 
@@ -113,6 +122,9 @@ func (t *textReport) total(c *Changes) {
 		t.line("", "no difference")
 	} else {
 		t.line(bold, "total: %s", c.TotalLine())
+	}
+	if own := c.OwnLine(); own != "" {
+		t.line("", "of the growth: %s", own)
 	}
 	if f := c.FoldedLine(); f != "" {
 		t.line(dim, "folded: %s", f)
