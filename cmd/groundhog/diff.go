@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"sync"
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/output"
@@ -30,13 +32,16 @@ type diffOptions struct {
 func diffCmd() *cobra.Command {
 	o := diffOptions{maxSize: defaultMaxSize}
 	cmd := &cobra.Command{
-		Use:   "diff OLD NEW",
+		Use:   "diff OLD NEW [NEWER...]",
 		Short: "Say what changed between two builds",
 		Long: `Say what changed from OLD to NEW. Each is a manifest, an initramfs or a root
 tree, told apart by content. Changes are grouped by package where the manifests
 know packages, or --old-root and --new-root name the root trees; the largest
 growth comes first. Text is what fits on a screen; what it leaves out it counts,
 and -v lists all of it.
+
+Of more than two, in order of time, --html is a page of the size of each package over
+all of them; everything else is about the first and the last.
 
 What differs from build to build and means nothing is folded and counted:
 times, inodes, the random name of root's home, ld.so.cache. --all lists it.
@@ -50,13 +55,14 @@ put there or changed, as the archive's record of patches says) and rest>LIMIT (o
 other content), where LIMIT is a growth in percent or bytes.`,
 		Example: `  groundhog diff yesterday.json initrd.img-6.1.0-56-amd64 --new-root ./rootfs
   groundhog diff old.img new.img --content --html report.html
+  groundhog diff builds/*.json --html history.html
   groundhog diff old.json new.json --format markdown --fail-on 'setuid,keys,size>5%'
 
 Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
-			return compareSources(cmd.OutOrStdout(), talkOf(cmd), args[0], args[1], &o)
+			return compareSources(cmd.OutOrStdout(), talkOf(cmd), args, &o)
 		},
 	}
 	f := cmd.Flags()
@@ -77,6 +83,7 @@ Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 // compared is two sides and what changed between them.
 type compared struct {
 	old, now *source
+	builds   []diff.Build // all of them, if there are more than two
 	changes  *diff.Changes
 	talk     talk
 }
@@ -95,17 +102,23 @@ var reports = map[string]func(*compared, io.Writer) error{
 }
 
 func (c *compared) html(w io.Writer) error {
+	if len(c.builds) > 2 {
+		return diff.WriteHistory(w, c.builds)
+	}
 	return c.changes.WriteHTML(w, c.old.manifest, c.now.manifest)
 }
 
-// compareSources is the verb.
-func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *diffOptions) error {
+// compareSources is the verb: paths are two sides or, for a page, builds in order of time.
+func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions) error {
 	if o.json {
 		o.format = "json"
 	}
 	report := reports[o.format]
 	if report == nil {
 		return fmt.Errorf("format %q: not one of text, json, markdown, html", o.format)
+	}
+	if len(paths) > 2 && o.html == "" && o.format != "html" {
+		return hint.To(fmt.Errorf("%d builds: a report is of two", len(paths)), "--html FILE writes a page of all of them")
 	}
 	var rules []diff.Rule
 	if o.failOn != "" {
@@ -114,11 +127,16 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 			return fmt.Errorf("--fail-on: %w", err)
 		}
 	}
-	old, now, err := o.read(oldPath, newPath)
+	all, err := o.read(paths)
 	if err != nil {
 		return err
 	}
-	c := &compared{old, now, diff.Of(old.manifest, now.manifest, o.all), talk}
+	old, now := all[0], all[len(all)-1]
+	var builds []diff.Build
+	for i, src := range all {
+		builds = append(builds, diff.Build{Name: cmp.Or(baseName(paths[i]), "standard input"), Manifest: src.manifest})
+	}
+	c := &compared{old, now, builds, diff.Of(old.manifest, now.manifest, o.all), talk}
 	if err := c.changes.Judges(rules); err != nil {
 		return hint.To(fmt.Errorf("--fail-on: %w", err), "--new-root DIR names the root tree that NEW was made in; or take a manifest that was made with --root")
 	}
@@ -152,19 +170,30 @@ func compareSources(stdout io.Writer, talk talk, oldPath, newPath string, o *dif
 	return nil
 }
 
-// read reads both sides at once.
-func (o *diffOptions) read(oldPath, newPath string) (old, now *source, err error) {
-	done := make(chan error)
-	go func() {
-		var err error
-		old, err = o.in.readSource(oldPath, o.oldRoot, int64(o.maxSize))
-		done <- err
-	}()
-	now, newErr := o.in.readSource(newPath, o.newRoot, int64(o.maxSize))
-	if err := <-done; err != nil {
-		return nil, nil, err
+// read reads all sides, two at once. Root trees are of the first and the last.
+func (o *diffOptions) read(paths []string) ([]*source, error) {
+	all, errs := make([]*source, len(paths)), make([]error, len(paths))
+	var group sync.WaitGroup
+	room := make(chan struct{}, 2)
+	for i, path := range paths {
+		var root layers
+		switch i {
+		case 0:
+			root = o.oldRoot
+		case len(paths) - 1:
+			root = o.newRoot
+		}
+		room <- struct{}{}
+		group.Go(func() {
+			all[i], errs[i] = o.in.readSource(path, root, int64(o.maxSize))
+			if errs[i] == nil && i > 0 && i < len(paths)-1 {
+				all[i].img = nil // only the outer two are compared
+			}
+			<-room
+		})
 	}
-	return old, now, newErr
+	group.Wait()
+	return all, cmp.Or(errs...)
 }
 
 // colored reports whether w is a terminal that wants colour (no-color.org).

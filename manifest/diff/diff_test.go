@@ -213,7 +213,6 @@ func pairOfBuilds() (a, b *manifest.Manifest) {
 }
 
 const wantText = `~ kernel       6.1.0-55-amd64 -> 6.1.0-56-amd64: 2 modules, 0 changed in size, 1 new
-~ kernels      6.1.0-55-amd64 -> 6.1.0-56-amd64
 + host key     256 ssh-ed25519 SHA256:new
 - host key     256 ssh-ed25519 SHA256:old
 + patch        link: -W 1048576 -K 5

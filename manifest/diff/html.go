@@ -1,11 +1,11 @@
 package diff
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/sha256"
-	_ "embed" // the page
+	"embed"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
@@ -16,40 +16,39 @@ import (
 	"groundhog/manifest"
 )
 
-//go:embed page/report.html
-var pageHTML string
+//go:embed page
+var pageFiles embed.FS
 
-//go:embed page/report.css
-var pageCSS string
-
-//go:embed page/report.js
-var pageJS string
-
-var pageTemplate = template.Must(template.New("report").Parse(pageHTML))
-
-// WriteHTML writes the changes from a to b as one page for a browser, which
-// needs nothing else: a map of all sizes by package and directory, and a table
-// of what changed. Its policy forbids it to load or send anything.
-func (c *Changes) WriteHTML(w io.Writer, a, b *manifest.Manifest) error {
-	return pageTemplate.Execute(w, map[string]any{
-		"Title":  show.Printable(fmt.Sprintf("%s → %s", cmp.Or(c.Old.Name, "old"), cmp.Or(c.New.Name, "new"))),
-		"Policy": "default-src 'none'; style-src 'sha256-" + policyHash(pageCSS) + "'; script-src 'sha256-" + policyHash(pageJS) + "'",
-		"CSS":    template.CSS(pageCSS),
-		"JS":     template.JS(pageJS),
-		"C":      c,
-		"Trips":  c.printableTrips(),
-		"Notes":  c.notes(),
-		"Data":   pageData{Nodes: sizeMap(a, b), Rows: c.rows()},
-	})
+func pageFile(name string) string {
+	b, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it is in the program
+	}
+	return string(b)
 }
 
-// printableTrips is what tripped, without what would turn a line around or break it.
-func (c *Changes) printableTrips() []Trip {
-	list := slices.Clone(c.Tripped)
-	for i, t := range list {
-		list[i] = Trip{show.Printable(t.Rule), show.Printable(t.Where), show.Printable(t.What)}
+var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{"bytes": show.Bytes, "growth": show.Growth, "count": show.Count,
+	"trend": trend, "breakable": breakable}).ParseFS(pageFiles, "page/*.html"))
+
+// trend is the page's word, and so its colour, for a growth.
+func trend(n int64) string {
+	switch {
+	case n > 0:
+		return "more"
+	case n < 0:
+		return "less"
 	}
-	return list
+	return ""
+}
+
+// writePage writes a page that needs nothing else: style and script stand in it, and its policy forbids it to load or send
+// anything, and to run anything but that script.
+func writePage(w io.Writer, name, title string, fields map[string]any) error {
+	css, js := pageFile("page.css"), pageFile("common.js")+pageFile(name+".js")
+	fields["Title"] = show.Printable(title)
+	fields["Policy"] = "default-src 'none'; style-src 'sha256-" + policyHash(css) + "'; script-src 'sha256-" + policyHash(js) + "'"
+	fields["CSS"], fields["JS"] = template.CSS(css), template.JS(js)
+	return pageTemplates.ExecuteTemplate(w, name+".html", fields)
 }
 
 // policyHash is how a content security policy names the one script it allows.
@@ -58,39 +57,158 @@ func policyHash(s string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// notes are the facts of a report, a line each.
-func (c *Changes) notes() []string {
-	var b strings.Builder
-	t := &textReport{w: bufio.NewWriter(&b)}
-	t.head(c)
-	t.w.Flush()
-	return slices.Collect(strings.Lines(b.String()))
+// WriteHTML writes the changes from a to b as one page for a browser, which needs nothing else: a map of all sizes by package,
+// directory and file, and a table of what changed by package. Without a script it lists totals.
+func (c *Changes) WriteHTML(w io.Writer, a, b *manifest.Manifest) error {
+	s := sizesOf(c, a, b)
+	rows := s.rows()
+	return writePage(w, "report", fmt.Sprintf("%s → %s", cmp.Or(c.Old.Name, "old"), cmp.Or(c.New.Name, "new")), map[string]any{
+		"C":      c,
+		"Cards":  c.cards(a, b),
+		"Broken": c.brokenRules(),
+		"Head":   c.head(),
+		"Totals": s.totals(),
+		"Data":   pageData{Packed: len(a.Segments) > 0 && len(b.Segments) > 0, Packages: s.list, Nodes: s.tiles(), Rows: rows},
+	})
 }
 
 // pageData is what the page's script works on.
 type pageData struct {
-	Nodes []node `json:"nodes"`
-	Rows  []row  `json:"rows"`
+	Packed   bool          `json:"packed"` // whether shares of a file are known
+	Packages []pagePackage `json:"packages"`
+	Nodes    []node        `json:"nodes"`
+	Rows     []row         `json:"rows"`
 }
 
 // row is a change as the table shows it.
 type row struct {
-	Mark    string `json:"mark"`
-	Path    string `json:"path"`
-	From    string `json:"from,omitempty"`
-	Package string `json:"package"`
-	Details string `json:"details"`
-	Growth  int64  `json:"growth"`
-	Text    string `json:"text,omitempty"`
+	mark                           string
+	pkg                            int
+	path, from, details, own, text string
+	bytesOf
 }
 
-func (c *Changes) rows() []row {
+// MarshalJSON writes a row as a list: there are tens of thousands of them.
+func (r row) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{r.mark, r.pkg, r.path, r.from, r.details, r.own, r.Old, r.New, r.OldPacked, r.NewPacked, r.text})
+}
+
+func (s *sizes) rows() []row {
 	rows := []row{}
-	for g, ch := range c.Each {
-		rows = append(rows, row{ch.Mark(), show.Printable(ch.Path), show.Printable(ch.From), show.Printable(groupName(g.Origin, g.Name)),
-			show.Printable(strings.Join(ch.parts(), ", ")), ch.Growth, ch.Text})
+	for g, ch := range s.c.Each {
+		r := row{mark: ch.Mark(), pkg: s.packageOf(groupKey{g.Origin, g.Name, g.Architecture}), path: show.Printable(ch.Path), from: show.Printable(ch.from()),
+			details: show.Printable(strings.Join(ch.parts(), ", ")), own: show.Printable(cmp.Or(patchOf(ch.New), patchOf(ch.Old))), text: ch.Text}
+		if under, _ := s.c.underKernel(ch.Path); ch.Kind == Removed && under != ch.Path {
+			r.path, r.from = show.Printable(under), r.path // beside the modules of the kernel that there is now
+		}
+		if ch.Old != nil {
+			r.Old, r.OldPacked = ownSize(ch.Old), s.packed(ch.Old)
+		}
+		if ch.New != nil {
+			r.New, r.NewPacked = ownSize(ch.New), s.newPack(ch.New)
+		}
+		rows = append(rows, r)
 	}
 	return rows
+}
+
+// card is one figure of the whole.
+type card struct {
+	Name, Old, New, Growth, Trend, Note string
+}
+
+// cards are the sizes of the whole, the two that seem to contradict each other side by side: what a boot loader reads, and what
+// it is in memory.
+func (c *Changes) cards(a, b *manifest.Manifest) []card {
+	var cards []card
+	add := func(name string, old, now int64, note string) {
+		cards = append(cards, card{name, show.Bytes(old), show.Bytes(now), growth(old, now), trend(now - old), note})
+	}
+	if c.Old.Size > 0 && c.New.Size > 0 {
+		add("the file, compressed", c.Old.Size, c.New.Size, packedNote(a, b))
+	}
+	note := ""
+	if c.Total.Own != 0 {
+		note = c.OwnLine()
+	}
+	add("its content, unpacked", c.Old.Content, c.New.Content, show.Printable(note))
+	return cards
+}
+
+// packedNote says how far the content is compressed on either side, because a file may grow while its content shrinks.
+func packedNote(a, b *manifest.Manifest) string {
+	ratio := func(m *manifest.Manifest) string {
+		return fmt.Sprintf("%.1f to 1", float64(m.Archive.Unpacked)/float64(m.Archive.Size))
+	}
+	if old, now := ratio(a), ratio(b); old != now {
+		return "packed " + now + ", before " + old
+	}
+	return "packed " + ratio(b) + ", as before"
+}
+
+// total is a package's line where no script runs.
+type total struct {
+	pagePackage
+	Files          int
+	Growth, Packed int64
+}
+
+// mostTotals is how many packages are listed where no script runs.
+const mostTotals = 500
+
+// totals is the packages that changed, largest first.
+func (s *sizes) totals() []total {
+	files := map[int]int{}
+	for i := range s.c.Packages {
+		g := &s.c.Packages[i]
+		files[s.packageOf(groupKey{g.Origin, g.Name, g.Architecture})] += g.Files
+	}
+	var list []total
+	for i, p := range s.list {
+		if n, changed := files[i]; changed {
+			list = append(list, total{p, n, p.New - p.Old, p.NewPacked - p.OldPacked})
+		}
+	}
+	slices.SortStableFunc(list, func(x, y total) int { return cmp.Compare(sizeOf(y.Growth), sizeOf(x.Growth)) })
+	return list[:min(len(list), mostTotals)]
+}
+
+// brokenRule is a rule that tripped, and where: the first places, and the others.
+type brokenRule struct {
+	Rule        string
+	First, Rest []Trip
+}
+
+func (c *Changes) brokenRules() []brokenRule {
+	var list []brokenRule
+	for _, t := range c.Tripped {
+		i := slices.IndexFunc(list, func(b brokenRule) bool { return b.Rule == t.Rule })
+		if i < 0 {
+			i = len(list)
+			list = append(list, brokenRule{Rule: t.Rule})
+		}
+		if b := &list[i]; len(b.First) < briefTrips {
+			b.First = append(b.First, t)
+		} else {
+			b.Rest = append(b.Rest, t)
+		}
+	}
+	return list
+}
+
+// breakable is a text without what would turn a line around or break it, in parts between which a line may be broken: it is
+// not within a word of a path.
+func breakable(text string) []string {
+	var parts []string
+	from := 0
+	text = show.Printable(text)
+	for i := 1; i < len(text); i++ {
+		if strings.IndexByte("/_+:-", text[i-1]) >= 0 && strings.IndexByte("/_+:->", text[i]) < 0 {
+			parts = append(parts, text[from:i])
+			from = i
+		}
+	}
+	return append(parts, text[from:])
 }
 
 // groupName is a group without its versions.

@@ -15,10 +15,12 @@ import (
 	"groundhog/manifest/diff"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // browser opens a page in Debian's chromium and collects what it complains of
@@ -93,9 +95,34 @@ func eval(t *testing.T, ctx context.Context, script string) int {
 }
 
 const (
-	rowCount  = `document.querySelectorAll("#rows tr").length`
+	rowCount  = `document.querySelectorAll("#rows tr.entry").length`
 	tileCount = `document.querySelectorAll("#map button").length`
 )
+
+// wrong is what a page's own script finds wrong, a line each.
+func wrong(t *testing.T, ctx context.Context, what, script string) {
+	t.Helper()
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) > 0 {
+		t.Errorf("%s: %d: %q", what, len(found), found[:min(len(found), 5)])
+	}
+}
+
+// press is a key, for whoever has the focus.
+func press(key string) chromedp.Action[chromedp.Void] { return chromedp.KeyEvent(key) }
+
+// show gives the page a width and a scheme of colours.
+func show(t *testing.T, ctx context.Context, width int64, scheme string) {
+	t.Helper()
+	do(t, ctx, chromedp.EmulateViewport(width, 900), chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		return err
+	}), chromedp.Evaluate[chromedp.Void](`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))`, chromedp.EvalAwaitPromise))
+}
 
 func says(t *testing.T, ctx context.Context, selector, want string) {
 	t.Helper()
@@ -111,8 +138,9 @@ func says(t *testing.T, ctx context.Context, selector, want string) {
 // In a real browser the page shows its map and table, and both answer a click;
 // nothing complains and nothing is loaded.
 func TestHTMLInBrowser(t *testing.T) {
-	a, b := archive(t, dir("conf"), file("conf/x", "one\n"), file("big", strings.Repeat("a", 9000))),
-		archive(t, dir("conf"), file("conf/x", "two <b>\n"), file("big", strings.Repeat("a", 8000)), file("new", strings.Repeat("n", 5000)))
+	rest := strings.Repeat("# and so on\n", 40)
+	a, b := archive(t, dir("conf"), file("conf/x", "one\n"+rest), file("big", strings.Repeat("a", 9000))),
+		archive(t, dir("conf"), file("conf/x", "two <b>\n"+rest), file("big", strings.Repeat("a", 8000)), file("new", strings.Repeat("n", 5000)))
 	old, now := of(t, a), of(t, b)
 	c := diff.Of(old, now, false)
 	if err := c.AddText(a, b); err != nil {
@@ -127,41 +155,35 @@ func TestHTMLInBrowser(t *testing.T) {
 	if n := eval(t, ctx, rowCount); n != 3 {
 		t.Errorf("%d rows, want 3", n)
 	}
-	says(t, ctx, "#rows tr td:nth-child(2)", "new") // the largest growth first
-	do(t, ctx, click(`button[data-by="growth"]`))
-	says(t, ctx, "#rows tr td:nth-child(2)", "big")
-	do(t, ctx, click(`button[data-by="path"]`))
-	says(t, ctx, "#rows tr:nth-child(2) td:nth-child(2)", "conf/x")
+	says(t, ctx, "#rows tr.entry .name", "new") // what grew or shrank most
+	do(t, ctx, click(`button[data-by="unpacked"]`), click(`button[data-by="unpacked"]`))
+	says(t, ctx, "#rows tr.entry .name", "big")
+	do(t, ctx, click(`button[data-by="name"]`))
+	says(t, ctx, "#rows tr.entry:nth-child(3) .name", "conf/x")
 
 	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#filter"), "conf/"))
 	if n := eval(t, ctx, rowCount); n != 1 {
 		t.Errorf("filtered: %d rows, want 1", n)
 	}
-	if n := eval(t, ctx, `document.querySelector("details").open ? 1 : 0`); n != 0 {
-		t.Error("the text stands open")
-	}
 	do(t, ctx, click("details summary"))
 	if n := eval(t, ctx, `document.querySelector("details").open ? 1 : 0`); n != 1 {
 		t.Error("the text did not open")
 	}
+	do(t, ctx, chromedp.WaitVisible(chromedp.CSS("details pre")))
 	says(t, ctx, "details pre", "+two <b>")
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`{ const f = document.getElementById("filter"); f.value = ""; f.dispatchEvent(new Event("input")) }`))
 
-	if n := eval(t, ctx, tileCount); n != 1 {
-		t.Errorf("%d packages on the map, want 1", n)
+	if n := eval(t, ctx, tileCount); n != 3 {
+		t.Errorf("%d files on the map, want 3", n)
 	}
 	if n := eval(t, ctx, `document.querySelector("#map button").getBoundingClientRect().width|0`); n < 500 {
-		t.Errorf("the map's only tile is %d wide", n)
+		t.Errorf("the map's largest tile is %d wide", n)
 	}
-	do(t, ctx, click("#map button"))
-	if n := eval(t, ctx, tileCount); n != 2 {
-		t.Errorf("%d directories on the map, want 2", n)
-	}
-	do(t, ctx, click(`#map button[title^="conf:"]`))
+	do(t, ctx, click(`#map button[data-path="conf/x"]`))
 	if n := eval(t, ctx, rowCount); n != 1 {
-		t.Errorf("in a directory: %d rows, want 1", n)
+		t.Errorf("of one file: %d rows, want 1", n)
 	}
-	do(t, ctx, click("#up"))
+	do(t, ctx, press(kb.Escape), press(kb.Escape))
 	if n := eval(t, ctx, rowCount); n != 3 {
 		t.Errorf("back at all: %d rows, want 3", n)
 	}
@@ -177,6 +199,135 @@ func TestHTMLInBrowser(t *testing.T) {
 	}
 	if !strings.Contains(heard, "console: error") || !strings.Contains(heard, "Content Security Policy") {
 		t.Errorf("an error and a forbidden request went unheard: %q", heard)
+	}
+}
+
+// pale is texts that stand on something with a contrast of less than 4.5 (WCAG 2.2, 1.4.3), as the browser has drawn them.
+const pale = `(() => {
+  const rgb = c => c.match(/[\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const under = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
+  return [...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && !e.closest("script,noscript") && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).flatMap(e => {
+    const s = getComputedStyle(e), a = light(rgb(e.namespaceURI.endsWith("svg") ? s.fill : s.color)), b = light(under(e));
+    const c = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    return c < 4.5 ? [c.toFixed(2) + " " + e.tagName + "." + e.className + " " + e.textContent.slice(0, 40)] : [];
+  });
+})()`
+
+// clipped is labels of tiles that do not fit, or that repeat what all of their package have in common.
+const clipped = `[...document.querySelectorAll("#map button > *")].filter(e => e.scrollWidth > e.parentElement.clientWidth || e.textContent.includes("usr/lib/modules"))
+  .map(e => e.textContent)`
+
+// wide is what makes the page wider than the window.
+const wide = `document.documentElement.scrollWidth > innerWidth ? [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest("pre"))
+  .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40)) : []`
+
+// Of 20,000 changes the page shows few at once and all in the end, to a keyboard, at any width, in both schemes.
+func TestLargePageInBrowser(t *testing.T) {
+	a, b := large(20_000, 1), large(20_000, 2)
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		e.Size, e.SHA256 = e.Size+int64(i%7)-2, fmt.Sprintf("%064x", i)
+	}
+	c := diff.Of(a, b, false)
+	var html strings.Builder
+	if err := c.WriteHTML(&html, a, b); err != nil {
+		t.Fatal(err)
+	}
+	ctx, complaints := browser(t, html.String())
+	if n := eval(t, ctx, `document.querySelectorAll("*").length`); n > 8000 {
+		t.Errorf("%d elements at first: the browser is slow to show them", n)
+	}
+	wrong(t, ctx, "texts on the map", clipped)
+	screenshot(t, ctx, "large.png")
+
+	// All are reached: each page of the table has others.
+	do(t, ctx, click("#open"))
+	n, err := chromedp.Run(ctx, chromedp.Evaluate[int](`{
+		const seen = new Set(); let next;
+		do { for (const e of document.querySelectorAll("#rows tr.entry .name > span")) seen.add(e.title); next = document.querySelector("[data-key=next]"); next.click(); } while (!next.disabled);
+		seen.size }`))
+	if err != nil || n != 20_000 {
+		t.Errorf("%d of 20,000 changes can be reached (%v)", n, err)
+	}
+	do(t, ctx, click("#open"))
+
+	// The focus stays: on the head that sorts, on the package that opens, from tile to tile and back.
+	focused := func(want string) {
+		t.Helper()
+		if ok := eval(t, ctx, `document.activeElement && document.activeElement.matches('`+want+`') ? 1 : 0`); ok != 1 {
+			t.Errorf("the focus is not on %s", want)
+		}
+	}
+	do(t, ctx, chromedp.Focus(chromedp.CSS(`button[data-by="name"]`)), press(kb.Enter))
+	focused(`button[data-by="name"]`)
+	if n := eval(t, ctx, `document.querySelectorAll('thead [aria-sort="ascending"]').length`); n != 1 {
+		t.Errorf("%d columns say that they are sorted", n)
+	}
+	do(t, ctx, chromedp.Focus(chromedp.CSS(`#rows button`)), press(kb.Enter))
+	focused(`#rows button[aria-expanded="true"]`)
+	do(t, ctx, chromedp.Focus(chromedp.CSS("#map button")), press(kb.ArrowRight))
+	focused(`#map button[tabindex="0"]:not(:first-child)`)
+	do(t, ctx, press(kb.Enter))
+	focused("#map button")
+	wrong(t, ctx, "texts inside a package", clipped)
+	says(t, ctx, "#crumbs", "usr/lib/modules/6.1.0-56-amd64/kernel/drivers/")
+	do(t, ctx, press(kb.Escape))
+	focused("#map button")
+	if n := eval(t, ctx, `document.querySelectorAll('#map button[tabindex="0"]').length`); n != 1 {
+		t.Errorf("Tab stops at %d tiles", n)
+	}
+
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1400, 420} {
+			show(t, ctx, width, scheme)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": pale"), pale)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": too wide"), wide)
+		}
+	}
+	if n := eval(t, ctx, `{ const [a, b] = document.querySelector("#rows tr").children; b.getBoundingClientRect().top >= a.getBoundingClientRect().bottom - 1 ? 1 : 0 }`); n != 1 {
+		t.Error("at 420 pixels the cells of a row stand side by side")
+	}
+	if all := complaints(); len(all) > 0 {
+		t.Errorf("the browser complains: %q", all)
+	}
+}
+
+// The page of many builds: a package's bars on a click, nothing pale, nothing too wide.
+func TestHistoryInBrowser(t *testing.T) {
+	var builds []diff.Build
+	for i := range 12 {
+		m := large(2000, i)
+		for j := range m.Entries {
+			if j/200 == i%10 {
+				m.Entries[j].Size += 1000
+			}
+		}
+		builds = append(builds, diff.Build{Name: fmt.Sprintf("build-%03d", i), Manifest: m})
+	}
+	var html strings.Builder
+	if err := diff.WriteHistory(&html, builds); err != nil {
+		t.Fatal(err)
+	}
+	ctx, complaints := browser(t, html.String())
+	screenshot(t, ctx, "history.png")
+	if n := eval(t, ctx, `document.querySelectorAll("#chart rect").length`); n != 12 {
+		t.Errorf("%d bars, want 12", n)
+	}
+	do(t, ctx, click("#rows button"))
+	says(t, ctx, "#chart-name", "package")
+	if n := eval(t, ctx, `document.activeElement.matches('#rows button[aria-pressed="true"]') ? 1 : 0`); n != 1 {
+		t.Error("the focus did not stay")
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1400, 420} {
+			show(t, ctx, width, scheme)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": pale"), pale)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": too wide"), wide)
+		}
+	}
+	if all := complaints(); len(all) > 0 {
+		t.Errorf("the browser complains: %q", all)
 	}
 }
 

@@ -2,47 +2,109 @@ package diff
 
 import (
 	"cmp"
+	"encoding/json"
 	"path"
 	"slices"
+	"strings"
 
 	"groundhog/initrd/show"
 	"groundhog/manifest"
 )
 
-// smallest is the share of the whole, one part in so many, below which a
-// directory cannot be seen on the page's map.
-const smallest = 2000
+// Shares, one part in so many, below which a file has no tile of its own on the page's map: of its package, and of the whole.
+const (
+	smallOfPackage = 500
+	smallOfAll     = 100_000
+)
 
-// node is a directory of one package: its bytes before and after.
-type node struct {
-	Package string `json:"package"`
-	Dir     string `json:"dir"` // "" of directories that are too small to be seen
-	Old     int64  `json:"old"`
-	New     int64  `json:"new"`
-	Files   int    `json:"files"` // on the new side
+// bytesOf is a size on either side: in memory, and its share of the file, which is that of its segment.
+type bytesOf struct{ Old, New, OldPacked, NewPacked int64 }
+
+func (b *bytesOf) add(o bytesOf) {
+	b.Old, b.New = b.Old+o.Old, b.New+o.New
+	b.OldPacked, b.NewPacked = b.OldPacked+o.OldPacked, b.NewPacked+o.NewPacked
 }
 
-// sizeMap adds up the bytes of both sides by package and directory.
-func sizeMap(a, b *manifest.Manifest) []node {
-	s := sizes{nodes: map[sizeKey]*node{}, before: byPath(a), after: byPath(b)}
+func (b *bytesOf) most() int64 { return max(b.Old, b.New) }
+
+// node is a file of one package, or the sum of what is too small to be seen below a directory.
+type node struct {
+	pkg   int // in pageData.Packages
+	path  string
+	small bool
+	files int // on the new side
+	bytesOf
+}
+
+// MarshalJSON writes a node as a list: there are thousands of them.
+func (n node) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{n.pkg, n.path, n.small, n.files, n.Old, n.New, n.OldPacked, n.NewPacked})
+}
+
+// pagePackage is a package on either side, or what has none.
+type pagePackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"` // "1.2 -> 1.3"
+	bytesOf
+}
+
+// sizes adds up the bytes of both sides by package, directory and file. What a kernel or a package that became another one
+// had lies where the new one has it.
+type sizes struct {
+	c       *Changes
+	rename  map[groupKey]groupKey
+	came    map[string]string // old path to new path
+	after   map[string]*manifest.Entry
+	packed  func(*manifest.Entry) int64 // of a side
+	index   map[string]int              // of packages, by name
+	list    []pagePackage
+	nodes   map[nodeKey]*node
+	total   bytesOf
+	before  map[string]*manifest.Entry
+	newPack func(*manifest.Entry) int64
+}
+
+type nodeKey struct {
+	pkg  int
+	path string
+}
+
+func sizesOf(c *Changes, a, b *manifest.Manifest) *sizes {
+	s := &sizes{c: c, rename: renamed(a.Packages, b.Packages, c.Kernels), came: map[string]string{}, before: byPath(a), after: byPath(b),
+		packed: packing(a), newPack: packing(b), index: map[string]int{}, nodes: map[nodeKey]*node{}}
+	for _, ch := range c.Each {
+		if ch.From != "" {
+			s.came[ch.From] = ch.Path
+		}
+	}
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		s.add(e, e, s.before[e.Path], func(n *node) { n.New += e.Size; n.Files++ })
-		s.total += ownSize(e)
+		s.add(e.Path, &Change{New: e, Old: s.before[e.Path]}, e, bytesOf{New: e.Size, NewPacked: s.newPack(e)}, 1)
 	}
 	for i := range a.Entries {
 		e := &a.Entries[i]
-		s.add(e, s.after[e.Path], e, func(n *node) { n.Old += e.Size })
+		under, _ := c.underKernel(e.Path)
+		at := cmp.Or(s.came[e.Path], under)
+		s.add(at, &Change{New: s.after[at], Old: e}, e, bytesOf{Old: e.Size, OldPacked: s.packed(e)}, 0)
 	}
-	return s.list()
+	for i := range c.Packages {
+		g := &c.Packages[i]
+		s.list[s.packageOf(groupKey{g.Origin, g.Name, g.Architecture})].Version = show.Printable(pageVersion(g))
+	}
+	return s
 }
 
-type sizeKey struct{ pkg, dir string }
-
-type sizes struct {
-	nodes         map[sizeKey]*node
-	before, after map[string]*manifest.Entry
-	total         int64
+// pageVersion is a group's versions, and its old name if it had another.
+func pageVersion(g *Group) string {
+	switch {
+	case g.Was != "":
+		return "was " + g.Was + " " + g.Old + ", now " + g.New
+	case manifest.OriginKind(g.Origin) != manifest.FromPackage:
+		return ""
+	case g.Old == g.New:
+		return g.New
+	}
+	return versions(g)
 }
 
 func byPath(m *manifest.Manifest) map[string]*manifest.Entry {
@@ -53,37 +115,74 @@ func byPath(m *manifest.Manifest) map[string]*manifest.Entry {
 	return all
 }
 
-// add counts e, which is one of its new and its old self, where its change is
-// listed.
-func (s *sizes) add(e, now, old *manifest.Entry, count func(*node)) {
+// packing says what an entry's share of the file is: nothing is known of that but how far its segment as a whole was
+// compressed.
+func packing(m *manifest.Manifest) func(*manifest.Entry) int64 {
+	return func(e *manifest.Entry) int64 {
+		if e.Segment < 0 || e.Segment >= len(m.Segments) || m.Segments[e.Segment].Unpacked <= 0 {
+			return 0
+		}
+		seg := &m.Segments[e.Segment]
+		return int64(float64(ownSize(e)) * float64(seg.Size) / float64(seg.Unpacked))
+	}
+}
+
+// packageOf is a group's number, under its new name. Two architectures of a package are one.
+func (s *sizes) packageOf(k groupKey) int {
+	if now, ok := s.rename[k]; ok {
+		k = now
+	}
+	name := groupName(k.origin, k.name)
+	i, ok := s.index[name]
+	if !ok {
+		i = len(s.list)
+		s.index[name] = i
+		s.list = append(s.list, pagePackage{Name: show.Printable(name)})
+	}
+	return i
+}
+
+// add counts e, which is one of its new and its old self, where its change is listed.
+func (s *sizes) add(at string, ch *Change, e *manifest.Entry, by bytesOf, files int) {
 	if e.Type != manifest.File || e.LinkOf != "" {
 		return
 	}
-	g := groupOf(&Change{New: now, Old: old})
-	k := sizeKey{groupName(g.origin, g.name), path.Dir(e.Path)}
+	k := nodeKey{s.packageOf(groupOf(ch)), at}
 	if s.nodes[k] == nil {
-		s.nodes[k] = &node{Package: show.Printable(k.pkg), Dir: show.Printable(k.dir)}
+		s.nodes[k] = &node{pkg: k.pkg, path: at}
 	}
-	count(s.nodes[k])
+	s.nodes[k].add(by)
+	s.nodes[k].files += files
+	s.list[k.pkg].add(by)
+	s.total.add(by)
 }
 
-// list is the nodes, the largest first; small ones of a package are one.
-func (s *sizes) list() []node {
-	list := []node{}
-	small := map[string]node{}
-	for _, n := range s.nodes {
-		if max(n.Old, n.New) >= s.total/smallest {
-			list = append(list, *n)
-			continue
+// tiles is the nodes, the largest first; small files are one with their directory, small directories with that above them.
+func (s *sizes) tiles() []node {
+	nodes := s.nodes
+	for again := true; again; {
+		again = false
+		up := map[nodeKey]*node{}
+		for k, n := range nodes {
+			small := n.small
+			if k.path != "/" && (n.most() < s.list[n.pkg].most()/smallOfPackage || n.most() < s.total.most()/smallOfAll) {
+				k.path = strings.TrimPrefix(path.Dir(strings.TrimSuffix(k.path, "/")), ".") + "/"
+				small, again = true, true
+			}
+			if up[k] == nil {
+				up[k] = &node{pkg: k.pkg, path: show.Printable(strings.TrimSuffix(k.path, "/")), small: small}
+			}
+			up[k].add(n.bytesOf)
+			up[k].files += n.files
 		}
-		sum := small[n.Package]
-		small[n.Package] = node{n.Package, "", sum.Old + n.Old, sum.New + n.New, sum.Files + n.Files}
+		nodes = up
 	}
-	for _, n := range small {
-		list = append(list, n)
+	list := make([]node, 0, len(nodes))
+	for _, n := range nodes {
+		list = append(list, *n)
 	}
 	slices.SortFunc(list, func(x, y node) int {
-		return cmp.Or(cmp.Compare(max(y.Old, y.New), max(x.Old, x.New)), cmp.Compare(x.Package, y.Package), cmp.Compare(x.Dir, y.Dir))
+		return cmp.Or(cmp.Compare(y.most(), x.most()), cmp.Compare(x.pkg, y.pkg), cmp.Compare(x.path, y.path), cmp.Compare(x.files, y.files))
 	})
 	return list
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"groundhog/initrd/show"
@@ -35,6 +36,48 @@ func segmentLine(s SegmentChange) string {
 		return one(s.Old)
 	}
 	return s.Old.Compression + " -> " + s.New.Compression
+}
+
+// headLine is what differs of the whole: "+ host key  256 ssh-ed25519 ...".
+type headLine struct {
+	Kind        Kind
+	Name, Value string
+}
+
+// Sign is a character for what became of it.
+func (l headLine) Sign() string { return marks[l.Kind].sign }
+
+// head is what differs beside entries.
+func (c *Changes) head() []headLine {
+	var list []headLine
+	add := func(k Kind, name, format string, args ...any) {
+		list = append(list, headLine{k, name, fmt.Sprintf(format, args...)})
+	}
+	for i := range c.Kernels {
+		add(Changed, "kernel", "%s", c.Kernels[i].line())
+	}
+	for _, f := range c.Facts {
+		old, now := strings.Fields(f.Old), strings.Fields(f.New)
+		if n := len(c.Kernels); f.Name == "kernels" && n > 0 && len(without(old, now)) == n && len(without(now, old)) == n {
+			continue // each has its own line already
+		}
+		add(Changed, f.Name, "%s -> %s", show.OrNone(f.Old), show.OrNone(f.New))
+	}
+	for _, k := range c.Keys {
+		add(k.Kind, k.Role+" key", "%s", keyLine(k.Key))
+	}
+	for _, p := range c.Patches {
+		add(p.Kind, "patch", "%s", patchLine(p))
+	}
+	for _, s := range c.Segments {
+		add(s.Kind, fmt.Sprintf("segment %d", s.Index), "%s", segmentLine(s))
+	}
+	for _, kind := range []Kind{Added, Removed} {
+		if names := c.moduleNames(kind); len(names) > 0 {
+			add(kind, "modules", "%s", someOf(names, 12))
+		}
+	}
+	return list
 }
 
 func (c *Changes) moduleNames(kind Kind) []string {
@@ -97,8 +140,28 @@ func shortened(changes []Change) iter.Seq2[string, *Change] {
 // line is a change on one line.
 func (c *Change) line() string {
 	where := c.Path
-	if c.From != "" {
-		where = c.From + " -> " + c.Path
+	if from := c.from(); from != "" {
+		where = from + " -> " + c.Path
 	}
 	return strings.TrimRight(c.Mark()+" "+where+"  "+c.Details(), " ")
+}
+
+// from is where a change came from, if that is news: not if the release of a kernel is all that differs in the path, or how a
+// module is compressed.
+func (c *Change) from() string {
+	old, now := strings.Split(c.From, "/"), strings.Split(c.Path, "/")
+	if !slices.Contains(c.Noise, NoiseKernel) || len(old) != len(now) {
+		return c.From
+	}
+	differ := 0
+	module := func(name string) string { return moduleName(&manifest.Entry{Type: manifest.File, Path: name}) }
+	for i := range old {
+		if old[i] != now[i] && !(i == len(old)-1 && module(c.Path) != "" && module(c.From) == module(c.Path)) {
+			differ++
+		}
+	}
+	if differ > 1 {
+		return c.From
+	}
+	return ""
 }

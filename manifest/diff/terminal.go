@@ -60,28 +60,8 @@ var marks = map[Kind]struct{ sign, style string }{
 	Added: {"+", green}, Removed: {"-", red}, Changed: {"~", cyan}, Moved: {"~", cyan}}
 
 func (t *textReport) head(c *Changes) {
-	for i := range c.Kernels {
-		t.line(cyan, "~ %-12s %s", "kernel", c.Kernels[i].line())
-	}
-	for _, f := range c.Facts {
-		t.line(cyan, "~ %-12s %s -> %s", f.Name, show.OrNone(f.Old), show.OrNone(f.New))
-	}
-	for _, k := range c.Keys {
-		m := marks[k.Kind]
-		t.line(m.style, "%s %-12s %s", m.sign, k.Role+" key", keyLine(k.Key))
-	}
-	for _, p := range c.Patches {
-		m := marks[p.Kind]
-		t.line(m.style, "%s %-12s %s", m.sign, "patch", patchLine(p))
-	}
-	for _, s := range c.Segments {
-		m := marks[s.Kind]
-		t.line(m.style, "%s %-12s %s", m.sign, fmt.Sprintf("segment %d", s.Index), segmentLine(s))
-	}
-	for _, kind := range []Kind{Added, Removed} {
-		if names := c.moduleNames(kind); len(names) > 0 {
-			t.line(marks[kind].style, "%s %-12s %s", marks[kind].sign, "modules", someOf(names, 12))
-		}
+	for _, l := range c.head() {
+		t.line(marks[l.Kind].style, "%s %-12s %s", l.Sign(), l.Name, l.Value)
 	}
 }
 

@@ -1,60 +1,43 @@
-// The page's one script: a map of sizes and a table of changes. It reads the
-// data that stands in the page and builds elements by hand, so that no text
-// from an archive ever becomes markup.
-"use strict";
+// The report's script: a map of sizes and a table of changes.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const marks = { A: "added", D: "removed", M: "changed", R: "moved", ".": "folded" };
-  const map = document.getElementById("map");
-  const up = document.getElementById("up");
-  const filter = document.getElementById("filter");
-  let inside = null; // the package that the map shows, or null: all
-  let chosen = null; // the node whose changes the table is confined to
-  let sort = { by: "growth", down: true };
+  const pageLines = 100;
+  const kinds = { A: "added", D: "removed", M: "changed", R: "moved", ".": "folded" };
+  const packages = data.packages.map(p => ({ name: p.name, version: p.version, unpacked: [p.Old, p.New], packed: [p.OldPacked, p.NewPacked] }));
+  const nodes = data.nodes.map(([pkg, path, small, files, a, b, c, d]) => ({ pkg, path, small, files, unpacked: [a, b], packed: [c, d] }));
+  const rows = data.rows.map(([mark, pkg, path, from, details, own, a, b, c, d, text]) =>
+    ({ mark, pkg, path, from, details, own, text, unpacked: [a, b], packed: [c, d],
+      all: [path, from, packages[pkg].name, details, own, kinds[mark]].join("\n").toLowerCase() }));
+  const only = packages.length === 1;
+  const map = byId("map");
+  let measure = "unpacked";
+  let at = { pkg: only ? 0 : -1, path: "" }; // where the map is: -1 is all packages
+  let page = 0;
+  let wanted = new Set(); // kinds; none is all
+  const open = new Map(); // packages that were opened or closed by hand
+  let allOpen = rows.length <= 40;
 
-  function make(tag, text, name) {
-    const e = document.createElement(tag);
-    if (text !== undefined) e.textContent = text;
-    if (name) e.className = name;
-    return e;
-  }
+  drawLegend([["gone", "gone"], ...legend]);
 
-  function bytes(n) {
-    const sign = n < 0 ? "-" : "";
-    n = Math.abs(n);
-    if (n < 1024) return sign + n + " B";
-    let unit = -1;
-    do { n /= 1024; unit++; } while (n >= 1023.95 && unit < 5);
-    return sign + n.toFixed(1) + " " + "KMGTPE"[unit] + "iB";
-  }
-
-  function growth(n) { return n > 0 ? "+" + bytes(n) : n === 0 ? "\u00b10 B" : bytes(n); }
-  function trend(n) { return n > 0 ? "grew" : n < 0 ? "shrank" : "same"; }
-
-  // Squarified treemap (Bruls, Huizing, van Wijk 2000): rows along the shorter
-  // side, each as long as its worst rectangle gets no thinner.
+  // Squarified treemap (Bruls, Huizing, van Wijk 2000): rows along the shorter side, each as long as its worst rectangle gets
+  // no thinner.
   function layout(items, x, y, w, h) {
     const out = [];
     const total = items.reduce((sum, i) => sum + i.area, 0);
     if (!total || w < 1 || h < 1) return out;
-    const scale = w * h / total;
-    const rest = items.map(i => ({ item: i, area: i.area * scale }));
-    const worst = (row, sum, side) => row.reduce((most, r) =>
-      Math.max(most, side * side * r.area / (sum * sum), sum * sum / (side * side * r.area)), 0);
-    while (rest.length) {
+    const rest = items.map(item => ({ item, area: item.area * w * h / total }));
+    const worst = (most, least, sum, side) => Math.max(side * side * most / (sum * sum), sum * sum / (side * side * least));
+    for (let i = 0; i < rest.length;) {
       const side = Math.min(w, h);
-      const row = [rest.shift()];
-      let sum = row[0].area;
-      while (rest.length && worst([...row, rest[0]], sum + rest[0].area, side) <= worst(row, sum, side)) {
-        sum += rest[0].area;
-        row.push(rest.shift());
+      const most = rest[i].area;
+      let sum = most, end = i + 1;
+      while (end < rest.length && worst(most, rest[end].area, sum + rest[end].area, side) <= worst(most, rest[end - 1].area, sum, side)) {
+        sum += rest[end++].area;
       }
       const thick = sum / side;
       let along = 0;
-      for (const r of row) {
-        const length = r.area / thick;
-        out.push(w >= h ? { item: r.item, x, y: y + along, w: thick, h: length }
-          : { item: r.item, x: x + along, y, w: length, h: thick });
+      for (; i < end; i++) {
+        const length = rest[i].area / thick;
+        out.push(w >= h ? { item: rest[i].item, x, y: y + along, w: thick, h: length } : { item: rest[i].item, x: x + along, y, w: length, h: thick });
         along += length;
       }
       if (w >= h) { x += thick; w -= thick; } else { y += thick; h -= thick; }
@@ -62,93 +45,273 @@
     return out;
   }
 
-  // items are the packages, or the directories of one.
+  const within = (path, dir) => dir === "" || path === dir || path.startsWith(dir + "/");
+
+  // prefix is the directory that all of a package's files below dir have in common.
+  function prefix(list, dir) {
+    let common = null;
+    for (const n of list) {
+      if (n.path === "" && n.small) continue;
+      const parts = (n.small ? n.path : n.path.slice(0, Math.max(0, n.path.lastIndexOf("/")))).split("/");
+      if (common === null) { common = parts; continue; }
+      let i = 0;
+      while (i < common.length && common[i] === parts[i]) i++;
+      common = common.slice(0, i);
+    }
+    const found = (common || []).join("/");
+    return within(found, dir) ? found : dir;
+  }
+  const prefixes = new Map(); // of packages: what no name in them repeats
+  function prefixOf(pkg) {
+    if (!prefixes.has(pkg)) prefixes.set(pkg, prefix([...nodes.filter(n => n.pkg === pkg), ...rows.filter(r => r.pkg === pkg)], ""));
+    return prefixes.get(pkg);
+  }
+  const shorten = (path, dir) => dir && path.startsWith(dir + "/") ? path.slice(dir.length + 1) : path;
+
+  // items are what the map shows: packages, or what lies below one directory of a package.
   function items() {
+    const list = at.pkg < 0 ? packages.map((p, pkg) => ({ ...p, label: p.name, go: { pkg, path: "" }, key: "p" + pkg })) : below(at);
+    for (const i of list) i.area = areaOf(i);
+    return list.filter(i => i.area > 0).sort((a, b) => b.area - a.area || compare(a.label, b.label));
+  }
+  function below({ pkg, path }) {
+    let list = nodes.filter(n => n.pkg === pkg && within(n.path, path));
+    if (list.length === 1 && !list[0].small && path.includes("/")) { // a file: its neighbours stay around it
+      path = path.slice(0, path.lastIndexOf("/"));
+      list = nodes.filter(n => n.pkg === pkg && within(n.path, path));
+    }
+    const dir = prefix(list, path);
+    const tiles = split(list, dir);
+    const total = tiles.reduce((n, t) => n + areaOf(t), 0);
+    for (let n = 0; n < 60; n++) { // one that is most of the map says nothing but its own name: what is in it does
+      const i = tiles.findIndex(t => !t.here && t.list.length > 1 && areaOf(t) > total / 4);
+      if (i < 0) break;
+      tiles.push(...split(...tiles.splice(i, 1).map(t => [t.list, t.path])[0]));
+    }
+    return tiles.map(t => ({ ...t, label: t.here ? count(t.files) + (t.files === 1 ? " small file" : " small files") + (t.path === dir ? "" : " in " + shorten(t.path, dir)) : shorten(t.path, dir),
+      go: { pkg, path: t.path }, key: "n" + pkg + "/" + t.path + (t.here ? "/" : "") }));
+  }
+  const areaOf = i => i[measure][1] || i[measure][0];
+
+  // split is what lies in a directory, each with all that is below it; small files are one. A chain of directories with nothing
+  // but one another is its last.
+  function split(list, dir) {
     const sums = new Map();
-    for (const n of data.nodes) {
-      if (inside !== null && n.package !== inside) continue;
-      const name = inside === null ? n.package : n.dir || "small ones";
-      const sum = sums.get(name) || { name, old: 0, new: 0, files: 0, node: n };
-      sum.old += n.old; sum.new += n.new; sum.files += n.files;
+    for (const n of list) {
+      const here = n.small && (n.path === dir || n.path === "");
+      const name = here ? "" : shorten(n.path, dir).split("/")[0];
+      const sum = sums.get(name) || { here, path: here || !name ? dir : dir ? dir + "/" + name : name, unpacked: [0, 0], packed: [0, 0], files: 0, list: [] };
+      for (const m of ["unpacked", "packed"]) for (const i of [0, 1]) sum[m][i] += n[m][i];
+      sum.files += n.files;
+      sum.list.push(n);
       sums.set(name, sum);
     }
-    const list = [...sums.values()];
-    for (const i of list) i.area = i.new || i.old;
-    return list.filter(i => i.area > 0).sort((a, b) => b.area - a.area || (a.name < b.name ? -1 : 1));
+    for (const s of sums.values()) if (!s.here) s.path = s.list.length === 1 ? s.list[0].path : prefix(s.list, s.path);
+    return [...sums.values()];
   }
+
+  // fits says how many lines a label takes in a width, 0 if a word of it does not fit.
+  const ruler = document.createElement("canvas").getContext("2d");
+  ruler.font = "13px system-ui, sans-serif";
+  function fits(label, width) {
+    let lines = 1, x = 0;
+    for (const part of label.split(breaks)) {
+      const w = ruler.measureText(part).width;
+      if (w > width) return 0;
+      if (x + w > width) { lines++; x = 0; }
+      x += w;
+    }
+    return lines;
+  }
+
+  function go(to) {
+    const was = at;
+    at = to;
+    page = 0;
+    draw();
+    const key = "p" + was.pkg;
+    const tiles = [...map.children];
+    const back = tiles.find(t => t.dataset.key === key || was.path && within(was.path, t.dataset.path || "/"));
+    focusTile(back && was.pkg >= 0 ? back : tiles[0]);
+  }
+  function focusTile(tile) {
+    if (!tile) return;
+    for (const t of map.children) t.tabIndex = -1;
+    tile.tabIndex = 0;
+    tile.focus({ preventScroll: true });
+  }
+  const parent = () => at.path && prefixOf(at.pkg) !== at.path && within(at.path, prefixOf(at.pkg))
+    ? { pkg: at.pkg, path: at.path.slice(0, Math.max(0, at.path.lastIndexOf("/"))) } : only ? { pkg: 0, path: "" } : at.path ? { pkg: at.pkg, path: "" } : { pkg: -1, path: "" };
 
   function drawMap() {
-    const tiles = layout(items(), 0, 0, map.clientWidth, map.clientHeight).map(r => {
-      const i = r.item;
-      const b = make("button", undefined, trend(i.new - i.old));
-      b.type = "button";
-      b.style.left = r.x + "px"; b.style.top = r.y + "px";
-      b.style.width = r.w + "px"; b.style.height = r.h + "px";
-      b.title = i.name + ": " + bytes(i.old) + " \u2192 " + bytes(i.new) + " (" + growth(i.new - i.old) + "), " + i.files + " files";
-      if (r.w < 16 || r.h < 16) b.className += " tiny";
-      if (r.w > 48 && r.h > 18) b.append(make("span", i.name));
-      if (r.w > 60 && r.h > 34) b.append(make("small", bytes(i.new) + (i.new === i.old ? "" : ", " + growth(i.new - i.old))));
-      b.addEventListener("click", () => {
-        if (inside === null) inside = i.name; else chosen = i.node;
-        draw();
-      });
+    const tiles = layout(items(), 0, 0, map.clientWidth, map.clientHeight).map(({ item: i, x, y, w, h }) => {
+      const [old, now] = i[measure];
+      const says = old === now ? bytes(now) : now === 0 ? bytes(old) + ", gone" : old === 0 ? bytes(now) + ", new" : bytes(now) + ", " + percent(old, now);
+      const b = button(null, { class: "tile " + colour(old, now) + (now === 0 ? " gone" : "") + (w < 14 || h < 14 ? " tiny" : ""),
+        "data-key": i.key, "data-path": i.go.path || null, tabindex: -1,
+        title: i.label + (i.version ? " " + i.version : "") + "\n" + bytes(old) + " \u2192 " + bytes(now) + " (" + growth(now - old) + ")" +
+          (data.packed ? "\n" + ["unpacked", "packed"].map(m => (m === "packed" ? "compressed " : m + " ") + growth(i[m][1] - i[m][0])).join(", ") : "") + (i.files ? "\n" + count(i.files) + " files" : ""),
+        "aria-label": i.label + ", " + says, "aria-pressed": at.path !== "" && i.go.path === at.path ? "true" : null }, () => go(i.go));
+      b.style.left = x + "px"; b.style.top = y + "px";
+      b.style.width = Math.max(1, w - 2) + "px"; b.style.height = Math.max(1, h - 2) + "px";
+      const label = [i.label, "\u2026/" + i.label.split("/").at(-1)].find(l => fits(l, w - 18) && fits(l, w - 18) * 17 + 12 <= h);
+      if (label) {
+        const lines = fits(label, w - 18);
+        b.append(make("span", null, {}, breakable(label)));
+        if (lines * 17 + 30 <= h && ruler.measureText(says).width <= w - 18) b.append(make("small", says));
+      }
       return b;
     });
+    if (tiles[0]) tiles[0].tabIndex = 0;
     map.replaceChildren(...tiles);
-    up.hidden = inside === null;
+    byId("measured").textContent = measure === "unpacked" ? "Areas are bytes in memory, of what is gone before."
+      : "Areas are shares of the file: how far each segment was compressed as a whole, spread over what is in it.";
   }
 
-  function visible(r) {
-    if (inside !== null && r.package !== inside) return false;
-    if (chosen && chosen.dir && r.path.slice(0, r.path.lastIndexOf("/")) !== chosen.dir) return false;
-    const text = filter.value.toLowerCase();
-    return [r.path, r.from || "", r.package, r.details, marks[r.mark]].some(s => s.toLowerCase().includes(text));
+  map.addEventListener("keydown", e => {
+    const tiles = [...map.children], i = tiles.indexOf(document.activeElement);
+    const box = t => t.getBoundingClientRect();
+    const next = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[e.key];
+    if (e.key === "Escape" && at.pkg >= 0) go(parent());
+    else if (e.key === "Home") focusTile(tiles[0]);
+    else if (e.key === "End") focusTile(tiles.at(-1));
+    else if (next && i >= 0) { // the nearest one that way
+      const from = box(tiles[i]), mid = r => [(r.left + r.right) / 2, (r.top + r.bottom) / 2], [x, y] = mid(from);
+      let best = null, least = Infinity;
+      for (const t of tiles) {
+        const [tx, ty] = mid(box(t)), ahead = (tx - x) * next[0] + (ty - y) * next[1], aside = Math.abs((tx - x) * next[1]) + Math.abs((ty - y) * next[0]);
+        if (t !== tiles[i] && ahead > 1 && ahead + 2 * aside < least) { best = t; least = ahead + 2 * aside; }
+      }
+      focusTile(best);
+    } else return;
+    e.preventDefault();
+  });
+
+  function drawCrumbs() {
+    const steps = only ? [] : [{ text: "all packages", to: { pkg: -1, path: "" } }];
+    if (at.pkg >= 0) {
+      steps.push({ text: packages[at.pkg].name, to: { pkg: at.pkg, path: "" } });
+      const top = prefixOf(at.pkg);
+      let path = at.path === "" || within(at.path, top) ? top : "";
+      if (path) steps.push({ text: path + "/", to: { pkg: at.pkg, path }, soft: at.path === "" });
+      for (const name of shorten(at.path === path ? "" : at.path, path).split("/").filter(n => n)) {
+        path = path ? path + "/" + name : name;
+        steps.push({ text: name, to: { pkg: at.pkg, path } });
+      }
+    }
+    const nav = byId("crumbs");
+    nav.replaceChildren(...steps.flatMap((s, i) => [i ? make("span", "\u203a", { class: "soft", "aria-hidden": "true" }) : null,
+      i === steps.length - 1 ? make("span", null, s.soft ? { class: "soft" } : { "aria-current": "location" }, breakable(s.text))
+        : button(null, { "data-key": s.text }, () => go(s.to))]).filter(e => e));
+    nav.querySelectorAll("button").forEach((b, i) => b.append(breakable(steps[i].text)));
   }
+
+  function visible(r, words, kind) {
+    return (at.pkg < 0 || r.pkg === at.pkg) && (at.path === "" || within(r.path, at.path)) && (!kind || !wanted.size || wanted.has(r.mark)) && words.every(w => r.all.includes(w));
+  }
+
+  const sum = (list, m, i) => list.reduce((n, r) => n + r[m][i], 0);
+  const by = { name: r => r.sortName, what: r => kinds[r.mark] || "", unpacked: r => r.unpacked[1] - r.unpacked[0], packed: r => r.packed[1] - r.packed[0] };
+  for (const r of rows) r.sortName = r.path;
+  const sort = sortable(() => { page = 0; drawTable(); }, "unpacked");
+  const order = (a, b) => (sort.way ? sort.way * compare(by[sort.by](a), by[sort.by](b)) : Math.abs(by[sort.by](b)) - Math.abs(by[sort.by](a))) ||
+    compare(a.sortName, b.sortName);
+
+  function isOpen(pkg) { return open.has(pkg) ? open.get(pkg) : allOpen || at.pkg >= 0; }
+
+  const cell = (name, label, ...children) => make("td", null, { role: "cell", class: name, "data-label": label || null }, ...children);
+  function number(label, [old, now]) {
+    return cell("num", label, make("span", growth(now - old), { class: trend(now - old) }), make("small", old === now ? bytes(now) : old === 0 ? "" : bytes(old) + " \u2192 " + bytes(now)));
+  }
+  const packedCell = sizes => data.packed ? number("compressed", sizes) : null;
+
+  function drawGroup(g, again) {
+    const p = packages[g.pkg], dir = prefixOf(g.pkg);
+    const head = button(null, { "aria-expanded": String(isOpen(g.pkg)), "data-key": "g" + g.pkg }, () => {
+      open.set(g.pkg, !isOpen(g.pkg));
+      keepFocus(byId("rows"), drawTable);
+    });
+    head.append(breakable(p.name));
+    const marks = Object.keys(kinds).map(k => [k, g.rows.filter(r => r.mark === k).length]).filter(([, n]) => n);
+    return make("tr", null, { class: "group", role: "row" },
+      make("th", null, { scope: "rowgroup", role: "rowheader" }, head, again ? make("span", " continued", { class: "soft" }) : null,
+        make("div", null, { class: "sub" }, breakable([p.version, dir ? dir + "/" : ""].filter(s => s).join(" \u00b7 ")))),
+      cell("what", null, ...marks.flatMap(([k, n], i) => [i ? " " : null, tag(k, count(n) + " " + kinds[k])])),
+      number("unpacked", [sum(g.rows, "unpacked", 0), sum(g.rows, "unpacked", 1)]), packedCell([sum(g.rows, "packed", 0), sum(g.rows, "packed", 1)]));
+  }
+  const tag = (mark, text) => make("span", text, { class: "tag " + ({ A: "more", D: "less" }[mark] || "soft") });
 
   function diffText(text) {
-    const pre = make("pre");
-    for (const line of text.split("\n")) {
-      pre.append(make("span", line + "\n", line[0] === "+" ? "in" : line[0] === "-" ? "out" : ""));
-    }
+    const pre = make("pre", null, { tabindex: 0 });
+    for (const line of text.split("\n")) pre.append(make("span", line + "\n", { class: line[0] === "+" ? "more" : line[0] === "-" ? "less" : null }));
     return pre;
   }
 
   function drawRow(r) {
-    const tr = make("tr");
-    const where = make("td", r.from ? r.from + " \u2192 " + r.path : r.path);
-    where.append(make("div", r.details, "what"));
+    const dir = prefixOf(r.pkg);
+    const name = cell("name", null, make("span", null, { title: r.mark === "D" && r.from || r.path }, breakable(shorten(r.path, dir))),
+      r.from && r.mark !== "D" ? make("small", null, {}, "was ", breakable(shorten(r.from, dir))) : null, r.details && (r.details !== "content" || r.unpacked[0] === r.unpacked[1]) ? make("small", r.details) : null);
     if (r.text) {
-      const fold = make("details");
-      fold.append(make("summary", "text"), diffText(r.text));
-      where.append(fold);
+      const fold = make("details", null, {}, make("summary", "text"));
+      fold.addEventListener("toggle", () => { if (fold.open && fold.children.length < 2) fold.append(diffText(r.text)); });
+      name.append(fold);
     }
-    tr.append(make("td", marks[r.mark]), where, make("td", r.package), make("td", growth(r.growth), trend(r.growth)));
-    return tr;
+    return make("tr", null, { class: "entry", role: "row" }, name, cell("what", null, tag(r.mark, kinds[r.mark]), r.own ? tag("", "groundhog: " + r.own) : null),
+      number("unpacked", r.unpacked), packedCell(r.packed));
   }
 
   function drawTable() {
-    const rows = data.rows.filter(visible);
-    const way = sort.down ? -1 : 1;
-    rows.sort((a, b) => way * (a[sort.by] < b[sort.by] ? -1 : a[sort.by] > b[sort.by] ? 1 : 0) || (a.path < b.path ? -1 : 1));
-    const most = 2000; // a browser shows them at once; the filter finds the others
-    document.getElementById("rows").replaceChildren(...rows.slice(0, most).map(drawRow));
-    document.getElementById("count").textContent = rows.length + " of " + data.rows.length +
-      (rows.length > most ? ", the first " + most + " shown" : "");
-    for (const b of document.querySelectorAll("th button")) {
-      b.className = b.dataset.by === sort.by ? (sort.down ? "down" : "up") : "";
+    const words = byId("filter").value.toLowerCase().split(/\s+/).filter(w => w);
+    const found = rows.filter(r => visible(r, words, false));
+    drawKinds(found);
+    const groups = new Map();
+    for (const r of found) {
+      if (wanted.size && !wanted.has(r.mark)) continue;
+      if (!groups.has(r.pkg)) groups.set(r.pkg, { pkg: r.pkg, rows: [], sortName: packages[r.pkg].name, mark: "" });
+      groups.get(r.pkg).rows.push(r);
     }
+    const list = [...groups.values()];
+    for (const g of list) for (const m of ["unpacked", "packed"]) g[m] = [sum(g.rows, m, 0), sum(g.rows, m, 1)];
+    const lines = [];
+    for (const g of list.sort(order)) {
+      lines.push({ group: g });
+      if (isOpen(g.pkg)) for (const row of g.rows.sort(order)) lines.push({ row, group: g });
+    }
+    const pages = Math.max(1, Math.ceil(lines.length / pageLines));
+    page = Math.min(page, pages - 1);
+    const shown = lines.slice(page * pageLines, (page + 1) * pageLines);
+    const body = shown.map(l => l.row ? drawRow(l.row) : drawGroup(l.group, false));
+    if (shown[0] && shown[0].row) body.unshift(drawGroup(shown[0].group, true));
+    byId("rows").replaceChildren(...body);
+    const n = list.reduce((n, g) => n + g.rows.length, 0);
+    byId("count").textContent = (n === rows.length ? count(n) : count(n) + " of " + count(rows.length)) + " entries in " + count(list.length) + (list.length === 1 ? " package" : " packages");
+    drawPager(byId("pager"), page, pages, p => { page = p; drawTable(); byId("tools").scrollIntoView({ block: "start" }); });
+    byId("open").setAttribute("aria-pressed", String(allOpen));
   }
 
-  function draw() { drawMap(); drawTable(); }
+  function drawKinds(found) {
+    keepFocus(byId("kinds"), () => byId("kinds").replaceChildren(...Object.keys(kinds).filter(k => rows.some(r => r.mark === k)).map(k =>
+      button(kinds[k] + " " + count(found.filter(r => r.mark === k).length), { "aria-pressed": String(wanted.has(k)), "data-key": k }, () => {
+        if (!wanted.delete(k)) wanted.add(k);
+        page = 0;
+        drawTable();
+      }))));
+  }
 
-  for (const b of document.querySelectorAll("th button")) {
+  function draw() { drawCrumbs(); drawMap(); drawTable(); }
+
+  byId("measure").hidden = !data.packed;
+  byId("packed-head").hidden = !data.packed;
+  for (const b of byId("measure").children) {
     b.addEventListener("click", () => {
-      sort = { by: b.dataset.by, down: sort.by === b.dataset.by ? !sort.down : b.dataset.by === "growth" };
-      drawTable();
+      measure = b.dataset.measure;
+      for (const o of byId("measure").children) o.setAttribute("aria-pressed", String(o === b));
+      drawMap();
     });
   }
-  up.addEventListener("click", () => { inside = chosen = null; draw(); });
-  filter.addEventListener("input", drawTable);
-  window.addEventListener("resize", drawMap);
+  byId("open").addEventListener("click", () => { allOpen = !allOpen; open.clear(); page = 0; drawTable(); });
+  byId("filter").addEventListener("input", () => { page = 0; drawTable(); });
+  byId("script").hidden = false;
   draw();
+  new ResizeObserver(drawMap).observe(map);
 })();
