@@ -89,7 +89,11 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 			continue // not asked for
 		}
 		slices.Sort(t.touched)
+		t.all = append(t.all, t.touched...)
 		r.Patches = append(r.Patches, Applied{p.Name, summary, len(t.touched) > 0, t.touched})
+	}
+	if err := t.checkCalls(); err != nil {
+		return nil, err
 	}
 	if err := t.noteDriver(); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func TestGraftBusybox(t *testing.T) {
 		for name, e := range img.Tree() {
 			if e.LinkID() != nil && e.LinkID() == box.LinkID() {
 				names[name] = true
-				if e.Nlink != 7 || text(t, img, name) != string(tgt.Root["usr/bin/busybox"].Data) {
+				if e.Nlink != uint32(len(tiny.Applets)-2) || text(t, img, name) != string(tgt.Root["usr/bin/busybox"].Data) {
 					t.Errorf("%s, %s: %d links", release, name, e.Nlink)
 				}
 			}
@@ -45,7 +45,7 @@ func TestGraftBusybox(t *testing.T) {
 		if text(t, img, "bin/mount") != string(tgt.Archive["usr/bin/mount"].Data) || text(t, img, "bin/nfsmount") == "" || !img.Lookup("sbin/reboot").IsLink() {
 			t.Errorf("%s: what was there is not", release)
 		}
-		if !strings.Contains(r.Patches[0].Summary, "7 names of busybox") {
+		if !strings.Contains(r.Patches[0].Summary, fmt.Sprintf("%d names of busybox", len(tiny.Applets)-2)) {
 			t.Errorf("%s: %s", release, r.Patches[0].Summary)
 		}
 	}

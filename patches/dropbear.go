@@ -30,7 +30,11 @@ const home = "root-groundhog"
 // busybox.
 func (t *Archive) dropbear() (string, error) {
 	if _, ok := t.Image.Resolve("sbin/dropbear"); ok {
-		return "in the archive already", t.checkDropbear()
+		supplied, err := t.supplyCommands()
+		if err != nil {
+			return "", err
+		}
+		return "in the archive already" + supplied, t.checkDropbear()
 	}
 	libs, err := t.copyExec("usr/sbin/dropbear", "sbin/dropbear")
 	if err != nil {
@@ -54,7 +58,8 @@ func (t *Archive) dropbear() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("grafted from the root tree, with %d libraries and %d names of busybox", libs, names), nil
+	supplied, err := t.supplyCommands()
+	return fmt.Sprintf("grafted from the root tree, with %d libraries and %d names of busybox%s", libs, names, supplied), err
 }
 
 // checkDropbear refuses an archive that has the server but not what starts it.

@@ -39,6 +39,7 @@ type Archive struct {
 	Arch   string // Debian's name of the architecture
 
 	touched []string // paths that the patch at work put or changed
+	all     []string // those of the patches before it
 }
 
 // openArchive finds out what the image is for and refuses what is no target.
