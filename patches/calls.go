@@ -187,7 +187,7 @@ func (t *Archive) checkCalls() error {
 			scripts = append(scripts, c.script)
 			fallthrough
 		default:
-			gaps[c.script] = append(gaps[c.script], c.command)
+			gaps[c.script] = append(gaps[c.script], show.Printable(c.command))
 		}
 	}
 	var said []string
