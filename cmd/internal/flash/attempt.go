@@ -1,12 +1,10 @@
 package flash
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -57,14 +55,11 @@ type line struct {
 	heard atomic.Int64
 	stall stall
 
-	once    sync.Once
-	end     chan struct{} // closed with the line
-	why     error
-	all     []chunk.Chunk // of an index, that are still to be compared, in order
-	asked   int           // of them, announced on this line
-	waiting int           // of these, not answered yet
-	ended   bool          // Finish was sent, or is about to be
-	scan    *scan         // what is known of the disk; nil: it was not looked through
+	once  sync.Once
+	end   chan struct{} // closed with the line
+	why   error
+	ended bool  // Finish was sent, or is about to be
+	scan  *scan // what is known of the disk; nil: it was not looked through
 }
 
 // close ends the line; the first reason is kept.
@@ -183,17 +178,10 @@ func (a *line) opened(d protocol.Disk) error {
 		return errAnew
 	}
 	r.disk, r.result.Disk = d, d
-	r.direct = map[int64][]byte{}
-	for n, it := range r.pending {
-		if it.at, it.held = fresh, nil; it.built { // it is in needed, and without data
-			delete(r.pending, n)
-		}
-	}
-	r.building = 0
+	r.chunks.connect()
 	if !r.indexed && !r.feeding {
 		r.index()
 	}
-	a.all = slices.SortedFunc(maps.Values(r.unknown), func(x, y chunk.Chunk) int { return cmp.Compare(x.N, y.N) })
 	return nil
 }
 
@@ -238,7 +226,7 @@ func (a *line) lead(send chan<- *item) error {
 	defer r.mu.Unlock()
 	switch {
 	case r.indexed && r.Check && r.Fit == nil:
-		r.fed = true
+		r.chunks.whole = true
 	case !r.feeding:
 		r.feeding = true
 		var want func(int64) bool
@@ -254,7 +242,8 @@ func (a *line) lead(send chan<- *item) error {
 		if a.closed() {
 			return io.ErrUnexpectedEOF
 		}
-		batch, data := a.ready()
+		batch, data := r.chunks.ready()
+		r.announced = r.announced || len(batch) > 0
 		if len(batch) > 0 || len(data) > 0 {
 			r.mu.Unlock()
 			err := a.announce(batch)
@@ -267,7 +256,10 @@ func (a *line) lead(send chan<- *item) error {
 			}
 			continue
 		}
-		if r.over() {
+		if r.chunks.short() {
+			return fmt.Errorf("%w: it ended before all was read that differs", ErrImage)
+		}
+		if r.chunks.over() {
 			extents := outside(r.extents, r.end, r.disk.Block)
 			if r.Check { // what a system has written since behind its image is its own
 				extents = slices.DeleteFunc(extents, func(e chunk.Extent) bool { return e.Data == nil })
@@ -289,35 +281,6 @@ const ahead = 256
 // farAhead is how many chunks that differ are known of before the image's data has come to them: with the sums of their
 // pieces they take 4 MiB at most.
 const farAhead = 2048
-
-// ready is what can go out now, in the order of the image. The caller holds mu.
-func (a *line) ready() (batch []chunk.Chunk, data []*item) {
-	var order []int64
-	for n, it := range a.pending {
-		if it.at == fresh || it.at == wanted {
-			order = append(order, n)
-		}
-	}
-	slices.Sort(order)
-	for _, n := range order {
-		switch it := a.pending[n]; it.at {
-		case fresh:
-			it.at = asked
-			batch = append(batch, it.c)
-		case wanted:
-			it.at = going
-			data = append(data, it)
-		}
-	}
-	if a.waiting <= ahead/2 && len(a.direct) < farAhead { // a few large frames, not one for each answer
-		more := a.all[a.asked:min(a.asked+ahead-a.waiting, len(a.all))]
-		batch = append(batch, more...)
-		a.asked += len(more)
-		a.waiting += len(more)
-	}
-	a.run.announced = a.run.announced || len(batch) > 0
-	return batch, data
-}
 
 func (a *line) closed() bool {
 	select {
@@ -409,9 +372,7 @@ func (a *line) send(items <-chan *item) {
 			continue
 		}
 		a.run.mu.Lock()
-		if it.at == going {
-			it.at = given // Finish may follow
-		}
+		a.run.chunks.sent(it) // Finish may follow
 		a.run.cond.Broadcast()
 		a.run.mu.Unlock()
 	}

@@ -70,11 +70,7 @@ func (a *line) held(b []byte) error {
 	r := a.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	length := r.unknown[n].Len
-	if it := r.pending[n]; it != nil {
-		length = it.c.Len
-	}
-	if n == 0 || len(sums) != chunk.PieceCount(length)*chunk.PieceSumLen {
+	if n == 0 || len(sums) != chunk.PieceCount(r.chunks.length(n))*chunk.PieceSumLen {
 		return fmt.Errorf("%w: %d bytes of sums for chunk %d", protocol.ErrProtocol, len(sums), n)
 	}
 	defer r.cond.Broadcast()
@@ -84,67 +80,17 @@ func (a *line) held(b []byte) error {
 // answer takes one reply; held is what came with it. The caller holds mu.
 func (a *line) answer(p protocol.Reply, held []byte) error {
 	r := a.run
-	if c, ok := r.unknown[p.N]; ok {
-		return a.compared(p, c, held)
-	}
-	it, ok := r.pending[p.N]
-	if ok && it.built {
-		return a.rebuilt(p, it)
-	}
-	if ok && it.at >= going && it.held != nil && p.Answer == protocol.Needed { // its pieces did not make it whole
-		it.at, it.held = wanted, nil
-		return nil
-	}
-	if !ok || it.at != asked {
-		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about", protocol.ErrProtocol, p.N)
-	}
-	switch {
-	case p.Answer == protocol.Needed && r.Check:
-		r.result.Differing = append(r.result.Differing, it.c)
-		r.settle(p.N, it.c.Len)
-	case p.Answer == protocol.Needed && it.c.Zero:
-		return fmt.Errorf("%w: data of a chunk of zeros is wanted", protocol.ErrProtocol)
-	case p.Answer == protocol.Needed:
-		it.at, it.held = wanted, held
-	case p.Answer == protocol.Zeroed && p.N == 0:
-		it.at = given // it is zeroed at the end
-	case p.Answer == protocol.Zeroed:
+	what, c, err := r.chunks.answer(p, held, r.Check)
+	switch what {
+	case isSame:
+		r.result.Same++
+	case isZeroed:
 		r.touched = true
 		r.result.Zeroed++
-		r.settle(p.N, it.c.Len)
-	default:
-		r.result.Same++
-		r.settle(p.N, it.c.Len)
-	}
-	return nil
-}
-
-// compared takes a reply for a chunk of the index.
-func (a *line) compared(p protocol.Reply, c chunk.Chunk, held []byte) error {
-	r := a.run
-	if a.asked == 0 || p.N > a.all[a.asked-1].N {
-		return fmt.Errorf("%w: an answer for chunk %d, which was not asked about yet", protocol.ErrProtocol, p.N)
-	}
-	delete(r.unknown, p.N)
-	a.waiting--
-	switch {
-	case p.Answer == protocol.Needed && r.Check:
+	case isOther:
 		r.result.Differing = append(r.result.Differing, c)
-		r.settle(p.N, c.Len)
-	case p.Answer == protocol.Needed:
-		r.needed[p.N] = true
-		r.direct[p.N] = held
-	case p.Answer == protocol.Zeroed && p.N == 0:
-		r.pending[0] = &item{c: c, at: given}
-	case p.Answer == protocol.Zeroed:
-		r.touched = true
-		r.result.Zeroed++
-		r.settle(p.N, c.Len)
-	default:
-		r.result.Same++
-		r.settle(p.N, c.Len)
 	}
-	return nil
+	return err
 }
 
 func (a *line) verified(b []byte) error {
@@ -156,15 +102,14 @@ func (a *line) verified(b []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range numbers {
-		it, ok := r.pending[n]
-		if !ok || it.at < going {
-			return fmt.Errorf("%w: chunk %d is verified, and was not sent", protocol.ErrProtocol, n)
+		if err := r.chunks.verified(n); err != nil {
+			return err
 		}
 		r.touched = true
 		r.result.Written++
-		r.settle(n, it.c.Len)
 	}
 	r.tellLocked()
+	r.cond.Broadcast()
 	return nil
 }
 
@@ -173,7 +118,7 @@ func (r *run) tellLocked() {
 	if !ok {
 		size = 0
 	}
-	r.Progress(Progress{Done: r.bytes, Total: size, Wire: r.sent.Load()})
+	r.Progress(Progress{Done: r.chunks.bytes, Total: size, Wire: r.sent.Load()})
 }
 
 // account is the end of a good flash.
@@ -188,13 +133,13 @@ func (a *line) account(b []byte) error {
 	if !a.ended {
 		return fmt.Errorf("%w: done before the image's end", protocol.ErrProtocol)
 	}
-	if it, ok := r.pending[0]; ok {
+	if it := r.chunks.chunks[0]; it != nil {
 		if it.c.Zero {
 			r.result.Zeroed++
 		} else {
 			r.result.Written++
 		}
-		r.settle(0, it.c.Len)
+		r.chunks.settle(it)
 	}
 	if r.Check && account.Extents > 0 {
 		for _, e := range slices.DeleteFunc(slices.Clone(r.extents), func(e chunk.Extent) bool { return e.Data == nil }) { // which of them does not matter: a table's backup is one thing
@@ -204,7 +149,7 @@ func (a *line) account(b []byte) error {
 	r.result.Retried += account.Retried
 	r.result.Moved += account.Moved
 	r.result.Memory = max(r.result.Memory, account.Memory)
-	r.result.Size = r.bytes
+	r.result.Size = r.chunks.bytes
 	r.finished = true
 	return nil
 }

@@ -1,7 +1,6 @@
 package flash
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -235,34 +234,22 @@ func (a *line) compareAll() error {
 	if !r.indexed {
 		r.index()
 	} else { // what earlier connections found is announced again, so that the writer knows it
-		for _, c := range r.Source.Index() {
-			if r.needed[c.N] && (c.N != 0 || r.Fit == nil) {
-				r.unknown[c.N] = c
-				delete(r.needed, c.N)
-			}
-		}
+		r.chunks.again(r.Fit != nil)
 	}
-	for n, it := range r.pending {
-		chunk.Free(it.data)
-		delete(r.pending, n)
-	}
-	a.all = slices.SortedFunc(maps.Values(r.unknown), func(x, y chunk.Chunk) int { return cmp.Compare(x.N, y.N) })
 	r.mu.Unlock()
 	for {
 		r.mu.Lock()
-		more := a.all[a.asked:min(a.asked+ahead, len(a.all))]
-		a.asked += len(more)
-		a.waiting += len(more)
+		more := r.chunks.ask(ahead)
 		r.announced = r.announced || len(more) > 0
 		r.mu.Unlock()
 		if err := a.announce(more); err != nil {
 			return err
 		}
-		if err := a.await(func() bool { return a.waiting <= ahead/2 }); err != nil || len(more) == 0 {
+		if err := a.await(func() bool { return r.chunks.unsaid <= ahead/2 }); err != nil || len(more) == 0 {
 			break
 		}
 	}
-	return a.await(func() bool { return len(r.unknown) == 0 })
+	return a.await(func() bool { return r.chunks.count[uncompared] == 0 })
 }
 
 // rebuild sends a recipe for each chunk that differs, in the order of a plan, and returns when the device has them on the disk, or
@@ -278,14 +265,14 @@ func (a *line) rebuild(ctx context.Context, src Reader) error {
 	}
 	defer encoder.Close()
 	for _, step := range plan.Steps {
-		if err := a.await(func() bool { return a.run.building < window }); err != nil {
+		if err := a.await(func() bool { return a.run.chunks.count[building] < window }); err != nil {
 			return err
 		}
 		if err := a.build(ctx, src, chunks[step.N], step, encoder); err != nil {
 			return err
 		}
 	}
-	return a.await(func() bool { return a.run.building == 0 })
+	return a.await(func() bool { return a.run.chunks.count[building] == 0 })
 }
 
 // plan is what to do with the chunks that differ and were scanned, but for the first.
@@ -294,7 +281,7 @@ func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chu
 	r.mu.Lock()
 	chunks := map[int64]chunk.Chunk{}
 	for _, c := range r.Source.Index() {
-		if r.needed[c.N] && c.N != 0 && a.scan.scanned[c.N] {
+		if wants, _ := r.chunks.wants(c.N); wants && c.N != 0 && a.scan.scanned[c.N] {
 			chunks[c.N] = c
 		}
 	}
@@ -341,28 +328,7 @@ func (a *line) build(ctx context.Context, src Reader, c chunk.Chunk, step moved.
 	}
 	r := a.run
 	r.mu.Lock()
-	r.pending[c.N] = &item{c: c, at: going, built: true}
-	r.building++
+	r.chunks.build(c.N)
 	r.mu.Unlock()
 	return a.w.Write(protocol.Build, protocol.BuildHead(c.N, encoding), step.Recipe.Append(nil), packed)
-}
-
-// rebuilt takes a reply for a chunk that was sent as a recipe: zeros are on the disk, another one did not come out right and
-// is wanted whole. The caller holds mu.
-func (a *line) rebuilt(p protocol.Reply, it *item) error {
-	r := a.run
-	switch {
-	case p.Answer == protocol.Zeroed && it.c.Zero:
-		r.touched = true
-		r.result.Zeroed++
-		r.settle(p.N, it.c.Len)
-	case p.Answer == protocol.Needed && !it.c.Zero:
-		r.building--
-		delete(r.pending, p.N)
-		r.direct[p.N] = nil // it stays in needed, and the writer knows its sum
-		r.cond.Broadcast()
-	default:
-		return fmt.Errorf("%w: answer %d for a recipe of chunk %d", protocol.ErrProtocol, p.Answer, p.N)
-	}
-	return nil
 }

@@ -12,30 +12,6 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// window is how many chunks are held in memory until the writer has them on the disk.
-const window = 48
-
-// progress of an item on the current connection.
-type progress int
-
-const (
-	fresh  progress = iota // not announced on it
-	asked                  // announced, not answered
-	wanted                 // the writer needs its data
-	going                  // the data is about to be sent
-	given                  // it was sent
-)
-
-// item is a chunk that the disk is not known to have.
-type item struct {
-	c    chunk.Chunk
-	data []byte
-	held []byte // sums of the pieces that the disk has there; nil: it is sent whole
-	at   progress
-
-	built bool // a recipe was sent for it, and the device may want it whole
-}
-
 // run is a flash over all its connections.
 type run struct {
 	Job
@@ -45,28 +21,21 @@ type run struct {
 
 	mu        sync.Mutex
 	cond      *sync.Cond
-	pending   map[int64]*item
-	fed       bool  // the image came to its proper end
-	feedErr   error // it did not
+	chunks    *ledger
+	feedErr   error // the image did not come to its proper end
 	feeding   bool
-	indexed   bool                  // the image's index was known when the flash began
-	unknown   map[int64]chunk.Chunk // of it, not yet compared
-	needed    map[int64]bool        // and these differ
-	direct    map[int64][]byte      // of them, known to the writer of this connection, with the sums of what it holds there, if any
+	indexed   bool // the image's index was known when the flash began
 	extents   []chunk.Extent
-	building  int   // recipes that were sent and not answered
 	end       int64 // of the image, in bytes, as far as it is known
 	disk      protocol.Disk
-	settled   int64 // chunks that are on the disk
-	bytes     int64 // of them
-	announced bool  // the writer may have written
-	touched   bool  // it has
+	announced bool // the writer may have written
+	touched   bool // it has
 	finished  bool
 	result    Result
 }
 
 func newRun(ctx context.Context, j Job) *run {
-	r := &run{Job: j, pending: map[int64]*item{}, needed: map[int64]bool{}}
+	r := &run{Job: j, chunks: newLedger()}
 	r.cond = sync.NewCond(&r.mu)
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	context.AfterFunc(r.ctx, func() { r.mu.Lock(); r.cond.Broadcast(); r.mu.Unlock() })
@@ -86,7 +55,7 @@ func (r *run) anew(ctx context.Context) *run {
 func (r *run) settledSoFar() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.settled
+	return r.chunks.settled
 }
 
 func (r *run) lost() {
@@ -109,14 +78,8 @@ func (r *run) index() {
 		return
 	}
 	r.end = chunk.End(all)
-	r.indexed, r.unknown = true, make(map[int64]chunk.Chunk, len(all))
-	for _, c := range all {
-		r.unknown[c.N] = c
-	}
-	if r.Fit != nil { // the first chunk is known when it is fitted
-		delete(r.unknown, 0)
-		r.needed[0] = true
-	}
+	r.indexed = true
+	r.chunks.list(all, r.Fit != nil)
 }
 
 // wants reports whether the disk differs in a chunk of the index. It waits until that is known.
@@ -124,8 +87,8 @@ func (r *run) wants(n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.ctx.Err() == nil {
-		if _, ok := r.unknown[n]; !ok {
-			return r.needed[n]
+		if wants, known := r.chunks.wants(n); known {
+			return wants
 		}
 		r.cond.Wait()
 	}
@@ -143,21 +106,17 @@ func (r *run) feed(want func(int64) bool) {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		for len(r.pending) >= window && r.ctx.Err() == nil {
+		for r.chunks.full() && r.ctx.Err() == nil {
 			r.cond.Wait()
 		}
 		r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
-		it := &item{c: c, data: data}
-		if held, ok := r.direct[c.N]; ok {
-			it.at, it.held = wanted, held
-		}
-		r.pending[c.N] = it
+		r.chunks.read(c, data)
 		r.cond.Broadcast()
 		return r.ctx.Err()
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fed = err == nil
+	r.chunks.whole = err == nil
 	if err != nil && r.ctx.Err() == nil {
 		r.feedErr = fmt.Errorf("%w: %w", ErrImage, err)
 	}
@@ -192,26 +151,4 @@ func (r *run) fit(c chunk.Chunk, data []byte) (chunk.Chunk, []byte, error) {
 		out = nil
 	}
 	return c, out, nil
-}
-
-// over reports whether all is on the disk, but for the first chunk, which comes last. The caller holds mu.
-func (r *run) over() bool {
-	it, ok := r.pending[0]
-	return r.fed && len(r.unknown) == 0 && (len(r.pending) == 0 || len(r.pending) == 1 && ok && it.at == given)
-}
-
-// settle notes that a chunk is on the disk. The caller holds mu.
-func (r *run) settle(n int64, length int) {
-	if it := r.pending[n]; it != nil {
-		if it.built {
-			r.building--
-		}
-		chunk.Free(it.data)
-	}
-	delete(r.pending, n)
-	delete(r.needed, n)
-	delete(r.direct, n)
-	r.settled++
-	r.bytes += int64(length)
-	r.cond.Broadcast()
 }

@@ -45,10 +45,10 @@ func (a *line) owes() string {
 	if s := a.scan; s != nil && s.heard < s.asked {
 		what = "scanning its disk"
 	}
-	if a.waiting > 0 {
+	if a.run.chunks.unsaid > 0 {
 		what = "comparing"
 	}
-	for n, it := range a.run.pending {
+	for n, it := range a.run.chunks.pending {
 		switch {
 		case it.at == asked && what == "":
 			what = "comparing"

@@ -1,0 +1,321 @@
+package flash
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// window is how many chunks are held in memory until the writer has them on the disk.
+const window = 48
+
+// stage is how far a chunk is on its way to the disk.
+type stage int
+
+const (
+	uncompared stage = iota // known from the index alone: whether the disk has it is to be found out
+	differs                 // the disk has something else there, and the image's data has not come to it
+	awaited                 // the same, and the writer of this connection knows its sum: it takes data as soon as there is some
+	inHand                  // its data is here, and was not announced on this connection
+	asked                   // it was announced, and not answered
+	wanted                  // the writer needs its data
+	going                   // its data is about to be sent
+	given                   // it was sent; of a first chunk of zeros: it is done at the end
+	building                // a recipe was sent for it
+	stages
+)
+
+// item is a chunk that the disk is not known to have.
+type item struct {
+	c    chunk.Chunk
+	at   stage
+	data []byte // from inHand on, but for zeros and recipes
+	held []byte // sums of the pieces that the disk has there; nil: it is sent whole
+}
+
+// ledger knows what is known of each chunk and how far it is, over all connections of a flash. It has no lock and does no I/O:
+// its user has both. A chunk is in it from when it is heard of until it is on the disk.
+type ledger struct {
+	chunks  map[int64]*item
+	pending map[int64]*item // of these, those from inHand on
+	count   [stages]int
+	whole   bool // the image came to its proper end: no chunk will be read any more
+
+	listed []chunk.Chunk // what this connection has to compare, in order
+	asked  int           // of it, announced on this connection
+	unsaid int           // of these, not answered yet
+
+	settled int64 // chunks that are on the disk
+	bytes   int64 // of them
+}
+
+func newLedger() *ledger {
+	return &ledger{chunks: map[int64]*item{}, pending: map[int64]*item{}}
+}
+
+// enter takes a chunk in that was not there.
+func (l *ledger) enter(it *item) {
+	l.chunks[it.c.N] = it
+	l.count[it.at]++
+	if it.at >= inHand {
+		l.pending[it.c.N] = it
+	}
+}
+
+// take takes a chunk out.
+func (l *ledger) take(it *item) {
+	delete(l.chunks, it.c.N)
+	delete(l.pending, it.c.N)
+	l.count[it.at]--
+}
+
+// moveTo brings a chunk to another stage. Before inHand there is no data.
+func (l *ledger) moveTo(it *item, at stage) {
+	l.count[it.at]--
+	l.count[at]++
+	if it.at = at; at >= inHand {
+		l.pending[it.c.N] = it
+		return
+	}
+	delete(l.pending, it.c.N)
+	chunk.Free(it.data)
+	it.data = nil
+}
+
+// list takes an index in, whose chunks are to be compared. A first chunk that is made for the disk is known when it is made: it is
+// taken for one that differs.
+func (l *ledger) list(index []chunk.Chunk, fitted bool) {
+	for _, c := range index {
+		it := &item{c: c}
+		if c.N == 0 && fitted {
+			it.at = differs
+		}
+		l.enter(it)
+	}
+	l.relist()
+}
+
+// relist makes anew what the connection has to compare.
+func (l *ledger) relist() {
+	l.listed, l.asked, l.unsaid = nil, 0, 0
+	for _, it := range l.chunks {
+		if it.at == uncompared {
+			l.listed = append(l.listed, it.c)
+		}
+	}
+	slices.SortFunc(l.listed, func(a, b chunk.Chunk) int { return cmp.Compare(a.N, b.N) })
+}
+
+// connect begins a connection, to a writer that knows nothing of what was announced to the one before.
+func (l *ledger) connect() {
+	for _, it := range l.chunks {
+		it.held = nil
+		switch {
+		case it.at == awaited, it.at == building:
+			l.moveTo(it, differs)
+		case it.at > inHand:
+			l.moveTo(it, inHand)
+		}
+	}
+	l.relist()
+}
+
+// again has all compared once more, so that the writer of this connection knows the sums of what differs. It is for an image
+// that can be read again: what was read is dropped.
+func (l *ledger) again(fitted bool) {
+	for _, it := range l.chunks {
+		if it.c.N == 0 && fitted {
+			l.moveTo(it, differs)
+		} else {
+			l.moveTo(it, uncompared)
+		}
+	}
+	l.relist()
+}
+
+// ask is the next chunks to announce, at most so many.
+func (l *ledger) ask(most int) []chunk.Chunk {
+	next := l.listed[l.asked:min(l.asked+max(most, 0), len(l.listed))]
+	l.asked += len(next)
+	l.unsaid += len(next)
+	return next
+}
+
+// ready is what can go out now, in the order of the image: chunks to announce, and those whose data is to be sent.
+func (l *ledger) ready() (batch []chunk.Chunk, data []*item) {
+	var order []*item
+	for _, it := range l.pending {
+		if it.at == inHand || it.at == wanted {
+			order = append(order, it)
+		}
+	}
+	slices.SortFunc(order, func(a, b *item) int { return cmp.Compare(a.c.N, b.c.N) })
+	for _, it := range order {
+		if it.at == inHand {
+			l.moveTo(it, asked)
+			batch = append(batch, it.c)
+		} else {
+			l.moveTo(it, going)
+			data = append(data, it)
+		}
+	}
+	if l.unsaid <= ahead/2 && l.count[awaited] < farAhead { // a few large frames, not one for each answer
+		batch = append(batch, l.ask(ahead-l.unsaid)...)
+	}
+	return batch, data
+}
+
+// wants reports whether the image's data of a chunk is needed, as far as that is known.
+func (l *ledger) wants(n int64) (wants, known bool) {
+	it := l.chunks[n]
+	if it == nil {
+		return false, true
+	}
+	return it.at == differs || it.at == awaited, it.at != uncompared
+}
+
+// full reports whether no more data is to be held.
+func (l *ledger) full() bool { return len(l.pending) >= window }
+
+// read takes in a chunk's data, nil for zeros: the image has come to it.
+func (l *ledger) read(c chunk.Chunk, data []byte) {
+	it := &item{c: c, data: data, at: inHand}
+	if old := l.chunks[c.N]; old != nil {
+		if old.at == awaited {
+			it.at, it.held = wanted, old.held
+		}
+		l.take(old)
+	}
+	l.enter(it)
+}
+
+// sent notes that a chunk's data is on the line.
+func (l *ledger) sent(it *item) {
+	if l.chunks[it.c.N] == it && it.at == going { // it may have been answered by now
+		l.moveTo(it, given)
+	}
+}
+
+// build notes that a recipe was sent for a chunk.
+func (l *ledger) build(n int64) {
+	if it := l.chunks[n]; it != nil {
+		it.held = nil
+		l.moveTo(it, building)
+	}
+}
+
+// outcome is what a chunk's answer comes to.
+type outcome int
+
+const (
+	onTheWay outcome = iota // there is more to do
+	isSame                  // the disk had it
+	isZeroed                // the disk was given zeros there
+	isOther                 // the disk has something else, and it was only asked
+)
+
+// answer takes the writer's word on a chunk; held is the sums of what the disk has there, where they came with it. With check
+// all that is asked for is whether they are the same.
+func (l *ledger) answer(p protocol.Reply, held []byte, check bool) (outcome, chunk.Chunk, error) {
+	it := l.chunks[p.N]
+	needed := p.Answer == protocol.Needed
+	switch {
+	case it == nil:
+		return 0, chunk.Chunk{}, unasked(p.N)
+	case it.at == building:
+		return l.built(p, it)
+	case needed && it.at >= going && it.held != nil: // its pieces did not make it whole
+		it.held = nil
+		l.moveTo(it, wanted)
+		return onTheWay, it.c, nil
+	case it.at == uncompared && l.announced(p.N):
+		l.unsaid--
+	case it.at != asked:
+		return 0, it.c, unasked(p.N)
+	}
+	switch {
+	case needed && check:
+		return l.end(it, isOther)
+	case needed && it.at == uncompared:
+		it.held = held
+		l.moveTo(it, awaited)
+	case needed && it.c.Zero:
+		return 0, it.c, fmt.Errorf("%w: data of a chunk of zeros is wanted", protocol.ErrProtocol)
+	case needed:
+		it.held = held
+		l.moveTo(it, wanted)
+	case p.Answer == protocol.Zeroed && p.N == 0:
+		l.moveTo(it, given)
+	case p.Answer == protocol.Zeroed:
+		return l.end(it, isZeroed)
+	default:
+		return l.end(it, isSame)
+	}
+	return onTheWay, it.c, nil
+}
+
+// built takes the writer's word on a chunk that was sent as a recipe: zeros are on the disk; another one did not come out
+// right and is wanted whole.
+func (l *ledger) built(p protocol.Reply, it *item) (outcome, chunk.Chunk, error) {
+	switch {
+	case p.Answer == protocol.Zeroed && it.c.Zero:
+		return l.end(it, isZeroed)
+	case p.Answer == protocol.Needed && !it.c.Zero:
+		l.moveTo(it, awaited)
+		return onTheWay, it.c, nil
+	}
+	return 0, it.c, fmt.Errorf("%w: answer %d for a recipe of chunk %d", protocol.ErrProtocol, p.Answer, p.N)
+}
+
+func unasked(n int64) error {
+	return fmt.Errorf("%w: an answer for chunk %d, which was not asked about", protocol.ErrProtocol, n)
+}
+
+// announced reports whether a listed chunk was announced on this connection.
+func (l *ledger) announced(n int64) bool { return l.asked > 0 && n <= l.listed[l.asked-1].N }
+
+// verified takes the writer's word that a chunk was written and read back.
+func (l *ledger) verified(n int64) error {
+	it := l.chunks[n]
+	if it == nil || it.at < going {
+		return fmt.Errorf("%w: chunk %d is verified, and was not sent", protocol.ErrProtocol, n)
+	}
+	l.settle(it)
+	return nil
+}
+
+func (l *ledger) end(it *item, what outcome) (outcome, chunk.Chunk, error) {
+	l.settle(it)
+	return what, it.c, nil
+}
+
+// settle notes that a chunk is on the disk, and needs nothing more.
+func (l *ledger) settle(it *item) {
+	l.take(it)
+	chunk.Free(it.data)
+	it.data = nil
+	l.settled++
+	l.bytes += int64(it.c.Len)
+}
+
+// length is a chunk's length, 0 of one that is not known.
+func (l *ledger) length(n int64) int {
+	if it := l.chunks[n]; it != nil {
+		return it.c.Len
+	}
+	return 0
+}
+
+// over reports whether all is on the disk, but for the first chunk, which comes last.
+func (l *ledger) over() bool {
+	first := l.chunks[0]
+	return l.whole && (len(l.chunks) == 0 || len(l.chunks) == 1 && first != nil && first.at == given)
+}
+
+// short reports whether something differs, and the image's end came without it.
+func (l *ledger) short() bool {
+	return l.whole && l.count[uncompared] == 0 && len(l.pending) == 0 && len(l.chunks) > 0
+}
