@@ -86,10 +86,16 @@ func (t *Archive) checkArch() error {
 	return fmt.Errorf("the archive is for %s, the root tree for %s", t.Arch, arch)
 }
 
-// release is the Debian release: asked for, or the root tree's, or the one
-// whose dropbear is in the archive.
+// release is the Debian release: asked for, or that of an earlier run, or what archive and root tree say
+// together. Where they disagree nothing fits that would be taken from the tree.
 func (t *Archive) release(facts *debian.Facts) (string, error) {
+	found := debian.SystemOf(t.Image, facts.Server)
 	if t.opts.Release != "" {
+		if err := found.Supported(); err != nil {
+			t.note("%v; it is treated as %s", err, t.opts.Release)
+		} else if found.Release != "" && found.Release != t.opts.Release {
+			t.note("the archive is of %s (%s), and treated as %s", found.Release, found, t.opts.Release)
+		}
 		return t.opts.Release, nil
 	}
 	if r, err := readRecord(t.Image); err != nil {
@@ -97,18 +103,44 @@ func (t *Archive) release(facts *debian.Facts) (string, error) {
 	} else if r != nil && r.Release != "" {
 		return r.Release, nil
 	}
-	if t.Root != nil {
-		id, codename, version, err := sysroot.Release(t.Root)
-		if err == nil {
-			return t.supported(id, codename, version)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
+	if err := found.Supported(); err != nil {
+		return "", fmt.Errorf("%w; --release overrides", err)
 	}
-	if facts.Release != "" {
-		return facts.Release, nil
+	if odd := found.Odd(); odd != "" {
+		t.note("%s", odd)
 	}
-	return "", errors.New("the Debian release cannot be told: name it with --release, or give a root tree with etc/os-release")
+	tree, err := t.rootRelease()
+	switch {
+	case err != nil:
+		return "", err
+	case tree == "" && found.Release == "":
+		return "", errors.New("the Debian release cannot be told: name it with --release, or give a root tree with etc/os-release")
+	case tree == "":
+		return found.Release, nil
+	case found.Release == "" || found.Release == tree:
+		return tree, nil
+	case facts.HasDropbear() && !t.opts.wantsRoot():
+		t.note("the archive is of %s (%s), the root tree of %s: nothing but keys is taken from it", found.Release, found, tree)
+		return found.Release, nil
+	}
+	return "", fmt.Errorf("the archive is of %s (%s), the root tree of %s: give the tree that the archive was made in; --release overrides", found.Release, found, tree)
+}
+
+// wantsRoot reports whether programs or modules are taken from the root tree.
+func (o *Options) wantsRoot() bool { return o.Curl || len(o.Tools) > 0 || len(o.Modules) > 0 }
+
+// rootRelease is the root tree's release, "" where it does not say; one that is not supported is refused.
+func (t *target) rootRelease() (string, error) {
+	if t.Root == nil {
+		return "", nil
+	}
+	id, codename, version, err := sysroot.Release(t.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	return t.supported(id, codename, version)
 }
 
 func (t *target) supported(id, codename, version string) (string, error) {

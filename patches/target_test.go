@@ -1,7 +1,9 @@
 package patches
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,20 +39,82 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s without os-release is %s, %v", release, got, err)
 		}
 	}
-	// Asked for comes first; the root tree's before the archive's dropbear.
+	// Asked for comes first.
 	tgt := tiny.New("bookworm", true)
-	if _, r := patch(t, tgt, func(o *Options) { o.Release = "trixie" }); r.Release != "trixie" {
-		t.Errorf("asked for trixie: %s", r.Release)
-	}
-	tgt.Root["etc/os-release"] = tiny.Text("ID=debian\nVERSION_CODENAME='trixie'\n")
-	img, r := patch(t, tgt, nil)
-	if r.Release != "trixie" {
-		t.Errorf("a root tree of trixie: %s", r.Release)
+	img, r := patch(t, tgt, func(o *Options) { o.Release = "trixie" })
+	if r.Release != "trixie" || !strings.Contains(strings.Join(r.Notes, "\n"), "the archive is of bookworm (dropbear 2022.83), and treated as trixie") {
+		t.Errorf("asked for trixie: %s, %q", r.Release, r.Notes)
 	}
 	// What it was once patched for it stays.
-	tgt.Root["etc/os-release"] = tiny.Text("ID=debian\nVERSION_CODENAME=bookworm\n")
 	if r, err := apply(img, tgt.Root, defaults(tgt)); err != nil || r.Release != "trixie" {
 		t.Errorf("patched for trixie: %v, %v", r, err)
+	}
+}
+
+// libc is a C library as whoever built it has it say.
+func libc(tgt *tiny.Target, banner string) {
+	b := append(slices.Clone(tgt.Archive[tiny.Libs+"libc.so.6"].Data), "\x00GNU C Library ("+banner+".\n"...)
+	tgt.Archive[tiny.Libs+"libc.so.6"] = tiny.Program(b)
+}
+
+// Archive and root tree tell the release together.
+func TestReleaseTogether(t *testing.T) {
+	for name, c := range map[string]struct {
+		archive, banner string
+		dropbear        bool
+		root            string // its code name; "" of one that does not say
+		change          func(*Options)
+		want, note, err string
+	}{
+		"both": {"bookworm", "Debian GLIBC 2.36-9+deb12u14) stable release version 2.36", true, "bookworm", nil, "bookworm", "", ""},
+		"trixie's archive, bookworm's root": {"trixie", "Debian GLIBC 2.41-12) stable release version 2.41", true, "bookworm", nil, "", "",
+			"the archive is of trixie (glibc 2.41, dropbear 2025.89), the root tree of bookworm"},
+		"the same, and nothing to take": {"trixie", "Debian GLIBC 2.41-12) stable release version 2.41", true, "bookworm", func(o *Options) { o.Curl = false }, "trixie",
+			"the root tree of bookworm: nothing but keys is taken", ""},
+		"the same, without dropbear": {"trixie", "Debian GLIBC 2.41-12) stable release version 2.41", false, "bookworm", func(o *Options) { o.Curl = false }, "", "",
+			"the archive is of trixie (glibc 2.41), the root tree of bookworm"},
+		"told by dropbear alone": {"trixie", "", true, "bookworm", nil, "", "", "the archive is of trixie (dropbear 2025.89)"},
+		"forky's archive, trixie's root": {"trixie", "Debian GLIBC 2.42-5) stable release version 2.42", true, "trixie", nil, "", "",
+			"the archive is of another Debian (glibc 2.42, dropbear 2025.89): not supported"},
+		"insisted": {"trixie", "Debian GLIBC 2.42-5) stable release version 2.42", true, "trixie", func(o *Options) { o.Release = "trixie" }, "trixie",
+			"it is treated as trixie", ""},
+		"Ubuntu's": {"bookworm", "Ubuntu GLIBC 2.36-0ubuntu4) stable release version 2.36", true, "bookworm", nil, "", "",
+			"the archive is of Ubuntu (glibc 2.36, dropbear 2022.83), not of Debian"},
+		"Ubuntu's, no root that says": {"bookworm", "Ubuntu GLIBC 2.39-0ubuntu8) stable release version 2.39", true, "", nil, "", "", "Ubuntu"},
+		"a graft is told by libc":     {"bookworm", "Debian GLIBC 2.36-9) stable release version 2.36", false, "", nil, "bookworm", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tgt := tiny.New(c.archive, c.dropbear)
+			if c.banner != "" {
+				libc(tgt, c.banner)
+			}
+			tgt.Root["etc/os-release"] = tiny.Text("ID=debian\nVERSION_CODENAME=" + c.root + "\n")
+			if c.root == "" {
+				delete(tgt.Root, "etc/os-release")
+			}
+			o := defaults(tgt)
+			if c.change != nil {
+				c.change(&o)
+			}
+			r, err := apply(read(t, tgt), tgt.Root, o)
+			switch {
+			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), "--release overrides")):
+				t.Errorf("%v, want %s", err, c.err)
+			case c.err == "" && err != nil:
+				t.Error(err)
+			case err == nil && (r.Release != c.want || !strings.Contains(strings.Join(r.Notes, "\n"), c.note)):
+				t.Errorf("%s, %q", r.Release, r.Notes)
+			}
+		})
+	}
+	// An unknown server in a known system is said.
+	tgt := tiny.New("bookworm", true)
+	libc(tgt, "Debian GLIBC 2.36-9) stable release version 2.36")
+	server := *tgt.Archive["usr/sbin/dropbear"]
+	server.Data = bytes.Replace(server.Data, []byte("2022.83"), []byte("2031.17"), 1)
+	tgt.Archive["usr/sbin/dropbear"] = &server
+	if _, r := patch(t, tgt, nil); r.Release != "bookworm" || !strings.Contains(strings.Join(r.Notes, "\n"), "dropbear 2031.17 is in the archive, which bookworm does not have") {
+		t.Errorf("%s, %q", r.Release, r.Notes)
 	}
 }
 

@@ -34,6 +34,8 @@ type patchOptions struct {
 	authorizedKeys []string
 	hostKeys       []string
 	ca             string
+	named          bool // --output names it
+	unneeded       bool // the archive is what was asked for, and no second one is written
 	noWriter       bool
 	appended       bool
 	compression    string
@@ -54,7 +56,8 @@ starts dropbear and waits. Works offline, without root, for any architecture.
 What the archive lacks is taken from the target's root tree (--root, --deb).
 Beside the archive come its manifest (.manifest.json) and the known_hosts
 (.known_hosts) that the device will answer to. The archive is 0600: it holds
-the device's private host keys.
+the device's private host keys. Where there is nothing to change nothing is
+written, unless --output names a file: that becomes a copy.
 
 A repack encodes the edited segment again. For a zstd archive the default is
 level 1: 43 MB of bookworm in a second, where level 3 makes 42 MB in 1.3 s,
@@ -125,8 +128,9 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if err != nil {
 		return err
 	}
+	o.named = o.output != ""
 	switch {
-	case o.output != "":
+	case o.named:
 	case fileName(path) == stdio:
 		return hint.To(errors.New("standard input has no name that the archive could be named after"), "name the archive with --output")
 	default:
@@ -152,7 +156,11 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if err != nil {
 		return err
 	}
-	result := &patchResult{report: report, before: in.input.Size, edits: in.img.Edits(), options: o}
+	result := &patchResult{report: report, before: in.input.Size, edits: in.img.Edits(), options: o,
+		source: path, same: !report.Changed() && o.compression == "keep"}
+	if result.same && !o.named {
+		o.output, o.unneeded = fileName(path), true
+	}
 	if o.dryRun {
 		return result.print(stdout, talk, in.img)
 	}

@@ -10,10 +10,14 @@ import (
 	"groundhog/manifest"
 )
 
-// outputs is the archive, its manifest and its known_hosts. Nothing lies beside standard output: what is not named
+// outputs is the archive, its manifest and its known_hosts; where no archive is needed only what was named. Nothing lies beside standard output: what is not named
 // then is empty, and not written.
 func (o *patchOptions) outputs() []string {
 	names := []string{o.output, o.manifest, o.knownHosts}
+	if o.unneeded {
+		names[0] = ""
+		return names
+	}
 	for i, suffix := range []string{"", ".manifest.json", ".known_hosts"} {
 		if names[i] == "" && o.output != stdio {
 			names[i] = o.output + suffix

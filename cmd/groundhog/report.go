@@ -18,6 +18,8 @@ type patchResult struct {
 	before  int64 // bytes of the input
 	after   int64 // bytes of the archive; 0 in a dry run
 	sha256  string
+	source  string // the input as given
+	same    bool   // the input is what was asked for
 	wrote   []string
 }
 
@@ -68,8 +70,8 @@ func (r *patchResult) print(w io.Writer, talk talk, img *initrd.Image) error {
 func (r *patchResult) printText(w io.Writer, talk talk) {
 	rep := r.report
 	state := "reflash initramfs"
-	if !rep.Changed() {
-		state = "already patched, nothing to change:"
+	if r.same {
+		state = "already patched, nothing to do:"
 	}
 	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, rep.Release, orNone(rep.Arch), orNone(rep.Kernel), rep.Build)
 	for _, a := range rep.Patches {
@@ -97,12 +99,20 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 		fmt.Fprintln(w, "dry run: nothing was written")
 		return
 	}
-	fmt.Fprintf(w, "size      %s -> %s (%s)\n", show.Bytes(r.before), show.Bytes(r.after), r.how())
+	switch {
+	case r.options.unneeded:
+		fmt.Fprintf(w, "archive   none written: %s is what was asked for (--output FILE makes a copy)\n", show.Printable(r.source))
+	case r.same:
+		fmt.Fprintf(w, "size      %s (a copy of %s, byte for byte: there was nothing to do)\n", show.Bytes(r.after), show.Printable(r.source))
+	default:
+		fmt.Fprintf(w, "size      %s -> %s (%s)\n", show.Bytes(r.before), show.Bytes(r.after), r.how())
+	}
 	for i, what := range []string{"archive", "manifest", "identity"} {
-		switch name := r.wrote[i]; name {
-		case "":
+		switch name := r.wrote[i]; {
+		case name == "" && r.options.unneeded:
+		case name == "":
 			fmt.Fprintf(w, "%-9s not written: --%s names a file for it\n", what, []string{"output", "manifest", "known-hosts"}[i])
-		case stdio:
+		case name == stdio:
 			fmt.Fprintf(w, "%-9s standard output\n", what)
 		default:
 			fmt.Fprintf(w, "%-9s %s\n", what, name)
@@ -112,9 +122,6 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 
 // how says in which way the archive was written.
 func (r *patchResult) how() string {
-	if !r.report.Changed() && r.options.compression == "keep" {
-		return "the same bytes"
-	}
 	if r.options.appended {
 		return "appended"
 	}

@@ -1,0 +1,88 @@
+package debian
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+	"groundhog/initrd/debian/dropbear"
+)
+
+// System is whose system an archive was made in, as far as its own programs say.
+type System struct {
+	Vendor  string // "Debian", "Ubuntu"; "" where nothing says so
+	GLIBC   string // the C library's version, "2.36"
+	Release string // the supported release with that C library, or else with that dropbear; "" of none
+	// Dropbear is the server's own word, "2022.83"; "" where there is none.
+	Dropbear string
+}
+
+// glibcs is the C library of each release.
+var glibcs = map[string]string{"2.28": "buster", "2.31": "bullseye", "2.36": "bookworm", "2.41": "trixie"}
+
+var (
+	glibcBanner   = regexp.MustCompile(`GNU C Library \((\w+) E?GLIBC [^)]{1,64}\) (?:stable|development) release version (2\.[0-9]{1,3})`)
+	busyboxBanner = regexp.MustCompile(`BusyBox v[0-9.]{3,12} \((\w+) `)
+)
+
+// SystemOf asks the C library, busybox and dropbear in an archive. It reads large files.
+func SystemOf(img *initrd.Image, server *Server) System {
+	s := System{Dropbear: server.Version}
+	for name, e := range img.Tree() {
+		if path.Base(name) == "libc.so.6" && e.IsFile() {
+			if m := glibcBanner.FindSubmatch(img.Content(e)); m != nil {
+				s.Vendor, s.GLIBC = string(m[1]), string(m[2])
+			}
+		}
+	}
+	if box, err := img.ReadFile("bin/busybox"); err == nil && s.Vendor == "" {
+		if m := busyboxBanner.FindSubmatch(box); m != nil {
+			s.Vendor = string(m[1])
+		}
+	}
+	if s.Release = glibcs[s.GLIBC]; s.GLIBC == "" {
+		s.Release = releaseOf(s.Dropbear)
+	}
+	return s
+}
+
+// String says what was found, for messages.
+func (s System) String() string {
+	var all []string
+	if s.GLIBC != "" {
+		all = append(all, "glibc "+s.GLIBC)
+	}
+	if s.Dropbear != "" {
+		all = append(all, "dropbear "+s.Dropbear)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Supported says why an archive is of no supported release, nil where it is of one or nothing tells.
+func (s System) Supported() error {
+	list := strings.Join(dropbear.Releases(), ", ")
+	switch {
+	case s.Vendor != "" && s.Vendor != "Debian":
+		return fmt.Errorf("the archive is of %s (%s), not of Debian: not supported (supported: %s)", s.Vendor, s, list)
+	case s.GLIBC != "" && s.Release == "":
+		return fmt.Errorf("the archive is of another Debian (%s): not supported (supported: %s)", s, list)
+	case s.Dropbear != "" && s.Release == "":
+		return fmt.Errorf("the archive's dropbear %s is of no supported release (supported: %s)", s.Dropbear, list)
+	}
+	return nil
+}
+
+// Odd says what is not as its release has it, "" where all is.
+func (s System) Odd() string {
+	v, err := dropbear.ForRelease(s.Release)
+	if err != nil || s.Dropbear == "" || s.Dropbear == v.Dropbear {
+		return ""
+	}
+	if !slices.Contains(dropbear.Releases(), releaseOf(s.Dropbear)) {
+		return fmt.Sprintf("dropbear %s is in the archive, which %s does not have: it is taken for its %s", s.Dropbear, s.Release, v.Dropbear)
+	}
+	return ""
+}
