@@ -41,7 +41,7 @@ e2e: writers tools ## real targets from Debian's packages, patched, read by Debi
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 2 \
 		-run '^($(E2ETESTS))$$' $(sort $(dir $(E2E)))
 
-full: writers tools ## every test there is, on every release and architecture; goes on where it stopped; ONLY=REGEXP
+full: writers tools ## every test there is, and ten minutes of each fuzz target; goes on where it stopped; ONLY=REGEXP
 	$(GO) run ./fixtures/full -run '$(ONLY)'
 
 full-status: ## list what has not passed at this commit, and since which one
