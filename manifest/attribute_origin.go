@@ -3,6 +3,7 @@ package manifest
 import (
 	"io/fs"
 	"path"
+	"slices"
 
 	"groundhog/initrd/debian"
 )
@@ -81,11 +82,27 @@ func (a *attributor) packages(entries []Entry) []Package {
 		p.Files++
 		p.Bytes += e.Size
 	}
-	var list []Package
-	for _, p := range count {
-		if p.Files > 0 {
-			list = append(list, *p)
+	here := map[string][]string{} // the packages that go by a name
+	for _, p := range a.db.Packages {
+		if count[id{p.Name, p.Architecture}].Files > 0 {
+			for _, name := range append(p.Provides, p.Name) {
+				here[name] = append(here[name], p.Name)
+			}
 		}
+	}
+	var list []Package
+	for _, p := range a.db.Packages {
+		one := count[id{p.Name, p.Architecture}]
+		if one == nil || one.Files == 0 {
+			continue
+		}
+		delete(count, id{p.Name, p.Architecture}) // once
+		for _, name := range p.Depends {
+			one.Depends = append(one.Depends, here[name]...)
+		}
+		slices.Sort(one.Depends)
+		one.Depends = slices.DeleteFunc(slices.Compact(one.Depends), func(name string) bool { return name == p.Name })
+		list = append(list, *one)
 	}
 	return list
 }

@@ -174,3 +174,35 @@ func TestOfTree(t *testing.T) {
 		t.Error("an archive was held against the manifest of a root tree")
 	}
 }
+
+// A package's needs are the packages here that its records name, under whatever name, folded lines as well, and no others; a
+// manifest that names one which it does not list is refused.
+func TestDepends(t *testing.T) {
+	m := of(t, archive(t, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl"), file("usr/bin/tool", "ours"), dir("usr/lib"), dir("usr/lib/x"),
+		file("usr/lib/x/libz.so.1.2", "zlib")))
+	root := handmade.Debian()
+	status := root["var/lib/dpkg/status"]
+	text := strings.NewReplacer("Package: curl\n", "Package: curl\nPre-Depends: zlib1g (>= 1:1)\nDepends: absent | virtual:any [amd64],\n theirs, curl\n",
+		"Package: mine\n", "Package: mine\nProvides: other, virtual (= 1)\n").Replace(string(status.Data))
+	root["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(text), Mode: status.Mode}
+	if err := m.Attribute(root); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, p := range m.Packages {
+		got[p.Name] = p.Depends
+	}
+	if d := cmp.Diff(map[string][]string{"curl": {"mine", "zlib1g"}, "mine": nil, "zlib1g": nil}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	var b bytes.Buffer
+	if err := manifest.Encode(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := manifest.Decode(strings.NewReader(b.String()), manifest.Limits{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := manifest.Decode(strings.NewReader(strings.Replace(b.String(), `"mine",`, `"elsewhere",`, 1)), manifest.Limits{}); err == nil {
+		t.Error("a need that is not listed was accepted")
+	}
+}

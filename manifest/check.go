@@ -98,7 +98,16 @@ func (m *Manifest) checkTexts() error {
 		texts = append(texts, k.Type, k.Fingerprint, k.Comment)
 	}
 	seen := map[[2]string]bool{}
+	names := map[string]bool{}
 	for _, p := range m.Packages {
+		names[p.Name] = true
+	}
+	for _, p := range m.Packages {
+		for i, d := range p.Depends {
+			if !names[d] || i > 0 && p.Depends[i-1] >= d {
+				return fmt.Errorf("package %q: it needs %q, which is not listed, or not in order", p.Name, d)
+			}
+		}
 		id := [2]string{p.Name, p.Architecture}
 		if p.Name == "" || p.Files < 0 || !isSize(p.Bytes) || seen[id] {
 			return fmt.Errorf("package %q: no name, a negative number, or there twice", p.Name)

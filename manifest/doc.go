@@ -27,7 +27,7 @@
 //	segments         offset, size, padding, unpacked (bytes), compression,
 //	                 entries, sha256 (of the segment's bytes in the file)
 //	packages         name, version, architecture, source, source_version,
-//	                 files, bytes
+//	                 files, bytes, depends (those of the others that it needs)
 //	entries          what the kernel ends up with, by path, each path once
 //	shadowed         entries that a later copy of their path hides
 //	ignored          entries that the kernel does not unpack

@@ -94,15 +94,17 @@ type Segment struct {
 }
 
 // Package is a Debian package that files came from. Files and Bytes are what it
-// accounts for here; a hard-linked file counts once in Bytes.
+// accounts for here; a hard-linked file counts once in Bytes. Depends names those of
+// the other packages here that it needs, without their architecture, sorted.
 type Package struct {
-	Name          string `json:"name"`
-	Version       string `json:"version"`
-	Architecture  string `json:"architecture"`
-	Source        string `json:"source"`
-	SourceVersion string `json:"source_version"`
-	Files         int    `json:"files"`
-	Bytes         int64  `json:"bytes"`
+	Name          string   `json:"name"`
+	Version       string   `json:"version"`
+	Architecture  string   `json:"architecture"`
+	Source        string   `json:"source"`
+	SourceVersion string   `json:"source_version"`
+	Files         int      `json:"files"`
+	Bytes         int64    `json:"bytes"`
+	Depends       []string `json:"depends,omitempty"`
 }
 
 // Entry is a file, directory, link or device node.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // CycloneDX writes a manifest as a CycloneDX 1.6 bill of materials in
-// JSON: the archive or root tree, the Debian packages in it, and the files that
+// JSON: the archive or root tree, the Debian packages in it, their sources, and the files that
 // come from no package.
 func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 	digest, err := digestOf(m)
@@ -33,8 +34,11 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 		components = append(components, c)
 		contains = append(contains, c.BOMRef)
 	}
+	if len(m.Packages) == 0 && !slices.ContainsFunc(m.Entries, func(e manifest.Entry) bool { return e.Type == manifest.File }) {
+		return fmt.Errorf("writing CycloneDX: %w", ErrEmpty)
+	}
 	if s, ok := systemOf(m); ok { // Trivy leaves packages out where there is no component of this type, and refuses two
-		add(cyclonedx.Component{BOMRef: "os:" + s.id + "@" + s.version, Type: cyclonedx.ComponentTypeOS, Name: s.id, Version: s.version,
+		add(cyclonedx.Component{BOMRef: "os:" + s.id + "@" + s.version, Type: cyclonedx.ComponentTypeOS, Name: s.id, Version: s.version, CPE: s.cpe(),
 			SWID: &cyclonedx.SWID{TagID: s.id, Name: s.id, Version: s.version}})
 	}
 	for _, p := range m.Packages {
@@ -45,11 +49,24 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 			add(cycloneFile(e))
 		}
 	}
-	if len(m.Packages) == 0 && len(components) == 0 {
-		return fmt.Errorf("writing CycloneDX: %w", ErrEmpty)
+	for _, src := range sources(m) {
+		components = append(components, cyclonedx.Component{BOMRef: sourcePurl(m, src), Type: cyclonedx.ComponentTypeLibrary, Name: src.name, Version: src.version, PackageURL: sourcePurl(m, src)})
+	}
+	dependencies := []cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &contains}}
+	for _, p := range m.Packages { // CycloneDX has no word for a source: one depends on it
+		var on []string
+		for _, i := range needs(m, p) {
+			on = append(on, purl(m, m.Packages[i]))
+		}
+		if p.Source != "" {
+			on = append(on, sourcePurl(m, sourceOf{p.Source, p.SourceVersion}))
+		}
+		if len(on) > 0 {
+			dependencies = append(dependencies, cyclonedx.Dependency{Ref: purl(m, p), Dependencies: &on})
+		}
 	}
 	bom.Components = &components
-	bom.Dependencies = &[]cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &contains}}
+	bom.Dependencies = &dependencies
 	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
 	if err := enc.EncodeVersion(bom, cyclonedx.SpecVersion1_6); err != nil {
 		return fmt.Errorf("writing CycloneDX: %w", err)

@@ -3,18 +3,21 @@
 package sbom
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"groundhog/manifest"
 )
 
-// Both bills of materials name what is described as the main component, the
-// Debian packages in it by package URL, and the kernel and groundhog's patches
-// by what the manifest says. SPDX 2.3 wants a SHA-1 of every file that it lists,
+// Both bills of materials name what is described as the main component, the operating
+// system, the Debian packages in it by package URL, with what they need of one another, the source
+// packages that those were built from, as debsbom has them, because Debian's advisories are on sources, and the kernel
+// and groundhog's patches by what the manifest says. SPDX 2.3 wants a SHA-1 of every file that it lists,
 // which nobody should rely on any more: files stay in the manifest there.
 // CycloneDX lists those that come from no package.
 
@@ -37,6 +40,38 @@ func title(m *manifest.Manifest) string {
 		return m.Archive.Name
 	}
 	return string(m.Source)
+}
+
+// sourceOf is a source package, by name and version.
+type sourceOf struct{ name, version string }
+
+// sources are those that the packages were built from, each once, in order.
+func sources(m *manifest.Manifest) []sourceOf {
+	var list []sourceOf
+	for _, p := range m.Packages {
+		if p.Source != "" {
+			list = append(list, sourceOf{p.Source, p.SourceVersion})
+		}
+	}
+	slices.SortFunc(list, func(x, y sourceOf) int { return cmp.Or(cmp.Compare(x.name, y.name), cmp.Compare(x.version, y.version)) })
+	return slices.Compact(list)
+}
+
+// needs are the packages that p needs, by their place in m.Packages: of its own architecture, or of all.
+func needs(m *manifest.Manifest, p manifest.Package) []int {
+	var list []int
+	for i, q := range m.Packages {
+		_, named := slices.BinarySearch(p.Depends, q.Name)
+		if named && (q.Architecture == p.Architecture || q.Architecture == "all" || p.Architecture == "all") {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// sourcePurl is a source package's URL: its architecture is "source".
+func sourcePurl(m *manifest.Manifest, s sourceOf) string {
+	return purl(m, manifest.Package{Name: s.name, Version: s.version, Architecture: "source", Source: s.name, SourceVersion: s.version})
 }
 
 // purl is a package's URL (package-url/purl-spec, type deb).

@@ -16,6 +16,8 @@ import (
 	"groundhog/manifest/sbom"
 
 	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	spdxjson "github.com/spdx/tools-golang/json"
 	"github.com/spdx/tools-golang/spdxlib"
@@ -54,7 +56,7 @@ func TestSPDX(t *testing.T) {
 	if err := spdxlib.ValidateDocument(doc); err != nil {
 		t.Error(err)
 	}
-	if len(doc.Packages) != 1+len(attributed(t).Packages) || !strings.Contains(b.String(), `"pkg:deb/debian/curl@7.88-1?arch=amd64`) {
+	if len(doc.Packages) != 1+2*len(attributed(t).Packages) || !strings.Contains(b.String(), `"pkg:deb/debian/curl@7.88-1?arch=amd64`) {
 		t.Errorf("packages: %s", b.String())
 	}
 }
@@ -99,9 +101,78 @@ func TestOperatingSystem(t *testing.T) {
 	}
 }
 
-// A bill of materials that lists nothing is refused.
+// Packages need one another and were built from sources: in both forms each of that is said once, of packages that are listed.
+func TestSourcesAndDependencies(t *testing.T) {
+	m := attributed(t)
+	m.Release, m.Source = "trixie", manifest.Root
+	m.Packages = []manifest.Package{
+		{Name: "libssl3t64", Version: "3.5-1", Architecture: "amd64", Source: "openssl", SourceVersion: "3.5-1", Files: 1},
+		{Name: "openssl", Version: "3.5-1+b1", Architecture: "amd64", Source: "openssl", SourceVersion: "3.5-1", Files: 1, Depends: []string{"ca-certificates", "libssl3t64"}},
+		{Name: "libssl3t64", Version: "3.5-1", Architecture: "armhf", Source: "openssl", SourceVersion: "3.5-1", Files: 1},
+		{Name: "ca-certificates", Version: "2025", Architecture: "all", Source: "ca-certificates", SourceVersion: "2025", Files: 1}}
+	var spdx, cyclone bytes.Buffer
+	if err := errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := spdxjson.Read(bytes.NewReader(spdx.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spdxlib.ValidateDocument(doc); err != nil {
+		t.Error(err)
+	}
+	named := map[string]string{}
+	for _, p := range doc.Packages {
+		for _, r := range p.PackageExternalReferences {
+			named[string(p.PackageSPDXIdentifier)] = r.Locator
+		}
+	}
+	const distro = "&distro=debian-13"
+	lib, tool, certs := "pkg:deb/debian/libssl3t64@3.5-1?arch=amd64"+distro+"&upstream=openssl%403.5-1", "pkg:deb/debian/openssl@3.5-1%2Bb1?arch=amd64"+distro+"&upstream=openssl%403.5-1",
+		"pkg:deb/debian/ca-certificates@2025?arch=all"+distro
+	foreign := strings.Replace(lib, "amd64", "armhf", 1)
+	source, certSource := "pkg:deb/debian/openssl@3.5-1?arch=source"+distro, "pkg:deb/debian/ca-certificates@2025?arch=source"+distro
+	got := map[string]bool{}
+	for _, r := range doc.Relationships {
+		if r.Relationship == "DEPENDS_ON" || r.Relationship == "GENERATES" {
+			got[r.Relationship+" "+named[string(r.RefA.ElementRefID)]+" "+named[string(r.RefB.ElementRefID)]] = true
+		}
+	}
+	want := map[string]bool{"DEPENDS_ON " + tool + " " + lib: true, "DEPENDS_ON " + tool + " " + certs: true, "GENERATES " + source + " " + lib: true,
+		"GENERATES " + source + " " + tool: true, "GENERATES " + source + " " + foreign: true, "GENERATES " + certSource + " " + certs: true}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("SPDX (-want +got):\n%s", d)
+	}
+	if named["OperatingSystem"] != "cpe:2.3:o:debian:debian_linux:13:*:*:*:*:*:*:*" {
+		t.Errorf("SPDX's system: %q", named["OperatingSystem"])
+	}
+	bom := new(cyclonedx.BOM)
+	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(cyclone.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
+		t.Fatal(err)
+	}
+	on := map[string][]string{}
+	for _, d := range *bom.Dependencies {
+		if d.Ref != "main" {
+			on[d.Ref] = *d.Dependencies
+		}
+	}
+	if d := cmp.Diff(map[string][]string{tool: {certs, lib, source}, lib: {source}, foreign: {source}, certs: {certSource}}, on,
+		cmpopts.SortSlices(strings.Compare)); d != "" {
+		t.Errorf("CycloneDX (-want +got):\n%s", d)
+	}
+	refs := map[string]int{}
+	for _, c := range *bom.Components {
+		refs[c.BOMRef]++
+	}
+	if refs[source] != 1 || refs[certSource] != 1 || (*bom.Components)[0].CPE != named["OperatingSystem"] {
+		t.Errorf("CycloneDX: %v", refs)
+	}
+}
+
+// A bill of materials that lists nothing is refused, whatever system it would list nothing of.
 func TestEmpty(t *testing.T) {
 	m := handmade.Manifest(t, handmade.Archive(t, handmade.Dir("usr")))
+	m.Release = "trixie"
 	for _, write := range []func(io.Writer, *manifest.Manifest) error{sbom.SPDX, sbom.CycloneDX} {
 		if err := write(io.Discard, m); !errors.Is(err, sbom.ErrEmpty) {
 			t.Errorf("got %v", err)

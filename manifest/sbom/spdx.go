@@ -47,6 +47,20 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 		doc.Packages = append(doc.Packages, one)
 		doc.Relationships = append(doc.Relationships, relation(main.PackageSPDXIdentifier, "CONTAINS", one.PackageSPDXIdentifier))
 	}
+	for i, p := range m.Packages {
+		for _, j := range needs(m, p) {
+			doc.Relationships = append(doc.Relationships, relation(packageID(i), "DEPENDS_ON", packageID(j)))
+		}
+	}
+	for i, src := range sources(m) {
+		one := spdxSource(m, i, src)
+		doc.Packages = append(doc.Packages, one)
+		for j, p := range m.Packages {
+			if (sourceOf{p.Source, p.SourceVersion}) == src {
+				doc.Relationships = append(doc.Relationships, relation(one.PackageSPDXIdentifier, "GENERATES", packageID(j)))
+			}
+		}
+	}
 	var b bytes.Buffer
 	if err := json.Write(doc, &b, json.Indent("  "), json.EscapeHTML(false)); err != nil {
 		return fmt.Errorf("writing SPDX: %w", err)
@@ -77,10 +91,14 @@ func spdxMain(m *manifest.Manifest) *v2_3.Package {
 
 // spdxSystem is the operating system. Trivy takes the package for it whose identifier begins like this one.
 func spdxSystem(s system) *v2_3.Package {
-	return &v2_3.Package{PackageName: s.id, PackageVersion: s.version, PackageSPDXIdentifier: "OperatingSystem",
+	p := &v2_3.Package{PackageName: s.id, PackageVersion: s.version, PackageSPDXIdentifier: "OperatingSystem",
 		PackageSupplier:         &common.Supplier{Supplier: s.supplier, SupplierType: "Organization"},
 		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
 		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "OPERATING-SYSTEM"}
+	if cpe := s.cpe(); cpe != "" {
+		p.PackageExternalReferences = []*v2_3.PackageExternalReference{{Category: "SECURITY", RefType: "cpe23Type", Locator: cpe}}
+	}
+	return p
 }
 
 // supplierOf is who the packages are from: not known of a release that is nobody's that we know.
@@ -91,9 +109,20 @@ func supplierOf(m *manifest.Manifest) *common.Supplier {
 	return &common.Supplier{Supplier: noAssertion}
 }
 
+func packageID(i int) common.ElementID { return common.ElementID(fmt.Sprintf("deb-%d", i)) }
+
+// spdxSource is a source package, which nothing of is here but what was built from it.
+func spdxSource(m *manifest.Manifest, i int, s sourceOf) *v2_3.Package {
+	return &v2_3.Package{PackageName: s.name, PackageVersion: s.version, PackageSPDXIdentifier: common.ElementID(fmt.Sprintf("source-%d", i)),
+		PackageSupplier: supplierOf(m), PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion,
+		PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "SOURCE", PackageSummary: "what packages here were built from",
+		PackageExternalReferences: []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: sourcePurl(m, s)}}}
+}
+
 func spdxPackage(m *manifest.Manifest, i int, p manifest.Package) *v2_3.Package {
 	return &v2_3.Package{PackageName: p.Name, PackageVersion: p.Version,
-		PackageSPDXIdentifier:   common.ElementID(fmt.Sprintf("deb-%d", i)),
+		PackageSPDXIdentifier:   packageID(i),
+		PrimaryPackagePurpose:   "LIBRARY",
 		PackageSupplier:         supplierOf(m),
 		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
 		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,

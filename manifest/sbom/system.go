@@ -1,6 +1,10 @@
 package sbom
 
-import "groundhog/manifest"
+import (
+	"strings"
+
+	"groundhog/manifest"
+)
 
 // system is the operating system that packages are of, as os-release(5) names it: ID and VERSION_ID. Scanners look
 // vulnerabilities up by these, not by code names.
@@ -25,4 +29,13 @@ var systems = map[string]system{
 func systemOf(m *manifest.Manifest) (system, bool) {
 	s, ok := systems[m.Release]
 	return s, ok
+}
+
+// cpe names the system as the National Vulnerability Database does (CPE 2.3), "" of one that it has under no name that we know.
+func (s system) cpe() string {
+	product := map[string]string{"debian": "debian:debian_linux", "ubuntu": "canonical:ubuntu_linux"}[s.id]
+	if product == "" || s.version == "" || strings.Trim(s.version, "0123456789.") != "" {
+		return ""
+	}
+	return "cpe:2.3:o:" + product + ":" + s.version + ":*:*:*:*:*:*:*"
 }

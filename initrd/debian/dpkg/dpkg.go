@@ -24,10 +24,12 @@ const maxDpkgFile = 256 << 20
 var ErrNone = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/status)")
 
 // Package is an installed package. Source is what it was built from, another one
-// only where that has another name or version.
+// only where that has another name or version. Depends is every package that it names as one
+// that it needs, alternatives as well; Provides is the other names that it goes by.
 type Package struct {
 	Name, Version, Architecture string
 	Source, SourceVersion       string
+	Depends, Provides           []string
 }
 
 // Records is what a root tree's records say of who owns what.

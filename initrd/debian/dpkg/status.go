@@ -26,8 +26,11 @@ func parseStanza(text string) (*stanza, error) {
 	for line := range strings.Lines(strings.Trim(text, "\n")) {
 		line = strings.TrimRight(line, "\n")
 		if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
-			if name == "Conffiles" {
+			switch name {
+			case "Conffiles":
 				s.conffile(line)
+			case "Depends", "Pre-Depends", "Provides":
+				fields[name] += " " + strings.TrimSpace(line)
 			}
 			continue
 		}
@@ -43,6 +46,8 @@ func parseStanza(text string) (*stanza, error) {
 	if !isPackageName(p.Name) {
 		return nil, fmt.Errorf("no package name: %.40q", p.Name)
 	}
+	p.Depends = append(relations(fields["Pre-Depends"]), relations(fields["Depends"])...)
+	p.Provides = relations(fields["Provides"])
 	// "want flag status"; in these two states none of its files are there.
 	status := strings.Fields(fields["Status"])
 	if len(status) != 3 {
@@ -64,6 +69,20 @@ func parseStanza(text string) (*stanza, error) {
 		return nil, fmt.Errorf("%s: source %.60q", p.Name, fields["Source"])
 	}
 	return s, nil
+}
+
+// relations are the packages that a field of dependencies names (Debian Policy, 7.1), alternatives as well, without
+// versions and architectures.
+func relations(field string) []string {
+	var names []string
+	for one := range strings.FieldsFuncSeq(field, func(r rune) bool { return r == ',' || r == '|' }) {
+		name, _, _ := strings.Cut(strings.TrimSpace(one), " ")
+		name, _, _ = strings.Cut(name, "(")
+		if name, _, _ = strings.Cut(name, ":"); isPackageName(name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // conffile reads " /etc/x MD5 [flags]".
