@@ -60,6 +60,7 @@ type Report struct {
 	Notes          []string   // what the user should know
 	HostKeys       []*dropbear.HostKey
 	AuthorizedKeys []dropbear.AuthorizedKey
+	Port           uint16 // that dropbear listens on
 }
 
 // Changed reports whether any patch changed anything.
@@ -105,6 +106,7 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if r.HostKeys, err = t.keysThere(); err != nil {
 		return nil, err
 	}
-	r.AuthorizedKeys = debian.Read(img).LoginKeys()
+	facts := debian.Read(img)
+	r.AuthorizedKeys, r.Port = facts.LoginKeys(), facts.Server.Port()
 	return r, nil
 }

@@ -33,6 +33,7 @@ func (t *Archive) authorizedKeys() (string, error) {
 	for _, p := range problems {
 		t.note("%s: %s", from, p)
 	}
+	t.noteReplaced(facts, name, usable)
 	if err := t.putKeys(name, strings.Trim(facts.Root().Home, "/"), keys); err != nil {
 		return "", err
 	}
@@ -40,6 +41,16 @@ func (t *Archive) authorizedKeys() (string, error) {
 		return "", fmt.Errorf("dropbear would let nobody in as root: %s", strings.Join(after.Problems, "; "))
 	}
 	return fmt.Sprintf("%s from %s", show.Count(len(usable), "key"), from), nil
+}
+
+// noteReplaced tells of keys that were let in and are no more.
+func (t *Archive) noteReplaced(facts *debian.Facts, name string, usable []dropbear.AuthorizedKey) {
+	for _, l := range facts.Logins {
+		kept := slices.ContainsFunc(usable, func(k dropbear.AuthorizedKey) bool { return k.Fingerprint() == l.Key.Fingerprint() })
+		if l.How == debian.ByKey && l.Path == name && !kept {
+			t.note("%s could log in, and no more: the given keys take the place of the archive's", l.Key)
+		}
+	}
 }
 
 // putKeys writes the file that dropbear reads, in directories that nobody else can

@@ -2,8 +2,11 @@ package patches
 
 import (
 	"fmt"
+	"io/fs"
+	"path"
 	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
 )
@@ -14,14 +17,38 @@ import (
 // notices a dead link.
 func options(v dropbear.Version) string { return fmt.Sprintf("-W %d -K 5", v.MaxWindow) }
 
+// optionsEnd marks the line that is ours in dropbear's configuration.
+const optionsEnd = " # groundhog"
+
 // optionsLine goes in front of what dropbear's configuration says, so that the
-// configuration's own word comes later and counts.
-func optionsLine(v dropbear.Version) string {
-	return fmt.Sprintf(`DROPBEAR_OPTIONS="%s ${DROPBEAR_OPTIONS-}" # groundhog`, options(v))
+// configuration's own word comes later and counts; or it takes the place of it.
+func (t *target) optionsLine() string {
+	theirs := "${DROPBEAR_OPTIONS-}"
+	if t.opts.DropbearOptions != nil {
+		theirs = strings.Join(strings.Fields(strings.Join(t.opts.DropbearOptions, " ")), " ")
+	}
+	return fmt.Sprintf(`DROPBEAR_OPTIONS="%s"%s`, strings.TrimSpace(options(t.version)+" "+theirs), optionsEnd)
+}
+
+// withOptions puts our line last, unless there is one and no other is asked for.
+func (t *target) withOptions(text []byte) ([]byte, error) {
+	var b strings.Builder
+	line, last := t.optionsLine(), ""
+	for l := range strings.Lines(string(text)) {
+		if last = strings.TrimSuffix(l, "\n"); strings.HasPrefix(last, "DROPBEAR_OPTIONS=") && strings.HasSuffix(last, optionsEnd) {
+			if t.opts.DropbearOptions == nil || last == line {
+				return text, nil
+			}
+			continue
+		}
+		b.WriteString(l)
+	}
+	return withLine(line)([]byte(b.String()))
 }
 
 // link sets dropbear's options and, where its sessions lack it, sbin in their
-// PATH.
+// PATH. Then all is known of how one logs in: who could not run a command there
+// could not flash.
 func (t *Archive) link() (string, error) {
 	conf := t.version.ArchiveConfig
 	var old []byte
@@ -31,18 +58,60 @@ func (t *Archive) link() (string, error) {
 			return "", err
 		}
 	}
-	text, err := withLine(optionsLine(t.version))(old)
+	text, err := t.withOptions(old)
 	if err != nil {
 		return "", err
 	}
 	if err := t.generated(conf, text); err != nil {
 		return "", err
 	}
-	summary := "dropbear " + options(t.version)
-	if t.version.SbinInPath {
-		return summary, nil
+	summary := "dropbear " + t.optionsToldOf()
+	if !t.version.SbinInPath {
+		summary += ", sbin in the sessions' PATH"
+		if err := t.sbinInPath(); err != nil {
+			return "", err
+		}
 	}
-	return summary + ", sbin in the sessions' PATH", t.sbinInPath()
+	facts := debian.Read(t.Image)
+	if err := t.checkWayIn(facts.Server, facts.Hindrance()); err != nil {
+		return "", err
+	}
+	if port := facts.Server.Port(); port != 22 || t.setting(portSetting) != "" {
+		return summary + onPort(port), t.set(portSetting, fmt.Sprint(port))
+	}
+	return summary, nil
+}
+
+const portSetting = "GROUNDHOG_PORT"
+
+func (t *target) optionsToldOf() string {
+	if t.opts.DropbearOptions == nil {
+		return options(t.version)
+	}
+	line, _, _ := strings.Cut(strings.TrimPrefix(t.optionsLine(), `DROPBEAR_OPTIONS="`), `"`)
+	return line
+}
+
+func onPort(port uint16) string {
+	if port == 22 {
+		return ""
+	}
+	return fmt.Sprintf(", port %d", port)
+}
+
+// checkWayIn refuses what keeps us from logging in and running a command, and says
+// what would not.
+func (t *target) checkWayIn(s *debian.Server, hindrance string) error {
+	switch {
+	case s.Doubt != "":
+		t.note("whether you can log in only the machine can tell (%s); --dropbear-option gives dropbear options that are certain", s.Doubt)
+		return nil
+	case hindrance == "":
+		return nil
+	case strings.Contains(hindrance, "command="):
+		return fmt.Errorf("nobody could flash: %s; give a key without it, together with these: --authorized-keys FILE for each (the first line that has a key counts)", hindrance)
+	}
+	return fmt.Errorf("nobody could flash: %s; --dropbear-option '%s' would put options in the place of these", hindrance, strings.Join(s.Harmless(), " "))
 }
 
 // sbinInPath makes root's login shell one that knows sbin. dropbear takes only
@@ -94,14 +163,54 @@ func withShell(passwd []byte, shell string) ([]byte, error) {
 
 // link sets dropbear's options in the configuration that the hook copies.
 func (t *Tree) link() (string, error) {
-	if err := t.undo.Edit(t.version.RootConfig(), nil, withLine(optionsLine(t.version))); err != nil {
+	if err := t.undo.Edit(t.version.RootConfig(), nil, t.withOptions); err != nil {
 		return "", err
 	}
 	t.added = append(t.added, t.version.ArchiveConfig)
-	summary := "dropbear " + options(t.version)
-	if t.version.SbinInPath {
-		return summary, nil
+	files, err := t.settingsFiles()
+	if err != nil {
+		return "", err
 	}
-	t.added = append(t.added, scripts.ShellPath, "etc/passwd", "etc/shells")
-	return summary + ", sbin in the sessions' PATH", t.undo.Own(ownDir+"/shell", 0o644, scripts.Shell().Data)
+	s := debian.ServerOf(t.version.Dropbear, files, t.willHave)
+	keys := t.report.AuthorizedKeys
+	if s.Group != "" && s.Group != "root" { // the only group that Debian's hook makes
+		keys = nil
+	}
+	if err := t.checkWayIn(s, s.Hindrance(keys)); err != nil {
+		return "", err
+	}
+	summary := "dropbear " + t.optionsToldOf()
+	if !t.version.SbinInPath {
+		t.added = append(t.added, scripts.ShellPath, "etc/passwd", "etc/shells")
+		summary += ", sbin in the sessions' PATH"
+		if err := t.undo.Own(ownDir+"/shell", 0o644, scripts.Shell().Data); err != nil {
+			return "", err
+		}
+	}
+	if port := s.Port(); port != 22 {
+		return summary + onPort(port), t.setting(portSetting, fmt.Sprint(port))
+	}
+	return summary, nil
+}
+
+// willHave is what an archive of the tree will have of dropbear's script and
+// configuration.
+func (t *Tree) willHave(name string) ([]byte, error) {
+	at, pristine := "", edit(nil)
+	switch name {
+	case premount:
+		at, pristine = path.Join(toolsDir, premount), pristinePremount
+	case t.version.ArchiveConfig:
+		at = t.version.RootConfig()
+	default:
+		return nil, fs.ErrNotExist
+	}
+	f, err := t.undo.Load(at, pristine)
+	if err == nil && f.After == nil {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.After, nil
 }

@@ -32,8 +32,11 @@ type Options struct {
 	Writer func(arch string) ([]byte, error)
 
 	AuthorizedKeys []byte // as in authorized_keys(5); nil: the archive's, or the root tree's
-	NewHostKeys    bool
-	HostKeys       []*dropbear.HostKey // nil: keep, and make where there are none
+	// DropbearOptions take the place of those in dropbear's configuration, of which
+	// ours come before them; nil: what the configuration says.
+	DropbearOptions []string
+	NewHostKeys     bool
+	HostKeys        []*dropbear.HostKey // nil: keep, and make where there are none
 }
 
 // Boards is the boards with needs of their own.
@@ -54,7 +57,10 @@ func Defaults() Options {
 var (
 	deviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
 	moduleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-	toolName   = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
+	// Words with blanks between them; what a shell could take for more is not among
+	// the characters.
+	dropbearOption = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=, -]{0,200}$`)
+	toolName       = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
 )
 
 // Check refuses what is no valid option of its own, whatever the archive.
@@ -85,6 +91,11 @@ func (o *Options) checkOptions() error {
 	for _, t := range o.Tools {
 		if !toolName.MatchString(t) {
 			return fmt.Errorf("tool %q: not the name or path of a program", t)
+		}
+	}
+	for _, d := range o.DropbearOptions {
+		if !dropbearOption.MatchString(d) {
+			return fmt.Errorf("dropbear option %q: not words that mean themselves to a shell", d)
 		}
 	}
 	if err := checkSeconds("interface timeout", o.InterfaceTimeout, time.Hour); err != nil {

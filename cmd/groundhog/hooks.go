@@ -24,7 +24,7 @@ type hooksOptions struct {
 
 // hooksFlags is the flags that hooks shares with patch.
 var hooksFlags = []string{"release", "board", "module", "device", "interface-timeout", "mac", "wait",
-	"curl", "tool", "no-writer", "ca", "authorized-keys", "host-key", "dry-run", "json"}
+	"curl", "tool", "no-writer", "ca", "authorized-keys", "dropbear-option", "host-key", "dry-run", "json"}
 
 func hooksCmd() *cobra.Command {
 	o := hooksOptions{patchOptions: patchOptions{Options: patches.Defaults(), maxSize: defaultMaxSize}}

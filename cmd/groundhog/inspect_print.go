@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 
 	"groundhog/cmd/internal/inspect"
@@ -109,6 +111,12 @@ func printDropbear(p printer, in *inspect.Found) {
 			"patched": "patched by groundhog", "unknown": "of unknown shape", "missing": "missing"}[d.Script])
 		for _, line := range d.Config {
 			p.line("  %s", line)
+		}
+		if !slices.Equal(d.Ports, []uint16{22}) {
+			p.line("  listens on port %s", strings.Trim(fmt.Sprint(d.Ports), "[]"))
+		}
+		if d.Forced != "" {
+			p.line("  every login runs %s", d.Forced)
 		}
 	}
 	for _, k := range in.HostKeys {

@@ -107,6 +107,7 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.noWriter, "no-writer", false, "leave out groundhog-writer, without which flash can do no more than --via curl")
 	f.StringVar(&o.ca, "ca", "", "certificates for https, as PEM `FILE` (default: the root tree's)")
 	f.StringArrayVar(&o.authorizedKeys, "authorized-keys", nil, "who may log in, as in authorized_keys(5): `FILE` (repeatable; default: the archive's, or root's in the root tree)")
+	f.StringArrayVar(&o.DropbearOptions, "dropbear-option", nil, "give dropbear `OPTIONS`, -p 2222 say, in the place of those in its configuration (repeatable)")
 	f.StringArrayVar(&o.hostKeys, "host-key", []string{"keep"}, "keep, new, or `FILE` with a dropbear or OpenSSH private key (repeatable)")
 	f.BoolVar(&o.appended, "append", false, "leave the input's bytes alone and append a segment")
 	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: keep, none, gzip, zstd, xz, lz4")
@@ -275,7 +276,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []ma
 	for _, k := range result.report.HostKeys {
 		keys = append(keys, k.Public())
 	}
-	known, err := dropbear.KnownHosts(nil, keys...)
+	known, err := dropbear.KnownHosts(knownAs(result.report.Port), keys...)
 	if err != nil {
 		return err
 	}
@@ -286,6 +287,15 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []ma
 		}
 	}
 	return out.Commit()
+}
+
+// knownAs is the hosts in known_hosts: any, which OpenSSH takes for any port, and any
+// with the port that dropbear listens on where it is another than 22.
+func knownAs(port uint16) []string {
+	if port == 22 {
+		return nil
+	}
+	return []string{"*", fmt.Sprintf("[*]:%d", port)}
 }
 
 // encode writes the archive in the way that was asked for.

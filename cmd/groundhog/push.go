@@ -101,7 +101,7 @@ func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
 		return nil, err
 	}
 	facts := debian.Read(a.img)
-	p := &reflash.Archive{Size: a.input.Size, SHA256: a.input.SHA256, Image: a.img, Keys: facts.PublicKeys(), Facts: push.Archive{Size: a.input.Size,
+	p := &reflash.Archive{Size: a.input.Size, SHA256: a.input.SHA256, Image: a.img, Keys: facts.PublicKeys(), Port: facts.Server.Port(), Facts: push.Archive{Size: a.input.Size,
 		Arch: facts.Architecture, Kernel: facts.Kernel(), Release: facts.Release, Dropbear: facts.HasDropbear()}}
 	for _, segment := range a.img.Segments {
 		p.Facts.Unpacked += segment.Unpacked
@@ -112,7 +112,7 @@ func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
 	if r, err := manifest.ReadRecord(a.img); err == nil {
 		p.Facts.Build, p.Facts.Board, p.Facts.Release = r.Build, r.Board, cmp.Or(r.Release, p.Facts.Release)
 	}
-	for _, k := range facts.LoginKeys() {
+	for _, k := range facts.CommandKeys() {
 		p.Facts.Authorized = append(p.Facts.Authorized, k.Fingerprint())
 	}
 	return p, nil

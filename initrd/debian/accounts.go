@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,4 +81,21 @@ func loginShells(img *initrd.Image) []string {
 		all = append(all, line)
 	}
 	return all
+}
+
+// member reports whether an account is in a group of etc/group, as its own group or by name.
+func member(img *initrd.Image, a Account, group string) bool {
+	b, err := img.ReadFile("etc/group")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(f) < 3 || f[0] != group {
+			continue
+		}
+		gid, ok := accountNumber(f[2])
+		return ok && gid == a.GID || len(f) > 3 && slices.Contains(strings.Split(f[3], ","), a.Name)
+	}
+	return false
 }

@@ -218,6 +218,30 @@ func (f *Facts) LoginKeys() []dropbear.AuthorizedKey {
 	return all
 }
 
+// rootLogins is the keys that root logs in with, in the order of their lines.
+func (f *Facts) rootLogins() []dropbear.AuthorizedKey {
+	var all []dropbear.AuthorizedKey
+	for _, l := range f.Logins {
+		if l.How == ByKey && slices.Contains(l.Users, "root") {
+			all = append(all, l.Key)
+		}
+	}
+	return all
+}
+
+// CommandKeys is the keys with which root runs what he asks for; where only the
+// machine could tell, all that may let somebody in.
+func (f *Facts) CommandKeys() []dropbear.AuthorizedKey {
+	if f.Server.Doubt != "" {
+		return f.LoginKeys()
+	}
+	return f.Server.Unforced(f.rootLogins())
+}
+
+// Hindrance says what keeps root from logging in and running a command of his own,
+// "" where nothing does.
+func (f *Facts) Hindrance() string { return f.Server.Hindrance(f.rootLogins()) }
+
 // LetsIn reports whether an account may log in with a key of that file.
 func (f *Facts) LetsIn(user, file string) bool {
 	return slices.ContainsFunc(f.Logins, func(l Login) bool {

@@ -94,3 +94,60 @@ func TestFacts(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// What keeps root from running a command of his own, and with which key he may.
+// (TestLoginsAsDropbear has dropbear itself judge this.)
+func TestHindrance(t *testing.T) {
+	forced := `no-pty,command="/bin/cryptroot-unlock \"x\"" `
+	for _, c := range []struct{ options, keys, want string }{
+		{"", tiny.LoginEd25519, ""},
+		{"DROPBEAR_OPTIONS='-p 2222 -s -j -k -I 60'", tiny.LoginEd25519, ""},
+		{"DROPBEAR_OPTIONS='-p 2222 -s -j -k -c cryptroot-unlock'", tiny.LoginEd25519, `-c has every login run "cryptroot-unlock"`},
+		{"", forced + tiny.LoginEd25519, `command= has every login run one command, as "/bin/cryptroot-unlock`},
+		{"", forced + tiny.LoginEd25519 + tiny.LoginECDSA, ""},
+		{"", forced + tiny.LoginEd25519 + tiny.LoginEd25519, "command="},
+		{"", tiny.LoginEd25519 + forced + tiny.LoginEd25519, ""},
+		{"", "restrict,no-port-forwarding " + tiny.LoginEd25519, ""},
+		{"", "COMMAND=\"x\",restrict " + tiny.LoginEd25519, "command="},
+		{"", "permitopen=\"command:1\" " + tiny.LoginEd25519, ""},
+		{"DROPBEAR_OPTIONS=-Y", tiny.LoginEd25519, "dropbear would not start"},
+		{"DROPBEAR_OPTIONS=-i", tiny.LoginEd25519, "listen on no port"},
+		{"DROPBEAR_OPTIONS='-p 127.0.0.1:22 -p ::1:22'", tiny.LoginEd25519, "the machine itself"},
+		{"DROPBEAR_OPTIONS='-p 127.0.0.1:22 -p 2222'", tiny.LoginEd25519, ""},
+		{"DROPBEAR_OPTIONS=-t", tiny.LoginEd25519, "password"},
+		{"DROPBEAR_OPTIONS=-w", tiny.LoginEd25519, "root"},
+		{"DROPBEAR_OPTIONS='-G wheel'", tiny.LoginEd25519, `members of "wheel"`},
+		{"DROPBEAR_OPTIONS='-G root'", tiny.LoginEd25519, ""},
+		{"DROPBEAR_OPTIONS='-G adm'", tiny.LoginEd25519, ""},
+	} {
+		img := archiveWith(t, rootLine, c.options+"\n", handmade.File("etc/group", "root:!:0:\nwheel:!:10:me\nadm:!:4:me,root\n"))
+		if _, err := img.Put("root-x/.ssh/authorized_keys", initrd.File{Mode: initrd.TypeFile | 0o600, Data: []byte(c.keys)}); err != nil {
+			t.Fatal(err)
+		}
+		f := debian.Read(img)
+		if got := f.Hindrance(); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%q, %q: %q, want %q", c.options, c.keys, got, c.want)
+		}
+		if may := len(f.CommandKeys()) > 0; may != (c.want == "") {
+			t.Errorf("%q, %q: keys %v", c.options, c.keys, f.CommandKeys())
+		}
+	}
+}
+
+// The port is the one that others can reach, and harmless options are what is left.
+func TestPortAndHarmless(t *testing.T) {
+	for options, want := range map[string]string{
+		"":                                     "22 []",
+		"-p 2222 -s -j -k -c cryptroot-unlock": "2222 [-p 2222 -s -j -k]",
+		"-p 2222 -p 22":                        "22 [-p 2222 -p 22]",
+		"-p2222 -jkc x -p 127.0.0.1:23":        "2222 [-p 2222 -j -k]",
+		"-p 127.0.0.1:22 -p 192.0.2.1:23":      "23 [-p 192.0.2.1:23]",
+		"-p ::1:22":                            "0 [-p ::1:22]",
+		"-W 99 -K 1 -I 60 -G x -t -w -i":       "22 [-I 60]",
+	} {
+		s := debian.Read(archiveWith(t, rootLine, "DROPBEAR_OPTIONS='"+options+"'\n")).Server
+		if got := fmt.Sprint(s.Port(), " ", s.Harmless()); got != want {
+			t.Errorf("%q: %s, want %s", options, got, want)
+		}
+	}
+}

@@ -45,6 +45,9 @@ func (f *Facts) logins(img *initrd.Image) {
 		if !slices.Contains(shells, shell) || f.Server.NoRoot && a.UID == 0 && !doubt {
 			continue
 		}
+		if !doubt && f.Server.Group != "" && !member(img, a, f.Server.Group) {
+			continue
+		}
 		f.passwords(img, a)
 		// Through a symbolic link ".." leads elsewhere than the name says.
 		doubt = doubt || strings.Contains(a.Home+f.Server.KeysDir, "..")

@@ -4,6 +4,7 @@ package debian_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,7 @@ import (
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
+	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/sysroot"
 )
 
@@ -121,6 +123,18 @@ func ways() []way {
 		{"-g", options("DROPBEAR_OPTIONS=-g\n", nil)},
 		{"-t", options("DROPBEAR_OPTIONS=-t\n", nil)},
 		{"-c", options("DROPBEAR_OPTIONS='-c true'\n", nil)},
+		{"-c of others", options("DROPBEAR_OPTIONS='-p 2222 -s -j -k -c cryptroot-unlock'\n", nil)},
+		{"-G root", options("DROPBEAR_OPTIONS='-G root'\n", map[string]edit{"etc/group": {data: "root:!:0:\n"}})},
+		{"-G of others and root", options("DROPBEAR_OPTIONS='-G wheel'\n", map[string]edit{"etc/group": {data: "wheel:!:10:me,root\n"}})},
+		{"-G others", options("DROPBEAR_OPTIONS='-G wheel'\n", map[string]edit{"etc/group": {data: "root:!:0:\nwheel:!:10:\n"}})},
+		{"one command", map[string]edit{keys: {data: "no-port-forwarding,command=\"/bin/cryptroot-unlock\" " + lineOf(owner)}}},
+		{"one command, odd", map[string]edit{keys: {data: "no-pty,COMMAND=\"echo \\\"x, y\\\" #\",no-agent-forwarding " + lineOf(owner)}}},
+		{"one command for another", map[string]edit{keys: {data: "command=\"x\" " + lineOf(other) + lineOf(owner)}}},
+		{"one command, then any", map[string]edit{keys: {data: "command=\"x\" " + lineOf(owner) + lineOf(owner)}}},
+		{"any command, then one", map[string]edit{keys: {data: lineOf(owner) + "command=\"x\" " + lineOf(owner)}}},
+		{"no command but the word", map[string]edit{keys: {data: "no-pty " + strings.TrimSpace(lineOf(owner)) + " command=\"x\"\n"}}},
+		{"restrict", map[string]edit{keys: {data: "restrict " + lineOf(owner)}}},
+		{"a twice closed command", map[string]edit{keys: {data: "command=\"x\"y " + lineOf(owner)}}},
 		{"no such option", options("DROPBEAR_OPTIONS=-Y\n", nil)},
 		{"a word", options("DROPBEAR_OPTIONS='-j k'\n", nil)},
 		{"two keys", map[string]edit{keys: {data: "restrict,command=\"x y\" " + lineOf(owner) + "no-pty " + lineOf(other)}}},
@@ -227,7 +241,15 @@ func judgeLogins(t *testing.T, base []initrd.Entry, w way) {
 		}
 		for who, key := range map[string]ssh.Signer{"the owner": owner, "somebody else": other} {
 			fingerprint := ssh.FingerprintSHA256(key.PublicKey())
-			really, log := asks(t, root, user, key)
+			really, ran, log := asks(t, root, user, key)
+			may := slices.ContainsFunc(facts.CommandKeys(), func(k dropbear.AuthorizedKey) bool { return k.Fingerprint() == fingerprint })
+			shell := false // a login without one runs nothing
+			if account := facts.Root(); account != nil {
+				_, shell = img.Resolve(cmp.Or(account.Shell, "/bin/sh"))
+			}
+			if user == "root" && facts.Server.Doubt == "" && shell && ran != may {
+				t.Errorf("%s runs a command of his own: %v, we say %v (%q)\n%s", who, ran, may, facts.Hindrance(), log)
+			}
 			we := said[user+" "+fingerprint]
 			switch {
 			case facts.Server.Broken != "" && really:
@@ -297,8 +319,8 @@ const boot = `cd /; . /conf/initramfs.conf; for conf in conf/conf.d/*; do [ -f "
 exec sh -c 'for c in /etc/dropbear/config /etc/dropbear/dropbear.conf; do busybox grep -q "^ *\. $c" /scripts/init-premount/dropbear && [ -e $c ] && . $c; done
 exec /sbin/dropbear -Fs -i ${DROPBEAR_OPTIONS-}'`
 
-// asks tries to log in.
-func asks(t *testing.T, root, user string, key ssh.Signer) (in bool, log string) {
+// asks tries to log in, and to run a command.
+func asks(t *testing.T, root, user string, key ssh.Signer) (in, ran bool, log string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -327,12 +349,17 @@ func asks(t *testing.T, root, user string, key ssh.Signer) (in bool, log string)
 		t.Fatal(err)
 	}
 	f.Close()
-	c, _, _, err := ssh.NewClientConn(conn, path.Base(root), &ssh.ClientConfig{User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	sshConn, channels, requests, err := ssh.NewClientConn(conn, path.Base(root), &ssh.ClientConfig{User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 		Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}})
 	if err == nil {
+		c := ssh.NewClient(sshConn, channels, requests)
+		if session, err := c.NewSession(); err == nil {
+			out, _ := session.Output("echo $((6 * 7)) is what was asked")
+			ran = string(out) == "42 is what was asked\n"
+		}
 		c.Close()
 	}
 	conn.Close()
 	cmd.Wait()
-	return err == nil, fmt.Sprintf("%v\n%s", err, strings.TrimSpace(said.String()))
+	return err == nil, ran, fmt.Sprintf("%v\n%s", err, strings.TrimSpace(said.String()))
 }

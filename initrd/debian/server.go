@@ -1,10 +1,12 @@
 package debian
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,10 +29,12 @@ type Server struct {
 	KeysDir       string   // of authorized_keys: "~/.ssh" but for -D
 	HostKeys      []string // files of host keys; nil: the usual ones
 	NoRoot        bool     // -w: nobody with uid 0 may log in
+	Group         string   // -G: only its members may log in; "": anybody
 	NoPasswords   bool     // -s
 	BlankPassword bool     // -B: who has no password needs none
 	// Doubt says why the options are not certain, "" where they are.
 	Doubt       string
+	inetd       bool // -i
 	twoFactors  bool // -t: a password besides the key
 	otherScript bool // the doubt is about the boot script, not about settings
 	// Broken says why dropbear would refuse to start, "" where it would start.
@@ -52,6 +56,106 @@ func (s *Server) Ports() []uint16 {
 	return all
 }
 
+// Port is the one to come in by: 22 where that is among those that others can reach,
+// or else the first of these; 0 where there is none.
+func (s *Server) Port() uint16 {
+	var first uint16
+	for _, l := range s.Listen {
+		ip := net.ParseIP(l.Address)
+		switch {
+		case ip != nil && ip.IsLoopback():
+		case l.Port == 22:
+			return 22
+		case first == 0:
+			first = l.Port
+		}
+	}
+	return first
+}
+
+// Hindrance says what keeps root, with one of these keys, from logging in over the
+// network and running a command of his own, "" where nothing does. The keys are
+// those that the server takes for root, in the order of their lines.
+func (s *Server) Hindrance(keys []dropbear.AuthorizedKey) string {
+	of := s.Config
+	if of == "" {
+		of = "DROPBEAR_OPTIONS"
+	}
+	switch {
+	case s.Broken != "":
+		return of + ": dropbear would not start: " + s.Broken
+	case s.inetd:
+		return of + ": -i has dropbear serve its standard input and listen on no port"
+	case s.Port() == 0:
+		return of + ": dropbear listens only where the machine itself can reach it"
+	case s.NoRoot:
+		return of + ": -w lets root not log in"
+	case s.twoFactors:
+		return of + ": -t wants a password besides the key"
+	case s.Group != "" && keys == nil:
+		return fmt.Sprintf("%s: -G lets in only members of %q", of, s.Group)
+	case s.ForcedCommand != "":
+		return fmt.Sprintf("%s: -c has every login run %q, whatever it asks for", of, s.ForcedCommand)
+	}
+	command := ""
+	for i, k := range keys {
+		same := func(o dropbear.AuthorizedKey) bool { return bytes.Equal(o.Key.Marshal(), k.Key.Marshal()) }
+		if slices.ContainsFunc(keys[:i], same) {
+			continue // the first line that has a key counts
+		}
+		forced, ok := k.Forced()
+		if !ok {
+			return ""
+		}
+		command = forced
+	}
+	if keys == nil {
+		return "no key lets root in"
+	}
+	return fmt.Sprintf("command= has every login run one command, as %q, whatever it asks for", command)
+}
+
+// Harmless is the options without those that [Server.Hindrance] may be about, and
+// without what is no plain word.
+func (s *Server) Harmless() []string {
+	var all []string
+	word := regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
+	for i := 0; i < len(s.Options); i++ {
+		for arg, j := s.Options[i], 1; j < len(arg); j++ {
+			c := arg[j : j+1]
+			if !strings.Contains(valueFlags, c) {
+				if strings.Contains("ejkamsguz", c) {
+					all = append(all, "-"+c)
+				}
+				continue
+			}
+			value := arg[j+1:]
+			if value == "" && i+1 < len(s.Options) {
+				i++
+				value = s.Options[i]
+			}
+			loops := strings.HasPrefix(value, "127.") || strings.HasPrefix(value, "localhost")
+			if word.MatchString(value) && !strings.Contains("cGWK", c) && !(c == "p" && loops) {
+				all = append(all, "-"+c, value)
+			}
+			break
+		}
+	}
+	return all
+}
+
+// Unforced is those keys with which root runs what he asks for.
+func (s *Server) Unforced(keys []dropbear.AuthorizedKey) []dropbear.AuthorizedKey {
+	var all []dropbear.AuthorizedKey
+	for _, k := range keys {
+		first := slices.IndexFunc(keys, func(o dropbear.AuthorizedKey) bool { return bytes.Equal(o.Key.Marshal(), k.Key.Marshal()) })
+		if s.Hindrance(keys[first:first+1]) == "" && !slices.ContainsFunc(all, func(o dropbear.AuthorizedKey) bool { return bytes.Equal(o.Key.Marshal(), k.Key.Marshal()) }) {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
 var versionString = regexp.MustCompile(`dropbear_(20[0-9]{2}\.[0-9]{1,3})`)
 
 // serverOf finds the server; where there is none it still says how one that came
@@ -67,16 +171,24 @@ func serverOf(img *initrd.Image, init *shell) *Server {
 			break
 		}
 	}
-	s.configure(img, init.child())
+	s.configure(img.ReadFile, init.child())
+	return s
+}
+
+// ServerOf is how a server of that version would be started in an archive whose files
+// read gives, with these settings.
+func ServerOf(version string, settings []SourceFile, read func(name string) ([]byte, error)) *Server {
+	s := &Server{KeysDir: "~/.ssh", Version: version}
+	s.configure(read, initShell(settings).child())
 	return s
 }
 
 // configure follows the boot script as far as dropbear's options.
-func (s *Server) configure(img *initrd.Image, sh *shell) {
-	script, err := img.ReadFile(Script)
+func (s *Server) configure(read func(name string) ([]byte, error), sh *shell) {
+	script, err := read(Script)
 	start := startOf(script)
 	for _, name := range start.configs {
-		if b, err := img.ReadFile(name); err == nil {
+		if b, err := read(name); err == nil {
 			s.Config = name
 			sh.source(name, b)
 		}
@@ -204,6 +316,8 @@ func (s *Server) flag(c byte) {
 		s.NoPasswords = true
 	case 'B':
 		s.BlankPassword = true
+	case 'i':
+		s.inetd = true
 	case 't':
 		s.twoFactors = true
 	default:
@@ -219,6 +333,8 @@ func (s *Server) value(c byte, value string) {
 		s.ForcedCommand = value
 	case 'D':
 		s.KeysDir = value
+	case 'G':
+		s.Group = value
 	case 'd', 'r':
 		s.HostKeys = append(s.HostKeys, value)
 	case 'p':

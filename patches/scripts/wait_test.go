@@ -39,6 +39,20 @@ func TestWaitEnds(t *testing.T) {
 	})
 }
 
+// Where dropbear listens elsewhere the line that logs in says so.
+func TestWaitSaysThePort(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		m.quick("GROUNDHOG_PORT=2222")
+		m.dropbear()
+		m.write("addr", "2: eth0    inet 10.0.2.15/24 brd 10.0.2.255 scope global eth0\n")
+		r := m.start(sourceHold)
+		r.ends(0)
+		if !strings.Contains(r.said(), "log in:  ssh -p 2222 root@10.0.2.15\n") {
+			t.Errorf("got:\n%s", r.said())
+		}
+	})
+}
+
 // No wait where it is switched off, where nobody can log in, and where the wait itself is missing.
 func TestNoWait(t *testing.T) {
 	each(t, func(t *testing.T, m *machine) {

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -49,6 +50,15 @@ func (o Options) orDefault() Options {
 // only the keys that its archive promises will do.
 func (o Options) Initramfs(keys []ssh.PublicKey) Options {
 	o.User, o.Keys, o.HostKey, o.KnownHosts = "root", keys, "", nil
+	return o
+}
+
+// OnPort is o for an initramfs that listens on that port, unless the target itself names one. 0 and 22 are no reason to depart from
+// what the user's configuration says: a forwarded port may be there.
+func (o Options) OnPort(target string, port uint16) Options {
+	if t, err := ParseTarget(target); err == nil && t.Port == "" && port != 0 && port != 22 {
+		o.Port = fmt.Sprint(port)
+	}
 	return o
 }
 

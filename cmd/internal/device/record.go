@@ -46,6 +46,7 @@ type Pushed struct {
 	SHA256 string `json:"sha256"` // of that file
 	Sent   string `json:"sent"`   // of what is on the device: the file and the device's own segment
 	Build  string `json:"build"`
+	Port   uint16 `json:"port,omitzero"` // that its dropbear listens on
 }
 
 // SetHostKey notes the key that the running system showed.

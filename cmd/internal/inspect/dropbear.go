@@ -18,6 +18,8 @@ type Dropbear struct {
 	Version string   `json:"version,omitzero"` // the server's own word: "2022.83"
 	Script  string   `json:"script"`
 	Config  []string `json:"config"` // the lines of its configuration that are no comments
+	Ports   []uint16 `json:"ports"`
+	Forced  string   `json:"forced_command,omitzero"` // what every login runs, whatever it asks for
 }
 
 // HostKey is a host key, by its public half alone.
@@ -46,7 +48,11 @@ const premountDir = "scripts/init-premount/"
 // is no server: they are secrets, or doors, all the same.
 func (in *Found) dropbear(img *initrd.Image, facts *debian.Facts) {
 	if facts.HasDropbear() {
-		in.Dropbear = &Dropbear{Version: facts.Server.Version, Script: in.script(img), Config: configOf(img, facts.Server.Config)}
+		in.Dropbear = &Dropbear{Version: facts.Server.Version, Script: in.script(img), Config: configOf(img, facts.Server.Config),
+			Ports: facts.Server.Ports(), Forced: manifest.EscapePath(facts.Server.ForcedCommand)}
+		if why := facts.Hindrance(); in.Patches != nil && why != "" && facts.Server.Doubt == "" && len(facts.Logins) > 0 {
+			in.problem("nobody could flash: %s", manifest.EscapePath(why))
+		}
 	}
 	for _, p := range facts.Problems {
 		in.problem("%s", manifest.EscapePath(p))

@@ -19,6 +19,7 @@ type Archive struct {
 	Image  *initrd.Image
 	Facts  push.Archive
 	Keys   []ssh.PublicKey // what its dropbear answers with
+	Port   uint16          // where it listens
 }
 
 // ownArchive is the archive as one device gets it.

@@ -34,7 +34,7 @@ func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path strin
 
 // cycle is one device's way.
 func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string) result {
-	options := o.SSH.Initramfs(a.Keys)
+	options := o.SSH.Initramfs(a.Keys).OnPort(o.waitsAt(h), a.Port)
 	took := newTurnaround()
 	c, state, err := o.bring(ctx, h, a, img, options, took)
 	if err != nil {

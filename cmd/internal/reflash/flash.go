@@ -90,6 +90,9 @@ func (o *FlashOptions) waiting(name string) (device.Options, *device.Record, err
 	if errors.Is(err, fs.ErrNotExist) {
 		return options, nil, nil
 	}
+	if err == nil {
+		options = options.OnPort(name, record.Archive.Port)
+	}
 	if err != nil || o.SSH.HostKey != "" || o.SSH.KnownHosts != nil {
 		return options, record, err
 	}
@@ -101,5 +104,5 @@ func (o *FlashOptions) waiting(name string) (device.Options, *device.Record, err
 		return options, record, hint.To(fmt.Errorf("the archive that was pushed to %s tells its keys, and cannot be read: %s: %w", name, record.Archive.Path, err),
 			"put it back there, or say who must answer: --known-hosts FILE (the .known_hosts beside the archive), or --host-key SHA256:...")
 	}
-	return options.Initramfs(a.Keys), record, nil
+	return options.Initramfs(a.Keys).OnPort(name, a.Port), record, nil
 }

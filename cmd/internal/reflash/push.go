@@ -122,6 +122,7 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 	if boot.Way == loader.Kexec && !push.Refused(findings) {
 		findings = append(findings, o.tryKexec(ctx, c, facts, boot))
 	}
+	findings = append(findings, o.port(h, a)...)
 	refusals := 0
 	for _, f := range findings {
 		h.Tell(Event{Host: h.Name, Event: EventCheck, ID: f.ID, Verdict: string(f.Verdict), Text: f.Text, Hint: f.Hint})
@@ -133,6 +134,16 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 		return nil, boot, fmt.Errorf("%d of %d checks refuse the push", refusals, len(findings))
 	}
 	return facts, boot, nil
+}
+
+// port is the finding that the initramfs will not answer where HOST says that the system does.
+func (o *PushOptions) port(h Host, a *Archive) []push.Finding {
+	t, err := device.ParseTarget(h.Name)
+	if err != nil || a.Port == 0 || a.Port == 22 || !o.Reboot || o.Initramfs != "" || t.Port == "" || t.Port == fmt.Sprint(a.Port) {
+		return nil
+	}
+	return []push.Finding{{ID: "port", Verdict: push.Refuse, Text: fmt.Sprintf("the archive's dropbear listens on port %d, and HOST names port %s", a.Port, t.Port),
+		Hint: fmt.Sprintf("--initramfs %s:%d says where the initramfs will answer, through a forwarded port perhaps another", t.Host, a.Port)}}
 }
 
 // send makes the device's own archive of it, puts it there and notes what is known of the device.
@@ -170,7 +181,7 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 	record := &device.Record{Target: h.Name, User: c.Target.User, Host: c.Target.Host, Port: c.Target.Port,
 		HostName: facts.Get("hostname"), Interface: facts.Get("interface"), MAC: facts.Get("mac"), Address: facts.Get("prefix"),
 		BootID: facts.Get("boot_id"), Disk: d, Who: who,
-		Archive: device.Pushed{Path: a.Path, SHA256: a.SHA256, Sent: own.sha256, Build: a.Facts.Build}}
+		Archive: device.Pushed{Path: a.Path, SHA256: a.SHA256, Sent: own.sha256, Build: a.Facts.Build, Port: a.Port}}
 	record.SetHostKey(c.HostKey)
 	if _, err := record.Save(); err != nil {
 		return in(Pushed, hint.To(fmt.Errorf("keeping what was learned of the device: %w", err), "flash --target names the disk then"))
@@ -184,7 +195,7 @@ func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, boot loader
 	if o.Initramfs != "" {
 		at = o.Initramfs
 	}
-	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys), device.Wait{
+	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys).OnPort(at, a.Port), device.Wait{
 		Before: before.BootID, Timeout: o.RebootTimeout, Down: o.turnaround.down, Say: func(s string) { h.phase("wait", "%s", s) }})
 	o.turnaround.lap("up")
 	if err != nil {

@@ -127,3 +127,21 @@ func (v Version) unknownOption(s string) error {
 	}
 	return fmt.Errorf("%v passes over a line with the option %q, which it does not know", v, s)
 }
+
+// Forced is the command= that runs whatever the key's owner asks for, and whether
+// there is one. Of options that make dropbear pass over the line it knows nothing.
+func (k AuthorizedKey) Forced() (command string, ok bool) {
+	all, commands := Version{moreOptions: true}, 0
+	for s := k.Options; s != ""; {
+		before := commands
+		rest, err := all.cutOption(s, &commands)
+		switch {
+		case err != nil, rest == s && s[0] != ',':
+			return "", false
+		case commands > before:
+			return s[len(`command="`) : len(s)-len(rest)-1], true
+		}
+		s = strings.TrimPrefix(rest, ",")
+	}
+	return "", false
+}
