@@ -43,12 +43,19 @@ func (c *Client) State(ctx context.Context) (State, error) {
 // kernel. A sync may hang on a broken disk, so sysrq b (Documentation/admin-guide/sysrq.rst) comes
 // a minute later whatever became of the rest. All that runs in the background: the answer is
 // read before the connection breaks.
-func (c *Client) Reboot(ctx context.Context) (State, error) {
+func (c *Client) Reboot(ctx context.Context) (State, error) { return c.RebootWith(ctx, "") }
+
+// RebootWith is Reboot of a running system with an argument for its firmware (reboot(2), LINUX_REBOOT_CMD_RESTART2).
+func (c *Client) RebootWith(ctx context.Context, argument string) (State, error) {
 	before, err := c.State(ctx)
 	if err != nil {
 		return State{}, err
 	}
 	how := `systemctl --no-block reboot || reboot`
+	if argument != "" {
+		a := Quote(argument)
+		how = `systemctl --no-block --reboot-argument=` + a + ` reboot || reboot ` + a
+	}
 	if before.Initramfs {
 		how = `(sleep 1; { sync; reboot -f; } & sleep 60; echo b >/proc/sysrq-trigger) </dev/null >/dev/null 2>&1 &`
 	}

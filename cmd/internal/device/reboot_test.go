@@ -127,6 +127,10 @@ func TestReboot(t *testing.T) {
 		t.Errorf("a system: %+v, %v", before, err)
 	}
 	f.did(t, "systemctl --no-block reboot\n")
+	if _, err := c.RebootWith(t.Context(), "0 tryboot"); err != nil {
+		t.Error(err)
+	}
+	f.did(t, "systemctl --no-block --reboot-argument=0 tryboot reboot\n")
 	for about, text := range map[string]string{"refuses": "echo not today >&2; exit 1", "killed by the reboot": "kill -TERM $PPID"} {
 		for _, name := range []string{"systemctl", "reboot"} {
 			if err := os.WriteFile(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {

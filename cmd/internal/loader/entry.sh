@@ -8,8 +8,13 @@
 efivars=$groundhog_root/sys/firmware/efi/efivars
 entry_variable=$efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 
-# entry_told: which entry is the next one, in a file of efivarfs: four bytes of attributes, and UTF-16.
-entry_told() { tail -c +5 "$entry_variable" 2>/dev/null | tr -d '\0'; }
+# efi_text FILE: what a file of efivarfs says: four bytes of attributes, and UTF-16. Such a file cannot be sought in, which tail does in a file, but
+# not behind a pipe.
+# shellcheck disable=SC2002
+efi_text() { cat "$1" 2>/dev/null | tail -c +5 | tr -d '\0'; }
+
+# entry_told: which entry is the next one.
+entry_told() { efi_text "$entry_variable"; }
 
 # entry_options: the running kernel's command line, without what its loader put there.
 entry_options() { tr ' ' '\n' <"$groundhog_root/proc/cmdline" | grep -v -e '^initrd=' -e '^BOOT_IMAGE=' -e '^$' | tr '\n' ' '; }

@@ -25,6 +25,8 @@ var (
 	nextEntryText string
 	//go:embed entry.sh
 	entryText string
+	//go:embed tryboot.sh
+	tryBootText string
 	//go:embed push.sh
 	pushText string
 	//go:embed restore.sh
@@ -32,7 +34,7 @@ var (
 )
 
 // waysText is the ways that write something on the device: what each does of a push and of a restore.
-var waysText = commonText + replaceText + nameText + nextEntryText + entryText
+var waysText = commonText + replaceText + nameText + nextEntryText + entryText + tryBootText
 
 // pushProgram carries the text of restore, which it leaves on the device.
 var pushProgram = "groundhog_restore=" + device.Quote(waysText+restoreText) + "\n" + waysText + pushText

@@ -31,6 +31,7 @@ type local struct {
 	root  string
 	shell string
 	edit  func(program string) string // what fails, where a test wants that
+	tried bool                        // of a Raspberry Pi: the firmware has read tryboot.txt
 }
 
 func newLocal(t *testing.T, shell string) *local {

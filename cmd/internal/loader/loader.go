@@ -20,10 +20,11 @@ const (
 	OneShot   Way = "oneshot"
 	NextEntry Way = "nextentry" // GRUB's
 	Entry     Way = "entry"     // systemd-boot's
+	TryBoot   Way = "tryboot"   // the Raspberry Pi's firmware's; the reboot has to ask for it
 )
 
 // Once reports whether the way is a boot loader's own: nothing that boots otherwise is changed.
-func (w Way) Once() bool { return w == NextEntry || w == Entry }
+func (w Way) Once() bool { return w == NextEntry || w == Entry || w == TryBoot }
 
 // Boot is the way into the archive on one device.
 type Boot struct {
@@ -38,7 +39,7 @@ func (b Boot) Dir() string {
 	switch b.Way {
 	case Replace, NextEntry:
 		return "/boot"
-	case Name:
+	case Name, TryBoot:
 		return "/boot/firmware"
 	case Entry:
 		return b.Config
@@ -63,6 +64,8 @@ func (b Boot) Check() error {
 		ok = b.File == "" && b.Config == "" && kernel.MatchString(b.Kernel)
 	case Entry:
 		ok = slices.Contains(partitions, b.Config) && b.File == b.Config+"/groundhog/initrd" && kernel.MatchString(b.Kernel)
+	case TryBoot:
+		ok = b.File == "/boot/firmware/groundhog.img" && b.Config == configTxt && kernel.MatchString(b.Kernel)
 	case NextEntry:
 		ok = b.File == onceFile && b.Config == "/boot/grub" && kernel.MatchString(b.Kernel)
 	}

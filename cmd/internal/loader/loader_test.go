@@ -16,7 +16,7 @@ const running = "6.1.0-56-amd64"
 func (l *local) survey(mbr string) Facts {
 	l.t.Helper()
 	l.edit = func(program string) string {
-		return "uname() { case $1 in -r) echo " + running + ";; *) echo x86_64;; esac; }\n" +
+		return noSeek + "uname() { case $1 in -r) echo " + running + ";; *) echo x86_64;; esac; }\n" +
 			"findmnt() { [ \"$3\" != SOURCE ] || echo /dev/x; }\nblockdev() { :; }\n" +
 			"dpkg() { echo amd64; }\nlsblk() { echo '/dev/x disk'; }\ndd() { echo '" + mbr + "'; }\n" +
 			strings.ReplaceAll(program, `[ -b "$source" ]`, "true")
@@ -27,6 +27,9 @@ func (l *local) survey(mbr string) Facts {
 	}
 	return f
 }
+
+// noSeek has tail fail on what is like a file of efivarfs, as it does on a device: "cannot seek to relative offset 4: Illegal seek".
+const noSeek = "tail() { case $* in *efivars*) echo 'Illegal seek' >&2; return 1 ;; esac; command tail \"$@\"; }\n"
 
 func (l *local) put(name, text string) {
 	l.t.Helper()

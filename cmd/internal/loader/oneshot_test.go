@@ -65,7 +65,39 @@ var shots = map[string]shot{
 	"GRUB": {Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + running}, makeGRUB, bootGRUB},
 	"systemd-boot": {Boot{Way: Entry, File: "/boot/efi/groundhog/initrd", Config: "/boot/efi", Kernel: "/boot/vmlinuz-" + running},
 		makeSystemdBoot, bootSystemdBoot},
+	"tryboot": {Boot{Way: TryBoot, File: "/boot/firmware/groundhog.img", Config: configTxt, Kernel: "/boot/vmlinuz-" + rpiKernel}, makePi, bootPi},
 }
+
+const rpiKernel = "6.12.25+rpt-rpi-v8"
+
+const rpiConfig = "dtparam=audio=on\nauto_initramfs=1\n[pi3]\ninitramfs other.img followkernel\n[cm4]\notg_mode=1\n[all]\nenable_uart=1"
+
+// makePi is Raspberry Pi OS's layout: the firmware's copies of kernel and initramfs, of two flavours.
+func makePi(t *testing.T, l *local) {
+	l.put("proc/device-tree/compatible", "raspberrypi,4-compute-module\x00brcm,bcm2711\x00")
+	l.put("proc/device-tree/chosen/bootloader/tryboot", "\x00\x00\x00\x00")
+	l.put("boot/vmlinuz-"+rpiKernel, "the kernel")
+	l.put("boot/initrd.img-"+rpiKernel, "the original")
+	l.put("boot/firmware/kernel8.img", "the kernel")
+	l.put("boot/firmware/kernel_2712.img", "another kernel")
+	l.put("boot/firmware/initramfs8", "the original")
+	l.put(configTxt, rpiConfig)
+}
+
+// bootPi is a reboot that asks for a tryboot, where there is something to try, and after that one is a plain one.
+func bootPi(t *testing.T, l *local) string {
+	text, err := os.ReadFile(filepath.Join(l.root, "boot/firmware/tryboot.txt"))
+	if err != nil || l.tried {
+		return l.read("boot/firmware/initramfs8")
+	}
+	l.tried = true
+	if want := tryMark + "\ndtparam=audio=on\n[pi3]\n[cm4]\notg_mode=1\n[all]\nenable_uart=1\n[all]\nkernel=kernel8.img\ninitramfs groundhog.img followkernel\n"; string(text) != want {
+		t.Errorf("tryboot.txt is %q", text)
+	}
+	return l.read("boot/firmware/groundhog.img")
+}
+
+const tryMark = "# made by groundhog push, for one boot"
 
 // wantEntry is what systemd-boot is given.
 const wantEntry = "title groundhog, once\nlinux /groundhog/linux\ninitrd /groundhog/initrd\noptions root=UUID=11 ro dyndbg=\"a b\" \n"
@@ -131,6 +163,7 @@ func eachShot(t *testing.T, test func(t *testing.T, l *local, s shot)) {
 			t.Run(name+" "+shell, func(t *testing.T) {
 				l := newLocal(t, shell)
 				s.make(t, l)
+				l.edit = func(program string) string { return noSeek + program }
 				test(t, l, s)
 			})
 		}
@@ -316,6 +349,26 @@ func TestOnceRefuses(t *testing.T) {
 	delete(f, "loader_info")
 	if _, err := ByOneShot(f, unified{}); err == nil || !strings.Contains(err.Error(), "the firmware starts") {
 		t.Error(err)
+	}
+	good = func() Facts {
+		return Facts{"kernel": {rpiKernel}, "firmware_tryboot": {"00000000"}, "firmware_kernel": {"kernel8.img"}, "firmware_auto": {"1"}}
+	}
+	if b, err := ByOneShot(good(), raspberry{}); err != nil || b != shots["tryboot"].boot {
+		t.Errorf("%+v, %v", b, err)
+	}
+	for text, change := range map[string]func(Facts){
+		"none of Raspberry Pi OS's":     func(f Facts) { f["kernel"] = []string{"6.1.0-56-arm64"} },
+		"does not say that it knows":    func(f Facts) { delete(f, "firmware_tryboot") },
+		"set up by tryboot_a_b":         func(f Facts) { f["firmware_odd"] = []string{"tryboot_a_b"} },
+		"is not the one that runs":      func(f Facts) { delete(f, "firmware_kernel") },
+		"kernel=mine.img, not kernel8":  func(f Facts) { f["firmware_image"] = []string{"mine.img"} },
+		"a tryboot.txt, which stays as": func(f Facts) { f["firmware_tried"] = []string{"yes"} },
+	} {
+		f := good()
+		change(f)
+		if _, err := ByOneShot(f, raspberry{}); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v; want %q", err, text)
+		}
 	}
 	if _, err := ByOneShot(good(), extlinux{}); err == nil || !strings.Contains(err.Error(), "has no one-shot") {
 		t.Error(err)

@@ -27,7 +27,7 @@ func (raspberry) Boot(f Facts) (Boot, error) {
 	lines := f["firmware_initramfs"]
 	b := Boot{Way: Name, File: "/boot/firmware/initrd.img-" + f.Get("kernel"), Config: configTxt}
 	if len(lines) == 0 && f.Get("firmware_auto") == "1" {
-		return Boot{}, refuse("raspi-firmware writes an initramfs line", "config.txt has auto_initramfs=1, and no line that names the initramfs")
+		return Boot{}, refuse("--via oneshot, by the firmware's tryboot", "config.txt has auto_initramfs=1, and no line that names the initramfs")
 	}
 	if len(lines) != 1 {
 		return Boot{}, refuse("", "config.txt has %d initramfs lines, not one", len(lines))
@@ -40,6 +40,35 @@ func (raspberry) Boot(f Facts) (Boot, error) {
 	}
 	return b, b.Check()
 }
+
+func (raspberry) Only() bool { return false }
+
+// Once is tryboot.txt, as the kernels of Raspberry Pi OS can ask for it. Firmwares differ in which kernel and initramfs they take unnamed, so
+// both are named.
+func (raspberry) Once(f Facts) (Boot, error) {
+	image := f.Get("firmware_kernel")
+	switch {
+	case !strings.Contains(f.Get("kernel"), "+rpt-rpi-"):
+		return Boot{}, refuse("--via replace", "one-shot: kernel %s is none of Raspberry Pi OS's, which alone can ask the firmware for a tryboot", f.Get("kernel"))
+	case f.Get("firmware_tryboot") == "":
+		return Boot{}, refuse("a newer firmware or bootloader EEPROM", "one-shot: the firmware does not say that it knows tryboot")
+	case f.Get("firmware_odd") != "":
+		return Boot{}, refuse("", "one-shot: its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
+	case image == "":
+		return Boot{}, refuse("reboot it, if its kernel was upgraded", "one-shot: the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
+	case slices.ContainsFunc(f["firmware_image"], func(name string) bool { return name != image }):
+		return Boot{}, refuse("", "one-shot: config.txt has kernel=%s, not %s", strings.Join(f["firmware_image"], ", "), image)
+	case f.Get("firmware_tried") != "":
+		return Boot{}, refuse("", "one-shot: there is a tryboot.txt, which stays as it is")
+	}
+	return Boot{Way: TryBoot, File: "/boot/firmware/groundhog.img", Config: configTxt, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+}
+
+// TryBootArgument is what a reboot asks the firmware with.
+const TryBootArgument = "0 tryboot"
+
+// Tried is what /proc/device-tree/chosen/bootloader/tryboot has after such a boot.
+const Tried = "\x00\x00\x00\x01"
 
 // archiveName is the archive's name beside File, where Config names it: as long as File's, so that
 // config.txt changes in one place and keeps its length.

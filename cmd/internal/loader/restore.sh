@@ -23,7 +23,7 @@ trap '' HUP PIPE
 way=$(value way) file=$(value file) config=$(value config) name=$(value name) original=$(value original)
 case $way in
 replace | name) ;;
-nextentry | entry)
+nextentry | entry | tryboot)
 	"clear_$way" || fail "taking back what the boot loader was told failed"
 	rm -rf "$state"
 	sync "${state%/*}"

@@ -80,21 +80,27 @@ if [ -f "$config" ]; then
 	room /boot/firmware firmware
 	fact firmware_initramfs "$(sed -n 's/^[[:space:]]*initramfs[[:space:]]*//p' "$config")"
 	fact firmware_auto "$(sed -n 's/^[[:space:]]*auto_initramfs=//p' "$config")"
+	# What the firmware's one-shot needs: see tryboot.sh.
+	fact firmware_tryboot "$(od -An -tx1 "$groundhog_root/proc/device-tree/chosen/bootloader/tryboot" 2>/dev/null | tr -d ' ')"
+	image=$(firmware_image "$kernel")
+	[ -z "$image" ] || ! cmp -s "$groundhog_root/boot/vmlinuz-$kernel" "${config%/*}/$image" || fact firmware_kernel "$image"
+	fact firmware_odd "$(sed -n 's/^[[:space:]]*\(include\|os_prefix\|ramfsfile\)[= ].*/\1/p' "$config")$(sed -n 's/^[[:space:]]*tryboot_a_b=1.*/tryboot_a_b/p' "${config%/*}/autoboot.txt" 2>/dev/null)"
+	sed -n 's/^[[:space:]]*kernel=//p' "$config" | while read -r name; do fact firmware_image "$name"; done
+	[ ! -e "${config%/*}/tryboot.txt" ] || grep -qxF "$tryboot_mark" "${config%/*}/tryboot.txt" || fact firmware_tried yes
 	name=$(sed -n 's/^initramfs  *\([^ ]*\).*/\1/p' "$config" | head -n 1)
 	case $name in
 	'' | */* | .*) ;;
 	*) fact firmware_size "$(stat -c %s "$groundhog_root/boot/firmware/$name" 2>/dev/null)" ;;
 	esac
 fi
-# What the firmware and the loaders say of this boot. A variable's value follows four bytes of attributes (efivarfs), and is UTF-16.
-efivars=$groundhog_root/sys/firmware/efi/efivars
+# What the firmware and the loaders say of this boot.
 loader_guid=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 global_guid=8be4df61-93ca-11d2-aa0d-00e098032b8c
 [ ! -d "$groundhog_root/sys/firmware/efi" ] || fact efi yes
-fact loader_info "$(tail -c +5 "$efivars/LoaderInfo-$loader_guid" 2>/dev/null | tr -d '\0')"
+fact loader_info "$(efi_text "$efivars/LoaderInfo-$loader_guid")"
 for stub in "$efivars"/StubInfo-*; do
 	[ -e "$stub" ] || continue
-	text=$(tail -c +5 "$stub" 2>/dev/null | tr -d '\0')
+	text=$(efi_text "$stub")
 	fact stub_info "${text:-unknown}"
 done
 # What systemd-boot's own one-shot needs: see entry.sh. Bit 3 of its features is that it has one.
@@ -102,9 +108,9 @@ case $(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid" 2>/dev/null | 
 '' | *[!0-9]*) ;;
 *) [ $(($(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid") & 8)) = 0 ] || fact loader_oneshot yes ;;
 esac
-fact loader_told "$(tail -c +5 "$efivars/LoaderEntryOneShot-$loader_guid" 2>/dev/null | tr -d '\0')"
-fact loader_default "$(tail -c +5 "$efivars/LoaderEntryDefault-$loader_guid" 2>/dev/null | tr -d '\0')"
-part=$(tail -c +5 "$efivars/LoaderDevicePartUUID-$loader_guid" 2>/dev/null | tr -d '\0' | tr A-F a-f)
+fact loader_told "$(efi_text "$efivars/LoaderEntryOneShot-$loader_guid")"
+fact loader_default "$(efi_text "$efivars/LoaderEntryDefault-$loader_guid")"
+part=$(efi_text "$efivars/LoaderDevicePartUUID-$loader_guid" | tr A-F a-f)
 for esp in /efi /boot /boot/efi; do
 	[ -n "$part" ] || break
 	ls "$groundhog_root$esp/." >/dev/null 2>&1 # which mounts what is mounted on demand
@@ -129,7 +135,7 @@ case ,$(findmnt -n -o OPTIONS -M "$efivars" 2>/dev/null), in
 esac
 fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$global_guid" 2>/dev/null | tr -d ' ')"
 current=$(od -An -tx1 -j4 -N2 "$efivars/BootCurrent-$global_guid" 2>/dev/null | awk '{ print toupper($2 $1) }')
-[ -z "$current" ] || fact efi_file "$(tail -c +5 "$efivars/Boot$current-$global_guid" 2>/dev/null | tr -d '\0' |
+[ -z "$current" ] || fact efi_file "$(efi_text "$efivars/Boot$current-$global_guid" |
 	grep -aio '\\[a-z0-9\\_. -]*\.efi' | head -n 1)"
 
 # What starting another kernel from this one needs, and what would make a kexec of a reboot.

@@ -41,6 +41,7 @@ type Archive struct {
 	Unpacked   int64      // bytes of its content
 	Via        loader.Way // that was asked for; "": whatever the boot loader allows
 	Keep       bool       // it is for more than one boot
+	Stays      bool       // the push does not reboot it
 	Image      int64      // bytes of the image that goes onto the system's disk next; 0: none, or not known
 }
 
@@ -169,6 +170,9 @@ func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, string, error) {
 		return b, fmt.Sprintf("%s is told to boot the archive once, since nothing can be replaced there", l.Name()), other
 	}
 	b, err := loader.ByOneShot(c.f, l)
+	if err == nil && b.Way == loader.TryBoot && c.a.Stays {
+		err = &loader.Refusal{Text: "one-shot: the reboot itself has to ask the firmware for it", Hint: "it goes with --reboot"}
+	}
 	return b, fmt.Sprintf("%s is told to boot the archive once; what it boots otherwise stays as it is", l.Name()), err
 }
 
@@ -186,7 +190,7 @@ func (c *checks) room(b loader.Boot) {
 		kept = spare
 	}
 	dir, key := "/boot", "boot"
-	if b.Way == loader.Name {
+	if b.Way == loader.Name || b.Way == loader.TryBoot {
 		dir, key, kept = "/boot/firmware", "firmware", spare // only config.txt is kept
 	}
 	if b.Way == loader.Entry {
@@ -219,7 +223,7 @@ func (c *checks) room(b loader.Boot) {
 // private: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
 // file there may read all.
 func (c *checks) private(b loader.Boot, dir, key string) {
-	fat := b.Way == loader.Name || c.f.Get(key+"_type") == "msdos"
+	fat := b.Way == loader.Name || b.Way == loader.TryBoot || c.f.Get(key+"_type") == "msdos"
 	if perm := c.f.Get(key + "_perm"); !fat || strings.HasSuffix(perm, "00") {
 		return
 	}

@@ -274,6 +274,15 @@ func systemdBoot(f loader.Facts, a *Archive) {
 	f["kernel_size"] = []string{"14000000"}
 }
 
+// raspberryPiOS turns a bench into a Compute Module 4 that runs it.
+func raspberryPiOS(f loader.Facts, a *Archive) {
+	pi(f, a)
+	delete(f, "firmware_initramfs")
+	f["firmware_auto"], f["firmware_tryboot"], f["firmware_kernel"] = []string{"1"}, []string{"00000000"}, []string{"kernel8.img"}
+	f["kernel"], f["firmware_perm"] = []string{"6.12.25+rpt-rpi-v8"}, []string{"700"}
+	a.Kernel = f.Get("kernel")
+}
+
 // A one-shot is asked for, and taken unasked where nothing can be replaced; the reason is said.
 func TestOneShot(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -296,6 +305,14 @@ func TestOneShot(t *testing.T) {
 		"a UKI by systemd-boot":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["stub_info"] = []string{"systemd-stub 252"} }, loader.Entry, "a unified kernel image is told"},
 		"a UKI by the firmware":    {func(f loader.Facts, a *Archive) { f["stub_info"] = []string{"systemd-stub 252"} }, "", "the firmware starts a unified kernel image"},
 		"systemd-boot, LOAD_KEXEC": {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["load_kexec"] = []string{"true"} }, "", "LOAD_KEXEC"},
+		"Raspberry Pi OS":          {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot }, loader.TryBoot, "is told to boot the archive once"},
+		"Raspberry Pi OS, unasked": {raspberryPiOS, "", "config.txt has auto_initramfs=1"},
+		"Raspberry Pi OS, later":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot; a.Stays = true }, "", "the reboot itself has to ask"},
+		"Raspberry Pi OS, no room": {func(f loader.Facts, a *Archive) {
+			raspberryPiOS(f, a)
+			a.Via = loader.OneShot
+			f["firmware_free"] = []string{"9"}
+		}, "", "/boot/firmware has 9 KiB free"},
 		"extlinux has none": {func(f loader.Facts, a *Archive) {
 			a.Via = loader.OneShot
 			f["loader"] = []string{"extlinux/extlinux.conf"}

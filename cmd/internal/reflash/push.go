@@ -107,7 +107,7 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 		return nil, loader.Boot{}, err
 	}
 	about := a.Facts
-	about.Image, about.Via, about.Keep = o.Image, o.wayTo(h), o.Keep
+	about.Image, about.Via, about.Keep, about.Stays = o.Image, o.wayTo(h), o.Keep, !o.Reboot && !o.DryRun
 	if o.Via == "" && about.Via != "" {
 		h.phase("check", "%s brought it there the last time, and is taken again", about.Via)
 	}
@@ -204,6 +204,9 @@ func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, boot loader
 	defer c.Close()
 	if state.Build != a.Facts.Build {
 		return state, in(Held, fmt.Errorf("build %q answers, not %s", state.Build, a.Facts.Build))
+	}
+	if boot.Way == loader.TryBoot {
+		tried(ctx, h, c)
 	}
 	return state, nil
 }

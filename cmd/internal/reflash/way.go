@@ -67,7 +67,20 @@ func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loade
 	if boot.Way == loader.Kexec {
 		return device.State{BootID: facts.Get("boot_id")}, nil
 	}
+	if boot.Way == loader.TryBoot {
+		return c.RebootWith(ctx, loader.TryBootArgument)
+	}
 	return c.Reboot(ctx)
+}
+
+// tried says whether the firmware knows of the tryboot that it was asked for: it leaves that in the device tree.
+func tried(ctx context.Context, h Host, c *device.Client) {
+	said, err := c.Output(ctx, "cat /proc/device-tree/chosen/bootloader/tryboot")
+	if err == nil && said == loader.Tried {
+		h.phase("wait", "the firmware says that this boot is a tryboot: the next one is an ordinary one")
+		return
+	}
+	h.phase("wait", "the firmware does not say that this boot is a tryboot (%.80q)", said)
 }
 
 // unseen is the state of a device that was sent into the initramfs and does not answer.

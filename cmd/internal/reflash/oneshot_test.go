@@ -1,0 +1,71 @@
+package reflash
+
+import (
+	"strings"
+	"testing"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/cmd/internal/loader"
+)
+
+// facts changes what a push finds.
+func (b *bench) facts(lines ...string) {
+	for _, l := range lines {
+		key, value, _ := strings.Cut(l, " ")
+		b.Fact(key, value)
+	}
+}
+
+func (b *bench) pushVia(t *testing.T, via string) Outcome {
+	t.Helper()
+	return Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), Reboot: true, Via: via, RebootTimeout: b.reboot})
+}
+
+// A one-shot is asked for once; what another way left is taken back before, and what worked is the way from then on.
+func TestPushOneShot(t *testing.T) {
+	b := newBench(t)
+	b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part", "pushed_way replace", "pushed x")
+	var ways []string
+	b.On("groundhog_restore=", func(c *devicetest.Command) int { ways = append(ways, c.Args[0]); return devicetest.Pass })
+	if out := b.pushVia(t, string(loader.OneShot)); out.Verdict != Done || out.State != Held {
+		t.Fatalf("%+v\n%s", out, &b.told)
+	}
+	if len(ways) != 1 || ways[0] != string(loader.NextEntry) {
+		t.Errorf("pushed by %q", ways)
+	}
+	if said := b.told.String(); !strings.Contains(said, "by another way: the original is back") || !strings.Contains(said, "is told to boot the archive once") {
+		t.Error(said)
+	}
+	if r, err := device.ReadRecord(b.Target()); err != nil || r.Via != "oneshot" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// What cannot be taken back stops the push, with the device as it was said to be.
+func TestPushOneShotOverAnother(t *testing.T) {
+	b := newBench(t)
+	b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part", "pushed_way replace", "pushed x")
+	b.On("take_lock", devicetest.Complain("groundhog: the original is damaged", 2))
+	b.On("groundhog_restore=", func(*devicetest.Command) int { t.Error("it was pushed"); return 1 })
+	if out := b.pushVia(t, string(loader.OneShot)); out.Verdict != Trouble || out.State != Either || !strings.Contains(out.Text, "by another way, replace") {
+		t.Errorf("%+v", out)
+	}
+}
+
+// A Raspberry Pi's firmware is asked by the reboot, and afterwards whether it knows.
+func TestPushTryBoot(t *testing.T) {
+	for answer, want := range map[string]string{loader.Tried: "says that this boot is a tryboot", "\x00\x00\x00\x00": "does not say"} {
+		b := newBench(t)
+		b.facts("loader firmware/config.txt", "board raspberrypi,4-compute-module", "firmware_auto 1", "firmware_tryboot 00000000", "firmware_kernel kernel8.img",
+			"kernel 6.12.25+rpt-rpi-v8", "firmware_free 300000", "firmware_mount /boot/firmware")
+		b.archive.Facts.Kernel = "6.12.25+rpt-rpi-v8"
+		b.On("cat /proc/device-tree/chosen/bootloader/tryboot", devicetest.Say(answer, 0))
+		if out := b.pushVia(t, string(loader.OneShot)); out.Verdict != Done {
+			t.Fatalf("%+v\n%s", out, &b.told)
+		}
+		if !b.Asked("--reboot-argument='0 tryboot' reboot") || !strings.Contains(b.told.String(), want) {
+			t.Errorf("%s\n%q", &b.told, b.Commands())
+		}
+	}
+}
