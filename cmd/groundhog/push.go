@@ -18,8 +18,8 @@ import (
 
 // wayHelp is --via's in push, and that of the flag of reflash that means the same.
 const wayHelp = "the `WAY` in: replace, the initramfs that the boot loader finds; oneshot, by which the boot loader itself boots\n" +
-	"something once; or kexec, which writes nothing to the disk (default: kexec or oneshot where that brought this\n" +
-	"device there the last time; else replace, or oneshot where nothing can be replaced)"
+	"something once; or kexec, which writes nothing to the disk\n" +
+	"(default: kexec or oneshot where that brought this device there the last time, else replace)"
 
 // pushOptions is the command line of `groundhog push`.
 type pushOptions struct {

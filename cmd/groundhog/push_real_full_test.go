@@ -35,7 +35,7 @@ func TestRealGRUB(t *testing.T) {
 	realFlashed(b, ctx)
 }
 
-// The same by systemd-boot on UEFI, where it is the way unasked.
+// The same by systemd-boot on UEFI.
 func TestRealSystemdBoot(t *testing.T) {
 	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.SystemdBoot}, virtual.Options{}, "--wait", "20s")
 	realCutWhileHeld(b, ctx)

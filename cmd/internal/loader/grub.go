@@ -40,8 +40,6 @@ func (grub) Boot(f Facts) (Boot, error) {
 	return b, next(f, "grub_next", "GRUB's first menu entry")
 }
 
-func (grub) Only() bool { return false }
-
 // Once is next_entry with an entry in custom.cfg. GRUB has to be able to take next_entry back, which it writes into the blocks of a file: where it
 // cannot, it would boot the archive until the system puts things right.
 func (grub) Once(f Facts) (Boot, error) {

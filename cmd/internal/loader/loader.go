@@ -98,8 +98,6 @@ type Loader interface {
 type Shooter interface {
 	// Once is the way in by that. The error is as that of Boot.
 	Once(Facts) (Boot, error)
-	// Only reports whether it is the only way by this loader: Boot always refuses.
-	Only() bool
 }
 
 // partitions is where Debian's packages have the EFI system partition mounted.
@@ -157,7 +155,10 @@ func Of(f Facts) (Loader, Evidence, error) {
 	return found, best, nil
 }
 
-const kexecHint = "--via kexec needs no boot loader"
+const (
+	kexecHint = "--via kexec needs no boot loader"
+	onceHint  = "--via oneshot has systemd-boot boot the archive once; " + kexecHint
+)
 
 // seen is what was found of loaders, for people.
 func seen(f Facts) string {

@@ -41,8 +41,6 @@ func (raspberry) Boot(f Facts) (Boot, error) {
 	return b, b.Check()
 }
 
-func (raspberry) Only() bool { return false }
-
 // Once is tryboot.txt, as the kernels of Raspberry Pi OS can ask for it. Firmwares differ in which kernel and initramfs they take unnamed, so
 // both are named.
 func (raspberry) Once(f Facts) (Boot, error) {

@@ -33,17 +33,13 @@ func (systemdBoot) Boot(f Facts) (Boot, error) {
 	if slices.Contains(f["loader"], "grub/grub.cfg") {
 		text += "; /boot/grub/grub.cfg is a leftover"
 	}
-	return Boot{}, refuse(kexecHint, "%s", text)
+	return Boot{}, refuse(onceHint, "%s", text)
 }
 
 // sorting is the first version that puts an entry without a sort-key behind those that have one. Before, ours could be the default.
 const sorting = 251
 
 var systemdVersion = regexp.MustCompile(`^systemd-boot ([0-9]{3})\b`)
-
-func (systemdBoot) Only() bool { return true }
-
-func (unified) Only() bool { return true }
 
 // Once is LoaderEntryOneShot, with an entry and copies of kernel and archive on its EFI system partition.
 func (systemdBoot) Once(f Facts) (Boot, error) {
@@ -99,5 +95,5 @@ func (unified) Evidence(f Facts) Evidence {
 }
 
 func (unified) Boot(Facts) (Boot, error) {
-	return Boot{}, refuse(kexecHint, "it boots a unified kernel image, which cannot be patched from outside")
+	return Boot{}, refuse(onceHint, "it boots a unified kernel image, which cannot be patched from outside")
 }

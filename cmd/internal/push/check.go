@@ -154,20 +154,12 @@ func (c *checks) way() (loader.Boot, string, error) {
 	return b, by, err
 }
 
-// bootLoaders is the way that the boot loader allows. Where its initramfs can be replaced that is the default: every state of the disk that a power cut may
-// leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot is asked for once, and taken where
-// nothing can be replaced.
+// bootLoaders is the way that the boot loader allows. To replace its initramfs is the default: every state of the disk that a power cut may
+// leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot has to be asked for once.
 func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, string, error) {
 	if c.a.Via != loader.OneShot {
 		b, err := l.Boot(c.f)
-		if s, ok := l.(loader.Shooter); err == nil || !ok || !s.Only() || c.a.Via == loader.Replace || c.a.Keep {
-			return b, fmt.Sprintf("%s boots %s", l.Name(), b.File), err
-		}
-		b, other := loader.ByOneShot(c.f, l)
-		if r := (*loader.Refusal)(nil); errors.As(other, &r) {
-			other = &loader.Refusal{Text: err.Error() + "; " + r.Text, Hint: r.Hint}
-		}
-		return b, fmt.Sprintf("%s is told to boot the archive once, since nothing can be replaced there", l.Name()), other
+		return b, fmt.Sprintf("%s boots %s", l.Name(), b.File), err
 	}
 	b, err := loader.ByOneShot(c.f, l)
 	if err == nil && b.Way == loader.TryBoot && c.a.Stays {
