@@ -5,18 +5,12 @@ package loader
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
-	"groundhog/fixtures/judge"
 	"groundhog/fixtures/powercut"
 )
 
@@ -30,9 +24,9 @@ func TestPowerCutStates(t *testing.T) {
 			p := newPlace(t)
 			l := &local{t: t, root: t.TempDir(), shell: "dash", edit: func(program string) string { return first + program }}
 			one, two := content(1), content(2)
-			p.step("push", l, p.original, one, func() { push(t, l, layouts["boot"], string(one)) })
+			p.step("push", l, p.Original, one, func() { push(t, l, layouts["boot"], string(one)) })
 			p.step("push again", l, one, two, func() { push(t, l, layouts["boot"], string(two)) })
-			p.step("restore", l, two, p.original, func() {
+			p.step("restore", l, two, p.Original, func() {
 				if _, err := Restore(t.Context(), l); err != nil {
 					t.Error(err)
 				}
@@ -48,12 +42,12 @@ func TestPowerCutStatesOfRename(t *testing.T) {
 		before, after, _ := cutLast(program, "\ntake_lock\n")
 		return before + "\nreplace() { mv -f \"$1\" \"$2\" && sync \"${2%/*}\" && settle \"$2\"; }\ntake_lock\n" + after
 	}}
-	log := powercut.Trace(t, p.image, l.root, func() { push(t, l, layouts["boot"], string(content(1))) })
+	log := powercut.Trace(t, p.Image, l.root, func() { push(t, l, layouts["boot"], string(content(1))) })
 	n, empty := 0, 0
-	log.Each(statesOfBlocks, p.inJournal, func(disk []byte) bool {
+	log.Each(statesOfBlocks, p.InJournal, func(disk []byte) bool {
 		n++
-		p.write(disk)
-		if got, err := p.grub(); err != nil || len(got) == 0 {
+		p.Write(disk)
+		if got, err := p.GRUB(); err != nil || len(got) == 0 {
 			empty++
 		}
 		return true
@@ -68,7 +62,7 @@ func TestPowerCutStatesOfRename(t *testing.T) {
 func TestPushFull(t *testing.T) {
 	p := newPlace(t)
 	l := &local{t: t, root: t.TempDir(), shell: "dash"}
-	defer powercut.Mount(t, p.image, l.root)()
+	defer powercut.Mount(t, p.Image, l.root)()
 	b, refused := layouts["boot"], 0
 	for free := range 32 {
 		fill(t, l.root, free*4096)
@@ -83,12 +77,12 @@ func TestPushFull(t *testing.T) {
 			if err != nil {
 				t.Errorf("%d blocks free: restoring: %v", free, err)
 			}
-		case errors.Is(err, ErrRefused) && got == string(p.original):
+		case errors.Is(err, ErrRefused) && got == string(p.Original):
 			refused++
 		default:
 			t.Errorf("%d blocks free: %v; it boots %d bytes", free, err, len(got))
 		}
-		if got := l.boots(b); got != string(p.original) {
+		if got := l.boots(b); got != string(p.Original) {
 			t.Errorf("%d blocks free: afterwards it boots %d bytes that are not the original", free, len(got))
 		}
 		if left := glob(l.root + "/boot/.groundhog*"); left != nil {
@@ -133,13 +127,13 @@ func cutLast(s, sep string) (before, after string, found bool) {
 }
 
 // step looks at what a cut may leave of what do does; what that leaves is where the next step begins.
-func (p *place) step(name string, l *local, old, fresh []byte, do func()) {
-	log := powercut.Trace(p.t, p.image, l.root, do)
+func (p place) step(name string, l *local, old, fresh []byte, do func()) {
+	log := powercut.Trace(p.t, p.Image, l.root, do)
 	n := map[string]int{}
 	look := func(reader string, read func() ([]byte, error)) func(disk []byte) bool {
 		return func(disk []byte) bool {
 			n[reader]++
-			p.write(disk)
+			p.Write(disk)
 			got, err := read()
 			if err != nil || !bytes.Equal(got, old) && !bytes.Equal(got, fresh) {
 				p.t.Errorf("%s: in state %d %s finds %d bytes, neither the old file nor the new one (%v)", name, n[reader], reader, len(got), err)
@@ -147,32 +141,19 @@ func (p *place) step(name string, l *local, old, fresh []byte, do func()) {
 			return true
 		}
 	}
-	log.Each(statesOfBlocks, p.inJournal, look("GRUB", p.grub))
-	log.Each(statesOfJournal, func(int64) bool { return false }, look("the kernel", p.kernel))
+	log.Each(statesOfBlocks, p.InJournal, look("GRUB", p.GRUB))
+	log.Each(statesOfJournal, func(int64) bool { return false }, look("the kernel", p.Kernel))
 	if n["GRUB"] < 5 || n["the kernel"] < 20 {
 		p.t.Errorf("%s: too few states: %v", name, n)
 	}
 	p.t.Logf("%s: states looked at: %v", name, n)
-	p.write(log.End())
-	if _, err := p.kernel(); err != nil {
+	p.Write(log.End())
+	if _, err := p.Kernel(); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.Rename(p.state, p.image); err != nil {
+	if err := os.Rename(p.State, p.Image); err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// grub reads the initramfs without a replay of the journal.
-func (p *place) grub() ([]byte, error) {
-	return exec.Command("grub-fstest", p.state, "cat", "(loop0)"+initrd).Output()
-}
-
-// kernel replays the journal, as a mount would, and reads the initramfs.
-func (p *place) kernel() ([]byte, error) {
-	if out, err := exec.Command("e2fsck", "-y", "-E", "journal_only", p.state).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("e2fsck: %w: %s", err, out)
-	}
-	return exec.Command("debugfs", "-R", "cat "+initrd, p.state).Output()
 }
 
 // content is an initramfs: three blocks, which do not compress.
@@ -182,68 +163,12 @@ func content(seed byte) []byte {
 	return b
 }
 
-// A place is a device's filesystem in an image. The original's inode is in another block of the inode table than those that are made
-// later: 16 to a block.
+// place is a device's filesystem whose boot loader looks for initrd.
 type place struct {
-	t            *testing.T
-	image, state string
-	original     []byte
-	journal      map[int64]bool // its blocks
+	*powercut.Place
+	t *testing.T
 }
 
-func newPlace(t *testing.T) *place {
-	for _, name := range []string{"grub-fstest", "e2fsck", "debugfs"} {
-		judge.Tool(t, name)
-	}
-	dir := powercut.Memory(t)
-	p := &place{t: t, image: filepath.Join(dir, "image"), state: filepath.Join(dir, "state"), original: content(0), journal: map[int64]bool{}}
-	files := map[string]string{initrd: string(p.original), "/var/lib/x": "", "/run/x": "", "/proc/sys/vm/x": ""}
-	for n := range 40 {
-		files[fmt.Sprintf("/boot/filler-%d", n)] = "x"
-	}
-	tree := filepath.Join(dir, "tree")
-	for name, text := range files {
-		if err := os.MkdirAll(filepath.Dir(tree+name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(tree+name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out, err := exec.Command(judge.Tool(t, "mke2fs"), "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-J", "size=4",
-		"-E", "lazy_itable_init=0", "-d", tree, p.image, "10M").CombinedOutput()
-	if err != nil {
-		t.Fatalf("mke2fs: %v: %s", err, out)
-	}
-	// The journal is inode 8 (kernel: Documentation/filesystems/ext4/special_inodes.rst).
-	out, err = exec.Command("debugfs", "-R", "stat <8>", p.image).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, extents, _ := strings.Cut(string(out), "EXTENTS:")
-	for _, m := range regexp.MustCompile(`:(\d+)(?:-(\d+))?`).FindAllStringSubmatch(extents, -1) {
-		first, _ := strconv.ParseInt(m[1], 10, 64)
-		last, err := strconv.ParseInt(m[2], 10, 64)
-		for n := first; n <= last || err != nil && n == first; n++ {
-			p.journal[n] = true
-		}
-	}
-	if len(p.journal) < 1024 {
-		t.Fatalf("a journal of %d blocks: %s", len(p.journal), out)
-	}
-	return p
-}
-
-func (p *place) inJournal(block int64) bool { return p.journal[block] }
-
-// write makes disk the file that the readers read. It is not made anew: a new file's pages cost more than their content.
-func (p *place) write(disk []byte) {
-	f, err := os.OpenFile(p.state, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	_, err = f.WriteAt(disk, 0)
-	if err = errors.Join(err, f.Close()); err != nil {
-		p.t.Fatal(err)
-	}
+func newPlace(t *testing.T) place {
+	return place{powercut.NewPlace(t, initrd, content(0)), t}
 }
