@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
@@ -28,6 +29,7 @@ type Image struct {
 	name        string
 	compression string
 	force       bool          // it is taken whatever it is
+	quiet       time.Duration // how long who sends it may say nothing
 	is          *sniff.Image  // what it is, by its beginning; nil: nobody knows, and force is on
 	in          io.ReadCloser // as it is stored
 	raw         io.ReaderAt   // a raw image's own file; nil: the spool has the decoded bytes

@@ -24,7 +24,7 @@ import (
 // What is no disk image, or nobody knows for one, or is not whole by its own account, is refused, unless [Force] is among
 // the options.
 func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Option) (*Image, error) {
-	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}}
+	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}, quiet: defaultQuiet}
 	i.cond = sync.NewCond(&i.mu)
 	for _, o := range options {
 		o(i)
@@ -37,7 +37,7 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Opt
 	var err error
 	switch {
 	case name == "-":
-		i.in = io.NopCloser(stdin)
+		i.in = feed(stdin, i.quiet)
 		i.watched, _ = stdin.(*os.File)
 	case IsURL(name):
 		i.in, err = i.get(ctx, name)

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// quiet is how long a server may say nothing before it is given up.
-const quiet = time.Minute
-
 // get opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
 func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -24,7 +21,7 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	req.Header.Set("Accept-Encoding", "identity")
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}).DialContext
-	t.ResponseHeaderTimeout = quiet
+	t.ResponseHeaderTimeout = i.quiet
 	t.DisableKeepAlives = true
 	r, err := (&http.Client{Transport: t}).Do(req)
 	if err != nil {
@@ -38,7 +35,7 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	}
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
-	return &body{ReadCloser: r.Body, cancel: cancel, quiet: quiet}, nil
+	return &body{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet}, nil
 }
 
 // body is what a server sends. One that says nothing for too long while it is listened to is given up.

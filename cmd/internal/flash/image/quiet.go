@@ -1,0 +1,83 @@
+package image
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// defaultQuiet is how long a server, or who feeds standard input, may say nothing before it is given up.
+const defaultQuiet = time.Minute
+
+// Quiet sets that bound. Only time in which the image is listened to counts.
+func Quiet(d time.Duration) Option {
+	return func(i *Image) {
+		if d > 0 {
+			i.quiet = d
+		}
+	}
+}
+
+// fed is standard input. A read of it that waits cannot be ended: it is left alone then, and what comes after is lost.
+type fed struct {
+	from  io.Reader
+	quiet time.Duration
+	reads chan []byte // what a read brought; closed with the input
+	end   error       // of the input, once reads is closed
+	over  chan struct{}
+	left  []byte // of the last read
+	err   error
+}
+
+// feed listens to a stream.
+func feed(from io.Reader, quiet time.Duration) *fed {
+	f := &fed{from: from, quiet: quiet, reads: make(chan []byte), over: make(chan struct{})}
+	go func() {
+		defer close(f.reads)
+		rooms := [2][]byte{make([]byte, 256<<10), make([]byte, 256<<10)} // one is read while the other is filled
+		for n := 0; ; n++ {
+			k, err := f.from.Read(rooms[n%2])
+			if k > 0 {
+				select {
+				case f.reads <- rooms[n%2][:k]:
+				case <-f.over:
+					return
+				}
+			}
+			if err != nil {
+				f.end = err
+				return
+			}
+		}
+	}()
+	return f
+}
+
+func (f *fed) Read(p []byte) (int, error) {
+	if len(f.left) == 0 && f.err == nil {
+		late := time.NewTimer(f.quiet)
+		defer late.Stop()
+		select {
+		case b, ok := <-f.reads:
+			if f.left = b; !ok {
+				f.err = f.end
+			}
+		case <-late.C:
+			f.err = fmt.Errorf("standard input has said nothing for %s", f.quiet)
+		case <-f.over:
+			f.err = io.ErrClosedPipe
+		}
+	}
+	if len(f.left) == 0 {
+		return 0, f.err
+	}
+	n := copy(p, f.left)
+	f.left = f.left[n:]
+	return n, nil
+}
+
+// Close ends a read that waits. It may be called once.
+func (f *fed) Close() error {
+	close(f.over)
+	return nil
+}
