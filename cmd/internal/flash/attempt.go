@@ -39,7 +39,7 @@ func (r *run) attempt(ctx context.Context) error {
 	defer a.close(nil)
 	stop := context.AfterFunc(ctx, func() { a.close(ctx.Err()) })
 	defer stop()
-	go a.beat()
+	go a.guarded(a.beat)
 	if err := a.open(); err != nil {
 		return a.cause(err)
 	}
@@ -189,14 +189,19 @@ func (a *line) opened(d protocol.Disk) error {
 func (a *line) talk() error {
 	failed := make(chan error, 1)
 	go func() {
-		err := a.listen()
+		err := io.ErrUnexpectedEOF
+		a.guarded(func() { err = a.listen() })
 		failed <- err
 		a.close(nil)
 	}()
 	send := make(chan *item, window)
 	var senders sync.WaitGroup
 	for range 2 {
-		senders.Go(func() { a.send(send) })
+		senders.Go(func() {
+			a.guarded(func() { a.send(send) })
+			for range send { // after a panic nobody may wait for us
+			}
+		})
 	}
 	err := a.move(a.run.ctx)
 	if err == nil {
@@ -233,7 +238,7 @@ func (a *line) lead(send chan<- *item) error {
 		if r.indexed {
 			want = r.wants
 		}
-		go r.feed(want)
+		go r.guarded(func() { r.feed(want) })
 	}
 	for {
 		if r.feedErr != nil {

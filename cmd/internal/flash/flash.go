@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -46,6 +47,9 @@ type Job struct {
 
 	// Connect makes a line to a writer; Close, or Release of a [Releaser], ends it. It is called again after a loss.
 	Connect func(ctx context.Context) (io.ReadWriteCloser, error)
+	// Going, if set, reports whether who holds the device, as it says itself, is about to let go: a run of ours that was
+	// killed, whose writer has not noticed yet. It is waited for as long as Patience lasts.
+	Going func(text string) bool
 	// Fit, if set, is told the disk before anything is sent and the first chunk's bytes where they
 	// are needed: it may change them, and adds what lies behind the image.
 	Fit func(disk protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error)
@@ -180,7 +184,7 @@ func (r *run) state(err error) State {
 		return Untouched
 	case errors.As(err, &f) && f.Writing, r.touched:
 		return Waiting
-	case errors.As(err, &f):
+	case errors.As(err, &f) && (f.Kind != protocol.KindBusy || r.result.Lost == 0): // one that is busy with our own writer says nothing of its work
 		return Untouched
 	}
 	return Unknown
@@ -208,9 +212,9 @@ func (r *run) loop(ctx context.Context) error {
 		switch {
 		case r.fatal() != nil:
 			return r.fatal()
-		case errors.As(err, &f) && f.Kind == protocol.KindData && damaged < 3:
-			damaged++
-		case errors.As(err, &f) && f.Kind == protocol.KindBusy && r.result.Lost > 0:
+		case damaged < maxDamaged && (errors.Is(err, protocol.ErrProtocol) || errors.As(err, &f) && (f.Kind == protocol.KindData || f.Kind == protocol.KindBug)):
+			damaged++ // something was lost on the way, or is another thing than was sent
+		case errors.As(err, &f) && f.Kind == protocol.KindBusy && (r.result.Lost > 0 || r.Going != nil && r.Going(f.Text)):
 			// our own writer of the lost connection may not have noticed yet
 		case errors.As(err, &f), errors.As(err, &v), errors.Is(err, wire.ErrNoise), errors.Is(err, errGiveUp), errors.Is(err, errAnew), errors.Is(err, ErrReplaced):
 			return err
@@ -227,6 +231,32 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		pause = min(2*pause, 10*time.Second)
 	}
+}
+
+// maxDamaged bounds how often what comes makes no sense.
+const maxDamaged = 3
+
+// Bug is a panic that ended a flash.
+type Bug struct {
+	Value any
+	Stack []byte // where
+}
+
+func (b *Bug) Error() string { return fmt.Sprintf("a bug of groundhog: %v", b.Value) }
+
+// guarded is a part of a flash. A panic in it, which a device's odd answer may provoke, ends this flash and not the program.
+func (r *run) guarded(do func()) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.feedErr = &Bug{p, debug.Stack()}
+		r.cond.Broadcast()
+	}()
+	do()
 }
 
 // errGiveUp is in errors that another connection does not help.
