@@ -6,7 +6,7 @@
 #
 # Behind writing.sh, whose mark and unmark it uses.
 #
-#   flash.sh DISK URL DECODER SIZE SHA256 WHO TAIL
+#   flash.sh DISK URL DECODER SIZE SHA256 WHO TAIL SESSION
 #
 # SIZE and SHA256 are of the decoded image. TAIL is a byte offset, a multiple of 512, where `tail` belongs.
 # Beforehand in /run/groundhog/plain.in, where the table has to be put where this disk ends: `head`, which replaces
@@ -14,9 +14,10 @@
 # 1: refused, nothing written, 2: the disk is neither the old nor the new system.
 
 : "${groundhog_root:=}"
-disk=$1 url=$2 decoder=$3 size=$4 sum=$5 who=$6 tail=$7
+disk=$1 url=$2 decoder=$3 size=$4 sum=$5 who=$6 tail=$7 id=$8
 run=$groundhog_root/run/groundhog
 lock=$run/plain
+claims=$run/plain.by
 in=$run/plain.in
 mib=1048576
 
@@ -29,32 +30,40 @@ tell() { { printf '%s %s\n' "$1" "$2" | tee -a "$lock/log"; } 2>/dev/null; }
 refuse() {
 	printf '%s\n' "$1" >&2
 	[ -z "${2-}" ] || rm -rf "$lock"
+	rm -f "${claim-}"
 	exit 1
 }
 
 fail() {
 	tell failed "$1"
 	printf '%s\n' "$1" >&2
-	rm -f "$lock/pid"
+	rm -f "$claim"
 	exit 2
 }
 
-# take_lock: one pipeline at a time, and none beside a writer. The directory is the lock, since
-# mkdir fails for the second; it outlives its owner, whose pid says whether it still counts.
+# start_of PID: when a process began, in ticks since the boot (proc(5)), which no other one of that number did.
+start_of() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# take_lock: one pipeline at a time, and none beside a writer. There is no flock. So each puts its claim there before it looks
+# for others': of two at once the later one to look sees the other, maybe both, and whoever sees one is refused. The
+# claim of a process that is no more counts for nothing, whatever its number is used for since.
 take_lock() {
-	mkdir -p "$run" || refuse "making $run failed"
-	if ! mkdir "$lock" 2>/dev/null; then
-		if { read -r pid <"$lock/pid"; } 2>/dev/null && kill -0 "$pid" 2>/dev/null; then
-			refuse "another flash is at work: $(head -n 1 "$lock/who" 2>/dev/null)"
-		fi
-		rm -rf "$lock"
-		mkdir "$lock" 2>/dev/null || refuse "another flash is at work"
-	fi
-	printf '%s\n' "$$" >"$lock/pid"
-	printf '%s\n' "$who" >"$lock/who"
+	claim=$claims/$$.$(start_of $$)
+	{ mkdir -p "$claims" && printf '%s\n' "$who" >"$claim.new"; } || refuse "making $claim failed"
+	mv -f "$claim.new" "$claim" || refuse "making $claim failed"
+	for other in "$claims"/*; do
+		name=${other##*/}
+		case $name in
+		"${claim##*/}" | *.new) ;;
+		"${name%%.*}.$(start_of "${name%%.*}")") refuse "another flash is at work: $(head -n 1 "$other" 2>/dev/null)" ;;
+		*) rm -f "$other" ;;
+		esac
+	done
 	if [ -e "$run/flash.lock" ] && grep -q ":$(stat -c %i "$run/flash.lock") " "$groundhog_root/proc/locks" 2>/dev/null; then
-		refuse "another flash is at work: $(head -n 1 "$run/flash.lock")" drop
+		refuse "another flash is at work: $(head -n 1 "$run/flash.lock")"
 	fi
+	rm -rf "$lock"
+	mkdir "$lock" || refuse "making $lock failed"
 }
 
 # in_use DISK: it or a part of it is mounted, swapped on, or held by LVM, md or dm.
@@ -174,3 +183,4 @@ mark verified curl
 unmark writing
 tell state verified
 rm -rf "$lock" "$in"
+rm -f "$claim"

@@ -42,6 +42,7 @@ type Job struct {
 	Size        int64  // bytes of the decoded image
 	SHA256      string // of the decoded image, in hex
 	Who         string // for whoever finds the device taken
+	Session     string // another one for each run: the device's files then name "curl SESSION"
 
 	// What is not as in the image, where a partition table has to be fitted to the disk and what its end has from before has
 	// to go: Head replaces the beginning of the image, Tail lies at TailAt. Multiples of 512 bytes; nil: nothing.
@@ -79,6 +80,7 @@ var compressions = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip
 
 var (
 	diskPath = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
+	word     = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
 	hexSum   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	webURL   = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
 )
@@ -91,6 +93,8 @@ func (j *Job) check() error {
 		return fmt.Errorf("%q is no http or https URL", j.URL)
 	case !compressions[j.Compression]:
 		return fmt.Errorf("no decoder for %q", j.Compression)
+	case !word.MatchString(j.Session):
+		return fmt.Errorf("%q is no session", j.Session)
 	case j.Size <= 0 || !hexSum.MatchString(j.SHA256):
 		return errors.New("size and sha256 of the decoded image must be known")
 	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > MaxTail:
@@ -114,7 +118,7 @@ func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
 		return Result{}, err
 	}
 	r, err := sh.Script(ctx, Writing+program, nil, j.Disk, j.URL, j.Compression,
-		strconv.FormatInt(j.Size, 10), j.SHA256, j.Who, strconv.FormatInt(j.TailAt, 10))
+		strconv.FormatInt(j.Size, 10), j.SHA256, j.Who, strconv.FormatInt(j.TailAt, 10), j.Session)
 	if err != nil { // the device may be at work; whether it is, it alone knows
 		return Result{}, fmt.Errorf("flashing by curl: %w: %w", ErrLost, err)
 	}

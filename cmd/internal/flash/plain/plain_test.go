@@ -16,8 +16,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/fixtures/judge"
@@ -105,7 +107,7 @@ func setUp(t *testing.T, image, served []byte, disk int) (*local, Job) {
 	t.Cleanup(server.Close)
 	sum := sha256.Sum256(image)
 	return l, Job{Disk: "/dev/vdb", URL: server.URL + "/image", Compression: "none",
-		Size: int64(len(image)), SHA256: hex.EncodeToString(sum[:]), Who: "a test"}
+		Size: int64(len(image)), SHA256: hex.EncodeToString(sum[:]), Who: "a test", Session: "S1"}
 }
 
 func (l *local) disk() []byte {
@@ -138,7 +140,8 @@ func TestRun(t *testing.T) {
 		if !bytes.Equal(l.disk(), append(append([]byte{}, image...), old[size:]...)) {
 			t.Errorf("%d bytes: the disk is not the image and what was behind it", size)
 		}
-		if l.has("run/groundhog/writing") || l.has("run/groundhog/plain") || !l.has("run/groundhog/lease") || !l.has("run/groundhog/verified") {
+		if l.has("run/groundhog/writing") || l.has("run/groundhog/plain") || !l.has("run/groundhog/lease") ||
+			l.says("run/groundhog/verified") != "curl S1 "+l.root+"/dev/vdb\n" || len(l.claims()) > 0 {
 			t.Errorf("%d bytes: state is left behind, or no lease", size)
 		}
 	}
@@ -220,7 +223,7 @@ func TestRunRefuses(t *testing.T) {
 		"too small":   {func(l *local, j *Job) { l.write("dev/vdb", "tiny") }, "the image has 2097152 bytes, "},
 		"no decoder":  {func(l *local, j *Job) { j.Compression = "lz4"; l.path = l.tools() }, "lz4 is not in this initramfs"},
 		"boots on":    {func(l *local, j *Job) { l.write("run/groundhog/leaving", "") }, "the boot is going on"},
-		"at work":     {func(l *local, j *Job) { l.busy(os.Getpid()) }, "another flash is at work: somebody"},
+		"at work":     {func(l *local, j *Job) { l.busy(os.Getpid(), ownStart(l.t)) }, "another flash is at work: somebody"},
 		"mounted":     {func(l *local, j *Job) { l.block("vdb1"); l.write("proc/mounts", "/dev/vdb1 / ext4 rw 0 0\n") }, "is in use"},
 		"swapped on":  {func(l *local, j *Job) { l.block(""); l.write("proc/swaps", "/dev/vdb partition 1 0 -2\n") }, "is in use"},
 		"held by LVM": {func(l *local, j *Job) { l.block("vdb2/holders/dm-0") }, "is in use"},
@@ -251,12 +254,31 @@ func (l *local) tools() string {
 	return dir
 }
 
-func (l *local) busy(pid int) {
-	if err := os.Mkdir(filepath.Join(l.root, "run/groundhog/plain"), 0o700); err != nil {
+// busy is a claim of a process that began so many ticks after the boot.
+func (l *local) busy(pid int, start string) {
+	if err := os.Mkdir(filepath.Join(l.root, "run/groundhog/plain.by"), 0o700); err != nil {
 		l.t.Fatal(err)
 	}
-	l.write("run/groundhog/plain/pid", strconv.Itoa(pid)+"\n")
-	l.write("run/groundhog/plain/who", "somebody\n")
+	l.write("run/groundhog/plain.by/"+strconv.Itoa(pid)+"."+start, "somebody\n")
+}
+
+// ownStart is when this process began.
+func ownStart(t *testing.T) string {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		judge.Missing(t, "/proc")
+	}
+	return strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))[19]
+}
+
+func (l *local) says(name string) string {
+	b, _ := os.ReadFile(filepath.Join(l.root, name))
+	return string(b)
+}
+
+func (l *local) claims() []string {
+	all, _ := filepath.Glob(filepath.Join(l.root, "run/groundhog/plain.by/*"))
+	return all
 }
 
 // block makes the disk one that sysfs knows, and below it what name says.
@@ -266,22 +288,64 @@ func (l *local) block(name string) {
 	}
 }
 
-// A lock whose owner is gone holds nobody up.
+// A lock whose owner is gone holds nobody up, whatever has its number now.
 func TestRunStaleLock(t *testing.T) {
 	image := random(1, 2<<20)
-	l, job := setUp(t, image, image, 4<<20)
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}
-	l.busy(gone.Process.Pid)
-	if r, err := Run(t.Context(), l, job); err != nil || !r.Verified {
-		t.Errorf("%+v, %v", r, err)
+	for pid, start := range map[int]string{gone.Process.Pid: "1", os.Getpid(): "1"} {
+		l, job := setUp(t, image, image, 4<<20)
+		l.busy(pid, start)
+		if r, err := Run(t.Context(), l, job); err != nil || !r.Verified {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
+// Twenty at once, some of which are killed while they hold it, and that again and again: never two.
+func TestLockRace(t *testing.T) {
+	l := newLocal(t)
+	if err := os.Mkdir(filepath.Join(l.root, "held"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	functions, _, _ := strings.Cut(program, "\ntake_lock\n")
+	held := 0
+	for round := range 5 {
+		var all sync.WaitGroup
+		outs := make([]bytes.Buffer, 20)
+		for i := range outs {
+			end := `rm -f "$claim"`
+			if i%3 == 0 {
+				end = "kill -9 $$"
+			}
+			cmd := exec.Command("busybox", "sh", "-c", functions+`
+take_lock
+mkdir "$groundhog_root/held/x" || echo two
+sleep 0.01
+rmdir "$groundhog_root/held/x"
+echo held
+`+end, "groundhog", "/dev/vdb", "-", "none", "1", "-", "a test", "0", "S")
+			cmd.Env = append(os.Environ(), "groundhog_root="+l.root)
+			cmd.Stdout, cmd.Stderr = &outs[i], &outs[i]
+			all.Go(func() { time.Sleep(time.Duration(i/4) * 10 * time.Millisecond); cmd.Run() })
+		}
+		all.Wait()
+		for i := range outs {
+			held += strings.Count(outs[i].String(), "held\n")
+			if strings.Contains(outs[i].String(), "two") {
+				t.Fatalf("round %d: two hold the lock: %s", round, outs[i].String())
+			}
+		}
+	}
+	if held == 0 {
+		t.Error("nobody could ever have the lock")
 	}
 }
 
 func TestCheck(t *testing.T) {
-	good := Job{Disk: "/dev/vda", URL: "http://192.0.2.1/i", Compression: "none", Size: 512, SHA256: strings.Repeat("a", 64)}
+	good := Job{Disk: "/dev/vda", URL: "http://192.0.2.1/i", Compression: "none", Size: 512, SHA256: strings.Repeat("a", 64), Session: "S"}
 	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
@@ -293,6 +357,7 @@ func TestCheck(t *testing.T) {
 		"a line break":      func(j *Job) { j.URL = "http://a/\nb" },
 		"a decoder":         func(j *Job) { j.Compression = "sh" },
 		"no sum":            func(j *Job) { j.SHA256 = "" },
+		"a session":         func(j *Job) { j.Session = "a b" },
 		"no size":           func(j *Job) { j.Size = 0 },
 		"an odd head":       func(j *Job) { j.Head = []byte{1} },
 		"a tail inside":     func(j *Job) { j.Tail = make([]byte, 512) },

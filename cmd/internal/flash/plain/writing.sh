@@ -1,10 +1,8 @@
 # shellcheck shell=sh disable=SC2154
 # What says on the device that a disk is neither old nor new (`writing`, while it is there the device never boots), or
 # that it is new (`verified`): a file in $run with a line "KIND ID DISK" for each such disk, as groundhog-writer keeps
-# it. The script behind this sets $run and $disk. The id is another one for each run: a flash that lost
+# it. The script behind this sets $run, $disk and $id, which is another one for each run: a flash that lost
 # its connection meanwhile sees that the disk is no longer as it left it.
-
-id=$$.$(cut -d' ' -f1 /proc/uptime)
 
 others() { grep -v " $disk\$" "$run/$1" 2>/dev/null; }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,13 +59,19 @@ func hold(run, disk, who string) (*holder, error) {
 	return &holder{run, disk, f}, nil
 }
 
-// pipeline reports whether a flash by curl is at work (package plain): its lock is a directory.
+// pipeline reports whether a flash by curl is at work (package plain): its claim is a file PID.START in plain.by, of a process
+// that began when the file says (proc(5), stat).
 func pipeline(run string) (by string, ok bool) {
-	pid, err := strconv.Atoi(firstLine(filepath.Join(run, "plain/pid")))
-	if err != nil || pid <= 0 || unix.Kill(pid, 0) != nil {
-		return "", false
+	claims, _ := filepath.Glob(filepath.Join(run, "plain.by/[0-9]*.[0-9]*"))
+	for _, claim := range claims {
+		pid, start, _ := strings.Cut(filepath.Base(claim), ".")
+		b, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+		words := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+		if err == nil && len(words) > 19 && words[19] == start {
+			return firstLine(claim), true
+		}
 	}
-	return firstLine(filepath.Join(run, "plain/who")), true
+	return "", false
 }
 
 func firstLine(name string) string {
@@ -183,10 +188,13 @@ const (
 	StateNone     State = "none"     // no flash has written to it in this boot
 )
 
+// Asking is who holds the device while it is asked for a disk's state.
+const Asking = "asking for the disk's state"
+
 // StateOf says so, and whose flash it was, after waiting until limit for a writer that has work left.
 func StateOf(run, disk string, limit time.Duration) (s State, session string, err error) {
 	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
-		h, err := hold(run, disk, "asking for the disk's state")
+		h, err := hold(run, disk, Asking)
 		if err == nil {
 			defer h.release()
 			return h.state(), h.session(), nil
