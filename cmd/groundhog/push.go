@@ -135,7 +135,10 @@ Exit codes: 0 the original is there, or a newer one; 1 refused, nothing changed 
 was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, hosts []string) error {
-			return o.fleet(cmd, hosts, o.parallel, reflash.Restore)
+			roll := device.NewRoll(len(hosts))
+			return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+				return reflash.Restore(ctx, h, ssh, roll)
+			})
 		},
 	}
 	o.flags(cmd)

@@ -94,6 +94,9 @@ func TestOneDeviceByTwoNames(t *testing.T) {
 	if code, said = d.told("push", other); code != exitNo || !strings.Contains(said, "two names lead to one device: ") {
 		t.Errorf("push: %d: %s", code, said)
 	}
+	if code, said = d.told("restore", other); code != exitNo || !strings.Contains(said, "two names lead to one device: ") || strings.Count(said, "the original is back") != 1 {
+		t.Errorf("restore: %d: %s", code, said)
+	}
 }
 
 // The keys of a device that waits are those of the archive that was pushed. Where that is gone, another or unreadable, flash says so,

@@ -136,7 +136,7 @@ func (f *flashing) ungrown(ctx context.Context) State {
 		return Unknown
 	}
 	defer c.Close()
-	f.askDisk(ctx, c, "", &o)
+	f.askDisk(ctx, c, "", "", &o)
 	switch o.disk {
 	case writer.StateWriting:
 		return Waiting

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"groundhog/cmd/internal/device"
@@ -28,7 +29,8 @@ func (f *flashing) byPipeline(ctx context.Context) result {
 	f.phase("flash", "%s gets %s and writes it to %s", f.Name, f.path, f.disk)
 	// It says nothing until it is over. A megabyte a second to write, and as much again to read back, is slow for any device.
 	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
-	r, err := plain.Run(device.Patient(ctx, silent), f.c, job)
+	before := f.lastWriter(ctx)
+	r, err := f.runPipeline(device.Patient(ctx, silent), job)
 	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: job.SHA256}
 	if err != nil {
 		switch {
@@ -37,10 +39,36 @@ func (f *flashing) byPipeline(ctx context.Context) result {
 		case r.Started:
 			data.State = flash.Waiting
 		}
-		return result{data: data, err: in(f.leaves(ctx, data.State, byCurl, err), err)}
+		return result{data: data, err: in(f.leaves(ctx, data.State, "curl "+job.Session, before, err), err)}
 	}
 	return result{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
 		f.disk.Path, f.path, job.SHA256, data.CheckedAgainst(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
+}
+
+// lastWriter is who has written to the disk before this run, "" where nobody has or nobody can say.
+func (f *flashing) lastWriter(ctx context.Context) string {
+	r, err := f.c.Script(device.Patient(ctx, askFor), stateScript, nil, f.disk.Path)
+	if err != nil || r.Exit != 0 {
+		return ""
+	}
+	_, by, _ := strings.Cut(strings.TrimSpace(string(r.Stdout)), " ")
+	return writtenBy(by)
+}
+
+// runPipeline runs the pipeline. One that a run of ours has left on the device, which was killed, is waited for.
+func (f *flashing) runPipeline(ctx context.Context, job plain.Job) (r plain.Result, err error) {
+	for end := time.Now().Add(f.Patience); ; {
+		r, err = plain.Run(ctx, f.c, job)
+		if !errors.Is(err, plain.ErrRefused) || !isGoing(err.Error()) || !time.Now().Before(end) {
+			return r, err
+		}
+		f.phase("flash", "%v; trying again", err)
+		select {
+		case <-time.After(4 * tryAgain):
+		case <-ctx.Done():
+			return r, err
+		}
+	}
 }
 
 // pipeline is what the device is told to do, and serves the image where it has no URL of its own.
@@ -50,7 +78,7 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 		return job, nil, err
 	}
 	size, _ := f.img.Size()
-	job = plain.Job{Disk: f.disk.Path, URL: f.URL, Compression: f.img.Compression(), Size: size, SHA256: f.img.SHA256(), Who: whoami()}
+	job = plain.Job{Disk: f.disk.Path, URL: f.URL, Compression: f.img.Compression(), Size: size, SHA256: f.img.SHA256(), Who: whoami(), Session: rand.Text()}
 	if job.Compression == "raw" {
 		job.Compression = "none"
 	}

@@ -151,7 +151,7 @@ func (b *bench) run(ctx context.Context, verb string) Outcome {
 	case "push --reboot":
 		return Push(ctx, h, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), Reboot: true, RebootTimeout: b.reboot})
 	case "restore":
-		return Restore(ctx, h, b.ssh)
+		return Restore(ctx, h, b.ssh, device.NewRoll(1))
 	case "flash --check":
 		f.Check = true
 	case "flash --reboot":

@@ -2,9 +2,12 @@ package reflash
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +35,8 @@ type flashing struct {
 	at      string // where the initramfs answers
 	path    string // of the image, as named
 	disk    disk.Info
-	grown   *enlarged // what fit made larger; nil: nothing
+	grown   *enlarged        // what fit made larger; nil: nothing
+	left    []table.Leftover // what stands at the disk's end from before
 }
 
 // enlarged is a partition that is larger on this disk than in the image.
@@ -134,8 +138,36 @@ func (f *flashing) prepare(ctx context.Context) error {
 	if err := f.ready(ctx); err != nil {
 		return err
 	}
+	if err := f.tail(ctx); err != nil {
+		return err
+	}
 	if f.Grow {
 		return f.canGrow(ctx)
+	}
+	return nil
+}
+
+// tail looks at what stands at the disk's end. It is a courtesy: only a lost connection is an error.
+func (f *flashing) tail(ctx context.Context) error {
+	if f.Check {
+		return nil
+	}
+	n := min(table.TailLen, f.disk.Size) / 512
+	at := f.disk.Size/512 - n
+	r, err := f.c.Run(ctx, fmt.Sprintf("dd if=%s bs=512 skip=%d count=%d 2>/dev/null | gzip -1", device.Quote(f.disk.Path), at, n), nil)
+	if err != nil {
+		if isLoss(err) {
+			return err
+		}
+		return nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(r.Stdout))
+	if err != nil {
+		return nil
+	}
+	b, err := io.ReadAll(io.LimitReader(z, n*512+1))
+	if err == nil && int64(len(b)) == n*512 {
+		f.left = table.Left(b, f.disk.Size/512*512, f.disk.Block)
 	}
 	return nil
 }
@@ -282,6 +314,12 @@ func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chu
 // cleared has what stands at the disk's end from before go, too.
 func (f *flashing) cleared(first, out []byte, size int64, d protocol.Disk, extents []chunk.Extent) ([]byte, []chunk.Extent, error) {
 	zeros, err := table.Clear(first, size, d.Size, d.Block, extents)
+	for _, l := range f.left {
+		if slices.ContainsFunc(zeros, func(e chunk.Extent) bool { return e.Off <= l.Off && l.Off < e.End() }) {
+			f.phase("flash", "cleared at the disk's end, byte %d: %s", l.Off, l.What)
+		}
+	}
+	f.left = nil // it is said once
 	return out, append(zeros, extents...), err
 }
 

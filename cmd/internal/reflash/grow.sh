@@ -7,7 +7,7 @@
 # fails, and the disk is to be flashed again then. Exit 0 and "grown" on standard output: done.
 
 run=${groundhog_root:-}/run/groundhog
-disk=$1 part=$2 bytes=$3
+disk=$1 part=$2 bytes=$3 id=$$.$(cut -d' ' -f1 /proc/uptime)
 trap '' HUP PIPE # what has begun is brought to its end
 
 refuse() {

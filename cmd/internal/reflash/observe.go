@@ -21,6 +21,7 @@ type observed struct {
 	boot boot         // who answers
 	disk writer.State // what that boot says of the disk; "" for nothing that is understood
 	ours bool         // the last writer was this run
+	old  bool         // the last writer had written before this run began: this one has not
 	held bool         // by another flash at the moment
 }
 
@@ -55,15 +56,19 @@ func judgeDisk(o observed) State {
 	}
 	switch o.disk {
 	case writer.StateWriting:
-		if o.ours {
+		if o.ours || o.old {
 			return Waiting
 		}
 		return Replaced
 	case writer.StateVerified:
-		if o.ours {
+		switch {
+		case o.ours:
 			return Verified
+		case !o.old:
+			return Replaced
+		case o.run == flash.Unknown:
+			return Untouched
 		}
-		return Replaced
 	case writer.StateNone:
 		if o.run == flash.Unknown {
 			return Untouched
@@ -75,8 +80,9 @@ func judgeDisk(o observed) State {
 // askFor is how long the device is asked after its state, also by whoever was interrupted.
 const askFor = 30 * time.Second
 
-// leaves asks the device itself what became of its disk, where that can be, after a flash that ended with an error.
-func (f *flashing) leaves(ctx context.Context, run flash.State, session string, err error) State {
+// leaves asks the device itself what became of its disk, where that can be, after a flash that ended with an error. by is what the
+// device calls this run, before who had written to the disk when it began.
+func (f *flashing) leaves(ctx context.Context, run flash.State, by, before string, err error) State {
 	o := observed{run: run, busy: isBusy(err)}
 	if f.Check || errors.Is(err, flash.ErrDiffers) {
 		o.run = flash.Untouched
@@ -91,7 +97,7 @@ func (f *flashing) leaves(ctx context.Context, run flash.State, session string, 
 	case err == nil:
 		defer c.Close()
 		o.boot = bootSame
-		f.askDisk(ctx, c, session, &o)
+		f.askDisk(ctx, c, by, before, &o)
 	}
 	return judgeDisk(o)
 }
@@ -105,9 +111,9 @@ func isBusy(err error) bool {
 //go:embed state.sh
 var stateScript string
 
-// askDisk asks for the disk's state.
-func (f *flashing) askDisk(ctx context.Context, c *device.Client, session string, o *observed) {
-	r, err := c.Script(ctx, stateScript, nil, f.disk.Path)
+// askDisk asks for the disk's state, and waits without a word for who is at work there.
+func (f *flashing) askDisk(ctx context.Context, c *device.Client, ours, before string, o *observed) {
+	r, err := c.Script(device.Patient(ctx, askFor), stateScript, nil, f.disk.Path)
 	if err != nil {
 		return
 	}
@@ -122,18 +128,16 @@ func (f *flashing) askDisk(ctx context.Context, c *device.Client, session string
 	switch s := writer.State(state); s {
 	case writer.StateWriting, writer.StateVerified, writer.StateNone:
 		if r.Exit == 0 {
-			o.disk, o.ours = s, isOurs(by, session)
+			by = writtenBy(by)
+			o.disk, o.ours, o.old = s, by != "" && by == ours, by != "" && by == before
 		}
 	}
 }
 
-// byCurl is the session of a pipeline, which has an ID that it made itself. Two at once exclude each other.
-const byCurl = "curl"
-
-// isOurs reports whether a session is the one that the device names: "KIND ID", or an ID alone, which is a writer's.
-func isOurs(by, session string) bool {
-	if session == byCurl {
-		return strings.HasPrefix(by, byCurl+" ")
+// writtenBy is who wrote, as the device's files have it, "KIND ID"; an ID alone is a writer's.
+func writtenBy(said string) string {
+	if said == "" || strings.Contains(said, " ") {
+		return said
 	}
-	return session != "" && strings.TrimPrefix(by, "flash ") == session
+	return "flash " + said
 }

@@ -57,7 +57,7 @@ func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
 	if o.DryRun {
 		return result{done: "every check is passed; nothing was changed", state: Untouched}
 	}
-	if err := o.enter(ctx, h, c); err != nil {
+	if err := enter(ctx, h.Name, c, o.Roll); err != nil {
 		return result{err: in(Untouched, err)}
 	}
 	if err := o.send(ctx, h, c, a, facts, boot, who); err != nil {
@@ -91,12 +91,12 @@ func notRebooted(ctx context.Context, before device.State, not, maybe State) Sta
 }
 
 // enter makes sure, before anything is written, that no other name has led to the device.
-func (o *PushOptions) enter(ctx context.Context, h Host, c *device.Client) error {
+func enter(ctx context.Context, name string, c *device.Client, roll *device.Roll) error {
 	state, err := c.State(ctx)
 	if err != nil {
 		return err
 	}
-	return o.Roll.Enter(ctx, h.Name, c, state)
+	return roll.Enter(ctx, name, c, state)
 }
 
 // check surveys the device and tells all findings.

@@ -8,13 +8,13 @@ import (
 	"groundhog/cmd/internal/loader"
 )
 
-// Restore undoes a push.
-func Restore(ctx context.Context, h Host, options device.Options) Outcome {
-	said, err := restore(ctx, h.Name, options)
+// Restore undoes a push; roll is the devices of this run.
+func Restore(ctx context.Context, h Host, options device.Options, roll *device.Roll) Outcome {
+	said, err := restore(ctx, h.Name, options, roll)
 	return h.verdict(ctx, result{done: said, state: Restored, err: err})
 }
 
-func restore(ctx context.Context, name string, options device.Options) (string, error) {
+func restore(ctx context.Context, name string, options device.Options, roll *device.Roll) (string, error) {
 	c, err := device.Dial(ctx, name, options)
 	if err != nil {
 		return "", in(Untouched, err)
@@ -24,6 +24,9 @@ func restore(ctx context.Context, name string, options device.Options) (string, 
 		return "", in(Untouched, err)
 	}
 	if _, err := askOther(ctx, c, name); err != nil {
+		return "", in(Untouched, err)
+	}
+	if err := enter(ctx, name, c, roll); err != nil {
 		return "", in(Untouched, err)
 	}
 	said, err := loader.Restore(ctx, c)

@@ -56,6 +56,7 @@ func TestVerdicts(t *testing.T) {
 			"unread":      {Unread(cause), false, Trouble},
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
 			"cut image":   {fmt.Errorf("%w: gzip: %w", flash.ErrImage, io.ErrUnexpectedEOF), false, Refused},
+			"server":      {refusal{fmt.Errorf("x: %w", io.ErrUnexpectedEOF)}, false, Refused},
 			"different":   {fmt.Errorf("x: %w", flash.ErrDiffers), false, Different},
 			"interrupted": {fmt.Errorf("x: %w", context.Canceled), true, Interrupted},
 			"ended":       {cause, true, Interrupted},
@@ -93,8 +94,8 @@ func TestJudgeDisk(t *testing.T) {
 	for _, run := range []flash.State{flash.Untouched, flash.Waiting, flash.Verified, flash.Unknown} {
 		for _, who := range []boot{bootNone, bootSame, bootOther} {
 			for _, said := range []writer.State{"", writer.StateNone, writer.StateWriting, writer.StateVerified} {
-				for bits := range 8 {
-					o := observed{run: run, boot: who, disk: said, busy: bits&1 != 0, ours: bits&2 != 0, held: bits&4 != 0}
+				for bits := range 16 {
+					o := observed{run: run, boot: who, disk: said, busy: bits&1 != 0, ours: bits&2 != 0, held: bits&4 != 0, old: bits&8 != 0}
 					judgedTruly(t, o, judgeDisk(o))
 					n++
 				}
@@ -110,17 +111,17 @@ func judgedTruly(t *testing.T, o observed, got State) {
 	free := !o.held
 	possible := map[State]bool{
 		Verified:  o.run == flash.Verified || began && free && o.boot == bootSame && o.disk == writer.StateVerified && o.ours,
-		Waiting:   free && o.boot == bootSame && o.disk == writer.StateWriting && (o.ours || !began),
-		Untouched: !began && !o.busy || o.run == flash.Unknown && free && o.boot == bootSame && o.disk == writer.StateNone,
+		Waiting:   free && o.boot == bootSame && o.disk == writer.StateWriting && (o.ours || o.old || !began),
+		Untouched: !began && !o.busy || o.run == flash.Unknown && free && o.boot == bootSame && (o.disk == writer.StateNone || o.disk == writer.StateVerified && o.old && !o.ours),
 		Busy:      !began && (o.busy || o.held),
 		Rebooted:  began && o.boot == bootOther,
-		Replaced:  began && o.boot == bootSame && (o.held || !o.ours && (o.disk == writer.StateWriting || o.disk == writer.StateVerified)),
+		Replaced:  began && o.boot == bootSame && (o.held || !o.ours && !o.old && (o.disk == writer.StateWriting || o.disk == writer.StateVerified)),
 		Unknown:   began,
 	}
 	if !possible[got] {
 		t.Errorf("%+v: %s", o, got)
 	}
-	if got == Unknown && o.boot == bootSame && (o.disk == writer.StateWriting || o.disk == writer.StateVerified) {
+	if got == Unknown && o.boot == bootSame && !(o.old && o.run == flash.Waiting) && (o.disk == writer.StateWriting || o.disk == writer.StateVerified) {
 		t.Errorf("%+v: %s, though the device says it", o, got)
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/writer"
 	"groundhog/initrd/show"
 )
 
@@ -21,13 +24,17 @@ func (f *flashing) byWriter(ctx context.Context) result {
 	f.phase("flash", "comparing %s with %s", f.disk, f.path)
 	session := rand.Text()
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool,
-		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector()})
+		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector(), Going: isGoing})
 	f.progressEnds(onDisk)
+	var bug *flash.Bug
+	if errors.As(err, &bug) {
+		f.Tell(Event{Host: f.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
+	}
 	err = f.differs(ctx, r, err)
 	out := result{state: Verified, data: &Flashed{Result: r, Image: f.img.SHA256()}}
 	switch {
 	case err != nil:
-		out.err = in(f.leaves(ctx, r.State, session, err), err)
+		out.err = in(f.leaves(ctx, r.State, "flash "+session, r.Disk.Last, err), err)
 	case f.Check:
 		out.state = Untouched
 		out.done = fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), show.Bytes(r.Size))
@@ -112,10 +119,24 @@ func (l *lineToWriter) Release() {
 }
 
 // whoami is for whoever finds the device taken.
-func whoami() string {
+func whoami() string { return here() + strconv.Itoa(os.Getpid()) }
+
+// here is whoami without the process' number.
+func here() string {
 	name, _ := os.Hostname()
 	if u, err := user.Current(); err == nil {
 		name = u.Username + "@" + name
 	}
-	return fmt.Sprintf("%s, process %d", name, os.Getpid())
+	return name + ", process "
+}
+
+// isGoing reports whether who holds a device lets go of it soon: a process of this user's on this machine that is no more, or
+// one that only asks for the disk's state.
+func isGoing(text string) bool {
+	if strings.HasSuffix(text, ": "+writer.Asking) {
+		return true
+	}
+	_, rest, ok := strings.Cut(text, here())
+	pid, err := strconv.Atoi(strings.TrimSpace(rest))
+	return ok && err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
