@@ -80,7 +80,7 @@ func (o *flashOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.force, "force", false, "write IMAGE though it is not known for a disk image, or does not fit the disk")
 	f.StringVar(&o.Via, "via", "writer", "the `WAY` the image gets there: writer or curl")
 	f.StringVar(&o.URL, "url", "", "with --via curl: where the device itself gets IMAGE, an http or https `URL`")
-	f.DurationVar(&o.Patience, "patience", 5*time.Minute, "give up after this long without any progress, the image's own included: a server or standard input that says nothing")
+	f.DurationVar(&o.Patience, "patience", 5*time.Minute, "give up after this long without any progress, of the device or of whoever sends the image")
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 }
 
