@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,7 @@ func (root rooted) push(ctx context.Context, archive []byte) error {
 // A bootCut is a push or a restore whose every write is known, and what the same command makes of it afterwards.
 type bootCut struct {
 	place  *powercut.Place
+	root   *rootMutex
 	log    *powercut.Log
 	states int
 	allow  [][]byte // what a boot loader may find
@@ -66,12 +68,18 @@ type bootCut struct {
 	fresh  []byte // what it finds then
 }
 
+// rootMutex is where a system is mounted, for one at a time: what push keeps on a device names files by their whole path.
+type rootMutex struct {
+	sync.Mutex
+	rooted
+}
+
 // traceBoots writes down a push, and the restore behind it.
 func traceBoots(t *testing.T) (push, restore *bootCut) {
 	t.Helper()
 	archive := bootLoads(1)
 	p := powercut.NewPlace(t, bootFile, bootLoads(0))
-	root := rooted(t.TempDir())
+	root := &rootMutex{rooted: rooted(t.TempDir())}
 	pushes := func(ctx context.Context, root rooted) error { return root.push(ctx, archive) }
 	restores := func(ctx context.Context, root rooted) error {
 		_, err := loader.Restore(ctx, root)
@@ -81,11 +89,11 @@ func traceBoots(t *testing.T) (push, restore *bootCut) {
 		return err
 	}
 	all := [][]byte{p.Original, archive}
-	push = &bootCut{place: p, allow: all, again: pushes, fresh: archive}
-	restore = &bootCut{place: p, allow: all, again: restores, fresh: p.Original}
+	push = &bootCut{place: p, root: root, allow: all, again: pushes, fresh: archive}
+	restore = &bootCut{place: p, root: root, allow: all, again: restores, fresh: p.Original}
 	for _, c := range []*bootCut{push, restore} {
-		c.log = powercut.Trace(t, p.Image, string(root), func() {
-			if err := c.again(t.Context(), root); err != nil {
+		c.log = powercut.Trace(t, p.Image, string(root.rooted), func() {
+			if err := c.again(t.Context(), root.rooted); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -110,8 +118,7 @@ func bootPower(of func(m *matrix) *bootCut) func(*trial) {
 		n := r.rng.IntN(c.states)
 		r.note("%s: state %d of %d", r, n, c.states)
 		dir := filepath.Join(r.m.memory, r.kind.name+"-"+hex.EncodeToString([]byte{byte(r.seed >> 8), byte(r.seed)}))
-		root := rooted(filepath.Join(dir, "root"))
-		if err := os.MkdirAll(string(root), 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			r.t.Error(err)
 			return
 		}
@@ -138,6 +145,9 @@ func bootPower(of func(m *matrix) *bootCut) func(*trial) {
 		one("GRUB", got, err)
 		got, err = p.Kernel()
 		one("the kernel", got, err)
+		c.root.Lock()
+		defer c.root.Unlock()
+		root := c.root.rooted
 		unmount := powercut.Mount(r.t, p.State, string(root))
 		ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 		defer cancel()
