@@ -37,6 +37,7 @@ type flashing struct {
 	disk    disk.Info
 	grown   *enlarged        // what fit made larger; nil: nothing
 	left    []table.Leftover // what stands at the disk's end from before
+	looked  bool             // for it
 }
 
 // enlarged is a partition that is larger on this disk than in the image.
@@ -147,19 +148,20 @@ func (f *flashing) prepare(ctx context.Context) error {
 	return nil
 }
 
-// tail looks at what stands at the disk's end. It is a courtesy: only a lost connection is an error.
+// tailFor is how long the look at a disk's end may take, which stands still where the disk does.
+const tailFor = 10 * time.Second
+
+// tail looks, once, at what stands at the disk's end. It is a courtesy: only that nobody answers any more is an error.
 func (f *flashing) tail(ctx context.Context) error {
-	if f.Check {
+	if f.Check || f.looked {
 		return nil
 	}
+	f.looked = true
 	n := min(table.TailLen, f.disk.Size) / 512
 	at := f.disk.Size/512 - n
-	r, err := f.c.Run(ctx, fmt.Sprintf("dd if=%s bs=512 skip=%d count=%d 2>/dev/null | gzip -1", device.Quote(f.disk.Path), at, n), nil)
+	r, err := f.c.Run(device.Patient(ctx, tailFor), fmt.Sprintf("dd if=%s bs=512 skip=%d count=%d 2>/dev/null | gzip -1", device.Quote(f.disk.Path), at, n), nil)
 	if err != nil {
-		if isLoss(err) {
-			return err
-		}
-		return nil
+		return f.again(ctx)
 	}
 	z, err := gzip.NewReader(bytes.NewReader(r.Stdout))
 	if err != nil {
