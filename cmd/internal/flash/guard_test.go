@@ -71,7 +71,7 @@ func (b *bench) heldBy(t *testing.T, who string) (held <-chan struct{}, let func
 	here, there := pair(t)
 	opened := make(chan struct{})
 	b.done.Go(func() {
-		writer.Serve(context.Background(), there, writer.Config{Tool: "test", Run: b.run, Open: func(string, bool) (writer.Target, error) { return b.disk, nil }})
+		writer.Serve(context.Background(), there, writer.Config{Tool: "test", Run: b.run, Ping: 50 * time.Millisecond, Open: func(string, bool) (writer.Target, error) { return b.disk, nil }})
 		there.Close()
 	})
 	a := &line{run: newRun(t.Context(), Job{Disk: "/dev/test", Who: who, Session: "other", Source: &source{}}.orDefault()), raw: here, end: make(chan struct{})}

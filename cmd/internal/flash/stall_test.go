@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -201,31 +202,34 @@ func TestLostFrame(t *testing.T) {
 	img := image(4, 12)
 	for _, back := range []bool{false, true} {
 		for n := 1; n < 14; n++ { // the first is the hello
-			b := newBench(t, noise(5, len(img)))
-			j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "s", Tool: "test"}
-			impatient(&j)
-			j.Patience = 30 * time.Second
-			j.Connect = func(context.Context) (io.ReadWriteCloser, error) {
-				b.done.Wait()
-				here, there := pair(t)
-				var a, z io.ReadWriteCloser = here, there
-				if b.conns++; b.conns == 1 && back {
-					z = &lossy{ReadWriteCloser: there, skip: n}
-				} else if b.conns == 1 {
-					a = &lossy{ReadWriteCloser: here, skip: n}
+			t.Run(fmt.Sprintf("%d/%v", n, back), func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, noise(5, len(img)))
+				j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "s", Tool: "test"}
+				impatient(&j)
+				j.Patience = 30 * time.Second
+				j.Connect = func(context.Context) (io.ReadWriteCloser, error) {
+					b.done.Wait()
+					here, there := pair(t)
+					var a, z io.ReadWriteCloser = here, there
+					if b.conns++; b.conns == 1 && back {
+						z = &lossy{ReadWriteCloser: there, skip: n}
+					} else if b.conns == 1 {
+						a = &lossy{ReadWriteCloser: here, skip: n}
+					}
+					b.done.Go(func() {
+						writer.Serve(context.Background(), z, writer.Config{Tool: "test", Run: b.run, Ping: 50 * time.Millisecond, Silent: 5 * time.Second,
+							Open: func(string, bool) (writer.Target, error) { return b.disk, nil }})
+						there.Close()
+					})
+					return a, nil
 				}
-				b.done.Go(func() {
-					writer.Serve(context.Background(), z, writer.Config{Tool: "test", Run: b.run, Ping: 50 * time.Millisecond, Silent: 5 * time.Second,
-						Open: func(string, bool) (writer.Target, error) { return b.disk, nil }})
-					there.Close()
-				})
-				return a, nil
-			}
-			r, err := Run(t.Context(), j)
-			b.done.Wait()
-			if err != nil || r.State != Verified || !bytes.Equal(b.disk.b, img) {
-				t.Errorf("frame %d lost, on the way back %v: %+v, %v; the disk is the image: %v", n, back, r, err, bytes.Equal(b.disk.b, img))
-			}
+				r, err := Run(t.Context(), j)
+				b.done.Wait()
+				if err != nil || r.State != Verified || !bytes.Equal(b.disk.b, img) {
+					t.Errorf("frame %d lost, on the way back %v: %+v, %v; the disk is the image: %v", n, back, r, err, bytes.Equal(b.disk.b, img))
+				}
+			})
 		}
 	}
 }
