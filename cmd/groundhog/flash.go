@@ -104,7 +104,7 @@ func (o *flashOptions) open(ctx context.Context, in *inputs, path string) (*imag
 	var stdin io.Reader
 	if path == stdio {
 		var err error
-		if stdin, err = in.open(path); err != nil {
+		if stdin, err = in.take(); err != nil {
 			return nil, reflash.Unread(err)
 		}
 	}

@@ -33,6 +33,15 @@ func (in *inputs) open(path string) (io.ReadCloser, error) {
 	if path != stdio || in.none {
 		return os.Open(path)
 	}
+	r, err := in.take()
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(r), nil
+}
+
+// take is standard input itself, which may be a file.
+func (in *inputs) take() (io.Reader, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.stdin == nil {
@@ -40,7 +49,7 @@ func (in *inputs) open(path string) (io.ReadCloser, error) {
 	}
 	r := in.stdin
 	in.stdin = nil
-	return io.NopCloser(r), nil
+	return r, nil
 }
 
 // openFile opens what may be of any size; what has no end is refused.

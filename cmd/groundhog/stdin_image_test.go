@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// An image that is a file on standard input is a file: that it changes while it is read is noticed.
+func TestFileOnStandardInput(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(name, mbrImage(3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var o flashOptions
+	img, err := o.open(t.Context(), &inputs{stdin: f}, stdio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	if err := os.WriteFile(name, mbrImage(2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := img.Load(t.Context()); err == nil || errors.Is(err, os.ErrClosed) {
+		t.Errorf("it changed, and nobody noticed: %v", err)
+	}
+}
