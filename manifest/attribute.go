@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dpkg"
 )
 
@@ -41,6 +43,39 @@ func (m *Manifest) Attribute(root fs.FS) error {
 	m.Packages = a.packages(m.Entries)
 	m.sort()
 	return nil
+}
+
+// Attributed is how many of the files that ought to be some package's are, of those that no tool or patch has made. A root
+// tree that is not the one that an archive was made in has few of them. Modules and firmware do not count: they are the most,
+// and a kernel need not be of a package.
+func (m *Manifest) Attributed() (known, all int) {
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		if e.Type != File || e.Size == 0 || e.LinkOf != "" || e.Origin == nil {
+			continue
+		}
+		if at := debian.MergedUsr(e.Path); strings.HasPrefix(at, "usr/lib/modules/") || strings.HasPrefix(at, "usr/lib/firmware/") {
+			continue
+		}
+		switch e.Origin.Kind {
+		case FromPackage:
+			known, all = known+1, all+1
+		case FromUnknown:
+			all++
+		}
+	}
+	return known, all
+}
+
+// SetSystem notes whose packages there are; what is no plain word is not noted.
+func (m *Manifest) SetSystem(id, version string) {
+	if !plainWord(id) {
+		return
+	}
+	m.System = &System{ID: id}
+	if plainWord(version) {
+		m.System.Version = version
+	}
 }
 
 type attributor struct {

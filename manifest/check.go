@@ -29,6 +29,8 @@ func (m *Manifest) checkManifest() error {
 		return errors.New("an archive without its SHA-256, its size or its segments")
 	case m.Architecture != "" && !plainWord(m.Architecture), m.Release != "" && !plainWord(m.Release):
 		return errors.New("architecture or release: not a plain word")
+	case m.System != nil && (!plainWord(m.System.ID) || m.System.Version != "" && !plainWord(m.System.Version)):
+		return errors.New("system: not plain words")
 	}
 	if _, err := time.Parse(time.RFC3339, m.Created); m.Created != "" && err != nil {
 		return fmt.Errorf("created %q: not a time", m.Created)

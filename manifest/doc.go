@@ -18,6 +18,7 @@
 //	inputs           what it was made from: role, name, sha256, size
 //	architecture     Debian's name: "amd64"
 //	release          Debian's code name: "bookworm"
+//	system           id and version of the root tree's os-release: "debian", "12"
 //	kernels          releases, as in /lib/modules
 //	groundhog        of a patched archive: tool, build, board
 //	dropbear         whether the archive has dropbear

@@ -19,6 +19,7 @@ type Manifest struct {
 	Inputs         []Input    `json:"inputs,omitempty"`
 	Architecture   string     `json:"architecture,omitzero"`
 	Release        string     `json:"release,omitzero"`
+	System         *System    `json:"system,omitzero"`
 	Kernels        []string   `json:"kernels,omitempty"`
 	Groundhog      *Groundhog `json:"groundhog,omitzero"`
 	Dropbear       bool       `json:"dropbear"`
@@ -57,6 +58,12 @@ type Input struct {
 	Name   string `json:"name"`
 	SHA256 string `json:"sha256"`
 	Size   int64  `json:"size"`
+}
+
+// System is the operating system that the packages are of: ID and VERSION_ID of the root tree's os-release(5).
+type System struct {
+	ID      string `json:"id"`
+	Version string `json:"version,omitzero"`
 }
 
 // Groundhog is where a patched archive says that it comes from.

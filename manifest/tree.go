@@ -52,6 +52,7 @@ func OfTree(root fs.FS) (*Manifest, error) {
 	facts := debian.ReadRoot(root)
 	m.identify(facts)
 	m.Release = facts.Release
+	m.SetSystem(facts.System.ID, facts.System.Version)
 	m.sort()
 	return m, nil
 }

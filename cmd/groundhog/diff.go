@@ -186,6 +186,9 @@ func (o *diffOptions) read(paths []string) ([]*source, error) {
 		room <- struct{}{}
 		group.Go(func() {
 			all[i], errs[i] = o.in.readSource(path, root, int64(o.maxSize))
+			if errs[i] == nil {
+				errs[i] = foreignTree(all[i], root)
+			}
 			if errs[i] == nil && i > 0 && i < len(paths)-1 {
 				all[i].img = nil // only the outer two are compared
 			}

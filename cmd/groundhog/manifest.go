@@ -24,6 +24,7 @@ type manifestOptions struct {
 	output  string
 	format  string
 	signKey string
+	foreign bool
 	schema  bool
 	maxSize byteSize
 	in      *inputs
@@ -74,6 +75,7 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 	f.Bool("json", false, "the same as --format json, which it is anyway")
 	cmd.MarkFlagsMutuallyExclusive("format", "json")
 	f.StringVar(&o.signKey, "sign-key", "", "sign with the SSH private key in `FILE`: writes the output's name with .sig; without --output SOURCE is a manifest, which is signed as it is")
+	f.BoolVar(&o.foreign, "foreign-root", false, "attribute by a root tree, too, that has few of the archive's files")
 	f.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the manifest, and nothing else")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
 	return cmd
@@ -107,6 +109,9 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 		return err
 	}
 	m := src.manifest
+	if err := foreignTree(src, o.root); err != nil && !o.foreign {
+		return hint.To(fmt.Errorf("reading %s: %w", path, err), "--root DIR names the tree that it was made in; --foreign-root takes this one all the same")
+	}
 	if key != nil && o.output == stdio {
 		return signManifest(o.in, path, int64(o.maxSize), key)
 	}

@@ -18,6 +18,7 @@ import (
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
 	"groundhog/patches"
+	"groundhog/patches/sysroot"
 )
 
 // defaultMaxSize is what an archive, or a .deb, may unpack to.
@@ -165,7 +166,11 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if o.dryRun {
 		return result.print(stdout, talk, in.img)
 	}
-	if err := o.writeAll(stdout, in.img, append([]manifest.Input{in.input}, inputs...), result); err != nil {
+	tree, err := root.get()
+	if err != nil {
+		return err
+	}
+	if err := o.writeAll(stdout, in.img, tree, append([]manifest.Input{in.input}, inputs...), result); err != nil {
 		return err
 	}
 	if o.printing() {
@@ -245,7 +250,7 @@ func notFitting(err error) error {
 }
 
 // writeAll writes archive, manifest and known_hosts, or none of them.
-func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []manifest.Input, result *patchResult) error {
+func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysroot.Tree, inputs []manifest.Input, result *patchResult) error {
 	out := output.Files{Stdout: stdout}
 	defer out.Discard()
 	f, err := out.Create(o.output, 0o600)
@@ -265,6 +270,9 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, inputs []ma
 	}
 	m.Inputs = inputs
 	m.Release = result.report.Release
+	if note := attributePatched(&source{m, img}, tree, o.root); note != "" {
+		result.report.Notes = append(result.report.Notes, note)
+	}
 	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
 	result.wrote = o.outputs()
 	if name := result.wrote[1]; name != "" {
@@ -296,6 +304,25 @@ func knownAs(port uint16) []string {
 		return nil
 	}
 	return []string{"*", fmt.Sprintf("[*]:%d", port)}
+}
+
+// attributePatched adds the packages to the manifest of a patched archive. What stands in their way costs the manifest its
+// packages, not the user the archive; it says what that is, "" where nothing does.
+func attributePatched(s *source, tree *sysroot.Tree, root layers) string {
+	if tree == nil {
+		return ""
+	}
+	err := attributeAll(s.manifest, tree)
+	if err == nil {
+		err = foreignTree(s, root)
+	}
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errForeign):
+		return err.Error() + ": the manifest says of the others that they are from no package"
+	}
+	return fmt.Sprintf("the manifest names no packages, so that no gate can judge by them: %v", err)
 }
 
 // encode writes the archive in the way that was asked for.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,19 @@ import (
 type source struct {
 	manifest *manifest.Manifest
 	img      *initrd.Image // nil of a manifest and of a root tree
+}
+
+// errForeign says that a root tree has few of an archive's files: what it would be taken for would be wrong.
+var errForeign = errors.New("the root tree is not the one that the archive was made in")
+
+// foreignTree is errForeign with figures, nil where most files are in the tree. A few .debs are no root tree.
+func foreignTree(s *source, root layers) error {
+	known, all := s.manifest.Attributed()
+	const least = 20 // files; of fewer nothing follows
+	if s.img == nil || all < least || known*2 >= all || !slices.ContainsFunc(root, func(l layer) bool { return !l.debs }) {
+		return nil
+	}
+	return fmt.Errorf("%w: of %d files that are neither modules nor made by a tool, %d are in its packages", errForeign, all, known)
 }
 
 // readSource tells by content what is at path: a manifest, an archive, or a
@@ -147,8 +161,16 @@ func attribute(m *manifest.Manifest, root layers, maxSize int64) error {
 		return err
 	}
 	defer tree.Close()
-	if _, codename, _, err := sysroot.Release(tree); err == nil && m.Release == "" {
-		m.Release = codename
+	return attributeAll(m, tree)
+}
+
+// attributeAll adds the tree's packages and its system.
+func attributeAll(m *manifest.Manifest, tree *sysroot.Tree) error {
+	if id, codename, version, err := sysroot.Release(tree); err == nil {
+		if m.Release == "" {
+			m.Release = codename
+		}
+		m.SetSystem(id, version)
 	}
 	return attributeTo(m, tree)
 }

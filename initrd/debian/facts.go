@@ -36,9 +36,10 @@ const (
 // they may hold any byte.
 type Facts struct {
 	Builder      Builder
-	Kernels      []string // releases that it has modules for, sorted
-	Architecture string   // Debian's name, "amd64"; "" where it cannot be told
-	Release      string   // the release whose dropbear is in it; "" where there is none, or it is of no supported one
+	Kernels      []string  // releases that it has modules for, sorted
+	Architecture string    // Debian's name, "amd64"; "" where it cannot be told
+	Release      string    // the release whose dropbear is in it; "" where there is none, or it is of no supported one
+	System       OSRelease // of a root tree; empty of an archive
 	Accounts     []Account
 	Settings     Settings // of /init
 	Server       *Server  // Path is "" where there is no dropbear

@@ -44,8 +44,11 @@ func ReadRoot(root fs.FS) *Facts {
 		if err != nil {
 			continue
 		}
-		if release, err := ReadOSRelease(b); err == nil && archName.MatchString(release.Codename) {
-			f.Release = release.Codename
+		if release, err := ReadOSRelease(b); err == nil {
+			f.System = release
+			if archName.MatchString(release.Codename) {
+				f.Release = release.Codename
+			}
 		}
 		break
 	}

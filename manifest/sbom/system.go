@@ -25,10 +25,19 @@ var systems = map[string]system{
 	"questing": {"ubuntu", "25.10", "Ubuntu"},
 }
 
-// systemOf is the system of a manifest; ok is false where its release is not known to be anybody's.
+// systemOf is the system of a manifest; what its root tree says, or else what its release tells; ok is false where neither does.
 func systemOf(m *manifest.Manifest) (system, bool) {
-	s, ok := systems[m.Release]
-	return s, ok
+	if m.System == nil || m.System.Version == "" { // an older manifest, or Debian's testing
+		s, ok := systems[m.Release]
+		return s, ok
+	}
+	s := system{m.System.ID, m.System.Version, m.System.ID}
+	for _, known := range systems {
+		if known.id == s.id {
+			s.supplier = known.supplier
+		}
+	}
+	return s, true
 }
 
 // cpe names the system as the National Vulnerability Database does (CPE 2.3), "" of one that it has under no name that we know.
