@@ -5,8 +5,10 @@
   const packages = data.packages.map(p => ({ name: p.name, version: p.version, unpacked: [p.Old, p.New], packed: [p.OldPacked, p.NewPacked] }));
   const nodes = data.nodes.map(([pkg, path, small, files, a, b, c, d]) => ({ pkg, path, small, files, unpacked: [a, b], packed: [c, d] }));
   const rows = data.rows.map(([mark, pkg, path, from, details, own, a, b, c, d, text]) =>
-    ({ mark, pkg, path, from, details, own, text, unpacked: [a, b], packed: [c, d],
-      all: [path, from, packages[pkg].name, details, own, kinds[mark]].join("\n").toLowerCase() }));
+    ({ mark, pkg, path, from, details, own, text, unpacked: [a, b], packed: [c, d] }));
+  const texts = r => r.texts ??= [r.path, r.from, packages[r.pkg].name, r.details, r.own, kinds[r.mark]].join("\n").toLowerCase(); // once somebody searches
+  const filesOf = packages.map(() => []);
+  for (const n of [...nodes, ...rows]) filesOf[n.pkg].push(n);
   const only = packages.length === 1;
   const map = byId("map");
   let measure = "unpacked";
@@ -63,7 +65,7 @@
   }
   const prefixes = new Map(); // of packages: what no name in them repeats
   function prefixOf(pkg) {
-    if (!prefixes.has(pkg)) prefixes.set(pkg, prefix([...nodes.filter(n => n.pkg === pkg), ...rows.filter(r => r.pkg === pkg)], ""));
+    if (!prefixes.has(pkg)) prefixes.set(pkg, prefix(filesOf[pkg], ""));
     return prefixes.get(pkg);
   }
   const shorten = (path, dir) => dir && path.startsWith(dir + "/") ? path.slice(dir.length + 1) : path;
@@ -207,7 +209,7 @@
   }
 
   function visible(r, words, kind) {
-    return (at.pkg < 0 || r.pkg === at.pkg) && (at.path === "" || within(r.path, at.path)) && (!kind || !wanted.size || wanted.has(r.mark)) && words.every(w => r.all.includes(w));
+    return (at.pkg < 0 || r.pkg === at.pkg) && (at.path === "" || within(r.path, at.path)) && (!kind || !wanted.size || wanted.has(r.mark)) && words.every(w => texts(r).includes(w));
   }
 
   const sum = (list, m, i) => list.reduce((n, r) => n + r[m][i], 0);
