@@ -65,6 +65,7 @@ switch_nextentry() {
 
 # clear_nextentry: in the order that leaves nothing which names what is gone.
 clear_nextentry() {
+	[ -e "$config/grub.cfg" ] || { say "there is no $config/grub.cfg: is /boot mounted?" && return 1; }
 	[ "$(grub_next_entry "$config")" != groundhog ] || grub_environment "$config" unset next_entry || return 1
 	if grep -qxF "$grub_mark" "$config/custom.cfg" 2>/dev/null; then rm -f "$config/custom.cfg" && settle "$config" || return 1; fi
 	rm -f "$file" "$config/.groundhog-custom" "$config/.groundhog-env" && settle "$config"

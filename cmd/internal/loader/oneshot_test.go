@@ -221,6 +221,29 @@ func TestOneShotReceive(t *testing.T) {
 	})
 }
 
+// What lies on a partition that is not mounted is not forgotten.
+func TestOneShotNotMounted(t *testing.T) {
+	eachShot(t, func(t *testing.T, l *local, s shot) {
+		before := l.tree()
+		if err := job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("archive")); err != nil {
+			t.Fatal(err)
+		}
+		at := filepath.Join(l.root, "boot")
+		if err := os.Rename(at, at+"-away"); err != nil {
+			t.Fatal(err)
+		}
+		if out, exit := l.boot(); exit != 2 || !strings.Contains(out, "mounted") {
+			t.Errorf("%d: %s", exit, out)
+		}
+		if err := os.Rename(at+"-away", at); err != nil {
+			t.Fatal(err)
+		}
+		if out, exit := l.boot(); exit != 0 || l.tree() != before {
+			t.Errorf("%d: %s:\n%s", exit, out, l.tree())
+		}
+	})
+}
+
 // One way at a time: what was pushed by another is restored first.
 func TestOneShotOverReplace(t *testing.T) {
 	eachShot(t, func(t *testing.T, l *local, s shot) {

@@ -43,6 +43,7 @@ switch_tryboot() {
 }
 
 clear_tryboot() {
+	[ -e "$config" ] || { say "there is no $config: is it mounted?" && return 1; }
 	if grep -qxF "$tryboot_mark" "${config%/*}/tryboot.txt" 2>/dev/null; then rm -f "${config%/*}/tryboot.txt" && settle "$config" || return 1; fi
 	rm -f "$file" "${config%/*}/.groundhog-config" && settle "$config"
 }
