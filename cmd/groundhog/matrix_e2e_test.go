@@ -21,6 +21,7 @@ import (
 
 var (
 	matrixSeed = flag.Uint64("matrix.seed", 0, "where the fault matrix' runs get their seeds from; 0: another one each time")
+	matrixFor  = flag.Duration("matrix.for", 0, "begin no run of the fault matrix after so long; 0: all of them")
 	matrixRun  = flag.String("matrix.run", "", "run these of the fault matrix alone, KIND or KIND/SEED, with commas between them")
 )
 
@@ -64,6 +65,9 @@ func TestFaultMatrix(t *testing.T) {
 	go func() {
 		defer close(queue)
 		for _, r := range todo {
+			if *matrixFor > 0 && time.Since(began) > *matrixFor {
+				return
+			}
 			queue <- r
 		}
 	}()
@@ -86,7 +90,7 @@ func TestFaultMatrix(t *testing.T) {
 	}
 	workers.Wait()
 	m.close()
-	t.Logf("%d runs on %d devices in %s, %s of processor\n%s", len(todo), len(m.places), time.Since(began).Round(time.Second), processorTime(), matrixTable(all))
+	t.Logf("%d runs were to be done, on %d devices: %s, %s of processor\n%s", len(todo), len(m.places), time.Since(began).Round(time.Second), processorTime(), matrixTable(all))
 }
 
 func (n *tally) add(r *trial) {

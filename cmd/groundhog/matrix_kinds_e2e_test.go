@@ -290,6 +290,7 @@ func imageChanges(do func(r *trial, f *os.File, size int64) error) func(*trial) 
 			}
 		}
 		put()
+		r.own = true
 		if r.chance(50) {
 			time.Sleep(60 * time.Millisecond) // old enough for its index to be kept
 		}

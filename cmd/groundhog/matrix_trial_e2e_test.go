@@ -49,6 +49,7 @@ type trial struct {
 	client atomic.Int64 // its process
 
 	elsewhere bool // nothing was flashed
+	own       bool // the file is this run's alone
 
 	happened atomic.Bool
 	problems []string // what, and about it
@@ -90,9 +91,13 @@ func (r *trial) run() {
 		r.again()
 	}
 	r.took = time.Since(began)
+	if r.own {
+		os.Remove(r.file)
+	}
 	if len(r.problems) > 0 {
 		r.t.Errorf("%s\n%s", r, r.log.String())
 	}
+	r.before, r.log = nil, bytes.Buffer{} // a thousand runs of this size are more than a machine has room for
 }
 
 // begin chooses what is written where. The kind may choose something else.
