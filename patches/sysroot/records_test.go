@@ -2,6 +2,7 @@ package sysroot
 
 import (
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -20,5 +21,14 @@ func TestRecordsStayInPlace(t *testing.T) {
 				t.Errorf("%q: a record at %q", control, at)
 			}
 		}
+	}
+}
+
+// A directory of packages whose name is a pattern is that directory.
+func TestDebFilesInBrackets(t *testing.T) {
+	dir := writeTree(t, t.TempDir(), map[string]string{"d[1]/a[b].deb": "x", "d[1]/c.txt": "y", "d1/other.deb": "z"})
+	files, err := DebFiles(filepath.Join(dir, "d[1]"))
+	if err != nil || len(files) != 1 || files[0] != filepath.Join(dir, "d[1]", "a[b].deb") {
+		t.Errorf("%q, %v", files, err)
 	}
 }
