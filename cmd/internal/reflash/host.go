@@ -39,7 +39,7 @@ type result struct {
 
 // Refuse is the end of a run that was not begun: what it needs here is not there, or not as it should be.
 func (h Host) Refuse(err error) Outcome {
-	return h.verdict(context.Background(), result{err: in(Untouched, refusal{err})})
+	return h.verdict(context.Background(), result{err: in(Untouched, err)})
 }
 
 // verdict is the end of a device's run, said once.

@@ -116,18 +116,13 @@ func isUnread(err error) bool {
 // isLoss reports whether an error is that of a connection, which another try may spare. An image that ends too early says
 // io.ErrUnexpectedEOF, too, and no connection mends it.
 func isLoss(err error) bool {
-	if errors.As(err, new(refusal)) || errors.Is(err, flash.ErrImage) || errors.Is(err, image.ErrClaim) || errors.Is(err, image.ErrChanged) || errors.Is(err, image.ErrChecksum) {
+	if errors.Is(err, flash.ErrImage) || errors.Is(err, image.ErrClaim) || errors.Is(err, image.ErrChanged) || errors.Is(err, image.ErrChecksum) {
 		return false
 	}
 	var broken *net.OpError // not net.Error, which every syscall.Errno is, a missing file's too
 	return errors.Is(err, device.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, device.ErrSilent) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &broken)
 }
-
-// refusal is an error of before a device was asked: a lost connection in it is another one's.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
 
 // stated is an error that left a device in a state.
 type stated struct {

@@ -56,7 +56,6 @@ func TestVerdicts(t *testing.T) {
 			"unread":      {Unread(cause), false, Trouble},
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
 			"cut image":   {fmt.Errorf("%w: gzip: %w", flash.ErrImage, io.ErrUnexpectedEOF), false, Refused},
-			"server":      {refusal{fmt.Errorf("x: %w", io.ErrUnexpectedEOF)}, false, Refused},
 			"different":   {fmt.Errorf("x: %w", flash.ErrDiffers), false, Different},
 			"interrupted": {fmt.Errorf("x: %w", context.Canceled), true, Interrupted},
 			"ended":       {cause, true, Interrupted},
