@@ -326,7 +326,7 @@ func (r *trial) judgeVerdict(v saidVerdict, code int, w truth, holds, same bool)
 		}
 	}
 	want, known := codeOf[v.Verdict]
-	wrong(!known || want != code && !(w.killed && code == -1), "exit %d", code)
+	wrong(!known || want != code && !((w.killed || w.interrupted) && code == -1), "exit %d", code) // a signal behind the verdict ends it, too
 	wrong(v.Text == "", "no words")
 	wrong(v.Verdict == "trouble" && v.Hint == "", "no hint")
 	wrong(v.Verdict == "done" && v.State != reflash.Verified, "done, and not verified")
