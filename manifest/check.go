@@ -21,8 +21,8 @@ const (
 // same for what we read and for what we write.
 func (m *Manifest) checkManifest() error {
 	switch {
-	case m.Schema != Schema:
-		return fmt.Errorf("schema %d: not %d", m.Schema, Schema)
+	case m.Schema < 1 || m.Schema > Schema:
+		return fmt.Errorf("schema %d: not 1 to %d", m.Schema, Schema)
 	case m.Source != Initramfs && m.Source != Root:
 		return fmt.Errorf("source %q: neither %q nor %q", m.Source, Initramfs, Root)
 	case m.Source == Initramfs && (m.Archive == nil || len(m.Segments) == 0):

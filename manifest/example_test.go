@@ -60,7 +60,7 @@ func ExampleEncode() {
 	}
 	// Output:
 	// {
-	//   "schema": 1,
+	//   "schema": 2,
 	//   "source": "root",
 	//   "dropbear": false,
 	//   "entries": [

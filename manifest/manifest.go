@@ -6,7 +6,8 @@ import (
 )
 
 // Schema is the version of the JSON form that [Encode] writes.
-const Schema = 1
+// Version 2 has the fields system and depends, which version 1 does not know; [Decode] reads both.
+const Schema = 2
 
 // Manifest says what is in an archive or a root tree. The package's
 // documentation has the meaning of each field.
