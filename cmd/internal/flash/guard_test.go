@@ -21,7 +21,8 @@ func TestPanicEndsOneFlash(t *testing.T) {
 	for name, spoil := range map[string]func(j *Job){
 		"the table": func(j *Job) {
 			j.Fit = func(d protocol.Disk, _ int64, first []byte) ([]byte, []chunk.Extent, error) {
-				return nil, nil, errors.New(strings.Repeat("x", int(d.Block/(d.Block-d.Block))))
+				d.Block = 0 // as a device once claimed
+				return nil, nil, errors.New(strings.Repeat("x", int(d.Size/d.Block)))
 			}
 		},
 		"what is told": func(j *Job) { j.Progress = func(Progress) { panic("odd") } },
