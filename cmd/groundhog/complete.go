@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/loader"
 	"groundhog/initrd"
@@ -90,7 +91,7 @@ func addCompletion(root *cobra.Command) {
 		if len(args) == 0 {
 			return nil
 		}
-		return misused(cmd, fmt.Errorf("%q: no script for this shell", args[0]))
+		return cli.Misused(cmd, fmt.Errorf("%q: no script for this shell", args[0]))
 	}
 	verb.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }

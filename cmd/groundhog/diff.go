@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/output"
 	"groundhog/manifest/diff"
@@ -25,7 +26,7 @@ type diffOptions struct {
 	failOn           string
 	all              bool
 	content          bool
-	maxSize          byteSize
+	maxSize          cli.Size
 	in               *inputs
 }
 

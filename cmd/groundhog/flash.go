@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/reflash"
@@ -114,7 +115,7 @@ func (o *flashOptions) open(ctx context.Context, in *inputs, path string) (*imag
 
 func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) error {
 	if err := o.fits(); err != nil {
-		return misused(cmd, err)
+		return cli.Misused(cmd, err)
 	}
 	img, err := o.open(cmd.Context(), inputsOf(cmd), path)
 	if err != nil {

@@ -10,24 +10,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/cmd/internal/tell"
 )
 
 // fleet runs one job a host, at most parallel at once, and returns the worst exit code. An interruption ends all of them in order.
 func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
 	if parallel < 1 {
-		return misused(cmd, errors.New("--parallel must be at least 1"))
+		return cli.Misused(cmd, errors.New("--parallel must be at least 1"))
 	}
 	t := o.teller(cmd, len(hosts))
-	defer t.close()
+	defer t.Close()
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
 	defer echo()
 	options := o.options()
 	ends := reflash.Fleet(ctx, t, hosts, parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, options) })
 	if len(hosts) > 1 {
-		t.table(ends)
+		t.Table(ends)
 	}
 	worst := exitDone
 	for _, e := range ends {
@@ -45,7 +47,7 @@ func (o *remote) refused(cmd *cobra.Command, hosts []string, err error) error {
 	if !o.json {
 		return exitCode{code, err}
 	}
-	t := newJSONTeller(cmd.OutOrStdout())
+	t := tell.NewJSON(cmd.OutOrStdout(), outputSchema)
 	for _, name := range hosts {
 		reflash.Host{Teller: t, Name: name, Began: time.Now()}.Refuse(err)
 	}

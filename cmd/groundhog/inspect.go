@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/extract"
 	"groundhog/cmd/internal/inspect"
 	"groundhog/initrd"
@@ -22,7 +23,7 @@ type inspectOptions struct {
 	extract string
 	special bool
 	json    bool
-	maxSize byteSize
+	maxSize cli.Size
 }
 
 func inspectCmd() *cobra.Command {

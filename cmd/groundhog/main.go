@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd/show"
 
@@ -82,21 +83,21 @@ target's storage over the network.`,
 		Version:       Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          unknownVerb,
+		Args:          cli.UnknownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cobra.AddTemplateFunc("groupedUsages", groupedUsages)
-	cmd.SetUsageTemplate(usageTemplate)
-	cmd.SetHelpCommand(helpCmd(cmd))
+	cobra.AddTemplateFunc("groupedUsages", cli.GroupedUsages)
+	cmd.SetUsageTemplate(cli.UsageTemplate)
+	cmd.SetHelpCommand(cli.HelpCmd(cmd))
 	cobra.EnableCommandSorting = false // the help lists the verbs as verbs does
 	cmd.PersistentFlags().BoolP("quiet", "q", false, "say nothing but errors")
 	cmd.PersistentFlags().BoolP("verbose", "v", false, "say more")
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cli.Misused(cmd, err) })
 	for _, verb := range verbs() {
 		check := verb.Args
 		verb.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return misused(cmd, err)
+				return cli.Misused(cmd, err)
 			}
 			return nil
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/output"
 	"groundhog/manifest"
@@ -26,7 +27,7 @@ type manifestOptions struct {
 	signKey string
 	foreign bool
 	schema  bool
-	maxSize byteSize
+	maxSize cli.Size
 	in      *inputs
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/output"
 	"groundhog/initrd"
@@ -22,7 +23,7 @@ import (
 )
 
 // defaultMaxSize is what an archive, or a .deb, may unpack to.
-const defaultMaxSize = byteSize(2 << 30)
+const defaultMaxSize = cli.Size(2 << 30)
 
 // patchOptions is the command line of `groundhog patch`.
 type patchOptions struct {
@@ -41,7 +42,7 @@ type patchOptions struct {
 	appended       bool
 	compression    string
 	level          int
-	maxSize        byteSize
+	maxSize        cli.Size
 	dryRun         bool
 	json           bool
 }

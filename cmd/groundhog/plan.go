@@ -7,6 +7,7 @@ import (
 
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/cmd/internal/tell"
 	"groundhog/initrd/show"
 )
 
@@ -15,7 +16,7 @@ func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash
 	steps := o.steps(a, img, path)
 	w := cmd.OutOrStdout()
 	if o.json {
-		t := newJSONTeller(w)
+		t := tell.NewJSON(w, outputSchema)
 		for _, name := range hosts {
 			for _, s := range steps {
 				t.Tell(reflash.Event{Host: name, Event: reflash.EventPlan, ID: s.id, Text: s.text})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/push"
 	"groundhog/cmd/internal/reflash"
@@ -27,7 +28,7 @@ type pushOptions struct {
 	reflash.PushOptions
 	signed   signedOptions
 	parallel int
-	maxSize  byteSize
+	maxSize  cli.Size
 }
 
 func pushCmd() *cobra.Command {
@@ -77,10 +78,10 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 
 func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error {
 	if o.Initramfs != "" && len(hosts) > 1 {
-		return misused(cmd, errors.New("--initramfs is for one device"))
+		return cli.Misused(cmd, errors.New("--initramfs is for one device"))
 	}
 	if err := o.CheckVia(); err != nil {
-		return misused(cmd, err)
+		return cli.Misused(cmd, err)
 	}
 	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/reflash"
 )
@@ -21,7 +22,7 @@ type reflashOptions struct {
 	flashOptions
 	hosts   string
 	plan    bool
-	maxSize byteSize
+	maxSize cli.Size
 	signed  signedOptions
 
 	reflash.CycleOptions // but for what flashOptions has
@@ -76,13 +77,13 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		return err
 	}
 	if len(hosts) == 0 {
-		return misused(cmd, errors.New("no device is named"))
+		return cli.Misused(cmd, errors.New("no device is named"))
 	}
 	if o.Initramfs != "" && len(hosts) > 1 {
-		return misused(cmd, errors.New("--initramfs is for one device"))
+		return cli.Misused(cmd, errors.New("--initramfs is for one device"))
 	}
 	if err := (&reflash.PushOptions{Via: o.PushVia, Reboot: true}).CheckVia(); err != nil {
-		return misused(cmd, fmt.Errorf("--push-via: %w", err))
+		return cli.Misused(cmd, fmt.Errorf("--push-via: %w", err))
 	}
 	if o.Expect != "" {
 		if o.Expect, err = fingerprint(o.Expect); err != nil {
@@ -99,7 +100,7 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	}
 	defer img.Close()
 	if err := o.fits(); err != nil {
-		return misused(cmd, err)
+		return cli.Misused(cmd, err)
 	}
 	if o.plan {
 		o.tellPlan(cmd, hosts, a, img, path)

@@ -1,14 +1,18 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
 
-// talk is how much a verb says: -q, nothing, -v.
-type talk int
+	"groundhog/cmd/internal/tell"
+)
+
+// talk is how much a verb says.
+type talk = tell.Talk
 
 const (
-	quiet talk = iota - 1
-	normal
-	verbose
+	quiet   = tell.Quiet
+	normal  = tell.Normal
+	verbose = tell.Verbose
 )
 
 // talkOf reads -q and -v, which the root command has for all verbs.

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"groundhog/cmd/internal/cli"
+)
 
 // verbs is all of them, in the order of the help.
 func verbs() []*cobra.Command {
@@ -11,10 +15,10 @@ func verbs() []*cobra.Command {
 		manifestCmd(),
 		diffCmd(),
 		verifyCmd(),
-		group(pushCmd(), onlineGroups),
-		group(restoreCmd(), onlineGroups),
-		group(flashCmd(), onlineGroups),
-		group(reflashCmd(), onlineGroups),
+		cli.Group(pushCmd(), cli.Online),
+		cli.Group(restoreCmd(), cli.Online),
+		cli.Group(flashCmd(), cli.Online),
+		cli.Group(reflashCmd(), cli.Online),
 		schemaCmd(),
 		versionCmd(),
 	}

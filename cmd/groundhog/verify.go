@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd/show"
 	"groundhog/manifest"
@@ -23,7 +24,7 @@ type verifyOptions struct {
 	allowedSigners string
 	signer         string
 	json           bool
-	maxSize        byteSize
+	maxSize        cli.Size
 	in             *inputs
 }
 

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"slices"
@@ -11,14 +11,14 @@ import (
 // groupKey is the annotation of a flag that names its group in --help.
 const groupKey = "groundhog-group"
 
-// flagGroup is flags that answer one question.
-type flagGroup struct {
+// FlagGroup is flags that answer one question.
+type FlagGroup struct {
 	title string
 	flags []string
 }
 
-// onlineGroups is the flags of the verbs that reach devices; each verb has some of them.
-var onlineGroups = []flagGroup{
+// Online is the flags of the verbs that reach devices; each verb has some of them.
+var Online = []FlagGroup{
 	{"Which device, and how it is reached", []string{"hosts", "parallel", "identity", "host-key", "known-hosts", "ssh-config",
 		"connect-timeout", "login-timeout", "command-timeout"}},
 	{"What it boots, and how long that may take", []string{"push-via", "keep", "reboot", "initramfs", "expect-host-key", "ready",
@@ -28,8 +28,8 @@ var onlineGroups = []flagGroup{
 	{"What to say", []string{"json", "report", "log"}},
 }
 
-// group puts a verb's flags into groups, in whose order --help shows them.
-func group(cmd *cobra.Command, groups []flagGroup) *cobra.Command {
+// Group puts a verb's flags into groups, in whose order --help shows them.
+func Group(cmd *cobra.Command, groups []FlagGroup) *cobra.Command {
 	for _, g := range groups {
 		for _, name := range g.flags {
 			if cmd.Flags().Lookup(name) != nil {
@@ -40,8 +40,8 @@ func group(cmd *cobra.Command, groups []flagGroup) *cobra.Command {
 	return cmd
 }
 
-// groupedUsages is the flags of a verb by group; those of none come last, as "Flags".
-func groupedUsages(cmd *cobra.Command) string {
+// GroupedUsages is the flags of a verb by group; those of none come last, as "Flags".
+func GroupedUsages(cmd *cobra.Command) string {
 	const rest = "Flags"
 	byTitle := map[string]*pflag.FlagSet{}
 	var titles []string
@@ -53,7 +53,7 @@ func groupedUsages(cmd *cobra.Command) string {
 		}
 		return byTitle[title]
 	}
-	for _, g := range onlineGroups {
+	for _, g := range Online {
 		titles = append(titles, g.title)
 		byTitle[g.title] = pflag.NewFlagSet(g.title, pflag.ContinueOnError)
 		byTitle[g.title].SortFlags = false
@@ -74,8 +74,8 @@ func groupedUsages(cmd *cobra.Command) string {
 	return b.String()
 }
 
-// usageTemplate is cobra's, with the flags in groups.
-const usageTemplate = `Usage:{{if .Runnable}}
+// UsageTemplate is cobra's, with the flags in groups.
+const UsageTemplate = `Usage:{{if .Runnable}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
   {{.CommandPath}} VERB [flags]{{end}}{{if .HasExample}}
 

@@ -1,4 +1,4 @@
-package main
+package tell
 
 import (
 	"sync"
@@ -7,22 +7,23 @@ import (
 	"groundhog/cmd/internal/screen"
 )
 
-// barTeller tells in lines, and progress by bars below them.
-type barTeller struct {
-	*textTeller
+// Bars tells in lines, and progress by bars below them.
+type Bars struct {
+	*Text
 	screen *screen.Screen
 
 	mu   sync.Mutex
 	bars map[string]*screen.Bar // by host and ID
 }
 
-func newBarTeller(text *textTeller, s *screen.Screen) *barTeller {
-	return &barTeller{textTeller: text, screen: s, bars: map[string]*screen.Bar{}}
+// NewBars has bars on s below the lines of text.
+func NewBars(text *Text, s *screen.Screen) *Bars {
+	return &Bars{Text: text, screen: s, bars: map[string]*screen.Bar{}}
 }
 
-func (t *barTeller) Tell(e reflash.Event) {
+func (t *Bars) Tell(e reflash.Event) {
 	if e.Event != reflash.EventProgress {
-		t.textTeller.Tell(e)
+		t.Text.Tell(e)
 		return
 	}
 	key := e.Host + "\n" + e.ID
@@ -47,4 +48,4 @@ func (t *barTeller) Tell(e reflash.Event) {
 	}
 }
 
-func (t *barTeller) close() { t.screen.Close() }
+func (t *Bars) Close() { t.screen.Close() }

@@ -1,4 +1,5 @@
-package main
+// Package cli is what is common to the command lines of all verbs.
+package cli
 
 import (
 	"errors"
@@ -11,8 +12,8 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// misused is an error about the command line, with how it should be.
-func misused(cmd *cobra.Command, err error) error {
+// Misused is an error about the command line, with how it should be.
+func Misused(cmd *cobra.Command, err error) error {
 	todo := "usage: " + cmd.UseLine() + "; see " + cmd.CommandPath() + " --help"
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
@@ -20,7 +21,7 @@ func misused(cmd *cobra.Command, err error) error {
 			todo = "did you mean " + strings.Join(near, " or ") + "? see " + cmd.CommandPath() + " --help"
 		}
 	}
-	return exitCode{exitTrouble, hint.To(err, todo)}
+	return hint.To(err, todo)
 }
 
 // typos is how many letters may be wrong in a name that is still recognised.
@@ -41,8 +42,8 @@ func nearFlags(cmd *cobra.Command, name string) []string {
 	return near
 }
 
-// unknownVerb is the error of a command line that begins with none of the verbs.
-func unknownVerb(root *cobra.Command, args []string) error {
+// UnknownVerb is the error of a command line that begins with none of the verbs.
+func UnknownVerb(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -51,11 +52,11 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
 		todo = "did you mean " + strings.Join(near, " or ") + "? " + todo
 	}
-	return exitCode{exitTrouble, hint.To(fmt.Errorf("%q is not one of the verbs", args[0]), todo)}
+	return hint.To(fmt.Errorf("%q is not one of the verbs", args[0]), todo)
 }
 
-// helpCmd is cobra's help verb, but for an unknown topic, which is an error here.
-func helpCmd(root *cobra.Command) *cobra.Command {
+// HelpCmd is cobra's help verb, but for an unknown topic, which is an error here.
+func HelpCmd(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [VERB]",
 		Short: "Show the help of a verb",
@@ -71,7 +72,7 @@ func helpCmd(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			verb, rest, err := root.Find(args)
 			if err != nil || verb == root && len(rest) > 0 {
-				return unknownVerb(root, args)
+				return UnknownVerb(root, args)
 			}
 			verb.InitDefaultHelpFlag()
 			return verb.Help()

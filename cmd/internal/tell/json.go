@@ -1,4 +1,4 @@
-package main
+package tell
 
 import (
 	"encoding/json"
@@ -9,25 +9,27 @@ import (
 	"groundhog/cmd/internal/reflash"
 )
 
-// jsonTeller tells one reflash.Event a line.
-type jsonTeller struct {
-	mu   sync.Mutex
-	out  io.Writer
-	next map[string]time.Time // of the next line of progress, by host and ID
+// JSON tells one reflash.Event a line.
+type JSON struct {
+	mu     sync.Mutex
+	out    io.Writer
+	schema int                  // of each line
+	next   map[string]time.Time // of the next line of progress, by host and ID
 }
 
-func newJSONTeller(out io.Writer) *jsonTeller {
-	return &jsonTeller{out: out, next: map[string]time.Time{}}
+// NewJSON tells in lines of JSON, of that version.
+func NewJSON(out io.Writer, schema int) *JSON {
+	return &JSON{out: out, schema: schema, next: map[string]time.Time{}}
 }
 
-func (t *jsonTeller) Tell(e reflash.Event) {
+func (t *JSON) Tell(e reflash.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
 	if e.Event == reflash.EventTrace || e.Event == reflash.EventProgress && !t.due(e, time.Now()) {
 		return
 	}
-	e.Schema = outputSchema
+	e.Schema = t.schema
 	e.Time = time.Now().UTC().Format(time.RFC3339)
 	b, err := json.Marshal(e)
 	if err != nil { // data that is no JSON: the verdict itself is told all the same
@@ -40,7 +42,7 @@ func (t *jsonTeller) Tell(e reflash.Event) {
 }
 
 // due reports whether a line of progress is told: not the first, which says nothing yet, and one every few seconds then.
-func (t *jsonTeller) due(e reflash.Event, now time.Time) bool {
+func (t *JSON) due(e reflash.Event, now time.Time) bool {
 	key := e.Host + "\n" + e.ID
 	next, ok := t.next[key]
 	switch {
@@ -57,5 +59,5 @@ func (t *jsonTeller) due(e reflash.Event, now time.Time) bool {
 	return true
 }
 
-func (t *jsonTeller) table([]reflash.Outcome) {}
-func (t *jsonTeller) close()                  {}
+func (t *JSON) Table([]reflash.Outcome) {}
+func (t *JSON) Close()                  {}

@@ -1,4 +1,4 @@
-package main
+package tell
 
 import (
 	"fmt"
@@ -13,12 +13,13 @@ import (
 	"groundhog/initrd/show"
 )
 
-// textTeller tells in lines.
-type textTeller struct {
-	mu      sync.Mutex
-	out     io.Writer // verdicts
-	err     io.Writer // everything else
-	talk    talk
+// Text tells in lines.
+type Text struct {
+	mu  sync.Mutex
+	Out io.Writer // verdicts
+	Err io.Writer // everything else
+
+	talk    Talk
 	prefix  bool               // lines begin with the host
 	streams map[string]*stream // that progress, by host and ID
 }
@@ -29,11 +30,12 @@ type stream struct {
 	next time.Time // of the next line
 }
 
-func newTextTeller(out, errs io.Writer, talk talk, prefix bool) *textTeller {
-	return &textTeller{out: out, err: errs, talk: talk, prefix: prefix, streams: map[string]*stream{}}
+// NewText tells in lines: verdicts on out, all else on errs; with prefix they begin with the host.
+func NewText(out, errs io.Writer, talk Talk, prefix bool) *Text {
+	return &Text{Out: out, Err: errs, talk: talk, prefix: prefix, streams: map[string]*stream{}}
 }
 
-func (t *textTeller) Tell(e reflash.Event) {
+func (t *Text) Tell(e reflash.Event) {
 	if e.Event != reflash.EventProgress || e.Over {
 		t.mu.Lock()
 	} else if !t.mu.TryLock() { // the next one will do: what progresses never waits for a terminal that somebody has stopped
@@ -41,32 +43,32 @@ func (t *textTeller) Tell(e reflash.Event) {
 	}
 	defer t.mu.Unlock()
 
-	w, text := t.err, e.Text
+	w, text := t.Err, e.Text
 	switch e.Event {
 	case reflash.EventVerdict:
-		w = t.out
-		if t.talk == quiet && e.Verdict == string(reflash.Done) {
+		w = t.Out
+		if t.talk == Quiet && e.Verdict == string(reflash.Done) {
 			return
 		}
 	case reflash.EventCheck:
 		text = fmt.Sprintf("%-6s %-12s %s", e.Verdict, e.ID, e.Text)
-		if t.talk < verbose && e.Verdict == "ok" || t.talk == quiet && e.Verdict == "warn" {
+		if t.talk < Verbose && e.Verdict == "ok" || t.talk == Quiet && e.Verdict == "warn" {
 			return
 		}
 	case reflash.EventProgress:
 		if text = t.progress(e, time.Now()); text == "" {
 			return
 		}
-		if t.talk == quiet {
+		if t.talk == Quiet {
 			return
 		}
 	case reflash.EventTrace:
-		if t.talk >= verbose {
-			io.WriteString(t.err, text+"\n")
+		if t.talk >= Verbose {
+			io.WriteString(t.Err, text+"\n")
 		}
 		return
 	case reflash.EventPhase:
-		if t.talk == quiet {
+		if t.talk == Quiet {
 			return
 		}
 	}
@@ -75,7 +77,7 @@ func (t *textTeller) Tell(e reflash.Event) {
 
 // line prints a text and its hint at once. A verdict that standard output does not take, because the pager at its other end is gone,
 // goes where errors go: it is what the run was for.
-func (t *textTeller) line(w io.Writer, e reflash.Event, text string) {
+func (t *Text) line(w io.Writer, e reflash.Event, text string) {
 	if t.prefix {
 		text = e.Host + ": " + text
 	}
@@ -83,8 +85,8 @@ func (t *textTeller) line(w io.Writer, e reflash.Event, text string) {
 	if e.Hint != "" {
 		text += "  " + show.Printable(e.Hint) + "\n"
 	}
-	if _, err := io.WriteString(w, text); err != nil && w != t.err {
-		io.WriteString(t.err, text)
+	if _, err := io.WriteString(w, text); err != nil && w != t.Err {
+		io.WriteString(t.Err, text)
 	}
 }
 
@@ -92,7 +94,7 @@ func (t *textTeller) line(w io.Writer, e reflash.Event, text string) {
 const progressEvery = 3 * time.Second
 
 // progress is a line for how far something is, "" where the last one is not long ago.
-func (t *textTeller) progress(e reflash.Event, now time.Time) string {
+func (t *Text) progress(e reflash.Event, now time.Time) string {
 	key := e.Host + "\n" + e.ID
 	s := t.streams[key]
 	if e.Over {
@@ -124,10 +126,10 @@ func (t *textTeller) progress(e reflash.Event, now time.Time) string {
 	return text
 }
 
-func (t *textTeller) table(all []reflash.Outcome) {
+func (t *Text) Table(all []reflash.Outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.talk == quiet {
+	if t.talk == Quiet {
 		return
 	}
 	var b strings.Builder
@@ -139,9 +141,9 @@ func (t *textTeller) table(all []reflash.Outcome) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", show.Printable(e.Host), e.Verdict, e.Took.Round(time.Second), show.Printable(e.Text))
 	}
 	w.Flush()
-	if _, err := io.WriteString(t.out, b.String()); err != nil {
-		io.WriteString(t.err, b.String())
+	if _, err := io.WriteString(t.Out, b.String()); err != nil {
+		io.WriteString(t.Err, b.String())
 	}
 }
 
-func (t *textTeller) close() {}
+func (t *Text) Close() {}
