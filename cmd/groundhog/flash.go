@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -110,6 +111,9 @@ func (o *flashOptions) open(ctx context.Context, in *inputs, path string) (*imag
 		}
 	}
 	img, err := image.Open(ctx, path, o.sha256, stdin, image.Force(o.force), image.Quiet(o.Patience))
+	if errors.As(err, new(*fs.PathError)) {
+		err = reflash.Unread(err)
+	}
 	return img, reflash.Meant(err)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -89,7 +88,7 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Different
 	case isLoss(err):
 		return Unreachable
-	case isUnread(err):
+	case errors.As(err, new(unread)):
 		return Trouble
 	}
 	return Refused
@@ -106,12 +105,6 @@ func (u unread) Unwrap() error { return u.error }
 
 // Unread marks an error of reading what is named here.
 func Unread(err error) error { return unread{err} }
-
-func isUnread(err error) bool {
-	var marked unread
-	var file *fs.PathError
-	return errors.As(err, &marked) || errors.As(err, &file)
-}
 
 // isLoss reports whether an error is that of a connection, which another try may spare. An image that ends too early says
 // io.ErrUnexpectedEOF, too, and no connection mends it.

@@ -52,7 +52,7 @@ func TestVerdicts(t *testing.T) {
 			"silent":      {fmt.Errorf("x: %w", device.ErrSilent), false, Unreachable},
 			"unreachable": {fmt.Errorf("x: %w", device.ErrUnreachable), false, Unreachable},
 			"late":        {fmt.Errorf("x: %w", context.DeadlineExceeded), false, Unreachable},
-			"no file":     {fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), false, Trouble},
+			"no file":     {fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), false, Refused},
 			"unread":      {Unread(cause), false, Trouble},
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
 			"cut image":   {fmt.Errorf("%w: gzip: %w", flash.ErrImage, io.ErrUnexpectedEOF), false, Refused},

@@ -51,17 +51,18 @@ type Image struct {
 	kept   *index.Index // from the store
 	claim  int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
 
-	mu     sync.Mutex
-	cond   *sync.Cond
-	spool  *os.File
-	chunks []chunk.Chunk    // so far
-	recent map[int64][]byte // of them, in memory
-	look   sync.Mutex       // held while the file is read once more
-	notes  []string
-	zeros  []bool // the chunks that kept calls zero and that were found to be
-	done   bool
-	err    error
-	sha    string // of the decoded image, in hex
+	mu       sync.Mutex
+	cond     *sync.Cond
+	spool    *os.File
+	unlooked int              // bytes written to spool since somebody looked how much room is left there; its writer's alone
+	chunks   []chunk.Chunk    // so far
+	recent   map[int64][]byte // of them, in memory
+	look     sync.Mutex       // held while the file is read once more
+	notes    []string
+	zeros    []bool // the chunks that kept calls zero and that were found to be
+	done     bool
+	err      error
+	sha      string // of the decoded image, in hex
 }
 
 // Size is the decoded image's size in bytes, where it is known, and so far where it is not. As long as the image was not decoded it

@@ -91,6 +91,26 @@ func (i *Image) cut() error {
 	return nil
 }
 
+// What is left to others of the place where an image is kept, and how often that is looked at, in bytes written: what a
+// small file unpacks to has no end that is known before.
+const (
+	spoolLeaves = 64 << 20
+	spoolLooks  = 32 << 20
+)
+
+// leavesRoom refuses to go on where next to nothing is left; n more bytes were written.
+func (i *Image) leavesRoom(n int) error {
+	if i.unlooked += n; i.unlooked < spoolLooks {
+		return nil
+	}
+	i.unlooked = 0
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(i.spool.Fd()), &st) != nil || int64(st.Bavail)*int64(st.Bsize) >= spoolLeaves {
+		return nil
+	}
+	return fmt.Errorf("keeping the decoded image: less than %d MiB are left where it is kept: set TMPDIR", spoolLeaves>>20)
+}
+
 // room refuses a stream that is longer than what is left where it is kept. Zeros need no room, and what is compressed needs
 // more than it is long: this is the least.
 func room(f *os.File, dir string, stored int64) error {

@@ -141,6 +141,27 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
+// A file that unpacks to more than there is room for leaves room to others.
+func TestSpoolLeavesRoom(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("groundhog", dir, "tmpfs", 0, "size=160m"); err != nil {
+		judge.Missing(t, "root, who alone mounts a small filesystem")
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	t.Setenv("TMPDIR", dir)
+	one := pack(t, packers["zstd"], disk(9<<20))
+	name := old(t, filepath.Join(t.TempDir(), "image.zst"), bytes.Repeat(one, 40))
+	i := open(t, name, "", nil)
+	defer i.Close()
+	if err := i.Ready(t.Context()); err == nil || errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "set TMPDIR") {
+		t.Errorf("%v, want a word about TMPDIR", err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil || st.Bavail*uint64(st.Bsize) < 16<<20 {
+		t.Errorf("%d MiB are left, %v", st.Bavail*uint64(st.Bsize)>>20, err)
+	}
+}
+
 // What is in an image is told without reading more of it than that.
 func TestFilesystem(t *testing.T) {
 	b := disk(9 << 20)

@@ -164,6 +164,9 @@ func (i *Image) keep(n int64, p []byte) (chunk.Chunk, error) {
 		if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
 			return c, fmt.Errorf("keeping the decoded image: %w", err)
 		}
+		if err := i.leavesRoom(len(p)); err != nil {
+			return c, err
+		}
 	}
 	if i.kept != nil && (n >= int64(len(i.kept.Chunks)) || i.kept.Chunks[n] != c) {
 		return c, ErrChanged
