@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
@@ -63,17 +64,38 @@ func (in *inputs) openArchive(path string, maxSize int64, read func(io.Reader, i
 
 // parseArchive reads an archive from r, which is what path names.
 func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, initrd.Limits) (*initrd.Image, error)) (*archive, error) {
-	// Next to nothing of what is read becomes garbage: to collect as often as
-	// main asks for would cost a tenth of the time.
-	often := debug.SetGCPercent(400)
+	often := collectSeldom()
 	img, err := read(r, initrd.Limits{Unpacked: maxSize, Entries: mostItems(maxSize)})
-	debug.SetGCPercent(often)
+	often()
 	if err != nil {
 		return nil, sizeHint(fmt.Errorf("reading %s: %w", path, err))
 	}
 	sum := img.FileSum()
 	return &archive{img, manifest.Input{Role: "archive", Name: fileName(path),
 		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
+}
+
+// seldom counts those for whom garbage is collected less often, and keeps how often it was before the first of them.
+var seldom struct {
+	sync.Mutex
+	users, before int
+}
+
+// collectSeldom has garbage collected less often until the function that it returns is called: next to nothing of what is read
+// becomes garbage, and to collect as often as main asks for would cost a tenth of the time.
+func collectSeldom() func() {
+	seldom.Lock()
+	defer seldom.Unlock()
+	if seldom.users++; seldom.users == 1 {
+		seldom.before = debug.SetGCPercent(400)
+	}
+	return func() {
+		seldom.Lock()
+		defer seldom.Unlock()
+		if seldom.users--; seldom.users == 0 {
+			debug.SetGCPercent(seldom.before)
+		}
+	}
 }
 
 // mostItems is how many entries may be in what unpacks to maxSize bytes: an entry

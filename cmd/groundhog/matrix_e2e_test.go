@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,7 @@ const matrixDevices = 10
 //	go test -tags e2e -run TestFaultMatrix ./cmd/groundhog -v -matrix.run 'link reset/5577006791947779410'
 func TestFaultMatrix(t *testing.T) {
 	t.Parallel()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(3 << 30)) // whole disks are read and dropped again and again
 	todo := matrixTrials(t)
 	m := newMatrix(t, min(matrixDevices, len(todo)))
 	began := time.Now()
