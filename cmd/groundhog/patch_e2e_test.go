@@ -225,28 +225,3 @@ func same(t *testing.T, root, a, b string) {
 		t.Errorf("%s and %s are no longer one file", a, b)
 	}
 }
-
-// TestAppendedBoots boots an archive with an appended segment; the input must
-// stand at its beginning, byte for byte.
-func TestAppendedBoots(t *testing.T) {
-	t.Parallel()
-	tgt := target(t, "bookworm", "amd64")
-	for _, compression := range judge.Cases([]string{"keep"}, "none") {
-		p := patchTarget(t, tgt, tgt.Plain, "--append", "--compression", compression)
-		before, err := os.ReadFile(tgt.Plain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		after, err := os.ReadFile(p.archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.HasPrefix(after, before) {
-			t.Fatal("the appended archive does not begin with the input")
-		}
-		g := p.boot(t, p.machine())
-		g.says("cat /run/groundhog/build", p.report.Build)
-		g.says("ls /bin | grep -c . >/dev/null; curl --version | cut -d' ' -f1 | head -n1", "curl")
-		g.vm.Close()
-	}
-}

@@ -146,18 +146,19 @@ func TestPushRefuses(t *testing.T) {
 		args         []string
 		want         string
 	}
-	all := []refusal{
+	all := judge.Cases([]refusal{
 		{"dry run", "", "", []string{"--dry-run", b.target(), b.archive}, "nothing was changed"},
 		{"full", "fill", "rm -f /boot/groundhog-fill; sync", []string{b.target(), b.archive}, "KiB free"},
-		{"read-only", "mount --bind /boot /boot; mount -o remount,bind,ro /boot", "umount /boot", []string{b.target(), b.archive}, "/boot is mounted read-only"},
 		{"UKI", "mount -t tmpfs none /sys/firmware; mkdir -p /sys/firmware/efi/efivars; touch /sys/firmware/efi/efivars/StubInfo-x", "umount /sys/firmware",
 			[]string{b.target(), b.archive}, "unified kernel image"},
 		{"wrong kernel and release", "", "", []string{b.target(), foreign("trixie", "amd64")}, "the archive is for trixie"},
 		{"wrong host key", "", "", []string{"--known-hosts", known, b.target(), b.archive}, "host key refused"},
-		{"no identity", "", "", []string{"--identity", other, "--known-hosts", b.KnownHosts(), b.target(), b.archive}, "no key that we hold is let in"},
-		{"no root", "", "", []string{"plain@" + b.Addr(), b.archive}, "not root"},
-		{"nobody home", "", "", []string{"root@127.0.0.1:1", b.archive}, "connection refused"},
-	}
+	},
+		refusal{"read-only", "mount --bind /boot /boot; mount -o remount,bind,ro /boot", "umount /boot", []string{b.target(), b.archive}, "/boot is mounted read-only"},
+		refusal{"no identity", "", "", []string{"--identity", other, "--known-hosts", b.KnownHosts(), b.target(), b.archive}, "no key that we hold is let in"},
+		refusal{"no root", "", "", []string{"plain@" + b.Addr(), b.archive}, "not root"},
+		refusal{"nobody home", "", "", []string{"root@127.0.0.1:1", b.archive}, "connection refused"},
+	)
 	if judge.Full {
 		all = append(all, refusal{"wrong architecture", "", "", []string{b.target(), foreign("bookworm", "arm64")}, "the archive is for arm64"})
 	}

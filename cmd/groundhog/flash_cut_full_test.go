@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build full
 
 package main
 
@@ -8,11 +8,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"groundhog/fixtures"
-	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 	"groundhog/fixtures/waiting"
 	"groundhog/fixtures/waiting/faulty"
@@ -25,7 +23,7 @@ func TestFlashCuts(t *testing.T) {
 	s := startSpare(t, waiting.Options{Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 64}}})
 	images := []string{noiseImage(t, 11, 12), noiseImage(t, 12, 12)}
 	const size = 6 << 20 // what crosses the line, or a little less
-	cuts, kills := judge.Times(10, 20), judge.Times(4, 10)
+	cuts, kills := 20, 10
 	for i := range cuts {
 		img := images[i%2]
 		if i == 7 || i == 13 {
@@ -186,7 +184,7 @@ func TestFlashPowerCuts(t *testing.T) {
 	s := startSpare(t, waiting.Options{Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 64, Rules: &faulty.Rules{Volatile: true}}}})
 	images := []string{noiseImage(t, 41, 12), noiseImage(t, 42, 12)}
 	const size = 6 << 20
-	cuts := judge.Times(5, 100)
+	cuts := 100
 	for i := range cuts {
 		img := images[i%2]
 		over, off := make(chan struct{}), make(chan struct{})
@@ -226,43 +224,4 @@ func TestFlashPowerCuts(t *testing.T) {
 func (s *spare) begins(img string) bool {
 	s.t.Helper()
 	return readText(s.t, s.Disk(0))[:1<<20] == readText(s.t, img)[:1<<20]
-}
-
-// Four devices at once, and a fifth that nobody answers for: each has its verdict, and the dead one holds up none.
-func TestFlashFour(t *testing.T) {
-	o := waiting.Options{Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 64}}}
-	first := startSpare(t, o)
-	all := []*spare{first}
-	for range 3 {
-		all = append(all, spareOf(t, first.archive, first.login.Key, o))
-	}
-	args := []string{"flash", "--ssh-config", "none", "--identity", first.login.Key, "--known-hosts", first.login.KnownHosts,
-		"--target", "serial:" + goodDisk, "--parallel", "5"}
-	for _, s := range all {
-		args = append(args, s.target())
-	}
-	img := noiseImage(t, 21, 24)
-	code, out := online(t, append(args, "root@127.0.0.1:1", packed(t, img, "zstd", "-q"))...)
-	if code != exitUnreachable || strings.Count(out, "verified: ") != 4 || strings.Count(out, "connection refused") != 2 {
-		t.Errorf("exit %d, want four verified and one not reached", code)
-	}
-	for _, s := range all {
-		if !s.holds(0, img) {
-			t.Errorf("%s does not hold the image", s.target())
-		}
-	}
-	first.withoutWriter(noiseImage(t, 22, 12))
-}
-
-// withoutWriter flashes a device that no writer was built for, by curl. Not beside other tests: they have writers.
-func (s *spare) withoutWriter(img string) {
-	defer func(real writerSource) { knownWriters = real }(knownWriters)
-	knownWriters = fstest.MapFS{}
-	s.says("rm /sbin/groundhog-writer")
-	code, out := s.flash(goodDisk, img)
-	s.failed("no writer", code, out, exitNo, "this groundhog was built without it")
-	code, out = s.flash(goodDisk, img, "--via", "curl")
-	s.failed("no writer, no path", code, out, exitNo, "--target /dev/... names it")
-	code, out = s.flash("", img, "--via", "curl", "--target", "/dev/vda")
-	s.verified("no writer, by curl", code, out, img)
 }
