@@ -28,7 +28,7 @@ func TestPushLinkCuts(t *testing.T) {
 	old, fresh := b.onDisk(ctx), sha256Of(t, b.archive)
 	link := b.Link()
 	size := int64(21 << 20)
-	cuts := judge.Times(4, 10)
+	cuts := judge.Times(2, 10)
 	for i := range cuts {
 		link.ResetAfter(20_000 + size*int64(i)/int64(cuts))
 		code, out := b.verb("push", b.target(), b.archive)
