@@ -235,11 +235,12 @@ func (s *spare) beforehand(small, large string) {
 		"grow without tools": {goodDisk, small, []string{"--grow"}, "groundhog patch --tool"},
 		"curl, mounted":      {mountedDisk, small, []string{"--via", "curl"}, "is mounted on /mnt"},
 		"curl, larger":       {goodDisk, large, []string{"--via", "curl"}, "larger than the disk"},
-		"no image":           {goodDisk, small + ".nowhere", nil, "no such file"},
 	} {
 		code, out := s.flash(c.serial, c.img, c.more...)
 		s.failed(what, code, out, exitNo, c.text)
 	}
+	code, out := s.flash(goodDisk, small+".nowhere")
+	s.failed("no image", code, out, exitTrouble, "no such file")
 	if after := sha256Of(s.t, s.Disk(0)); after != before {
 		s.t.Error("something was written")
 	}
