@@ -139,7 +139,7 @@ func signalled(sig unix.Signal) func(*trial) {
 	return func(r *trial) {
 		r.at(func() { unix.Kill(int(r.client.Load()), sig) })
 		e := r.flash(impatient)
-		time.Sleep(20 * time.Millisecond) // what the device had already been told
+		r.rest()
 		w := r.look()
 		w.killed, w.interrupted = sig == unix.SIGKILL, sig != unix.SIGKILL
 		r.judge(e, w)
@@ -172,14 +172,13 @@ func powerCut(again bool) func(*trial) {
 				on <- nil
 				return
 			}
-			go func() {
-				time.Sleep(pause)
+			time.AfterFunc(pause, func() {
 				err := r.p.Faulty(1).On()
 				if err == nil {
 					err = r.p.powerOn(r.t.Context())
 				}
 				on <- err
-			}()
+			})
 		})
 		e := r.flash(impatient)
 		if r.happened.Load() {
@@ -195,12 +194,7 @@ func powerCut(again bool) func(*trial) {
 
 // writerThenPower kills the writer, and cuts the power when the flash is over.
 func writerThenPower(r *trial) {
-	r.disk = 1
-	r.before = r.raw()
-	for r.img.on(r.before) {
-		r.img = r.m.pictures[r.rng.IntN(len(r.m.pictures))]
-	}
-	r.file = r.img.files[r.form]
+	r.useDisk(1)
 	r.at(func() { r.p.Signal("groundhog-writer", unix.SIGKILL) })
 	e := r.flash(impatient)
 	boots := r.p.Boots()
@@ -213,12 +207,7 @@ func writerThenPower(r *trial) {
 
 func diskFails(kind string) func(*trial) {
 	return func(r *trial) {
-		r.disk = 1
-		r.before = r.raw()
-		for r.img.on(r.before) {
-			r.img = r.m.pictures[r.rng.IntN(len(r.m.pictures))]
-		}
-		r.file = r.img.files[r.form]
+		r.useDisk(1)
 		from := r.rng.Int64N(int64(len(r.img.bytes)))
 		f := faulty.Fault{Kind: kind, From: from, To: from + 1 + r.rng.Int64N(1<<20), Skip: r.rng.IntN(3), Times: r.rng.IntN(4),
 			Read: kind != faulty.Drop && kind != faulty.Tear && r.chance(30)}
@@ -245,12 +234,7 @@ func diskFails(kind string) func(*trial) {
 }
 
 func shrinks(r *trial) {
-	r.disk = 0
-	r.before = r.raw()
-	for r.img.on(r.before) {
-		r.img = r.m.pictures[r.rng.IntN(len(r.m.pictures))]
-	}
-	r.file = r.img.files[r.form]
+	r.useDisk(0)
 	size := r.rng.Int64N(matrixDisk/4096) * 4096
 	r.at(func() {
 		if err := r.p.Shrink(0, size); err != nil {
@@ -292,7 +276,7 @@ func imageChanges(do func(r *trial, f *os.File, size int64) error) func(*trial) 
 		put()
 		r.own = true
 		if r.chance(50) {
-			time.Sleep(60 * time.Millisecond) // old enough for its index to be kept
+			r.settle() // its index is kept
 		}
 		var after []byte
 		r.at(func() {
@@ -763,7 +747,7 @@ func byCurl(r *trial) {
 		}
 	})
 	e := r.flash(impatient)
-	time.Sleep(20 * time.Millisecond)
+	r.rest()
 	w := r.look()
 	w.reached = false
 	w.killed, w.interrupted = what == 2, what == 3

@@ -23,7 +23,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 	"groundhog/fixtures/waiting/faulty"
 )
@@ -102,18 +104,49 @@ func (r *trial) run() {
 
 // begin chooses what is written where. The kind may choose something else.
 func (r *trial) begin() {
-	r.disk, r.boots = r.rng.IntN(2), r.p.Boots()
+	r.boots = r.p.Boots()
+	disk := r.rng.IntN(2)
 	r.img = r.m.pictures[r.rng.IntN(len(r.m.pictures))]
-	for r.img.on(r.raw()) {
-		r.img = r.m.pictures[r.rng.IntN(len(r.m.pictures))]
-	}
 	forms := []string{"raw", "raw", "raw", "zstd", "gzip", "xz", "pipe"}
 	r.form = forms[r.rng.IntN(len(forms))]
-	r.file = r.img.files[r.form]
+	r.useDisk(disk)
 	if r.rng.IntN(3) == 0 { // what is known of images is forgotten
 		os.RemoveAll(r.p.cache)
 	}
+}
+
+// useDisk has a disk written to, with an image that is not on it.
+func (r *trial) useDisk(n int) {
+	r.disk = n
 	r.before = r.raw()
+	for r.img.on(r.before) {
+		r.img = r.m.pictures[r.rng.IntN(len(r.m.pictures))]
+	}
+	r.file = r.img.files[r.form]
+}
+
+// settle waits until the image's file is old enough for its state to tell of every further write.
+func (r *trial) settle() {
+	f, err := os.Open(r.file)
+	if err == nil {
+		_, _, err = index.Settle(r.t.Context(), f)
+		f.Close()
+	}
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// rest waits until the device is through with what it was told before its client was gone.
+func (r *trial) rest() {
+	judge.Until(r.t, r.String()+": nobody writes on the device", func() bool {
+		for _, program := range []string{"groundhog-writer", "dd"} {
+			if all, err := r.p.Processes(program); err == nil && len(all) > 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // raw is what the disk holds, from outside.

@@ -78,9 +78,11 @@ func TestInterruptedBehindAnother(t *testing.T) {
 	}
 	b.told = told{}
 	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan struct{})
 	b.OpenDisk(func(_ string, write bool) (writer.Target, error) {
+		b.Once("groundhog-writer state", func(*devicetest.Command) int { close(over); return devicetest.Pass })
 		d, err := writer.Open(b.DiskFile(), write)
-		return &stopped{d, stop}, err
+		return &stopped{d, stop, over}, err
 	})
 	out := b.run(ctx, "flash")
 	if out.Verdict != Interrupted || out.State != Untouched {
@@ -88,15 +90,16 @@ func TestInterruptedBehindAnother(t *testing.T) {
 	}
 }
 
-// stopped is a disk that is not read, since everybody is told to stop before.
+// stopped is a disk whose first read stops the flash, and is done once the device is asked what became of that.
 type stopped struct {
 	writer.Target
 	stop func()
+	over <-chan struct{}
 }
 
 func (d *stopped) ReadAt(p []byte, off int64) (int, error) {
 	d.stop()
-	time.Sleep(100 * time.Millisecond) // until that is known
+	<-d.over
 	return d.Target.ReadAt(p, off)
 }
 

@@ -19,7 +19,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/fixtures/judge"
@@ -314,7 +313,10 @@ func TestLockRace(t *testing.T) {
 	held := 0
 	for round := range 5 {
 		var all sync.WaitGroup
-		outs := make([]bytes.Buffer, 20)
+		outs, begun := make([]bytes.Buffer, 20), make([]chan struct{}, 20)
+		for i := range begun {
+			begun[i] = make(chan struct{})
+		}
 		for i := range outs {
 			end := `rm -f "$claim"`
 			if i%3 == 0 {
@@ -329,7 +331,18 @@ echo held
 `+end, "groundhog", "/dev/vdb", "-", "none", "1", "-", "a test", "0", "S")
 			cmd.Env = append(os.Environ(), "groundhog_root="+l.root)
 			cmd.Stdout, cmd.Stderr = &outs[i], &outs[i]
-			all.Go(func() { time.Sleep(time.Duration(i/4) * 10 * time.Millisecond); cmd.Run() })
+			all.Go(func() { // four begin together, and the next ones while these are at work
+				if i >= 4 {
+					<-begun[i-4]
+				}
+				err := cmd.Start()
+				close(begun[i])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				cmd.Wait()
+			})
 		}
 		all.Wait()
 		for i := range outs {
