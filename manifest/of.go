@@ -136,13 +136,19 @@ func indexes(img *initrd.Image) map[*initrd.Segment]int {
 var types = map[uint32]Type{initrd.TypeFile: File, initrd.TypeDir: Dir, initrd.TypeLink: Symlink,
 	initrd.TypeChar: Char, initrd.TypeBlock: Block, initrd.TypePipe: Fifo, initrd.TypeSocket: Socket}
 
+// TypeOf is what an entry of an archive is.
+func TypeOf(e *initrd.Entry) Type {
+	if t, ok := types[e.Type()]; ok {
+		return t
+	}
+	return Unknown
+}
+
 // entryOf is an entry without what the hasher adds: a file's size and SHA-256.
 func entryOf(name string, e *initrd.Entry, at map[*initrd.Segment]int) Entry {
-	out := Entry{Path: EscapePath(name), Type: types[e.Type()], Mode: Mode(e.Perm() & 0o7777),
+	out := Entry{Path: EscapePath(name), Type: TypeOf(e), Mode: Mode(e.Perm() & 0o7777),
 		UID: e.UID, GID: e.GID, Mtime: int64(e.Mtime), Segment: at[e.Segment()]}
 	switch out.Type {
-	case "":
-		out.Type = Unknown
 	case Symlink:
 		out.Target = EscapePath(string(e.Data))
 	case Char, Block:

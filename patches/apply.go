@@ -48,11 +48,9 @@ type Applied struct {
 	Paths   []string `json:"paths"` // that it touched, sorted
 }
 
-// Report is what [Apply] did and found.
-type Report struct {
-	Build          string // the archive's id, lower-case hexadecimal
-	Kernel         string
-	Arch           string
+// Done is what patches did, to an archive or to a root tree.
+type Done struct {
+	Build          string // the id of the archive, or of those to be built; lower-case hexadecimal
 	Release        string
 	Board          string
 	Patches        []Applied
@@ -60,7 +58,14 @@ type Report struct {
 	Notes          []string   // what the user should know
 	HostKeys       []*dropbear.HostKey
 	AuthorizedKeys []dropbear.AuthorizedKey
-	Port           uint16 // that dropbear listens on
+}
+
+// Report is what [Apply] did and found.
+type Report struct {
+	Done
+	Kernel string
+	Arch   string
+	Port   uint16 // that dropbear listens on
 }
 
 // Changed reports whether any patch changed anything.
@@ -76,7 +81,7 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Kernel: t.Kernel, Arch: t.Arch, Release: t.Release, Board: t.opts.Board}
+	r := &Report{Done: Done{Release: t.Release, Board: t.opts.Board}, Kernel: t.Kernel, Arch: t.Arch}
 	for _, p := range All() {
 		if p.Archive == nil {
 			continue

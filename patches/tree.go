@@ -32,16 +32,9 @@ var hookScript []byte
 // HooksReport is what [Hooks] would do. Nothing has been written: Keep has to be
 // on the disk before any of Changes is made, because undoing them needs it.
 type HooksReport struct {
-	Build          string // the id of the archives to be built, lower-case hexadecimal
-	Release        string
-	Board          string
-	Patches        []Applied     // Paths are files of the root tree
-	Keep           []undo.Change // below [undo.KeepDir]: originals, and the state that names them
-	Changes        []undo.Change
-	Firmware       []Firmware // that the wanted modules ask for; "added" is what update-initramfs will add
-	Notes          []string
-	HostKeys       []*dropbear.HostKey
-	AuthorizedKeys []dropbear.AuthorizedKey
+	Done                  // Paths are files of the root tree; firmware that is "added" is what update-initramfs will add
+	Keep    []undo.Change // below [undo.KeepDir]: originals, and the state that names them
+	Changes []undo.Change
 }
 
 // Tree is a root tree under work.
@@ -120,7 +113,7 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 			return nil, err
 		}
 	}
-	t.report = &HooksReport{Release: t.Release, Board: t.opts.Board}
+	t.report = &HooksReport{Done: Done{Release: t.Release, Board: t.opts.Board}}
 	if t.undo, err = undo.Open(root); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -19,19 +18,15 @@ type hooksResult struct {
 
 // hooksJSON is the report for machines. After a revert there are only files.
 type hooksJSON struct {
-	Schema         int                `json:"schema"`
-	DryRun         bool               `json:"dry_run"`
-	Changed        bool               `json:"changed"`
-	Reverted       bool               `json:"reverted"`
-	Build          string             `json:"build,omitzero"`
-	Release        string             `json:"release,omitzero"`
-	Board          string             `json:"board,omitzero"`
-	Patches        []patches.Applied  `json:"patches"`
-	Firmware       []patches.Firmware `json:"firmware"`
-	Files          []fileJSON         `json:"files"`
-	Notes          []string           `json:"notes"`
-	HostKeys       []keyJSON          `json:"host_keys"`
-	AuthorizedKeys []keyJSON          `json:"authorized_keys"`
+	Schema   int    `json:"schema"`
+	DryRun   bool   `json:"dry_run"`
+	Changed  bool   `json:"changed"`
+	Reverted bool   `json:"reverted"`
+	Build    string `json:"build,omitzero"`
+	Release  string `json:"release,omitzero"`
+	Board    string `json:"board,omitzero"`
+	doneJSON
+	Files []fileJSON `json:"files"`
 }
 
 type fileJSON struct {
@@ -128,25 +123,11 @@ func (r *hooksResult) next() string {
 func (r *hooksResult) printJSON(w io.Writer) error {
 	rep := r.report
 	out := hooksJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
-		Build: rep.Build, Release: rep.Release, Board: rep.Board,
-		Patches: append([]patches.Applied{}, rep.Patches...), Files: []fileJSON{},
-		Firmware: append([]patches.Firmware{}, rep.Firmware...), Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
-	for i := range out.Patches {
-		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...)
-	}
+		Build: rep.Build, Release: rep.Release, Board: rep.Board, doneJSON: jsonOf(&rep.Done), Files: []fileJSON{}}
 	for _, c := range rep.Changes {
 		out.Files = append(out.Files, fileJSON{c.Path, kindOf(c)})
 	}
-	for _, k := range rep.HostKeys {
-		out.HostKeys = append(out.HostKeys, keyJSON{k.Public().Type(), k.Fingerprint(), ""})
-	}
-	for _, k := range rep.AuthorizedKeys {
-		out.AuthorizedKeys = append(out.AuthorizedKeys, keyJSON{k.Type(), k.Fingerprint(), k.Comment})
-	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return printJSON(w, out)
 }
 
 func kindOf(c undo.Change) string {

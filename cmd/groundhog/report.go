@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -26,25 +25,45 @@ type patchResult struct {
 // patchJSON is the report for machines. Paths are as given on the command
 // line; sizes are in bytes.
 type patchJSON struct {
-	Schema         int                `json:"schema"`
-	DryRun         bool               `json:"dry_run"`
-	Changed        bool               `json:"changed"`
-	Build          string             `json:"build"`
-	Release        string             `json:"release"`
-	Architecture   string             `json:"architecture"`
-	Kernel         string             `json:"kernel"`
-	Board          string             `json:"board"`
+	Schema       int    `json:"schema"`
+	DryRun       bool   `json:"dry_run"`
+	Changed      bool   `json:"changed"`
+	Build        string `json:"build"`
+	Release      string `json:"release"`
+	Architecture string `json:"architecture"`
+	Kernel       string `json:"kernel"`
+	Board        string `json:"board"`
+	doneJSON
+	SizeBefore int64  `json:"size_before"`
+	SizeAfter  int64  `json:"size_after,omitzero"`
+	SHA256     string `json:"sha256,omitzero"`
+	Archive    string `json:"archive,omitzero"`
+	Manifest   string `json:"manifest,omitzero"`
+	KnownHosts string `json:"known_hosts,omitzero"`
+}
+
+// doneJSON is what patch and hooks both say of what was done. A list is [] where there is nothing, never null.
+type doneJSON struct {
 	Patches        []patches.Applied  `json:"patches"`
 	Firmware       []patches.Firmware `json:"firmware"`
 	Notes          []string           `json:"notes"`
 	HostKeys       []keyJSON          `json:"host_keys"`
 	AuthorizedKeys []keyJSON          `json:"authorized_keys"`
-	SizeBefore     int64              `json:"size_before"`
-	SizeAfter      int64              `json:"size_after,omitzero"`
-	SHA256         string             `json:"sha256,omitzero"`
-	Archive        string             `json:"archive,omitzero"`
-	Manifest       string             `json:"manifest,omitzero"`
-	KnownHosts     string             `json:"known_hosts,omitzero"`
+}
+
+func jsonOf(d *patches.Done) doneJSON {
+	out := doneJSON{Patches: append([]patches.Applied{}, d.Patches...), Firmware: append([]patches.Firmware{}, d.Firmware...),
+		Notes: append([]string{}, d.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{}}
+	for i := range out.Patches {
+		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...)
+	}
+	for _, k := range d.HostKeys {
+		out.HostKeys = append(out.HostKeys, keyJSON{k.Public().Type(), k.Fingerprint(), ""})
+	}
+	for _, k := range d.AuthorizedKeys {
+		out.AuthorizedKeys = append(out.AuthorizedKeys, keyJSON{k.Type(), k.Fingerprint(), k.Comment})
+	}
+	return out
 }
 
 type keyJSON struct {
@@ -138,25 +157,12 @@ func orNone(s string) string {
 func (r *patchResult) printJSON(w io.Writer) error {
 	rep := r.report
 	out := patchJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
-		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, Patches: rep.Patches,
-		Firmware: append([]patches.Firmware{}, rep.Firmware...), Notes: append([]string{}, rep.Notes...), HostKeys: []keyJSON{}, AuthorizedKeys: []keyJSON{},
+		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, doneJSON: jsonOf(&rep.Done),
 		SizeBefore: r.before, SizeAfter: r.after, SHA256: r.sha256}
-	for i := range out.Patches {
-		out.Patches[i].Paths = append([]string{}, out.Patches[i].Paths...) // [] for none, never null
-	}
-	for _, k := range rep.HostKeys {
-		out.HostKeys = append(out.HostKeys, keyJSON{k.Public().Type(), k.Fingerprint(), ""})
-	}
-	for _, k := range rep.AuthorizedKeys {
-		out.AuthorizedKeys = append(out.AuthorizedKeys, keyJSON{k.Type(), k.Fingerprint(), k.Comment})
-	}
 	if len(r.wrote) == 3 { // the archive may be on standard output, and the others nowhere
 		out.Archive, out.Manifest, out.KnownHosts = r.wrote[0], r.wrote[1], r.wrote[2]
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return printJSON(w, out)
 }
 
 // printEdits shows what would change: texts as a unified diff, everything else

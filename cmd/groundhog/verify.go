@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -156,10 +155,7 @@ func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {
 	r.OK = len(r.Deviations) == 0
 	switch {
 	case o.json:
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(r); err != nil {
+		if err := printJSON(w, r); err != nil {
 			return err
 		}
 	case r.OK && talk != quiet:

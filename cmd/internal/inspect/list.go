@@ -57,7 +57,7 @@ func List(img *initrd.Image, all bool) []Listed {
 }
 
 func listedOf(name string, e *initrd.Entry, segment, size int) Listed {
-	l := Listed{Segment: segment, Inode: e.Ino, Path: manifest.EscapePath(name), Type: typeOf(e),
+	l := Listed{Segment: segment, Inode: e.Ino, Path: manifest.EscapePath(name), Type: manifest.TypeOf(e),
 		Mode: manifest.Mode(e.Perm() & 0o7777), Links: e.Nlink, UID: e.UID, GID: e.GID, Size: size, Mtime: e.Mtime,
 		mode: e.Mode, rdev: e.Rdev}
 	switch l.Type {
@@ -67,26 +67,6 @@ func listedOf(name string, e *initrd.Entry, segment, size int) Listed {
 		l.Device = fmt.Sprintf("%d:%d", e.Rdev.Major, e.Rdev.Minor)
 	}
 	return l
-}
-
-func typeOf(e *initrd.Entry) manifest.Type {
-	switch e.Type() {
-	case initrd.TypeFile:
-		return manifest.File
-	case initrd.TypeDir:
-		return manifest.Dir
-	case initrd.TypeLink:
-		return manifest.Symlink
-	case initrd.TypeChar:
-		return manifest.Char
-	case initrd.TypeBlock:
-		return manifest.Block
-	case initrd.TypePipe:
-		return manifest.Fifo
-	case initrd.TypeSocket:
-		return manifest.Socket
-	}
-	return manifest.Unknown
 }
 
 // String is the line as `cpio -itvn` has it, but for the time: ls's two forms

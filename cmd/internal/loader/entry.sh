@@ -21,10 +21,8 @@ entry_options() { tr ' ' '\n' <"$groundhog_root/proc/cmdline" | grep -v -e '^ini
 
 decides_entry() { :; }
 
-# arrive_entry: what an earlier push left may be what boots next, so it goes first.
 arrive_entry() {
-	clear_entry || refuse "taking back what an earlier push told systemd-boot failed"
-	describe '' | grep -v '^pushed' | place state || exit
+	arrive_once
 	mkdir -p "${file%/*}" && cp "$kernel" "${file%/*}/linux" && [ "$(from_medium "${file%/*}/linux")" = "$(hash_of "$kernel")" ] ||
 		{ clear_entry; refuse "copying $kernel to ${file%/*}/linux failed: is there room?"; }
 	fresh=$file

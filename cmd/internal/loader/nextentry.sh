@@ -35,12 +35,7 @@ grub_environment() {
 
 decides_nextentry() { :; }
 
-# arrive_nextentry: what an earlier push left may be what GRUB boots next, so it goes first.
-arrive_nextentry() {
-	clear_nextentry || refuse "taking back what an earlier push told GRUB failed"
-	describe '' | grep -v '^pushed' | place state || exit
-	fresh=$file
-}
+arrive_nextentry() { arrive_once; fresh=$file; }
 
 switch_nextentry() {
 	custom=$config/custom.cfg

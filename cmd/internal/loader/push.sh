@@ -48,6 +48,12 @@ describe() {
 	{ grep '^pushed ' "$state/state" 2>/dev/null; printf 'pushed %s\n' "$1"; } | sort -u
 }
 
+# arrive_once: what an earlier one-shot left may be what boots next, so it goes first.
+arrive_once() {
+	"clear_$way" || refuse "taking back what an earlier push told the boot loader failed"
+	describe '' | grep -v '^pushed' | place state || exit
+}
+
 receive() {
 	writing=yes
 	cat >"$fresh" || refuse "writing $fresh failed: is there room?"

@@ -24,11 +24,7 @@ tryboot_text() {
 
 decides_tryboot() { :; }
 
-arrive_tryboot() {
-	clear_tryboot || refuse "removing what an earlier push left failed"
-	describe '' | grep -v '^pushed' | place state || exit
-	fresh=$file
-}
+arrive_tryboot() { arrive_once; fresh=$file; }
 
 switch_tryboot() {
 	try=${config%/*}/tryboot.txt new=${config%/*}/.groundhog-config
