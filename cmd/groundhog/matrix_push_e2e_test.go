@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/cmd/internal/loader"
 	"groundhog/fixtures/powercut"
 )
@@ -34,14 +35,7 @@ type rooted string
 func (root rooted) Script(ctx context.Context, program string, stdin io.Reader, args ...string) (device.Result, error) {
 	cmd := exec.CommandContext(ctx, "dash", append([]string{"-c", program, "groundhog"}, args...)...)
 	cmd.Env = append(os.Environ(), "groundhog_root="+string(root))
-	cmd.Stdin = stdin
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		return device.Result{}, err
-	}
-	return device.Result{Stdout: out.Bytes(), Stderr: said.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+	return devicetest.Here(cmd, stdin)
 }
 
 // bootLoads is what is pushed, over what is there.

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +14,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/fixtures/judge"
 )
 
@@ -87,14 +87,7 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 	}
 	cmd := exec.CommandContext(ctx, l.shell, append([]string{"-c", program, "groundhog"}, args...)...)
 	cmd.Env = append(os.Environ(), "groundhog_root="+l.root)
-	cmd.Stdin = stdin
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		return device.Result{}, err
-	}
-	return device.Result{Stdout: out.Bytes(), Stderr: errs.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+	return devicetest.Here(cmd, stdin)
 }
 
 // boot runs what the unit runs: the script that was left on the device.

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/fixtures/judge"
 )
 
@@ -72,14 +73,7 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 		cmd.Env = append(cmd.Env, "PATH="+l.path)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: l.group}
-	cmd.Stdin = stdin
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		return device.Result{}, err
-	}
-	return device.Result{Stdout: out.Bytes(), Stderr: errs.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+	return devicetest.Here(cmd, stdin)
 }
 
 func random(seed uint64, n int) []byte {
