@@ -175,7 +175,7 @@ func (t *Archive) checkCalls() error {
 	if err != nil {
 		return err
 	}
-	var scripts []string
+	var incomplete []string
 	gaps := map[string][]string{}
 	programs := []string{"sbin/dropbear"}
 	for _, c := range calls {
@@ -184,14 +184,14 @@ func (t *Archive) checkCalls() error {
 		case at != "":
 			programs = append(programs, at)
 		case gaps[c.script] == nil:
-			scripts = append(scripts, c.script)
+			incomplete = append(incomplete, c.script)
 			fallthrough
 		default:
 			gaps[c.script] = append(gaps[c.script], show.Printable(c.command))
 		}
 	}
 	var said []string
-	for _, s := range scripts {
+	for _, s := range incomplete {
 		said = append(said, s+" calls "+strings.Join(gaps[s], ", "))
 	}
 	if len(said) > 0 {

@@ -67,9 +67,14 @@ func (t *Archive) noteDriver() error {
 		}
 		best = max(best, class)
 	}
+	builtin := t.builtinAliases()
 	for _, file := range t.builtinModules() {
 		name, _ := sysroot.ModuleName(file)
-		consider(name, "/kernel/"+strings.TrimPrefix(file, "kernel/"), t.builtinAliases(name), nil)
+		aliases := builtin[name]
+		if builtin == nil { // nobody says: by where it lies
+			aliases = []string{"unknown:"}
+		}
+		consider(name, "/kernel/"+strings.TrimPrefix(file, "kernel/"), aliases, nil)
 	}
 	aliases := t.aliases()
 	for name, file := range t.modulesThere() {
@@ -120,18 +125,11 @@ func (t *Archive) builtinModules() []string {
 	return strings.Fields(string(b))
 }
 
-// builtinAliases is what a driver in the kernel is for: by modules.builtin.modinfo, where there is one (Linux 5.2 and later).
-func (t *Archive) builtinAliases(name string) []string {
+// builtinAliases is what the drivers in the kernel are for, by module; nil where the archive does not say.
+func (t *Archive) builtinAliases() map[string][]string {
 	b, err := t.Image.ReadFile("lib/modules/" + t.Kernel + "/modules.builtin.modinfo")
 	if err != nil {
-		return []string{"unknown:"}
+		return nil
 	}
-	var all []string
-	for field := range strings.SplitSeq(string(b), "\x00") {
-		key, value, _ := strings.Cut(field, "=")
-		if strings.ReplaceAll(key, "-", "_") == name+".alias" {
-			all = append(all, value)
-		}
-	}
-	return all
+	return sysroot.BuiltinInfo(string(b), "alias")
 }

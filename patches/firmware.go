@@ -176,10 +176,10 @@ func (t *Tree) hookFirmware(kernel string, modules []sysroot.Module) error {
 				return fmt.Errorf("module %s: %w", m.Name, err)
 			}
 			if len(found) == 0 {
-				t.hasFirmware(Firmware{m.Name, name, FirmwareMissing})
+				t.tellFirmware(Firmware{m.Name, name, FirmwareMissing})
 			}
 			for _, f := range found {
-				t.hasFirmware(Firmware{m.Name, f.Name, FirmwareAdded})
+				t.tellFirmware(Firmware{m.Name, f.Name, FirmwareAdded})
 				if f.Name == name && path.Base(f.Path) == path.Base(name) {
 					continue
 				}
@@ -198,8 +198,8 @@ func (t *Tree) hookFirmware(kernel string, modules []sysroot.Module) error {
 	return nil
 }
 
-// hasFirmware notes a file once, whichever kernels' modules ask for it.
-func (t *Tree) hasFirmware(f Firmware) {
+// tellFirmware notes a file once, whichever kernels' modules ask for it.
+func (t *Tree) tellFirmware(f Firmware) {
 	if !slices.Contains(t.firmware, f) {
 		t.firmware = append(t.firmware, f)
 	}

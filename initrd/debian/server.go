@@ -1,7 +1,6 @@
 package debian
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"path"
@@ -99,8 +98,7 @@ func (s *Server) Hindrance(keys []dropbear.AuthorizedKey) string {
 	}
 	command := ""
 	for i, k := range keys {
-		same := func(o dropbear.AuthorizedKey) bool { return bytes.Equal(o.Key.Marshal(), k.Key.Marshal()) }
-		if slices.ContainsFunc(keys[:i], same) {
+		if slices.ContainsFunc(keys[:i], k.SameKey) {
 			continue // the first line that has a key counts
 		}
 		forced, ok := k.Forced()
@@ -148,8 +146,8 @@ func (s *Server) Harmless() []string {
 func (s *Server) Unforced(keys []dropbear.AuthorizedKey) []dropbear.AuthorizedKey {
 	var all []dropbear.AuthorizedKey
 	for _, k := range keys {
-		first := slices.IndexFunc(keys, func(o dropbear.AuthorizedKey) bool { return bytes.Equal(o.Key.Marshal(), k.Key.Marshal()) })
-		if s.Hindrance(keys[first:first+1]) == "" && !slices.ContainsFunc(all, func(o dropbear.AuthorizedKey) bool { return bytes.Equal(o.Key.Marshal(), k.Key.Marshal()) }) {
+		first := slices.IndexFunc(keys, k.SameKey)
+		if s.Hindrance(keys[first:first+1]) == "" && !slices.ContainsFunc(all, k.SameKey) {
 			all = append(all, k)
 		}
 	}

@@ -119,16 +119,24 @@ func kernelNumbers(release string) (n [2]int) {
 	return n
 }
 
-// builtinFirmware is what the drivers in a kernel ask for, by module, from its
-// modules.builtin.modinfo (Linux 5.2 and later): fields "module.key=value", each
-// ended by a NUL.
-func builtinFirmware(text string) map[string][]string {
+// BuiltinInfo is a field of the drivers in a kernel ("firmware", "alias"), by module, from its modules.builtin.modinfo (Linux 5.2
+// and later): fields "module.key=value", each ended by a NUL.
+func BuiltinInfo(text, key string) map[string][]string {
 	all := map[string][]string{}
 	for field := range strings.SplitSeq(text, "\x00") {
-		key, value, _ := strings.Cut(field, "=")
-		if module, ok := strings.CutSuffix(key, ".firmware"); ok && firmwareName(value) {
+		name, value, _ := strings.Cut(field, "=")
+		if module, ok := strings.CutSuffix(name, "."+key); ok {
 			all[moduleName(module)] = append(all[moduleName(module)], value)
 		}
+	}
+	return all
+}
+
+// builtinFirmware is what those drivers ask for.
+func builtinFirmware(text string) map[string][]string {
+	all := BuiltinInfo(text, "firmware")
+	for module, names := range all {
+		all[module] = slices.DeleteFunc(names, func(name string) bool { return !firmwareName(name) })
 	}
 	return all
 }

@@ -36,6 +36,11 @@ func (k AuthorizedKey) Type() string { return k.Key.Type() }
 // Fingerprint returns the key's fingerprint, "SHA256:...".
 func (k AuthorizedKey) Fingerprint() string { return Fingerprint(k.Key) }
 
+// SameKey reports whether another line has the same key, whatever else stands there.
+func (k AuthorizedKey) SameKey(o AuthorizedKey) bool {
+	return bytes.Equal(k.Key.Marshal(), o.Key.Marshal())
+}
+
 // String returns the line that ssh-keygen -lf prints for the key.
 func (k AuthorizedKey) String() string { return Identity(k.Key, k.Comment) }
 
