@@ -38,7 +38,11 @@ func choices(verb, flag string) []string {
 		}
 		return []string{"writer", "curl"}
 	case "push-via":
-		return []string{string(loader.Replace), string(loader.OneShot), string(loader.Kexec)}
+		var all []string
+		for _, way := range loader.Ways {
+			all = append(all, string(way))
+		}
+		return all
 	case "format":
 		if verb == "diff" {
 			return slices.Sorted(maps.Keys(reports))

@@ -23,6 +23,9 @@ const (
 	TryBoot   Way = "tryboot"   // the Raspberry Pi's firmware's; the reboot has to ask for it
 )
 
+// Ways are those that can be asked for, the default first.
+var Ways = []Way{Replace, OneShot, Kexec}
+
 // Once reports whether the way is a boot loader's own: nothing that boots otherwise is changed.
 func (w Way) Once() bool { return w == NextEntry || w == Entry || w == TryBoot }
 
@@ -94,8 +97,8 @@ type Loader interface {
 	Boot(Facts) (Boot, error)
 }
 
-// A Shooter is a Loader that can be told what to boot once.
-type Shooter interface {
+// An OnceLoader is a Loader that can be told what to boot once.
+type OnceLoader interface {
 	// Once is the way in by that. The error is as that of Boot.
 	Once(Facts) (Boot, error)
 }
@@ -108,7 +111,7 @@ const onceFile = "/boot/groundhog.img"
 
 // ByOneShot is the way in by the one-shot of the boot loader that starts the device.
 func ByOneShot(f Facts, l Loader) (Boot, error) {
-	s, ok := l.(Shooter)
+	s, ok := l.(OnceLoader)
 	if !ok {
 		return Boot{}, refuse("--via replace", "%s has no one-shot that is known here", l.Name())
 	}

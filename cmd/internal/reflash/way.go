@@ -15,7 +15,7 @@ import (
 // CheckVia refuses a way that there is not, and what does not go with it.
 func (o *PushOptions) CheckVia() error {
 	switch {
-	case !slices.Contains([]loader.Way{"", loader.Replace, loader.Kexec, loader.OneShot}, loader.Way(o.Via)):
+	case o.Via != "" && !slices.Contains(loader.Ways, loader.Way(o.Via)):
 		return fmt.Errorf("%q is no way in: replace, oneshot or kexec", o.Via)
 	case o.Via == string(loader.Kexec) && !o.Reboot && !o.DryRun:
 		return errors.New("kexec starts the archive at once: it goes with --reboot")
