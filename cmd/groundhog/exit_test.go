@@ -86,6 +86,11 @@ func TestExitCodes(t *testing.T) {
 			"push of nothing":          at("push", "nothing.img"),
 			"push of text":             at("push", "text"),
 			"push of a pipe of it":     at("push", "-"),
+			"push of half an archive":  at("push", "cut.img"),
+			"push with no manifest":    at("push", "reflash.img", "--allowed-signers", "id.pub"),
+			"flash of a directory":     at("flash", "root"),
+			"reflash of half of one":   at("reflash", "cut.img", "disk.img", "--force"),
+			"inspect, twice":           {"inspect", "reflash.img", "--list", "--cat", "etc"},
 			"flash of nothing":         at("flash", "nothing.img"),
 			"reflash of nothing":       at("reflash", "nothing.img", "disk.img"),
 			"reflash with nothing":     at("reflash", "reflash.img", "nothing.img"),
@@ -98,6 +103,9 @@ func TestExitCodes(t *testing.T) {
 			"flash":   at("flash", "--force", "disk.img"),
 			"reflash": at("reflash", "--force", "reflash.img", "disk.img"),
 		},
+	}
+	if data, err := os.ReadFile("reflash.img"); err != nil || os.WriteFile("cut.img", data[:len(data)/2], 0o600) != nil {
+		t.Fatal(err)
 	}
 	renameManifest(t, "reflash.img", "initrd.img", "initrd.json") // of another archive, by this one's name
 	for want, verbs := range table {

@@ -68,7 +68,11 @@ func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, 
 	img, err := read(r, initrd.Limits{Unpacked: maxSize, Entries: mostItems(maxSize)})
 	often()
 	if err != nil {
-		return nil, sizeHint(fmt.Errorf("reading %s: %w", path, err))
+		err = fmt.Errorf("reading %s: %w", path, err)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = hint.To(err, "it ends too early: it may have been copied, or written, in part only")
+		}
+		return nil, sizeHint(err)
 	}
 	sum := img.FileSum()
 	return &archive{img, manifest.Input{Role: "archive", Name: fileName(path),

@@ -56,16 +56,16 @@ func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
 	v.signature = v.manifest + ".sig"
 	text, err := v.in.readWhole(v.manifest, maxSize)
 	if err != nil {
-		return fmt.Errorf("reading the manifest: %w", err)
+		return reflash.Unread(readingManifest(v.manifest, err))
 	}
 	_, bad, err := v.checkSignature(text)
 	if err != nil {
-		return err
+		return reflash.Unread(err)
 	}
 	if bad == nil {
 		m, err := decodeManifest(v.manifest, bytes.NewReader(text), maxSize)
 		if err != nil {
-			return err
+			return reflash.Unread(err)
 		}
 		switch {
 		case m.Archive == nil:

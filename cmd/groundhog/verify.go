@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ first: an SSH signature for the namespace groundhog, by a key in that file
   groundhog verify initrd.img --manifest build/initrd.json --allowed-signers signers
 
 Exit codes: 0 as the manifest says; 1 not so, or not signed so; 2 trouble.`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
 			return verify(cmd.OutOrStdout(), talkOf(cmd), args[0], &o)
@@ -88,7 +89,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
 	text, err := o.in.readWhole(o.manifest, int64(o.maxSize))
 	if err != nil {
-		return fmt.Errorf("reading the manifest: %w", err)
+		return readingManifest(o.manifest, err)
 	}
 	if o.allowedSigners != "" || o.signer != "" {
 		who, bad, err := o.checkSignature(text)
@@ -123,6 +124,15 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	return report.print(stdout, talk, o)
 }
 
+// readingManifest is the error of a manifest that could not be read.
+func readingManifest(path string, err error) error {
+	err = fmt.Errorf("reading the manifest: %w", err)
+	if of, beside := strings.CutSuffix(path, ".manifest.json"); beside && errors.Is(err, fs.ErrNotExist) {
+		err = hint.To(err, fmt.Sprintf("patch writes one beside its archive; groundhog manifest %s -o %s makes one of any", of, path))
+	}
+	return err
+}
+
 // checkSignature says who signed the manifest, or what is bad about the
 // signature; err is that there was nothing to check.
 func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err error) {
@@ -131,7 +141,11 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 	}
 	sig, _, err := o.in.smallFile("signature", o.signature)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the signature: %w", err)
+		err = fmt.Errorf("reading the signature: %w", err)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = hint.To(err, fmt.Sprintf("groundhog manifest %s --sign-key KEY makes it", o.manifest))
+		}
+		return nil, nil, err
 	}
 	allowed, _, err := o.in.smallFile("allowed signers", o.allowedSigners)
 	if err != nil {

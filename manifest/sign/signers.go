@@ -26,14 +26,17 @@ var ErrNotAllowed = errors.New("not an allowed signer")
 // in order, as ssh-keygen does; those that are none are passed over.
 func allowed(file []byte, pub ssh.PublicKey, signer string) (*Signer, error) {
 	blob := pub.Marshal()
-	reason := ""
+	reason, named := "", false
 	for i, line := range strings.Split(string(file), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		l, err := parseSigner(line)
-		if err != nil || !bytes.Equal(l.blob, blob) {
+		if err != nil {
+			continue
+		}
+		if named = true; !bytes.Equal(l.blob, blob) {
 			continue
 		}
 		if err := l.permits(signer); err != nil {
@@ -41,6 +44,9 @@ func allowed(file []byte, pub ssh.PublicKey, signer string) (*Signer, error) {
 			continue
 		}
 		return &Signer{Principals: l.principals, Type: pub.Type(), Fingerprint: ssh.FingerprintSHA256(pub)}, nil
+	}
+	if !named {
+		reason = " (no line of the file names a signer: PRINCIPALS KEYTYPE KEY, see ALLOWED SIGNERS in ssh-keygen(1))"
 	}
 	return nil, fmt.Errorf("signature: %s key %s: %w%s", pub.Type(), ssh.FingerprintSHA256(pub), ErrNotAllowed, reason)
 }

@@ -142,6 +142,9 @@ func createAside(path string) (*os.File, error) {
 	for {
 		name := filepath.Join(filepath.Dir(path), asidePrefix(path)+rand.Text()[:10]+asideSuffix)
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if cause := (*fs.PathError)(nil); errors.As(err, &cause) { // the name is ours, and nobody knows it
+			return nil, fmt.Errorf("creating a file in %s: %w", filepath.Dir(path), cause.Err)
+		}
 		if err != nil {
 			return nil, err
 		}

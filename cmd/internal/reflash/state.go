@@ -86,10 +86,10 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Trouble
 	case errors.Is(err, flash.ErrDiffers):
 		return Different
+	case errors.As(err, new(unread)): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
+		return Trouble
 	case isLoss(err):
 		return Unreachable
-	case errors.As(err, new(unread)):
-		return Trouble
 	}
 	return Refused
 }

@@ -55,6 +55,7 @@ func TestVerdicts(t *testing.T) {
 			"no file":     {fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), false, Refused},
 			"unread":      {Unread(cause), false, Trouble},
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
+			"cut archive": {Unread(fmt.Errorf("zstd: %w", io.ErrUnexpectedEOF)), false, Trouble},
 			"cut image":   {fmt.Errorf("%w: gzip: %w", flash.ErrImage, io.ErrUnexpectedEOF), false, Refused},
 			"different":   {fmt.Errorf("x: %w", flash.ErrDiffers), false, Different},
 			"interrupted": {fmt.Errorf("x: %w", context.Canceled), true, Interrupted},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -67,7 +68,7 @@ func (i *Image) openFile() error {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != os.ModeDevice {
-		err = fmt.Errorf("opening image %s: neither a file nor a disk", i.name)
+		err = &fs.PathError{Op: "opening image", Path: i.name, Err: errors.New("neither a file nor a disk")}
 	}
 	if err == nil && i.want == "" {
 		i.want, i.against, err = beside(i.name)
