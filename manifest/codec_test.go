@@ -113,6 +113,7 @@ func TestLimits(t *testing.T) {
 // The schema and the Go types name the same fields.
 func TestSchemaFields(t *testing.T) {
 	var schema struct {
+		Title      string
 		Properties map[string]any `json:"properties"`
 		Defs       map[string]struct {
 			Properties map[string]any `json:"properties"`
@@ -120,6 +121,9 @@ func TestSchemaFields(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(manifest.SchemaJSON), &schema); err != nil {
 		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("groundhog manifest, schema %d", manifest.Schema); schema.Title != want {
+		t.Errorf("the schema's title is %q, want %q", schema.Title, want)
 	}
 	check := func(typ reflect.Type, have map[string]any) {
 		want := map[string]any{}

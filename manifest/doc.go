@@ -8,9 +8,9 @@
 // two manifests, sbom writes one for other tools, sign makes and checks
 // signatures as ssh-keygen does.
 //
-// # The JSON form, schema 1
+// # The JSON form, schema 2
 //
-//	schema           1
+//	schema           2
 //	tool             what made the manifest, "groundhog 0.1.0"
 //	created          RFC 3339, only where SOURCE_DATE_EPOCH was set
 //	source           "initramfs" or "root"

@@ -135,7 +135,7 @@ func (t *target) noteFirmware() {
 
 // someOf is the names, of very many the first; --json has all.
 func someOf(names []string) string {
-	const most = 32
+	const most = 8
 	if len(names) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}

@@ -214,3 +214,14 @@ func TestHooksFirmware(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A warning is a line that can be read: of the dozens of files that a driver may ask for it names a few.
+func TestSomeOf(t *testing.T) {
+	names := strings.Fields("a b c d e f g h i j")
+	if got := someOf(names); got != "a, b, c, d, e, f, g, h and 2 more" {
+		t.Error(got)
+	}
+	if got := someOf(names[:8]); got != "a, b, c, d, e, f, g, h" {
+		t.Error(got)
+	}
+}
