@@ -60,7 +60,7 @@ other content), where LIMIT is a growth in percent or bytes.`,
   groundhog diff old.json new.json --format markdown --fail-on 'setuid,keys,size>5%'
 
 Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
-		Args: cobra.MinimumNArgs(2),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
 			return compareSources(cmd.OutOrStdout(), talkOf(cmd), args, &o)

@@ -60,7 +60,7 @@ Host keys: those of the archive that push recorded; where nothing was, known_hos
 Exit codes: 0 verified, or with --check equal; 1 refused or, with --check, different:
 nothing was written; 2 trouble, the last line says what state the device is in; 3 not
 reached, worth another try; 130 interrupted. Of several devices: the worst.`,
-		Args: cobra.MinimumNArgs(2),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args[:len(args)-1], args[len(args)-1])
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/patches"
 	"groundhog/patches/sysroot"
@@ -52,7 +53,7 @@ is an ordinary one again (update-initramfs says so): run this again then.`,
 
 Exit codes: 0 done, or nothing to change; 1 refused: the root tree does not fit; 2 trouble.
 Nothing was changed unless it is 0.`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
 			if o.revert {

@@ -52,7 +52,7 @@ An archive that a stranger made is better not unpacked by root.`,
   groundhog inspect --json initrd.img | jq -r '.host_keys[].fingerprint'
 
 Exit codes: 0 shown or unpacked, problems or not; 2 cannot be read or written.`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := runInspect(cmd, args[0], &o)
 			if err != nil {

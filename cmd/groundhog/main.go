@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,7 @@ target's storage over the network.`,
 	for _, verb := range verbs() {
 		check := verb.Args
 		verb.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			if err := cmp.Or(cli.Exclusive(cmd), check(cmd, args)); err != nil {
 				return cli.Misused(cmd, err)
 			}
 			return nil

@@ -28,7 +28,7 @@ func manCmd() *cobra.Command {
 		Use:    "man DIR",
 		Short:  "Write the man pages",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   cli.Args,
 		RunE:   func(cmd *cobra.Command, args []string) error { return writePages(cmd.Root(), args[0]) },
 	}
 }

@@ -53,10 +53,13 @@ is noted as the time.`,
 
 Exit codes: 0 done; 2 refused or failed, nothing written.`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if o.schema {
-				return cobra.NoArgs(cmd, args)
+			if !o.schema {
+				return cli.Args(cmd, args)
 			}
-			return cobra.ExactArgs(1)(cmd, args)
+			if len(args) > 0 {
+				return errors.New("--schema takes no SOURCE")
+			}
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.schema {

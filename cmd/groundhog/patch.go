@@ -74,7 +74,7 @@ segment behind zstd.`,
 
 Exit codes: 0 done, or nothing to change; 1 refused: the archive or the root tree does not
 fit; 2 trouble. Nothing was written unless it is 0.`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
 			return patch(cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd), args[0], &o)

@@ -57,7 +57,7 @@ address gets it in the initramfs, too; others ask DHCP.`,
 
 Exit codes: 0 done; 1 refused by a check, nothing changed; 2 trouble, the last line
 says what state the device is in; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
-		Args: cobra.MinimumNArgs(2),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args[:len(args)-1], args[len(args)-1])
 		},
@@ -134,7 +134,7 @@ A device does the same by itself in the first boot that nobody flashed.`,
 
 Exit codes: 0 the original is there, or a newer one; 1 refused, nothing changed (nothing
 was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, hosts []string) error {
 			roll := device.NewRoll(len(hosts))
 			return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {

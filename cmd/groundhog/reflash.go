@@ -48,7 +48,7 @@ an ext4 that debugfs can read, and else known_hosts.`,
 
 Exit codes: 0 the new system runs; 1 refused, nothing was changed; 2 trouble, the last
 line says what state the device is in; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
-		Args: cobra.MinimumNArgs(2),
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := len(args) - 2
 			return o.run(cmd, args[:n], args[n], args[n+1])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
 	"groundhog/manifest"
 )
@@ -56,7 +57,7 @@ and reflash is a line of its own.`,
   groundhog schema --json | jq keys
 
 Exit codes: 0 printed; 2 there is none of that name.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cli.Args,
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			var names []cobra.Completion
 			for _, k := range schemaKinds {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/manifest"
 )
@@ -35,7 +36,7 @@ compiled it, the protocol that flash speaks with the device, and the schema of t
 manifests that it writes.`,
 		Example: `  groundhog version
   groundhog version --json`,
-		Args: cobra.NoArgs,
+		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := thisVersion()
 			if asJSON {

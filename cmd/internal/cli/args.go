@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"groundhog/initrd/show"
+)
+
+// Args takes as many arguments as the verb's usage line names, and says in its words which are missing or too many.
+func Args(cmd *cobra.Command, args []string) error {
+	var needed []string
+	named, most := strings.Fields(cmd.Use)[1:], 0
+	for _, name := range named {
+		if most++; strings.Contains(name, "...") {
+			most = math.MaxInt32
+		}
+		if !strings.HasPrefix(name, "[") {
+			needed = append(needed, strings.TrimSuffix(name, "..."))
+		}
+	}
+	switch {
+	case len(args) == 0 && len(needed) == 1:
+		return fmt.Errorf("%s is missing", needed[0])
+	case len(args) < len(needed):
+		return fmt.Errorf("%s are needed, and there %s", strings.Join(needed, " and "), strings.Replace(given(args), "is ", "is only ", 1))
+	case len(args) > most && most == 0:
+		return fmt.Errorf("%s takes no arguments, and there %s", cmd.Name(), given(args))
+	case len(args) > most:
+		return fmt.Errorf("%s takes one %s, and there %s", cmd.Name(), strings.Trim(named[0], "[]"), given(args))
+	}
+	return nil
+}
+
+// given says which arguments there are: `are "a", "b"`.
+func given(args []string) string {
+	const most = 5 // a shell's pattern may have made very many
+	quoted := make([]string, min(len(args), most))
+	for i := range quoted {
+		quoted[i] = fmt.Sprintf("%q", args[i])
+	}
+	switch text := strings.Join(quoted, ", "); {
+	case len(args) == 0:
+		return "are none"
+	case len(args) == 1:
+		return "is " + text
+	case len(args) > most:
+		return fmt.Sprintf("are %s and %s more", text, show.Count(len(args)-most, "argument"))
+	default:
+		return "are " + text
+	}
+}
+
+// exclusion is where cobra notes at a flag which others may not stand beside it.
+const exclusion = "cobra_annotation_mutually_exclusive"
+
+// Exclusive says which flags of a command line exclude one another. Cobra asks that, too, but names all that there could be.
+func Exclusive(cmd *cobra.Command) error {
+	err := cmd.ValidateFlagGroups()
+	if err == nil {
+		return nil
+	}
+	set := map[string][]string{} // by group
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		for _, group := range f.Annotations[exclusion] {
+			if set[group] = append(set[group], "--"+f.Name); len(set[group]) == 2 {
+				err = errors.New(strings.Join(set[group], " and ") + " exclude one another")
+			}
+		}
+	})
+	return err
+}
