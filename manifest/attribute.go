@@ -33,7 +33,15 @@ func (m *Manifest) Attribute(root fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
+	return m.attribute(root, db, nil)
+}
+
+// attribute does so by records that were read, and what is known of root's files.
+func (m *Manifest) attribute(root fs.FS, db *dpkg.Records, known map[string]content) error {
 	a := &attributor{root: root, db: db, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
+	if a.known = known; known != nil {
+		a.links = topLinks(m.Entries)
+	}
 	if err := cmp.Or(a.files(m.Entries), a.closed.err()); err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
@@ -84,6 +92,9 @@ type attributor struct {
 	matches   []*match          // by entry
 	byContent map[string]*match // by SHA-256
 	closed    unreadable
+
+	known map[string]content // of root's files, by path; nil: root is not what the entries are of
+	links map[string]string  // then, what root's links at its top lead to
 }
 
 // match is a package's file that has an entry's content.
@@ -136,6 +147,9 @@ func (a *attributor) samePath(name string) []dpkg.File {
 		return nil
 	}
 	list := slices.Clone(a.db.Owners(name))
+	if a.known != nil {
+		return list // the path is the tree's own, and no link
+	}
 	for range 40 {
 		target, err := fs.ReadLink(a.root, name)
 		if err != nil {
@@ -157,6 +171,12 @@ func (a *attributor) samePath(name string) []dpkg.File {
 // firstEqual is the first file in the list that has e's content, or nil.
 func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
 	for _, o := range list {
+		if c, ok := a.contentAt(o.Path); ok && (c.md5 != "" || o.MD5 == "" || c.sha256 != e.SHA256) {
+			if c.size == e.Size && c.sha256 == e.SHA256 {
+				return &match{o, o.MD5 != "" && o.MD5 != c.md5}, nil
+			}
+			continue
+		}
 		info, err := fs.Lstat(a.root, o.Path)
 		if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
 			continue // gone since, or another file: neither is ours to complain about
@@ -175,6 +195,37 @@ func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
 	return nil, nil
 }
 
+// contentAt is what is known of a file of the tree that is at a package's path, by that name or through a link at the top, as
+// a merged /usr has them. Any other it does not know.
+func (a *attributor) contentAt(name string) (content, bool) {
+	if a.known == nil {
+		return content{}, false
+	}
+	top, rest, _ := strings.Cut(name, "/")
+	if to, ok := a.links[top]; ok && rest != "" {
+		name = path.Join(to, rest)
+	}
+	c, ok := a.known[EscapePath(name)]
+	return c, ok
+}
+
+// topLinks is the symlinks at a tree's top, and where in the tree they lead to. Those that only the tree itself can follow, absolute ones
+// and those through "..", are left out.
+func topLinks(entries []Entry) map[string]string {
+	links := map[string]string{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Type != Symlink || strings.Contains(e.Path, "/") {
+			continue
+		}
+		name, err := UnescapePath(e.Path)
+		if target, bad := UnescapePath(e.Target); err == nil && bad == nil && !path.IsAbs(target) && !slices.Contains(strings.Split(target, "/"), "..") {
+			links[name] = target
+		}
+	}
+	return links
+}
+
 // sums reads a file of the tree: its SHA-256 and its MD5, the only sum that
 // dpkg's records have.
 func (a *attributor) sums(name string) (string, string, error) {
@@ -184,7 +235,7 @@ func (a *attributor) sums(name string) (string, string, error) {
 	}
 	defer f.Close()
 	sum, old := sha256.New(), md5.New()
-	if _, err := io.Copy(io.MultiWriter(sum, old), f); err != nil {
+	if _, err := copyTo(io.MultiWriter(sum, old), f); err != nil {
 		return "", "", fmt.Errorf("reading %s: %w", name, err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(old.Sum(nil)), nil

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"encoding/hex"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
@@ -41,6 +42,16 @@ func (h *hasher) hashAll() error {
 		f()
 	}
 	return cmp.Or(errs...)
+}
+
+// rooms are what files are read into: a fresh one for each of some ten thousand small files is work for the collector.
+var rooms = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// copyTo reads r to its end.
+func copyTo(w io.Writer, r io.Reader) (int64, error) {
+	room := rooms.Get().(*[128 << 10]byte)
+	defer rooms.Put(room)
+	return io.CopyBuffer(struct{ io.Writer }{w}, r, room[:])
 }
 
 // entry gives out the size and SHA-256 of e's content; names of a hard-linked

@@ -3,14 +3,19 @@ package manifest
 import (
 	"archive/tar"
 	"cmp"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
+	"sync"
 	"syscall"
 
 	"groundhog/initrd/debian"
+	"groundhog/initrd/debian/dpkg"
 )
 
 // OfTree describes a root tree: a file system whose FileInfo carries owners
@@ -18,6 +23,44 @@ import (
 // all). Links are described, not followed. Files are read by several goroutines
 // at once. What this user may not read is an [Unreadable] that names all of it.
 func OfTree(root fs.FS) (*Manifest, error) {
+	return new(treeReader).read(root)
+}
+
+// OfSystem is [OfTree] and [Manifest.Attribute] in one, for which each file is read
+// once. The records of dpkg are in records, which may know more of them than root;
+// where there are none, nothing is attributed. Progress, if it is not nil, is told
+// how many bytes of all files were read, never by two at once.
+func OfSystem(root, records fs.FS, progress func(done, total int64)) (*Manifest, error) {
+	db, noDB := dpkg.Read(records)
+	r := &treeReader{db: db, progress: progress}
+	m, err := r.read(root)
+	if err != nil || errors.Is(noDB, dpkg.ErrNone) {
+		return m, err
+	}
+	if noDB != nil {
+		return nil, fmt.Errorf("attributing to packages: %w", noDB)
+	}
+	return m, m.attribute(records, db, r.contents(m))
+}
+
+// treeReader reads a root tree.
+type treeReader struct {
+	db *dpkg.Records // of packages whose files' MD5 is wanted; nil: of none
+
+	mu          sync.Mutex
+	md5         map[string]string // by path, of files that a package owns
+	done, total int64             // bytes
+	progress    func(done, total int64)
+}
+
+// content is what was read of a file.
+type content struct {
+	size   int64
+	sha256 string
+	md5    string // "" where it was not asked for
+}
+
+func (t *treeReader) read(root fs.FS) (*Manifest, error) {
 	m := &Manifest{Schema: Schema, Source: Root}
 	first := map[inode]string{}
 	var closed unreadable
@@ -39,13 +82,16 @@ func OfTree(root fs.FS) (*Manifest, error) {
 				first[id] = e.Path
 			}
 		}
+		if e.Type == File && e.LinkOf == "" {
+			t.total += info.Size()
+		}
 		m.Entries = append(m.Entries, *e)
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
-	if err := cmp.Or(m.hashTree(root, &closed), closed.err()); err != nil {
+	if err := cmp.Or(t.hash(m, root, &closed), closed.err()); err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
 	m.sort()
@@ -59,12 +105,18 @@ func OfTree(root fs.FS) (*Manifest, error) {
 
 type inode struct{ dev, ino uint64 }
 
+// specialBits are Go's and Unix' names of the same.
+var specialBits = []struct {
+	bit  fs.FileMode
+	unix Mode
+}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
+
 func treeEntry(root fs.FS, name string, info fs.FileInfo) (*Entry, error) {
 	mode := info.Mode()
 	e := &Entry{Path: EscapePath(name), Type: typeOf(mode), Mode: Mode(mode.Perm()), Mtime: info.ModTime().Unix()}
-	for bit, unix := range map[fs.FileMode]Mode{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
-		if mode&bit != 0 {
-			e.Mode |= unix
+	for _, b := range specialBits {
+		if mode&b.bit != 0 {
+			e.Mode |= b.unix
 		}
 	}
 	if e.Type == Symlink {
@@ -110,8 +162,8 @@ func typeOf(mode fs.FileMode) Type {
 	return Unknown
 }
 
-// hashTree reads all files, each hard-linked one once.
-func (m *Manifest) hashTree(root fs.FS, closed *unreadable) error {
+// hash reads all files, each hard-linked one once.
+func (t *treeReader) hash(m *Manifest, root fs.FS, closed *unreadable) error {
 	var work hasher
 	byPath := map[string]*Entry{}
 	for i := range m.Entries {
@@ -133,11 +185,56 @@ func (m *Manifest) hashTree(root fs.FS, closed *unreadable) error {
 				return closed.note(name, err)
 			}
 			defer f.Close()
-			sum := sha256.New()
-			e.Size, err = io.Copy(sum, f)
-			e.SHA256 = hex.EncodeToString(sum.Sum(nil))
-			return err
+			return t.file(e, name, f)
 		}})
 	}
 	return work.hashAll()
+}
+
+// file reads one file.
+func (t *treeReader) file(e *Entry, name string, f io.Reader) (err error) {
+	sum, old := sha256.New(), hash.Hash(nil)
+	to := []io.Writer{sum}
+	if t.db != nil && len(t.db.Owners(name)) > 0 {
+		old = md5.New()
+		to = append(to, old)
+	}
+	if t.progress != nil {
+		to = append(to, progressOf{t})
+	}
+	if e.Size, err = copyTo(io.MultiWriter(to...), f); err != nil {
+		return err
+	}
+	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	if old != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.md5 == nil {
+			t.md5 = map[string]string{}
+		}
+		t.md5[e.Path] = hex.EncodeToString(old.Sum(nil))
+	}
+	return nil
+}
+
+// progressOf counts what is written to it.
+type progressOf struct{ t *treeReader }
+
+func (p progressOf) Write(b []byte) (int, error) {
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	p.t.done += int64(len(b))
+	p.t.progress(p.t.done, max(p.t.done, p.t.total)) // a file may have grown
+	return len(b), nil
+}
+
+// contents is what was read, by path.
+func (t *treeReader) contents(m *Manifest) map[string]content {
+	all := make(map[string]content, len(t.md5))
+	for i := range m.Entries {
+		if e := &m.Entries[i]; e.Type == File {
+			all[e.Path] = content{e.Size, e.SHA256, t.md5[e.Path]}
+		}
+	}
+	return all
 }

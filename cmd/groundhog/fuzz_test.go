@@ -18,7 +18,7 @@ func FuzzDebRecords(f *testing.F) {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		src, err := readTree(layers{{name, true}}, 4<<20)
+		src, err := files().readTree(layers{{name, true}}, 4<<20)
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Fatalf("more than a line: %q", err)

@@ -22,11 +22,11 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.Symlink(odd, filepath.Join(with, "usr/l\xff")); err != nil {
 		t.Fatal(err)
 	}
-	old, err := readTree(layers{{with, false}}, 1<<20)
+	old, err := files().readTree(layers{{with, false}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := readTree(layers{{without, false}}, 1<<20)
+	now, err := files().readTree(layers{{without, false}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.WriteFile(deb, debFile(t, "100644", control, "./usr/"+odd, "z"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	laid, err := readTree(layers{{deb, true}}, 1<<20)
+	laid, err := files().readTree(layers{{deb, true}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

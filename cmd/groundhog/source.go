@@ -14,7 +14,6 @@ import (
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd"
-	"groundhog/initrd/debian/dpkg"
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
 )
@@ -43,7 +42,7 @@ func foreignTree(s *source, root layers) error {
 // one is given; a root tree brings its own. The file is read once: it may be a pipe.
 func (in *inputs) readSource(path string, root layers, maxSize int64) (*source, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() && path != stdio {
-		return readTree(layers{{path, hasDebs(path)}}, maxSize)
+		return in.readTree(layers{{path, hasDebs(path)}}, maxSize)
 	}
 	f, err := in.openFile(path)
 	if err != nil {
@@ -57,7 +56,7 @@ func (in *inputs) readSource(path string, root layers, maxSize int64) (*source, 
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("!<arch>\n")):
-		return readPackage(path, r, maxSize)
+		return in.readPackage(path, r, maxSize)
 	case bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")):
 		m, err := decodeManifest(path, r, maxSize)
 		return &source{manifest: m}, err
@@ -76,9 +75,9 @@ func (in *inputs) readSource(path string, root layers, maxSize int64) (*source, 
 
 // readPackage describes the .deb that path names and r reads. Its parts are looked up in any order, so one that is
 // no file of the file system is copied to where it is.
-func readPackage(path string, r io.Reader, maxSize int64) (*source, error) {
+func (in *inputs) readPackage(path string, r io.Reader, maxSize int64) (*source, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && path != stdio {
-		return readTree(layers{{path, true}}, maxSize)
+		return in.readTree(layers{{path, true}}, maxSize)
 	}
 	f, err := os.CreateTemp("", "groundhog-*.deb")
 	if err != nil {
@@ -93,7 +92,7 @@ func readPackage(path string, r io.Reader, maxSize int64) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return readTree(layers{{f.Name(), true}}, maxSize)
+	return in.readTree(layers{{f.Name(), true}}, maxSize)
 }
 
 func hasDebs(dir string) bool {
@@ -138,18 +137,21 @@ func decodeManifest(path string, r io.Reader, maxSize int64) (*manifest.Manifest
 }
 
 // readTree describes a root tree with the packages in it, if it has records.
-func readTree(ls layers, maxSize int64) (*source, error) {
+func (in *inputs) readTree(ls layers, maxSize int64) (*source, error) {
 	tree, err := ls.open(maxSize)
 	if err != nil {
 		return nil, err
 	}
 	defer tree.Close()
-	m, err := manifest.OfTree(tree)
+	records, err := tree.Records()
+	if err != nil {
+		return nil, err
+	}
+	progress, end := in.watched("reading " + fileName(ls[0].path))
+	defer end()
+	m, err := manifest.OfSystem(tree, records, progress)
 	if err != nil {
 		return nil, readHint(sizeHint(err))
-	}
-	if err := attributeTo(m, tree); !errors.Is(err, dpkg.ErrNone) {
-		return &source{manifest: m}, err
 	}
 	return &source{manifest: m}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/output"
+	"groundhog/cmd/internal/screen"
 )
 
 // stdio is the name that stands for standard input or output wherever a file is named.
@@ -22,9 +23,22 @@ type inputs struct {
 	mu    sync.Mutex
 	stdin io.Reader // nil once it is taken
 	none  bool      // standard input is not for files here
+
+	screen func() *screen.Screen // of a person who waits for them, made once; nil: none
 }
 
-func inputsOf(cmd *cobra.Command) *inputs { return &inputs{stdin: cmd.InOrStdin()} }
+func inputsOf(cmd *cobra.Command) *inputs {
+	return &inputs{stdin: cmd.InOrStdin(), screen: sync.OnceValue(func() *screen.Screen { return screenOf(cmd) })}
+}
+
+// watched shows how much was read of something, if anybody looks on; progress is nil where nobody does.
+func (in *inputs) watched(label string) (progress func(done, total int64), end func()) {
+	if in.screen == nil || in.screen() == nil {
+		return nil, func() {}
+	}
+	bar := in.screen().Bar(label)
+	return bar.Set, bar.Close
+}
 
 // files opens files and nothing else.
 func files() *inputs { return &inputs{none: true} }

@@ -18,17 +18,25 @@ func (o *remote) teller(cmd *cobra.Command, hosts int) tell.Teller {
 		return tell.NewJSON(out, outputSchema)
 	}
 	text := tell.NewText(out, errs, talk, hosts > 1)
-	tty, ok := errs.(*os.File)
-	stdout, isFile := out.(*os.File)
-	if !ok || talk == quiet || !screen.Capable(tty) || isFile && isPipe(stdout) {
+	o.screen = screenOf(cmd)
+	if o.screen == nil {
 		return text
 	}
-	o.screen = screen.New(tty)
 	text.Err = o.screen
-	if isFile && term.IsTerminal(int(stdout.Fd())) {
+	if stdout, ok := out.(*os.File); ok && term.IsTerminal(int(stdout.Fd())) {
 		text.Out = o.screen.Above(stdout)
 	}
 	return tell.NewBars(text, o.screen)
+}
+
+// screenOf is the terminal on which a person follows a verb; nil where nobody does.
+func screenOf(cmd *cobra.Command) *screen.Screen {
+	tty, ok := cmd.ErrOrStderr().(*os.File)
+	stdout, isFile := cmd.OutOrStdout().(*os.File)
+	if !ok || talkOf(cmd) == quiet || !screen.Capable(tty) || isFile && isPipe(stdout) {
+		return nil
+	}
+	return screen.New(tty)
 }
 
 func isPipe(f *os.File) bool {

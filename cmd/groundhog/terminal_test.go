@@ -409,3 +409,64 @@ func TestTerminalBar(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// Who reads a root tree is seen to, on a terminal and nowhere else, and nothing of it is left; the manifest is the same.
+func TestTerminalManifest(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	root := t.TempDir()
+	writeFile(t, filepath.Join(root, "etc/debian_version"), "12.5\n")
+	var want, said bytes.Buffer
+	if code := run([]string{"manifest", root}, nil, &want, &said); code != exitDone || said.Len() > 0 {
+		t.Fatalf("%d: %q", code, said.String())
+	}
+	d := &desk{t: t, window: pty.Winsize{Cols: 100, Rows: 30}}
+	if code, seen := d.on("manifest", root); code != exitDone || flat(seen) != flat(want.String()) {
+		t.Errorf("%d: %q", code, seen)
+	}
+
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	if err := pty.Setsize(master, &d.window); err != nil {
+		t.Fatal(err)
+	}
+	seen := follow(master)
+	reader, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer pipe.Close()
+	watch := func(out, errs io.Writer, args ...string) (func(int64, int64), func()) {
+		cmd := manifestCmd()
+		cmd.Flags().BoolP("quiet", "q", false, "")
+		cmd.SetOut(out)
+		cmd.SetErr(errs)
+		if err := cmd.ParseFlags(args); err != nil {
+			t.Fatal(err)
+		}
+		return inputsOf(cmd).watched("reading root")
+	}
+	for _, streams := range [][2]io.Writer{{tty, pipe}, {pipe, tty}, {tty, &said}} {
+		if progress, end := watch(streams[0], streams[1]); progress != nil {
+			t.Errorf("a bar into %v", streams)
+		} else {
+			end()
+		}
+	}
+	if progress, _ := watch(tty, tty, "-q"); progress != nil {
+		t.Error("a bar in spite of -q")
+	}
+	progress, end := watch(&want, tty)
+	progress(1<<20, 4<<20)
+	seen.await(t, "reading root [")
+	seen.await(t, " 25%")
+	end()
+	tty.Close()
+	<-seen.end
+	if text := seen.String(); strings.LastIndex(text, "\x1b[J") < strings.LastIndex(text, "] ") {
+		t.Errorf("%q", text)
+	}
+}

@@ -83,11 +83,18 @@ func (t *Tree) ReadLink(name string) (string, error) {
 // Open opens a regular file or a directory. Anything else is refused: a device or
 // a named pipe of a foreign tree is nothing to open on the build host.
 func (t *Tree) Open(name string) (fs.File, error) {
-	at, err := t.at("open", name, true)
-	if err != nil {
-		return nil, err
+	at, err := t.at("open", name, false)
+	var info fs.FileInfo
+	var parts []part
+	if err == nil {
+		info, parts, err = t.entry(at)
 	}
-	info, parts, err := t.entry(at)
+	if err != nil || info.Mode().Type() == fs.ModeSymlink { // else it was found by looking once
+		if at, err = t.at("open", name, true); err != nil {
+			return nil, err
+		}
+		info, parts, err = t.entry(at)
+	}
 	switch {
 	case err != nil:
 		return nil, failed(t, "open", name, at, err)
