@@ -23,11 +23,14 @@ func kexecs(in io.Reader, out io.Writer, args []string) error {
 		if err := m.Load(args[1], in, size, args[3], out); err != nil {
 			return err
 		}
+		// It is said beforehand: once systemd stops everything, what is said may not get through.
+		if _, err := fmt.Fprintln(out, "starting"); err != nil {
+			return errors.Join(err, m.Unload())
+		}
 		if err := m.Start(); err != nil {
 			return errors.Join(err, m.Unload())
 		}
-		_, err = fmt.Fprintln(out, "starting")
-		return err
+		return nil
 	}
 	return errUsage
 }

@@ -52,8 +52,8 @@ func oneLine(s string) string {
 
 // Run runs a shell command and waits for its end. A command that ends with
 // another code than 0 is no error here (Result.Err); a lost connection, an end of ctx, an error of stdin,
-// a command that ends well without having read it, and more than MaxStdout bytes are. Ending ctx
-// closes the client.
+// a command that ends well without having read it, and more than MaxStdout bytes are. What it had said until then is in the
+// result all the same. Ending ctx closes the client.
 func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Result, error) {
 	if stdin == nil {
 		stdin = strings.NewReader("")
@@ -69,7 +69,7 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	out := &head{limit: MaxStdout}
 	if _, err := io.Copy(out, aliveReader{p.Stdout, w.alive}); err != nil {
 		p.Close()
-		return Result{}, c.because(ctx, err)
+		return Result{Stdout: out.b.Bytes()}, c.because(ctx, err)
 	}
 	exit, err := p.Wait()
 	if broken := in.broken.Load(); broken != nil && ctx.Err() == nil {

@@ -59,16 +59,20 @@ func Trial(ctx context.Context, sh Shell, b Boot, writer []byte) error {
 }
 
 // kexec sends the archive, and has the device start it. The word for that comes last: a connection that is lost before leaves nothing.
+// Once the device has said that it starts the archive, its end of the connection may be stopped at any moment.
 func (j Job) kexec(ctx context.Context, sh Shell, archive io.Reader) error {
 	if len(j.Writer) == 0 {
 		return errors.New("groundhog-writer for the device must be known")
 	}
 	stdin := io.MultiReader(bytes.NewReader(j.Writer), archive, strings.NewReader(kexec.Go))
 	r, err := sh.Script(ctx, commonText+kexecText, stdin, strconv.Itoa(len(j.Writer)), "load", j.Boot.Kernel, strconv.FormatInt(j.Size, 10), j.SHA256)
-	if err != nil {
+	said := bytes.Contains(r.Stdout, []byte("starting\n"))
+	switch {
+	case err != nil && said && ctx.Err() == nil:
+		return nil
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrLostKexec, err)
-	}
-	if r.Exit == 0 && !bytes.Contains(r.Stdout, []byte("starting\n")) {
+	case r.Exit == 0 && !said:
 		return fmt.Errorf("%w: the device does not say that it starts the archive", ErrTrouble)
 	}
 	return outcome("starting the archive by kexec", r)

@@ -1,10 +1,14 @@
 package loader
 
 import (
+	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
+
+	"groundhog/cmd/internal/device"
 )
 
 // writer stands for groundhog-writer: it notes how it was called, and what it could read.
@@ -79,5 +83,22 @@ func TestKexecRefuses(t *testing.T) {
 	j.Keep = true
 	if err := j.Run(t.Context(), newLocal(t, "dash"), strings.NewReader("archive")); err == nil {
 		t.Error("--keep by kexec")
+	}
+}
+
+// lossy is a device whose connection is lost when it has said something.
+type lossy struct{ said string }
+
+func (l lossy) Script(context.Context, string, io.Reader, ...string) (device.Result, error) {
+	return device.Result{Stdout: []byte(l.said)}, io.ErrUnexpectedEOF
+}
+
+// A device that is stopped may take the connection away as soon as it has said that it starts the archive, and not before.
+func TestKexecStopsTheConnection(t *testing.T) {
+	if err := kexecJob("archive").Run(t.Context(), lossy{"loaded\nstarting\n"}, strings.NewReader("archive")); err != nil {
+		t.Errorf("it was started: %v", err)
+	}
+	if err := kexecJob("archive").Run(t.Context(), lossy{"loaded\n"}, strings.NewReader("archive")); !errors.Is(err, ErrLostKexec) {
+		t.Errorf("nobody knows whether it was started: %v", err)
 	}
 }
