@@ -65,10 +65,7 @@ func readHostKeys(ctx context.Context, image *os.File) (keys []ssh.PublicKey, re
 	if err != nil {
 		return nil, []string{"debugfs is not installed (package e2fsprogs)"}, nil
 	}
-	all, err := table.Partitions(image)
-	if errors.Is(err, table.ErrNone) {
-		all, err = []table.Partition{{}}, nil
-	}
+	all, err := partitionsOf(image)
 	if err != nil {
 		return nil, []string{err.Error()}, nil
 	}
@@ -103,6 +100,15 @@ func readHostKeys(ctx context.Context, image *os.File) (keys []ssh.PublicKey, re
 	return keys, reasons, nil
 }
 
+// partitionsOf is an image's partitions; one that has no table is one itself.
+func partitionsOf(image *os.File) ([]table.Partition, error) {
+	all, err := table.Partitions(image)
+	if errors.Is(err, table.ErrNone) {
+		return []table.Partition{{}}, nil
+	}
+	return all, err
+}
+
 func where(p table.Partition) string {
 	if p.N == 0 {
 		return "the image"
@@ -114,7 +120,7 @@ func where(p table.Partition) string {
 func keysAt(ctx context.Context, debugfs string, image *os.File, off int64) (keys []ssh.PublicKey, reason string, err error) {
 	reason = "has none in /etc/ssh"
 	for _, k := range hostKeys {
-		b, err := cat(ctx, debugfs, image, off, k.name)
+		b, err := cat(ctx, debugfs, image, off, k.name, maxKey, maxReading)
 		if ctx.Err() != nil {
 			return nil, "", ctx.Err()
 		}
@@ -135,22 +141,27 @@ func keysAt(ctx context.Context, debugfs string, image *os.File, off int64) (key
 	return keys, reason, nil
 }
 
-// cat is a file's content; none where there is no file.
-func cat(ctx context.Context, debugfs string, image *os.File, off int64, name string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxReading)
+// cat is a file's content, at most most bytes; none where there is no file, or a link.
+func cat(ctx context.Context, debugfs string, image *os.File, off int64, name string, most int, patience time.Duration) ([]byte, error) {
+	return ask(ctx, debugfs, image, off, "cat", name, most, patience)
+}
+
+// ask is what debugfs says to a request about a file. The name is a word to it, which has quotes: none that needs some may come here.
+func ask(ctx context.Context, debugfs string, image *os.File, off int64, request, name string, most int, patience time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	out, said := bounded{left: maxKey}, bounded{left: maxKey}
+	out, said := bounded{left: most}, bounded{left: maxKey}
 	// The image may have no name any more. -c reads a filesystem that was not unmounted, too.
 	setup := func(c *exec.Cmd) {
 		c.ExtraFiles, c.Stdout, c.Stderr = []*os.File{image}, &out, &said
 		c.Env = append(os.Environ(), "LC_ALL=C")
 	}
-	err := confine.Run(ctx, setup, debugfs, "-c", "-R", "cat "+name, fmt.Sprintf("/proc/self/fd/3?offset=%d", off))
+	err := confine.Run(ctx, setup, debugfs, "-c", "-R", request+" "+name, fmt.Sprintf("/proc/self/fd/3?offset=%d", off))
 	switch {
 	case out.left < 0:
-		return nil, fmt.Errorf("%s has more than %d bytes", name, maxKey)
+		return nil, fmt.Errorf("%s has more than %d bytes", name, most)
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("debugfs has taken more than %s", maxReading)
+		return nil, fmt.Errorf("debugfs has taken more than %s", patience)
 	case err != nil:
 		_, why, _ := strings.Cut(string(said.b), "\n") // the first line is debugfs's version
 		return nil, fmt.Errorf("debugfs: %w: %.200q", err, why)

@@ -58,6 +58,7 @@ type Image struct {
 	chunks   []chunk.Chunk    // so far
 	recent   map[int64][]byte // of them, in memory
 	look     sync.Mutex       // held while the file is read once more
+	starts   starts           // what it would start by itself, once somebody asked
 	notes    []string
 	zeros    []bool // the chunks that kept calls zero and that were found to be
 	done     bool

@@ -1,0 +1,242 @@
+// Package entry finds in a disk image what its own boot loader would start without being told anything: kernel, initramfs and command line. It
+// reads grub.cfg as grub-mkconfig writes it, systemd-boot's entries and unified kernel images (the Boot Loader Specification of the UAPI
+// Group), and extlinux.conf.
+//
+// It is strict where a boot loader is a program: a default that hangs on a condition, a variable in a command line, two loaders of
+// which nobody knows the one that the firmware takes are errors, never guesses. The texts are anybody's. A path in one of them
+// leads to a file in the same image or nowhere, and nothing in it is run.
+package entry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrNone is in errors that say why an image's own kernel cannot be found, where nothing is wrong with the image but that.
+var ErrNone = errors.New("the image's own kernel cannot be told")
+
+func none(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrNone, fmt.Sprintf(format, args...))
+}
+
+// Bounds: an image may be anybody's.
+const (
+	MaxText    = 1 << 20   // bytes of a configuration
+	MaxKernel  = 128 << 20 // bytes of a kernel, or a unified image
+	MaxInitrd  = 512 << 20 // bytes of all initramfs files
+	maxEntries = 1000
+	maxLine    = 2047 // bytes of a command line on x86 (COMMAND_LINE_SIZE)
+)
+
+// Files is a filesystem's. Names are absolute. The error is fs.ErrNotExist where there is nothing of that name.
+type Files interface {
+	ReadFile(ctx context.Context, name string, most int64) ([]byte, error)
+	List(ctx context.Context, dir string) ([]string, error)
+}
+
+// Filesystem is one that can be read.
+type Filesystem struct {
+	N     int    // its partition's number, 0 where the image has none
+	Kind  string // ext, vfat
+	UUID  string // as blkid has it
+	Label string
+	Files
+}
+
+func (f Filesystem) String() string {
+	if f.N == 0 {
+		return "the image"
+	}
+	return fmt.Sprintf("partition %d", f.N)
+}
+
+// Entry is what is started.
+type Entry struct {
+	Loader string // that was read: GRUB, systemd-boot, extlinux
+	Kind   string // of what it reads: where a next image has the same kind of the same loader, the firmware starts that one alike
+	Title  string
+	Line   string // for the kernel; without initrd=
+
+	on      Filesystem
+	kernel  string
+	initrds []string
+	unified bool // the kernel's file has all three
+}
+
+// loaders are those that are looked for, each in the files that its filesystems have.
+var loaders = []struct {
+	name string
+	find func(context.Context, []Filesystem) (found []finding, err error)
+}{
+	{"GRUB", findGRUB}, {"systemd-boot", findSystemdBoot}, {"extlinux", findExtlinux},
+}
+
+// finding is a loader's configuration.
+type finding struct {
+	where string // for people
+	read  func(context.Context) (Entry, error)
+}
+
+// Find is the entry that is started by itself.
+func Find(ctx context.Context, all []Filesystem) (Entry, error) {
+	if err := raspberry(ctx, all); err != nil {
+		return Entry{}, err
+	}
+	var found []finding
+	var names, where []string
+	for _, l := range loaders {
+		here, err := l.find(ctx, all)
+		if err != nil {
+			return Entry{}, err
+		}
+		for _, f := range here {
+			found, names, where = append(found, f), append(names, l.name), append(where, f.where)
+		}
+	}
+	if len(found) > 1 {
+		at, err := taken(ctx, all, names)
+		if err != nil {
+			return Entry{}, err
+		}
+		if at < 0 {
+			return Entry{}, none("it has %s, and which of them the firmware takes nothing says", strings.Join(where, " and "))
+		}
+		found = found[at : at+1]
+	}
+	if len(found) == 0 {
+		return Entry{}, none("it has neither grub.cfg, nor entries of systemd-boot, nor extlinux.conf in a filesystem that can be read here")
+	}
+	e, err := found[0].read(ctx)
+	if err == nil && len(e.Line) > maxLine {
+		err = none("its command line has more than %d bytes", maxLine)
+	}
+	return e, err
+}
+
+// fallback is where the firmware looks on a disk of which it knows nothing (UEFI specification, 3.5.1.1).
+const fallback = "/EFI/BOOT/BOOTX64.EFI"
+
+// taken is which of several loaders a UEFI firmware takes from a disk that is new to it: what lies at fallback, if that is systemd-boot,
+// which says so in its file. -1 where that is not to be known.
+func taken(ctx context.Context, all []Filesystem, names []string) (int, error) {
+	at := slices.Index(names, "systemd-boot")
+	for _, f := range all {
+		if f.Kind != "vfat" {
+			continue
+		}
+		b, err := f.ReadFile(ctx, fallback, MaxKernel)
+		if err == nil && bytes.Contains(b, []byte("#### LoaderInfo: systemd-boot")) {
+			return at, nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return -1, err
+		}
+	}
+	return -1, nil
+}
+
+// raspberry refuses what a Raspberry Pi's firmware reads: there is no such machine whose kernels can do this.
+func raspberry(ctx context.Context, all []Filesystem) error {
+	for _, f := range all {
+		if f.Kind == "vfat" {
+			if ok, err := exists(ctx, f, "/config.txt"); err != nil || ok {
+				return cmpErr(err, none("%s has config.txt, a Raspberry Pi's: those are not started by kexec", f))
+			}
+		}
+	}
+	return nil
+}
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// text is a configuration; nil where there is none.
+func text(ctx context.Context, f Filesystem, name string) ([]byte, error) {
+	b, err := f.ReadFile(ctx, name, MaxText)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func exists(ctx context.Context, f Filesystem, name string) (bool, error) {
+	b, err := text(ctx, f, name)
+	return len(b) > 0, err
+}
+
+// fileName is what may be a path in a configuration. It goes to debugfs(8) as a word.
+var fileName = regexp.MustCompile(`^[A-Za-z0-9/._+~@:,=%-]+$`)
+
+// Clean makes a path in a filesystem of what a configuration says.
+func Clean(name string) (string, error) {
+	name = strings.ReplaceAll(name, `\`, "/")
+	if !fileName.MatchString(name) || len(name) > 1024 {
+		return "", none("it names the file %.80q", name)
+	}
+	return path.Clean("/" + name), nil
+}
+
+func (e *Entry) files(kernel string, initrds []string) (err error) {
+	if e.kernel, err = Clean(kernel); err != nil {
+		return err
+	}
+	for _, name := range initrds {
+		name, err := Clean(name)
+		if err != nil {
+			return err
+		}
+		e.initrds = append(e.initrds, name)
+	}
+	return nil
+}
+
+// Read is the kernel and the initramfs, which may be none.
+func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
+	if kernel, err = e.read(ctx, e.kernel, MaxKernel); err != nil {
+		return nil, nil, err
+	}
+	if e.unified {
+		u, err := parseUnified(kernel)
+		return u.kernel, u.initrd, err
+	}
+	for _, name := range e.initrds {
+		b, err := e.read(ctx, name, MaxInitrd-int64(len(initrd)))
+		if err != nil {
+			return nil, nil, err
+		}
+		initrd = append(padded(initrd), b...)
+	}
+	return kernel, initrd, nil
+}
+
+// padded ends where the kernel looks for a next archive.
+func padded(initrd []byte) []byte {
+	for len(initrd)%4 != 0 {
+		initrd = append(initrd, 0)
+	}
+	return initrd
+}
+
+func (e Entry) read(ctx context.Context, name string, most int64) ([]byte, error) {
+	b, err := e.on.ReadFile(ctx, name, most)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
+		return nil, none("its %s entry %.80q names %s, which is not in %s", e.Loader, e.Title, name, e.on)
+	}
+	return b, err
+}
+
+// withoutInitrd is a command line without initrd=, with which a kernel's EFI stub is told of files that it loads.
+func withoutInitrd(words []string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "initrd=") }), " ")
+}

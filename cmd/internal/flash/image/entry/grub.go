@@ -1,0 +1,352 @@
+package entry
+
+import (
+	"context"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// grubNames is where grub.cfg is: on the filesystem of /, or on /boot's own.
+var grubNames = []string{"/boot/grub/grub.cfg", "/grub/grub.cfg"}
+
+func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error) {
+	for _, f := range all {
+		for _, name := range grubNames {
+			b, err := text(ctx, f, name)
+			if err != nil {
+				return nil, err
+			}
+			if len(b) == 0 {
+				continue
+			}
+			found = append(found, finding{"grub.cfg on " + f.String(), func(ctx context.Context) (Entry, error) {
+				env, err := text(ctx, f, path.Dir(name)+"/grubenv")
+				if err != nil {
+					return Entry{}, err
+				}
+				if custom, err := exists(ctx, f, path.Dir(name)+"/custom.cfg"); err != nil || custom {
+					return Entry{}, cmpErr(err, none("grub.cfg has a custom.cfg beside it, which may change anything"))
+				}
+				return grub(all, f, string(b), string(env))
+			}})
+		}
+	}
+	return found, nil
+}
+
+// menu is an entry of GRUB's, or a menu in it.
+type menu struct {
+	title, id string
+	sub       []menu
+	is        command
+}
+
+// grub is the entry that grub.cfg and grubenv have for a default.
+func grub(all []Filesystem, own Filesystem, config, environment string) (Entry, error) {
+	commands, err := script(config)
+	if err != nil {
+		return Entry{}, err
+	}
+	env := grubenv(environment)
+	for _, told := range []string{"next_entry", "prev_saved_entry"} {
+		if env[told] != "" {
+			return Entry{}, none("its grubenv has a %s", told)
+		}
+	}
+	def, err := grubDefault(commands, env["saved_entry"])
+	if err != nil {
+		return Entry{}, err
+	}
+	items := menus(commands)
+	if len(items) == 0 {
+		return Entry{}, none("grub.cfg has no entries")
+	}
+	item, err := choose(items, def)
+	if err != nil {
+		return Entry{}, err
+	}
+	return item.entry(all, own, commands)
+}
+
+// grubenv reads grub-editenv's file.
+func grubenv(text string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok && !strings.HasPrefix(line, "#") {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// grubDefault is what "default" is set to. That next_entry is empty is known by then.
+func grubDefault(commands []command, saved string) (string, error) {
+	var values []string
+	for _, c := range commands {
+		for _, w := range assigned(c) {
+			value, ok := strings.CutPrefix(w.text, "default=")
+			switch {
+			case !ok, value == "\x00next_entry\x00":
+				continue
+			case value == "\x00saved_entry\x00":
+				value = saved
+			case w.open():
+				return "", none("grub.cfg makes its default of a variable")
+			}
+			if !c.maybe {
+				values = nil
+			}
+			values = append(values, value)
+		}
+	}
+	slices.Sort(values)
+	switch values = slices.Compact(values); {
+	case len(values) > 1:
+		return "", none("grub.cfg's default hangs on a condition: %q", values)
+	case len(values) == 0 || values[0] == "":
+		return "0", nil
+	}
+	return values[0], nil
+}
+
+// assigned is the words of "set NAME=VALUE", or of NAME=VALUE alone.
+func assigned(c command) []word {
+	switch {
+	case c.name() == "set" && len(c.words) > 1:
+		return c.words[1:]
+	case len(c.words) == 1 && strings.Contains(c.name(), "="):
+		return c.words
+	}
+	return nil
+}
+
+func menus(commands []command) (items []menu) {
+	for _, c := range commands {
+		if (c.name() != "menuentry" && c.name() != "submenu") || len(c.words) < 2 {
+			continue
+		}
+		m := menu{title: c.words[1].text, is: c}
+		for i, w := range c.words[2:] {
+			if (w.text == "--id" || w.text == "\x00menuentry_id_option\x00") && i+3 < len(c.words) {
+				m.id = c.words[i+3].text
+			} else if id, ok := strings.CutPrefix(w.text, "--id="); ok {
+				m.id = id
+			}
+		}
+		if c.name() == "submenu" {
+			m.sub = menus(c.body)
+		}
+		items = append(items, m)
+	}
+	return items
+}
+
+// choose finds an entry by its number, its title or its id; of one in a menu these are told with > between them. What
+// is not found is the first one, as it is to GRUB.
+func choose(items []menu, def string) (menu, error) {
+	first, rest, more := strings.Cut(def, ">")
+	if strings.HasPrefix(rest, ">") {
+		return menu{}, none("grub.cfg's default has a > in its name")
+	}
+	at := slices.IndexFunc(items, func(m menu) bool { return m.title == first || m.id == first && first != "" })
+	if n, err := strconv.Atoi(first); err == nil && n >= 0 {
+		at = n
+	}
+	if at < 0 {
+		at = 0
+	}
+	if at >= len(items) {
+		return menu{}, none("grub.cfg's default is entry %q, and it has %d", first, len(items))
+	}
+	if slices.ContainsFunc(items[:at+1], func(m menu) bool { return m.is.maybe }) {
+		return menu{}, none("grub.cfg's default is entry %q, and which that is hangs on a condition", first)
+	}
+	m := items[at]
+	switch {
+	case m.is.name() == "submenu" && !more:
+		return menu{}, none("grub.cfg's default is a menu, %.80q", m.title)
+	case m.is.name() == "submenu" && len(m.sub) > 0:
+		return choose(m.sub, rest)
+	case m.is.name() == "submenu":
+		return menu{}, none("grub.cfg's default is in an empty menu, %.80q", m.title)
+	}
+	return m, nil
+}
+
+// others is what an entry may do in place of starting a kernel, or beside it, that is not done here.
+var others = []string{"devicetree", "chainloader", "configfile", "multiboot", "multiboot2", "module", "module2", "xen_hypervisor", "xen_module", "source", ".", "blscfg", "kexec", "acpi", "legacy_configfile", "extract_entries_configfile"}
+
+// entry is what a menu's entry starts. GRUB's root, where its files are, is set by what comes before the entry and in it.
+func (m menu) entry(all []Filesystem, own Filesystem, before []command) (Entry, error) {
+	e := Entry{Loader: "GRUB", Title: m.title}
+	on := &own
+	for _, c := range before {
+		if !c.maybe {
+			on = rootAfter(c, all, on)
+		}
+	}
+	var kernel string
+	var initrds []string
+	var maybe *Filesystem // root by a condition: a search with hints, and the same one without them
+	for _, c := range m.is.body {
+		if now := rootAfter(c, all, on); c.maybe && kind(c) != "" {
+			if maybe != nil && now != maybe {
+				return e, none("grub.cfg's default entry, %.80q, hangs on a condition", m.title)
+			}
+			on, maybe = now, now
+		} else {
+			on = now
+		}
+		switch name := c.name(); {
+		case slices.Contains(others, name):
+			return e, none("grub.cfg's default entry, %.80q, has %q", m.title, name)
+		case slices.Contains([]string{"linux", "linux16", "linuxefi"}, name):
+			if c.maybe || kernel != "" || len(c.words) < 2 {
+				return e, none("grub.cfg's default entry, %.80q, has not one kernel", m.title)
+			}
+			files, err := grubFiles(c.words[1:2], on, &e)
+			if err != nil {
+				return e, err
+			}
+			kernel = files[0]
+			if e.Line, err = grubLine(kernel, c.words[2:]); err != nil {
+				return e, err
+			}
+		case slices.Contains([]string{"initrd", "initrd16", "initrdefi"}, name):
+			if c.maybe || initrds != nil || kernel == "" || len(c.words) < 2 {
+				return e, none("grub.cfg's default entry, %.80q, has not one list of initramfs files", m.title)
+			}
+			var err error
+			if initrds, err = grubFiles(c.words[1:], on, &e); err != nil {
+				return e, err
+			}
+		}
+	}
+	if kernel == "" {
+		return e, none("grub.cfg's default entry, %.80q, has no kernel", m.title)
+	}
+	e.Kind = "grub.cfg on " + own.Kind
+	return e, e.files(kernel, initrds)
+}
+
+// grubFiles is the names of files on the entry's filesystem, which is root.
+func grubFiles(words []word, root *Filesystem, e *Entry) (names []string, err error) {
+	for _, w := range words {
+		name := strings.TrimPrefix(w.text, "(\x00root\x00)")
+		switch {
+		case !strings.HasPrefix(name, "/") || strings.Contains(name, "\x00"):
+			return nil, none("grub.cfg's default entry, %.80q, names the file %.80q", e.Title, strings.ReplaceAll(name, "\x00", "$"))
+		case root == nil:
+			return nil, none("grub.cfg's default entry, %.80q, is on a filesystem that cannot be read here", e.Title)
+		case e.on.Files != nil && e.on.N != root.N:
+			return nil, none("grub.cfg's default entry, %.80q, is on two filesystems", e.Title)
+		}
+		e.on = *root
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// plainWord is a word of a command line that GRUB passes on as it is.
+var plainWord = regexp.MustCompile(`^[!#-&(-\[\]-~]+$`)
+
+// grubLine is the kernel's command line as GRUB makes it: BOOT_IMAGE comes first.
+func grubLine(kernel string, words []word) (string, error) {
+	line := []string{"BOOT_IMAGE=" + kernel}
+	for _, w := range words {
+		switch {
+		case w.open():
+			return "", none("grub.cfg has a variable in the kernel's command line")
+		case w.text == "":
+			return "", none("grub.cfg has an empty word in the kernel's command line")
+		case plainWord.MatchString(w.text):
+			line = append(line, w.text)
+		case plainWord.MatchString(strings.ReplaceAll(w.text, " ", "")):
+			line = append(line, `"`+w.text+`"`)
+		default:
+			return "", none("grub.cfg has %.80q in the kernel's command line", w.text)
+		}
+	}
+	return withoutInitrd(line), nil
+}
+
+// device is GRUB's name of a partition of the first disk.
+var device = regexp.MustCompile(`^\(?hd0,(?:gpt|msdos)?([1-9][0-9]{0,2})\)?$`)
+
+// rootAfter is GRUB's root after a command; nil is one that cannot be read here.
+func rootAfter(c command, all []Filesystem, root *Filesystem) *Filesystem {
+	find := func(is func(Filesystem) bool) *Filesystem {
+		if at := slices.IndexFunc(all, is); at >= 0 {
+			return &all[at]
+		}
+		return nil
+	}
+	for _, w := range assigned(c) {
+		if value, ok := strings.CutPrefix(w.text, "root="); ok {
+			m := device.FindStringSubmatch(value)
+			if m == nil {
+				return nil
+			}
+			n, _ := strconv.Atoi(m[1])
+			return find(func(f Filesystem) bool { return f.N == n })
+		}
+	}
+	kind, name := searched(c)
+	switch kind {
+	case "":
+		return root
+	case "uuid":
+		return find(func(f Filesystem) bool { return strings.EqualFold(f.UUID, name) && name != "" })
+	case "label":
+		return find(func(f Filesystem) bool { return f.Label == name && name != "" })
+	}
+	return nil
+}
+
+// kind is what a command looks for root by, or sets it by; "" of one that does neither.
+func kind(c command) string {
+	if slices.ContainsFunc(assigned(c), func(w word) bool { return strings.HasPrefix(w.text, "root=") }) {
+		return "set"
+	}
+	kind, _ := searched(c)
+	return kind
+}
+
+// searched is what a search for root looks for; "" of any other command.
+func searched(c command) (kind, name string) {
+	words := c.words[1:]
+	switch c.name() {
+	case "search.fs_uuid", "search.fs_label", "search.file": // UUID [VARIABLE [HINT...]]
+		if len(words) > 1 && words[1].text != "root" || len(words) == 0 {
+			return "", ""
+		}
+		return map[string]string{"search.fs_uuid": "uuid", "search.fs_label": "label", "search.file": "file"}[c.name()], words[0].text
+	case "search":
+	default:
+		return "", ""
+	}
+	kind, sets := "file", false
+	for i := 0; i < len(words); i++ {
+		switch w := words[i].text; {
+		case w == "--fs-uuid" || w == "-u":
+			kind = "uuid"
+		case w == "--label" || w == "-l":
+			kind = "label"
+		case w == "--file" || w == "-f":
+			kind = "file"
+		case w == "--set" || w == "--set=root":
+			sets = true
+		case slices.Contains([]string{"--hint", "--hint-bios", "--hint-efi", "--hint-baremetal", "--hint-ieee1275", "--hint-arc"}, w):
+			i++ // what it is
+		case !strings.HasPrefix(w, "-"):
+			name = w
+		}
+	}
+	if !sets {
+		return "", ""
+	}
+	return kind, name
+}

@@ -1,0 +1,199 @@
+package entry
+
+import "strings"
+
+// word is one of GRUB's shell. A variable in its text stands as NUL, name, NUL.
+type word struct {
+	text   string
+	quoted bool // some of it: no reserved word then
+}
+
+func (w word) open() bool { return strings.Contains(w.text, "\x00") }
+
+// command is one of GRUB's shell, as far as it is understood: a list of words, and what is in braces behind it.
+type command struct {
+	words []word
+	maybe bool // it hangs on a condition
+	body  []command
+}
+
+func (c command) name() string { return c.words[0].text }
+
+// maxDepth bounds what is in braces in braces.
+const maxDepth = 8
+
+// script reads grub.cfg (GRUB's manual, "Writing full configuration files directly"). Nothing is run: conditions make what hangs on
+// them uncertain.
+func script(text string) ([]command, error) {
+	if strings.ContainsRune(text, 0) {
+		return nil, none("grub.cfg is no text")
+	}
+	s := &scanner{rest: text}
+	all, err := s.commands(0)
+	if err == nil && s.rest != "" {
+		err = none("grub.cfg has a brace that opens nothing")
+	}
+	return all, err
+}
+
+type scanner struct{ rest string }
+
+// commands reads to the brace that closes, or the end.
+func (s *scanner) commands(depth int) (all []command, err error) {
+	conditions := 0
+	for s.skip(); s.rest != ""; s.skip() {
+		if s.closes() {
+			if depth > 0 {
+				s.rest = s.rest[1:]
+			}
+			return all, nil
+		}
+		c, braces, err := s.command()
+		if err != nil {
+			return nil, err
+		}
+		conditions += strip(&c)
+		c.maybe = conditions > 0
+		if braces {
+			if depth == maxDepth {
+				return nil, none("grub.cfg has more than %d braces in each other", maxDepth)
+			}
+			if c.body, err = s.commands(depth + 1); err != nil {
+				return nil, err
+			}
+		}
+		if len(c.words) > 0 {
+			all = append(all, c)
+		}
+	}
+	if depth > 0 {
+		err = none("grub.cfg ends before an entry of it does")
+	}
+	return all, err
+}
+
+// strip takes the reserved words off a command's beginning, and counts the conditions that begin and end with them.
+func strip(c *command) (conditions int) {
+	for len(c.words) > 0 && !c.words[0].quoted {
+		switch c.words[0].text {
+		case "if", "while", "until", "for":
+			conditions++
+			c.words = nil // the condition itself
+		case "elif":
+			c.words = nil
+		case "fi", "done":
+			conditions--
+			c.words = c.words[1:]
+		case "then", "else", "do":
+			c.words = c.words[1:]
+		default:
+			return conditions
+		}
+	}
+	return conditions
+}
+
+// skip skips what separates commands.
+func (s *scanner) skip() {
+	for {
+		s.rest = strings.TrimLeft(s.rest, " \t\r\n;")
+		if !strings.HasPrefix(s.rest, "#") {
+			return
+		}
+		_, s.rest, _ = strings.Cut(s.rest, "\n")
+	}
+}
+
+// closes reports whether a brace that closes is next.
+func (s *scanner) closes() bool {
+	return strings.HasPrefix(s.rest, "}") && (len(s.rest) == 1 || strings.ContainsRune(" \t\r\n;", rune(s.rest[1])))
+}
+
+// command reads words to the command's end, or the brace that opens.
+func (s *scanner) command() (c command, braces bool, err error) {
+	for {
+		s.rest = strings.TrimLeft(s.rest, " \t\r")
+		if cut, ok := strings.CutPrefix(s.rest, "\\\n"); ok {
+			s.rest = cut
+			continue
+		}
+		if s.rest == "" || s.rest[0] == '\n' || s.rest[0] == ';' {
+			return c, false, nil
+		}
+		if s.rest[0] == '#' {
+			_, s.rest, _ = strings.Cut(s.rest, "\n")
+			return c, false, nil
+		}
+		w, err := s.word()
+		if err != nil {
+			return c, false, err
+		}
+		if w.text == "{" && !w.quoted {
+			return c, true, nil
+		}
+		c.words = append(c.words, w)
+	}
+}
+
+// word reads one.
+func (s *scanner) word() (w word, err error) {
+	var text strings.Builder
+	quote := byte(0) // that is open
+	for s.rest != "" {
+		c := s.rest[0]
+		switch {
+		case quote == 0 && strings.IndexByte(" \t\r\n;", c) >= 0:
+			w.text = text.String()
+			return w, nil
+		case c == '\'' && quote != '"', c == '"' && quote != '\'':
+			if w.quoted = true; quote == 0 {
+				quote = c
+			} else {
+				quote = 0
+			}
+			s.rest = s.rest[1:]
+		case c == '\\' && quote != '\'' && len(s.rest) > 1:
+			if next := s.rest[1]; next != '\n' {
+				if quote == '"' && strings.IndexByte("\\\"$", next) < 0 {
+					text.WriteByte('\\')
+				}
+				text.WriteByte(next)
+			}
+			w.quoted = true
+			s.rest = s.rest[2:]
+		case c == '$' && quote != '\'':
+			s.variable(&text)
+		default:
+			text.WriteByte(c)
+			s.rest = s.rest[1:]
+		}
+	}
+	if quote != 0 {
+		return w, none("grub.cfg ends in a quotation")
+	}
+	w.text = text.String()
+	return w, nil
+}
+
+// variable reads $name or ${name}; a $ alone is itself.
+func (s *scanner) variable(text *strings.Builder) {
+	rest := s.rest[1:]
+	name, ok := "", false
+	if strings.HasPrefix(rest, "{") {
+		name, rest, ok = strings.Cut(rest[1:], "}")
+	} else {
+		end := strings.IndexFunc(rest, func(r rune) bool { return !isDigit(r) && !isLetter(r) && r != '_' && r != '?' })
+		if end < 0 {
+			end = len(rest)
+		}
+		name, rest = rest[:end], rest[end:]
+		ok = name != ""
+	}
+	if !ok {
+		text.WriteByte('$')
+		s.rest = s.rest[1:]
+		return
+	}
+	text.WriteString("\x00" + name + "\x00")
+	s.rest = rest
+}

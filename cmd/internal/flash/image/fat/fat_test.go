@@ -1,0 +1,151 @@
+package fat
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/judge"
+)
+
+const offset = 1 << 20
+
+// made is an image with a filesystem of so many KiB at offset, as mtools makes it, and what is in it.
+func made(t testing.TB, kib int, options ...string) ([]byte, map[string][]byte) {
+	t.Helper()
+	dir := t.TempDir()
+	img := filepath.Join(dir, "img")
+	if err := os.WriteFile(img, make([]byte, offset+kib<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, args ...string) {
+		t.Helper()
+		c := exec.Command(judge.Tool(t, name), append([]string{"-i", fmt.Sprintf("%s@@%d", img, offset)}, args...)...)
+		c.Env = append(os.Environ(), "MTOOLS_SKIP_CHECK=1", "MTOOLSRC=/dev/null")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, out)
+		}
+	}
+	run("mformat", append(options, "-T", fmt.Sprint(kib*2), "-N", "6D0AF00D", "-v", "FIRMWARE", "::")...)
+	for _, d := range []string{"EFI", "EFI/Linux", "loader", "loader/entries"} {
+		run("mmd", "::"+d)
+	}
+	files := map[string][]byte{"/loader/loader.conf": []byte("timeout 1\n"), "/EFI/Linux/empty": nil,
+		"/EFI/Linux/a name that is long enough for three entries of it.efi": bytes.Repeat([]byte("0123456789abcde\n"), 9000)}
+	for n := range 40 { // a directory of more than one cluster
+		files[fmt.Sprintf("/loader/entries/debian-6.1.0-%d-amd64.conf", n)] = fmt.Appendf(nil, "title %d\n", n)
+	}
+	for name, b := range files {
+		from := filepath.Join(dir, "file")
+		if err := os.WriteFile(from, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run("mcopy", from, "::"+name)
+	}
+	b, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, files
+}
+
+// Every file that mtools puts into a FAT of each kind is read as it was.
+func TestRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		kib, bits int
+		options   []string
+	}{"12": {1440, 12, nil}, "16": {16 << 10, 16, []string{"-c", "4"}}, "32": {40 << 10, 32, []string{"-F", "-c", "1"}}} {
+		img, files := made(t, c.kib, c.options...)
+		f, err := Open(bytes.NewReader(img), offset)
+		if err != nil || f.bits != c.bits || f.ID != "6D0A-F00D" || f.Label != "FIRMWARE" {
+			t.Fatalf("%s: %+v, %v", name, f, err)
+		}
+		for path, want := range files {
+			for _, as := range []string{path, strings.ToUpper(path), strings.ReplaceAll(path, "/", `\`)} {
+				if got, err := f.ReadFile(as, 1<<20); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s: %s: %d bytes, %v", name, as, len(got), err)
+				}
+			}
+		}
+		if got, err := f.List("/loader/entries"); err != nil || len(got) != 40 || !slices.Contains(got, "debian-6.1.0-7-amd64.conf") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		for _, none := range []string{"/nothing", "/loader/loader.conf/x", "/EFI/nothing/x"} {
+			if _, err := f.ReadFile(none, 1<<20); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %s: %v", name, none, err)
+			}
+		}
+		if _, err := f.ReadFile("/loader", 1<<20); err == nil {
+			t.Errorf("%s: a directory was read", name)
+		}
+		if _, err := f.ReadFile("/EFI/Linux/a name that is long enough for three entries of it.efi", 1000); err == nil || !strings.Contains(err.Error(), "more than 1000") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A chain that is a ring, or leads out of the filesystem, ends.
+func TestChains(t *testing.T) {
+	img, _ := made(t, 16<<10, "-c", "4")
+	f, err := Open(bytes.NewReader(img), offset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := "/EFI/Linux/a name that is long enough for three entries of it.efi"
+	e, err := f.find(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(to uint32) {
+		at := offset + f.table + int64(e.first)*2
+		img[at], img[at+1] = byte(to), byte(to>>8)
+	}
+	for _, to := range []uint32{0, 1, f.clusters + 2, 0xfff7, 0xffff} {
+		set(to)
+		if _, err := f.ReadFile(long, 1<<20); !errors.Is(err, ErrBroken) {
+			t.Errorf("cluster %#x: %v", to, err)
+		}
+	}
+	set(e.first) // a ring gives as many bytes as the file says to have, and no more
+	if got, err := f.ReadFile(long, 1<<20); err != nil || int64(len(got)) != e.size {
+		t.Errorf("a ring: %d bytes, %v", len(got), err)
+	}
+	dir, err := f.find("/loader/entries")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e = dir
+	set(dir.first)
+	if _, err := f.List("/loader/entries"); err != nil && !errors.Is(err, ErrBroken) {
+		t.Errorf("a directory that is a ring: %v", err)
+	}
+}
+
+// Nothing that is read makes it fall over or run on, and what it lists it finds.
+func FuzzRead(f *testing.F) {
+	img, _ := made(f, 1440)
+	f.Add(img[offset : offset+64<<10])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fat, err := Open(bytes.NewReader(b), 0)
+		if err != nil {
+			return
+		}
+		names, _ := fat.List("/")
+		for _, n := range names {
+			if strings.ContainsAny(n, `/\`) || n == "" {
+				continue
+			}
+			if got, err := fat.ReadFile(n, 1<<20); errors.Is(err, fs.ErrNotExist) || len(got) > 1<<20 {
+				t.Errorf("%q: %d bytes, %v", n, len(got), err)
+			}
+			fat.List(n)
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package image
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/judge"
+)
+
+// bootRoot is a root tree with GRUB's configuration, a kernel behind a link as /vmlinuz is, and an initramfs.
+func bootRoot(t testing.TB, body string) string {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "boot/grub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"boot/grub/grub.cfg": "menuentry 'Debian' {\n" + body + "\n}\n",
+		"boot/vmlinuz-6": strings.Repeat("kernel", 300_000), "boot/initrd-6": strings.Repeat("initramfs", 400_000)} {
+		if err := file(name, content)(root); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("boot/vmlinuz-6", filepath.Join(root, "vmlinuz")); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// mkfat makes a FAT of a MiB or more, with such files.
+func mkfat(t testing.TB, image string, off, size int64, files map[string]string) {
+	t.Helper()
+	at := fmt.Sprintf("%s@@%d", image, off)
+	run := func(stdin, name string, args ...string) {
+		t.Helper()
+		c := exec.Command(judge.Tool(t, name), args...)
+		c.Stdin, c.Env = strings.NewReader(stdin), append(os.Environ(), "MTOOLS_SKIP_CHECK=1", "MTOOLSRC=/dev/null")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v: %s", name, args, err, out)
+		}
+	}
+	run("", "mformat", "-i", at, "-T", fmt.Sprint(size/512), "-N", "6D0AF00D", "::")
+	made := map[string]bool{".": true}
+	for name, content := range files {
+		for n := range strings.Count(name, "/") {
+			dir := strings.Join(strings.Split(name, "/")[:n+1], "/")
+			if !made[dir] {
+				run("", "mmd", "-i", at, "::"+dir)
+				made[dir] = true
+			}
+		}
+		run(content, "mcopy", "-i", at, "-", "::"+name)
+	}
+}
+
+// What GRUB would start is read from the image, however that is packed, and is the tree's own files.
+func TestStart(t *testing.T) {
+	const uuid = "6d0a0b0c-0002-4000-8000-0000000000f5"
+	root := bootRoot(t, "search --fs-uuid --set=root "+uuid+"\nlinux /vmlinuz root=UUID="+uuid+" ro\ninitrd /boot/initrd-6")
+	image := blank(t, 24*mib, "label: gpt\nsize=2MiB,type=uefi\nstart=4MiB,type=linux\n")
+	tool(t, "", "mke2fs", "-q", "-F", "-t", "ext4", "-U", uuid, "-d", root, "-E", fmt.Sprintf("offset=%d", 4*mib), image, "19M")
+	mkfat(t, image, mib, 2*mib, map[string]string{"EFI/BOOT/BOOTX64.EFI": "MZ shim"})
+	b, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, _ := os.ReadFile(root + "/boot/vmlinuz-6")
+	initrd, _ := os.ReadFile(root + "/boot/initrd-6")
+	packed := old(t, image+".zst", pack(t, packers["zstd"], b))
+	for _, from := range []string{old(t, image, b), image, packed, packed, "-"} { // the second time, an index is there
+		i := open(t, from, "", bytes.NewReader(b))
+		layout, err := i.Layout(t.Context())
+		if want := "GRUB, grub.cfg on ext, GPT, EFI"; layout != want || err != nil {
+			t.Errorf("from %s: layout %q, %v, want %q", from, layout, err, want)
+		}
+		s, err := i.Start(t.Context())
+		if err != nil || !bytes.Equal(s.Kernel, kernel) || !bytes.Equal(s.Initrd, initrd) || s.Line != "BOOT_IMAGE=/vmlinuz root=UUID="+uuid+" ro" || s.Layout != layout {
+			t.Errorf("from %s: %+.200v, %v", from, s, err)
+		}
+		if again, err := i.Start(t.Context()); again != s || err != nil {
+			t.Errorf("from %s: it was read twice, %v", from, err)
+		}
+	}
+}
+
+// The same of systemd-boot, whose files are on the FAT.
+func TestStartSystemdBoot(t *testing.T) {
+	image := blank(t, 24*mib, "label: gpt\nsize=16MiB,type=uefi\n")
+	mkfat(t, image, mib, 16*mib, map[string]string{"EFI/BOOT/BOOTX64.EFI": "MZ#### LoaderInfo: systemd-boot 252 ####", "loader/loader.conf": "timeout 1\n",
+		"loader/entries/0123456789abcdef0123456789abcdef-6.1.0-57-amd64.conf": "options root=/dev/vda2\nlinux /0123/6.1.0-57-amd64/linux\ninitrd /0123/6.1.0-57-amd64/initrd.img-6.1.0-57-amd64\n",
+		"0123/6.1.0-57-amd64/linux": strings.Repeat("kernel", 300_000), "0123/6.1.0-57-amd64/initrd.img-6.1.0-57-amd64": "initramfs"})
+	s, err := open(t, image, "", nil).Start(t.Context())
+	if err != nil || len(s.Kernel) != 1_800_000 || string(s.Initrd) != "initramfs" || s.Line != "root=/dev/vda2" || s.Layout != "systemd-boot, entry in a file, GPT, EFI" {
+		t.Errorf("%+.200v, %v", s, err)
+	}
+}
+
+// What cannot be read is a reason, once and for all devices; nothing out of the image is read.
+func TestStartRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		body string
+		make func(root string) error
+		want string
+	}{
+		"no such file": {"linux /gone", nil, "/gone, which is not in the image"},
+		"a directory":  {"linux /boot/none", nil, "which is not in the image"},
+		"a link out":   {"linux /boot/link", func(root string) error { return os.Symlink("/proc/version", root+"/boot/link") }, "which is not in the image"},
+		"a link back":  {"linux /boot/link", func(root string) error { return os.Symlink("link", root+"/boot/link") }, "not in the image"},
+		"quotes":       {"linux '/boot/x\" -f /etc/passwd'", nil, "names the file"},
+		"a large one": {"linux /boot/large", func(root string) error {
+			return errors.Join(file("boot/large", "x")(root), os.Truncate(root+"/boot/large", 1<<40))
+		}, "more than 134217728 bytes"},
+		"grub.cfg gone": {"", func(root string) error { return os.RemoveAll(root + "/boot/grub") }, "neither grub.cfg"},
+	} {
+		root := bootRoot(t, c.body)
+		if c.make != nil {
+			if err := c.make(root); err != nil {
+				t.Fatal(err)
+			}
+		}
+		image := blank(t, 24*mib, "")
+		if name == "a large one" { // mke2fs -d would read all of it
+			os.Remove(root + "/boot/large")
+			tool(t, "", "mke2fs", "-q", "-F", "-t", "ext4", "-d", root, image)
+			tool(t, "cd boot\nwrite /dev/null large\nsif large size 0x10000000000\n", "debugfs", "-w", image)
+		} else {
+			tool(t, "", "mke2fs", "-q", "-F", "-t", "ext4", "-d", root, image)
+		}
+		i := open(t, image, "", nil)
+		_, err := i.Start(t.Context())
+		if !errors.Is(err, ErrNoKernel) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if _, again := i.Start(t.Context()); again != err {
+			t.Errorf("%s: the second time %v", name, again)
+		}
+	}
+	for want, script := range map[string]string{"neither grub.cfg": gptScript} {
+		if _, err := open(t, blank(t, 14*mib, script), "", nil).Layout(t.Context()); !errors.Is(err, ErrNoKernel) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	defer func(dirs []string) { sbinDirs = dirs }(sbinDirs)
+	image := blank(t, 24*mib, "")
+	tool(t, "", "mke2fs", "-q", "-F", "-t", "ext4", image)
+	sbinDirs = nil
+	t.Setenv("PATH", t.TempDir())
+	if _, err := open(t, image, "", nil).Start(t.Context()); !errors.Is(err, ErrNoKernel) || !strings.Contains(err.Error(), "debugfs is not installed") {
+		t.Errorf("without debugfs: %v", err)
+	}
+}
