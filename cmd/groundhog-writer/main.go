@@ -10,6 +10,9 @@
 //	                              on the running system: whether KERNEL, the file of the kernel that runs, could be started by kexec
 //	groundhog-writer kexec load KERNEL SIZE SHA256
 //	                              loads it with the initramfs that comes on standard input, and starts it when "go" follows
+//	groundhog-writer kexec new trial|load SIZE SHA256 SIZE SHA256 LINE
+//	                              in the waiting initramfs the same with a kernel of that size, an initramfs (0: none), both
+//	                              on standard input, and a command line
 //	groundhog-writer version      which one this is
 //
 // Exit status: 0 done, 1 refused or failed (standard error says why), 2 the command line is wrong.
@@ -33,7 +36,7 @@ import (
 	"groundhog/cmd/internal/flash/writer"
 )
 
-const usage = "usage: groundhog-writer serve [DIR] | disks | state DISK | kexec trial KERNEL | kexec load KERNEL SIZE SHA256 | version"
+const usage = "usage: groundhog-writer serve [DIR] | disks | state DISK | kexec trial KERNEL | kexec load KERNEL SIZE SHA256 | kexec new trial|load SIZE SHA256 SIZE SHA256 LINE | version"
 
 var errUsage = errors.New("the command line is wrong")
 

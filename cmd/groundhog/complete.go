@@ -12,6 +12,7 @@ import (
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/loader"
+	"groundhog/cmd/internal/reflash"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches"
@@ -37,6 +38,8 @@ func choices(verb, flag string) []string {
 			return choices(verb, "push-via")
 		}
 		return []string{"writer", "curl"}
+	case "boot":
+		return []string{reflash.ByFirmware, reflash.ByKexec}
 	case "push-via":
 		var all []string
 		for _, way := range loader.Ways {
@@ -55,7 +58,7 @@ func choices(verb, flag string) []string {
 // complete tells a shell what may come next: choices where there are some, directories, hosts of the ssh
 // configuration. Of everything else a shell offers files by itself.
 func complete(verb *cobra.Command) *cobra.Command {
-	for _, flag := range []string{"board", "compression", "release", "mac", "via", "push-via", "format"} {
+	for _, flag := range []string{"board", "compression", "release", "mac", "via", "push-via", "boot", "format"} {
 		if verb.Flags().Lookup(flag) != nil {
 			names := choices(verb.Name(), flag)
 			verb.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))

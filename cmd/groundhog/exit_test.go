@@ -209,6 +209,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"flash", "--via", ""}, "writer\ncurl\n:4\n"},
 		{[]string{"push", "--via", ""}, "replace\noneshot\nkexec\n:4\n"},
 		{[]string{"reflash", "--push-via", ""}, "replace\noneshot\nkexec\n:4\n"},
+		{[]string{"reflash", "--boot", ""}, "firmware\nkexec\n:4\n"},
 		{[]string{"patch", "--root", ""}, ":16\n"}, // directories
 		{[]string{"push", ""}, "bench-1\nbench-2\n:0\n"},
 		{[]string{"push", "root@bench-1", "root@"}, "root@bench-2\n:0\n"},

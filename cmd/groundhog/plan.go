@@ -12,8 +12,8 @@ import (
 )
 
 // tellPlan says what would be done on each device, a line for each step.
-func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash.Archive, img *image.Image, path string) {
-	steps := o.steps(a, img, path)
+func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash.Archive, img *image.Image, path string, starts *image.Start) {
+	steps := o.steps(a, img, path, starts)
 	w := cmd.OutOrStdout()
 	if o.json {
 		t := tell.NewJSON(w, outputSchema)
@@ -35,7 +35,7 @@ func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash
 // planned is a step of a plan.
 type planned struct{ id, text string }
 
-func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string) []planned {
+func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string, starts *image.Start) []planned {
 	key := "a key that is in the image, or in known_hosts"
 	if o.Expect != "" {
 		key = o.Expect
@@ -47,10 +47,17 @@ func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string
 	if o.Initramfs != "" {
 		at = ", which answers at " + o.Initramfs
 	}
+	boot := "reboot"
+	switch {
+	case starts != nil:
+		boot = fmt.Sprintf("start what %s starts of it, %q, by kexec (%s; if it has never come up by firmware with such an image, that is said)", starts.Loader, starts.Title, starts.Layout)
+	case o.Boot == reflash.ByKexec:
+		boot = "start its own kernel by kexec, or reboot where that cannot be"
+	}
 	steps := []planned{
 		{"push", fmt.Sprintf("push build %s, unless it waits there already, and reboot into it%s (at most %s)", a.Facts.Build, at, o.RebootTimeout)},
 		{"flash", fmt.Sprintf("make its disk equal to %s (%s%s), and read that back", path, img.Compression(), size)},
-		{"wait", fmt.Sprintf("reboot, and wait for a system with %s (at most %s)", key, o.RebootTimeout)},
+		{"wait", fmt.Sprintf("%s, and wait for a system with %s (at most %s)", boot, key, o.RebootTimeout)},
 	}
 	if o.Ready != "" {
 		steps = append(steps, planned{"ready", fmt.Sprintf("there, wait until %q ends well (at most %s)", o.Ready, o.RebootTimeout)})

@@ -40,7 +40,14 @@ device that waits in this archive's initramfs already is not pushed to.
 
 The new system is one that answers with the right host key in another boot than before.
 Which key that is, --expect-host-key says; without it the image does, if it carries keys in
-an ext4 that debugfs can read, and else known_hosts.`,
+an ext4 that debugfs can read, and else known_hosts.
+
+With --boot kexec the new system is started from the initramfs, without the firmware: what
+the image's own boot loader would start by itself, GRUB, systemd-boot or extlinux, is read out
+of the image and loaded there. What stands against that is said before anything is written
+where it can be known then; else the firmware starts it after all. That a device comes
+up by kexec says nothing of its boot loader: the verdict says whether it has come up by firmware
+with an image of this layout before.`,
 		Example: `  groundhog reflash root@bench-1 reflash.img disk.img.xz --expect-host-key new.pub \
       --ready 'systemctl is-system-running --wait'
   groundhog reflash --hosts bench.txt --parallel 8 reflash.img disk.img.xz
@@ -62,6 +69,7 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.StringVar(&o.Ready, "ready", "", "wait until `COMMAND` ends well on the new system")
 	f.StringVar(&o.PowerCycle, "power-cycle", "", "run `COMMAND` here, with GROUNDHOG_HOST set, where a device does not come back from a reboot")
 	f.StringVar(&o.PushVia, "push-via", "", wayHelp)
+	f.StringVar(&o.Boot, "boot", reflash.ByFirmware, "what starts the new system: firmware, or kexec (amd64)")
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
@@ -85,6 +93,9 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	if err := (&reflash.PushOptions{Via: o.PushVia, Reboot: true}).CheckVia(); err != nil {
 		return cli.Misused(cmd, fmt.Errorf("--push-via: %w", err))
 	}
+	if err := o.CheckBoot(); err != nil {
+		return cli.Misused(cmd, fmt.Errorf("--boot: %w", err))
+	}
 	if o.Expect != "" {
 		if o.Expect, err = fingerprint(o.Expect); err != nil {
 			return err
@@ -103,7 +114,11 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		return cli.Misused(cmd, err)
 	}
 	if o.plan {
-		o.tellPlan(cmd, hosts, a, img, path)
+		starts, err := o.Starts(cmd.Context(), a, img)
+		if err != nil {
+			return o.refused(cmd, hosts, err)
+		}
+		o.tellPlan(cmd, hosts, a, img, path, starts)
 		return nil
 	}
 	// It is read while the devices are being brought there: what is wrong with it is known before anything is written.

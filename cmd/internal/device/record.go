@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -37,7 +38,8 @@ type Record struct {
 	Disk      disk.Identity `json:"disk,omitzero"`    // that carries /
 	Who       Who           `json:"who,omitzero"`     // its hardware
 	Archive   Pushed        `json:"archive"`
-	Via       string        `json:"via,omitzero"` // the way in that was seen to work last, where it is not the ordinary one: "kexec", "oneshot"
+	Via       string        `json:"via,omitzero"`      // the way in that was seen to work last, where it is not the ordinary one: "kexec", "oneshot"
+	Firmware  []string      `json:"firmware,omitzero"` // the layouts of images with which it has come up by its firmware
 }
 
 // Pushed is the archive that the device has.
@@ -126,6 +128,9 @@ func ReadRecord(target string) (*Record, error) {
 	return r, nil
 }
 
+// maxLayouts bounds the layouts of images: there are a few loaders, in a few kinds of filesystems and tables.
+const maxLayouts = 100
+
 // check refuses what push does not write: somebody, or a broken disk, has changed the file.
 func (r *Record) check() error {
 	if r.Disk != (disk.Identity{}) {
@@ -140,6 +145,9 @@ func (r *Record) check() error {
 		return fmt.Errorf("%.40q is no boot id", r.BootID)
 	case r.Archive.SHA256 != "" && !hexSum.MatchString(r.Archive.SHA256), !buildID.MatchString(r.Archive.Build):
 		return errors.New("what it says of the archive is not what push writes")
+	}
+	if len(r.Firmware) > maxLayouts || slices.ContainsFunc(r.Firmware, func(l string) bool { return l == "" || len(l) > 200 }) {
+		return errors.New("what it says of the firmware is not what reflash writes")
 	}
 	for _, text := range r.HostKeys {
 		if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text)); err != nil {

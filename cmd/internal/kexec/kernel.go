@@ -22,9 +22,9 @@ const maxVersion = 512
 // errNoKernel is of a file that is no bzImage.
 var errNoKernel = errors.New("no Linux kernel in the bzImage format")
 
-// version is the text in a kernel's file that says which one it is:
+// Version is the text in a kernel's file that says which one it is:
 // "6.1.0-56-amd64 (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)".
-func version(kernel io.ReaderAt) (string, error) {
+func Version(kernel io.ReaderAt) (string, error) {
 	head := make([]byte, versionPointer+2)
 	if _, err := kernel.ReadAt(head, 0); err != nil || string(head[headerMagic:headerMagic+4]) != "HdrS" {
 		return "", errNoKernel

@@ -31,12 +31,12 @@ func bzImage(text string) []byte {
 func TestVersion(t *testing.T) {
 	text := release + " (debian-kernel@lists.debian.org) " + build
 	whole := bzImage(text)
-	got, err := version(bytes.NewReader(whole))
+	got, err := Version(bytes.NewReader(whole))
 	if err != nil || got != text || !runs(got, release, build) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for n := range len(whole) {
-		if _, err := version(bytes.NewReader(whole[:n])); !errors.Is(err, errNoKernel) {
+		if _, err := Version(bytes.NewReader(whole[:n])); !errors.Is(err, errNoKernel) {
 			t.Fatalf("cut at %d: %v", n, err)
 		}
 	}
@@ -67,7 +67,8 @@ type fake struct {
 	root   string
 	calls  []string
 	fail   error
-	initrd []byte // that is loaded
+	kernel []byte // that is loaded
+	initrd []byte
 }
 
 func (f *fake) machine() Machine {
@@ -75,6 +76,12 @@ func (f *fake) machine() Machine {
 		copy(u.Release[:], release)
 		copy(u.Version[:], build)
 		return nil
+	}, Reboot: func(cmd int) error {
+		f.calls = append(f.calls, map[int]string{unix.LINUX_REBOOT_CMD_KEXEC: "kexec", unix.LINUX_REBOOT_CMD_RESTART: "restart"}[cmd])
+		return unix.EINVAL
+	}, Apart: func() error {
+		f.calls = append(f.calls, "apart")
+		return f.fail
 	}}
 }
 
@@ -96,12 +103,21 @@ func (f *fake) file(kernel, initrd int, line string, flags int) error {
 		return f.fail
 	case flags == unix.KEXEC_FILE_NO_INITRAMFS:
 		f.calls = append(f.calls, "trial "+line)
+		f.kernel = f.content(kernel)
 	default:
 		f.calls = append(f.calls, "load "+line)
-		f.initrd, _ = io.ReadAll(io.NewSectionReader(os.NewFile(uintptr(dup(f.t, initrd)), "x"), 0, 1<<20))
+		f.kernel, f.initrd = f.content(kernel), f.content(initrd)
 	}
 	f.write("sys/kernel/kexec_loaded", "1\n")
 	return nil
+}
+
+// content is a file's, by its descriptor.
+func (f *fake) content(fd int) []byte {
+	file := os.NewFile(uintptr(dup(f.t, fd)), "x")
+	defer file.Close()
+	b, _ := io.ReadAll(io.NewSectionReader(file, 0, 1<<20))
+	return b
 }
 
 func dup(t *testing.T, fd int) int {

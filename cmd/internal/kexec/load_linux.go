@@ -20,13 +20,15 @@ type Machine struct {
 	Arch string // as Go has it
 
 	// File loads a kernel and an initramfs (kexec_file_load(2)); with unix.KEXEC_FILE_UNLOAD it lets go of what is loaded.
-	File  func(kernel, initrd int, cmdline string, flags int) error
-	Uname func(*unix.Utsname) error
+	File   func(kernel, initrd int, cmdline string, flags int) error
+	Uname  func(*unix.Utsname) error
+	Reboot func(cmd int) error // reboot(2)
+	Apart  func() error        // has GoNew called by a process of its own
 }
 
 // This is the machine that we are on.
 func This() Machine {
-	return Machine{Arch: runtime.GOARCH, File: unix.KexecFileLoad, Uname: unix.Uname}
+	return Machine{Arch: runtime.GOARCH, File: unix.KexecFileLoad, Uname: unix.Uname, Reboot: unix.Reboot, Apart: apart}
 }
 
 // ErrDropped is of a kernel that was loaded and is not any more, since nobody said to start it.
@@ -64,28 +66,33 @@ func (m Machine) Load(kernel string, in io.Reader, size int64, sum string, out i
 	if err := m.load(k, int(initrd.Fd()), line, 0); err != nil {
 		return err
 	}
+	return m.word(r, out)
+}
+
+// word waits for the word to start what is loaded, and lets go of it if anything else comes.
+func (m Machine) word(in *bufio.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, "loaded"); err == nil {
-		if said, _ := r.ReadString('\n'); said == Go {
+		if said, _ := in.ReadString('\n'); said == Go {
 			return nil
 		}
 	}
 	return errors.Join(ErrDropped, m.Unload())
 }
 
-// receive keeps an initramfs in memory, in a file without a name.
+// receive keeps a kernel or an initramfs in memory, in a file without a name.
 func receive(in io.Reader, size int64, sum string) (*os.File, error) {
-	fd, err := unix.MemfdCreate("initramfs", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("kexec", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("keeping the initramfs in memory: %w", err)
+		return nil, fmt.Errorf("keeping it in memory: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "initramfs")
+	f := os.NewFile(uintptr(fd), "kexec")
 	hash := sha256.New()
 	n, err := io.CopyN(io.MultiWriter(f, hash), in, size)
 	switch got := hex.EncodeToString(hash.Sum(nil)); {
 	case err == io.EOF:
 		err = fmt.Errorf("%d bytes of %d came: the connection was cut", n, size)
 	case err != nil:
-		err = fmt.Errorf("receiving the initramfs: %w", err)
+		err = fmt.Errorf("receiving: %w", err)
 	case got != sum:
 		err = fmt.Errorf("what came has SHA-256 %s, not %s", got, sum)
 	default:
@@ -97,8 +104,8 @@ func receive(in io.Reader, size int64, sum string) (*os.File, error) {
 
 // prepare opens the kernel's file, which must be that of the kernel that runs, and makes the next command line.
 func (m Machine) prepare(kernel string) (*os.File, string, error) {
-	if m.Arch != "amd64" {
-		return nil, "", fmt.Errorf("kexec: on %s Debian's kernels have no kexec_file_load", m.Arch)
+	if err := m.able(); err != nil {
+		return nil, "", err
 	}
 	running, err := os.ReadFile(m.Root + "/proc/cmdline")
 	if err != nil {
@@ -115,8 +122,16 @@ func (m Machine) prepare(kernel string) (*os.File, string, error) {
 	return k, cmdline(string(running)), nil
 }
 
+// able refuses a machine whose kernels cannot.
+func (m Machine) able() error {
+	if m.Arch != "amd64" {
+		return fmt.Errorf("kexec: on %s Debian's kernels have no kexec_file_load", m.Arch)
+	}
+	return nil
+}
+
 func (m Machine) sameKernel(k *os.File) error {
-	v, err := version(k)
+	v, err := Version(k)
 	if err != nil {
 		return err
 	}

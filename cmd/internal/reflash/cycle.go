@@ -24,6 +24,7 @@ type CycleOptions struct {
 	Initramfs     string        // where the initramfs answers; "": where the system does
 	PowerCycle    string        // a command here, where the device does not come back; "": none
 	PushVia       string        // the way into the initramfs, as [PushOptions] has it
+	Boot          string        // the way from it into the new system: ByKexec; "", ByFirmware: a reboot
 	RebootTimeout time.Duration // of each reboot, and of Ready
 }
 
@@ -35,6 +36,9 @@ func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path strin
 // cycle is one device's way.
 func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string) result {
 	options := o.SSH.Initramfs(a.Keys).OnPort(o.waitsAt(h), a.Port)
+	if err := o.startsEarly(ctx, a, img); err != nil {
+		return result{err: in(Untouched, err)}
+	}
 	took := newTurnaround()
 	c, state, err := o.bring(ctx, h, a, img, options, took)
 	if err != nil {
@@ -51,6 +55,14 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 	if err := f.surely(ctx, func() error { return f.identify(ctx) }); err != nil { // the device that answers may not be ours to say more about
 		return result{err: in(Untouched, err)}
 	}
+	b := &booting{flashing: &f, wanted: o.Boot}
+	starts, err := o.Starts(ctx, a, img)
+	if err == nil {
+		err = b.try(ctx, starts)
+	}
+	if err != nil {
+		return result{err: in(f.stays(ctx), err)}
+	}
 	r := f.run(ctx)
 	if r.err != nil && stateOf(r.err) == Untouched { // the device is no longer the running system that it was
 		r.err = in(f.stays(ctx), r.err)
@@ -60,19 +72,20 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 	}
 	h.phase("flash", "%s", r.done)
 	took.lap("flash")
-	if r.err = f.restart(ctx); r.err != nil {
+	if r.err = b.leave(ctx); r.err != nil {
 		return r
 	}
-	up, err := o.comesUp(ctx, h, img, state, took)
+	up, err := o.comesUp(ctx, h, img, state, took, b)
 	if err != nil {
 		r.err = err
 		return r
 	}
+	b.note(ctx)
 	if data, ok := r.data.(*Flashed); ok {
-		data.Turnaround = took.laps
+		data.Turnaround, data.Boot = took.laps, &b.Booted
 	}
 	h.phase("turnaround", "turn-around %s", took)
-	r.done, r.state = r.done+"; the new system is up, boot "+up.BootID, Up
+	r.done, r.state = r.done+"; the new system is up, boot "+up.BootID+b.says(), Up
 	return r
 }
 
@@ -159,7 +172,7 @@ func (o *CycleOptions) newSystem(ctx context.Context, h Host, img *image.Image) 
 }
 
 // comesUp waits for the new system.
-func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, before device.State, took *turnaround) (device.State, error) {
+func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, before device.State, took *turnaround, b *booting) (device.State, error) {
 	options, err := o.newSystem(ctx, h, img)
 	if err != nil {
 		return device.State{}, in(Starting, fmt.Errorf("reading the image's host keys: %w", err))
@@ -168,7 +181,9 @@ func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, be
 	c, state, err := device.WaitSystem(ctx, h.Name, options, wait)
 	if err != nil && errors.Is(err, device.ErrTimeout) && o.PowerCycle != "" {
 		if err = o.cyclePower(ctx, h); err == nil {
-			wait.Down = nil
+			if wait.Down = nil; b.By == ByKexec {
+				b.By, b.Why = ByFirmware, "what kexec had started did not come up, and its power was cycled"
+			}
 			c, state, err = device.WaitSystem(ctx, h.Name, options, wait)
 		}
 	}
@@ -178,6 +193,7 @@ func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, be
 	if err != nil {
 		return state, in(Starting, err)
 	}
+	b.arrived(ctx, c)
 	if o.Ready == "" {
 		c.Close()
 		took.lap("up")

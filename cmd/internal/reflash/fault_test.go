@@ -88,14 +88,17 @@ type bench struct {
 	content []byte
 	ssh     device.Options
 
-	patience time.Duration // of a flash
-	reboot   time.Duration // how long a reboot may take
+	patience   time.Duration // of a flash
+	reboot     time.Duration // how long a reboot may take
+	powerCycle string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return benchFor(t, diskImage(3<<20+512)) }
+
+// benchFor is a bench with an image.
+func benchFor(t *testing.T, content []byte) *bench {
 	t.Helper()
-	b := &bench{Device: devicetest.Start(t), t: t, path: filepath.Join(t.TempDir(), "disk.img"), content: diskImage(3<<20 + 512),
-		patience: time.Minute, reboot: time.Minute}
+	b := &bench{Device: devicetest.Start(t), t: t, path: filepath.Join(t.TempDir(), "disk.img"), content: content, patience: time.Minute, reboot: time.Minute}
 	file := filepath.Join(t.TempDir(), "reflash.img")
 	for name, content := range map[string][]byte{file: []byte("an archive"), b.path: b.content} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
@@ -156,8 +159,9 @@ func (b *bench) run(ctx context.Context, verb string) Outcome {
 		f.Check = true
 	case "flash --reboot":
 		f.Reboot = true
-	case "reflash":
-		return Cycle(ctx, h, b.archive, b.image, b.path, &CycleOptions{FlashOptions: f, RebootTimeout: b.reboot, Ready: "systemctl is-system-running"})
+	case "reflash", "reflash --boot kexec":
+		_, boot, _ := strings.Cut(verb, "--boot ")
+		return Cycle(ctx, h, b.archive, b.image, b.path, &CycleOptions{FlashOptions: f, RebootTimeout: b.reboot, Ready: "systemctl is-system-running", Boot: boot, PowerCycle: b.powerCycle})
 	}
 	return Flash(ctx, h, b.image, b.path, &f)
 }
@@ -231,10 +235,10 @@ var faults = map[string]fault{
 // A fault in each command of each verb: whatever is said of the device then is so.
 func TestFaultInEachCommand(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{"push", "push --reboot", "restore", "flash", "flash --check", "flash --reboot", "reflash"} {
+	for _, verb := range []string{"push", "push --reboot", "restore", "flash", "flash --check", "flash --reboot", "reflash", "reflash --boot kexec"} {
 		commands := commandsOf(t, verb)
 		for name, does := range faults {
-			if (verb == "reflash" || verb == "flash --check") && name != "the link is lost" && name != "it is off" {
+			if (strings.HasPrefix(verb, "reflash") || verb == "flash --check") && name != "the link is lost" && name != "it is off" {
 				continue // its parts have had the others
 			}
 			for at := range commands {
@@ -258,7 +262,14 @@ func TestFaultInEachCommand(t *testing.T) {
 
 // waitingFor is a bench whose device is as the verb needs it.
 func waitingFor(t *testing.T, verb string) *bench {
-	b := newBench(t)
+	b := newBench
+	if strings.HasSuffix(verb, "kexec") {
+		b = kexecBench
+	}
+	return readyFor(b(t), verb)
+}
+
+func readyFor(b *bench, verb string) *bench {
 	if strings.HasPrefix(verb, "flash") {
 		b.Wait("b1")
 	}
@@ -281,7 +292,7 @@ func commandsOf(t *testing.T, verb string) int {
 // A run that is interrupted in any of its commands says what the device was left in.
 func TestInterruptedInEachCommand(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{"push", "push --reboot", "restore", "flash", "flash --reboot", "reflash"} {
+	for _, verb := range []string{"push", "push --reboot", "restore", "flash", "flash --reboot", "reflash", "reflash --boot kexec"} {
 		commands := commandsOf(t, verb)
 		for at := range commands {
 			t.Run(fmt.Sprintf("%s/in command %d", verb, at), func(t *testing.T) {

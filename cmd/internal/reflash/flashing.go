@@ -38,6 +38,7 @@ type flashing struct {
 	grown   *enlarged        // what fit made larger; nil: nothing
 	left    []table.Leftover // what stands at the disk's end from before
 	looked  bool             // for it
+	knows   bool             // the device's writer knows how to start a new system by kexec
 }
 
 // enlarged is a partition that is larger on this disk than in the image.
@@ -54,6 +55,7 @@ type Flashed struct {
 	Filesystems []partition `json:"filesystems,omitzero"` // recognised on the disk afterwards
 	Grown       string      `json:"grown,omitzero"`       // the partition that was enlarged
 	Turnaround  []Lap       `json:"turnaround,omitzero"`  // of reflash: how long each part took
+	Boot        *Booted     `json:"boot,omitzero"`        // of reflash: how the new system was started
 }
 
 // run makes the disk equal to the image, and says what is there then.

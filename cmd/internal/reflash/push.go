@@ -183,6 +183,9 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 		BootID: facts.Get("boot_id"), Disk: d, Who: who,
 		Archive: device.Pushed{Path: a.Path, SHA256: a.SHA256, Sent: own.sha256, Build: a.Facts.Build, Port: a.Port}}
 	record.SetHostKey(c.HostKey)
+	if old, err := device.ReadRecord(h.Name); err == nil { // the same device: that was looked at
+		record.Firmware = old.Firmware
+	}
 	if _, err := record.Save(); err != nil {
 		return in(Pushed, hint.To(fmt.Errorf("keeping what was learned of the device: %w", err), "flash --target names the disk then"))
 	}

@@ -68,6 +68,8 @@ func (d *Device) own() []answer {
 	return []answer{
 		{"cat >/sbin/.groundhog-writer", func(c *Command) int { io.Copy(io.Discard, c.Stdin); return 0 }},
 		{"groundhog-writer serve", d.serveWriter},
+		{"groundhog-writer kexec new", d.kexec},
+		{"/proc/sys/kernel/bootloader_type", d.bootLoader},
 		{"groundhog-writer version && groundhog-writer disks", func(c *Command) int {
 			fmt.Fprintln(c.Stdout, tool())
 			return d.listDisks(c)
@@ -189,6 +191,56 @@ func (d *Device) Pushed(build string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.build = build
+}
+
+// kexec is a writer's kexec new: it takes what is announced, and starts what was flashed.
+func (d *Device) kexec(c *Command) int {
+	words := shellWords(c.Text)
+	if len(words) < 10 {
+		fmt.Fprintln(c.Stderr, "usage: groundhog-writer ... kexec new ...")
+		return 2
+	}
+	for _, announced := range [][]string{words[5:7], words[7:9]} {
+		size, _ := strconv.ParseInt(announced[0], 10, 64)
+		h := sha256.New()
+		n, _ := io.CopyN(h, c.Stdin, size)
+		if got := hex.EncodeToString(h.Sum(nil)); n != size || got != announced[1] {
+			fmt.Fprintf(c.Stderr, "groundhog-writer: what came has SHA-256 %s, %d bytes\n", got, n)
+			return 1
+		}
+		if words[4] == "trial" { // the kernel alone
+			return 0
+		}
+	}
+	fmt.Fprintln(c.Stdout, "loaded")
+	if said, _ := io.ReadAll(c.Stdin); string(said) != "go\n" {
+		fmt.Fprintln(c.Stderr, "groundhog-writer: nobody said to start it")
+		return 1
+	}
+	fmt.Fprintln(c.Stdout, "starting")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.line, d.kexecs = words[9], d.boots+1
+	return Rebooting
+}
+
+// bootLoader is what an amd64 kernel says of who has started it: kexec or GRUB.
+func (d *Device) bootLoader(c *Command) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	kind := 114
+	if d.kexecs == d.boots {
+		kind = 208
+	}
+	fmt.Fprintln(c.Stdout, kind)
+	return 0
+}
+
+// KexecLine is the command line of what was started by kexec last; "" for nothing.
+func (d *Device) KexecLine() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.line
 }
 
 func (d *Device) listDisks(c *Command) int {

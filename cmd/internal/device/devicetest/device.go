@@ -45,6 +45,8 @@ type Device struct {
 	facts     map[string]string
 	board     string            // its serial number
 	marked    map[string]string // what a Roll left, by boot and word
+	line      string            // the kernel's, of the last kexec
+	kexecs    int               // the boot that it began; 0: none
 	open      func(name string, write bool) (writer.Target, error)
 }
 

@@ -100,7 +100,7 @@ func (i *Image) findEntry(ctx context.Context) error {
 	if err != nil {
 		return i.notStarting(err)
 	}
-	parts := []string{e.Loader, e.Kind, strings.TrimPrefix(i.What(), "a ")}
+	parts := []string{e.Loader, e.Kind, strings.TrimPrefix(strings.TrimPrefix(i.What(), "a "), "an ")}
 	if slices.ContainsFunc(all, func(f entry.Filesystem) bool {
 		if f.Kind != "vfat" {
 			return false

@@ -1,0 +1,161 @@
+package kexec
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// New is a system that is started from the waiting initramfs: what comes on standard input, the kernel before the initramfs.
+type New struct {
+	Kernel, Initrd       int64  // bytes; no initramfs has none
+	KernelSum, InitrdSum string // SHA-256 in hex
+	Line                 string
+}
+
+// Bounds of what comes, and memory that stays free while it is loaded, in bytes.
+const (
+	maxKernel = 128 << 20
+	maxInitrd = 512 << 20
+	spare     = 64 << 20
+)
+
+// check refuses what cannot be loaded here, before any of it has come: a tmpfs that fills the memory would end whoever has the least.
+func (n New) check(m Machine) error {
+	if n.Kernel <= 0 || n.Kernel > maxKernel || n.Initrd < 0 || n.Initrd > maxInitrd {
+		return fmt.Errorf("a kernel of %d bytes and an initramfs of %d are none", n.Kernel, n.Initrd)
+	}
+	if err := errors.Join(m.able(), m.waits()); err != nil {
+		return err
+	}
+	available, err := m.available()
+	if need := 2*(n.Kernel+n.Initrd) + spare; err == nil && available < need {
+		err = fmt.Errorf("kexec: %d MiB of memory are available, to load takes %d", available>>20, need>>20)
+	}
+	return err
+}
+
+// waits is nil in the waiting initramfs, whose disk is the old one or the new one and nothing between.
+func (m Machine) waits() error {
+	if _, err := os.Stat(m.Root + "/scripts/groundhog"); err != nil {
+		return fmt.Errorf("kexec of a new system: this is not the waiting initramfs: %w", err)
+	}
+	if _, err := os.Stat(m.Root + "/run/systemd/private"); err == nil {
+		return errors.New("kexec of a new system: a system runs here, not the waiting initramfs")
+	}
+	if _, err := os.Stat(m.Root + "/run/groundhog/writing"); err == nil {
+		return errors.New("kexec of a new system: a disk is neither the old nor the new one")
+	}
+	return nil
+}
+
+// available is the memory that there is without swapping, in bytes (proc_meminfo(5)).
+func (m Machine) available() (int64, error) {
+	b, err := os.ReadFile(m.Root + "/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "MemAvailable:" {
+			n, err := strconv.ParseInt(words[1], 10, 40)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("/proc/meminfo does not say what memory is available")
+}
+
+// TrialNew reads a kernel from in, loads it without its initramfs and lets go of it.
+func (m Machine) TrialNew(in io.Reader, n New) error {
+	if err := n.check(m); err != nil {
+		return err
+	}
+	k, err := receive(in, n.Kernel, n.KernelSum)
+	if err != nil {
+		return fmt.Errorf("the kernel: %w", err)
+	}
+	defer k.Close()
+	if err := m.load(k, -1, n.Line, unix.KEXEC_FILE_NO_INITRAMFS); err != nil {
+		return err
+	}
+	return m.Unload()
+}
+
+// LoadNew reads both and loads them, and is for the rest as [Machine.Load].
+func (m Machine) LoadNew(in io.Reader, n New, out io.Writer) error {
+	if err := n.check(m); err != nil {
+		return err
+	}
+	r := bufio.NewReader(in)
+	k, err := receive(r, n.Kernel, n.KernelSum)
+	if err != nil {
+		return fmt.Errorf("the kernel: %w", err)
+	}
+	defer k.Close()
+	initrd, flags := -1, unix.KEXEC_FILE_NO_INITRAMFS
+	if n.Initrd > 0 {
+		i, err := receive(r, n.Initrd, n.InitrdSum)
+		if err != nil {
+			return fmt.Errorf("the initramfs: %w", err)
+		}
+		defer i.Close()
+		initrd, flags = int(i.Fd()), 0
+	}
+	if err := m.load(k, initrd, n.Line, flags); err != nil {
+		return err
+	}
+	return m.word(r, out)
+}
+
+// Moments of a start.
+const (
+	parting  = time.Second // until all that was said has reached whoever gave the word
+	stopping = time.Minute // for the kernel to stop its devices
+)
+
+// StartNew has a process of its own start what LoadNew loaded, a moment later: until then the connection can end in good order.
+func (m Machine) StartNew(out io.Writer) error {
+	if err := errors.Join(m.waits(), m.Apart()); err != nil {
+		return errors.Join(err, m.Unload())
+	}
+	_, err := fmt.Fprintln(out, "starting")
+	return err
+}
+
+// apart runs this program's kexec new start, which lives on when the connection has ended.
+func apart() error {
+	cmd := exec.Command("/proc/self/exe", "kexec", "new", "start")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting a process that starts it: %w", err)
+	}
+	return cmd.Process.Release()
+}
+
+// GoNew starts what is loaded. A kexec that does not come off ends in a reboot by the firmware, which boots the same system: nobody is there to
+// be told any more.
+func (m Machine) GoNew() error {
+	time.Sleep(parting)
+	if err := m.waits(); err != nil { // somebody flashes it again
+		return errors.Join(err, m.Unload())
+	}
+	unix.Sync()
+	stuck := time.AfterFunc(stopping, func() { m.sysrq("b") })
+	defer stuck.Stop()
+	err := m.Reboot(unix.LINUX_REBOOT_CMD_KEXEC)
+	return errors.Join(fmt.Errorf("reboot(2), by kexec: %w", err), m.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
+}
+
+// sysrq is Documentation/admin-guide/sysrq.rst's.
+func (m Machine) sysrq(key string) {
+	os.WriteFile(filepath.Join(m.Root, "/proc/sysrq-trigger"), []byte(key), 0)
+}

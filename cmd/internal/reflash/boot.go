@@ -1,0 +1,258 @@
+package reflash
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/kexec"
+)
+
+// How a device comes from its initramfs into the new system.
+const (
+	ByFirmware = "firmware"
+	ByKexec    = "kexec"
+)
+
+// Booted is how it did.
+type Booted struct {
+	By       string `json:"by"`              // firmware or kexec
+	Why      string `json:"why,omitzero"`    // the firmware, where kexec was asked for
+	Layout   string `json:"layout,omitzero"` // what a firmware meets in the image; "" where that cannot be told
+	Firmware bool   `json:"firmware_booted"` // this device has come up by firmware with an image of this layout, now or before
+}
+
+// CheckBoot refuses a way that there is not.
+func (o *CycleOptions) CheckBoot() error {
+	if !slices.Contains([]string{"", ByFirmware, ByKexec}, o.Boot) {
+		return fmt.Errorf("%q is no way into the new system: firmware or kexec", o.Boot)
+	}
+	return nil
+}
+
+const byFirmware = "--boot firmware has the firmware start it"
+
+// Starts is what kexec would start of an image, nil where another way was asked for, or where that is known only when all of the image has come. The error
+// is why it cannot be.
+func (o *CycleOptions) Starts(ctx context.Context, a *Archive, img *image.Image) (*image.Start, error) {
+	switch {
+	case o.Boot != ByKexec:
+		return nil, nil
+	case a.Facts.Arch != "" && a.Facts.Arch != "amd64":
+		return nil, hint.To(fmt.Errorf("--boot kexec: Debian's kernels for %s have no kexec_file_load", a.Facts.Arch), byFirmware)
+	case img.Stored() == nil:
+		return nil, nil
+	}
+	s, err := img.Start(ctx)
+	switch {
+	case err == nil:
+		_, err = kexec.Version(bytes.NewReader(s.Kernel))
+	case !errors.Is(err, image.ErrNoKernel):
+		return nil, fmt.Errorf("%w: %w", flash.ErrImage, Meant(err))
+	}
+	if err != nil {
+		return nil, hint.To(fmt.Errorf("--boot kexec: %w", err), byFirmware)
+	}
+	return s, nil
+}
+
+// startsEarly is Starts before the device is touched, where that takes no decoding: that goes on while the device reboots.
+func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.Image) error {
+	if img.Compression() != "raw" && a.Facts.Arch == "amd64" {
+		return nil
+	}
+	_, err := o.Starts(ctx, a, img)
+	return err
+}
+
+// booting is a device's way into the new system.
+type booting struct {
+	*flashing
+	wanted string
+	Booted
+}
+
+// try asks the waiting device's kernel, before anything is written, whether it would take the image's.
+func (b *booting) try(ctx context.Context, s *image.Start) error {
+	if b.wanted != ByKexec {
+		return nil
+	}
+	if s == nil {
+		b.phase("kexec", "the image is a stream: whether kexec can start it is seen when it was written, and else the firmware does")
+		return nil
+	}
+	r, err := b.kexec(ctx, "trial", s, bytes.NewReader(s.Kernel))
+	if err == nil {
+		err = r.Err("trying to load the image's kernel")
+	}
+	if err != nil {
+		return hint.To(fmt.Errorf("--boot kexec: %w", err), byFirmware)
+	}
+	b.phase("kexec", "its kernel takes the image's: %s, %q, was loaded and let go of", s.Loader, s.Title)
+	return nil
+}
+
+// leave leaves the initramfs for the new system. A kexec that cannot be is the firmware's affair.
+func (b *booting) leave(ctx context.Context) error {
+	b.By = ByFirmware
+	if b.wanted == ByKexec {
+		err := b.start(ctx)
+		switch {
+		case err == nil:
+			b.By = ByKexec
+			return nil
+		case ctx.Err() != nil:
+			return err
+		}
+		b.Why = err.Error()
+		b.phase("kexec", "kexec cannot start the new system, and the firmware does: %v", err)
+	}
+	return b.restart(ctx)
+}
+
+// start loads the new system's kernel and initramfs, and starts them. Where the connection is lost before the device has said that it does, the same boot
+// is asked again; where that answers no more, the word had reached it.
+func (b *booting) start(ctx context.Context) error {
+	s, err := b.img.Start(ctx)
+	if err != nil {
+		return in(Verified, err)
+	}
+	for end := time.Now().Add(b.Patience); ; {
+		sent := b.count(io.MultiReader(bytes.NewReader(s.Kernel), bytes.NewReader(s.Initrd), strings.NewReader(kexec.Go)), "sent to be started", int64(len(s.Kernel)+len(s.Initrd)+len(kexec.Go)))
+		r, err := b.kexec(ctx, "load", s, sent)
+		sent.end()
+		switch {
+		case err == nil && r.Exit == 0 && bytes.Contains(r.Stdout, []byte("starting\n")):
+			return nil
+		case err == nil && r.Exit == 0:
+			return errors.New("the device does not say that it starts the new system")
+		case err == nil:
+			return r.Err("loading it")
+		case ctx.Err() != nil && sent.done == sent.total: // the word, too
+			return in(Starting, err)
+		case !isLoss(err) || ctx.Err() != nil:
+			return in(Verified, err)
+		}
+		b.phase("kexec", "%v; asking again", err)
+		if waits, err := b.waitsStill(ctx, end); err != nil || !waits {
+			return in(Starting, err)
+		}
+	}
+}
+
+// waitsStill asks, as long as patience lasts, whether the boot that was to be left still answers.
+func (b *booting) waitsStill(ctx context.Context, end time.Time) (bool, error) {
+	for {
+		select {
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		err := b.again(ctx)
+		if err == nil {
+			return true, nil
+		}
+		if !isLoss(err) || !time.Now().Before(end) {
+			b.phase("kexec", "it does not answer any more, and may be on its way: %v", err)
+			return false, nil
+		}
+	}
+}
+
+// kexec runs groundhog-writer's kexec new, ours where the device's does not know it.
+func (b *booting) kexec(ctx context.Context, what string, s *image.Start, stdin io.Reader) (device.Result, error) {
+	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
+	command := fmt.Sprintf("exec groundhog-writer kexec new %s %d %s %d %s %s", what, len(s.Kernel), sum(s.Kernel), len(s.Initrd), sum(s.Initrd), device.Quote(s.Line))
+	if !b.knows {
+		if err := b.surely(ctx, func() error { return b.teach(ctx) }); err != nil {
+			return device.Result{}, err
+		}
+	}
+	options := b.options
+	options.Silence = max(options.Silence, loadSilence)
+	c, err := device.Dial(ctx, b.at, options)
+	if err != nil {
+		return device.Result{}, err
+	}
+	defer c.Close()
+	if err := b.same(ctx, c); err != nil {
+		return device.Result{}, err
+	}
+	return c.Run(device.Patient(ctx, loadSilence), command, stdin)
+}
+
+// teach puts our writer there where the archive's is an older one: what it does with a command line that it does not know is to say how it is used.
+func (b *booting) teach(ctx context.Context) error {
+	r, err := b.c.Run(ctx, "groundhog-writer kexec new", nil)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(r.Stderr, []byte("kexec new")) {
+		if err := b.send(ctx, strings.TrimSpace(string(r.Stderr))); err != nil {
+			return err
+		}
+	}
+	b.knows = true
+	return nil
+}
+
+// kexecLoader is what a kernel says of who has started it, where that was kexec_file_load (arch/x86/kernel/kexec-bzimage64.c).
+const kexecLoader = "208"
+
+// arrived asks the new system who has started it, where that is not certain.
+func (b *booting) arrived(ctx context.Context, c *device.Client) {
+	if b.By != ByKexec {
+		return
+	}
+	said, err := c.Output(ctx, "cat /proc/sys/kernel/bootloader_type")
+	if said = strings.TrimSpace(said); err == nil && said != "" && said != kexecLoader {
+		b.By, b.Why = ByFirmware, "kexec was begun, and the new system says that a boot loader has started it"
+	}
+}
+
+// note holds the layout against what this device has come up with, and keeps that. It is a courtesy: the system is up.
+func (b *booting) note(ctx context.Context) {
+	layout, err := b.img.Layout(ctx)
+	if err != nil {
+		return
+	}
+	b.Layout = layout
+	record, err := device.ReadRecord(b.Name)
+	if err != nil { // it was pushed to from elsewhere
+		b.Firmware = b.By == ByFirmware
+		return
+	}
+	b.Firmware = slices.Contains(record.Firmware, layout)
+	if b.By != ByFirmware || b.Firmware {
+		return
+	}
+	b.Firmware = true
+	record.Firmware = append(record.Firmware, layout)
+	if _, err := record.Save(); err != nil {
+		b.phase("wait", "noting that it comes up by firmware: %v", err)
+	}
+}
+
+// says is what a verdict has of it: nothing of the ordinary way.
+func (b *booting) says() string {
+	switch {
+	case b.By == ByKexec && b.Firmware:
+		return "; booted by kexec; this layout has come up by firmware here before"
+	case b.By == ByKexec:
+		return "; booted by kexec; this layout has not come up by firmware here before"
+	case b.Why != "":
+		return "; booted by the firmware: " + b.Why
+	}
+	return ""
+}

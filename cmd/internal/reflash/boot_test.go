@@ -1,0 +1,265 @@
+package reflash
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/fixtures/judge"
+)
+
+// bzImage is the beginning of a kernel's file, that says which one it is.
+func bzImage(version string) []byte {
+	b := make([]byte, 0x400)
+	copy(b[0x202:], "HdrS")
+	binary.LittleEndian.PutUint16(b[0x20e:], 0x100)
+	return append(append(b[:0x300], version...), 0)
+}
+
+// systemImage is a disk with a filesystem that has GRUB's configuration, a kernel and an initramfs.
+func systemImage(t *testing.T, body, kernel string) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	root, img := filepath.Join(dir, "root"), filepath.Join(dir, "img")
+	if err := os.MkdirAll(root+"/boot/grub", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"grub/grub.cfg": "menuentry 'Debian' {\n" + body + "\n}\n", "vmlinuz": kernel, "initrd": strings.Repeat("initramfs ", 1000)} {
+		if err := os.WriteFile(filepath.Join(root, "boot", name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"truncate", "-s", "6M", img}, {"sfdisk", "-q", img}, {"mke2fs", "-q", "-F", "-t", "ext4", "-d", root, "-E", "offset=1048576", img, "5M"}} {
+		cmd := exec.Command(judge.Tool(t, args[0]), args[1:]...)
+		cmd.Stdin = strings.NewReader("label: dos\nstart=2048,type=83\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", args, err, out)
+		}
+	}
+	b, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+const plainEntry = "linux /boot/vmlinuz root=/dev/vda1 ro\ninitrd /boot/initrd"
+
+// goodSystem is an image with a system, made once: many tests have a device each.
+func goodSystem(t *testing.T) []byte {
+	t.Helper()
+	system.once.Do(func() { system.image = systemImage(t, plainEntry, string(bzImage("6.1.0-57-amd64 (x@y) #1 SMP"))) })
+	if system.image == nil {
+		t.Skip("the image could not be made")
+	}
+	return system.image
+}
+
+var system struct {
+	once  sync.Once
+	image []byte
+}
+
+// kexecBench is a bench whose image has a system.
+func kexecBench(t *testing.T) *bench { return benchFor(t, goodSystem(t)) }
+
+const bootKexec = "reflash --boot kexec"
+
+func booted(t *testing.T, b *bench) Booted {
+	t.Helper()
+	_, last := b.told.verdicts()
+	data, ok := last.Data.(*Flashed)
+	if !ok || data.Boot == nil {
+		t.Fatalf("no word of how it was booted: %+v", last)
+	}
+	return *data.Boot
+}
+
+// The new system is started by kexec with the image's own command line, tried before and said afterwards; what the verdict says of the
+// firmware is what this device was seen to do.
+func TestReflashKexec(t *testing.T) {
+	const layout = "GRUB, grub.cfg on ext, MBR"
+	b := waitingFor(t, bootKexec)
+	tried := false
+	b.On("kexec new trial", func(*devicetest.Command) int {
+		_, untouched := b.holds()
+		tried = untouched
+		return devicetest.Pass
+	})
+	if out := b.run(t.Context(), bootKexec); out.Verdict != Done || out.State != Up || !strings.HasSuffix(out.Text, "; booted by kexec; this layout has not come up by firmware here before") {
+		t.Fatalf("%+v\n%s", out, &b.told)
+	}
+	if !tried {
+		t.Error("it was not tried before anything was written")
+	}
+	if got, want := b.KexecLine(), "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro"; got != want {
+		t.Errorf("started with %q, want %q", got, want)
+	}
+	if b.Asked("reboot -f") {
+		t.Error("it was rebooted, too")
+	}
+	if got := booted(t, b); got != (Booted{By: ByKexec, Layout: layout}) {
+		t.Errorf("%+v", got)
+	}
+	_, last := b.told.verdicts()
+	if said, err := json.Marshal(last.Data); err != nil || !strings.Contains(string(said), `"boot":{"by":"kexec","layout":"`+layout+`","firmware_booted":false}`) {
+		t.Errorf("%s, %v", said, err)
+	}
+	var phases []string
+	for _, l := range last.Data.(*Flashed).Turnaround {
+		phases = append(phases, l.Phase)
+	}
+	if got := strings.Join(phases, " "); got != "survey send down up flash down up" {
+		t.Errorf("turn-around: %s", got)
+	}
+	for _, c := range []struct {
+		verb, says string
+		want       Booted
+	}{
+		{"reflash", "", Booted{By: ByFirmware, Layout: layout, Firmware: true}},
+		{bootKexec, "; booted by kexec; this layout has come up by firmware here before", Booted{By: ByKexec, Layout: layout, Firmware: true}},
+	} {
+		if out := b.run(t.Context(), c.verb); out.Verdict != Done || !strings.HasSuffix(out.Text, c.says) || c.says == "" && strings.Contains(out.Text, "booted") {
+			t.Fatalf("%s: %+v\n%s", c.verb, out, &b.told)
+		}
+		if got := booted(t, b); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.verb, got, c.want)
+		}
+	}
+	if r, err := device.ReadRecord(b.Target()); err != nil || len(r.Firmware) != 1 || r.Firmware[0] != layout {
+		t.Errorf("the record: %+v, %v", r, err)
+	}
+}
+
+// What is known before anything is written is said then, and nothing is written.
+func TestReflashKexecRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		content func(t *testing.T) []byte
+		change  func(b *bench)
+		state   State
+		want    string
+	}{
+		"no system": {func(*testing.T) []byte { return diskImage(3<<20 + 512) }, nil, Untouched, "the image's own kernel cannot be told"},
+		"no kernel": {func(t *testing.T) []byte { return systemImage(t, plainEntry, "MZ a program") }, nil, Untouched, "no Linux kernel in the bzImage format"},
+		"arm64":     {goodSystem, func(b *bench) { b.archive.Facts.Arch = "arm64" }, Untouched, "kernels for arm64 have no kexec_file_load"},
+		"under lockdown": {goodSystem, func(b *bench) {
+			b.On("kexec new trial", devicetest.Complain("groundhog-writer: this kernel allows no kexec (lockdown, ...)", 1))
+		}, Held, "allows no kexec"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := readyFor(benchFor(t, c.content(t)), bootKexec)
+			if c.change != nil {
+				c.change(b)
+			}
+			out := b.run(t.Context(), bootKexec)
+			_, last := b.told.verdicts()
+			if out.State != c.state || !strings.Contains(out.Text, c.want) || !strings.Contains(last.Hint, "--boot firmware") {
+				t.Errorf("%+v (%q)", out, last.Hint)
+			}
+			if _, untouched := b.holds(); !untouched || b.KexecLine() != "" {
+				t.Error("it was written to, or started")
+			}
+			if c.state == Untouched && b.Asked("groundhog_restore=") {
+				t.Error("it was pushed to")
+			}
+			b.judge(out)
+		})
+	}
+}
+
+// What fails only then is the firmware's affair, with a word about it; so is a kexec that nobody saw come up.
+func TestReflashKexecFalls(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(t *testing.T, b *bench)
+		why    string
+	}{
+		"memory": {func(t *testing.T, b *bench) {
+			b.On("kexec new load", devicetest.Complain("groundhog-writer: cannot allocate memory", 1))
+		}, "cannot allocate memory"},
+		"silent":                    {func(t *testing.T, b *bench) { b.On("kexec new load", devicetest.Say("loaded\n", 0)) }, "does not say that it starts"},
+		"reset":                     {func(t *testing.T, b *bench) { b.On("bootloader_type", devicetest.Say("114\n", 0)) }, "a boot loader has started it"},
+		"a stream without a system": {func(t *testing.T, b *bench) { b.stream(t, diskImage(3<<20+512)) }, "cannot be told"},
+		"hangs": {func(t *testing.T, b *bench) {
+			// It is told to start, and comes back when its power was cycled.
+			cycled := filepath.Join(t.TempDir(), "cycled")
+			b.powerCycle, b.reboot = "touch "+cycled, 3*time.Second
+			b.Once("kexec new load", func(c *devicetest.Command) int {
+				b.Unplug()
+				go func() {
+					for {
+						if _, err := os.Stat(cycled); err == nil {
+							b.Reboot()
+							b.Plug()
+							return
+						}
+						select {
+						case <-time.After(10 * time.Millisecond):
+						case <-t.Context().Done():
+							return
+						}
+					}
+				}()
+				return devicetest.Gone
+			})
+			b.patience = time.Second
+		}, "its power was cycled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := waitingFor(t, bootKexec)
+			c.change(t, b)
+			out := b.run(t.Context(), bootKexec)
+			if out.Verdict != Done || out.State != Up || !strings.Contains(out.Text, "; booted by the firmware: ") || !strings.Contains(out.Text, c.why) {
+				t.Fatalf("%+v\n%s", out, &b.told)
+			}
+			if got := booted(t, b); got.By != ByFirmware || !got.Firmware && got.Layout != "" || !strings.Contains(got.Why, c.why) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// stream has the image come through a pipe.
+func (b *bench) stream(t *testing.T, content []byte) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { w.Write(content); w.Close() }()
+	img, err := image.Open(t.Context(), "-", "", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { img.Close(); r.Close() })
+	b.image, b.content = img, content
+}
+
+// An image that comes through a pipe is started by kexec all the same, once it was written.
+func TestReflashKexecStream(t *testing.T) {
+	b := waitingFor(t, bootKexec)
+	b.stream(t, b.content)
+	if out := b.run(t.Context(), bootKexec); out.Verdict != Done || !strings.Contains(out.Text, "booted by kexec") || b.Asked("kexec new trial") {
+		t.Errorf("%+v\n%s", out, &b.told)
+	}
+}
+
+// A connection that is lost while the kernel is sent costs another try; an older writer is replaced by ours.
+func TestReflashKexecAgain(t *testing.T) {
+	b := waitingFor(t, bootKexec)
+	b.Once("kexec new load", func(c *devicetest.Command) int { return devicetest.Gone })
+	b.Once("groundhog-writer kexec new", devicetest.Complain("usage: groundhog-writer serve [DIR] | disks", 2))
+	if out := b.run(t.Context(), bootKexec); out.Verdict != Done || !strings.Contains(out.Text, "booted by kexec") || !b.Asked("cat >/sbin/.groundhog-writer") {
+		t.Errorf("%+v\n%s", out, &b.told)
+	}
+}
