@@ -10,10 +10,10 @@ import (
 
 // Wait bounds a wait for a device that reboots.
 type Wait struct {
-	Before  string        // the boot id that must be gone
-	Timeout time.Duration // 5 min
-	Say     func(string)  // told what is waited for whenever that changes; may be nil
-	Down    func()        // called once, when what ran before does not answer any more; may be nil
+	Before  string          // the boot id that must be gone
+	Timeout time.Duration   // 5 min
+	Say     func(string)    // told what is waited for whenever that changes; may be nil
+	Down    func(time.Time) // told once from when on what ran before did not answer any more; may be nil
 
 	final func(error) bool // whether waiting is of no use
 }
@@ -44,14 +44,16 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 	}
 	say("waiting for " + what)
 	down := w.Down
+	began := time.Now()
+	// A try may hang as long as nobody answers, and even end with the next system's answer: what counts is when it began.
 	gone := func(err error) {
 		// Another key is that of what ran before, as far as anybody can tell.
 		if down != nil && !errors.Is(err, ErrHostKey) && err != errSameBoot {
-			down()
+			down(began)
 			down = nil
 		}
 	}
-	for {
+	for ; ; began = time.Now() {
 		c, err := Dial(ctx, target, o) // lives as long as ctx, not as limit
 		if err == nil {
 			try, stop := context.WithTimeout(limit, o.orDefault().LoginTimeout)

@@ -3,6 +3,8 @@ package device
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -42,7 +44,7 @@ func TestWaitInitramfs(t *testing.T) {
 	}
 	var said, down []string
 	at := 0
-	c, state, err := WaitInitramfs(t.Context(), "bench@"+l.Addr(), o, Wait{Before: boot1, Timeout: 5 * time.Minute, Down: func() { down = slices.Clone(said) }, Say: func(text string) {
+	c, state, err := WaitInitramfs(t.Context(), "bench@"+l.Addr(), o, Wait{Before: boot1, Timeout: 5 * time.Minute, Down: func(time.Time) { down = slices.Clone(said) }, Say: func(text string) {
 		said = append(said, text)
 		if at < len(steps) && strings.Contains(text, steps[at].want) {
 			at++
@@ -61,6 +63,44 @@ func TestWaitInitramfs(t *testing.T) {
 	}
 	if out, err := c.Output(t.Context(), "echo still here"); err != nil {
 		t.Errorf("after the wait: %q, %v", out, err)
+	}
+}
+
+// A device that vanishes is down from when the try began that nobody answered, and not from when that ended: this one ends with the
+// answer of what came up behind it.
+func TestWaitDown(t *testing.T) {
+	f := startServer(t).fake(t)
+	f.boot(t, boot2)
+	f.put(t, "scripts/groundhog/", "")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	came := make(chan time.Time, 1)
+	go func() { // who tries to connect is let in by then
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		came <- time.Now()
+		up, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			c.Close()
+			return
+		}
+		go io.Copy(up, c)
+		io.Copy(c, up)
+	}()
+	var down time.Time
+	o := f.good().Initramfs([]ssh.PublicKey{publicKey(t, f.read(t, "host.pub"))})
+	c, _, err := WaitInitramfs(t.Context(), "bench@"+l.Addr().String(), o, Wait{Before: boot1, Down: func(at time.Time) { down = at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if tried := <-came; down.IsZero() || down.After(tried) {
+		t.Errorf("it tried at %v, and was down from %v on", tried, down)
 	}
 }
 

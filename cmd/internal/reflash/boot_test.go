@@ -118,7 +118,7 @@ func TestReflashKexec(t *testing.T) {
 	for _, l := range last.Data.(*Flashed).Turnaround {
 		phases = append(phases, l.Phase)
 	}
-	if got := strings.Join(phases, " "); got != "survey send down up flash down up" {
+	if got := strings.Join(phases, " "); got != "survey send down up flash load down up" {
 		t.Errorf("turn-around: %s", got)
 	}
 	for _, c := range []struct {

@@ -75,6 +75,9 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 	if r.err = b.leave(ctx); r.err != nil {
 		return r
 	}
+	if o.Boot == ByKexec {
+		took.lap("load")
+	}
 	up, err := o.comesUp(ctx, h, img, state, took, b)
 	if err != nil {
 		r.err = err

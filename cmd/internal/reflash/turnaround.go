@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Lap is a part of a device's turn-around: survey, send, down, up, flash, down, up. A device is down when nobody answers any more where the old
+// Lap is a part of a device's turn-around: survey, send, down, up, flash, down, up; before the second down load, where what comes
+// up then is sent and loaded for kexec. A device is down when nobody answers any more where the old
 // system did, and up when the next one does.
 type Lap struct {
 	Phase   string  `json:"phase"`
@@ -24,16 +25,22 @@ func newTurnaround() *turnaround { return &turnaround{last: time.Now(), now: tim
 
 // lap ends a part, which began where the one before ended.
 func (t *turnaround) lap(phase string) {
-	if t == nil {
-		return
+	if t != nil {
+		t.lapAt(phase, t.now())
 	}
-	now := t.now()
-	t.laps = append(t.laps, Lap{phase, now.Sub(t.last).Round(time.Millisecond).Seconds()})
-	t.last = now
+}
+
+func (t *turnaround) lapAt(phase string, end time.Time) {
+	t.laps = append(t.laps, Lap{phase, end.Sub(t.last).Round(time.Millisecond).Seconds()})
+	t.last = end
 }
 
 // down ends the part in which the old system goes down, as [device.Wait] has it.
-func (t *turnaround) down() { t.lap("down") }
+func (t *turnaround) down(at time.Time) {
+	if t != nil {
+		t.lapAt("down", at)
+	}
+}
 
 // String is "12.5 s: survey 0.5 s, send 12.0 s".
 func (t *turnaround) String() string {

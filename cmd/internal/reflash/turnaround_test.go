@@ -12,7 +12,7 @@ func TestTurnaround(t *testing.T) {
 	now := time.Unix(1000, 0)
 	w := &turnaround{last: now, now: func() time.Time { now = now.Add(1500 * time.Millisecond); return now }}
 	w.lap("survey")
-	w.down()
+	w.down(w.now())
 	w.lap("up")
 	if want := []Lap{{"survey", 1.5}, {"down", 1.5}, {"up", 1.5}}; !slices.Equal(w.laps, want) {
 		t.Errorf("%v, want %v", w.laps, want)
@@ -21,6 +21,7 @@ func TestTurnaround(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	(*turnaround)(nil).lap("of who wants none")
+	(*turnaround)(nil).down(now)
 }
 
 // A reflash says what each part took, to people and to machines.
