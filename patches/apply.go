@@ -52,6 +52,7 @@ type Applied struct {
 type Done struct {
 	Build          string // the id of the archive, or of those to be built; lower-case hexadecimal
 	Release        string
+	System         string // what is derived from that release of Debian: "Raspberry Pi OS"; "" for Debian itself
 	Board          string
 	Patches        []Applied
 	Firmware       []Firmware // that the wanted modules ask for
@@ -81,7 +82,7 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Done: Done{Release: t.Release, Board: t.opts.Board}, Kernel: t.Kernel, Arch: t.Arch}
+	r := &Report{Done: Done{Release: t.Release, System: t.System, Board: t.opts.Board}, Kernel: t.Kernel, Arch: t.Arch}
 	for _, p := range All() {
 		if p.Archive == nil {
 			continue

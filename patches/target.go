@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,7 @@ type target struct {
 	Root    fs.FS    // the root tree; nil: none was given
 	Layers  []string // what Root is made of, for messages
 	Release string
+	System  string // what is derived from that release, [debian.RaspberryPiOS]; "" for Debian itself
 
 	opts     Options
 	version  dropbear.Version
@@ -54,7 +56,9 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	}
 	t.Kernel, t.Arch = facts.Kernel(), facts.Architecture
 	var err error
-	if t.Release, err = t.release(facts); err != nil {
+	found := debian.SystemOf(img, facts.Server)
+	t.System = cmp.Or(debian.DerivedBy(t.Kernel), found.Derived())
+	if t.Release, err = t.release(facts, found); err != nil {
 		return nil, err
 	}
 	if t.version, err = dropbear.ForRelease(t.Release); err != nil {
@@ -88,8 +92,7 @@ func (t *Archive) checkArch() error {
 
 // release is the Debian release: asked for, or that of an earlier run, or what archive and root tree say
 // together. Where they disagree nothing fits that would be taken from the tree.
-func (t *Archive) release(facts *debian.Facts) (string, error) {
-	found := debian.SystemOf(t.Image, facts.Server)
+func (t *Archive) release(facts *debian.Facts, found debian.System) (string, error) {
 	if t.opts.Release != "" {
 		if err := found.Supported(); err != nil {
 			t.note("%v; it is treated as %s", err, t.opts.Release)
@@ -126,6 +129,9 @@ func (t *Archive) release(facts *debian.Facts) (string, error) {
 	return "", fmt.Errorf("the archive is of %s (%s), the root tree of %s: give the tree that the archive was made in; --release overrides", found.Release, found, tree)
 }
 
+// rpiIssue is a file that every image of Raspberry Pi OS has, of 64 bits, too, whose os-release is Debian's own.
+const rpiIssue = "etc/rpi-issue"
+
 // wantsRoot reports whether programs or modules are taken from the root tree.
 func (o *Options) wantsRoot() bool { return o.Curl || len(o.Tools) > 0 || len(o.Modules) > 0 }
 
@@ -134,19 +140,24 @@ func (t *target) rootRelease() (string, error) {
 	if t.Root == nil {
 		return "", nil
 	}
-	id, codename, version, err := sysroot.Release(t.Root)
+	release, err := sysroot.Release(t.Root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	} else if err != nil {
 		return "", err
 	}
-	return t.supported(id, codename, version)
+	return t.supported(release)
 }
 
-func (t *target) supported(id, codename, version string) (string, error) {
-	name := codename
+// supported is a root tree's release; what the tree is derived of is noted.
+func (t *target) supported(release debian.OSRelease) (string, error) {
+	t.System = cmp.Or(t.System, release.Derived())
+	if _, err := sysroot.Find(t.Root, rpiIssue); err == nil {
+		t.System = cmp.Or(t.System, debian.RaspberryPiOS)
+	}
+	name := release.Codename
 	if name == "" {
-		name = strings.TrimSpace(id + " " + version)
+		name = strings.TrimSpace(release.ID + " " + release.Version)
 	}
 	if _, err := dropbear.ForRelease(name); err != nil {
 		return "", fmt.Errorf("the root tree: %w; --release overrides", err)

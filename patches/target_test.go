@@ -3,9 +3,11 @@ package patches
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
@@ -115,6 +117,67 @@ func TestReleaseTogether(t *testing.T) {
 	tgt.Archive["usr/sbin/dropbear"] = &server
 	if _, r := patch(t, tgt, nil); r.Release != "bookworm" || !strings.Contains(strings.Join(r.Notes, "\n"), "dropbear 2031.17 is in the archive, which bookworm does not have") {
 		t.Errorf("%s, %q", r.Release, r.Notes)
+	}
+}
+
+// raspberry makes a target one of Raspberry Pi OS, as far as names go: the kernel's, and the file that its images have.
+func raspberry(tgt *tiny.Target, kernel string) {
+	for _, tree := range []fstest.MapFS{tgt.Archive, tgt.Root} {
+		for name, f := range maps.Clone(tree) {
+			if other := strings.ReplaceAll(name, tgt.Kernel, kernel); other != name {
+				delete(tree, name)
+				tree[other] = f
+			}
+		}
+	}
+	tgt.Kernel = kernel
+	tgt.Root["etc/rpi-issue"] = tiny.Text("Raspberry Pi reference 2025-05-13\n")
+}
+
+// Raspberry Pi OS is named, by its kernel, by its file, or by what 32 bits of it call themselves; its release is Debian's.
+func TestRaspberryPiOS(t *testing.T) {
+	const bookworm = "ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=\"12\"\n"
+	for name, c := range map[string]struct {
+		kernel, osRelease, banner string // banner: of the archive's C library
+		issue                     bool   // etc/rpi-issue
+	}{
+		"a 64-bit one":      {"6.12.25+rpt-rpi-v8", bookworm, "Debian GLIBC 2.36-9+rpt2+deb12u10) stable release version 2.36", true},
+		"a Pi 5":            {"6.12.25+rpt-rpi-2712", bookworm, "", true},
+		"by its kernel":     {"6.1.21-v8+", bookworm, "", false},
+		"by its file":       {"6.1.0-56-arm64", bookworm, "", true},
+		"a 32-bit one":      {"6.12.25+rpt-rpi-v7l", "ID=raspbian\nVERSION_CODENAME=bookworm\n", "Raspbian GLIBC 2.36-9+rpt2+deb12u10) stable release version 2.36", true},
+		"by its C library":  {"6.1.0-56-armmp", bookworm, "Raspbian GLIBC 2.36-9+rpi1) stable release version 2.36", false},
+		"by its os-release": {"6.1.0-56-armmp", "ID=raspbian\nVERSION_CODENAME=bookworm\n", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tgt := tiny.New("bookworm", true)
+			raspberry(tgt, c.kernel)
+			tgt.Root["etc/os-release"] = tiny.Text(c.osRelease)
+			if c.banner != "" {
+				libc(tgt, c.banner)
+			}
+			if !c.issue {
+				delete(tgt.Root, "etc/rpi-issue")
+			}
+			if _, r := patch(t, tgt, nil); r.System != debian.RaspberryPiOS || r.Release != "bookworm" || r.Kernel != c.kernel {
+				t.Errorf("%q %q, kernel %q", r.System, r.Release, r.Kernel)
+			}
+		})
+	}
+	for _, kernel := range []string{"6.1.0-56-arm64", "6.1.0-9-rpi", "6.1.21-v8", "6.6.0-1-v8+-amd64", "x+rpt-rpi-v8", "6.12.25+rpt-rpi-", "6.12.25+rpt-rpi-v8/.."} {
+		if got := debian.DerivedBy(kernel); got != "" {
+			t.Errorf("%s is of %s", kernel, got)
+		}
+	}
+	if _, r := patch(t, tiny.New("bookworm", true), nil); r.System != "" {
+		t.Errorf("Debian is %q", r.System)
+	}
+	// A trixie's kernel does not make a bookworm of it, and the release has to be one that is supported.
+	tgt := tiny.New("bookworm", true)
+	raspberry(tgt, "6.12.25+rpt-rpi-v8")
+	libc(tgt, "Debian GLIBC 2.41-12+rpt1) stable release version 2.41")
+	if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "the archive is of trixie (glibc 2.41, dropbear 2022.83), the root tree of bookworm") {
+		t.Error(err)
 	}
 }
 

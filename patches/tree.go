@@ -90,11 +90,11 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 	}
 	t := &Tree{target: target{Root: root, Layers: layers, Release: opts.Release, opts: opts}}
 	if t.Release == "" {
-		id, codename, version, err := sysroot.Release(root)
+		release, err := sysroot.Release(root)
 		if err != nil {
 			return nil, fmt.Errorf("%w (--release names it)", err)
 		}
-		if t.Release, err = t.supported(id, codename, version); err != nil {
+		if t.Release, err = t.supported(release); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +113,7 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 			return nil, err
 		}
 	}
-	t.report = &HooksReport{Done: Done{Release: t.Release, Board: t.opts.Board}}
+	t.report = &HooksReport{Done: Done{Release: t.Release, System: t.System, Board: t.opts.Board}}
 	if t.undo, err = undo.Open(root); err != nil {
 		return nil, err
 	}

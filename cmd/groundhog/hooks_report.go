@@ -24,6 +24,7 @@ type hooksJSON struct {
 	Reverted bool   `json:"reverted"`
 	Build    string `json:"build,omitzero"`
 	Release  string `json:"release,omitzero"`
+	System   string `json:"system,omitzero"` // derived from that release of Debian: Raspberry Pi OS
 	Board    string `json:"board,omitzero"`
 	doneJSON
 	Files []fileJSON `json:"files"`
@@ -58,7 +59,7 @@ func (r *hooksResult) print(w io.Writer, talk talk) error {
 
 func (r *hooksResult) printApplied(w io.Writer, talk talk) {
 	rep := r.report
-	fmt.Fprintf(w, "%s is %s: %s, build %s\n", r.root, rep.Release, changedFiles(len(rep.Changes)), rep.Build)
+	fmt.Fprintf(w, "%s is %s: %s, build %s\n", r.root, systemOf(&rep.Done), changedFiles(len(rep.Changes)), rep.Build)
 	for _, a := range rep.Patches {
 		mark := " "
 		if a.Changed {
@@ -123,7 +124,7 @@ func (r *hooksResult) next() string {
 func (r *hooksResult) printJSON(w io.Writer) error {
 	rep := r.report
 	out := hooksJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: len(rep.Changes) > 0, Reverted: r.options.revert,
-		Build: rep.Build, Release: rep.Release, Board: rep.Board, doneJSON: jsonOf(&rep.Done), Files: []fileJSON{}}
+		Build: rep.Build, Release: rep.Release, System: rep.System, Board: rep.Board, doneJSON: jsonOf(&rep.Done), Files: []fileJSON{}}
 	for _, c := range rep.Changes {
 		out.Files = append(out.Files, fileJSON{c.Path, kindOf(c)})
 	}

@@ -68,7 +68,7 @@ func printFound(w io.Writer, in *inspect.Found, talk talk) error {
 	p.line("sha256    %s", in.SHA256)
 	p.line("made by   %s", in.Builder)
 	p.line("kernel    %s", orNone(in.Kernel))
-	p.line("for       %s", orUnknown(in.Release)+" "+in.Architecture)
+	p.line("for       %s", strings.TrimSpace(in.System+" "+orUnknown(in.Release))+" "+in.Architecture)
 	p.line("segments")
 	p.line("  %10s %10s %8s  %-11s %10s %8s  %s", "offset", "size", "padding", "compression", "unpacked", "entries", "content")
 	for _, s := range in.Segments {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"groundhog/initrd"
 	"groundhog/initrd/show"
@@ -30,6 +31,7 @@ type patchJSON struct {
 	Changed      bool   `json:"changed"`
 	Build        string `json:"build"`
 	Release      string `json:"release"`
+	System       string `json:"system,omitzero"` // derived from that release of Debian: Raspberry Pi OS
 	Architecture string `json:"architecture"`
 	Kernel       string `json:"kernel"`
 	Board        string `json:"board"`
@@ -86,13 +88,16 @@ func (r *patchResult) print(w io.Writer, talk talk, img *initrd.Image) error {
 	return nil
 }
 
+// systemOf is a release by the name of who made it.
+func systemOf(d *patches.Done) string { return strings.TrimSpace(d.System + " " + d.Release) }
+
 func (r *patchResult) printText(w io.Writer, talk talk) {
 	rep := r.report
 	state := "reflash initramfs"
 	if r.same {
 		state = "already patched, nothing to do:"
 	}
-	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, rep.Release, orNone(rep.Arch), orNone(rep.Kernel), rep.Build)
+	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, systemOf(&rep.Done), orNone(rep.Arch), orNone(rep.Kernel), rep.Build)
 	for _, a := range rep.Patches {
 		mark := " "
 		if a.Changed {
@@ -156,7 +161,7 @@ func orNone(s string) string {
 
 func (r *patchResult) printJSON(w io.Writer) error {
 	rep := r.report
-	out := patchJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release,
+	out := patchJSON{Schema: outputSchema, DryRun: r.options.dryRun, Changed: rep.Changed(), Build: rep.Build, Release: rep.Release, System: rep.System,
 		Architecture: rep.Arch, Kernel: rep.Kernel, Board: rep.Board, doneJSON: jsonOf(&rep.Done),
 		SizeBefore: r.before, SizeAfter: r.after, SHA256: r.sha256}
 	if len(r.wrote) == 3 { // the archive may be on standard output, and the others nowhere

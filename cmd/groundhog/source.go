@@ -168,11 +168,11 @@ func attribute(m *manifest.Manifest, root layers, maxSize int64) error {
 
 // attributeAll adds the tree's packages and its system.
 func attributeAll(m *manifest.Manifest, tree *sysroot.Tree) error {
-	if id, codename, version, err := sysroot.Release(tree); err == nil {
+	if release, err := sysroot.Release(tree); err == nil {
 		if m.Release == "" {
-			m.Release = codename
+			m.Release = release.Codename
 		}
-		m.SetSystem(id, version)
+		m.SetSystem(release.ID, release.Version)
 	}
 	return attributeTo(m, tree)
 }

@@ -11,9 +11,40 @@ import (
 	"groundhog/initrd/debian/dropbear"
 )
 
+// RaspberryPiOS is what is Debian and yet has kernels, and on 32 bits programs, of its own. Its releases are Debian's by name.
+const RaspberryPiOS = "Raspberry Pi OS"
+
+// raspberryKernel is a kernel of Raspberry Pi OS: since bookworm 6.12.25+rpt-rpi-v8, one for each kind of processor (v6, v7, v7l, v8, 2712);
+// before, 6.1.21-v8+ of the package raspberrypi-kernel.
+var raspberryKernel = regexp.MustCompile(`^[0-9.]+(\+rpt-rpi-[a-z0-9]+|-v(7|7l|8)\+)$`)
+
+// DerivedBy is the name of the system, derived from Debian, that a kernel is of; "" of any other kernel.
+func DerivedBy(kernel string) string {
+	if raspberryKernel.MatchString(kernel) {
+		return RaspberryPiOS
+	}
+	return ""
+}
+
+// raspbian is how 32-bit Raspberry Pi OS calls itself, in os-release(5) in small letters: Debian, built anew for ARMv6.
+const raspbian = "Raspbian"
+
+// Derived is the system, derived from Debian, that says so itself; "" of any other.
+func (o OSRelease) Derived() string { return derivedFrom(o.ID, strings.ToLower(raspbian)) }
+
+// Derived is [OSRelease.Derived] by the programs in an archive.
+func (s System) Derived() string { return derivedFrom(s.Vendor, raspbian) }
+
+func derivedFrom(said, name string) string {
+	if said == name {
+		return RaspberryPiOS
+	}
+	return ""
+}
+
 // System is whose system an archive was made in, as far as its own programs say.
 type System struct {
-	Vendor  string // "Debian", "Ubuntu"; "" where nothing says so
+	Vendor  string // "Debian", "Raspbian", "Ubuntu"; "" where nothing says so
 	GLIBC   string // the C library's version, "2.36"
 	Release string // the supported release with that C library, or else with that dropbear; "" of none
 	// Dropbear is the server's own word, "2022.83"; "" where there is none.
@@ -65,7 +96,7 @@ func (s System) String() string {
 func (s System) Supported() error {
 	list := strings.Join(dropbear.Releases(), ", ")
 	switch {
-	case s.Vendor != "" && s.Vendor != "Debian":
+	case s.Vendor != "" && s.Vendor != "Debian" && s.Derived() == "":
 		return fmt.Errorf("the archive is of %s (%s), not of Debian: not supported (supported: %s)", s.Vendor, s, list)
 	case s.GLIBC != "" && s.Release == "":
 		return fmt.Errorf("the archive is of another Debian (%s): not supported (supported: %s)", s, list)

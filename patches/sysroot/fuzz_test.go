@@ -40,14 +40,14 @@ func FuzzRelease(f *testing.F) {
 	f.Add("ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=\"12\"\n", "x")
 	f.Add("ID='a'\"b\"c # d\n", `$(id) "`)
 	f.Fuzz(func(t *testing.T, text, name string) {
-		id, codename, version, err := Release(fstest.MapFS{"etc/os-release": {Data: []byte(text)}})
-		if err != nil && strings.ContainsAny(err.Error(), "\n\x1b") || strings.Contains(id+codename+version, "\n") {
-			t.Fatalf("%q %q %q, %q", id, codename, version, err)
+		r, err := Release(fstest.MapFS{"etc/os-release": {Data: []byte(text)}})
+		if err != nil && strings.ContainsAny(err.Error(), "\n\x1b") || strings.Contains(r.ID+r.Codename+r.Version, "\n") {
+			t.Fatalf("%q, %q", r, err)
 		}
 		if strings.ContainsAny(name, "'\n\r") {
 			return
 		}
-		if _, got, _, err := Release(fstest.MapFS{"etc/os-release": {Data: []byte("VERSION_CODENAME='" + name + "'\n")}}); err != nil || got != name {
+		if got, err := Release(fstest.MapFS{"etc/os-release": {Data: []byte("VERSION_CODENAME='" + name + "'\n")}}); err != nil || got.Codename != name {
 			t.Fatalf("%q was read as %q, %v", name, got, err)
 		}
 	})

@@ -11,18 +11,17 @@ import (
 // "debian", "bookworm", "12". What the file does not say is empty, but for id,
 // which then is "linux". Debian's unstable has no version, its testing only a
 // codename.
-func Release(fsys fs.FS) (id, codename, versionID string, err error) {
+func Release(fsys fs.FS) (release debian.OSRelease, err error) {
 	name, err := Find(fsys, "etc/os-release", "usr/lib/os-release")
 	if err != nil {
-		return "", "", "", fmt.Errorf("reading the release: %w", err)
+		return release, fmt.Errorf("reading the release: %w", err)
 	}
 	b, err := readFile(fsys, name, 1<<20)
 	if err != nil {
-		return "", "", "", fmt.Errorf("reading the release: %w", err)
+		return release, fmt.Errorf("reading the release: %w", err)
 	}
-	release, err := debian.ReadOSRelease(b)
-	if err != nil {
-		return "", "", "", fmt.Errorf("reading the release: %s: %w", name, err)
+	if release, err = debian.ReadOSRelease(b); err != nil {
+		return release, fmt.Errorf("reading the release: %s: %w", name, err)
 	}
-	return release.ID, release.Codename, release.Version, nil
+	return release, nil
 }

@@ -23,15 +23,15 @@ func TestRelease(t *testing.T) {
 	} {
 		fsys := fstest.MapFS{"etc/os-release": link("../usr/lib/os-release"), "usr/lib/os-release": file([]byte(text))}
 		for range 2 { // then without the link in etc
-			id, codename, version, err := Release(fsys)
-			if got := id + "|" + codename + "|" + version; got != want || err != nil {
+			r, err := Release(fsys)
+			if got := r.ID + "|" + r.Codename + "|" + r.Version; got != want || err != nil {
 				t.Errorf("%q: %s, %v, want %s", text, got, err, want)
 			}
 			delete(fsys, "etc/os-release")
 		}
 	}
 	for _, fsys := range []fstest.MapFS{{}, {"etc/os-release": file([]byte("ID=\"x\n"))}} {
-		if _, _, _, err := Release(fsys); err == nil {
+		if _, err := Release(fsys); err == nil {
 			t.Error("a release was found where there is none")
 		}
 	}

@@ -29,6 +29,7 @@ type Found struct {
 	Kernel       string       `json:"kernel,omitzero"`       // the release that it has modules for
 	Architecture string       `json:"architecture,omitzero"` // Debian's name
 	Release      string       `json:"release,omitzero"`      // Debian's code name
+	System       string       `json:"system,omitzero"`       // derived from that release of Debian, by its kernel: Raspberry Pi OS
 	Dropbear     *Dropbear    `json:"dropbear"`              // null: none in it
 	HostKeys     []HostKey    `json:"host_keys"`
 	Authorized   []UserKey    `json:"authorized_keys"`
@@ -76,7 +77,7 @@ func (in *Found) problem(format string, args ...any) {
 func Find(img *initrd.Image, input manifest.Input) *Found {
 	facts := debian.Read(img)
 	in := &Found{Name: manifest.EscapePath(input.Name), SHA256: input.SHA256, Size: input.Size,
-		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release,
+		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release, System: debian.DerivedBy(facts.Kernel()),
 		HostKeys: []HostKey{}, Authorized: []UserKey{}, Settings: []Setting{}, Ignored: []string{}, Problems: []string{}}
 	in.segments(img)
 	in.record(img)
