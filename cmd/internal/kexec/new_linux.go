@@ -45,7 +45,7 @@ func (n New) check(m Machine) error {
 	return err
 }
 
-// waits is nil in the waiting initramfs, whose disk is the old one or the new one and nothing between.
+// waits is nil in the waiting initramfs.
 func (m Machine) waits() error {
 	if _, err := os.Stat(m.Root + "/scripts/groundhog"); err != nil {
 		return fmt.Errorf("kexec of a new system: this is not the waiting initramfs: %w", err)
@@ -53,6 +53,12 @@ func (m Machine) waits() error {
 	if _, err := os.Stat(m.Root + "/run/systemd/private"); err == nil {
 		return errors.New("kexec of a new system: a system runs here, not the waiting initramfs")
 	}
+	return nil
+}
+
+// whole is nil where no disk is half written: what is on one then is never booted. A trial does not ask, since what is half written is
+// to be flashed once more.
+func (m Machine) whole() error {
 	if _, err := os.Stat(m.Root + "/run/groundhog/writing"); err == nil {
 		return errors.New("kexec of a new system: a disk is neither the old nor the new one")
 	}
@@ -92,7 +98,7 @@ func (m Machine) TrialNew(in io.Reader, n New) error {
 
 // LoadNew reads both and loads them, and is for the rest as [Machine.Load].
 func (m Machine) LoadNew(in io.Reader, n New, out io.Writer) error {
-	if err := n.check(m); err != nil {
+	if err := errors.Join(n.check(m), m.whole()); err != nil {
 		return err
 	}
 	r := bufio.NewReader(in)
@@ -124,7 +130,7 @@ const (
 
 // StartNew has a process of its own start what LoadNew loaded, a moment later: until then the connection can end in good order.
 func (m Machine) StartNew(out io.Writer) error {
-	if err := errors.Join(m.waits(), m.Apart()); err != nil {
+	if err := m.Apart(); err != nil {
 		return errors.Join(err, m.Unload())
 	}
 	_, err := fmt.Fprintln(out, "starting")
@@ -145,7 +151,7 @@ func apart() error {
 // be told any more.
 func (m Machine) GoNew() error {
 	time.Sleep(parting)
-	if err := m.waits(); err != nil { // somebody flashes it again
+	if err := errors.Join(m.waits(), m.whole()); err != nil { // somebody flashes it again
 		return errors.Join(err, m.Unload())
 	}
 	unix.Sync()

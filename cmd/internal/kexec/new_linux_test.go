@@ -91,7 +91,14 @@ func TestNewRefuses(t *testing.T) {
 		m := f.machine()
 		n, sent := newSystem()
 		change(f, &m, &n)
-		for name, err := range map[string]error{"trial": m.TrialNew(strings.NewReader(sent), n), "load": m.LoadNew(strings.NewReader(sent+Go), n, io.Discard)} {
+		tried := m.TrialNew(strings.NewReader(sent), n)
+		if want == "neither the old nor" { // it is to be flashed once more, and tried before that
+			if tried != nil {
+				t.Errorf("a trial with a half written disk: %v", tried)
+			}
+			tried, f.calls = errors.New(want), nil
+		}
+		for name, err := range map[string]error{"trial": tried, "load": m.LoadNew(strings.NewReader(sent+Go), n, io.Discard)} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v; want %q", name, err, want)
 			}

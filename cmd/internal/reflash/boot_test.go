@@ -263,3 +263,15 @@ func TestReflashKexecAgain(t *testing.T) {
 		t.Errorf("%+v\n%s", out, &b.told)
 	}
 }
+
+// Hardware that hangs in a kexec is said to have been sent there, and what helps.
+func TestReflashKexecHangs(t *testing.T) {
+	b := waitingFor(t, bootKexec)
+	b.patience, b.reboot = time.Second, 2*time.Second
+	b.On("kexec new load", func(*devicetest.Command) int { b.SwitchOff(); return devicetest.Gone })
+	out := b.run(t.Context(), bootKexec)
+	_, last := b.told.verdicts()
+	if out.Verdict != Trouble || out.State != Starting || !strings.Contains(out.Text, "it was started by kexec: ") || !strings.Contains(last.Hint, "off and on again its firmware boots the image") {
+		t.Errorf("%+v (%q)", out, last.Hint)
+	}
+}

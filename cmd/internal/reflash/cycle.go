@@ -75,6 +75,7 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 	if r.err = b.leave(ctx); r.err != nil {
 		return r
 	}
+	go img.Layout(ctx) // which may take decoding; the device is on its way meanwhile
 	if o.Boot == ByKexec {
 		took.lap("load")
 	}
@@ -192,6 +193,9 @@ func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, be
 	}
 	if errors.Is(err, device.ErrAuth) {
 		return state, in(Up, hint.To(err, "put your public key into the image, or name one that it has with --identity"))
+	}
+	if err != nil && b.By == ByKexec {
+		err = hint.To(fmt.Errorf("it was started by kexec: %w", err), "off and on again its firmware boots the image; --power-cycle does that")
 	}
 	if err != nil {
 		return state, in(Starting, err)
