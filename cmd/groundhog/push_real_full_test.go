@@ -148,7 +148,7 @@ func realStates(b *bench, ctx context.Context, all []shot) {
 		archive, err := k.ReadFile(ctx, "/boot/groundhog.img")
 		sum := sha256.Sum256(archive)
 		custom, other := k.ReadFile(ctx, "/boot/grub/custom.cfg")
-		if err = errors.Join(err, other); err != nil || hex.EncodeToString(sum[:]) != sha256Of(b.t, b.archive) || !strings.HasSuffix(string(custom), "/boot/groundhog.img\n}\n") {
+		if err = errors.Join(err, other); err != nil || hex.EncodeToString(sum[:]) != sha256Of(b.t, b.archive) || !strings.HasSuffix(string(custom), "/boot/groundhog.img\n\tfi\n}\n") {
 			b.t.Errorf("GRUB is told to boot what is not whole: %v, %d bytes, %q", err, len(archive), custom)
 		}
 		return true

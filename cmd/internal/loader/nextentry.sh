@@ -7,15 +7,19 @@
 
 grub_mark='# made by groundhog push, for one boot'
 
-# grub_entry CFG VERSION ARCHIVE: what grub.cfg's first entry for a kernel does, with the archive in place of that kernel's initramfs.
+# grub_entry CFG VERSION ARCHIVE: what grub.cfg's first entry for a kernel does, with the archive in place of that kernel's initramfs. It loads
+# nothing where the archive is gone: GRUB starts a kernel without the initramfs that it does not find, and that one panics.
 grub_entry() {
 	awk -v kernel="/vmlinuz-$2" -v initrd="/initrd.img-$2" -v archive="/$3" '
 		function ends(text, with) { return length(text) >= length(with) && substr(text, length(text) - length(with) + 1) == with }
-		/^[ \t]*menuentry[ \t]/ { inside = 1; body = ""; linux = 0; found = 0; next }
-		inside && /^[ \t]*}[ \t]*$/ { if (linux == 1 && found == 1) { printf "%s", body; exit } inside = 0; next }
+		/^[ \t]*menuentry[ \t]/ { inside = 1; before = body = ""; linux = found = 0; next }
+		inside && /^[ \t]*}[ \t]*$/ {
+			if (linux == 1 && found == 1) { printf "%s\tif [ -f %s ]; then\n%s\tfi\n", before, file, body; exit }
+			inside = 0; next
+		}
 		inside {
-			if ($1 ~ /^linux/ && ends($2, kernel)) linux++
-			if ($1 ~ /^initrd/) for (i = 2; i <= NF; i++) if (ends($i, initrd)) { $i = substr($i, 1, length($i) - length(initrd)) archive; found++ }
+			if ($1 ~ /^linux/ && ends($2, kernel) && !linux++) { before = body; body = "" }
+			if ($1 ~ /^initrd/) for (i = 2; i <= NF; i++) if (ends($i, initrd)) { file = $i = substr($i, 1, length($i) - length(initrd)) archive; found++ }
 			sub(/^[ \t]*/, "\t"); body = body $0 "\n"
 		}' "$1" 2>/dev/null
 }

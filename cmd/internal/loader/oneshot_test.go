@@ -48,8 +48,10 @@ const wantCustom = `# made by groundhog push, for one boot
 if [ "${default}" = groundhog ]; then set fallback=0; fi
 menuentry groundhog --id groundhog --unrestricted {
 	search --fs-uuid --set=root 11
+	if [ -f /boot/groundhog.img ]; then
 	linux	/boot/vmlinuz-6.1.0-56-amd64 root=UUID=11 ro quiet
 	initrd /boot/microcode.img /boot/groundhog.img
+	fi
 }
 `
 
