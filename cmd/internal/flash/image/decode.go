@@ -7,10 +7,17 @@ import (
 	"compress/bzip2"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
 	"github.com/pierrec/lz4/v4"
+
+	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/cmd/internal/flash/image/xzblock"
 )
 
 // maxWindow bounds what a decoder keeps in memory, in bytes: what xz -9 and zstd
@@ -22,15 +29,15 @@ const maxWindow = 128 << 20
 type format struct {
 	name   string
 	magic  string
-	decode func(r *bufio.Reader) (io.Reader, error) // nil: gzip, which may have something behind it
+	decode func(r *bufio.Reader, o decoding) (io.Reader, error)
 }
 
 var formats = []format{
-	{"gzip", "\x1f\x8b\x08", nil},
-	{"xz", "\xfd7zXZ\x00", func(r *bufio.Reader) (io.Reader, error) { return xz.NewReader(r, maxWindow) }},
+	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader, o decoding) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) }},
+	{"xz", "\xfd7zXZ\x00", decodeXZ},
 	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
 	{"zstd", "\x50\x2a\x4d\x18", decodeZstd}, // pzstd puts a skippable frame before each one
-	{"bzip2", "BZh", func(r *bufio.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
+	{"bzip2", "BZh", func(r *bufio.Reader, _ decoding) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 	{"lz4", "\x04\x22\x4d\x18", decodeLZ4},
 }
 
@@ -43,11 +50,18 @@ var formats = []format{
 //
 // Closing the image ends the decoder, not r.
 func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
-	return decode(r, false, func(string) {})
+	return decode(r, decoding{note: func(string) {}})
 }
 
-// decode is Decode; lenient leaves out whatever is behind a gzip stream's end, and note is told what was left out.
-func decode(r io.Reader, lenient bool, note func(string)) (image io.ReadCloser, compression string, err error) {
+// decoding is how to decode.
+type decoding struct {
+	lenient bool         // whatever is behind a gzip stream's end is left out
+	note    func(string) // is told what was left out
+	xz      []claim.XZ   // what a file that is here is made of; nil where it is not known
+}
+
+// decode is [Decode], told how.
+func decode(r io.Reader, o decoding) (image io.ReadCloser, compression string, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for _, f := range formats {
 		b, err := in.Peek(len(f.magic))
@@ -57,12 +71,7 @@ func decode(r io.Reader, lenient bool, note func(string)) (image io.ReadCloser, 
 		if string(b) != f.magic {
 			continue
 		}
-		var d io.Reader
-		if f.decode != nil {
-			d, err = f.decode(in)
-		} else {
-			d, err = newGunzip(in, lenient, note)
-		}
+		d, err := f.decode(in, o)
 		if err != nil {
 			return nil, "", fmt.Errorf("%s: %w", f.name, unexpected(err))
 		}
@@ -78,7 +87,35 @@ func decode(r io.Reader, lenient bool, note func(string)) (image io.ReadCloser, 
 	return io.NopCloser(in), "raw", nil
 }
 
-func decodeZstd(r *bufio.Reader) (io.Reader, error) {
+// decodeXZ decodes the blocks of a file that has several on all cores; whatever else it is, on one.
+func decodeXZ(r *bufio.Reader, o decoding) (io.Reader, error) {
+	cores, memory := runtime.GOMAXPROCS(0), decodingMemory()
+	if xzblock.Worth(o.xz, cores, maxWindow, memory) {
+		return xzblock.NewReader(r, o.xz, cores, maxWindow, memory), nil
+	}
+	return xz.NewReader(r, maxWindow)
+}
+
+// decodingMemory is how much memory blocks that are decoded at once may take, in bytes: a quarter of what is available, 256 MiB where
+// nobody tells. Two blocks of xz -9 take up to 1 GiB, which is the most.
+func decodingMemory() int64 {
+	const unknown, most = 256 << 20, 1 << 30
+	b, err := os.ReadFile("/proc/meminfo") // proc_meminfo(5)
+	if err != nil {
+		return unknown
+	}
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			if err == nil {
+				return min(kib<<10/4, most)
+			}
+		}
+	}
+	return unknown
+}
+
+func decodeZstd(r *bufio.Reader, _ decoding) (io.Reader, error) {
 	// Low memory: a decoder is made once, and its peak counts.
 	d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
@@ -88,7 +125,7 @@ func decodeZstd(r *bufio.Reader) (io.Reader, error) {
 }
 
 // decodeLZ4 reads frame behind frame, which the library leaves to its caller.
-func decodeLZ4(r *bufio.Reader) (io.Reader, error) {
+func decodeLZ4(r *bufio.Reader, _ decoding) (io.Reader, error) {
 	return &lz4Frames{in: r, frame: lz4.NewReader(r)}, nil
 }
 

@@ -43,13 +43,14 @@ type Image struct {
 	against     string        // where want is from; "" nowhere
 	stored      string        // SHA-256 of what is stored, once it is known
 
-	start  sync.Once
-	decode func()
-	stop   context.CancelFunc
-	over   chan struct{} // closed when nothing decodes any more
-	store  *index.Store
-	kept   *index.Index // from the store
-	claim  int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
+	start     sync.Once
+	decode    func()
+	undecoded func() error // ends a decoder that decode did not start
+	stop      context.CancelFunc
+	over      chan struct{} // closed when nothing decodes any more
+	store     *index.Store
+	kept      *index.Index // from the store
+	claim     int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -252,7 +253,8 @@ func (i *Image) ReadFirst(ctx context.Context, n int64) ([]byte, error) {
 // Close ends everything that reads the image.
 func (i *Image) Close() error {
 	i.stop()
-	i.start.Do(func() { close(i.over) })
+	end := func() error { return nil }
+	i.start.Do(func() { end = i.undecoded; close(i.over) })
 	i.mu.Lock()
 	if !i.done && i.err == nil {
 		i.err = os.ErrClosed
@@ -261,6 +263,7 @@ func (i *Image) Close() error {
 	i.mu.Unlock()
 	err := i.in.Close() // ends a read that waits
 	<-i.over
+	end()
 	if i.spool != nil {
 		i.spool.Close()
 	}

@@ -96,7 +96,11 @@ func (i *Image) begin(ctx context.Context) error {
 		}
 	}
 	stored := &storedSum{Hash: sha256.New()}
-	decoded, compression, err := decode(io.TeeReader(interrupted{ctx, i.in}, stored), i.force, i.note)
+	how := decoding{lenient: i.force, note: i.note}
+	if i.file != nil && i.watched != nil {
+		how.xz, _ = claim.XZStreams(ctx, i.file, i.state.Size)
+	}
+	decoded, compression, err := decode(io.TeeReader(interrupted{ctx, i.in}, stored), how)
 	if err != nil {
 		return err
 	}
@@ -123,6 +127,7 @@ func (i *Image) begin(ctx context.Context) error {
 	ctx, i.stop = context.WithCancel(ctx)
 	context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 	i.decode = func() { go i.run(ctx, decoded, stored) }
+	i.undecoded = decoded.Close
 	return nil
 }
 

@@ -2,82 +2,143 @@ package claim
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"hash/crc32"
+	"io"
+	"slices"
 )
 
 // Bounds of what is walked through from behind: no tool comes near them, and a file of a few GB made to be slow must not be.
 const (
-	maxStreams = 1 << 20
 	maxPadding = 1 << 20 // bytes, of all streams
+	maxBlocks  = 1 << 20 // that are remembered, and streams: a TB of xz -0 -T0
 )
 
-// xzSize walks from stream to stream, from behind: a stream's last 12 bytes say where its index begins, which has the
-// size of each block, packed and not, and so where the stream begins (xz-file-format.txt, sections 2 and 4).
-func xzSize(c *cursor) (uint64, bool) {
-	total, padding := uint64(0), 0
-	for end := c.end; end > 0; {
-		c.seek(end - 4)
-		if c.uint32() == 0 && c.err == nil { // between streams there may be zeros
-			if padding += 4; padding > maxPadding {
-				return 0, false
-			}
-			end -= 4
-			continue
-		}
-		start, ok := xzStream(c, end, &total)
-		if !ok || c.err != nil {
-			return 0, false
-		}
-		end = start
-	}
-	return total, true
+// XZ is a stream of an .xz file.
+type XZ struct {
+	Check   byte // its ID
+	Blocks  []XZBlock
+	Padding int64 // bytes of zeros behind it
 }
 
-// xzStream adds what the stream that ends at end claims, and is where it begins.
-func xzStream(c *cursor, end int64, total *uint64) (int64, bool) {
+// XZBlock is a block as its stream's index has it. Packed is what the format calls Unpadded Size: in the file it takes as many bytes,
+// and zeros up to a multiple of four.
+type XZBlock struct{ Packed, Plain int64 }
+
+// XZStreams is what an .xz file of so many bytes says that it is made of, from its beginning to its end; false where its frames (headers,
+// indexes, footers, padding) are not just as the format wants them, or are too many. What is in the blocks only decoding tells.
+func XZStreams(ctx context.Context, file io.ReaderAt, size int64) ([]XZ, bool) {
+	magic := make([]byte, len(xzMagic))
+	if _, err := file.ReadAt(magic, 0); err != nil || string(magic) != xzMagic {
+		return nil, false
+	}
+	x := &xzFile{c: &cursor{ctx: ctx, r: file, end: size}, keep: true}
+	ok := x.walk() && x.c.err == nil && len(x.streams)+x.blocks <= maxBlocks
+	slices.Reverse(x.streams)
+	return x.streams, ok
+}
+
+const xzMagic = "\xfd7zXZ\x00"
+
+// xzFile is what was found so far.
+type xzFile struct {
+	c       *cursor
+	total   uint64
+	keep    bool // what it is made of, besides its size
+	streams []XZ // from the last one on
+	blocks  int  // of all of them
+}
+
+func xzSize(c *cursor) (uint64, bool) {
+	x := &xzFile{c: c}
+	ok := x.walk()
+	return x.total, ok
+}
+
+// walk goes from stream to stream, from behind: a stream's last 12 bytes say where its index begins, which has the
+// size of each block, packed and not, and so where the stream begins (xz-file-format.txt, sections 2 and 4).
+func (x *xzFile) walk() bool {
+	padding, here := 0, int64(0)
+	for end := x.c.end; end > 0; {
+		x.c.seek(end - 4)
+		if x.c.uint32() == 0 && x.c.err == nil { // between streams there may be zeros
+			if padding += 4; padding > maxPadding {
+				return false
+			}
+			end, here = end-4, here+4
+			continue
+		}
+		start, s, ok := x.stream(end)
+		if !ok || x.c.err != nil {
+			return false
+		}
+		if x.keep && len(x.streams) <= maxBlocks {
+			x.streams = append(x.streams, XZ{s.Check, s.Blocks, here})
+		}
+		end, here = start, 0
+	}
+	return true
+}
+
+// stream adds what the stream that ends at end claims, and is where it begins.
+func (x *xzFile) stream(end int64) (start int64, s XZ, ok bool) {
 	const edge = 12 // a header's and a footer's length
+	c := x.c
 	c.seek(end - edge)
 	foot := bytes.Clone(c.take(edge))
 	if string(foot[10:]) != "YZ" || crc32.ChecksumIEEE(foot[4:10]) != binary.LittleEndian.Uint32(foot) {
-		return 0, false
+		return 0, s, false
 	}
 	index := end - edge - 4*(int64(binary.LittleEndian.Uint32(foot[4:]))+1)
-	blocks, ok := xzIndex(c, index, end-edge, total)
-	if !ok || int64(blocks) > index-edge {
-		return 0, false
+	blocks, packed, ok := x.index(index, end-edge)
+	s.Blocks = blocks
+	if !ok || int64(packed) > index-edge {
+		return 0, s, false
 	}
-	start := index - int64(blocks) - edge
+	start = index - int64(packed) - edge
 	c.seek(start)
 	head := c.take(edge)
-	return start, string(head[:6]) == "\xfd7zXZ\x00" && bytes.Equal(head[6:8], foot[8:10])
+	if string(head[:6]) != xzMagic || !bytes.Equal(head[6:8], foot[8:10]) {
+		return 0, s, false
+	}
+	if x.keep && (head[6] != 0 || head[7] > 15 || crc32.ChecksumIEEE(head[6:8]) != binary.LittleEndian.Uint32(head[8:])) {
+		return 0, s, false
+	}
+	s.Check = head[7]
+	return start, s, true
 }
 
-// xzIndex reads an index from one byte to another: its claim, and how many bytes all blocks have in the file.
-func xzIndex(c *cursor, from, to int64, total *uint64) (blocks uint64, ok bool) {
-	x := &xzNumbers{c: c}
+// index reads an index from one byte to another: what it claims, and how many bytes all blocks have in the file.
+func (x *xzFile) index(from, to int64) (blocks []XZBlock, packed uint64, ok bool) {
+	c := x.c
+	n := &xzNumbers{c: c}
 	c.seek(from)
-	if x.byte() != 0 {
-		return 0, false
+	if n.byte() != 0 {
+		return nil, 0, false
 	}
-	for n := x.next(); n > 0 && c.err == nil; n-- {
-		packed, plain := x.next(), x.next()
-		if c.pos > to || packed > maxSize || !add(&blocks, (packed+3)&^3) || !add(total, plain) {
-			return 0, false
+	for left := n.next(); left > 0 && c.err == nil; left-- {
+		size, plain := n.next(), n.next()
+		if c.pos > to || size > maxSize || !add(&packed, (size+3)&^3) || !add(&x.total, plain) {
+			return nil, 0, false
+		}
+		if x.blocks++; x.keep && x.blocks <= maxBlocks {
+			blocks = append(blocks, XZBlock{int64(size), int64(plain)})
 		}
 	}
 	for (c.pos-from)%4 != 0 && c.err == nil {
-		if x.byte() != 0 {
-			return 0, false
+		if n.byte() != 0 {
+			return nil, 0, false
 		}
 	}
-	return blocks, x.sum == c.uint32() && c.pos == to
+	return blocks, packed, n.sum == c.uint32() && c.pos == to && !(x.keep && n.long)
 }
 
 // xzNumbers reads an index's bytes and sums them.
 type xzNumbers struct {
-	c   *cursor
-	sum uint32
+	c    *cursor
+	sum  uint32
+	long bool // a number was written with more bytes than it needs
 }
 
 func (x *xzNumbers) byte() byte {
@@ -92,6 +153,7 @@ func (x *xzNumbers) next() (n uint64) {
 		b := x.byte()
 		n |= uint64(b&0x7f) << (7 * i)
 		if b < 0x80 {
+			x.long = x.long || b == 0 && i > 0
 			return n
 		}
 	}

@@ -1,0 +1,302 @@
+// Package xzblock decodes an .xz file several blocks at once. What `xz -T` writes, and xz by itself since 5.6, is made of blocks that know
+// nothing of one another (The .xz File Format, section 3), and its index says how long each is.
+//
+// What comes out is what a decoder that reads from the first byte to the last gives, or an error. The frames around the blocks were held
+// against the format by who found out what the file is made of ([claim.XZStreams]), and are held against that again as they are read;
+// each block is given to the same decoder as a stream of its own, with an index that has the block's record alone. So the decoder
+// itself checks that the block has the size and the check that the file says, and where all have, the file is whole.
+package xzblock
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/mikelolasagasti/xz"
+	"golang.org/x/sync/semaphore"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/claim"
+)
+
+// ErrFrame says that a file is not made of what it was made of before.
+var ErrFrame = errors.New("headers or index are others than they were")
+
+// checks are those that the decoder knows, by their ID (section 2.1.1.2): none, CRC32, CRC64 and SHA-256.
+const checks = "\x00\x01\x04\x0a"
+
+// Reader is a file that is being decoded. Close ends that; one may read and another close.
+type Reader struct {
+	dict uint32 // the largest dictionary that is allowed
+
+	ctx    context.Context
+	stop   context.CancelFunc
+	work   sync.WaitGroup
+	memory *semaphore.Weighted
+
+	jobs  chan *job // for who comes first
+	order chan *job // the same, for [Reader.Read]; closed behind the last one
+	end   error     // why there are no more; set before order is closed
+
+	wanted chan struct{} // closed once more is read than a beginning
+	want   sync.Once
+	taken  int // pieces
+
+	now  *job   // that is being read
+	left []byte // of a piece
+	room []byte // that piece, to be used again
+	err  error
+}
+
+// job is a block.
+type job struct {
+	head   []byte // of its stream
+	packed []byte
+	size   claim.XZBlock
+	first  bool
+	pieces chan []byte // has room for all of it; closed behind the last one
+	err    error       // set before pieces is closed
+}
+
+// beginning is how many pieces are decoded of an image of which nobody has read more: who opens an image looks at its first MiB, and
+// may want no more.
+const beginning = 2
+
+// cost bounds what decoding a block takes of memory, in bytes: it, what comes out, and a dictionary, which is no larger than that.
+func cost(b claim.XZBlock, dict uint32) int64 {
+	return stored(b) + b.Plain + min(b.Plain, int64(dict))
+}
+
+// stored is a block's length in the file.
+func stored(b claim.XZBlock) int64 { return (b.Packed + 3) &^ 3 }
+
+// Worth reports whether a file of such streams is decoded faster by so many cores than by one, in so much memory: whether two of its
+// largest block have room.
+func Worth(streams []claim.XZ, cores int, dict uint32, memory int64) bool {
+	blocks := 0
+	for _, s := range streams {
+		if strings.IndexByte(checks, s.Check) < 0 {
+			return false
+		}
+		blocks += len(s.Blocks)
+		for _, b := range s.Blocks {
+			if b.Packed > memory || b.Plain > memory || cost(b, dict) > memory/2 {
+				return false
+			}
+		}
+	}
+	return cores > 1 && blocks > 1
+}
+
+// NewReader decodes the file of such streams that r holds from its beginning on, which is [Worth] it, on so many cores. Its end is r's.
+func NewReader(r io.Reader, streams []claim.XZ, cores int, dict uint32, memory int64) *Reader {
+	d := &Reader{dict: dict, memory: semaphore.NewWeighted(memory), jobs: make(chan *job), order: make(chan *job, 2*cores), wanted: make(chan struct{})}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	d.work.Go(func() {
+		defer close(d.order)
+		defer close(d.jobs)
+		d.end = d.feed(r, streams)
+	})
+	for range cores {
+		d.work.Go(d.decode)
+	}
+	return d
+}
+
+// feed reads the file from its beginning to its end, each byte once and in order: who gives r counts on that to hash it.
+func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
+	first := true
+	for _, s := range streams {
+		head := header(s.Check)
+		if err := same(r, head); err != nil {
+			return err
+		}
+		for _, b := range s.Blocks {
+			if err := d.memory.Acquire(d.ctx, cost(b, d.dict)); err != nil {
+				return err
+			}
+			j := &job{head: head, size: b, first: first, packed: make([]byte, stored(b)), pieces: make(chan []byte, b.Plain/chunk.Size+2)}
+			if _, err := io.ReadFull(r, j.packed); err != nil {
+				return unexpected(err)
+			}
+			for _, to := range []chan<- *job{d.order, d.jobs} {
+				select {
+				case to <- j:
+				case <-d.ctx.Done():
+					return d.ctx.Err()
+				}
+			}
+			if first {
+				select {
+				case <-d.wanted:
+				case <-d.ctx.Done():
+					return d.ctx.Err()
+				}
+			}
+			first = false
+		}
+		if err := same(r, append(tail(head, s.Blocks...), make([]byte, s.Padding)...)); err != nil {
+			return err
+		}
+	}
+	if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil {
+		return ErrFrame
+	} else if err != io.EOF {
+		return err
+	}
+	return io.EOF
+}
+
+// same reads what should be there.
+func same(r io.Reader, want []byte) error {
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(r, got); err != nil {
+		return unexpected(err)
+	}
+	if !bytes.Equal(got, want) {
+		return ErrFrame
+	}
+	return nil
+}
+
+// header is what begins a stream with such a check (section 2.1.1).
+func header(check byte) []byte {
+	return binary.LittleEndian.AppendUint32([]byte("\xfd7zXZ\x00\x00"+string(rune(check))), crc32.ChecksumIEEE([]byte{0, check}))
+}
+
+// tail is what ends a stream of such blocks with such a header: its index and its footer (sections 2.1.2 and 4). There is one way to
+// write them.
+func tail(head []byte, blocks ...claim.XZBlock) []byte {
+	b := binary.AppendUvarint([]byte{0}, uint64(len(blocks)))
+	for _, s := range blocks {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Packed)), uint64(s.Plain))
+	}
+	for len(b)%4 != 0 {
+		b = append(b, 0)
+	}
+	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+	foot := append(binary.LittleEndian.AppendUint32(nil, uint32(len(b)/4-1)), head[6:8]...)
+	b = append(binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(foot)), foot...)
+	return append(b, "YZ"...)
+}
+
+// decode takes blocks until there are no more.
+func (d *Reader) decode() {
+	var z *xz.Reader
+	for j := range d.jobs {
+		z, j.err = d.block(z, j)
+		close(j.pieces)
+		j.packed = nil
+	}
+}
+
+// block decodes one block, with a decoder that was used before or, where that is nil, with a new one.
+func (d *Reader) block(z *xz.Reader, j *job) (*xz.Reader, error) {
+	from := io.MultiReader(bytes.NewReader(j.head), bytes.NewReader(j.packed), bytes.NewReader(tail(j.head, j.size)))
+	var err error
+	if z == nil {
+		z, err = xz.NewReader(from, d.dict)
+	} else {
+		err = z.Reset(from)
+	}
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	left := j.size.Plain
+	for n := 1; ; n++ {
+		if j.first && n > beginning {
+			select {
+			case <-d.wanted:
+			case <-d.ctx.Done():
+			}
+		}
+		if err := d.ctx.Err(); err != nil {
+			return nil, err
+		}
+		piece := chunk.Buffer(chunk.Size)
+		k, err := 0, error(nil)
+		for k < len(piece) && err == nil { // io.ReadFull would lose what is wrong with the last bytes
+			var m int
+			m, err = z.Read(piece[k:])
+			k += m
+		}
+		if left -= int64(k); left < 0 || err == io.EOF && left > 0 { // the first before more is kept than there is room for
+			err = xz.ErrData
+		}
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		if j.pieces <- piece[:k]; err == io.EOF {
+			return z, nil
+		}
+	}
+}
+
+// Read reads the decoded file, in order.
+func (d *Reader) Read(p []byte) (int, error) {
+	for len(d.left) == 0 && d.err == nil {
+		d.next()
+	}
+	if len(d.left) == 0 {
+		return 0, d.err
+	}
+	n := copy(p, d.left)
+	d.left = d.left[n:]
+	return n, nil
+}
+
+// next takes the next piece.
+func (d *Reader) next() {
+	if d.room != nil {
+		chunk.Free(d.room)
+		d.room = nil
+	}
+	if d.now == nil {
+		select {
+		case j, ok := <-d.order:
+			if !ok {
+				d.err = d.end
+				return
+			}
+			d.now = j
+		case <-d.ctx.Done():
+			d.err = d.ctx.Err()
+			return
+		}
+	}
+	if d.taken++; d.taken > beginning || !d.now.first {
+		d.want.Do(func() { close(d.wanted) })
+	}
+	select {
+	case piece, ok := <-d.now.pieces:
+		if !ok {
+			d.err = d.now.err
+			d.memory.Release(cost(d.now.size, d.dict))
+			d.want.Do(func() { close(d.wanted) })
+			d.now = nil
+			return
+		}
+		d.left, d.room = piece, piece
+	case <-d.ctx.Done():
+		d.err = d.ctx.Err()
+	}
+}
+
+// Close ends the decoding and waits for that; a read of the file that waits must be ended by who gave it.
+func (d *Reader) Close() error {
+	d.stop()
+	d.work.Wait()
+	return nil
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
