@@ -49,7 +49,7 @@ func (o *CycleOptions) Starts(ctx context.Context, a *Archive, img *image.Image)
 	switch {
 	case o.Boot != ByKexec:
 		return nil, nil
-	case a.Facts.Arch != "" && a.Facts.Arch != "amd64":
+	case !mayBeAMD64(a):
 		return nil, hint.To(fmt.Errorf("--boot kexec: Debian's kernels for %s have no kexec_file_load", a.Facts.Arch), byFirmware)
 	case img.Stored() == nil:
 		return nil, nil
@@ -69,12 +69,15 @@ func (o *CycleOptions) Starts(ctx context.Context, a *Archive, img *image.Image)
 
 // startsEarly is Starts before the device is touched, where that takes no decoding: that goes on while the device reboots.
 func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.Image) error {
-	if img.Compression() != "raw" && a.Facts.Arch == "amd64" {
+	if img.Compression() != "raw" && mayBeAMD64(a) {
 		return nil
 	}
 	_, err := o.Starts(ctx, a, img)
 	return err
 }
+
+// mayBeAMD64: where an archive does not say what it is for, the device will.
+func mayBeAMD64(a *Archive) bool { return a.Facts.Arch == "" || a.Facts.Arch == "amd64" }
 
 // booting is a device's way into the new system.
 type booting struct {
@@ -92,10 +95,13 @@ func (b *booting) try(ctx context.Context, s *image.Start) error {
 		b.phase("kexec", "the image is a stream: whether kexec can start it is seen when it was written, and else the firmware does")
 		return nil
 	}
-	r, err := b.kexec(ctx, "trial", s, bytes.NewReader(s.Kernel))
-	if err == nil {
-		err = r.Err("trying to load the image's kernel")
-	}
+	err := b.surely(ctx, func() error {
+		r, err := b.kexec(ctx, "trial", s, bytes.NewReader(s.Kernel))
+		if err == nil {
+			err = r.Err("trying to load the image's kernel")
+		}
+		return err
+	})
 	if err != nil {
 		return hint.To(fmt.Errorf("--boot kexec: %w", err), byFirmware)
 	}

@@ -257,6 +257,7 @@ func TestReflashKexecStream(t *testing.T) {
 // A connection that is lost while the kernel is sent costs another try; an older writer is replaced by ours.
 func TestReflashKexecAgain(t *testing.T) {
 	b := waitingFor(t, bootKexec)
+	b.Once("kexec new trial", func(c *devicetest.Command) int { return devicetest.Gone })
 	b.Once("kexec new load", func(c *devicetest.Command) int { return devicetest.Gone })
 	b.Once("groundhog-writer kexec new", devicetest.Complain("usage: groundhog-writer serve [DIR] | disks", 2))
 	if out := b.run(t.Context(), bootKexec); out.Verdict != Done || !strings.Contains(out.Text, "booted by kexec") || !b.Asked("cat >/sbin/.groundhog-writer") {
