@@ -28,8 +28,8 @@ func TestRealGRUB(t *testing.T) {
 	}
 	shots := realShots(b, ctx)
 	realFails(b, ctx)
-	realUnused(b, ctx, "--via", "replace")
 	realUnused(b, ctx)
+	realUnused(b, ctx, "--via", "replace")
 	b.PowerOff()
 	realStates(b, ctx, shots)
 	realFlashed(b, ctx)
@@ -187,7 +187,7 @@ func realFlashed(b *bench, ctx context.Context) {
 	}
 	realUp(b, ctx)
 	b.says(ctx, "touch /root/old; sync")
-	if code, out := b.verb("reflash", append(slowly, b.target(), b.archive, b.Base.Disk)...); code != 0 || !strings.Contains(out, "the new system is up") {
+	if code, out := b.verb("reflash", append(slowly, "--push-via", "oneshot", b.target(), b.archive, b.Base.Disk)...); code != 0 || !strings.Contains(out, "the new system is up") {
 		b.t.Fatalf("reflash: %d", code)
 	}
 	if got := b.says(ctx, "ls /root/old 2>/dev/null; true"); got != "" {

@@ -42,6 +42,29 @@ func TestPushOneShot(t *testing.T) {
 	}
 }
 
+// What worked is remembered until another way was seen to work: a push that nobody saw come up changes nothing of that.
+func TestPushRemembers(t *testing.T) {
+	b := newBench(t)
+	b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part")
+	for _, c := range []struct {
+		via    string
+		reboot bool
+		want   string
+	}{{"oneshot", true, "oneshot"}, {"", false, "oneshot"}, {"replace", false, "oneshot"}, {"", true, "oneshot"}, {"replace", true, ""}, {"", true, ""}} {
+		out := Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), Reboot: c.reboot, Via: c.via, RebootTimeout: b.reboot})
+		if out.Verdict != Done {
+			t.Fatalf("%+v: %+v\n%s", c, out, &b.told)
+		}
+		if r, err := device.ReadRecord(b.Target()); err != nil || r.Via != c.want {
+			t.Errorf("%+v: %q, %v", c, r.Via, err)
+		}
+		b.Reboot() // its system again
+		if b.Now().Initramfs {
+			b.Reboot()
+		}
+	}
+}
+
 // What cannot be taken back stops the push, with the device as it was said to be.
 func TestPushOneShotOverAnother(t *testing.T) {
 	b := newBench(t)

@@ -184,7 +184,7 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 		Archive: device.Pushed{Path: a.Path, SHA256: a.SHA256, Sent: own.sha256, Build: a.Facts.Build, Port: a.Port}}
 	record.SetHostKey(c.HostKey)
 	if old, err := device.ReadRecord(h.Name); err == nil { // the same device: that was looked at
-		record.Firmware = old.Firmware
+		record.Firmware, record.Via = old.Firmware, old.Via // until another way was seen to work
 	}
 	if _, err := record.Save(); err != nil {
 		return in(Pushed, hint.To(fmt.Errorf("keeping what was learned of the device: %w", err), "flash --target names the disk then"))

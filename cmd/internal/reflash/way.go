@@ -91,16 +91,19 @@ func unseen(boot loader.Boot) State {
 	return Rebooting
 }
 
-// remember notes the way that worked.
+// remember notes the way that worked; of the ordinary one there is no word.
 func remember(name string, boot loader.Boot) error {
 	way := boot.Way
-	if way.Once() {
+	switch {
+	case way.Once():
 		way = loader.OneShot
-	}
-	if way != loader.Kexec && way != loader.OneShot {
-		return nil
+	case way != loader.Kexec:
+		way = ""
 	}
 	r, err := device.ReadRecord(name)
+	if err == nil && r.Via == string(way) {
+		return nil
+	}
 	if err == nil {
 		r.Via = string(way)
 		_, err = r.Save()
