@@ -56,6 +56,7 @@ func TestExitCodes(t *testing.T) {
 			"diff":     {"diff", "reflash.img", "reflash.img"},
 			"verify":   {"verify", "reflash.img"},
 			"reflash":  at("reflash", "reflash.img", "disk.img", "--force", "--plan"),
+			"index":    {"index", "--level", "1", "--force", "--store", "store", "disk.img"},
 			"version":  {"version"},
 			"schema":   {"schema"},
 			"help":     {"help", "push"},
@@ -65,6 +66,7 @@ func TestExitCodes(t *testing.T) {
 			"hooks":  {"hooks", "root", "--release", "sid"},
 			"diff":   {"diff", "initrd.img", "reflash.img"},
 			"verify": {"verify", "initrd.img", "--manifest", "initrd.json"},
+			"index":  {"index", "text"},
 			// of a verb that reaches devices: it was refused before any was asked
 			"push":    at("push", "reflash.img", "--host-key", "SHA256:nonsense"),
 			"flash":   at("flash", "text"),
@@ -80,6 +82,7 @@ func TestExitCodes(t *testing.T) {
 			"push":     at("push", "reflash.img", "--via", "pigeon"),
 			"flash":    at("flash", "disk.img", "--via", "pigeon"),
 			"reflash":  at("reflash", "reflash.img", "disk.img", "--push-via", "pigeon"),
+			"index":    {"index", "nothing.img"},
 			"schema":   {"schema", "nothing"},
 			"help":     {"help", "nothing"},
 			// what cannot be read is the same in verbs that reach devices

@@ -40,6 +40,7 @@ var schemaKinds = []schemaKind{
 	{"inspect", "groundhog inspect --json"},
 	{"list", "groundhog inspect --list --json"},
 	{"verify", "groundhog verify --json"},
+	{"index", "groundhog index --json"},
 	{"event", "a line of push, restore, flash and reflash with --json"},
 	{"version", "groundhog version --json"},
 }

@@ -33,6 +33,7 @@ var printed = map[string]reflect.Type{
 	"inspect": reflect.TypeFor[inspect.Found](),
 	"list":    reflect.TypeFor[inspect.Listing](),
 	"verify":  reflect.TypeFor[verifyJSON](),
+	"index":   reflect.TypeFor[indexReport](),
 	"event":   reflect.TypeFor[reflash.Event](),
 	"version": reflect.TypeFor[versionJSON](),
 }
@@ -132,6 +133,7 @@ func TestOutputIsValid(t *testing.T) {
 		"list":     {{"inspect", "--list", "--json", "reflash.img"}, {"inspect", "--list", "--all", "--json", "reflash.img"}},
 		"verify":   {{"verify", "--json", "reflash.img"}, {"verify", "--json", "initrd.img", "--manifest", "other.json"}},
 		"event":    {{"push", "--json", "--ssh-config", "none", "root@127.0.0.1:1", "reflash.img"}, {"restore", "--json", "--ssh-config", "none", "root@127.0.0.1:1"}},
+		"index":    {{"index", "--json", "--level", "1", "--force", "disk.img"}, {"index", "--json", "--list"}, {"index", "--json", "--level", "1", "--force", "--store", "store", "disk.img"}},
 		"version":  {{"version", "--json"}},
 	}
 	renameManifest(t, "reflash.img", "initrd.img", "other.json")

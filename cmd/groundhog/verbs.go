@@ -19,6 +19,7 @@ func verbs() []*cobra.Command {
 		cli.Group(restoreCmd(), cli.Online),
 		cli.Group(flashCmd(), cli.Online),
 		cli.Group(reflashCmd(), cli.Online),
+		indexCmd(),
 		schemaCmd(),
 		versionCmd(),
 	}

@@ -60,6 +60,8 @@ type line struct {
 	why   error
 	ended bool  // Finish was sent, or is about to be
 	scan  *scan // what is known of the disk; nil: it was not looked through
+
+	stream stream
 }
 
 // close ends the line; the first reason is kept.
@@ -178,6 +180,7 @@ func (a *line) opened(d protocol.Disk) error {
 		return errAnew
 	}
 	r.disk, r.result.Disk = d, d
+	a.stream.pack = r.packFor(d)
 	r.chunks.connect()
 	if !r.indexed && !r.feeding {
 		r.index()
@@ -353,26 +356,24 @@ func (a *line) send(items <-chan *item) {
 		return
 	}
 	defer encoder.Close()
-	var packed, cut []byte
-	for it := range items {
-		if a.closed() {
+	p := parcel{w: a.w, encoder: encoder}
+	for {
+		a.stream.turn.Lock()
+		it, ok := <-items
+		done, err := false, error(nil)
+		if ok && !a.closed() {
+			done, err = a.streams(it)
+		}
+		a.stream.turn.Unlock()
+		switch {
+		case !ok:
+			return
+		case a.closed():
 			continue
+		case !done && err == nil:
+			err = p.send(it)
 		}
-		plain, pieces := it.data, (*chunk.Pieces)(nil)
-		if it.held != nil {
-			pieces = chunk.Differing(it.data, it.held)
-			if cut = pieces.Cut(cut[:0], it.data); len(cut) == 0 || len(cut) == len(it.data) { // none differs: two have one sum
-				pieces = nil
-			} else {
-				plain = cut
-			}
-		}
-		packed = encoder.EncodeAll(plain, packed[:0])
-		encoding, b := protocol.Zstd, packed
-		if float64(len(packed)) > poor*float64(len(plain)) {
-			encoding, b = protocol.Raw, plain
-		}
-		if err := a.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b); err != nil {
+		if err != nil {
 			a.close(err)
 			continue
 		}
@@ -381,6 +382,32 @@ func (a *line) send(items <-chan *item) {
 		a.run.cond.Broadcast()
 		a.run.mu.Unlock()
 	}
+}
+
+// parcel sends chunks one by one.
+type parcel struct {
+	w           *wire.Writer
+	encoder     *zstd.Encoder
+	packed, cut []byte // room
+}
+
+// send sends a chunk, or those of its pieces that differ from what the device holds.
+func (p *parcel) send(it *item) error {
+	plain, pieces := it.data, (*chunk.Pieces)(nil)
+	if it.held != nil {
+		pieces = chunk.Differing(it.data, it.held)
+		if p.cut = pieces.Cut(p.cut[:0], it.data); len(p.cut) == 0 || len(p.cut) == len(it.data) { // none differs: two have one sum
+			pieces = nil
+		} else {
+			plain = p.cut
+		}
+	}
+	p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
+	encoding, b := protocol.Zstd, p.packed
+	if float64(len(b)) > poor*float64(len(plain)) {
+		encoding, b = protocol.Raw, plain
+	}
+	return p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
 }
 
 type countWriter struct {

@@ -207,6 +207,7 @@ func (r *run) loop(ctx context.Context) error {
 		if r.settledSoFar() > before {
 			last, pause = time.Now(), 250*time.Millisecond
 		}
+		r.mistrust(err)
 		var f *protocol.Failure
 		var v *wire.VersionError
 		switch {

@@ -208,13 +208,20 @@ func newBench(t *testing.T, content []byte) *bench {
 }
 
 func (b *bench) flash(s *source, change ...func(*Job)) (Result, error) {
+	return b.flashOf(s, s.b, change...)
+}
+
+func (b *bench) flashFrom(s *packedSource) (Result, error) { return b.flashOf(s, s.b) }
+
+// flashOf flashes a source of this image.
+func (b *bench) flashOf(s Source, img []byte, change ...func(*Job)) (Result, error) {
 	j := Job{Source: s, Disk: "/dev/test", Who: "a test", Session: "s1", Tool: "test", Connect: b.connect, Patience: 20 * time.Second, Silent: 10 * time.Second}
 	for _, c := range change {
 		c(&j)
 	}
 	r, err := Run(b.t.Context(), j)
 	b.done.Wait()
-	equal := bytes.Equal(b.disk.b[:min(len(b.disk.b), len(s.b))], s.b)
+	equal := bytes.Equal(b.disk.b[:min(len(b.disk.b), len(img))], img)
 	if (r.State == Verified) && !equal {
 		b.t.Errorf("it says verified, and the disk is not the image (%v)", err)
 	}

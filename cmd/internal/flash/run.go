@@ -31,6 +31,7 @@ type run struct {
 	announced bool // the writer may have written
 	touched   bool // it has
 	finished  bool
+	packBad   bool // the source's pack is left alone
 	result    Result
 }
 

@@ -29,7 +29,7 @@ func cores(t *testing.T, n int) {
 // it. Damaged, it is none.
 func TestBlocks(t *testing.T) {
 	want := disk(11 << 20)
-	stored := pack(t, []string{"xz", "-c", "-0", "-T2", "--block-size=2097152"}, want)
+	stored := packWith(t, []string{"xz", "-c", "-0", "-T2", "--block-size=2097152"}, want)
 	for _, n := range []int{1, 2, 5} {
 		cores(t, n)
 		name := old(t, filepath.Join(t.TempDir(), "image.xz"), stored)
@@ -60,7 +60,7 @@ func TestOpenedInVain(t *testing.T) {
 	cores(t, 3)
 	b := disk(11 << 20)
 	for name, cmd := range map[string][]string{"xz": {"xz", "-c", "-0", "--block-size=2097152"}, "zstd": {"zstd", "-q", "-c", "-1"}} {
-		file := old(t, filepath.Join(t.TempDir(), "image"), pack(t, cmd, b))
+		file := old(t, filepath.Join(t.TempDir(), "image"), packWith(t, cmd, b))
 		before := runtime.NumGoroutine()
 		i, err := Open(t.Context(), file, "", nil)
 		if err != nil {
@@ -80,7 +80,7 @@ func BenchmarkXZ(b *testing.B) {
 		for n := 0; text.Len() < 96<<20; n++ {
 			fmt.Fprintf(text, "%x %d a line that is not quite like the others\n", n*n*7919, n)
 		}
-		name = old(b, filepath.Join(b.TempDir(), "image.xz"), pack(b, []string{"xz", "-c", "-1", "-T0", "--block-size=8388608"}, text.Bytes()))
+		name = old(b, filepath.Join(b.TempDir(), "image.xz"), packWith(b, []string{"xz", "-c", "-1", "-T0", "--block-size=8388608"}, text.Bytes()))
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -24,7 +24,7 @@ func TestCommon(t *testing.T) {
 		{false, []string{"xz", "--lzma2=dict=128MiB", "-c"}},
 		{false, []string{"xz", "--x86", "--lzma2", "-T2", "--block-size=65536", "-c"}},
 	} {
-		b := pack(t, c.cmd, want)
+		b := packWith(t, c.cmd, want)
 		i := open(t, old(t, filepath.Join(t.TempDir(), "image"), b), "", nil, Force(true))
 		if i.Common() != c.common {
 			t.Errorf("%q: common %v", c.cmd, i.Common())

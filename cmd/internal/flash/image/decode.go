@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
@@ -55,9 +56,10 @@ func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
 
 // decoding is how to decode.
 type decoding struct {
-	lenient bool         // whatever is behind a gzip stream's end is left out
-	note    func(string) // is told what was left out
-	xz      []claim.XZ   // what a file that is here is made of; nil where it is not known
+	lenient bool          // whatever is behind a gzip stream's end is left out
+	note    func(string)  // is told what was left out
+	xz      []claim.XZ    // what a file that is here is made of; nil where it is not known
+	read    *atomic.Int64 // if set, how many bytes of a zstd file it took for what has come out
 }
 
 // decode is [Decode], told how.
@@ -115,9 +117,27 @@ func decodingMemory() int64 {
 	return unknown
 }
 
-func decodeZstd(r *bufio.Reader, _ decoding) (io.Reader, error) {
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// decodeZstd decodes some blocks before they are asked for; where it is told how many bytes it took, it reads no further than the
+// block that it decodes.
+func decodeZstd(r *bufio.Reader, o decoding) (io.Reader, error) {
+	from, cores := io.Reader(r), min(4, runtime.GOMAXPROCS(0))
+	if o.read != nil {
+		from, cores = counted{r, o.read}, 1
+	}
 	// Low memory: a decoder is made once, and its peak counts.
-	d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	d, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(cores), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func disk(n int) []byte {
 	return b
 }
 
-func pack(t testing.TB, cmd []string, b []byte) []byte {
+func packWith(t testing.TB, cmd []string, b []byte) []byte {
 	t.Helper()
 	c := exec.Command(judge.Tool(t, cmd[0]), cmd[1:]...)
 	c.Stdin = bytes.NewReader(b)
@@ -67,7 +67,7 @@ func TestDecode(t *testing.T) {
 		t.Errorf("raw: %d bytes of %s, %v", len(got), name, err)
 	}
 	for name, cmd := range packers {
-		b := pack(t, cmd, want)
+		b := packWith(t, cmd, want)
 		format, _, _ := strings.Cut(name, " ")
 		if got, as, err := decoded(b); !bytes.Equal(got, want) || as != format || err != nil {
 			t.Errorf("%s: %d bytes of %s, %v", name, len(got), as, err)
@@ -95,7 +95,7 @@ func lightly(cmd []string) []string {
 func TestCut(t *testing.T) {
 	want := disk(5000)
 	for name, cmd := range packers {
-		b := pack(t, lightly(cmd), want)
+		b := packWith(t, lightly(cmd), want)
 		for n := 10; n < len(b); n++ {
 			if got, as, err := decoded(b[:n]); err == nil && len(got) > 0 { // of nothing, Open says that it is no image
 				t.Fatalf("%s of %d bytes cut at %d: %d bytes of %s and no error", name, len(b), n, len(got), as)
@@ -111,7 +111,7 @@ func TestFlippedBits(t *testing.T) {
 		if name == "zstd nocheck" {
 			continue // says itself that it does not check
 		}
-		b := pack(t, lightly(cmd), want)
+		b := packWith(t, lightly(cmd), want)
 		for i := 10 * 8; i < len(b)*8; i += 11 {
 			bad := bytes.Clone(b)
 			bad[i/8] ^= 1 << (i % 8)
@@ -130,7 +130,7 @@ func TestNoImage(t *testing.T) {
 	copy(tar[257:], "ustar")
 	refused := func(b []byte, want error, say string) {
 		t.Helper()
-		for _, stored := range [][]byte{b, pack(t, packers["gzip"], b)} {
+		for _, stored := range [][]byte{b, packWith(t, packers["gzip"], b)} {
 			name := old(t, filepath.Join(t.TempDir(), "disk.img"), stored)
 			for _, from := range []string{name, "-"} {
 				if _, err := Open(t.Context(), from, "", bytes.NewReader(stored)); !errors.Is(err, want) || !strings.Contains(err.Error(), say) {
@@ -162,13 +162,13 @@ func TestNoImage(t *testing.T) {
 		"zip":            "PK\x03\x04 and so on",
 		"Debian package": "!<arch>\ndebian-binary",
 		"cpio":           "070701000000",
-		"lz4's legacy":   string(pack(t, []string{"lz4", "-l", "-c", "-q"}, disk(4096))),
-		"an lzma file":   string(pack(t, []string{"xz", "--format=lzma", "-c"}, disk(4096))),
+		"lz4's legacy":   string(packWith(t, []string{"lz4", "-l", "-c", "-q"}, disk(4096))),
+		"an lzma file":   string(packWith(t, []string{"xz", "--format=lzma", "-c"}, disk(4096))),
 		"web page":       "<!DOCTYPE html><title>404</title>",
 	} {
 		refused([]byte(content), ErrNoImage, want)
 	}
-	twice := pack(t, packers["xz"], pack(t, packers["gzip"], disk(4096)))
+	twice := packWith(t, packers["xz"], packWith(t, packers["gzip"], disk(4096)))
 	if _, err := Open(t.Context(), "-", "", bytes.NewReader(twice)); !errors.Is(err, ErrNoImage) {
 		t.Errorf("compressed twice: %v", err)
 	}
@@ -187,7 +187,7 @@ func TestNoImage(t *testing.T) {
 	if _, err := Open(t.Context(), old(t, filepath.Join(t.TempDir(), "blank.vhd"), blank), "", nil); !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), "VHD") {
 		t.Errorf("a VHD of fixed size with nothing on it: %v", err)
 	}
-	if _, err := whole(open(t, "-", "", bytes.NewReader(pack(t, packers["xz"], vhd)))); !errors.Is(err, ErrNoImage) {
+	if _, err := whole(open(t, "-", "", bytes.NewReader(packWith(t, packers["xz"], vhd)))); !errors.Is(err, ErrNoImage) {
 		t.Errorf("a VHD of fixed size, in a stream: %v", err)
 	}
 }
@@ -211,7 +211,7 @@ func TestOwnLength(t *testing.T) {
 			i.Close()
 		}
 		for _, kind := range []string{"gzip", "bzip2"} {
-			_, err := whole(open(t, "-", "", bytes.NewReader(pack(t, packers[kind], stored))))
+			_, err := whole(open(t, "-", "", bytes.NewReader(packWith(t, packers[kind], stored))))
 			if (err != nil) != (cut > 0) || err != nil && !errors.Is(err, ErrFit) {
 				t.Errorf("%s, %d bytes less: %v", kind, cut, err)
 			}
@@ -221,7 +221,7 @@ func TestOwnLength(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, cmd := range packers {
-		f.Add(pack(f, cmd, disk(2048)))
+		f.Add(packWith(f, cmd, disk(2048)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, _, err := Decode(bytes.NewReader(b))
@@ -242,7 +242,7 @@ func TestOwnLengthOfSquashfs(t *testing.T) {
 	copy(b[1<<20:], "hsqs")
 	for end, fits := range map[byte]bool{0x1f: true, 0x2f: false} { // the squashfs' length, in units of 64 KiB
 		b[1<<20+42] = end
-		for _, stored := range [][]byte{b, pack(t, packers["gzip"], b), pack(t, packers["zstd"], b), pack(t, packers["xz"], b)} {
+		for _, stored := range [][]byte{b, packWith(t, packers["gzip"], b), packWith(t, packers["zstd"], b), packWith(t, packers["xz"], b)} {
 			for _, from := range []string{old(t, filepath.Join(t.TempDir(), "disk.img"), stored), "-"} {
 				i, err := Open(t.Context(), from, "", bytes.NewReader(stored))
 				if err == nil {

@@ -97,7 +97,7 @@ func TestHostKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		packed := old(t, image+".zst", pack(t, packers["zstd"], b))
+		packed := old(t, image+".zst", packWith(t, packers["zstd"], b))
 		for _, from := range []string{old(t, image, b), image, packed, packed, "-"} { // the second time, an index is there
 			i := open(t, from, "", bytes.NewReader(b))
 			keys, err := i.HostKeys(t.Context())
@@ -250,7 +250,7 @@ func TestHostKeysWithout(t *testing.T) {
 	root, want := system(t, "ed25519")
 	image := blank(t, 8*mib, "")
 	mkfs(t, image, "ext4", root, 0)
-	debugfs, cut := judge.Tool(t, "debugfs"), pack(t, packers["gzip"], disk(3*mib))
+	debugfs, cut := judge.Tool(t, "debugfs"), packWith(t, packers["gzip"], disk(3*mib))
 	t.Setenv("PATH", t.TempDir())
 	keys, err := open(t, image, "", nil).HostKeys(t.Context())
 	if got := fingerprints(keys); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {

@@ -6,11 +6,13 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/image/sniff"
+	"groundhog/cmd/internal/flash/pack"
 )
 
 // Errors of an image.
@@ -51,6 +53,8 @@ type Image struct {
 	store     *index.Store
 	kept      *index.Index // from the store
 	claim     int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
+	packed    pack.Pack    // nil: it was not packed
+	read      atomic.Int64 // bytes of a .zst file that were decoded
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -145,7 +149,7 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 		var data []byte
 		if !c.Zero {
 			if data = i.take(n); data == nil {
-				data, err = i.read(c)
+				data, err = i.readChunk(c)
 			}
 			if err != nil {
 				return err
@@ -183,7 +187,7 @@ func (i *Image) await(ctx context.Context, n int64) (chunk.Chunk, bool, error) {
 }
 
 // read is a chunk's data, held against its sum: a raw image's file may have changed since.
-func (i *Image) read(c chunk.Chunk) ([]byte, error) {
+func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	from := i.raw
 	if from == nil {
 		from = i.spool
@@ -227,7 +231,7 @@ func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	if data := i.take(n); data != nil {
 		return data, nil
 	}
-	return i.read(c)
+	return i.readChunk(c)
 }
 
 // ReadFirst is the first n bytes of the decoded image, less where it is smaller.

@@ -76,7 +76,7 @@ func TestOpen(t *testing.T) {
 	for _, kind := range []string{"raw", "gzip", "xz", "zstd", "bzip2", "lz4"} {
 		stored := want
 		if kind != "raw" {
-			stored = pack(t, packers[kind], want)
+			stored = packWith(t, packers[kind], want)
 		}
 		name := old(t, filepath.Join(dir, "image."+kind), stored)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(stored) }))
@@ -213,7 +213,7 @@ func TestChecksums(t *testing.T) {
 func TestOpenCut(t *testing.T) {
 	want := disk(3 << 20)
 	for name, cmd := range packers {
-		b := pack(t, cmd, want)
+		b := packWith(t, cmd, want)
 		if _, err := whole(open(t, "-", "", bytes.NewReader(b[:len(b)-3]))); err == nil {
 			t.Errorf("%s: cut, and whole", name)
 		}
@@ -239,7 +239,7 @@ func TestOpenCut(t *testing.T) {
 // Many read at once, at their own speed, and one that gives up disturbs nobody.
 func TestMany(t *testing.T) {
 	want := disk(9<<20 + 1)
-	i := open(t, "-", "", bytes.NewReader(pack(t, packers["zstd"], want)))
+	i := open(t, "-", "", bytes.NewReader(packWith(t, packers["zstd"], want)))
 	var all sync.WaitGroup
 	for n := range 8 {
 		all.Go(func() {
@@ -308,7 +308,7 @@ func TestClaims(t *testing.T) {
 		"zst": {[]string{"zstd", "-q", "-c", plain}, true}, "xz": {[]string{"xz", "-c", plain}, true},
 		"lz4": {[]string{"lz4", "-q", "-c", "--content-size", plain}, true}, "gz": {[]string{"gzip", "-c", plain}, false},
 	} {
-		b := pack(t, tt.cmd, nil)
+		b := packWith(t, tt.cmd, nil)
 		if n, ok := open(t, old(t, plain+"."+name, b), "", nil).Size(); ok != tt.known || ok && n != int64(len(want)) {
 			t.Errorf("%s: %d, %v", name, n, ok)
 		}
@@ -331,7 +331,7 @@ func TestClaims(t *testing.T) {
 		}
 	}
 	// The headers themselves lie.
-	b := pack(t, []string{"zstd", "-q", "-c", plain}, nil)
+	b := packWith(t, []string{"zstd", "-q", "-c", plain}, nil)
 	b[4+2+1]++ // of the size, 4 bytes behind magic, descriptor and window
 	i := open(t, old(t, plain+".zst", b), "", nil)
 	if n, ok := i.Size(); n != int64(len(want))+256 || !ok {
@@ -347,7 +347,7 @@ func FuzzClaim(f *testing.F) {
 	plain := filepath.Join(f.TempDir(), "image")
 	os.WriteFile(plain, disk(2048), 0o600)
 	for _, cmd := range [][]string{{"zstd", "-q", "-c"}, {"xz", "-c"}, {"xz", "-c", "--check=none"}, {"lz4", "-q", "-c", "--content-size"}} {
-		f.Add(pack(f, append(cmd, plain), nil))
+		f.Add(packWith(f, append(cmd, plain), nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, name, err := decoded(b)

@@ -99,6 +99,7 @@ func (i *Image) begin(ctx context.Context) error {
 	how := decoding{lenient: i.force, note: i.note}
 	if i.file != nil && i.watched != nil {
 		how.xz, _ = claim.XZStreams(ctx, i.file, i.state.Size)
+		how.read = &i.read
 	}
 	decoded, compression, err := decode(io.TeeReader(interrupted{ctx, i.in}, stored), how)
 	if err != nil {
@@ -118,6 +119,7 @@ func (i *Image) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	i.packed = i.findPack(ctx)
 	if i.file != nil && compression == "raw" {
 		i.raw = i.file
 	} else if i.spool, err = unnamed(i.coming); err != nil {

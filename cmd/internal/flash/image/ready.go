@@ -51,7 +51,7 @@ func (i *Image) readAt(ctx context.Context, off, n int64) ([]byte, error) {
 		data := chunk.Buffer(c.Len)
 		if clear(data); !c.Zero {
 			chunk.Free(data)
-			if data, err = i.read(c); err != nil {
+			if data, err = i.readChunk(c); err != nil {
 				return nil, err
 			}
 		}

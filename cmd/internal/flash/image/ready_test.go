@@ -22,7 +22,7 @@ func openWrtTrailer(data string) []byte {
 // What is behind a gzip stream's end is padding, or a maker's, or nobody knows: then only who means it goes on.
 func TestBehindGzip(t *testing.T) {
 	want := disk(3 << 20)
-	b := pack(t, packers["gzip"], want)
+	b := packWith(t, packers["gzip"], want)
 	twice := append(bytes.Clone(b), b...)
 	fw := openWrtTrailer(`{"metadata_version": "1.1", "compat_version": "1.0"}`)
 	signed := append(bytes.Clone(fw), openWrtTrailer("untrusted comment: signed by key\nRWQ\n")...)
@@ -85,7 +85,7 @@ func TestBehindGzip(t *testing.T) {
 func TestReady(t *testing.T) {
 	want := disk(3 << 20)
 	for kind, cmd := range packers {
-		b := pack(t, cmd, want)
+		b := packWith(t, cmd, want)
 		flipped := bytes.Clone(b)
 		flipped[len(b)/2] ^= 0x55
 		for what, stored := range map[string][]byte{"whole": b, "cut": b[:len(b)*2/3], "without its last bytes": b[:len(b)-2], "flipped": flipped} {
@@ -105,7 +105,7 @@ func TestReady(t *testing.T) {
 			}
 		}
 	}
-	b := pack(t, packers["xz"], want)
+	b := packWith(t, packers["xz"], want)
 	for _, n := range []int{len(b) - 1, len(b) - 4, len(b) - 12, len(b) / 2} {
 		if _, err := Open(t.Context(), old(t, filepath.Join(t.TempDir(), "image.xz"), b[:n]), "", nil); !errors.Is(err, errCut) {
 			t.Errorf("xz cut at %d of %d: %v", n, len(b), err)
@@ -125,7 +125,7 @@ func TestNoRoom(t *testing.T) {
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	t.Setenv("TMPDIR", dir)
-	name := old(t, filepath.Join(t.TempDir(), "image.zst"), pack(t, packers["zstd"], disk(9<<20)))
+	name := old(t, filepath.Join(t.TempDir(), "image.zst"), packWith(t, packers["zstd"], disk(9<<20)))
 	i := open(t, name, "", nil)
 	if err := i.Ready(t.Context()); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("%v, want ENOSPC", err)
@@ -149,7 +149,7 @@ func TestSpoolLeavesRoom(t *testing.T) {
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	t.Setenv("TMPDIR", dir)
-	one := pack(t, packers["zstd"], disk(9<<20))
+	one := packWith(t, packers["zstd"], disk(9<<20))
 	name := old(t, filepath.Join(t.TempDir(), "image.zst"), bytes.Repeat(one, 40))
 	i := open(t, name, "", nil)
 	defer i.Close()
@@ -169,7 +169,7 @@ func TestFilesystem(t *testing.T) {
 	copy(b[3<<20+65536+64:], "_BHRfS_M")
 	copy(b[4<<20-10:], "XFSB") // at no place where it would count
 	for _, from := range []string{old(t, filepath.Join(t.TempDir(), "image"), b), "-"} {
-		for _, stored := range [][]byte{b, pack(t, packers["xz"], b)} {
+		for _, stored := range [][]byte{b, packWith(t, packers["xz"], b)} {
 			i := open(t, from, "", bytes.NewReader(stored))
 			for off, want := range map[int64]string{2 << 20: "ext", 3 << 20: "btrfs", 4 << 20: "", 9<<20 - 512: "", 90 << 20: ""} {
 				if got, err := i.Filesystem(t.Context(), off); err != nil || got != want {

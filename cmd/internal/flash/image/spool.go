@@ -12,6 +12,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/image/sniff"
+	"groundhog/cmd/internal/flash/pack"
 )
 
 // unnamed is a file for what may be large, gone with its last reader: /tmp may be memory (file-hierarchy(7)).
@@ -153,6 +154,9 @@ func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
 	if k > 0 {
 		p.b = b[:k]
 		p.c, p.err = i.keep(n, p.b)
+		if f, ok := i.packed.(*pack.File); ok {
+			f.Add(p.c, i.read.Load())
+		}
 	}
 	return p, err == nil && p.err == nil
 }

@@ -71,7 +71,7 @@ func TestStart(t *testing.T) {
 	}
 	kernel, _ := os.ReadFile(root + "/boot/vmlinuz-6")
 	initrd, _ := os.ReadFile(root + "/boot/initrd-6")
-	packed := old(t, image+".zst", pack(t, packers["zstd"], b))
+	packed := old(t, image+".zst", packWith(t, packers["zstd"], b))
 	for _, from := range []string{old(t, image, b), image, packed, packed, "-"} { // the second time, an index is there
 		i := open(t, from, "", bytes.NewReader(b))
 		layout, err := i.Layout(t.Context())

@@ -265,7 +265,7 @@ func TestOpenOdd(t *testing.T) {
 // A body whose end is the connection's tells nobody that it is whole.
 func TestEndless(t *testing.T) {
 	content := disk(3 << 20)
-	packed := pack(t, packers["zstd"], content)
+	packed := packWith(t, packers["zstd"], content)
 	for what, c := range map[string]struct {
 		body  []byte
 		sum   string

@@ -25,13 +25,17 @@
 // What has been made of pieces and the disk's own bytes is not always the chunk that was announced: it is needed once more
 // then, whole. The first chunk is always sent whole.
 //
+// A chunk may be sent as the next bytes of a zstd stream, which one connection has one of. What the stream decodes to is the
+// image from where it began; of that, skip bytes come before the chunk, which nobody needs. The bytes end with the block that
+// has the chunk's last byte (RFC 8878, section 3.1.1.2), so that the chunk is there when they are.
+//
 // Of the first chunk the writer keeps the data until Finish: its place, with the partition table, is
 // written when all else was read back.
 //
 //	announce  8 number, 4 length, 1 zero (0 or 1), 32 sum    45 bytes, repeated
 //	answers   8 number, 1 answer                              9 bytes, repeated
 //	held      8 number, 8 sum of each piece
-//	data      8 number, 1 encoding, 32 which pieces, where the encoding says so, the rest: the bytes
+//	data      8 number, 1 encoding, 32 which pieces or 1 begins (0 or 1) and 8 skip, where the encoding says so, the rest: the bytes
 //	scan      8 first number, 8 how many, 1 keep (0 or 1)
 //	scanned   8 number, 6 sum of each piece, nothing for zeros
 //	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
@@ -89,6 +93,7 @@ type Disk struct {
 	Resumed bool   `json:"resumed"` // this session wrote last: what was verified still is
 	Last    string `json:"last"`    // who wrote to it last, another one for each run; "" for none
 	Room    int64  `json:"room"`    // bytes of memory for pieces that move
+	Window  int64  `json:"window"`  // bytes of memory for a zstd stream's window, 0 for no streams
 }
 
 // Bounds of what a device says of its disk: no disk is larger, and none has other sectors. A plain file has blocks of 1.
@@ -103,7 +108,7 @@ func ReadDisk(b []byte) (d Disk, err error) {
 	if err := Unmarshal(b, &d); err != nil {
 		return Disk{}, err
 	}
-	if !Sized(d.Size, d.Block) || len(d.Last) > maxLast || d.Room < 0 || d.Room > maxDisk {
+	if !Sized(d.Size, d.Block) || len(d.Last) > maxLast || d.Room < 0 || d.Room > maxDisk || d.Window < 0 || d.Window > maxDisk {
 		return Disk{}, fmt.Errorf("%w: a disk of %d bytes in sectors of %d, %d bytes of memory", ErrProtocol, d.Size, d.Block, d.Room)
 	}
 	return d, nil
@@ -254,10 +259,15 @@ type Encoding byte
 const (
 	Raw Encoding = iota
 	Zstd
+
+	// inPieces is added to an encoding where only some pieces of the chunk follow.
+	inPieces
+
+	Streamed Encoding = 4 // the next bytes of the connection's zstd stream
 )
 
-// inPieces is added to an encoding where only some pieces of the chunk follow.
-const inPieces Encoding = 2
+// MaxWindow is the largest window of a zstd stream, in bytes: that of zstd -19. A decoder takes little more memory.
+const MaxWindow = 8 << 20
 
 // DataHead begins the payload of a Data; pieces is nil for a whole chunk.
 func DataHead(n int64, e Encoding, pieces *chunk.Pieces) []byte {
@@ -268,18 +278,32 @@ func DataHead(n int64, e Encoding, pieces *chunk.Pieces) []byte {
 	return append(append(b, byte(e|inPieces)), pieces[:]...)
 }
 
+// StreamHead begins the payload of a Data whose bytes are a stream's, from its beginning or the next of it.
+func StreamHead(n int64, begins bool, skip int64) []byte {
+	b := append(binary.BigEndian.AppendUint64(make([]byte, 0, 18), uint64(n)), byte(Streamed), 0)
+	if begins {
+		b[9] = 1
+	}
+	return binary.BigEndian.AppendUint64(b, uint64(skip))
+}
+
 // Packet is what a Data carries.
 type Packet struct {
 	N        int64
 	Encoding Encoding
 	Pieces   *chunk.Pieces // nil: the whole chunk
+	Begins   bool          // a stream does
+	Skip     int64         // bytes of the stream before the chunk
 	Bytes    []byte
 }
 
 // ReadData reads a Data; the bytes are b's.
 func ReadData(b []byte) (p Packet, err error) {
-	if len(b) < 10 || Encoding(b[8]) > Zstd|inPieces {
+	if len(b) < 10 || Encoding(b[8]) > Streamed {
 		return p, fmt.Errorf("%w: data in %d bytes", ErrProtocol, len(b))
+	}
+	if Encoding(b[8]) == Streamed {
+		return readStreamed(b)
 	}
 	p = Packet{N: int64(binary.BigEndian.Uint64(b)), Encoding: Encoding(b[8]) &^ inPieces, Bytes: b[9:]}
 	if Encoding(b[8])&inPieces != 0 {
@@ -288,6 +312,21 @@ func ReadData(b []byte) (p Packet, err error) {
 			return p, fmt.Errorf("%w: pieces in %d bytes", ErrProtocol, len(b))
 		}
 		p.Bytes = p.Bytes[copy(p.Pieces[:], p.Bytes):]
+	}
+	return p, nil
+}
+
+// maxSkip bounds what a stream decodes to and nobody needs before a chunk, in bytes: zeros, above all.
+const maxSkip = 1 << 40
+
+func readStreamed(b []byte) (p Packet, err error) {
+	const head = 18
+	if len(b) < head || b[9] > 1 {
+		return p, fmt.Errorf("%w: a stream in %d bytes", ErrProtocol, len(b))
+	}
+	p = Packet{N: int64(binary.BigEndian.Uint64(b)), Encoding: Streamed, Begins: b[9] == 1, Skip: int64(binary.BigEndian.Uint64(b[10:])), Bytes: b[head:]}
+	if p.Skip < 0 || p.Skip > maxSkip {
+		return p, fmt.Errorf("%w: %d bytes of a stream to be skipped", ErrProtocol, p.Skip)
 	}
 	return p, nil
 }

@@ -35,8 +35,12 @@ func TestThereAndBack(t *testing.T) {
 		t.Error(d, err)
 	}
 	some := &chunk.Pieces{1: 0x80, 31: 3}
-	for _, want := range []Packet{{5, Zstd, nil, []byte("xyz")}, {6, Raw, nil, []byte("x")}, {7, Zstd, some, []byte("xyz")}, {8, Raw, some, []byte("x")}} {
-		got, err := ReadData(append(DataHead(want.N, want.Encoding, want.Pieces), want.Bytes...))
+	for _, want := range []Packet{
+		{N: 5, Encoding: Zstd, Bytes: []byte("xyz")}, {N: 6, Encoding: Raw, Bytes: []byte("x")},
+		{N: 7, Encoding: Zstd, Pieces: some, Bytes: []byte("xyz")}, {N: 8, Encoding: Raw, Pieces: some, Bytes: []byte("x")},
+		{N: 9, Encoding: Streamed, Begins: true, Skip: 3 * chunk.Size, Bytes: []byte("xyz")}, {N: 10, Encoding: Streamed, Bytes: []byte{}},
+	} {
+		got, err := ReadData(append(headOf(want), want.Bytes...))
 		if d := cmp.Diff(want, got); d != "" || err != nil {
 			t.Error(d, err)
 		}
@@ -49,6 +53,14 @@ func TestThereAndBack(t *testing.T) {
 	if off != 512 || string(data) != "xyz" || err != nil {
 		t.Error(off, data, err)
 	}
+}
+
+// headOf begins the payload that a packet was read from.
+func headOf(p Packet) []byte {
+	if p.Encoding == Streamed {
+		return StreamHead(p.N, p.Begins, p.Skip)
+	}
+	return DataHead(p.N, p.Encoding, p.Pieces)
 }
 
 // The largest batch, and a chunk that does not compress, fit a frame.
@@ -69,9 +81,11 @@ func TestRefuses(t *testing.T) {
 		"too far": second(Chunks(far)), "empty chunk": second(Chunks(make([]byte, 45))), "too many": second(Chunks(make([]byte, 45*(MaxBatch+1)))),
 		"no answers": second(Replies(nil)), "an answer of its own": second(Replies(AppendReply(nil, Reply{1, 9}))),
 		"no numbers": second(Numbers(nil)), "a piece of one": second(Numbers(make([]byte, 7))),
-		"no data": second(ReadData(DataHead(1, Raw, nil))), "an encoding": second(ReadData(append(DataHead(1, 7, nil), 1))),
-		"no pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{}))), "some of which pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{})[:20])),
-		"no sums": third(ReadHeld(AppendHeld(nil, 1, nil))), "a sum of 7": third(ReadHeld(make([]byte, 15))), "257 sums": third(ReadHeld(make([]byte, 8+8*257))),
+		"no data": second(ReadData(DataHead(1, Raw, nil))), "an encoding": second(ReadData(append(DataHead(1, 7, nil), 1))), "pieces of a stream": second(ReadData(append(DataHead(1, Streamed, &chunk.Pieces{}), 1))),
+		"no pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{}))), "half a stream's head": second(ReadData(StreamHead(1, true, 0)[:17])), "a stream that skips back": second(ReadData(StreamHead(1, true, -1))),
+		"a stream that skips too much": second(ReadData(StreamHead(1, false, maxSkip+1))),
+		"some of which pieces":         second(ReadData(DataHead(1, Zstd, &chunk.Pieces{})[:20])),
+		"no sums":                      third(ReadHeld(AppendHeld(nil, 1, nil))), "a sum of 7": third(ReadHeld(make([]byte, 15))), "257 sums": third(ReadHeld(make([]byte, 8+8*257))),
 		"held before the disk": third(ReadHeld(AppendHeld(nil, -1, make([]byte, 8)))),
 		"an empty extent":      third(ReadExtent(Number(1))), "before the disk": third(ReadExtent(append(Number(-1), 1))),
 		"no JSON": Unmarshal([]byte("{"), &Job{}), "much JSON": Unmarshal(bytes.Repeat([]byte(" "), maxJSON+1), &Job{}),
@@ -90,6 +104,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(AppendReply(nil, Reply{1, Same}))
 	f.Add(append(DataHead(1, Zstd, nil), 0))
 	f.Add(append(DataHead(1, Zstd, &chunk.Pieces{3}), 0))
+	f.Add(append(StreamHead(1, true, 2*chunk.Size), 0))
 	f.Add(AppendHeld(nil, 1, make([]byte, 16)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if all, err := Chunks(b); err == nil {
@@ -105,9 +120,9 @@ func FuzzDecode(f *testing.F) {
 			t.Error(all)
 		}
 		Numbers(b)
-		if p, err := ReadData(b); err == nil && !bytes.Equal(append(DataHead(p.N, p.Encoding, p.Pieces), p.Bytes...), b) {
+		if p, err := ReadData(b); err == nil && !bytes.Equal(append(headOf(p), p.Bytes...), b) {
 			t.Errorf("%x became %+v", b, p)
-		} else if err == nil && len(p.Bytes) == 0 {
+		} else if err == nil && len(p.Bytes) == 0 && p.Encoding != Streamed { // all of it may have come with the chunk before
 			t.Error("data without a byte")
 		}
 		if n, sums, err := ReadHeld(b); err == nil && !bytes.Equal(AppendHeld(nil, n, sums), b) {

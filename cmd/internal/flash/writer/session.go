@@ -49,6 +49,7 @@ type session struct {
 	puts    chan put1
 	free    chan []byte    // buffers of a chunk
 	cut     []byte         // room for a chunk's pieces
+	stream  stream         // of zstd, that chunks come in
 	over    atomic.Bool    // the client is done or gone
 	lookers sync.WaitGroup // comparers
 	writing sync.WaitGroup // the putter
@@ -281,7 +282,7 @@ func (s *session) openDisk(payload []byte) error {
 	s.memory.Most = int(room / chunk.PieceSize)
 	last := own.last()
 	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
-		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room}))
+		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room, Window: windowOf(room)}))
 }
 
 // stop ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:

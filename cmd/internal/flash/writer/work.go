@@ -204,6 +204,10 @@ func (s *session) data(payload []byte) error {
 // unpack is the chunk that a packet makes: of pieces, together with what the disk holds.
 func (s *session) unpack(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
 	out := s.buffer()
+	if p.Encoding == protocol.Streamed {
+		out = out[:c.Len]
+		return out, s.stream.next(p, out)
+	}
 	if p.Pieces == nil {
 		return decoded(p, out)
 	}

@@ -1,6 +1,48 @@
 package claim
 
-import "github.com/klauspost/compress/zstd"
+import (
+	"context"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Frame is where a zstd frame begins, in bytes of the file and of what it decodes to.
+type Frame struct{ At, Off int64 }
+
+// Frames is the zstd frames of a file, in order, as far as their headers say how much is in them, and the largest window
+// that decoding takes. It is nil for what cannot be decoded without a dictionary, or is no zstd.
+func Frames(ctx context.Context, file io.ReaderAt, size int64) (all []Frame, window int64) {
+	c := &cursor{ctx: ctx, r: file, end: size}
+	total, sized := uint64(0), true
+	for c.more() {
+		var h zstd.Header
+		at := c.pos
+		if h.Decode(c.peek(zstd.HeaderMaxSize)) != nil || h.DictionaryID != 0 || h.WindowSize > maxSize {
+			return nil, 0
+		}
+		c.skip(int64(h.HeaderSize))
+		if h.Skippable {
+			c.skip(int64(h.SkippableSize))
+			continue
+		}
+		if sized {
+			all = append(all, Frame{at, int64(total)})
+		}
+		window = max(window, int64(h.WindowSize))
+		sized = sized && h.HasFCS && add(&total, h.FrameContentSize)
+		if !zstdBlocks(c) {
+			return nil, 0
+		}
+		if h.HasCheckSum {
+			c.skip(4)
+		}
+	}
+	if c.err != nil {
+		return nil, 0
+	}
+	return all, window
+}
 
 // zstdSize walks from frame to frame (RFC 8878, section 3.1): each one's header may say how much is in it, and where it
 // ends the headers of its blocks tell.

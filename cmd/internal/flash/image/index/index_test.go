@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -176,7 +177,7 @@ func TestStoreOfOthers(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "groundhog")
 			s := At(dir)
 			s.Put(name, sample(state))
-			entry, err := s.path(name)
+			entry, err := s.path(name, suffix)
 			if err != nil || s.Get(name, state) == nil {
 				t.Fatalf("nothing is kept: %v", err)
 			}
@@ -223,7 +224,8 @@ func TestPrune(t *testing.T) {
 		}
 	}
 	large := filepath.Join(dir, "large"+suffix)
-	if err := errorsOf(os.WriteFile(large, nil, 0o600), os.Truncate(large, maxStore)); err != nil {
+	later := time.Now().Add(time.Minute) // as where the clock for files stands still
+	if err := errorsOf(os.WriteFile(large, nil, 0o600), os.Truncate(large, maxStore), os.Chtimes(large, later, later)); err != nil {
 		t.Fatal(err)
 	}
 	s.Put(name, sample(state))

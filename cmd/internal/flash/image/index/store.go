@@ -1,6 +1,7 @@
 package index
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -87,12 +89,12 @@ func keyOf(dir string) ([]byte, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		key = make([]byte, keyLen)
 		rand.Read(key)
-		var aside string
-		if aside, err = putAside(dir, key); err != nil {
+		var made string
+		if made, err = putAside(dir, key); err != nil {
 			return nil, err
 		}
-		defer os.Remove(aside)
-		if err = os.Link(aside, name); err == nil || errors.Is(err, os.ErrExist) {
+		defer os.Remove(made)
+		if err = os.Link(made, name); err == nil || errors.Is(err, os.ErrExist) {
 			key, err = readOurs(name, keyLen)
 		}
 	}
@@ -102,9 +104,12 @@ func keyOf(dir string) ([]byte, error) {
 	return key, err
 }
 
+// aside begins the names of files that are being written.
+const aside = ".new-"
+
 // putAside writes a file of mode 0600 with a name that nobody else uses.
 func putAside(dir string, b []byte) (string, error) {
-	f, err := os.CreateTemp(dir, ".new-*")
+	f, err := os.CreateTemp(dir, aside+"*")
 	if err != nil {
 		return "", err
 	}
@@ -116,12 +121,12 @@ func putAside(dir string, b []byte) (string, error) {
 	return f.Name(), nil
 }
 
-// suffix ends the names of indexes.
+// suffix ends the names of indexes, beside those of what else is kept of an image.
 const suffix = ".index"
 
-// path is where the index of an image's file is kept: one for each name, so that an image that is built anew takes the
+// path is where something of an image's file is kept: one for each name, so that an image that is built anew takes the
 // place of the one before.
-func (s *Store) path(image string) (string, error) {
+func (s *Store) path(image, suffix string) (string, error) {
 	abs, err := filepath.Abs(image)
 	if err == nil {
 		abs, err = filepath.EvalSymlinks(abs)
@@ -130,12 +135,65 @@ func (s *Store) path(image string) (string, error) {
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:16])+suffix), err
 }
 
+// Dir is where the store is; what others keep there is theirs to bound.
+func (s *Store) Dir() string { return s.dir }
+
+// Sealed is what was kept of an image under this suffix, if we kept it; else nil.
+func (s *Store) Sealed(image, suffix string) []byte {
+	if s == nil {
+		return nil
+	}
+	name, err := s.path(image, suffix)
+	if err != nil {
+		return nil
+	}
+	b := s.SealedFile(name, suffix)
+	if b != nil {
+		now := time.Now()
+		os.Chtimes(name, now, now) // what is used longest ago goes first
+	}
+	return b
+}
+
+// SealedFile is what a file of the store holds that was sealed for this suffix; else nil.
+func (s *Store) SealedFile(name, suffix string) []byte {
+	b, err := readOurs(name, maxIndex)
+	if err != nil || len(b) < sha256.Size {
+		return nil
+	}
+	b, sealed := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
+	if !hmac.Equal(seal(s.key, append([]byte(suffix), b...)), sealed) { // an index of one kind is none of another
+		return nil
+	}
+	return b
+}
+
+// Seal keeps something of an image, whole or not at all.
+func (s *Store) Seal(image, suffix string, b []byte) error {
+	name, err := s.path(image, suffix)
+	if err != nil {
+		return err
+	}
+	if len(b) > maxIndex-sha256.Size {
+		return errors.New("too large to be kept")
+	}
+	made, err := putAside(s.dir, append(slices.Clone(b), seal(s.key, append([]byte(suffix), b...))...))
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(made, name); err != nil {
+		os.Remove(made)
+		return err
+	}
+	return nil
+}
+
 // Get is the index that was kept for the image of that name, if it was made of the file in this state; else nil.
 func (s *Store) Get(image string, file File) *Index {
 	if s == nil {
 		return nil
 	}
-	name, err := s.path(image)
+	name, err := s.path(image, suffix)
 	if err != nil {
 		return nil
 	}
@@ -158,38 +216,41 @@ func (s *Store) Put(image string, x *Index) {
 		return
 	}
 	b := x.encode(s.key)
-	name, err := s.path(image)
+	name, err := s.path(image, suffix)
 	if b == nil || err != nil {
 		return
 	}
-	if aside, err := putAside(s.dir, b); err == nil && os.Rename(aside, name) != nil {
-		os.Remove(aside)
+	if made, err := putAside(s.dir, b); err == nil && os.Rename(made, name) != nil {
+		os.Remove(made)
 	}
-	s.prune()
+	s.prune(filepath.Base(name))
 }
 
 // prune removes those that were used longest ago, as long as there are too many or too large ones, and what a killed process
-// has left.
-func (s *Store) prune() {
+// has left. The one that was just written stays: the clock for files may stand still while several are.
+func (s *Store) prune(latest string) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
 	}
-	var all []os.FileInfo
+	var others []os.FileInfo
+	total, count := int64(0), 1
 	for _, e := range entries {
 		info, err := e.Info()
 		switch {
 		case err != nil || !info.Mode().IsRegular():
+		case e.Name() == latest:
+			total = info.Size()
 		case filepath.Ext(e.Name()) == suffix:
-			all = append(all, info)
-		case e.Name() != "key" && time.Since(info.ModTime()) > time.Hour:
+			others = append(others, info)
+		case strings.HasPrefix(e.Name(), aside) && time.Since(info.ModTime()) > time.Hour:
 			os.Remove(filepath.Join(s.dir, e.Name()))
 		}
 	}
-	slices.SortFunc(all, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
-	total := int64(0)
-	for n, info := range all {
-		if total += info.Size(); n >= maxEntries || total > maxStore && n > 0 {
+	slices.SortFunc(others, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	for _, info := range others {
+		count++
+		if total += info.Size(); count > maxEntries || total > maxStore {
 			os.Remove(filepath.Join(s.dir, info.Name()))
 		}
 	}

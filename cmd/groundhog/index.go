@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"groundhog/cmd/internal/cli"
+	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/cmd/internal/flash/pack"
+	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/screen"
+	"groundhog/initrd/show"
+)
+
+// indexOptions is the command line of `groundhog index`.
+type indexOptions struct {
+	level              int
+	store, sha256      string
+	list, clear, force bool
+	json               bool
+}
+
+func indexCmd() *cobra.Command {
+	o := indexOptions{}
+	cmd := &cobra.Command{
+		Use:   "index [IMAGE]",
+		Short: "Pack an image well, for flashes over slow lines",
+		Long: `Read an image once, keep what is known of it, and compress it well, in groups of 8 MiB
+that a device can decode one by one. flash and reflash send those where a device has
+next to nothing of the image: less is on the line, and nothing is compressed
+meanwhile. A chunk of which the device has some is sent as ever.
+
+The groups are kept in $XDG_CACHE_HOME/groundhog/default.castr, at most ` + show.Bytes(pack.MaxKept) + ` of
+them; the image that was used longest ago goes first. What the image's file is
+afterwards counts: for another one, or a changed one, they are not used.
+
+With --store they are written to DIR/default.castr instead, and DIR/IMAGE.caibx
+names them, as casync has it: casync(1), desync and any web server can serve an
+image from there.
+
+zstd(1) packs where it is installed. Without it the library does, a tenth less well.`,
+		Example: `  groundhog index disk.img.xz
+  groundhog index --list
+  groundhog index --clear
+  groundhog index disk.img --store /srv/www/images
+
+Exit codes: 0 done; 1 refused: it is no disk image, or its checksum is another; 2 trouble.`,
+		Args: cli.Args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case (o.list || o.clear) == (len(args) > 0):
+				return cli.Misused(cmd, errors.New("index takes IMAGE, or --list, or --clear"))
+			case o.level < 1 || o.level > 19:
+				return cli.Misused(cmd, errors.New("--level is 1 to 19"))
+			case o.list:
+				return o.listKept(cmd)
+			case o.clear:
+				return pack.In(index.User()).Prune(0)
+			}
+			return o.run(cmd, args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&o.level, "level", pack.Best, "how hard to pack, as zstd(1) has it: 9 is five times as fast and a tenth longer")
+	f.StringVar(&o.store, "store", "", "write the groups to `DIR`, for others to serve, and not to the cache")
+	f.StringVar(&o.sha256, "sha256", "", "what the image's file must have, in `HEX`")
+	f.BoolVar(&o.force, "force", false, "take whatever it is for an image")
+	f.BoolVar(&o.list, "list", false, "list what is kept in the cache")
+	f.BoolVar(&o.clear, "clear", false, "empty the cache of packed images")
+	f.BoolVar(&o.json, "json", false, "report as JSON")
+	cmd.MarkFlagsMutuallyExclusive("list", "clear", "store")
+	return cmd
+}
+
+// indexReport is what --json prints.
+type indexReport struct {
+	Schema int           `json:"schema"`
+	Images []packedImage `json:"images"`
+}
+
+type packedImage struct {
+	Image  string `json:"image"`
+	SHA256 string `json:"sha256"` // of the decoded image
+	Size   int64  `json:"size"`   // bytes of it
+	Packed int64  `json:"packed"` // bytes of its groups
+	Groups int    `json:"groups"`
+	By     string `json:"by"`              // what packed it
+	Index  string `json:"index,omitempty"` // the .caibx, with --store
+}
+
+func packedOf(k *pack.Kept) packedImage {
+	return packedImage{Image: k.Image, SHA256: k.Decoded, Size: k.Size, Packed: k.Packed(), Groups: len(k.Groups), By: k.By}
+}
+
+// print prints what was packed, or is kept.
+func (o *indexOptions) print(w io.Writer, all []packedImage) error {
+	if o.json {
+		return printJSON(w, indexReport{Schema: outputSchema, Images: all})
+	}
+	for _, i := range all {
+		to := ""
+		if i.Index != "" {
+			to = ", as " + show.Printable(i.Index) + " has it"
+		}
+		fmt.Fprintf(w, "%s: %s, packed %s (%s)%s\n", show.Printable(i.Image), show.Bytes(i.Size), show.Bytes(i.Packed), i.By, to)
+	}
+	return nil
+}
+
+func (o *indexOptions) listKept(cmd *cobra.Command) error {
+	kept, err := pack.In(index.User()).List()
+	if err != nil {
+		return err
+	}
+	all := []packedImage{}
+	for _, k := range kept {
+		all = append(all, packedOf(k))
+	}
+	return o.print(cmd.OutOrStdout(), all)
+}
+
+func (o *indexOptions) run(cmd *cobra.Command, path string) error {
+	ctx := cmd.Context()
+	img, err := image.Open(ctx, path, o.sha256, cmd.InOrStdin(), image.Force(o.force))
+	if err != nil {
+		return refusal(err)
+	}
+	defer img.Close()
+	bar := func(int64) {}
+	if tty, ok := cmd.ErrOrStderr().(*os.File); ok && talkOf(cmd) != quiet && screen.Capable(tty) {
+		s := screen.New(tty)
+		defer s.Close()
+		b := s.Bar("packing")
+		defer b.Close()
+		bar = func(done int64) {
+			total, _ := img.Size()
+			b.Set(done, total)
+		}
+	}
+	if err := img.Load(ctx); err != nil {
+		return refusal(err)
+	}
+	made, err := o.pack(ctx, img, path, bar)
+	if err != nil {
+		return err
+	}
+	return o.print(cmd.OutOrStdout(), []packedImage{made})
+}
+
+func (o *indexOptions) pack(ctx context.Context, img *image.Image, path string, progress func(int64)) (packedImage, error) {
+	if o.store == "" {
+		k, err := img.KeepPack(ctx, o.level, progress)
+		if errors.Is(err, image.ErrNotKept) {
+			err = hint.To(err, "--store DIR packs it for others to serve")
+		}
+		if err != nil {
+			return packedImage{}, err
+		}
+		return packedOf(k), nil
+	}
+	k, to, err := pack.Export(ctx, o.store, path, img, o.level, progress)
+	if err != nil {
+		return packedImage{}, err
+	}
+	if k.Image, err = filepath.Abs(path); err != nil {
+		return packedImage{}, err
+	}
+	k.Decoded = img.SHA256()
+	made := packedOf(k)
+	made.Index = to
+	return made, nil
+}
+
+// refusal is an image's error as an exit code has it: what is no image, or another than it should be, is refused.
+func refusal(err error) error {
+	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit, image.ErrChecksum} {
+		if errors.Is(err, no) {
+			return exitCode{exitNo, err}
+		}
+	}
+	return err
+}

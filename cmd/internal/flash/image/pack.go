@@ -1,0 +1,44 @@
+package image
+
+import (
+	"context"
+	"errors"
+
+	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/cmd/internal/flash/pack"
+)
+
+// Pack is the image as it was packed beforehand, nil where it was not: what `groundhog index` has kept, or the file itself where
+// that is a .zst whose frames a device has memory for.
+func (i *Image) Pack() pack.Pack { return i.packed }
+
+// ErrNotKept is returned for an image of which nothing is kept: there is no cache of this user's alone, it is no regular file, or a
+// change of it would not show.
+var ErrNotKept = errors.New("nothing is kept of this image")
+
+// KeepPack packs the image, which was loaded, into the user's cache, unless it is there.
+func (i *Image) KeepPack(ctx context.Context, level int, progress func(done int64)) (*pack.Kept, error) {
+	if i.file == nil || i.watched == nil || i.store.Get(i.name, i.state) == nil {
+		return nil, ErrNotKept
+	}
+	return pack.In(i.store).Keep(ctx, i.name, i.SHA256(), i, level, progress)
+}
+
+// findPack looks for it.
+func (i *Image) findPack(ctx context.Context) pack.Pack {
+	if i.file == nil || i.watched == nil {
+		return nil
+	}
+	if i.kept != nil {
+		if p := pack.In(i.store).Of(i.name, i.kept.Decoded, i.kept.Chunks); p != nil {
+			return p
+		}
+	}
+	if i.compression != "zstd" {
+		return nil
+	}
+	if frames, window := claim.Frames(ctx, i.file, i.state.Size); len(frames) > 0 {
+		return pack.NewFile(i.file, frames, window)
+	}
+	return nil
+}

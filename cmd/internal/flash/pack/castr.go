@@ -1,0 +1,159 @@
+package pack
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// ID is a hash: the SHA-512/256 of what a group decodes to, as casync names chunks.
+type ID [32]byte
+
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText is the ID in hex.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads one.
+func (id *ID) UnmarshalText(b []byte) error {
+	if n, err := hex.Decode(id[:], b); len(b) != 2*len(id) || err != nil || n != len(id) {
+		return fmt.Errorf("%q is no SHA-512/256", b)
+	}
+	return nil
+}
+
+// Suffixes of casync's files.
+const (
+	groupSuffix = ".cacnk"
+	indexSuffix = ".caibx"
+)
+
+// maxPacked bounds a group's file, in bytes.
+const maxPacked = GroupSize + GroupSize/64
+
+// Store is a directory of groups: DIR/abcd/abcd….cacnk.
+type Store struct{ dir string }
+
+// At is the store in a directory, which is made if need be: 0700, as what is in it are parts of images.
+func At(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
+		return nil, err
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return nil, fmt.Errorf("%s: others own it, or may write there", dir)
+	}
+	return &Store{dir}, nil
+}
+
+func (s *Store) path(id ID) string {
+	name := id.String()
+	return filepath.Join(s.dir, name[:4], name+groupSuffix)
+}
+
+// has reports whether a group is there, by its length.
+func (s *Store) has(g Group) bool {
+	info, err := os.Lstat(s.path(g.ID))
+	return err == nil && info.Mode().IsRegular() && info.Size() == g.Len
+}
+
+func (s *Store) hasAll(k *Kept) bool {
+	return !slices.ContainsFunc(k.Groups, func(g Group) bool { return !s.has(g) })
+}
+
+// put keeps a group, whole or not at all.
+func (s *Store) put(g Group, packed []byte) error {
+	name := s.path(g.ID)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	return replace(name, func(w io.Writer) error {
+		_, err := w.Write(packed)
+		return err
+	})
+}
+
+// get is a group's packed bytes, if they are what they were.
+func (s *Store) get(g Group) ([]byte, error) {
+	f, err := os.OpenFile(s.path(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != g.Len || g.Len > maxPacked {
+		return nil, fmt.Errorf("%w: group %s", ErrDamaged, g.ID)
+	}
+	b := make([]byte, g.Len)
+	if _, err := io.ReadFull(f, b); err != nil {
+		return nil, err
+	}
+	if ID(chunk.SumOf(b)) != g.Sum {
+		return nil, fmt.Errorf("%w: group %s", ErrDamaged, g.ID)
+	}
+	return b, nil
+}
+
+// replace writes a file aside, mode 0600, and gives it its name then.
+func replace(name string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// Numbers of a .caibx (casync's caformat.h): an index, a table of where each chunk ends and its name, and the table's tail.
+// They are little-endian.
+const (
+	caIndex       = 0x96824d9c7b129ff9
+	caTable       = 0xe75b9e112f17417d
+	caTail        = 0x4b4f050e5549ecd1
+	caSHA512_256  = 0x2000000000000000
+	caIndexSize   = 48
+	caEntrySize   = 40
+	caTableHeader = 16
+)
+
+// writeIndex writes a .caibx: the groups of an image of size bytes, in order.
+func writeIndex(w io.Writer, groups []Group, size int64) error {
+	var b []byte
+	put := func(all ...uint64) {
+		for _, n := range all {
+			b = binary.LittleEndian.AppendUint64(b, n)
+		}
+	}
+	// The smallest, the usual and the largest length of a chunk; the last one of an image may be smaller.
+	put(caIndexSize, caIndex, caSHA512_256, GroupSize, GroupSize, GroupSize)
+	put(^uint64(0), caTable)
+	for n, g := range groups {
+		put(uint64(min(int64(n+1)*GroupSize, size)))
+		b = append(b, g.ID[:]...)
+	}
+	put(0, 0, caIndexSize, uint64(caTableHeader+(len(groups)+1)*caEntrySize), caTail)
+	_, err := w.Write(b)
+	return err
+}

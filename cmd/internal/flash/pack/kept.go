@@ -1,0 +1,392 @@
+package pack
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/index"
+)
+
+// Kept is an image's pack, as it is kept in the user's cache.
+type Kept struct {
+	Image   string  `json:"image"`   // its name, for people
+	Decoded string  `json:"decoded"` // SHA-256 of the decoded image, in hex
+	Size    int64   `json:"size"`    // bytes of it
+	Level   int     `json:"level"`   // that it was packed with
+	By      string  `json:"by"`      // the program and its level
+	Groups  []Group `json:"groups"`
+}
+
+// Packed is how many bytes the groups are together, those that are the same counted once.
+func (k *Kept) Packed() (n int64) {
+	for _, size := range k.unique() {
+		n += size
+	}
+	return n
+}
+
+func (k *Kept) unique() map[ID]int64 {
+	all := map[ID]int64{}
+	for _, g := range k.Groups {
+		all[g.ID] = g.Len
+	}
+	return all
+}
+
+const (
+	recordSuffix = ".pack"
+	storeName    = "default.castr" // casync looks for an index' chunks there, beside it
+	magic        = "groundhog pack 1\n"
+
+	// MaxKept bounds the packs of all images in the user's cache, in bytes; the one that was used longest ago goes first.
+	MaxKept = 8 << 30
+)
+
+// Cache is the packs in a user's cache. A nil one is empty.
+type Cache struct{ cache *index.Store }
+
+// In is the packs beside a cache's indexes.
+func In(cache *index.Store) *Cache {
+	if cache == nil {
+		return nil
+	}
+	return &Cache{cache}
+}
+
+func (c *Cache) dir() string { return filepath.Join(c.cache.Dir(), storeName) }
+
+// Of is the pack of the image of that name with this content, nil where there is none. Nothing rests on what is
+// in it: the device holds each chunk that it gets against the chunk's hash.
+func (c *Cache) Of(image, decoded string, chunks []chunk.Chunk) *Groups {
+	if c == nil {
+		return nil
+	}
+	k := parseKept(c.cache.Sealed(image, recordSuffix))
+	if k == nil || k.Decoded != decoded || k.Size != chunk.End(chunks) {
+		return nil
+	}
+	store, err := At(c.dir())
+	if err != nil {
+		return nil
+	}
+	return k.From(store, chunks)
+}
+
+// From is the pack of an image with these chunks, whose groups a store has.
+func (k *Kept) From(s *Store, chunks []chunk.Chunk) *Groups { return &Groups{chunks, k.Groups, s} }
+
+func parseKept(b []byte) *Kept {
+	rest, ok := strings.CutPrefix(string(b), magic)
+	k := new(Kept)
+	if !ok || json.Unmarshal([]byte(rest), k) != nil || int64(len(k.Groups)) != (k.Size+GroupSize-1)/GroupSize {
+		return nil
+	}
+	for _, g := range k.Groups {
+		last := int64(0)
+		for _, end := range g.Ends {
+			if end < last || end > g.Len {
+				return nil
+			}
+			last = end
+		}
+		if g.Len <= 0 || g.Len > maxPacked || len(g.Ends) > GroupChunks {
+			return nil
+		}
+	}
+	return k
+}
+
+// Source is a decoded image whose chunks can be read in any order.
+type Source interface {
+	Index() []chunk.Chunk
+	Read(ctx context.Context, n int64) ([]byte, error) // nil for zeros
+}
+
+// Make packs an image, on all cores, into a store, and returns its pack.
+// progress is told how many bytes of the image are done.
+func Make(ctx context.Context, src Source, level int, s *Store, progress func(done int64)) (*Kept, error) {
+	return makePack(ctx, src, level, s, &known{all: map[ID]Group{}}, progress)
+}
+
+// makePack is Make; the groups in made are in the store.
+func makePack(ctx context.Context, src Source, level int, s *Store, made *known, progress func(done int64)) (*Kept, error) {
+	chunks := src.Index()
+	k := &Kept{Size: chunk.End(chunks), Level: level, Groups: make([]Group, (len(chunks)+GroupChunks-1)/GroupChunks)}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next, done := make(chan int), int64(0)
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		p, by, err := NewPacker(ctx, level)
+		if err != nil {
+			return nil, err
+		}
+		k.By = by
+		workers.Go(func() {
+			defer p.Close()
+			for n := range next {
+				mine := chunks[n*GroupChunks : min((n+1)*GroupChunks, len(chunks))]
+				g, err := pack1(ctx, src, mine, p, s, made)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				mu.Lock()
+				k.Groups[n] = g
+				done += chunk.End(mine) - mine[0].N*chunk.Size
+				progress(done)
+				mu.Unlock()
+			}
+		})
+	}
+	for n := range k.Groups {
+		select {
+		case next <- n:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	workers.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// pack1 packs one group, unless one that is the same was packed before.
+func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *Store, made *known) (Group, error) {
+	var data []byte
+	for _, c := range chunks {
+		b, err := src.Read(ctx, c.N)
+		if err != nil {
+			return Group{}, err
+		}
+		if b == nil {
+			data = append(data, make([]byte, c.Len)...)
+			continue
+		}
+		data = append(data, b...)
+		chunk.Free(b)
+	}
+	if g, ok := made.of(idOf(data)); ok {
+		return g, nil
+	}
+	g, packed, err := p.Pack(data)
+	if err == nil {
+		err = s.put(g, packed)
+	}
+	if err == nil {
+		made.add(g)
+	}
+	return g, err
+}
+
+// known is groups that a store has.
+type known struct {
+	mu  sync.Mutex
+	all map[ID]Group
+}
+
+func (k *known) of(id ID) (Group, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	g, ok := k.all[id]
+	return g, ok
+}
+
+func (k *known) add(g Group) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all[g.ID] = g
+}
+
+// Keep packs an image of that name into the cache.
+func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, level int, progress func(int64)) (*Kept, error) {
+	if c == nil {
+		return nil, errors.New("there is no cache of this user's alone")
+	}
+	store, err := At(c.dir())
+	if err != nil {
+		return nil, err
+	}
+	if k := parseKept(c.cache.Sealed(name, recordSuffix)); k != nil && k.Decoded == decoded && k.Level >= level && store.hasAll(k) {
+		return k, nil
+	}
+	made, err := c.known(level, store)
+	if err != nil {
+		return nil, err
+	}
+	k, err := makePack(ctx, src, level, store, made, progress)
+	if err != nil {
+		return nil, err
+	}
+	if k.Image, err = filepath.Abs(name); err != nil {
+		return nil, err
+	}
+	k.Decoded = decoded
+	b, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.cache.Seal(name, recordSuffix, append([]byte(magic), b...)); err != nil {
+		return nil, err
+	}
+	return k, c.Prune(MaxKept)
+}
+
+// Export packs an image into DIR/default.castr and writes DIR/NAME.caibx.
+func Export(ctx context.Context, dir, name string, src Source, level int, progress func(int64)) (*Kept, string, error) {
+	store, err := At(filepath.Join(dir, storeName))
+	if err != nil {
+		return nil, "", err
+	}
+	k, err := Make(ctx, src, level, store, progress)
+	if err != nil {
+		return nil, "", err
+	}
+	to := filepath.Join(dir, filepath.Base(name)+indexSuffix)
+	return k, to, replace(to, func(w io.Writer) error { return writeIndex(w, k.Groups, k.Size) })
+}
+
+// kept is an image's record in the cache.
+type kept struct {
+	*Kept
+	file string
+	used time.Time
+}
+
+// records is all of them, the one that was used last first.
+func (c *Cache) records() (all []kept, err error) {
+	entries, err := os.ReadDir(c.cache.Dir())
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != recordSuffix {
+			continue
+		}
+		file := filepath.Join(c.cache.Dir(), e.Name())
+		info, err := e.Info()
+		if err != nil {
+			continue
+		}
+		all = append(all, kept{parseKept(c.cache.SealedFile(file, recordSuffix)), file, info.ModTime()})
+	}
+	slices.SortFunc(all, func(a, b kept) int { return cmp.Or(b.used.Compare(a.used), strings.Compare(a.file, b.file)) })
+	return all, err
+}
+
+// known is the groups of all images that were packed as well.
+func (c *Cache) known(level int, s *Store) (*known, error) {
+	records, err := c.records()
+	made := &known{all: map[ID]Group{}}
+	now := time.Now()
+	for _, r := range records {
+		if r.Kept == nil || r.Level < level {
+			continue
+		}
+		for _, g := range r.Groups {
+			if s.has(g) {
+				made.all[g.ID] = g
+				os.Chtimes(s.path(g.ID), now, now) // it may be wanted again before anybody says so
+			}
+		}
+	}
+	return made, err
+}
+
+// List is the packs in the cache, the one that was used last first.
+func (c *Cache) List() ([]*Kept, error) {
+	if c == nil {
+		return nil, nil
+	}
+	records, err := c.records()
+	var all []*Kept
+	for _, r := range records {
+		if r.Kept != nil {
+			all = append(all, r.Kept)
+		}
+	}
+	return all, err
+}
+
+// Prune leaves at most so many bytes of packs in the cache: whole images go, and groups that none of the others has. A group
+// that was written within the last hour may be of an image that is being packed.
+func (c *Cache) Prune(most int64) error {
+	if c == nil {
+		return nil
+	}
+	grace := time.Hour
+	if most == 0 {
+		grace = 0
+	}
+	return c.prune(most, grace)
+}
+
+func (c *Cache) prune(most int64, grace time.Duration) error {
+	records, err := c.records()
+	if err != nil {
+		return err
+	}
+	wanted, total := map[ID]bool{}, int64(0)
+	for _, r := range records {
+		if r.Kept == nil { // not ours, or of another version
+			err = errors.Join(err, os.Remove(r.file))
+			continue
+		}
+		more := int64(0)
+		for id, size := range r.unique() {
+			if !wanted[id] {
+				more += size
+			}
+		}
+		if total+more > most {
+			err = errors.Join(err, os.Remove(r.file))
+			continue
+		}
+		total += more
+		for id := range r.unique() {
+			wanted[id] = true
+		}
+	}
+	return errors.Join(err, sweep(c.dir(), wanted, grace))
+}
+
+// sweep removes the groups that nobody wants, and what a killed process has left.
+func sweep(dir string, wanted map[ID]bool, grace time.Duration) error {
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		var id ID
+		base, isGroup := strings.CutSuffix(e.Name(), groupSuffix)
+		if isGroup && id.UnmarshalText([]byte(base)) == nil && wanted[id] || time.Since(info.ModTime()) < grace {
+			return nil
+		}
+		return os.Remove(name)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// String says what was packed, for people.
+func (k *Kept) String() string {
+	return fmt.Sprintf("%s: %d bytes in %d groups, %d packed", k.Image, k.Size, len(k.Groups), k.Packed())
+}

@@ -1,0 +1,359 @@
+package pack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/cmd/internal/flash/image/index"
+
+	"groundhog/fixtures/judge"
+)
+
+// memory is a decoded image in memory.
+type memory []byte
+
+func (m memory) Index() (all []chunk.Chunk) {
+	for n := 0; n*chunk.Size < len(m); n++ {
+		all = append(all, chunk.Of(int64(n), m.bytes(int64(n))))
+	}
+	return all
+}
+
+func (m memory) bytes(n int64) []byte { return m[n*chunk.Size : min(int64(len(m)), (n+1)*chunk.Size)] }
+
+func (m memory) Read(_ context.Context, n int64) ([]byte, error) {
+	if b := m.bytes(n); !chunk.IsZero(b) {
+		return slices.Clone(b), nil
+	}
+	return nil, nil
+}
+
+// image is text, noise and zeros, and ends in the middle of a chunk.
+func image(seed uint64, chunks int) memory {
+	b := make([]byte, chunks*chunk.Size+777)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for at := 0; at < len(b); at += chunk.Size {
+		piece := b[at:min(at+chunk.Size, len(b))]
+		switch r.IntN(3) {
+		case 0:
+			rand.NewChaCha8([32]byte{byte(r.Uint32())}).Read(piece)
+		case 1:
+			for n := range piece {
+				piece[n] = "groundhog"[r.IntN(9)]
+			}
+		}
+	}
+	return b
+}
+
+func at(t testing.TB, dir string) *Store {
+	s, err := At(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// checkPlaces decodes each chunk, beginning where it can begin nearest, and from the image's beginning on.
+func checkPlaces(t *testing.T, img memory, p Pack) {
+	t.Helper()
+	through := new(bytes.Buffer)
+	var given int64
+	all, err := zstd.NewReader(struct{ io.Reader }{readThrough{through}}, // the library decodes a buffer at once
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(uint64(p.Window())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	for _, c := range img.Index() {
+		place, ok := p.Place(c)
+		if !ok || place.Entry > place.Before || place.Before > place.End || place.Off > c.N*chunk.Size {
+			t.Fatalf("chunk %d: %+v, %t", c.N, place, ok)
+		}
+		b, err := p.Read(place.Entry, place.End)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := decode(t, b, c.N*chunk.Size-place.Off, c.Len)
+		if !bytes.Equal(got, img.bytes(c.N)) {
+			t.Errorf("chunk %d is another one", c.N)
+		}
+		if given < place.Entry && place.End >= stride { // a group by itself
+			given = place.Entry
+			through.Reset()
+			if err := all.Reset(struct{ io.Reader }{readThrough{through}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, err = p.Read(given, place.End); err != nil {
+			t.Fatal(err)
+		}
+		given = place.End
+		through.Write(b)
+		got = make([]byte, c.Len)
+		if _, err := io.ReadFull(all, got); err != nil || !bytes.Equal(got, img.bytes(c.N)) {
+			t.Fatalf("chunk %d, going on from the one before: %v", c.N, err)
+		}
+		changed := c
+		changed.Sum[3] ^= 1
+		if _, ok := p.Place(changed); ok {
+			t.Errorf("chunk %d with another sum has a place", c.N)
+		}
+	}
+	if _, ok := p.Place(chunk.Chunk{N: int64(len(img.Index())), Len: 1}); ok {
+		t.Error("there is a chunk behind the end")
+	}
+}
+
+// readThrough is a buffer to be filled, whose end is none.
+type readThrough struct{ *bytes.Buffer }
+
+func (r readThrough) Read(b []byte) (int, error) {
+	n, err := r.Buffer.Read(b)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// decode is n bytes of what b decodes to, behind skip others. b need not be whole.
+func decode(t *testing.T, b []byte, skip int64, n int) []byte {
+	d, err := zstd.NewReader(struct{ io.Reader }{bytes.NewReader(b)}, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	out := make([]byte, n)
+	if _, err := io.CopyN(io.Discard, d, skip); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(d, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What was packed is where it is said to be, with zstd(1) and without.
+func TestMake(t *testing.T) {
+	img := image(1, 19)
+	for _, with := range []string{"zstd", "the library"} {
+		t.Run(with, func(t *testing.T) {
+			if with == "zstd" {
+				judge.Tool(t, "zstd")
+			} else {
+				t.Setenv("PATH", t.TempDir())
+			}
+			s, done := at(t, t.TempDir()), int64(0)
+			k, err := Make(t.Context(), img, 3, s, func(n int64) { done = n })
+			if err != nil || done != int64(len(img)) || k.Size != done {
+				t.Fatalf("%d bytes are done: %v", done, err)
+			}
+			checkPlaces(t, img, k.From(s, img.Index()))
+		})
+	}
+}
+
+// A .zst file is its own pack: of one frame, of several, with skippable ones between them.
+func TestFile(t *testing.T) {
+	img := image(2, 9)
+	third := len(img) / 3
+	for name, parts := range map[string][]memory{"one frame": {img}, "no size": {img}, "several frames": {img[:third], img[third : 2*third], img[2*third:]}} {
+		t.Run(name, func(t *testing.T) {
+			var b []byte
+			for _, part := range parts {
+				cmd := exec.CommandContext(t.Context(), judge.Tool(t, "zstd"), "-q", "-c", "-3", "--no-check")
+				if name == "no size" {
+					cmd.Args = append(cmd.Args, "--no-content-size")
+				} else {
+					cmd.Args = append(cmd.Args, fmt.Sprintf("--stream-size=%d", len(part)))
+				}
+				cmd.Stdin = bytes.NewReader(part)
+				frame, err := cmd.Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				b = append(append(b, "\x50\x2a\x4d\x18\x03\x00\x00\x00xyz"...), frame...)
+			}
+			frames, window := claim.Frames(t.Context(), bytes.NewReader(b), int64(len(b)))
+			if len(frames) != len(parts) {
+				t.Fatalf("%d frames", len(frames))
+			}
+			f := NewFile(bytes.NewReader(b), frames, window)
+			in := &counter{left: b}
+			d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			for _, c := range img.Index() {
+				if _, err := io.CopyN(io.Discard, d, int64(c.Len)); err != nil {
+					t.Fatal(err)
+				}
+				f.Add(c, int64(len(b)-len(in.left)))
+			}
+			checkPlaces(t, img, f)
+		})
+	}
+}
+
+// casync makes the image of what Export wrote.
+func TestExport(t *testing.T) {
+	img, dir := image(3, 17), t.TempDir()
+	for range 2 { // again, over what is there
+		k, to, err := Export(t.Context(), dir, "/images/disk.img", img, 3, func(int64) {})
+		if err != nil || to != filepath.Join(dir, "disk.img.caibx") {
+			t.Fatal(to, err)
+		}
+		out := filepath.Join(t.TempDir(), "out.img")
+		if said, err := exec.CommandContext(t.Context(), judge.Tool(t, "casync"), "extract", to, out).CombinedOutput(); err != nil {
+			t.Fatalf("casync: %v: %s", err, said)
+		}
+		if b, err := os.ReadFile(out); err != nil || !bytes.Equal(b, img) {
+			t.Errorf("casync makes another image: %v", err)
+		}
+		if k.Packed() >= int64(len(img)) {
+			t.Errorf("%d bytes packed", k.Packed())
+		}
+	}
+}
+
+// cacheOf is an empty cache.
+func cacheOf(t *testing.T) *Cache {
+	c := In(index.At(filepath.Join(t.TempDir(), "groundhog")))
+	if c == nil {
+		t.Fatal("no cache")
+	}
+	return c
+}
+
+// keep packs an image of that name into the cache.
+func keep(t *testing.T, c *Cache, name string, img memory) *Kept {
+	t.Helper()
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k, err := c.Keep(t.Context(), name, "sum of "+filepath.Base(name), img, 1, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// What is kept is found again for the same image alone, and what was damaged since is not used.
+func TestCache(t *testing.T) {
+	c, img := cacheOf(t), image(4, 18)
+	name := filepath.Join(t.TempDir(), "disk.img")
+	k := keep(t, c, name, img)
+	g := c.Of(name, "sum of disk.img", img.Index())
+	if g == nil {
+		t.Fatal("it is not kept")
+	}
+	checkPlaces(t, img, g)
+	if c.Of(name, "another", img.Index()) != nil || c.Of(name+"2", "sum of disk.img", img.Index()) != nil || c.Of(name, "sum of disk.img", img.Index()[:17]) != nil {
+		t.Error("it counts for another image")
+	}
+	file := g.store.path(k.Groups[1].ID)
+	for what, damage := range map[string]func(b []byte) error{
+		"flipped": func(b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(file, b, 0o600) },
+		"cut":     func(b []byte) error { return os.WriteFile(file, b[:len(b)-1], 0o600) },
+		"a link": func(b []byte) error {
+			return errors.Join(os.Rename(file, file+".real"), os.Symlink(file+".real", file))
+		},
+	} {
+		b, err := os.ReadFile(file)
+		if err != nil || damage(slices.Clone(b)) != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Read(stride, stride+10); err == nil {
+			t.Errorf("%s: it is read", what)
+		}
+		if err := errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var none *Cache
+	if none.Of(name, "", nil) != nil || none.Prune(0) != nil {
+		t.Error("no cache has something")
+	}
+	if err := os.Chmod(c.dir(), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if c.Of(name, "sum of disk.img", img.Index()) != nil {
+		t.Error("a store that anybody writes to is believed")
+	}
+}
+
+// Whole images go, those that were used longest ago, and a group that another one has stays.
+func TestPrune(t *testing.T) {
+	c, dir := cacheOf(t), t.TempDir()
+	one, two := image(5, 16), image(6, 16)
+	copy(two[:GroupSize], one[:GroupSize]) // they have a group in common
+	first := keep(t, c, filepath.Join(dir, "one"), one)
+	second := keep(t, c, filepath.Join(dir, "two"), two)
+	if first.Groups[0].ID != second.Groups[0].ID {
+		t.Fatal("nothing in common")
+	}
+	count := func() (n int) {
+		filepath.WalkDir(c.dir(), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return nil
+		})
+		return n
+	}
+	whole := count()
+	c.Of(filepath.Join(dir, "two"), "sum of two", two.Index()) // used last
+	if err := c.prune(second.Packed(), 0); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := c.List()
+	if err != nil || len(kept) != 1 || kept[0].Image != second.Image || count() != whole-2 {
+		t.Errorf("%v, %d groups of %d: %v", kept, count(), whole, err)
+	}
+	checkPlaces(t, two, c.Of(filepath.Join(dir, "two"), "sum of two", two.Index()))
+	if err := c.Prune(0); err != nil || count() != 0 {
+		t.Errorf("%d groups are left: %v", count(), err)
+	}
+}
+
+// A record that is not what we write is none, and whatever it says nothing is read but groups.
+func FuzzKept(f *testing.F) {
+	f.Add([]byte(`{"size":1,"groups":[{"id":"` + (ID{}).String() + `","len":5,"sum":"` + (ID{}).String() + `","ends":[5]}]}`))
+	f.Add([]byte(`{"size":9000000,"groups":[{"len":5,"ends":[5,4]},{}]}`))
+	s := at(f, f.TempDir())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k := parseKept(append([]byte(magic), b...))
+		if k == nil {
+			return
+		}
+		var chunks []chunk.Chunk
+		for n := range min(k.Size, 100) {
+			chunks = append(chunks, chunk.Chunk{N: n, Len: 1})
+		}
+		g := k.From(s, chunks)
+		for _, c := range chunks {
+			p, ok := g.Place(c)
+			if ok && (p.Entry > p.Before || p.Before > p.End || p.End-p.Entry > maxPacked) {
+				t.Errorf("%+v", p)
+			}
+			if _, err := g.Read(p.Entry, p.End); ok && err == nil {
+				t.Error("it reads what is not there")
+			}
+		}
+	})
+}

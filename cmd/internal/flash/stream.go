@@ -1,0 +1,107 @@
+package flash
+
+import (
+	"errors"
+	"sync"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/pack"
+	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/flash/wire"
+)
+
+// Packer is a Source that may have been packed beforehand; nil for one that was not.
+type Packer interface{ Pack() pack.Pack }
+
+// stream is the zstd stream of a connection: where in the packed image the device's decoder is.
+type stream struct {
+	turn sync.Mutex // held by who takes the next chunk to send, and while it is sent in the stream: its order counts
+	pack pack.Pack  // nil: there is none, or the device has no memory for its window
+	on   bool
+	at   int64 // how many of the packed bytes the decoder has been given
+	off  int64 // which byte of the image it gives next
+}
+
+// streamed is how a chunk would be sent.
+type streamed struct {
+	begins   bool
+	skip     int64
+	from, to int64 // of the packed bytes
+}
+
+// worse bounds by how much more than a chunk's own bytes are sent for it in the stream, to get to where it is: compressed by itself
+// it is about so much longer. Zeros between chunks cost next to nothing, so they always may.
+const (
+	worse     = 0.4
+	forNearby = 4 << 10 // bytes
+)
+
+// place is how chunk c would be sent in the stream, false where it had better not be.
+func (s *stream) place(c chunk.Chunk) (streamed, bool) {
+	if s.pack == nil {
+		return streamed{}, false
+	}
+	p, ok := s.pack.Place(c)
+	if !ok {
+		return streamed{}, false
+	}
+	off := c.N * chunk.Size
+	own := p.End - p.Before
+	out := streamed{begins: true, skip: off - p.Off, from: p.Entry, to: p.End}
+	if s.on && s.at >= p.Entry && s.at <= p.End && s.off <= off { // it goes on from where it is
+		out = streamed{skip: off - s.off, from: s.at, to: p.End}
+	}
+	cost := out.to - out.from
+	if cost > wire.MaxPayload-(4<<10) || float64(cost-own) > worse*float64(own)+forNearby {
+		return streamed{}, false
+	}
+	return out, true
+}
+
+// streams sends a chunk in the stream, if that is the better way. The caller has the turn.
+func (a *line) streams(it *item) (bool, error) {
+	s := &a.stream
+	p, ok := s.place(it.c)
+	if !ok || it.held != nil && !mostlyDiffers(it) {
+		return false, nil
+	}
+	b, err := s.pack.Read(p.from, p.to)
+	if err != nil { // it is gone, or another one: it serves to save time, and is not needed
+		return false, nil
+	}
+	s.on, s.at, s.off = true, p.to, it.c.N*chunk.Size+int64(it.c.Len)
+	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, p.begins, p.skip), b)
+}
+
+// mostlyDiffers reports whether so many of a chunk's pieces are others that it is sent whole.
+func mostlyDiffers(it *item) bool {
+	differing := 0
+	for from, to := range chunk.Differing(it.data, it.held).Runs(len(it.data)) {
+		differing += to - from
+	}
+	return differing > len(it.data)*3/4
+}
+
+// packFor is the source's pack, if the device has memory for its window. One from which something came out wrong is not
+// used again.
+func (r *run) packFor(disk protocol.Disk) pack.Pack {
+	src, ok := r.Source.(Packer)
+	if !ok || r.packBad {
+		return nil
+	}
+	p := src.Pack()
+	if p == nil || p.Window() > disk.Window {
+		return nil
+	}
+	return p
+}
+
+// mistrust has packs left alone where the device got something else than was announced: the chunks themselves are what counts.
+func (r *run) mistrust(err error) {
+	var f *protocol.Failure
+	if errors.As(err, &f) && f.Kind == protocol.KindData {
+		r.mu.Lock()
+		r.packBad = true
+		r.mu.Unlock()
+	}
+}

@@ -1,0 +1,144 @@
+package flash
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/pack"
+
+	"groundhog/fixtures/judge"
+)
+
+// packedSource is an image that was packed, and counts what is read of the pack.
+type packedSource struct {
+	*source
+	packed pack.Pack
+	reads  int
+	damage func(b []byte) ([]byte, error)
+}
+
+func (p *packedSource) Pack() pack.Pack { return p }
+
+func (p *packedSource) Read(from, to int64) ([]byte, error) {
+	p.reads++
+	b, err := p.packed.Read(from, to)
+	if err == nil && p.damage != nil {
+		return p.damage(slices.Clone(b))
+	}
+	return b, err
+}
+
+// indexed is a source as pack.Make reads it.
+type indexed struct{ *source }
+
+func (i indexed) Read(_ context.Context, n int64) ([]byte, error) {
+	if c := i.chunks()[n]; !c.Zero {
+		return slices.Clone(i.b[n*chunk.Size:][:c.Len]), nil
+	}
+	return nil, nil
+}
+
+// words is an image whose chunks have much in common with those before them, with chunks of zeros among them.
+func words(seed uint64, chunks int) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var list [][]byte
+	for range 2000 {
+		list = append(list, noise(r.Uint64(), 30+r.IntN(60)))
+	}
+	var b bytes.Buffer
+	for b.Len() < chunks*chunk.Size+4567 {
+		b.Write(list[r.IntN(len(list))])
+	}
+	out := b.Bytes()[:chunks*chunk.Size+4567]
+	for range chunks / 8 {
+		clear(out[(1+r.IntN(chunks-1))*chunk.Size:][:chunk.Size])
+	}
+	return out
+}
+
+func packedOf(t *testing.T, img []byte) *packedSource {
+	s := &source{b: img, index: true}
+	store, err := pack.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := pack.Make(t.Context(), indexed{s}, pack.Quick, store, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &packedSource{source: s, packed: k.From(store, s.chunks())}
+}
+
+// A disk that has nothing of the image is sent the image as it was packed: less than chunks that are compressed one by one.
+func TestPacked(t *testing.T) {
+	img := words(1, 40)
+	plain := newBench(t, noise(9, len(img)+chunk.Size))
+	without, err := plain.flash(&source{b: img, index: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := packedOf(t, img)
+	b := newBench(t, noise(9, len(img)+chunk.Size))
+	with, err := b.flashFrom(src)
+	if err != nil || src.reads < 30 || with.Sent > without.Sent*8/10 {
+		t.Errorf("%d reads of the pack, %d bytes sent, %d without it: %v", src.reads, with.Sent, without.Sent, err)
+	}
+}
+
+// Whatever of the disk is as in the image, and wherever the line is cut, what comes of packed chunks is the image.
+func TestPackedInPart(t *testing.T) {
+	for n := range judge.Times(5, 60) {
+		r := rand.New(rand.NewPCG(uint64(n), 3))
+		img := words(uint64(n), 20+r.IntN(20))
+		src := packedOf(t, img)
+		old := noise(uint64(n)+100, len(img)+chunk.Size)
+		for at := 0; at < len(img); at += chunk.Size {
+			switch r.IntN(4) {
+			case 0:
+				copy(old[at:], img[at:min(at+chunk.Size, len(img))])
+			case 1: // some of its pieces are there
+				copy(old[at:], img[at:min(at+chunk.Size*r.IntN(100)/100, len(img))])
+			}
+		}
+		b := newBench(t, old)
+		for range r.IntN(3) {
+			b.cuts = append(b.cuts, int64(r.IntN(len(img))))
+		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if res, err := b.flashFrom(src); err != nil {
+				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	}
+}
+
+// A pack that cannot be read, or gives something else than the image, costs time and nothing else. The first chunk, fitted to
+// the disk, is never its.
+func TestPackedDamaged(t *testing.T) {
+	img := words(1, 30)
+	for name, damage := range map[string]func([]byte) ([]byte, error){
+		"unreadable": func([]byte) ([]byte, error) { return nil, errors.New("input/output error") },
+		"flipped":    func(b []byte) ([]byte, error) { b[len(b)/2] ^= 1; return b, nil },
+		"short":      func(b []byte) ([]byte, error) { return b[:len(b)/2], nil },
+		"empty":      func([]byte) ([]byte, error) { return nil, nil },
+		"another":    func(b []byte) ([]byte, error) { return noise(1, len(b)), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := packedOf(t, img)
+			src.damage = damage
+			b := newBench(t, noise(9, len(img)+chunk.Size))
+			if res, err := b.flashFrom(src); err != nil || res.Lost > 5 {
+				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	}
+}
+
+func (p *packedSource) Place(c chunk.Chunk) (pack.Place, bool) { return p.packed.Place(c) }
+func (p *packedSource) Window() int64                          { return p.packed.Window() }
