@@ -180,7 +180,7 @@ func (a *line) opened(d protocol.Disk) error {
 		return errAnew
 	}
 	r.disk, r.result.Disk = d, d
-	a.stream.pack = r.packFor(d)
+	a.stream.use(r.packFor(d))
 	r.chunks.connect()
 	if !r.indexed && !r.feeding {
 		r.index()
@@ -243,6 +243,7 @@ func (a *line) lead(send chan<- *item) error {
 		}
 		go r.guarded(func() { r.feed(want) })
 	}
+	ordered := a.stream.pack != nil
 	for {
 		if r.feedErr != nil {
 			return r.feedErr
@@ -250,7 +251,7 @@ func (a *line) lead(send chan<- *item) error {
 		if a.closed() {
 			return io.ErrUnexpectedEOF
 		}
-		batch, data := r.chunks.ready()
+		batch, data := r.chunks.ready(ordered)
 		r.announced = r.announced || len(batch) > 0
 		if len(batch) > 0 || len(data) > 0 {
 			r.mu.Unlock()

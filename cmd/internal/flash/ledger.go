@@ -144,20 +144,26 @@ func (l *ledger) ask(most int) []chunk.Chunk {
 	return next
 }
 
-// ready is what can go out now, in the order of the image: chunks to announce, and those whose data is to be sent.
-func (l *ledger) ready() (batch []chunk.Chunk, data []*item) {
+// ready is what can go out now, in the order of the image: chunks to announce, and those whose data is to be sent. With
+// ordered these wait for chunks before them that have not been answered: a stream has one order.
+func (l *ledger) ready(ordered bool) (batch []chunk.Chunk, data []*item) {
 	var order []*item
 	for _, it := range l.pending {
-		if it.at == inHand || it.at == wanted {
+		if it.at == inHand || it.at == asked || it.at == wanted {
 			order = append(order, it)
 		}
 	}
 	slices.SortFunc(order, func(a, b *item) int { return cmp.Compare(a.c.N, b.c.N) })
+	waits := false
 	for _, it := range order {
-		if it.at == inHand {
+		switch {
+		case it.at == inHand:
 			l.moveTo(it, asked)
 			batch = append(batch, it.c)
-		} else {
+			waits = ordered
+		case it.at == asked:
+			waits = ordered
+		case !waits:
 			l.moveTo(it, going)
 			data = append(data, it)
 		}

@@ -191,7 +191,7 @@ func (s *trial) step() error {
 	case 0:
 		s.walk()
 	case 1:
-		batch, data := s.l.ready()
+		batch, data := s.l.ready(s.IntN(2) == 0)
 		s.outbox = append(s.outbox, data...)
 		return s.announce(batch)
 	case 2:

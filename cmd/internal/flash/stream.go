@@ -20,6 +20,8 @@ type stream struct {
 	on   bool
 	at   int64 // how many of the packed bytes the decoder has been given
 	off  int64 // which byte of the image it gives next
+
+	credit int64 // packed bytes that may be sent and not used, to stay in the stream
 }
 
 // streamed is how a chunk would be sent.
@@ -27,13 +29,17 @@ type streamed struct {
 	begins   bool
 	skip     int64
 	from, to int64 // of the packed bytes
+
+	spent, saved int64 // of the credit
 }
 
-// worse bounds by how much more than a chunk's own bytes are sent for it in the stream, to get to where it is: compressed by itself
-// it is about so much longer. Zeros between chunks cost next to nothing, so they always may.
+// What may be sent beside a chunk's own bytes, to get to where it is: as much as it is longer when it is compressed by itself, and
+// what zeros before it cost. What is saved elsewhere in the stream may be spent, too: of a file that is one frame nothing more
+// can be sent once it was left.
 const (
 	worse     = 0.4
 	forNearby = 4 << 10 // bytes
+	saved     = 0.1
 )
 
 // place is how chunk c would be sent in the stream, false where it had better not be.
@@ -52,11 +58,17 @@ func (s *stream) place(c chunk.Chunk) (streamed, bool) {
 		out = streamed{skip: off - s.off, from: s.at, to: p.End}
 	}
 	cost := out.to - out.from
-	if cost > wire.MaxPayload-(4<<10) || float64(cost-own) > worse*float64(own)+forNearby {
+	free := int64(worse*float64(own)) + forNearby
+	if cost > maxStreamed || cost-own > free+s.credit {
 		return streamed{}, false
 	}
+	out.spent = max(0, cost-own-free)
+	out.saved = int64(saved * float64(own))
 	return out, true
 }
+
+// maxStreamed bounds the packed bytes of one frame on the line.
+const maxStreamed = wire.MaxPayload - 4<<10
 
 // streams sends a chunk in the stream, if that is the better way. The caller has the turn.
 func (a *line) streams(it *item) (bool, error) {
@@ -69,6 +81,7 @@ func (a *line) streams(it *item) (bool, error) {
 	if err != nil { // it is gone, or another one: it serves to save time, and is not needed
 		return false, nil
 	}
+	s.credit += p.saved - p.spent
 	s.on, s.at, s.off = true, p.to, it.c.N*chunk.Size+int64(it.c.Len)
 	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, p.begins, p.skip), b)
 }
@@ -80,6 +93,13 @@ func mostlyDiffers(it *item) bool {
 		differing += to - from
 	}
 	return differing > len(it.data)*3/4
+}
+
+// use takes a pack up; nil for none.
+func (s *stream) use(p pack.Pack) {
+	if s.pack = p; p != nil {
+		s.credit = p.Credit()
+	}
 }
 
 // packFor is the source's pack, if the device has memory for its window. One from which something came out wrong is not

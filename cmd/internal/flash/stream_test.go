@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
+	stored "groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/pack"
 
 	"groundhog/fixtures/judge"
@@ -141,4 +145,36 @@ func TestPackedDamaged(t *testing.T) {
 }
 
 func (p *packedSource) Place(c chunk.Chunk) (pack.Place, bool) { return p.packed.Place(c) }
+func (p *packedSource) Credit() int64                          { return p.packed.Credit() }
 func (p *packedSource) Window() int64                          { return p.packed.Window() }
+
+// A .zst file is sent as it is: what is on the line is what is in the file.
+func TestZstdFile(t *testing.T) {
+	img := words(3, 60)
+	copy(img[510:], "\x55\xaa")
+	name := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(name, img, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, command := range map[string][]string{"one frame": {"zstd", "-q", "-3"}, "several frames": {"pzstd", "-q", "-3", "-p", "3"}} {
+		t.Run(what, func(t *testing.T) {
+			to := name + command[0] + ".zst"
+			if out, err := exec.CommandContext(t.Context(), judge.Tool(t, command[0]), append(command[1:], name, "-o", to)...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			info, err := os.Stat(to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i, err := stored.Open(t.Context(), to, "", nil, stored.Force(true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer i.Close()
+			b := newBench(t, noise(9, len(img)+chunk.Size))
+			if res, err := b.flashOf(i, img); err != nil || res.Sent > info.Size()*102/100+10000 {
+				t.Errorf("%d bytes sent of a file of %d: %v", res.Sent, info.Size(), err)
+			}
+		})
+	}
+}

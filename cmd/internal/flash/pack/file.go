@@ -35,6 +35,14 @@ func (f *File) Add(c chunk.Chunk, end int64) {
 // Window is the largest of the frames'.
 func (f *File) Window() int64 { return f.window }
 
+// Credit is a chunk's worth for a file that is one frame.
+func (f *File) Credit() int64 {
+	if len(f.frames) > 1 {
+		return 0
+	}
+	return chunk.Size
+}
+
 // Place is where a chunk is.
 func (f *File) Place(c chunk.Chunk) (Place, bool) {
 	f.mu.Lock()

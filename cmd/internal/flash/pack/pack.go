@@ -46,6 +46,8 @@ type Pack interface {
 	Read(from, to int64) ([]byte, error)
 	// Window is the largest window that a decoder has to have, in bytes.
 	Window() int64
+	// Credit is how many packed bytes may be sent for nothing so that the rest can be used.
+	Credit() int64
 }
 
 // ErrDamaged is returned for packed bytes that are not what they were.
@@ -80,6 +82,9 @@ type Groups struct {
 
 // Window is that of the frames that we make.
 func (g *Groups) Window() int64 { return window }
+
+// Credit is none: at the next group one can begin anew.
+func (g *Groups) Credit() int64 { return 0 }
 
 // Place is where a chunk is.
 func (g *Groups) Place(c chunk.Chunk) (Place, bool) {
