@@ -67,8 +67,12 @@ func (s *stream) place(c chunk.Chunk) (streamed, bool) {
 	return out, true
 }
 
-// maxStreamed bounds the packed bytes of one frame on the line.
-const maxStreamed = wire.MaxPayload - 4<<10
+// maxStreamed bounds the packed bytes that are sent for one chunk, which the device keeps until the last of them has come;
+// perFrame those of one frame on the line.
+const (
+	maxStreamed = protocol.MaxStreamed
+	perFrame    = wire.MaxPayload - protocol.StreamHeadLen
+)
 
 // streams sends a chunk in the stream, if that is the better way. The caller has the turn.
 func (a *line) streams(it *item) (bool, error) {
@@ -83,7 +87,13 @@ func (a *line) streams(it *item) (bool, error) {
 	}
 	s.credit += p.saved - p.spent
 	s.on, s.at, s.off = true, p.to, it.c.N*chunk.Size+int64(it.c.Len)
-	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, p.begins, p.skip), b)
+	for len(b) > perFrame {
+		if err := a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, protocol.Stream{Begins: p.begins, Part: true}), b[:perFrame]); err != nil {
+			return true, err
+		}
+		p.begins, b = false, b[perFrame:]
+	}
+	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, protocol.Stream{Begins: p.begins, Skip: p.skip}), b)
 }
 
 // mostlyDiffers reports whether so many of a chunk's pieces are others that it is sent whole.

@@ -27,7 +27,8 @@
 //
 // A chunk may be sent as the next bytes of a zstd stream, which one connection has one of. What the stream decodes to is the
 // image from where it began; of that, skip bytes come before the chunk, which nobody needs. The bytes end with the block that
-// has the chunk's last byte (RFC 8878, section 3.1.1.2), so that the chunk is there when they are.
+// has the chunk's last byte (RFC 8878, section 3.1.1.2), so that the chunk is there when they are. Of what does not fit into a
+// frame a part comes before.
 //
 // Of the first chunk the writer keeps the data until Finish: its place, with the partition table, is
 // written when all else was read back.
@@ -35,7 +36,7 @@
 //	announce  8 number, 4 length, 1 zero (0 or 1), 32 sum    45 bytes, repeated
 //	answers   8 number, 1 answer                              9 bytes, repeated
 //	held      8 number, 8 sum of each piece
-//	data      8 number, 1 encoding, 32 which pieces or 1 begins (0 or 1) and 8 skip, where the encoding says so, the rest: the bytes
+//	data      8 number, 1 encoding, 32 which pieces or 1 how (1 begins, 2 part) and 8 skip, where the encoding says so, the rest: the bytes
 //	scan      8 first number, 8 how many, 1 keep (0 or 1)
 //	scanned   8 number, 6 sum of each piece, nothing for zeros
 //	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
@@ -278,13 +279,35 @@ func DataHead(n int64, e Encoding, pieces *chunk.Pieces) []byte {
 	return append(append(b, byte(e|inPieces)), pieces[:]...)
 }
 
-// StreamHead begins the payload of a Data whose bytes are a stream's, from its beginning or the next of it.
-func StreamHead(n int64, begins bool, skip int64) []byte {
-	b := append(binary.BigEndian.AppendUint64(make([]byte, 0, 18), uint64(n)), byte(Streamed), 0)
-	if begins {
-		b[9] = 1
+// Stream is what the bytes of a stream are.
+type Stream struct {
+	Begins bool  // a stream does
+	Part   bool  // the rest of the bytes for the chunk comes with the next Data
+	Skip   int64 // bytes that the stream decodes to before the chunk
+}
+
+// Bounds of a stream.
+const (
+	StreamHeadLen = 18      // bytes
+	MaxStreamed   = 3 << 20 // bytes for one chunk
+	maxSkip       = 1 << 40 // bytes: zeros, above all
+)
+
+const (
+	streamBegins = 1 << iota
+	streamPart
+)
+
+// StreamHead begins the payload of a Data whose bytes are a stream's.
+func StreamHead(n int64, s Stream) []byte {
+	b := append(binary.BigEndian.AppendUint64(make([]byte, 0, StreamHeadLen), uint64(n)), byte(Streamed), 0)
+	if s.Begins {
+		b[9] |= streamBegins
 	}
-	return binary.BigEndian.AppendUint64(b, uint64(skip))
+	if s.Part {
+		b[9] |= streamPart
+	}
+	return binary.BigEndian.AppendUint64(b, uint64(s.Skip))
 }
 
 // Packet is what a Data carries.
@@ -292,8 +315,7 @@ type Packet struct {
 	N        int64
 	Encoding Encoding
 	Pieces   *chunk.Pieces // nil: the whole chunk
-	Begins   bool          // a stream does
-	Skip     int64         // bytes of the stream before the chunk
+	Stream   Stream        // where they are a stream's
 	Bytes    []byte
 }
 
@@ -316,19 +338,15 @@ func ReadData(b []byte) (p Packet, err error) {
 	return p, nil
 }
 
-// maxSkip bounds what a stream decodes to and nobody needs before a chunk, in bytes: zeros, above all.
-const maxSkip = 1 << 40
-
 func readStreamed(b []byte) (p Packet, err error) {
-	const head = 18
-	if len(b) < head || b[9] > 1 {
+	if len(b) < StreamHeadLen || b[9] > streamBegins|streamPart {
 		return p, fmt.Errorf("%w: a stream in %d bytes", ErrProtocol, len(b))
 	}
-	p = Packet{N: int64(binary.BigEndian.Uint64(b)), Encoding: Streamed, Begins: b[9] == 1, Skip: int64(binary.BigEndian.Uint64(b[10:])), Bytes: b[head:]}
-	if p.Skip < 0 || p.Skip > maxSkip {
-		return p, fmt.Errorf("%w: %d bytes of a stream to be skipped", ErrProtocol, p.Skip)
+	stream := Stream{Begins: b[9]&streamBegins != 0, Part: b[9]&streamPart != 0, Skip: int64(binary.BigEndian.Uint64(b[10:]))}
+	if stream.Skip < 0 || stream.Skip > maxSkip {
+		return p, fmt.Errorf("%w: %d bytes of a stream to be skipped", ErrProtocol, stream.Skip)
 	}
-	return p, nil
+	return Packet{N: int64(binary.BigEndian.Uint64(b)), Encoding: Streamed, Stream: stream, Bytes: b[StreamHeadLen:]}, nil
 }
 
 // ReadExtent reads an Extent; the bytes are b's.

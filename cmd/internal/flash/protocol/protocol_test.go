@@ -38,7 +38,7 @@ func TestThereAndBack(t *testing.T) {
 	for _, want := range []Packet{
 		{N: 5, Encoding: Zstd, Bytes: []byte("xyz")}, {N: 6, Encoding: Raw, Bytes: []byte("x")},
 		{N: 7, Encoding: Zstd, Pieces: some, Bytes: []byte("xyz")}, {N: 8, Encoding: Raw, Pieces: some, Bytes: []byte("x")},
-		{N: 9, Encoding: Streamed, Begins: true, Skip: 3 * chunk.Size, Bytes: []byte("xyz")}, {N: 10, Encoding: Streamed, Bytes: []byte{}},
+		{N: 9, Encoding: Streamed, Stream: Stream{Begins: true, Skip: 3 * chunk.Size}, Bytes: []byte("xyz")}, {N: 10, Encoding: Streamed, Stream: Stream{Part: true}, Bytes: []byte{}},
 	} {
 		got, err := ReadData(append(headOf(want), want.Bytes...))
 		if d := cmp.Diff(want, got); d != "" || err != nil {
@@ -58,7 +58,7 @@ func TestThereAndBack(t *testing.T) {
 // headOf begins the payload that a packet was read from.
 func headOf(p Packet) []byte {
 	if p.Encoding == Streamed {
-		return StreamHead(p.N, p.Begins, p.Skip)
+		return StreamHead(p.N, p.Stream)
 	}
 	return DataHead(p.N, p.Encoding, p.Pieces)
 }
@@ -82,8 +82,8 @@ func TestRefuses(t *testing.T) {
 		"no answers": second(Replies(nil)), "an answer of its own": second(Replies(AppendReply(nil, Reply{1, 9}))),
 		"no numbers": second(Numbers(nil)), "a piece of one": second(Numbers(make([]byte, 7))),
 		"no data": second(ReadData(DataHead(1, Raw, nil))), "an encoding": second(ReadData(append(DataHead(1, 7, nil), 1))), "pieces of a stream": second(ReadData(append(DataHead(1, Streamed, &chunk.Pieces{}), 1))),
-		"no pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{}))), "half a stream's head": second(ReadData(StreamHead(1, true, 0)[:17])), "a stream that skips back": second(ReadData(StreamHead(1, true, -1))),
-		"a stream that skips too much": second(ReadData(StreamHead(1, false, maxSkip+1))),
+		"no pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{}))), "half a stream's head": second(ReadData(StreamHead(1, Stream{Begins: true})[:17])), "a stream that skips back": second(ReadData(StreamHead(1, Stream{Skip: -1}))),
+		"a stream that skips too much": second(ReadData(StreamHead(1, Stream{Skip: maxSkip + 1}))),
 		"some of which pieces":         second(ReadData(DataHead(1, Zstd, &chunk.Pieces{})[:20])),
 		"no sums":                      third(ReadHeld(AppendHeld(nil, 1, nil))), "a sum of 7": third(ReadHeld(make([]byte, 15))), "257 sums": third(ReadHeld(make([]byte, 8+8*257))),
 		"held before the disk": third(ReadHeld(AppendHeld(nil, -1, make([]byte, 8)))),
@@ -104,7 +104,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(AppendReply(nil, Reply{1, Same}))
 	f.Add(append(DataHead(1, Zstd, nil), 0))
 	f.Add(append(DataHead(1, Zstd, &chunk.Pieces{3}), 0))
-	f.Add(append(StreamHead(1, true, 2*chunk.Size), 0))
+	f.Add(append(StreamHead(1, Stream{Begins: true, Skip: 2 * chunk.Size}), 0))
 	f.Add(AppendHeld(nil, 1, make([]byte, 16)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if all, err := Chunks(b); err == nil {

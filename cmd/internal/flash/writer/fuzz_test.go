@@ -82,8 +82,8 @@ func FuzzServe(f *testing.F) {
 	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(2, protocol.Raw, &chunk.Pieces{1}), small)}, nil))
 	stream := append(bytes.Clone(small), small[:450]...)
 	encoder, _ := zstd.NewWriter(nil)
-	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.StreamHead(0, true, 0), encoder.EncodeAll(stream, nil)),
-		say(protocol.Data, protocol.StreamHead(2, false, 0)), say(protocol.Finish)}, nil))
+	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.StreamHead(0, protocol.Stream{Begins: true}), encoder.EncodeAll(stream, nil)),
+		say(protocol.Data, protocol.StreamHead(2, protocol.Stream{})), say(protocol.Finish)}, nil))
 	f.Add(append(open, say(protocol.Extent, protocol.Number(2*chunk.Size), small[:512-64])...))
 	f.Add(say(protocol.Data, protocol.DataHead(0, protocol.Zstd, nil), small))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -1,14 +1,12 @@
 package writer
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/protocol"
-	"groundhog/cmd/internal/flash/wire"
 )
 
 // windowOf is the largest window of a stream that there is memory for, where so much is there for pieces: a stream's
@@ -24,6 +22,7 @@ func windowOf(room int64) int64 {
 type stream struct {
 	decoder *zstd.Decoder
 	bytes   payload
+	begins  bool // anew, with the bytes that came
 }
 
 // payload is what has come of a stream, and was not decoded yet. Its end is not the stream's: who reads on has not been
@@ -39,32 +38,38 @@ func (p *payload) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// next fills out with what the packet's bytes decode to, behind what is to be skipped. The decoder reads no further than the
-// block that it decodes. What is left of a packet's bytes then is another chunk's.
+// take keeps a packet's bytes.
+func (s *stream) take(p protocol.Packet) error {
+	if p.Stream.Begins {
+		s.bytes.left = s.bytes.left[:0]
+	}
+	if len(s.bytes.left)+len(p.Bytes) > 2*protocol.MaxStreamed {
+		return fmt.Errorf("%w: more of a stream than the chunks take", protocol.ErrProtocol)
+	}
+	s.bytes.left = append(s.bytes.left, p.Bytes...)
+	s.begins = s.begins || p.Stream.Begins
+	return nil
+}
+
+// next fills out with what the bytes decode to, behind what is to be skipped. The decoder reads no further than the block that it
+// decodes. What is left of the bytes then is another chunk's.
 func (s *stream) next(p protocol.Packet, out []byte) error {
-	if p.Begins {
-		s.bytes.left = nil
+	if err := s.take(p); err != nil {
+		return err
 	}
-	if len(s.bytes.left) > wire.MaxPayload {
-		return fmt.Errorf("%w: much more of a stream than the chunks take", protocol.ErrProtocol)
-	}
-	if len(s.bytes.left) == 0 {
-		s.bytes.left = p.Bytes
-	} else {
-		s.bytes.left = append(s.bytes.left, p.Bytes...)
-	}
-	defer func() { s.bytes.left = bytes.Clone(s.bytes.left) }() // the packet's memory is used again
+	all := s.bytes.left
+	defer func() { s.begins, s.bytes.left = false, append(all[:0], s.bytes.left...) }()
 	var err error
 	switch {
-	case p.Begins && s.decoder == nil:
+	case s.begins && s.decoder == nil:
 		s.decoder, err = zstd.NewReader(&s.bytes, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(protocol.MaxWindow))
-	case p.Begins:
+	case s.begins:
 		err = s.decoder.Reset(&s.bytes)
 	case s.decoder == nil:
 		return fmt.Errorf("%w: a stream that has not begun", protocol.ErrProtocol)
 	}
 	if err == nil {
-		_, err = io.CopyN(io.Discard, s.decoder, p.Skip)
+		_, err = io.CopyN(io.Discard, s.decoder, p.Stream.Skip)
 	}
 	if err == nil {
 		_, err = io.ReadFull(s.decoder, out)

@@ -167,6 +167,9 @@ func (s *session) data(payload []byte) error {
 	if err != nil {
 		return err
 	}
+	if p.Stream.Part {
+		return s.stream.take(p)
+	}
 	s.mu.Lock()
 	c, ok := s.announced[p.N]
 	delete(s.announced, p.N)
