@@ -243,7 +243,6 @@ func (a *line) lead(send chan<- *item) error {
 		}
 		go r.guarded(func() { r.feed(want) })
 	}
-	ordered := a.stream.pack != nil
 	for {
 		if r.feedErr != nil {
 			return r.feedErr
@@ -251,7 +250,7 @@ func (a *line) lead(send chan<- *item) error {
 		if a.closed() {
 			return io.ErrUnexpectedEOF
 		}
-		batch, data := r.chunks.ready(ordered)
+		batch, data := r.chunks.ready(a.stream.ordered())
 		r.announced = r.announced || len(batch) > 0
 		if len(batch) > 0 || len(data) > 0 {
 			r.mu.Unlock()
@@ -374,6 +373,9 @@ func (a *line) send(items <-chan *item) {
 		case !done && err == nil:
 			err = p.send(it)
 		}
+		if err == nil {
+			a.stream.sent(a.run.ctx, it, done, &p)
+		}
 		if err != nil {
 			a.close(err)
 			continue
@@ -390,10 +392,15 @@ type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
 	packed, cut []byte // room
+
+	whole   bool          // the last chunk was sent whole
+	packing time.Duration // that the last ones took to compress
+	sending time.Duration // and to be sent
 }
 
 // send sends a chunk, or those of its pieces that differ from what the device holds.
 func (p *parcel) send(it *item) error {
+	began := time.Now()
 	plain, pieces := it.data, (*chunk.Pieces)(nil)
 	if it.held != nil {
 		pieces = chunk.Differing(it.data, it.held)
@@ -408,8 +415,16 @@ func (p *parcel) send(it *item) error {
 	if float64(len(b)) > poor*float64(len(plain)) {
 		encoding, b = protocol.Raw, plain
 	}
-	return p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
+	packed := time.Now()
+	err := p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
+	p.whole = pieces == nil
+	p.packing = (7*p.packing + packed.Sub(began)) / 8
+	p.sending = (7*p.sending + time.Since(packed)) / 8
+	return err
 }
+
+// waits reports whether the line is what is waited for.
+func (p *parcel) waits() bool { return p.sending > 3*p.packing }
 
 type countWriter struct {
 	io.Writer

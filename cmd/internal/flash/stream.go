@@ -1,6 +1,7 @@
 package flash
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -109,6 +110,19 @@ func mostlyDiffers(it *item) bool {
 func (s *stream) use(p pack.Pack) {
 	if s.pack = p; p != nil {
 		s.credit = p.Credit()
+	}
+}
+
+// ordered reports whether chunks are sent in the order of the image.
+func (s *stream) ordered() bool {
+	live, ok := s.pack.(*pack.Live)
+	return s.pack != nil && (!ok || live.Active())
+}
+
+// sent notes that a chunk was sent, for who packs while that goes on.
+func (s *stream) sent(ctx context.Context, it *item, streamed bool, p *parcel) {
+	if live, ok := s.pack.(*pack.Live); ok {
+		live.Sent(ctx, it.c.N, streamed || p.whole, streamed || p.waits())
 	}
 }
 

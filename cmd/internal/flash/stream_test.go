@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -42,6 +43,9 @@ func (p *packedSource) Read(from, to int64) ([]byte, error) {
 type indexed struct{ *source }
 
 func (i indexed) Read(_ context.Context, n int64) ([]byte, error) {
+	if n >= int64(len(i.chunks())) {
+		return nil, io.EOF
+	}
 	if c := i.chunks()[n]; !c.Zero {
 		return slices.Clone(i.b[n*chunk.Size:][:c.Len]), nil
 	}
@@ -176,5 +180,33 @@ func TestZstdFile(t *testing.T) {
 				t.Errorf("%d bytes sent of a file of %d: %v", res.Sent, info.Size(), err)
 			}
 		})
+	}
+}
+
+// live is an image that is packed while it is sent.
+type live struct {
+	*source
+	pack *pack.Live
+}
+
+func (l *live) Pack() pack.Pack { return l.pack }
+
+// What was packed in time is sent, the rest as ever.
+func TestPackedLive(t *testing.T) {
+	img := words(5, 60)
+	s := &source{b: img, index: true}
+	l := pack.NewLive(indexed{s})
+	for n := range int64(len(s.chunks()) / 2) {
+		l.Sent(t.Context(), n, true, true)
+	}
+	packed := func() bool { _, ok := l.Place(s.chunks()[6*pack.GroupChunks]); return ok }
+	judge.Until(t, "a packed group", packed)
+	without, err := newBench(t, noise(9, len(img)+chunk.Size)).flash(&source{b: img, index: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := newBench(t, noise(9, len(img)+chunk.Size)).flashOf(&live{s, l}, img)
+	if err != nil || with.Sent >= without.Sent*95/100 {
+		t.Errorf("%d bytes sent, %d without a pack: %v", with.Sent, without.Sent, err)
 	}
 }

@@ -6,10 +6,11 @@ import (
 
 	"groundhog/cmd/internal/flash/image/claim"
 	"groundhog/cmd/internal/flash/pack"
+	"groundhog/cmd/internal/flash/protocol"
 )
 
-// Pack is the image as it was packed beforehand, nil where it was not: what `groundhog index` has kept, or the file itself where
-// that is a .zst whose frames a device has memory for.
+// Pack is the image as it was packed beforehand: what `groundhog index` has kept, or the file itself where that is a .zst; any
+// other is packed while it is sent, where the line is slow.
 func (i *Image) Pack() pack.Pack { return i.packed }
 
 // ErrNotKept is returned for an image of which nothing is kept: there is no cache of this user's alone, it is no regular file, or a
@@ -27,18 +28,17 @@ func (i *Image) KeepPack(ctx context.Context, level int, progress func(done int6
 // findPack looks for it.
 func (i *Image) findPack(ctx context.Context) pack.Pack {
 	if i.file == nil || i.watched == nil {
-		return nil
+		return pack.NewLive(i)
 	}
 	if i.kept != nil {
 		if p := pack.In(i.store).Of(i.name, i.kept.Decoded, i.kept.Chunks); p != nil {
 			return p
 		}
 	}
-	if i.compression != "zstd" {
-		return nil
+	if i.compression == "zstd" {
+		if frames, window := claim.Frames(ctx, i.file, i.state.Size); len(frames) > 0 && window <= protocol.MaxWindow {
+			return pack.NewFile(i.file, frames, window)
+		}
 	}
-	if frames, window := claim.Frames(ctx, i.file, i.state.Size); len(frames) > 0 {
-		return pack.NewFile(i.file, frames, window)
-	}
-	return nil
+	return pack.NewLive(i)
 }

@@ -357,3 +357,78 @@ func FuzzKept(f *testing.F) {
 		}
 	})
 }
+
+// packAll has a Live pack all that it can of an image.
+func packAll(t *testing.T, l *Live, img memory) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for n := range int64(liveRow) {
+		l.Sent(ctx, n, true, true)
+	}
+	for _, c := range img.Index() {
+		l.Sent(ctx, c.N, true, true)
+	}
+	judge.Until(t, "the packer's end", func() bool { return !l.Active() })
+}
+
+// behind is an image with an end.
+type behind struct{ memory }
+
+func (b behind) Read(ctx context.Context, n int64) ([]byte, error) {
+	if n*chunk.Size >= int64(len(b.memory)) {
+		return nil, io.EOF
+	}
+	return b.memory.Read(ctx, n)
+}
+
+// Groups are packed ahead of who sends, as long as there is a point in it.
+func TestLive(t *testing.T) {
+	img := image(7, 60)
+	l := NewLive(behind{img})
+	for n := range int64(3 * liveRow) {
+		l.Sent(t.Context(), n, true, false) // the line is not what is waited for
+		l.Sent(t.Context(), n, false, true) // a chunk is sent in part
+		l.Sent(t.Context(), 1000*n, true, true)
+	}
+	if l.Active() {
+		t.Fatal("it packs for nobody")
+	}
+	l = NewLive(behind{img})
+	ctx, cancel := context.WithCancel(t.Context())
+	for n := range int64(liveRow) {
+		l.Sent(ctx, n, true, true)
+	}
+	there := func(n int64) bool { _, ok := l.Place(img.Index()[n*GroupChunks]); return ok }
+	judge.Until(t, "the group after the next", func() bool { return there(2) })
+	if there(0) || there(1) {
+		t.Error("a group was packed that is being sent")
+	}
+	for _, c := range img.Index()[2*GroupChunks : 3*GroupChunks] {
+		p, ok := l.Place(c)
+		b, err := l.Read(p.Entry, p.End)
+		if !ok || err != nil || !bytes.Equal(decode(t, b, c.N*chunk.Size-p.Off, c.Len), img.bytes(c.N)) {
+			t.Errorf("chunk %d: %+v, %t, %v", c.N, p, ok, err)
+		}
+	}
+	cancel()
+	judge.Until(t, "the packer's end", func() bool { return !l.Active() })
+	l = NewLive(behind{img})
+	packAll(t, l, img)
+	if l.Sent(t.Context(), 0, true, true); l.Active() {
+		t.Error("it packs behind the image's end")
+	}
+}
+
+// What is kept of groups has a bound, and the oldest go.
+func TestLiveForgets(t *testing.T) {
+	l := NewLive(memory(nil))
+	for n := range int64(20) {
+		l.keep(n, &liveGroup{Group: Group{Len: liveBytes / 4, Ends: []int64{1}}, chunks: []chunk.Chunk{{N: n * GroupChunks}}})
+	}
+	for n := range int64(20) {
+		if _, ok := l.Place(chunk.Chunk{N: n * GroupChunks}); ok != (n >= 16) {
+			t.Errorf("group %d is there: %t", n, ok)
+		}
+	}
+}

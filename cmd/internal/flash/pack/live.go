@@ -1,0 +1,209 @@
+package pack
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Live packs an image's groups while it is being sent, some ahead of who sends: where the line is slow there is time for that.
+// What comes too late is not waited for.
+type Live struct {
+	src Reader
+
+	mu     sync.Mutex
+	moved  sync.Cond // at, sent or over
+	at     int64     // the group that is being sent, by the sender that is furthest
+	row    int       // how many chunks were sent whole, one behind the other
+	last   int64     // of these, the last one
+	slow   bool      // the line waits for nobody
+	busy   bool      // somebody packs
+	groups map[int64]*liveGroup
+	bytes  int64 // of them, packed
+	over   bool
+}
+
+// Reader reads an image's chunks: data is the caller's, nil for zeros; io.EOF is behind the image's end.
+type Reader interface {
+	Read(ctx context.Context, n int64) ([]byte, error)
+}
+
+// liveGroup is a group that was packed.
+type liveGroup struct {
+	Group
+	chunks []chunk.Chunk
+	packed []byte
+}
+
+// Bounds of a [Live].
+const (
+	liveRow   = 8        // chunks that were sent whole before it is worth while
+	liveGap   = 32       // chunks between two that were sent: what lies between was zeros, or there already
+	liveAhead = 8        // groups
+	liveBytes = 64 << 20 // of packed groups that are kept
+)
+
+// NewLive is a pack of nothing yet.
+func NewLive(src Reader) *Live {
+	l := &Live{src: src, groups: map[int64]*liveGroup{}}
+	l.moved.L = &l.mu
+	return l
+}
+
+// Sent notes that a chunk was sent, whole or only in part, and whether the line is what is waited for; packing begins when there is
+// a point in it, and pauses when there is none. It ends with ctx.
+func (l *Live) Sent(ctx context.Context, n int64, whole, slow bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !whole || n < l.last-liveGap || n > l.last+liveGap {
+		l.row = 0
+	}
+	l.row, l.last, l.slow = l.row+1, n, slow
+	l.at = max(l.at, n/GroupChunks)
+	if l.worth() && !l.busy && !l.over {
+		l.busy = true
+		go l.work(ctx)
+	}
+	l.moved.Broadcast()
+}
+
+func (l *Live) worth() bool { return l.slow && l.row >= liveRow }
+
+// Active reports whether groups are being packed: they are sent in order then.
+func (l *Live) Active() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy && !l.over
+}
+
+// work packs group after group, until the image's end or ctx's.
+func (l *Live) work(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { l.mu.Lock(); l.moved.Broadcast(); l.mu.Unlock() })
+	defer stop()
+	p, _, err := NewPacker(ctx, Quick)
+	if err == nil {
+		defer p.Close()
+		err = l.each(ctx, p)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = false
+	l.over = l.over || err != nil && ctx.Err() == nil // the image's end, or nothing to pack with
+}
+
+func (l *Live) each(ctx context.Context, p *Packer) error {
+	for n := int64(0); ; n++ {
+		n = l.next(ctx, n)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		g, err := l.pack(ctx, p, n)
+		if err != nil {
+			return err
+		}
+		l.keep(n, g)
+	}
+}
+
+// next is the next group to pack, n or a later one, as soon as it is worth while.
+func (l *Live) next(ctx context.Context, n int64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ctx.Err() == nil {
+		if n <= l.at { // the one behind it may be too late as well
+			n = l.at + 2
+		}
+		if l.worth() && n <= l.at+liveAhead && l.groups[n] == nil {
+			return n
+		}
+		if l.groups[n] != nil {
+			n++
+			continue
+		}
+		l.moved.Wait()
+	}
+	return n
+}
+
+// pack packs group n, nil for one of zeros alone. io.EOF is behind the image's end.
+func (l *Live) pack(ctx context.Context, p *Packer, n int64) (*liveGroup, error) {
+	g, zeros := &liveGroup{}, true
+	var data []byte
+	for k := n * GroupChunks; k < (n+1)*GroupChunks; k++ {
+		b, err := l.src.Read(ctx, k)
+		if err == io.EOF && len(data) > 0 {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if b == nil { // the last one may be shorter: a group that ends with it is not packed
+			b = make([]byte, chunk.Size)
+			clear(b)
+			g.chunks, data = append(g.chunks, chunk.Chunk{N: k, Len: chunk.Size, Zero: true}), append(data, b...)
+			continue
+		}
+		zeros = false
+		g.chunks, data = append(g.chunks, chunk.Of(k, b)), append(data, b...)
+		chunk.Free(b)
+	}
+	if zeros {
+		return nil, nil
+	}
+	made, packed, err := p.Pack(data)
+	if err != nil {
+		return nil, err
+	}
+	g.Group, g.packed = made, append([]byte(nil), packed...)
+	return g, nil
+}
+
+// keep keeps a group, and forgets those that are far behind.
+func (l *Live) keep(n int64, g *liveGroup) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g == nil {
+		return
+	}
+	l.groups[n], l.bytes = g, l.bytes+g.Len
+	for l.bytes > liveBytes {
+		oldest := n
+		for k := range l.groups {
+			oldest = min(oldest, k)
+		}
+		l.bytes -= l.groups[oldest].Len
+		delete(l.groups, oldest)
+	}
+}
+
+// Window is that of the frames that we make.
+func (l *Live) Window() int64 { return window }
+
+// Credit is none.
+func (l *Live) Credit() int64 { return 0 }
+
+// Place is where a chunk is, if its group was packed.
+func (l *Live) Place(c chunk.Chunk) (Place, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, k := c.N/GroupChunks, int(c.N%GroupChunks)
+	g := l.groups[n]
+	if g == nil || k >= len(g.Ends) || g.chunks[k] != c {
+		return Place{}, false
+	}
+	return g.place(n, k), true
+}
+
+// Read is bytes of one group.
+func (l *Live) Read(from, to int64) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := from / stride
+	g := l.groups[n]
+	if from, to = from-n*stride, to-n*stride; g == nil || from < 0 || from > to || to > g.Len {
+		return nil, ErrDamaged
+	}
+	return g.packed[from:to], nil
+}
