@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/reflash"
 )
@@ -126,13 +127,21 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 		return o.refused(cmd, hosts, err)
 	}
 	defer img.Close()
-	o.Roll = device.NewRoll(len(hosts))
+	o.together(len(hosts))
 	if !o.Check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
 		go img.Ready(cmd.Context())
 	}
 	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		return reflash.Flash(ctx, h, img, path, o.forHost(ssh))
 	})
+}
+
+// together prepares what so many devices have in common.
+func (o *flashOptions) together(devices int) {
+	o.Roll = device.NewRoll(devices)
+	if devices > 1 {
+		o.Shared = flash.NewShared()
+	}
 }
 
 // forHost is the options of one device's run.

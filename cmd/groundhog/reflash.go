@@ -123,7 +123,7 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	}
 	// It is read while the devices are being brought there: what is wrong with it is known before anything is written.
 	go img.Load(cmd.Context())
-	o.flashOptions.Roll = device.NewRoll(len(hosts))
+	o.together(len(hosts))
 	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		c := o.CycleOptions
 		c.FlashOptions = *o.forHost(ssh)

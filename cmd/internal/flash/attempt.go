@@ -356,7 +356,7 @@ func (a *line) send(items <-chan *item) {
 		return
 	}
 	defer encoder.Close()
-	p := parcel{w: a.w, encoder: encoder}
+	p := parcel{w: a.w, encoder: encoder, shared: a.run.Shared}
 	for {
 		a.stream.turn.Lock()
 		it, ok := <-items
@@ -391,6 +391,7 @@ func (a *line) send(items <-chan *item) {
 type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
+	shared      *Shared
 	packed, cut []byte // room
 
 	whole   bool          // the last chunk was sent whole
@@ -410,8 +411,16 @@ func (p *parcel) send(it *item) error {
 			plain = p.cut
 		}
 	}
-	p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
-	encoding, b := protocol.Zstd, p.packed
+	encode := func() []byte {
+		p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
+		return p.packed
+	}
+	encoding, b := protocol.Zstd, []byte(nil)
+	if pieces == nil {
+		b = p.shared.compressed(it.c, encode)
+	} else {
+		b = encode()
+	}
 	if float64(len(b)) > poor*float64(len(plain)) {
 		encoding, b = protocol.Raw, plain
 	}

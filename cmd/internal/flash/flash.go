@@ -38,12 +38,13 @@ type Source interface {
 // Job is a flash.
 type Job struct {
 	Source  Source
-	Disk    string // its path on the device
-	Who     string // for whoever finds the device taken
-	Session string // another one for each run
-	Tool    string // name and version, for the hello
-	Check   bool   // compare only
-	Still   bool   // do not look for what moved on the disk
+	Disk    string  // its path on the device
+	Who     string  // for whoever finds the device taken
+	Session string  // another one for each run
+	Tool    string  // name and version, for the hello
+	Check   bool    // compare only
+	Still   bool    // do not look for what moved on the disk
+	Shared  *Shared // with flashes of the same image; nil: with none
 
 	// Connect makes a line to a writer; Close, or Release of a [Releaser], ends it. It is called again after a loss.
 	Connect func(ctx context.Context) (io.ReadWriteCloser, error)

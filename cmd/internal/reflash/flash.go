@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/hint"
 )
@@ -16,6 +17,7 @@ import (
 type FlashOptions struct {
 	SSH      device.Options
 	Roll     *device.Roll  // the devices of this run
+	Shared   *flash.Shared // what they compress; nil for a single one
 	Target   string        // the disk: a path, or serial:, cid: or ptuuid: and its value; "": the recorded, or the only one
 	Check    bool          // only compare
 	Grow     bool          // enlarge the last partition and its filesystem

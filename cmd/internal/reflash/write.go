@@ -23,7 +23,7 @@ import (
 func (f *flashing) byWriter(ctx context.Context) result {
 	f.phase("flash", "comparing %s with %s", f.disk, f.path)
 	session := rand.Text()
-	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool,
+	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool, Shared: f.Shared,
 		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector(), Going: isGoing})
 	f.progressEnds(onDisk)
 	var bug *flash.Bug

@@ -1,0 +1,61 @@
+package flash
+
+import (
+	"sync"
+
+	"groundhog/cmd/internal/flash/chunk"
+)
+
+// Shared is the chunks that several flashes of one image compress: each once, as long as the flashes are not far apart. Its
+// methods may be called by all of them at once; nil is shared with nobody.
+type Shared struct {
+	mu     sync.Mutex
+	chunks map[int64]*sharedChunk
+	order  []int64 // of chunks, oldest first
+	bytes  int
+}
+
+// sharedChunk is a chunk that was compressed, or is about to be.
+type sharedChunk struct {
+	once   sync.Once
+	of     chunk.Sum
+	done   bool
+	packed []byte
+}
+
+// maxShared bounds what is kept of compressed chunks, in bytes: some 400 MB of an image.
+const maxShared = 64 << 20
+
+// NewShared has nothing yet.
+func NewShared() *Shared { return &Shared{chunks: map[int64]*sharedChunk{}} }
+
+// compressed is what compress makes of chunk c, by whoever was first; nobody may change it.
+func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
+	if s == nil {
+		return compress()
+	}
+	s.mu.Lock()
+	it := s.chunks[c.N]
+	if it == nil {
+		it = &sharedChunk{of: c.Sum}
+		s.chunks[c.N] = it
+		s.order = append(s.order, c.N)
+	}
+	s.mu.Unlock()
+	if it.of != c.Sum { // the first chunk, fitted to another disk
+		return compress()
+	}
+	it.once.Do(func() {
+		b := append([]byte(nil), compress()...)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		it.done, it.packed = true, b
+		s.bytes += len(b)
+		for s.bytes > maxShared && s.order[0] != c.N && s.chunks[s.order[0]].done {
+			s.bytes -= len(s.chunks[s.order[0]].packed)
+			delete(s.chunks, s.order[0])
+			s.order = s.order[1:]
+		}
+	})
+	return it.packed
+}

@@ -1,0 +1,62 @@
+package flash
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// A chunk that several want at once is compressed by one of them, one that is another by whoever has it; what is kept has a bound.
+func TestShared(t *testing.T) {
+	s, count := NewShared(), atomic.Int64{}
+	packed := func(n int64) []byte { return bytes.Repeat([]byte{byte(n)}, chunk.Size) }
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for n := range int64(100) {
+				c := chunk.Chunk{N: n, Len: chunk.Size, Sum: chunk.Sum{byte(n)}}
+				got := s.compressed(c, func() []byte { count.Add(1); return packed(n) })
+				if !bytes.Equal(got, packed(n)) {
+					t.Errorf("chunk %d is another one", n)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := count.Load(); n < 100 || n > 400 {
+		t.Errorf("%d times compressed", n)
+	}
+	if s.bytes > maxShared+8*chunk.Size || len(s.chunks) != len(s.order) {
+		t.Errorf("%d bytes in %d chunks are kept", s.bytes, len(s.chunks))
+	}
+	other := chunk.Chunk{N: 99, Len: chunk.Size, Sum: chunk.Sum{200}}
+	if got := s.compressed(other, func() []byte { return []byte("fitted") }); string(got) != "fitted" {
+		t.Error("a chunk that was changed for one disk is another's")
+	}
+}
+
+// Of four flashes of one image each ends well.
+func TestFlashTogether(t *testing.T) {
+	img := image(4, 30)
+	shared := NewShared()
+	for n := range 4 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, noise(9, len(img)))
+			fit := func(_ protocol.Disk, _ int64, first []byte) ([]byte, []chunk.Extent, error) {
+				first[7] = byte(n)
+				return first, nil, nil
+			}
+			mine := bytes.Clone(img)
+			mine[7] = byte(n)
+			if r, err := b.flashOf(&source{b: img, index: n%2 == 0}, mine, func(j *Job) { j.Shared, j.Fit = shared, fit }); err != nil {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
