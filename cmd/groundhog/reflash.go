@@ -69,7 +69,7 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.StringVar(&o.Ready, "ready", "", "wait until `COMMAND` ends well on the new system")
 	f.StringVar(&o.PowerCycle, "power-cycle", "", "run `COMMAND` here, with GROUNDHOG_HOST set, where a device does not come back from a reboot")
 	f.StringVar(&o.PushVia, "push-via", "", wayHelp)
-	f.StringVar(&o.Boot, "boot", reflash.ByFirmware, "what starts the new system: firmware, or kexec (amd64)")
+	f.StringVar(&o.Boot, "boot", reflash.ByFirmware, "the `WAY` into the new system: firmware, or kexec, which starts it without (amd64)")
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")

@@ -22,7 +22,7 @@ var Online = []FlagGroup{
 	{"Which device, and how it is reached", []string{"hosts", "parallel", "identity", "host-key", "known-hosts", "ssh-config",
 		"connect-timeout", "login-timeout", "command-timeout"}},
 	{"What it boots, and how long that may take", []string{"push-via", "keep", "reboot", "initramfs", "expect-host-key", "ready",
-		"reboot-timeout", "power-cycle"}},
+		"reboot-timeout", "power-cycle", "boot"}},
 	{"Which archive or image, and which disk", []string{"max-size", "sha256", "target", "grow", "via", "url", "patience", "force"}},
 	{"What to check, or only to check", []string{"dry-run", "check", "plan", "allowed-signers", "signer"}},
 	{"What to say", []string{"json", "report", "log"}},
