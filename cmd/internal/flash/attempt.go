@@ -239,7 +239,7 @@ func (a *line) lead(send chan<- *item) error {
 		r.feeding = true
 		var want func(int64) bool
 		if r.indexed {
-			want = r.wants
+			want = func(n int64) bool { return r.wants(n) && !r.later(r.known[n]) }
 		}
 		go r.guarded(func() { r.feed(want) })
 	}
@@ -356,7 +356,7 @@ func (a *line) send(items <-chan *item) {
 		return
 	}
 	defer encoder.Close()
-	p := parcel{w: a.w, encoder: encoder, shared: a.run.Shared}
+	p := parcel{w: a.w, encoder: encoder, shared: a.run.Shared, load: a.run.load}
 	for {
 		a.stream.turn.Lock()
 		it, ok := <-items
@@ -392,7 +392,8 @@ type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
 	shared      *Shared
-	packed, cut []byte // room
+	load        func(it *item) error // its data, where it was not read yet
+	packed, cut []byte               // room
 
 	whole   bool          // the last chunk was sent whole
 	packing time.Duration // that the last ones took to compress
@@ -402,6 +403,11 @@ type parcel struct {
 // send sends a chunk, or those of its pieces that differ from what the device holds.
 func (p *parcel) send(it *item) error {
 	began := time.Now()
+	if it.held != nil || p.shared == nil {
+		if err := p.load(it); err != nil {
+			return err
+		}
+	}
 	plain, pieces := it.data, (*chunk.Pieces)(nil)
 	if it.held != nil {
 		pieces = chunk.Differing(it.data, it.held)
@@ -411,17 +417,18 @@ func (p *parcel) send(it *item) error {
 			plain = p.cut
 		}
 	}
-	encode := func() []byte {
-		p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
-		return p.packed
-	}
 	encoding, b := protocol.Zstd, []byte(nil)
 	if pieces == nil {
-		b = p.shared.compressed(it.c, encode)
+		var err error
+		if b, err = p.compressed(it); err != nil {
+			return err
+		}
+		plain = it.data
 	} else {
-		b = encode()
+		p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
+		b = p.packed
 	}
-	if float64(len(b)) > poor*float64(len(plain)) {
+	if b == nil || pieces != nil && float64(len(b)) > poor*float64(len(plain)) {
 		encoding, b = protocol.Raw, plain
 	}
 	packed := time.Now()
@@ -430,6 +437,24 @@ func (p *parcel) send(it *item) error {
 	p.packing = (7*p.packing + packed.Sub(began)) / 8
 	p.sending = (7*p.sending + time.Since(packed)) / 8
 	return err
+}
+
+// compressed is the whole chunk, compressed by us or by another flash; nil for one that does not compress, whose data is there then.
+func (p *parcel) compressed(it *item) (b []byte, err error) {
+	b = p.shared.compressed(it.c, func() []byte {
+		if err = p.load(it); err != nil {
+			return nil
+		}
+		p.packed = p.encoder.EncodeAll(it.data, p.packed[:0])
+		if float64(len(p.packed)) > poor*float64(len(it.data)) {
+			return nil
+		}
+		return p.packed
+	})
+	if b == nil && err == nil {
+		err = p.load(it)
+	}
+	return b, err
 }
 
 // waits reports whether the line is what is waited for.

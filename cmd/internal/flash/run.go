@@ -24,7 +24,8 @@ type run struct {
 	chunks    *ledger
 	feedErr   error // the image did not come to its proper end
 	feeding   bool
-	indexed   bool // the image's index was known when the flash began
+	indexed   bool          // the image's index was known when the flash began
+	known     []chunk.Chunk // that index
 	extents   []chunk.Extent
 	end       int64 // of the image, in bytes, as far as it is known
 	disk      protocol.Disk
@@ -80,6 +81,7 @@ func (r *run) index() {
 	}
 	r.end = chunk.End(all)
 	r.indexed = true
+	r.known = all
 	r.chunks.list(all, r.Fit != nil)
 }
 
@@ -96,6 +98,44 @@ func (r *run) wants(n int64) bool {
 	return false
 }
 
+// needsNoData reports whether a chunk that is wanted can most likely be sent without its data: it was packed, or another flash has
+// compressed it. Should it not, its data is read then.
+func (r *run) needsNoData(c chunk.Chunk) bool {
+	if _, ok := r.Source.(Reader); !ok || c.Zero || c.N == 0 {
+		return false
+	}
+	if r.Shared != nil {
+		return true
+	}
+	src, ok := r.Source.(Packer)
+	if !ok || src.Pack() == nil {
+		return false
+	}
+	_, ok = src.Pack().Place(c)
+	return ok
+}
+
+// later has a chunk of the index sent without its data being read now; false where it is to be read.
+func (r *run) later(c chunk.Chunk) bool {
+	if !r.needsNoData(c) {
+		return false
+	}
+	return r.take(c, nil) == nil
+}
+
+// take takes in what the walk has come to, as soon as there is room.
+func (r *run) take(c chunk.Chunk, data []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.chunks.full() && r.ctx.Err() == nil {
+		r.cond.Wait()
+	}
+	r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
+	r.chunks.read(c, data)
+	r.cond.Broadcast()
+	return r.ctx.Err()
+}
+
 // feed walks through the image, once; chunks wait in the window for their place.
 func (r *run) feed(want func(int64) bool) {
 	err := r.Source.Walk(r.ctx, want, func(c chunk.Chunk, data []byte) error {
@@ -105,15 +145,7 @@ func (r *run) feed(want func(int64) bool) {
 				return err
 			}
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for r.chunks.full() && r.ctx.Err() == nil {
-			r.cond.Wait()
-		}
-		r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
-		r.chunks.read(c, data)
-		r.cond.Broadcast()
-		return r.ctx.Err()
+		return r.take(c, data)
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()

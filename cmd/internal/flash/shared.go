@@ -1,6 +1,7 @@
 package flash
 
 import (
+	"slices"
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -29,7 +30,8 @@ const maxShared = 64 << 20
 // NewShared has nothing yet.
 func NewShared() *Shared { return &Shared{chunks: map[int64]*sharedChunk{}} }
 
-// compressed is what compress makes of chunk c, by whoever was first; nobody may change it.
+// compressed is what compress makes of chunk c, by whoever was first; nobody may change it. nil is for one that does not
+// compress, or could not be read.
 func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 	if s == nil {
 		return compress()
@@ -46,7 +48,7 @@ func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 		return compress()
 	}
 	it.once.Do(func() {
-		b := append([]byte(nil), compress()...)
+		b := slices.Clone(compress())
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		it.done, it.packed = true, b

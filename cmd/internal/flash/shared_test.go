@@ -54,7 +54,11 @@ func TestFlashTogether(t *testing.T) {
 			}
 			mine := bytes.Clone(img)
 			mine[7] = byte(n)
-			if r, err := b.flashOf(&source{b: img, index: n%2 == 0}, mine, func(j *Job) { j.Shared, j.Fit = shared, fit }); err != nil {
+			var s Source = &source{b: img, index: n%2 == 0}
+			if n > 1 {
+				s = &readable{packedSource: &packedSource{source: &source{b: img, index: true}}}
+			}
+			if r, err := b.flashOf(s, mine, func(j *Job) { j.Shared, j.Fit = shared, fit }); err != nil {
 				t.Errorf("%+v, %v", r, err)
 			}
 		})

@@ -3,6 +3,7 @@ package flash
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -79,8 +80,16 @@ const (
 func (a *line) streams(it *item) (bool, error) {
 	s := &a.stream
 	p, ok := s.place(it.c)
-	if !ok || it.held != nil && !mostlyDiffers(it) {
+	if !ok {
 		return false, nil
+	}
+	if it.held != nil {
+		if err := a.run.load(it); err != nil {
+			return false, err
+		}
+		if !mostlyDiffers(it) {
+			return false, nil
+		}
 	}
 	b, err := s.pack.Read(p.from, p.to)
 	if err != nil { // it is gone, or another one: it serves to save time, and is not needed
@@ -95,6 +104,22 @@ func (a *line) streams(it *item) (bool, error) {
 		p.begins, b = false, b[perFrame:]
 	}
 	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, protocol.Stream{Begins: p.begins, Skip: p.skip}), b)
+}
+
+// load reads the data of a chunk, where that was left for later. An image that cannot be read ends the flash.
+func (r *run) load(it *item) (err error) {
+	if it.data != nil || it.c.Zero {
+		return nil
+	}
+	it.data, err = r.Source.(Reader).Read(r.ctx, it.c.N)
+	if err != nil && r.ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", ErrImage, err)
+		r.mu.Lock()
+		r.feedErr = err
+		r.cond.Broadcast()
+		r.mu.Unlock()
+	}
+	return err
 }
 
 // mostlyDiffers reports whether so many of a chunk's pieces are others that it is sent whole.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -190,6 +191,44 @@ type live struct {
 }
 
 func (l *live) Pack() pack.Pack { return l.pack }
+
+// readable is a packed image of which any chunk can be read: then only that is read which is not sent as it was packed.
+type readable struct {
+	*packedSource
+	loads atomic.Int64
+}
+
+func (r *readable) Load(context.Context) error { return nil }
+func (r *readable) Peek(n int64) ([]byte, bool) {
+	b, err := indexed{r.source}.Read(nil, n)
+	return b, err == nil
+}
+func (r *readable) Pack() pack.Pack {
+	if r.packed == nil {
+		return nil
+	}
+	return r.packedSource
+}
+func (r *readable) Read(ctx context.Context, n int64) ([]byte, error) {
+	r.loads.Add(1)
+	return indexed{r.source}.Read(ctx, n)
+}
+
+// A chunk's data is read when it is needed after all: the device has some of it, or its group is gone.
+func TestPackedReadLater(t *testing.T) {
+	img := words(1, 40)
+	src := &readable{packedSource: packedOf(t, img)}
+	b := newBench(t, noise(9, len(img)+chunk.Size))
+	if res, err := b.flashOf(src, img); err != nil || src.reads < 30 {
+		t.Errorf("%d sent as they were packed: %+v, %v", src.reads, res, err)
+	}
+	src.damage = func([]byte) ([]byte, error) { return nil, errors.New("input/output error") }
+	src.loads.Store(0)
+	copy(b.disk.b, noise(8, len(img)))
+	if res, err := b.flashOf(src, img); err != nil || src.loads.Load() < 30 {
+		t.Errorf("%d chunks read: %+v, %v", src.loads.Load(), res, err)
+	}
+}
 
 // What was packed in time is sent, the rest as ever.
 func TestPackedLive(t *testing.T) {

@@ -86,7 +86,9 @@ func (c *Cache) Of(image, decoded string, chunks []chunk.Chunk) *Groups {
 }
 
 // From is the pack of an image with these chunks, whose groups a store has.
-func (k *Kept) From(s *Store, chunks []chunk.Chunk) *Groups { return &Groups{chunks, k.Groups, s} }
+func (k *Kept) From(s *Store, chunks []chunk.Chunk) *Groups {
+	return &Groups{chunks: chunks, groups: k.Groups, store: s}
+}
 
 func parseKept(b []byte) *Kept {
 	rest, ok := strings.CutPrefix(string(b), magic)

@@ -22,6 +22,7 @@ package pack
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
 )
@@ -80,6 +81,36 @@ type Groups struct {
 	chunks []chunk.Chunk
 	groups []Group
 	store  *Store
+
+	mu     sync.Mutex
+	recent []recentGroup // the last ones that were read, the oldest first: those who send one image are not far apart
+}
+
+type recentGroup struct {
+	n int64
+	b []byte
+}
+
+// maxRecent bounds them.
+const maxRecent = 8
+
+// get is a group's packed bytes.
+func (g *Groups) get(n int64) ([]byte, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.recent {
+		if r.n == n {
+			return r.b, nil
+		}
+	}
+	b, err := g.store.get(g.groups[n])
+	if err != nil {
+		return nil, err
+	}
+	if g.recent = append(g.recent, recentGroup{n, b}); len(g.recent) > maxRecent {
+		g.recent = g.recent[1:]
+	}
+	return b, nil
 }
 
 // Window is that of the frames that we make.
@@ -103,7 +134,7 @@ func (g *Groups) Read(from, to int64) ([]byte, error) {
 	if from, to = from-n*stride, to-n*stride; n >= int64(len(g.groups)) || from < 0 || from > to || to > g.groups[n].Len {
 		return nil, fmt.Errorf("%w: bytes %d to %d of group %d", ErrDamaged, from, to, n)
 	}
-	b, err := g.store.get(g.groups[n])
+	b, err := g.get(n)
 	if err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func TestCache(t *testing.T) {
 		if err != nil || damage(slices.Clone(b)) != nil {
 			t.Fatal(err)
 		}
-		if _, err := g.Read(stride, stride+10); err == nil {
+		if _, err := c.Of(name, "sum of disk.img", img.Index()).Read(stride, stride+10); err == nil {
 			t.Errorf("%s: it is read", what)
 		}
 		if err := errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)); err != nil {
