@@ -4,9 +4,27 @@
 
 : "${groundhog_root:=}"
 
-fact() { [ -z "$2" ] || printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n\t' '  ')"; }
+# Processes are what a survey takes its time for, a small device's above all: where the shell itself can do it, it does.
+tab=$(printf '\t')
+
+fact() {
+	case $2 in
+	'') ;;
+	*"$tab"* | *'
+'*) printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n\t' '  ')" ;;
+	*) printf '%s %s\n' "$1" "$2" ;;
+	esac
+}
 has() { command -v "$1" >/dev/null 2>&1; }
-attribute() { head -c 4096 "$1" 2>/dev/null | tr '\0' ' '; }
+
+# attribute FILE: what it says.
+attribute() { [ ! -f "$1" ] || head -c 4096 "$1" 2>/dev/null | tr '\0' ' '; }
+
+# line FILE: its first line is $line, "" for none. Files of sysfs and proc have one.
+line() {
+	line=
+	[ ! -f "$1" ] || { IFS= read -r line <"$1"; } 2>/dev/null || :
+}
 
 # first FILE...: the first that says something.
 first() {
@@ -18,15 +36,17 @@ first() {
 
 # disk_facts DISK
 disk_facts() {
-	name=$(printf '%s' "${1#/dev/}" | tr / !)
+	name=${1#/dev/}
+	case $name in */*) name=$(printf '%s' "$name" | tr / !) ;; esac
 	sys=$groundhog_root/sys/block/$name
 	# A path of an NVMe disk that has several is hidden, and no disk.
-	[ "$(attribute "$sys/hidden")" != 1 ] || return 0
+	line "$sys/hidden"
+	[ "$line" != 1 ] || return 0
 	fact disk "$1"
-	sectors=$(attribute "$sys/size")
-	case $sectors in
+	line "$sys/size"
+	case $line in
 	'' | *[!0-9]* | ????????????????*) ;;
-	*) fact disk_size $((sectors * 512)) ;;
+	*) fact disk_size $((line * 512)) ;;
 	esac
 	fact disk_model "$(first "$sys/device/model" "$sys/device/name")"
 	serial=$(first "$sys/serial" "$sys/device/serial")

@@ -11,7 +11,7 @@ entry_variable=$efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 # efi_text FILE: what a file of efivarfs says: four bytes of attributes, and UTF-16. Such a file cannot be sought in, which tail does in a file, but
 # not behind a pipe.
 # shellcheck disable=SC2002
-efi_text() { cat "$1" 2>/dev/null | tail -c +5 | tr -d '\0'; }
+efi_text() { [ ! -f "$1" ] || cat "$1" 2>/dev/null | tail -c +5 | tr -d '\0'; }
 
 # entry_told: which entry is the next one.
 entry_told() { efi_text "$entry_variable"; }

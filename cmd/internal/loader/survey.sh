@@ -6,23 +6,44 @@ kernel=$(uname -r)
 fact kernel "$kernel"
 fact arch "$(dpkg --print-architecture 2>/dev/null || uname -m)"
 fact hostname "$(uname -n)"
-fact release "$(sed -n 's/^VERSION_CODENAME=//p' "$groundhog_root/etc/os-release" 2>/dev/null | tr -d \")"
-fact distribution "$(sed -n 's/^ID=//p' "$groundhog_root/etc/os-release" 2>/dev/null | tr -d \")"
+if [ -f "$groundhog_root/etc/os-release" ]; then
+	while IFS= read -r line; do
+		value=${line#*=}
+		value=${value#[\"\']}
+		value=${value%[\"\']}
+		case $line in
+		VERSION_CODENAME=*) fact release "$value" ;;
+		ID=*) fact distribution "$value" ;;
+		esac
+	done <"$groundhog_root/etc/os-release"
+fi
 fact board "$(attribute "$groundhog_root/proc/device-tree/compatible")"
-fact boot_id "$(cat "$groundhog_root/proc/sys/kernel/random/boot_id")"
-fact memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' "$groundhog_root/proc/meminfo")"
+line "$groundhog_root/proc/sys/kernel/random/boot_id"
+fact boot_id "$line"
+# Of memory the kernel says "MemTotal:  500000 kB".
+if [ -f "$groundhog_root/proc/meminfo" ]; then
+	while read -r key value _; do
+		case $key in
+		MemTotal:) fact memory "$value" ;;
+		MemAvailable:) fact memory_available "$value" ;;
+		esac
+	done <"$groundhog_root/proc/meminfo"
+fi
 fact machine "$(uname -m)"
 
 # room DIR KEY: KiB free for root, and whether it can be written to.
 room() {
 	[ -d "$groundhog_root$1" ] || return
-	# shellcheck disable=SC2046 # two numbers
-	set -- "$1" "$2" $(stat -f -c '%f %S' "$groundhog_root$1")
+	# shellcheck disable=SC2046 # three words
+	set -- "$1" "$2" $(stat -f -c '%f %S %T' "$groundhog_root$1")
 	fact "$2_free" $(($3 * ($4 / 512) / 2))
-	fact "$2_type" "$(stat -f -c %T "$groundhog_root$1")"
+	fact "$2_type" "$5"
 	fact "$2_perm" "$(stat -c %a "$groundhog_root$1" 2>/dev/null)" # on FAT the mount's, of every file
-	fact "$2_mount" "$(findmnt -n -o TARGET -T "$groundhog_root$1" 2>/dev/null)"
-	case ,$(findmnt -n -o OPTIONS -T "$groundhog_root$1" 2>/dev/null), in
+	mounted=$(findmnt -n -o OPTIONS,TARGET -T "$groundhog_root$1" 2>/dev/null) # options have no blanks
+	case $mounted in
+	*' '*) fact "$2_mount" "/${mounted#* */}" ;;
+	esac
+	case ,${mounted%% *}, in
 	*,ro,*) fact "$2_readonly" yes ;;
 	esac
 }
@@ -139,14 +160,16 @@ current=$(od -An -tx1 -j4 -N2 "$efivars/BootCurrent-$global_guid" 2>/dev/null | 
 	grep -aio '\\[a-z0-9\\_. -]*\.efi' | head -n 1)"
 
 # What starting another kernel from this one needs, and what would make a kexec of a reboot.
-fact memory_available "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' "$groundhog_root/proc/meminfo")"
 fact kexec_file "$(sed -n 's/^CONFIG_KEXEC_FILE=//p' "$groundhog_root/boot/config-$kernel" 2>/dev/null)"
-fact kexec_disabled "$(attribute "$groundhog_root/proc/sys/kernel/kexec_load_disabled")"
-fact kexec_loaded "$(attribute "$groundhog_root/sys/kernel/kexec_loaded")"
+line "$groundhog_root/proc/sys/kernel/kexec_load_disabled"
+fact kexec_disabled "$line"
+line "$groundhog_root/sys/kernel/kexec_loaded"
+fact kexec_loaded "$line"
 [ ! -f "$groundhog_root/boot/vmlinuz-$kernel" ] || fact kernel_size "$(stat -c %s "$groundhog_root/boot/vmlinuz-$kernel")"
 [ ! -x "$groundhog_root/sbin/kexec" ] || fact load_kexec "$(sed -n 's/^[[:space:]]*LOAD_KEXEC=//p' "$groundhog_root/etc/default/kexec" 2>/dev/null | tr -d \"\' | tail -n 1)"
 for dog in "$groundhog_root"/sys/class/watchdog/watchdog*; do
-	[ "$(attribute "$dog/state")" != active ] || fact watchdog "${dog##*/}, $(attribute "$dog/timeout") s"
+	line "$dog/state"
+	[ "$line" != active ] || { line "$dog/timeout" && fact watchdog "${dog##*/}, $line s"; }
 done
 
 # Who came here comes over this interface.
@@ -162,11 +185,14 @@ if has ip; then
 	if [ -n "$interface" ]; then
 		fact interface "$interface"
 		fact prefix "$4"
-		fact mac "$(attribute "$groundhog_root/sys/class/net/$interface/address")"
-		fact mac_assigned "$(attribute "$groundhog_root/sys/class/net/$interface/addr_assign_type")"
 		case " $line " in *' dynamic '*) fact dynamic yes ;; esac
+		line "$groundhog_root/sys/class/net/$interface/address"
+		fact mac "$line"
+		line "$groundhog_root/sys/class/net/$interface/addr_assign_type"
+		fact mac_assigned "$line"
 		fact gateway "$(ip -4 route show default dev "$interface" 2>/dev/null | sed -n 's/^default via \([0-9.]*\).*/\1/p' | head -n 1)"
-		fact port "$(attribute "$groundhog_root/sys/class/net/$interface/type")"
+		line "$groundhog_root/sys/class/net/$interface/type"
+		fact port "$line"
 		[ ! -e "$groundhog_root/sys/class/net/$interface/wireless" ] || fact wireless yes
 		[ ! -e "$groundhog_root/sys/class/net/$interface/bridge" ] || fact stacked bridge
 		[ ! -e "$groundhog_root/sys/class/net/$interface/bonding" ] || fact stacked bond
@@ -184,8 +210,15 @@ if has lsblk && [ -b "$source" ]; then
 	done
 fi
 [ ! -r "$groundhog_root/var/lib/groundhog/state" ] || {
-	fact pushed "$(sed -n 's/^pushed //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
-	fact pushed_way "$(sed -n 's/^way //p' "$groundhog_root/var/lib/groundhog/state" | tail -n 1)"
+	pushed='' pushed_way=''
+	while read -r key value; do
+		case $key in
+		pushed) pushed=$value ;;
+		way) pushed_way=$value ;;
+		esac
+	done <"$groundhog_root/var/lib/groundhog/state"
+	fact pushed "$pushed"
+	fact pushed_way "$pushed_way"
 }
 for program in sha256sum sync cmp awk dd stat flock; do
 	has "$program" || fact missing "$program"
