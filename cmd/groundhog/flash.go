@@ -129,7 +129,7 @@ func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) erro
 	defer img.Close()
 	o.together(len(hosts))
 	if !o.Check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
-		go img.Ready(cmd.Context())
+		go img.Ready(cmd.Context(), 0)
 	}
 	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		return reflash.Flash(ctx, h, img, path, o.forHost(ssh))

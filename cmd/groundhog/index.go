@@ -181,7 +181,7 @@ func (o *indexOptions) pack(ctx context.Context, img *image.Image, path string, 
 
 // refusal is an image's error as an exit code has it: what is no image, or another than it should be, is refused.
 func refusal(err error) error {
-	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit, image.ErrChecksum} {
+	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit, image.ErrChecksum, image.ErrTooLarge} {
 		if errors.Is(err, no) {
 			return exitCode{exitNo, err}
 		}

@@ -74,7 +74,9 @@ func (f *flashing) runPipeline(ctx context.Context, job plain.Job) (r plain.Resu
 // pipeline is what the device is told to do, and serves the image where it has no URL of its own.
 func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), err error) {
 	f.phase("image", "reading %s to its end: what is read back is held against its hash", f.path)
-	if err := f.img.Load(ctx); err != nil {
+	if err := f.img.LoadFor(ctx, f.disk.Size); errors.Is(err, image.ErrLarger) {
+		return job, nil, f.larger(err)
+	} else if err != nil {
 		return job, nil, err
 	}
 	size, _ := f.img.Size()

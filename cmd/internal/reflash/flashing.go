@@ -184,7 +184,9 @@ func (f *flashing) ready(ctx context.Context) error {
 	if f.img.Index() == nil && f.img.Stored() != nil && f.img.Compression() != "raw" {
 		f.phase("image", "decoding %s to its end before anything is written", f.path)
 	}
-	if err := f.img.Ready(ctx); err != nil {
+	if err := f.img.Ready(ctx, f.disk.Size); errors.Is(err, image.ErrLarger) {
+		return f.larger(err)
+	} else if err != nil {
 		return fmt.Errorf("%w: %w", flash.ErrImage, Meant(err))
 	}
 	for _, note := range f.img.Notes() {
@@ -192,6 +194,9 @@ func (f *flashing) ready(ctx context.Context) error {
 	}
 	return nil
 }
+
+// larger says which disk is too small for an image that is being decoded.
+func (f *flashing) larger(err error) error { return fmt.Errorf("%s: %w", f.disk.Path, err) }
 
 // disks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
 func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {

@@ -5,11 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/flash/writer"
 )
@@ -123,6 +126,36 @@ func TestLeftoversAreNamed(t *testing.T) {
 		if strings.Count(b.told.String(), what) != 1 {
 			t.Errorf("%s is not named once: %+v\n%s", what, out, &b.told)
 		}
+	}
+	b.judge(out)
+}
+
+// A file that unpacks to more than the disk has is refused as soon as that shows: this one has no end.
+func TestUnpacksToMoreThanTheDisk(t *testing.T) {
+	t.Parallel()
+	b := waitingFor(t, "flash")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	for _, part := range [][]byte{diskImage(3<<20 + 512), make([]byte, 2*devicetest.DiskSize)} {
+		if _, err := z.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	b.path = filepath.Join(t.TempDir(), "image.gz")
+	if err := os.WriteFile(b.path, packed.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if b.image, err = image.Open(t.Context(), b.path, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	defer b.image.Close()
+	out := b.run(t.Context(), "flash")
+	if out.Verdict != Refused || out.State != Untouched || !strings.Contains(out.Text, "larger than the disk") {
+		t.Errorf("%+v", out)
 	}
 	b.judge(out)
 }

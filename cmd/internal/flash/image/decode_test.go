@@ -249,7 +249,7 @@ func TestOwnLengthOfSquashfs(t *testing.T) {
 					if err = i.Fits(100<<20, 512); err != nil {
 						t.Errorf("a disk that is large enough: %v", err)
 					}
-					if err = i.Ready(t.Context()); err == nil {
+					if err = i.Ready(t.Context(), 0); err == nil {
 						_, err = whole(i)
 					}
 					if err == nil {

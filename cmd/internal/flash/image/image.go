@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -23,7 +24,13 @@ var (
 	ErrChecksum = errors.New("the image's checksum is another")
 	ErrChanged  = errors.New("the image changed while it was read")
 	ErrClaim    = errors.New("the image is not as large as its file says")
+	ErrTooLarge = errors.New("the image is larger than any that is taken")
+	ErrLarger   = errors.New("the image is larger than the disk")
 )
+
+// MaxSize bounds an image, decoded, in bytes. Zeros take no room where it is kept, and a small file that is nothing else would go on for
+// ever; what is known of a chunk takes memory, half a GiB for as many bytes.
+const MaxSize = 8 << 40
 
 // Image is a disk image that is decoded once, however many devices it goes to: what is decoded
 // stays in an unnamed file, of which raw images have no need. It is safe for concurrent use.
@@ -52,6 +59,7 @@ type Image struct {
 	over      chan struct{} // closed when nothing decodes any more
 	store     *index.Store
 	kept      *index.Index // from the store
+	most      int64        // bytes that it may have, decoded
 	claim     int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
 	packed    pack.Pack    // nil: it was not packed
 	read      atomic.Int64 // bytes of a .zst file that were decoded
@@ -116,11 +124,16 @@ func (i *Image) SHA256() string {
 }
 
 // Load decodes the image to its end.
-func (i *Image) Load(ctx context.Context) error {
+func (i *Image) Load(ctx context.Context) error { return i.LoadFor(ctx, 0) }
+
+// LoadFor is Load for a disk of so many bytes: it ends with [ErrLarger] as soon as a chunk lies behind the disk. 0 is no disk.
+func (i *Image) LoadFor(ctx context.Context, disk int64) error {
 	if i.kept != nil {
 		return nil
 	}
-	return i.Walk(ctx, func(int64) bool { return false }, nil)
+	return i.Walk(ctx, func(n int64) bool { return disk > 0 && n*chunk.Size >= disk }, func(chunk.Chunk, []byte) error {
+		return fmt.Errorf("%w: it has more than its %d bytes", ErrLarger, disk)
+	})
 }
 
 // Walk calls each for the chunks that want names, in order; it waits for what is not decoded yet. It ends well only where the

@@ -25,7 +25,7 @@ import (
 // What is no disk image, or nobody knows for one, or is not whole by its own account, is refused, unless [Force] is among
 // the options.
 func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Option) (*Image, error) {
-	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}, quiet: defaultQuiet}
+	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}, quiet: defaultQuiet, most: MaxSize}
 	i.cond = sync.NewCond(&i.mu)
 	for _, o := range options {
 		o(i)
@@ -144,6 +144,9 @@ func (i *Image) size(ctx context.Context) error {
 		i.claim = i.coming
 	case i.endless && i.want == "" && i.compression == "raw":
 		return errEndless
+	}
+	if i.claim > i.most {
+		return fmt.Errorf("%w: it says to have %d bytes, the most is %d", ErrTooLarge, i.claim, i.most)
 	}
 	return nil
 }

@@ -13,13 +13,13 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// Ready finds out what can be known of an image that is here before any of it is on a disk: a compressed file is decoded to
-// its end, unless that was done before and the file is as it was. Of a stream nothing more can be known than its beginning.
-func (i *Image) Ready(ctx context.Context) error {
+// Ready finds out what can be known of an image that is here before any of it is on a disk of so many bytes, 0 for none: a compressed
+// file is decoded to its end, unless that was done before and the file is as it was. Of a stream nothing more can be known than its beginning.
+func (i *Image) Ready(ctx context.Context, disk int64) error {
 	if i.watched == nil || i.file == nil || i.raw != nil || i.kept != nil {
 		return nil
 	}
-	return i.Load(ctx)
+	return i.LoadFor(ctx, disk)
 }
 
 // Notes is what was left out of the image, as far as it was read.

@@ -55,7 +55,7 @@ func TestBehindGzip(t *testing.T) {
 		}
 		for _, from := range []string{old(t, filepath.Join(t.TempDir(), "disk.img.gz"), c.stored), "-"} {
 			i := open(t, from, "", bytes.NewReader(c.stored))
-			err := i.Ready(t.Context())
+			err := i.Ready(t.Context(), 0)
 			if from == "-" && err != nil {
 				t.Errorf("%s: a stream was read: %v", what, err)
 			}
@@ -94,7 +94,7 @@ func TestReady(t *testing.T) {
 			}
 			i, err := Open(t.Context(), old(t, filepath.Join(t.TempDir(), "image"), stored), "", nil)
 			if err == nil {
-				err = i.Ready(t.Context())
+				err = i.Ready(t.Context(), 0)
 				if err == nil && i.Index() == nil {
 					t.Errorf("%s, %s: ready, and nothing is known", kind, what)
 				}
@@ -127,7 +127,7 @@ func TestNoRoom(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	name := old(t, filepath.Join(t.TempDir(), "image.zst"), packWith(t, packers["zstd"], disk(9<<20)))
 	i := open(t, name, "", nil)
-	if err := i.Ready(t.Context()); !errors.Is(err, unix.ENOSPC) {
+	if err := i.Ready(t.Context(), 0); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("%v, want ENOSPC", err)
 	}
 	i.Close()
@@ -153,7 +153,7 @@ func TestSpoolLeavesRoom(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image.zst"), bytes.Repeat(one, 40))
 	i := open(t, name, "", nil)
 	defer i.Close()
-	if err := i.Ready(t.Context()); err == nil || errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "set TMPDIR") {
+	if err := i.Ready(t.Context(), 0); err == nil || errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "set TMPDIR") {
 		t.Errorf("%v, want a word about TMPDIR", err)
 	}
 	var st unix.Statfs_t

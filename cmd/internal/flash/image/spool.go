@@ -151,6 +151,9 @@ func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
 		}
 		return piece{err: fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)}, false
 	}
+	if n*chunk.Size+int64(k) > i.most {
+		return piece{err: fmt.Errorf("%w: more than %d bytes came out", ErrTooLarge, i.most)}, false
+	}
 	if k > 0 {
 		p.b = b[:k]
 		p.c, p.err = i.keep(n, p.b)
