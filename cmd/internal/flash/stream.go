@@ -61,7 +61,7 @@ func (s *stream) place(c chunk.Chunk) (streamed, bool) {
 	}
 	cost := out.to - out.from
 	free := int64(worse*float64(own)) + forNearby
-	if cost > maxStreamed || cost-own > free+s.credit {
+	if cost > maxStreamed || out.skip > protocol.MaxSkip || cost-own > free+s.credit {
 		return streamed{}, false
 	}
 	out.spent = max(0, cost-own-free)

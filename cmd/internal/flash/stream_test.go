@@ -17,6 +17,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	stored "groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/pack"
+	"groundhog/cmd/internal/flash/protocol"
 
 	"groundhog/fixtures/judge"
 )
@@ -247,5 +248,21 @@ func TestPackedLive(t *testing.T) {
 	with, err := newBench(t, noise(9, len(img)+chunk.Size)).flashOf(&live{s, l}, img)
 	if err != nil || with.Sent >= without.Sent*95/100 {
 		t.Errorf("%d bytes sent, %d without a pack: %v", with.Sent, without.Sent, err)
+	}
+}
+
+// far is a pack with a chunk behind so many bytes of zeros.
+type far struct{ pack.Pack }
+
+func (far) Place(chunk.Chunk) (pack.Place, bool) { return pack.Place{End: 10}, true }
+
+// What lies further behind in a stream than a device skips is sent by itself: to it the stream would be no stream.
+func TestStreamSkips(t *testing.T) {
+	s := stream{pack: far{}}
+	if _, ok := s.place(chunk.Chunk{N: protocol.MaxSkip / chunk.Size}); !ok {
+		t.Error("the last one that a device skips to")
+	}
+	if p, ok := s.place(chunk.Chunk{N: protocol.MaxSkip/chunk.Size + 1}); ok {
+		t.Errorf("%d bytes are skipped", p.skip)
 	}
 }

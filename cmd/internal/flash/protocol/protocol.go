@@ -290,7 +290,7 @@ type Stream struct {
 const (
 	StreamHeadLen = 18      // bytes
 	MaxStreamed   = 3 << 20 // bytes for one chunk
-	maxSkip       = 1 << 40 // bytes: zeros, above all
+	MaxSkip       = 1 << 40 // bytes: zeros, above all
 )
 
 const (
@@ -343,7 +343,7 @@ func readStreamed(b []byte) (p Packet, err error) {
 		return p, fmt.Errorf("%w: a stream in %d bytes", ErrProtocol, len(b))
 	}
 	stream := Stream{Begins: b[9]&streamBegins != 0, Part: b[9]&streamPart != 0, Skip: int64(binary.BigEndian.Uint64(b[10:]))}
-	if stream.Skip < 0 || stream.Skip > maxSkip {
+	if stream.Skip < 0 || stream.Skip > MaxSkip {
 		return p, fmt.Errorf("%w: %d bytes of a stream to be skipped", ErrProtocol, stream.Skip)
 	}
 	return Packet{N: int64(binary.BigEndian.Uint64(b)), Encoding: Streamed, Stream: stream, Bytes: b[StreamHeadLen:]}, nil

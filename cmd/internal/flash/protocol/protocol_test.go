@@ -83,7 +83,7 @@ func TestRefuses(t *testing.T) {
 		"no numbers": second(Numbers(nil)), "a piece of one": second(Numbers(make([]byte, 7))),
 		"no data": second(ReadData(DataHead(1, Raw, nil))), "an encoding": second(ReadData(append(DataHead(1, 7, nil), 1))), "pieces of a stream": second(ReadData(append(DataHead(1, Streamed, &chunk.Pieces{}), 1))),
 		"no pieces": second(ReadData(DataHead(1, Zstd, &chunk.Pieces{}))), "half a stream's head": second(ReadData(StreamHead(1, Stream{Begins: true})[:17])), "a stream that skips back": second(ReadData(StreamHead(1, Stream{Skip: -1}))),
-		"a stream that skips too much": second(ReadData(StreamHead(1, Stream{Skip: maxSkip + 1}))),
+		"a stream that skips too much": second(ReadData(StreamHead(1, Stream{Skip: MaxSkip + 1}))),
 		"some of which pieces":         second(ReadData(DataHead(1, Zstd, &chunk.Pieces{})[:20])),
 		"no sums":                      third(ReadHeld(AppendHeld(nil, 1, nil))), "a sum of 7": third(ReadHeld(make([]byte, 15))), "257 sums": third(ReadHeld(make([]byte, 8+8*257))),
 		"held before the disk": third(ReadHeld(AppendHeld(nil, -1, make([]byte, 8)))),

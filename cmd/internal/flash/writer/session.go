@@ -280,9 +280,10 @@ func (s *session) openDisk(payload []byte) error {
 	go s.putter()
 	room := roomForPieces()
 	s.memory.Most = int(room / chunk.PieceSize)
+	s.stream.window = windowOf(room)
 	last := own.last()
 	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
-		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room, Window: windowOf(room)}))
+		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room, Window: s.stream.window}))
 }
 
 // stop ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:

@@ -18,8 +18,9 @@ func windowOf(room int64) int64 {
 	return protocol.MaxWindow
 }
 
-// stream is the zstd stream of a connection. Its zero value has not begun.
+// stream is the zstd stream of a connection. Its zero value takes none.
 type stream struct {
+	window  int64 // bytes of memory for it, 0 for none: the client was told
 	decoder *zstd.Decoder
 	bytes   payload
 	begins  bool // anew, with the bytes that came
@@ -40,6 +41,9 @@ func (p *payload) Read(b []byte) (int, error) {
 
 // take keeps a packet's bytes.
 func (s *stream) take(p protocol.Packet) error {
+	if s.window == 0 {
+		return fmt.Errorf("%w: a stream, for which there is no memory", protocol.ErrProtocol)
+	}
 	if p.Stream.Begins {
 		s.bytes.left = s.bytes.left[:0]
 	}
@@ -62,7 +66,7 @@ func (s *stream) next(p protocol.Packet, out []byte) error {
 	var err error
 	switch {
 	case s.begins && s.decoder == nil:
-		s.decoder, err = zstd.NewReader(&s.bytes, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(protocol.MaxWindow))
+		s.decoder, err = zstd.NewReader(&s.bytes, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(s.window)))
 	case s.begins:
 		err = s.decoder.Reset(&s.bytes)
 	case s.decoder == nil:

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"groundhog/fixtures/judge"
@@ -231,4 +232,25 @@ func FuzzOf(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What a file has in frames costs memory for as many places as there may be use for, whatever their headers say: it takes nine bytes to make one.
+func TestFramesAreBounded(t *testing.T) {
+	const single, sized = 1 << 5, 2 << 6
+	end := "\x01\x00\x00" // the last block, of nothing
+	empty := "\x28\xb5\x2f\xfd" + string([]byte{single, 0}) + end
+	lie := "\x28\xb5\x2f\xfd" + string([]byte{single | sized, 0, 0, 32, 0}) + end // 2 MiB
+	for what, c := range map[string]struct {
+		file string
+		want int
+	}{
+		"frames of nothing":           {strings.Repeat(empty, 100000), 1},
+		"some that say 2 MiB":         {strings.Repeat(empty+lie, 10), 10},
+		"more of those than there be": {strings.Repeat(lie, maxFrames+10), maxFrames},
+	} {
+		all, _ := Frames(t.Context(), strings.NewReader(c.file), int64(len(c.file)))
+		if len(all) != c.want || all[0] != (Frame{}) {
+			t.Errorf("%s: %d frames, want %d", what, len(all), c.want)
+		}
+	}
 }

@@ -10,8 +10,15 @@ import (
 // Frame is where a zstd frame begins, in bytes of the file and of what it decodes to.
 type Frame struct{ At, Off int64 }
 
-// Frames is the zstd frames of a file, in order, as far as their headers say how much is in them, and the largest window
-// that decoding takes. It is nil for what cannot be decoded without a dictionary, or is no zstd.
+// Bounds of what is remembered of frames: those that begin less than minFrame bytes behind one that is are passed over, as what decodes that
+// one goes on to them; and no more than maxFrames. A frame takes nine bytes of a file that was made for it.
+const (
+	minFrame  = 1 << 20
+	maxFrames = 1 << 20
+)
+
+// Frames is zstd frames of a file at which a decoder may begin, in order, as far as their headers say how much is in them, and
+// the largest window that decoding takes. It is nil for what cannot be decoded without a dictionary, or is no zstd.
 func Frames(ctx context.Context, file io.ReaderAt, size int64) (all []Frame, window int64) {
 	c := &cursor{ctx: ctx, r: file, end: size}
 	total, sized := uint64(0), true
@@ -26,7 +33,7 @@ func Frames(ctx context.Context, file io.ReaderAt, size int64) (all []Frame, win
 			c.skip(int64(h.SkippableSize))
 			continue
 		}
-		if sized {
+		if n := len(all); sized && n < maxFrames && (n == 0 || int64(total)-all[n-1].Off >= minFrame) {
 			all = append(all, Frame{at, int64(total)})
 		}
 		window = max(window, int64(h.WindowSize))
