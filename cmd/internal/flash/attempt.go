@@ -356,7 +356,7 @@ func (a *line) send(items <-chan *item) {
 		return
 	}
 	defer encoder.Close()
-	p := parcel{w: a.w, encoder: encoder, shared: a.run.Shared, load: a.run.load}
+	p := parcel{w: a.w, encoder: encoder, run: a.run}
 	for {
 		a.stream.turn.Lock()
 		it, ok := <-items
@@ -391,9 +391,8 @@ func (a *line) send(items <-chan *item) {
 type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
-	shared      *Shared
-	load        func(it *item) error // its data, where it was not read yet
-	packed, cut []byte               // room
+	run         *run
+	packed, cut []byte // room
 
 	whole   bool          // the last chunk was sent whole
 	packing time.Duration // that the last ones took to compress
@@ -403,17 +402,18 @@ type parcel struct {
 // send sends a chunk, or those of its pieces that differ from what the device holds.
 func (p *parcel) send(it *item) error {
 	began := time.Now()
-	if it.held != nil || p.shared == nil {
-		if err := p.load(it); err != nil {
+	plain, pieces := []byte(nil), (*chunk.Pieces)(nil)
+	if it.held != nil {
+		var err error
+		if pieces, err = p.run.differing(it); err != nil {
 			return err
 		}
-	}
-	plain, pieces := it.data, (*chunk.Pieces)(nil)
-	if it.held != nil {
-		pieces = chunk.Differing(it.data, it.held)
-		if p.cut = pieces.Cut(p.cut[:0], it.data); len(p.cut) == 0 || len(p.cut) == len(it.data) { // none differs: two have one sum
+		if *pieces == (chunk.Pieces{}) || pieces.All(it.c.Len) { // none differs: two have one sum
 			pieces = nil
+		} else if err := p.run.load(it); err != nil {
+			return err
 		} else {
+			p.cut = pieces.Cut(p.cut[:0], it.data)
 			plain = p.cut
 		}
 	}
@@ -441,8 +441,8 @@ func (p *parcel) send(it *item) error {
 
 // compressed is the whole chunk, compressed by us or by another flash; nil for one that does not compress, whose data is there then.
 func (p *parcel) compressed(it *item) (b []byte, err error) {
-	b = p.shared.compressed(it.c, func() []byte {
-		if err = p.load(it); err != nil {
+	b = p.run.Shared.compressed(it.c, func() []byte {
+		if err = p.run.load(it); err != nil {
 			return nil
 		}
 		p.packed = p.encoder.EncodeAll(it.data, p.packed[:0])
@@ -452,7 +452,7 @@ func (p *parcel) compressed(it *item) (b []byte, err error) {
 		return p.packed
 	})
 	if b == nil && err == nil {
-		err = p.load(it)
+		err = p.run.load(it)
 	}
 	return b, err
 }

@@ -14,7 +14,17 @@ type Shared struct {
 	chunks map[int64]*sharedChunk
 	order  []int64 // of chunks, oldest first
 	bytes  int
+	sums   map[int64]sharedSums
 }
+
+// sharedSums is the sums of a chunk's pieces, which tell what of it a device has.
+type sharedSums struct {
+	of   chunk.Sum
+	sums []byte
+}
+
+// maxSums bounds how many chunks' are kept: 32 MiB.
+const maxSums = 16 << 10
 
 // sharedChunk is a chunk that was compressed, or is about to be.
 type sharedChunk struct {
@@ -28,7 +38,9 @@ type sharedChunk struct {
 const maxShared = 64 << 20
 
 // NewShared has nothing yet.
-func NewShared() *Shared { return &Shared{chunks: map[int64]*sharedChunk{}} }
+func NewShared() *Shared {
+	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}}
+}
 
 // compressed is what compress makes of chunk c, by whoever was first; nobody may change it. nil is for one that does not
 // compress, or could not be read.
@@ -60,4 +72,29 @@ func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 		}
 	})
 	return it.packed
+}
+
+// pieceSums is the sums of the pieces of chunk c, if another flash has left them.
+func (s *Shared) pieceSums(c chunk.Chunk) []byte {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.sums[c.N]; known.of == c.Sum {
+		return known.sums
+	}
+	return nil
+}
+
+// keepSums leaves the sums of the pieces of chunk c to the others.
+func (s *Shared) keepSums(c chunk.Chunk, sums []byte) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sums) < maxSums {
+		s.sums[c.N] = sharedSums{c.Sum, sums}
+	}
 }

@@ -84,11 +84,9 @@ func (a *line) streams(it *item) (bool, error) {
 		return false, nil
 	}
 	if it.held != nil {
-		if err := a.run.load(it); err != nil {
+		differing, err := a.run.differing(it)
+		if err != nil || !differing.Most(it.c.Len) {
 			return false, err
-		}
-		if !mostlyDiffers(it) {
-			return false, nil
 		}
 	}
 	b, err := s.pack.Read(p.from, p.to)
@@ -122,13 +120,17 @@ func (r *run) load(it *item) (err error) {
 	return err
 }
 
-// mostlyDiffers reports whether so many of a chunk's pieces are others that it is sent whole.
-func mostlyDiffers(it *item) bool {
-	differing := 0
-	for from, to := range chunk.Differing(it.data, it.held).Runs(len(it.data)) {
-		differing += to - from
+// differing is the pieces of a chunk that the device does not have.
+func (r *run) differing(it *item) (*chunk.Pieces, error) {
+	sums := r.Shared.pieceSums(it.c)
+	if sums == nil {
+		if err := r.load(it); err != nil {
+			return nil, err
+		}
+		sums = chunk.AppendPieceSums(nil, it.data)
+		r.Shared.keepSums(it.c, sums)
 	}
-	return differing > len(it.data)*3/4
+	return chunk.DifferingSums(sums, it.held), nil
 }
 
 // use takes a pack up; nil for none.

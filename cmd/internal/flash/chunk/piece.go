@@ -40,11 +40,13 @@ func AppendPieceSums(sums, b []byte) []byte {
 type Pieces [Size / PieceSize / 8]byte
 
 // Differing is the pieces of b that do not have the sum they have in sums, one for each of them.
-func Differing(b, sums []byte) *Pieces {
+func Differing(b, sums []byte) *Pieces { return DifferingSums(AppendPieceSums(nil, b), sums) }
+
+// DifferingSums is the pieces that have another sum in a than in b, which are as long.
+func DifferingSums(a, b []byte) *Pieces {
 	p := new(Pieces)
-	for n := range PieceCount(len(b)) {
-		sum := SumOf(b[n*PieceSize : min((n+1)*PieceSize, len(b))])
-		if string(sum[:PieceSumLen]) != string(sums[n*PieceSumLen:(n+1)*PieceSumLen]) {
+	for n := range len(a) / PieceSumLen {
+		if string(a[n*PieceSumLen:(n+1)*PieceSumLen]) != string(b[n*PieceSumLen:(n+1)*PieceSumLen]) {
 			p.Add(n, 1)
 		}
 	}
@@ -75,6 +77,20 @@ func (p *Pieces) Runs(n int) iter.Seq2[int, int] {
 		}
 	}
 }
+
+// All reports whether the pieces are all of a chunk of n bytes.
+func (p *Pieces) All(n int) bool { return p.bytes(n) == n }
+
+// bytes is how many bytes of a chunk of n bytes they are.
+func (p *Pieces) bytes(n int) (sum int) {
+	for from, to := range p.Runs(n) {
+		sum += to - from
+	}
+	return sum
+}
+
+// Most reports whether the pieces are so much of a chunk of n bytes that it is sent whole.
+func (p *Pieces) Most(n int) bool { return p.bytes(n) > n*3/4 }
 
 // Cut appends the pieces' bytes of chunk b.
 func (p *Pieces) Cut(out, b []byte) []byte {
