@@ -228,9 +228,12 @@ func describe(role, name string) (manifest.Input, error) {
 	return manifest.Input{Role: role, Name: fileName(name), SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, err
 }
 
+// maxSmall bounds such a file, in bytes.
+const maxSmall = 16 << 20
+
 // smallFile reads a file that a person wrote: keys, certificates.
 func (in *inputs) smallFile(role, name string) ([]byte, manifest.Input, error) {
-	const most = 16 << 20
+	const most = maxSmall
 	f, err := in.open(name)
 	if err != nil {
 		return nil, manifest.Input{}, err

@@ -54,7 +54,8 @@ func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
 	}
 	v := verifyOptions{in: files(), manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
 	v.signature = v.manifest + ".sig"
-	text, err := v.in.readWhole(v.manifest, maxSize)
+	v.found.manifest, v.found.signature = true, true
+	text, err := besideFiles().readWhole(v.manifest, maxSize)
 	if err != nil {
 		return reflash.Unread(readingManifest(v.manifest, err))
 	}

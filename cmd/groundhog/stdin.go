@@ -12,6 +12,7 @@ import (
 
 	"groundhog/cmd/internal/output"
 	"groundhog/cmd/internal/screen"
+	"groundhog/cmd/internal/sidefile"
 )
 
 // stdio is the name that stands for standard input or output wherever a file is named.
@@ -23,6 +24,8 @@ type inputs struct {
 	mu    sync.Mutex
 	stdin io.Reader // nil once it is taken
 	none  bool      // standard input is not for files here
+
+	beside bool // names that nobody gave: what others may have put there is not waited for
 
 	screen func() *screen.Screen // of a person who waits for them, made once; nil: none
 }
@@ -40,10 +43,14 @@ func (in *inputs) watched(label string) (progress func(done, total int64), end f
 	return bar.Set, bar.Close
 }
 
-// files opens files and nothing else.
-func files() *inputs { return &inputs{none: true} }
+// files opens files and nothing else; besideFiles those that were looked for beside what a command line names.
+func files() *inputs       { return &inputs{none: true} }
+func besideFiles() *inputs { return &inputs{none: true, beside: true} }
 
 func (in *inputs) open(path string) (io.ReadCloser, error) {
+	if in.beside {
+		return sidefile.Open(path)
+	}
 	if path != stdio || in.none {
 		return os.Open(path)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/initrd/show"
 	"groundhog/manifest"
 	"groundhog/manifest/sign"
@@ -26,6 +27,8 @@ type verifyOptions struct {
 	json           bool
 	maxSize        cli.Size
 	in             *inputs
+
+	found struct{ manifest, signature bool } // beside what they are of: nobody named them
 }
 
 func verifyCmd() *cobra.Command {
@@ -77,17 +80,17 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	case fileName(path) == stdio:
 		return hint.To(errors.New("nothing lies beside standard input"), "name the manifest with --manifest")
 	default:
-		o.manifest = path + ".manifest.json"
+		o.manifest, o.found.manifest = path+".manifest.json", true
 	}
 	switch {
 	case o.signature != "" || o.allowedSigners == "":
 	case fileName(o.manifest) == stdio:
 		return hint.To(errors.New("nothing lies beside standard input"), "name the signature with --signature")
 	default:
-		o.signature = o.manifest + ".sig"
+		o.signature, o.found.signature = o.manifest+".sig", true
 	}
 	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
-	text, err := o.in.readWhole(o.manifest, int64(o.maxSize))
+	text, err := o.inputsOf(o.found.manifest).readWhole(o.manifest, int64(o.maxSize))
 	if err != nil {
 		return readingManifest(o.manifest, err)
 	}
@@ -139,7 +142,7 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 	if o.allowedSigners == "" {
 		return nil, nil, hint.To(fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers")
 	}
-	sig, _, err := o.in.smallFile("signature", o.signature)
+	sig, _, err := o.inputsOf(o.found.signature).smallFile("signature", o.signature)
 	if err != nil {
 		err = fmt.Errorf("reading the signature: %w", err)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -147,12 +150,32 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 		}
 		return nil, nil, err
 	}
-	allowed, _, err := o.in.smallFile("allowed signers", o.allowedSigners)
+	allowed, err := o.in.allowedSigners(o.allowedSigners)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the allowed signers: %w", err)
 	}
 	who, bad = sign.Check(text, sig, allowed, o.signer)
 	return who, bad, nil
+}
+
+func (o *verifyOptions) inputsOf(found bool) *inputs {
+	if found {
+		return besideFiles()
+	}
+	return o.in
+}
+
+// allowedSigners reads who is believed: a file that nobody else could have written.
+func (in *inputs) allowedSigners(path string) ([]byte, error) {
+	if path == stdio && !in.none {
+		b, _, err := in.smallFile("allowed signers", path)
+		return b, err
+	}
+	b, err := sidefile.Read(path, sidefile.Group, maxSmall)
+	if errors.Is(err, sidefile.ErrStranger) || errors.Is(err, sidefile.ErrKind) {
+		err = hint.To(err, "a copy of your own is believed")
+	}
+	return b, err
 }
 
 // readWhole reads a manifest's file, at most as much as a manifest may have.

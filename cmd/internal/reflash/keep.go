@@ -2,16 +2,19 @@ package reflash
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/initrd"
 )
 
@@ -25,15 +28,17 @@ func KeepArchive(r io.Reader, most int64) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(base, "archives")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+	dir, err := keptArchives(base)
+	if err != nil {
+		return "", fmt.Errorf("keeping the archive: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".archive-*") // 0600: it may carry private host keys
+	defer dir.Close()
+	aside := ".archive-" + rand.Text()
+	f, err := dir.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // it may carry private host keys
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(f.Name())
+	defer dir.Remove(aside)
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, most+1))
 	switch err = errors.Join(err, f.Close()); {
@@ -42,16 +47,32 @@ func KeepArchive(r io.Reader, most int64) (path string, err error) {
 	case n > most:
 		return "", fmt.Errorf("the archive: more than %d bytes: %w", most, initrd.ErrTooLarge)
 	}
-	path = filepath.Join(dir, hex.EncodeToString(h.Sum(nil))+".img")
-	if err := os.Rename(f.Name(), path); err != nil {
+	name := hex.EncodeToString(h.Sum(nil)) + ".img"
+	if err := dir.Rename(aside, name); err != nil {
 		return "", err
 	}
-	return path, dropOld(dir)
+	return filepath.Join(base, archivesDir, name), dropOld(dir)
+}
+
+// archivesDir is where archives are kept, beside the records.
+const archivesDir = "archives"
+
+// keptArchives is that directory: what is in it goes to devices, so nobody else may write there.
+func keptArchives(base string) (*os.Root, error) {
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return nil, err
+	}
+	state, err := os.OpenRoot(base)
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	return sidefile.OwnDir(state, archivesDir)
 }
 
 // dropOld leaves the newest of the kept archives.
-func dropOld(dir string) error {
-	entries, err := os.ReadDir(dir)
+func dropOld(dir *os.Root) error {
+	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
 		return err
 	}
@@ -65,7 +86,7 @@ func dropOld(dir string) error {
 		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
 	})
 	for _, info := range kept[min(mostKept, len(kept)):] {
-		if err := os.Remove(filepath.Join(dir, info.Name())); err != nil {
+		if err := dir.Remove(info.Name()); err != nil {
 			return err
 		}
 	}

@@ -2,11 +2,17 @@ package reflash
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestKeepArchive(t *testing.T) {
@@ -42,5 +48,39 @@ func TestKeepArchive(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != mostKept {
 		t.Errorf("%d files, %v, want %d and nothing half-written", len(left), err, mostKept)
+	}
+}
+
+// Kept archives go to devices: they are kept where nobody else may write, or not at all.
+func TestKeepArchiveBesideOthers(t *testing.T) {
+	const stranger = 12345
+	for what, plant := range map[string]func(dir, elsewhere string) error{
+		"a stranger's directory": func(dir, _ string) error { return errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, stranger, stranger)) },
+		"one that anybody writes": func(dir, _ string) error {
+			return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777|os.ModeSticky))
+		},
+		"a link": func(dir, elsewhere string) error { return os.Symlink(elsewhere, dir) },
+		"a FIFO": func(dir, _ string) error { return unix.Mkfifo(dir, 0o666) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			state, elsewhere := t.TempDir(), t.TempDir()
+			t.Setenv("XDG_STATE_HOME", state)
+			dir := filepath.Join(state, "groundhog", archivesDir)
+			err := os.Mkdir(filepath.Dir(dir), 0o700)
+			if err == nil {
+				err = plant(dir, elsewhere)
+			}
+			if errors.Is(err, os.ErrPermission) {
+				judge.Missing(t, "root, who alone makes files of others")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if path, err := KeepArchive(strings.NewReader("archive"), 64); err == nil || !strings.Contains(err.Error(), dir) {
+				t.Errorf("%s, %v", path, err)
+			}
+			if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+				t.Errorf("%v, %v", left, err)
+			}
+		})
 	}
 }

@@ -1,18 +1,22 @@
 package pack
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/sidefile"
 )
 
 // ID is a hash: the SHA-512/256 of what a group decodes to, as casync names chunks.
@@ -40,37 +44,48 @@ const (
 // maxPacked bounds a group's file, in bytes.
 const maxPacked = GroupSize + GroupSize/64
 
-// Store is a directory of groups: DIR/abcd/abcd….cacnk.
-type Store struct{ dir string }
+// Store is a directory of groups: DIR/abcd/abcd….cacnk. It is held open: whatever takes its name later, nothing is read or written elsewhere.
+type Store struct{ root *os.Root }
 
 // At is the store in a directory, which is made if need be: 0700, as what is in it are parts of images.
 func At(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	parent, err := openMade(filepath.Dir(dir))
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
-		return nil, err
-	}
-	if int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
-		return nil, fmt.Errorf("%s: others own it, or may write there", dir)
-	}
-	return &Store{dir}, nil
+	defer parent.Close()
+	return storeIn(parent, filepath.Base(dir))
 }
 
+// openMade is a directory, which is made if need be. The user named it, and it may be a link.
+func openMade(dir string) (*os.Root, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(dir)
+}
+
+// storeIn is the store of that name in a directory that others may write to.
+func storeIn(parent *os.Root, name string) (*Store, error) {
+	root, err := sidefile.OwnDir(parent, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{root}, nil
+}
+
+// Close ends what is held open; of a store whose groups are read until the end of the program that is its end's to do.
+func (s *Store) Close() error { return s.root.Close() }
+
+// path is where a group is in the store.
 func (s *Store) path(id ID) string {
 	name := id.String()
-	return filepath.Join(s.dir, name[:4], name+groupSuffix)
+	return filepath.Join(name[:4], name+groupSuffix)
 }
 
 // has reports whether a group is there, by its length.
 func (s *Store) has(g Group) bool {
-	info, err := os.Lstat(s.path(g.ID))
+	info, err := s.root.Lstat(s.path(g.ID))
 	return err == nil && info.Mode().IsRegular() && info.Size() == g.Len
 }
 
@@ -78,13 +93,19 @@ func (s *Store) hasAll(k *Kept) bool {
 	return !slices.ContainsFunc(k.Groups, func(g Group) bool { return !s.has(g) })
 }
 
+// use notes that a group is used now.
+func (s *Store) use(g Group) {
+	now := time.Now()
+	s.root.Chtimes(s.path(g.ID), now, now)
+}
+
 // put keeps a group, whole or not at all.
 func (s *Store) put(g Group, packed []byte) error {
 	name := s.path(g.ID)
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+	if err := s.root.Mkdir(filepath.Dir(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return replace(name, func(w io.Writer) error {
+	return replace(s.root, name, func(w io.Writer) error {
 		_, err := w.Write(packed)
 		return err
 	})
@@ -92,7 +113,7 @@ func (s *Store) put(g Group, packed []byte) error {
 
 // get is a group's packed bytes, if they are what they were.
 func (s *Store) get(g Group) ([]byte, error) {
-	f, err := os.OpenFile(s.path(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := s.root.OpenFile(s.path(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -110,18 +131,20 @@ func (s *Store) get(g Group) ([]byte, error) {
 	return b, nil
 }
 
-// replace writes a file aside, mode 0600, and gives it its name then.
-func replace(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+// replace writes a file aside, mode 0600, by a name that nobody knows, and gives it its own then: what others have put there is not
+// written through.
+func replace(dir *os.Root, name string, write func(io.Writer) error) error {
+	aside := filepath.Join(filepath.Dir(name), ".new-"+rand.Text())
+	f, err := dir.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	err = write(f)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
+		err = dir.Rename(aside, name)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		dir.Remove(aside)
 	}
 	return err
 }

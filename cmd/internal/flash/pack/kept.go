@@ -225,6 +225,7 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 	if err != nil {
 		return nil, err
 	}
+	defer store.Close()
 	if k := parseKept(c.cache.Sealed(name, recordSuffix)); k != nil && k.Decoded == decoded && k.Level >= level && store.hasAll(k) {
 		return k, nil
 	}
@@ -252,16 +253,23 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 
 // Export packs an image into DIR/default.castr and writes DIR/NAME.caibx.
 func Export(ctx context.Context, dir, name string, src Source, level int, progress func(int64)) (*Kept, string, error) {
-	store, err := At(filepath.Join(dir, storeName))
+	into, err := openMade(dir)
 	if err != nil {
 		return nil, "", err
 	}
+	defer into.Close()
+	store, err := storeIn(into, storeName)
+	if err != nil {
+		return nil, "", err
+	}
+	defer store.Close()
 	k, err := Make(ctx, src, level, store, progress)
 	if err != nil {
 		return nil, "", err
 	}
-	to := filepath.Join(dir, filepath.Base(name)+indexSuffix)
-	return k, to, replace(to, func(w io.Writer) error { return writeIndex(w, k.Groups, k.Size) })
+	to := filepath.Base(name) + indexSuffix
+	err = replace(into, to, func(w io.Writer) error { return writeIndex(w, k.Groups, k.Size) })
+	return k, filepath.Join(dir, to), err
 }
 
 // kept is an image's record in the cache.
@@ -293,7 +301,6 @@ func (c *Cache) records() (all []kept, err error) {
 func (c *Cache) known(level int, s *Store) (*known, error) {
 	records, err := c.records()
 	made := &known{all: map[ID]Group{}}
-	now := time.Now()
 	for _, r := range records {
 		if r.Kept == nil || r.Level < level {
 			continue
@@ -301,7 +308,7 @@ func (c *Cache) known(level int, s *Store) (*known, error) {
 		for _, g := range r.Groups {
 			if s.has(g) {
 				made.all[g.ID] = g
-				os.Chtimes(s.path(g.ID), now, now) // it may be wanted again before anybody says so
+				s.use(g) // it may be wanted again before anybody says so
 			}
 		}
 	}
@@ -362,12 +369,17 @@ func (c *Cache) prune(most int64, grace time.Duration) error {
 			wanted[id] = true
 		}
 	}
-	return errors.Join(err, sweep(c.dir(), wanted, grace))
+	store, cause := At(c.dir())
+	if cause != nil {
+		return errors.Join(err, cause)
+	}
+	defer store.Close()
+	return errors.Join(err, store.sweep(wanted, grace))
 }
 
 // sweep removes the groups that nobody wants, and what a killed process has left.
-func sweep(dir string, wanted map[ID]bool, grace time.Duration) error {
-	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+func (s *Store) sweep(wanted map[ID]bool, grace time.Duration) error {
+	return fs.WalkDir(s.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -380,12 +392,8 @@ func sweep(dir string, wanted map[ID]bool, grace time.Duration) error {
 		if isGroup && id.UnmarshalText([]byte(base)) == nil && wanted[id] || time.Since(info.ModTime()) < grace {
 			return nil
 		}
-		return os.Remove(name)
+		return s.root.Remove(name)
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // String says what was packed, for people.

@@ -266,7 +266,7 @@ func TestCache(t *testing.T) {
 	if c.Of(name, "another", img.Index()) != nil || c.Of(name+"2", "sum of disk.img", img.Index()) != nil || c.Of(name, "sum of disk.img", img.Index()[:17]) != nil {
 		t.Error("it counts for another image")
 	}
-	file := g.store.path(k.Groups[1].ID)
+	file := filepath.Join(c.dir(), g.store.path(k.Groups[1].ID))
 	for what, damage := range map[string]func(b []byte) error{
 		"flipped": func(b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(file, b, 0o600) },
 		"cut":     func(b []byte) error { return os.WriteFile(file, b[:len(b)-1], 0o600) },

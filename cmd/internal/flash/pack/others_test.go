@@ -1,0 +1,128 @@
+package pack
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"groundhog/fixtures/judge"
+)
+
+const stranger = 12345
+
+// sharedDir is a directory that everybody may write to, as /tmp is, and one beside it that nobody but us may.
+func sharedDir(t *testing.T) (shared, precious string) {
+	shared, precious = t.TempDir(), t.TempDir()
+	if err := errors.Join(os.Chmod(shared, 0o777|os.ModeSticky), os.WriteFile(filepath.Join(precious, "file"), []byte("precious"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return shared, precious
+}
+
+// untouched fails the test where there is anything else than was there in the beginning.
+func untouched(t *testing.T, precious string) {
+	t.Helper()
+	all, err := os.ReadDir(precious)
+	b, cause := os.ReadFile(filepath.Join(precious, "file"))
+	if err != nil || cause != nil || len(all) != 1 || string(b) != "precious" {
+		t.Errorf("%v, %q: %v", all, b, errors.Join(err, cause))
+	}
+}
+
+// given is what a stranger has put there.
+func given(err error, names ...string) error {
+	for _, name := range names {
+		err = errors.Join(err, os.Lchown(name, stranger, stranger))
+	}
+	return err
+}
+
+// A store that is a stranger's, or leads away, is refused by name before anything is packed; nothing is waited for.
+func TestStoreOfOthers(t *testing.T) {
+	for what, plant := range map[string]func(store, precious string) error{
+		"a stranger's directory":    func(store, _ string) error { return given(os.Mkdir(store, 0o755), store) },
+		"one that anybody writes":   func(store, _ string) error { return errors.Join(os.Mkdir(store, 0o700), os.Chmod(store, 0o777)) },
+		"a group's":                 func(store, _ string) error { return errors.Join(os.Mkdir(store, 0o700), os.Chmod(store, 0o770)) },
+		"a link":                    func(store, precious string) error { return os.Symlink(precious, store) },
+		"a stranger's link":         func(store, precious string) error { return given(os.Symlink(precious, store), store) },
+		"a link that leads nowhere": func(store, precious string) error { return os.Symlink(filepath.Join(precious, "new"), store) },
+		"a FIFO":                    func(store, _ string) error { return unix.Mkfifo(store, 0o666) },
+		"a file":                    func(store, _ string) error { return os.WriteFile(store, nil, 0o600) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir, precious := sharedDir(t)
+			store := filepath.Join(dir, storeName)
+			if err := plant(store, precious); errors.Is(err, os.ErrPermission) {
+				judge.Missing(t, "root, who alone makes files of others")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := Export(t.Context(), dir, "disk.img", image(8, 3), 1, func(int64) { t.Error("it packs") }); err == nil {
+				t.Error("it is taken")
+			}
+			if _, err := At(store); err == nil {
+				t.Error("it is believed")
+			}
+			untouched(t, precious)
+		})
+	}
+}
+
+// What others have put where the index of a store is to be is not written through, and not waited for.
+func TestIndexOverOthers(t *testing.T) {
+	for what, plant := range map[string]func(index, precious string) error{
+		"a stranger's link": func(index, precious string) error {
+			return given(os.Symlink(filepath.Join(precious, "file"), index), index)
+		},
+		"a stranger's FIFO": func(index, _ string) error { return given(unix.Mkfifo(index, 0o666), index) },
+		"a stranger's file": func(index, _ string) error { return given(os.WriteFile(index, []byte("index"), 0o666), index) },
+		"our own link":      func(index, precious string) error { return os.Symlink(filepath.Join(precious, "file"), index) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir, precious := sharedDir(t)
+			index := filepath.Join(dir, "disk.img"+indexSuffix)
+			if err := plant(index, precious); errors.Is(err, os.ErrPermission) {
+				judge.Missing(t, "root, who alone makes files of others")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			img := image(9, 3)
+			_, to, err := Export(t.Context(), dir, "disk.img", img, 1, func(int64) {})
+			if err != nil || to != index {
+				t.Fatal(to, err)
+			}
+			var st unix.Stat_t
+			if err := unix.Lstat(index, &st); err != nil || st.Mode != unix.S_IFREG|0o600 || int(st.Uid) != os.Geteuid() {
+				t.Errorf("mode %o, user %d: %v", st.Mode, st.Uid, err)
+			}
+			out := filepath.Join(t.TempDir(), "out.img")
+			if said, err := exec.CommandContext(t.Context(), judge.Tool(t, "casync"), "extract", index, out).CombinedOutput(); err != nil {
+				t.Errorf("casync: %v: %s", err, said)
+			}
+			untouched(t, precious)
+		})
+	}
+}
+
+// Whose directory a store is in can have something else take the store's name while it is written. What is written goes
+// to the store, wherever that is by now.
+func TestStoreIsMoved(t *testing.T) {
+	dir, precious := sharedDir(t)
+	name := filepath.Join(dir, storeName)
+	s := at(t, name)
+	if err := errors.Join(os.Rename(name, name+".real"), os.Symlink(precious, name)); err != nil {
+		t.Fatal(err)
+	}
+	img := image(10, 9)
+	k, err := Make(t.Context(), img, 1, s, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPlaces(t, img, k.From(s, img.Index()))
+	untouched(t, precious)
+	checkPlaces(t, img, k.From(at(t, name+".real"), img.Index()))
+}

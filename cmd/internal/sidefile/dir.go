@@ -1,0 +1,53 @@
+package sidefile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// OwnDir is the directory of that name in another, which others may write to; it is made if need be, for us alone. It is refused where
+// it is not ours, or others may write to it, as is what is no directory: a link would lead away. It is held open: whatever takes its
+// name later, nothing is read or written elsewhere by it.
+func OwnDir(parent *os.Root, name string) (*os.Root, error) {
+	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	at := filepath.Join(parent.Name(), name)
+	named, err := parent.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !named.IsDir() {
+		return nil, fmt.Errorf("%s: it is there and no directory: %w", at, ErrKind)
+	}
+	dir, err := parent.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := ownDir(dir, at, named); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+func ownDir(dir *os.Root, at string, named fs.FileInfo) error {
+	info, err := dir.Stat(".")
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !os.SameFile(named, info):
+		return fmt.Errorf("%s: somebody changed it just now: %w", at, ErrStranger)
+	case !ok || int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("%s: it belongs to somebody else: %w", at, ErrStranger)
+	case info.Mode().Perm()&Nobody != 0:
+		return fmt.Errorf("%s: others may write there (mode %04o): %w", at, info.Mode().Perm(), ErrStranger)
+	}
+	return nil
+}
