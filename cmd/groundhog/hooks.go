@@ -105,12 +105,23 @@ func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
 		return notFitting(err)
 	}
 	result := &hooksResult{report: report, root: root, options: o}
-	if !o.dryRun {
-		if err := undo.Write(root, nil, report.Keep, report.Changes); err != nil {
-			return err
-		}
+	if err := o.write(root, nil, report.Keep, report.Changes); err != nil {
+		return err
 	}
 	return result.print(stdout, talk)
+}
+
+// write makes the changes, or only finds out whether they could be made.
+func (o *hooksOptions) write(root string, empty []string, groups ...[]undo.Change) error {
+	do := undo.Write
+	if o.dryRun {
+		do = undo.Inside
+	}
+	err := do(root, empty, groups...)
+	if errors.Is(err, undo.ErrOutside) {
+		err = exitCode{exitNo, hint.To(fmt.Errorf("%w; nothing was changed", err), "unmount it: what is outside of ROOT is not changed")}
+	}
+	return err
 }
 
 // revertHooks undoes the verb.
@@ -131,10 +142,8 @@ func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) erro
 		back = &undo.Reverted{}
 	}
 	result := &hooksResult{report: &patches.HooksReport{Changes: back.Changes}, root: root, options: o}
-	if !o.dryRun {
-		if err := undo.Write(root, back.Directories, back.Changes, back.Drop); err != nil {
-			return err
-		}
+	if err := o.write(root, back.Directories, back.Changes, back.Drop); err != nil {
+		return err
 	}
 	return result.print(stdout, talk)
 }

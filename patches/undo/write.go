@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A treeWriter makes changes below a directory and nowhere else (os.Root), all
+// A treeWriter makes changes below a directory and nowhere else (os.Root, and [Inside] before), all
 // of them or none. Each file is complete and on the disk under another name
 // before the first one gets its own.
 type treeWriter struct {
@@ -46,6 +46,9 @@ func Write(dir string, empty []string, groups ...[]Change) error {
 		return err
 	}
 	defer root.Close()
+	if err := inside(root, empty, groups); err != nil {
+		return err
+	}
 	w := &treeWriter{root: root}
 	if err := w.write(groups); err != nil {
 		err = fmt.Errorf("writing below %s: %w", dir, err)
