@@ -88,6 +88,26 @@ func Believe(f *os.File, mask fs.FileMode) error {
 	return ours(f.Name(), link)
 }
 
+// BelieveBeside is nil where nobody could have written a file who could not have written another one as well, which it says something
+// about: it belongs to us, to root or to whom that one does, and is not writable for anybody where that one is not.
+func BelieveBeside(f *os.File, other fs.FileInfo) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	a, okA := info.Sys().(*syscall.Stat_t)
+	b, okB := other.Sys().(*syscall.Stat_t)
+	if !okA || !okB || a.Uid != b.Uid {
+		if err := ours(f.Name(), info); err != nil {
+			return err
+		}
+	}
+	if info.Mode().Perm()&^other.Mode().Perm()&Group != 0 {
+		return fmt.Errorf("%s: others may write to it (mode %04o): %w", f.Name(), info.Mode().Perm(), ErrStranger)
+	}
+	return nil
+}
+
 // ours is nil where a file belongs to us or to root; under sudo(8) also where it belongs to who called it.
 func ours(name string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)

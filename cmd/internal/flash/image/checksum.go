@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"groundhog/cmd/internal/flash/image/sums"
+	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 )
 
 // givenSum is where a checksum is from that the caller gave.
@@ -44,22 +44,22 @@ func (i *Image) checkFile(ctx context.Context) error {
 func (i *Image) Checked() string { return i.against }
 
 // beside looks for an image's checksum where sha256sum(1) is told to put it: NAME.sha256, or SHA256SUMS in its directory.
-// from is the file that has it; both are "" where there is none.
-func beside(name string) (sum, from string, err error) {
+// image is its file's; from is the file that has the sum; sum and from are "" where there is none.
+func beside(name string, image fs.FileInfo) (sum, from string, err error) {
 	abs, err := filepath.Abs(name)
 	if err != nil {
 		return "", "", err
 	}
 	own, shared := name+".sha256", filepath.Join(filepath.Dir(name), "SHA256SUMS")
 	for _, f := range []string{own, shared} {
-		b, err := readSums(f)
+		b, err := readSums(f, image)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		var all []sums.Sum
-		if err == nil {
-			all, err = sums.Parse(b)
+		if err != nil {
+			return "", "", fmt.Errorf("reading checksums: %w", err)
 		}
+		all, err := sums.Parse(b)
 		if err == nil && f == shared && slices.ContainsFunc(all, func(s sums.Sum) bool { return s.Name == "" }) {
 			err = errors.New("it has a sum of nothing that it names")
 		}
@@ -83,21 +83,16 @@ func beside(name string) (sum, from string, err error) {
 // maxSums bounds a file of checksums, in bytes.
 const maxSums = 4 << 20
 
-// readSums reads a file that anybody may have put there: a pipe by that name is not waited for.
-func readSums(name string) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+// readSums reads a file that anybody may have put there: a pipe by that name is not waited for, and a sum counts where nobody could have
+// written it who could not have written the image as well.
+func readSums(name string, image fs.FileInfo) ([]byte, error) {
+	f, err := sidefile.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no file")
+	if err := sidefile.BelieveBeside(f, image); err != nil {
+		return nil, hint.To(err, "--sha256 says what the image must have")
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSums+1))
-	if err == nil && len(b) > maxSums {
-		err = fmt.Errorf("more than %d bytes", maxSums)
-	}
-	return b, err
+	return sidefile.ReadAll(f, maxSums)
 }

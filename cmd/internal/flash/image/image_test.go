@@ -195,11 +195,11 @@ func TestChecksums(t *testing.T) {
 		dir := t.TempDir()
 		name := old(t, filepath.Join(dir, "disk.img"), b)
 		must(t, unix.Mkfifo(filepath.Join(dir, f), 0o600))
-		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "it is no file") {
+		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("a pipe by the name of %s: %v", f, err)
 		}
 		must(t, os.Remove(filepath.Join(dir, f)), os.Symlink("/dev/zero", filepath.Join(dir, f)))
-		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "it is no file") {
+		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("a device by the name of %s: %v", f, err)
 		}
 	}

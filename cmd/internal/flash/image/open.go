@@ -71,7 +71,7 @@ func (i *Image) openFile() error {
 		err = &fs.PathError{Op: "opening image", Path: i.name, Err: errors.New("neither a file nor a disk")}
 	}
 	if err == nil && i.want == "" {
-		i.want, i.against, err = beside(i.name)
+		i.want, i.against, err = beside(i.name, info)
 	}
 	if err != nil {
 		f.Close()
