@@ -116,6 +116,7 @@ func TestRun(t *testing.T) {
 
 // A peer that does not answer any more is noticed, in a command and while dialing.
 func TestSilent(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	l, err := link.New(s.addr)
 	if err != nil {

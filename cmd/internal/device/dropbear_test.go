@@ -73,6 +73,7 @@ exec "$2" -i -r "$3"`
 
 // The server of the initramfs: idle it is not taken for silent, and what commands say comes through.
 func TestDropbear(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	addr, hostKey := s.dropbear(t)
 	o := s.good()
@@ -118,6 +119,7 @@ func toDropbear(t *testing.T) *Client {
 
 // A connection outlives its commands, however their ends and ours fall together.
 func TestDropbearFinish(t *testing.T) {
+	t.Parallel()
 	c := toDropbear(t)
 	for n := range 200 {
 		p, err := c.Start(t.Context(), "read x; echo done")

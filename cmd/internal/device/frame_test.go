@@ -79,6 +79,7 @@ func TestNoShell(t *testing.T) {
 
 // With one session at a time, a command waits until the server knows that the one before it is over; a second one is refused by name.
 func TestMaxSessions(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.most.Store(1)
 	c, err := Dial(t.Context(), s.target(), s.good())
@@ -107,7 +108,6 @@ func TestMaxSessions(t *testing.T) {
 
 // Each command has bounds, and the error says which one ended it.
 func TestCommandBounds(t *testing.T) {
-	s := startServer(t)
 	for about, c := range map[string]struct {
 		before, command string
 		stdin           io.Reader
@@ -121,6 +121,8 @@ func TestCommandBounds(t *testing.T) {
 		"is alive, and slow": {"", "for i in 1 2 3 4; do sleep 1; echo $i; done", nil, ""},
 	} {
 		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
 			s.before.Store(&c.before)
 			o := s.good()
 			o.LoginTimeout, o.IdleTimeout = 30*time.Second, 2*time.Second
@@ -144,7 +146,11 @@ func TestCommandBounds(t *testing.T) {
 			}
 		})
 	}
-	s.before.Store(new(string))
+}
+
+func TestPatient(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
 	o := s.good()
 	o.IdleTimeout = time.Second
 	client, err := Dial(t.Context(), s.target(), o)
@@ -153,6 +159,6 @@ func TestCommandBounds(t *testing.T) {
 	}
 	defer client.Close()
 	if _, err := client.Run(Patient(t.Context(), time.Minute), "sleep 3", nil); err != nil {
-		t.Errorf("a patient one: %v", err)
+		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 // Encrypted keys are asked for when the server wants them, and only then; a person's time does not count.
 func TestEncrypted(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.keygen(t, "new", "-t", "ed25519", "-N", "secret")
 	s.keygen(t, "old", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "secret")

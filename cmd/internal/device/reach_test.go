@@ -34,7 +34,18 @@ func TestMain(m *testing.M) {
 		io.Copy(os.Stdout, conn)
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	// Whose agent and whose keys this machine's user has is nothing to tests. They have one home together, so that those that mostly
+	// wait can do it side by side.
+	home, err := os.MkdirTemp("", "groundhog-test-home-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Unsetenv("SSH_AUTH_SOCK")
+	os.Setenv("HOME", home)
+	code := m.Run()
+	os.RemoveAll(home)
+	os.Exit(code)
 }
 
 // certificate is one that authority signs.
@@ -149,6 +160,7 @@ func (r *rig) byUs(t *testing.T, config, host string) (who string, err error) {
 
 // Real connections of ssh and ours reach the same servers, and the same host keys are refused.
 func TestReachesAsSSH(t *testing.T) {
+	t.Parallel()
 	judge.Tool(t, "ssh")
 	r := newRig(t)
 	self, err := os.Executable()

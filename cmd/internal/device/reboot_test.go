@@ -145,6 +145,7 @@ func TestReboot(t *testing.T) {
 
 // The initramfs is rebooted by the kernel, even when a broken disk never lets a sync end.
 func TestRebootInitramfs(t *testing.T) {
+	t.Parallel()
 	for about, stuck := range map[string]bool{"well": false, "stuck": true} {
 		t.Run(about, func(t *testing.T) {
 			f := startServer(t).fake(t)

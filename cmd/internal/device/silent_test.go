@@ -54,6 +54,7 @@ func within(t *testing.T, limit time.Duration, what string, do func() error) err
 
 // However an upload ends too early, it ends, and its error says why.
 func TestUploadEnds(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("the file's disk is broken")
 	for about, c := range map[string]struct {
 		command string
@@ -109,6 +110,7 @@ func (r *telling) Read(p []byte) (int, error) {
 
 // A device that is only slow, or idle, is not taken for a silent one.
 func TestNotSilent(t *testing.T) {
+	t.Parallel()
 	c, l := linked(t, 4*time.Second)
 	if _, err := c.Output(t.Context(), "sleep 6"); err != nil {
 		t.Errorf("idle: %v", err)
@@ -122,6 +124,7 @@ func TestNotSilent(t *testing.T) {
 
 // A command that was started is told about the silence, too.
 func TestProcessSilent(t *testing.T) {
+	t.Parallel()
 	c, l := linked(t, time.Second)
 	p, err := c.Start(t.Context(), "echo here; exec cat")
 	if err != nil {
@@ -147,6 +150,7 @@ func TestProcessSilent(t *testing.T) {
 
 // Peers that are no SSH server, or a very slow one, are given up in time.
 func TestDialStrangePeers(t *testing.T) {
+	t.Parallel()
 	for about, talk := range map[string]func(net.Conn){
 		"says nothing": func(net.Conn) {},
 		"is slow": func(c net.Conn) {

@@ -63,8 +63,6 @@ func publicKey(t *testing.T, text string) ssh.PublicKey {
 
 // startServer starts one; change is done to its configuration first.
 func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
-	t.Setenv("SSH_AUTH_SOCK", "")
-	t.Setenv("HOME", t.TempDir())
 	s := &server{dir: t.TempDir()}
 	s.see.Store(strings.NewReplacer())
 	s.before.Store(new(string))

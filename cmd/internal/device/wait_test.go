@@ -18,6 +18,7 @@ import (
 
 // A device that reboots into its initramfs: another server with another key at the same address.
 func TestWaitInitramfs(t *testing.T) {
+	t.Parallel()
 	system, wait := startServer(t).fake(t), startServer(t).fake(t)
 	system.boot(t, boot1)
 	wait.boot(t, boot1)
@@ -106,6 +107,7 @@ func TestWaitDown(t *testing.T) {
 
 // No wait lasts longer than it may, or than it can help.
 func TestWaitEnds(t *testing.T) {
+	t.Parallel()
 	f := startServer(t).fake(t)
 	f.boot(t, boot1)
 	key := publicKey(t, f.read(t, "host.pub"))
@@ -150,6 +152,7 @@ func TestWaitEnds(t *testing.T) {
 
 // A system counts when it is another boot, no initramfs, and has put the original back; keys may come late.
 func TestWaitSystem(t *testing.T) {
+	t.Parallel()
 	f := startServer(t).fake(t)
 	f.boot(t, boot1)
 	f.put(t, "scripts/groundhog/", "")

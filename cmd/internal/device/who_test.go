@@ -28,6 +28,7 @@ func tree(t *testing.T, files map[string]string) string {
 }
 
 func TestWho(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	card := func(name, kind, assign, mac string) map[string]string {
 		d := "sys/class/net/" + name + "/"

@@ -18,6 +18,8 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/writer"
+
+	"groundhog/fixtures/judge"
 )
 
 // disk is a Target in memory. What was written is durable at the next flush; what a fault does is said where it is set.
@@ -284,7 +286,7 @@ func TestFirstLast(t *testing.T) {
 // The line is cut at many places, in either direction: it goes on and ends verified.
 func TestCuts(t *testing.T) {
 	img := image(3, 24)
-	for seed := range uint64(24) {
+	for seed := range uint64(judge.Times(12, 48)) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		s := &source{b: img, index: seed%3 == 0, once: seed%3 == 1}
 		b := newBench(t, noise(seed+100, len(img)+chunk.Size))
