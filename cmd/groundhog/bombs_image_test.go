@@ -33,6 +33,7 @@ var imageBombs = []struct {
 	{"zstd with a window of 128 MiB", []string{"zstd", "--long=27", "-q1c"}, 2 * 128 << 20},
 	{"xz", []string{"xz", "-0c", "-T1"}, 8 << 20},
 	{"xz of blocks", []string{"xz", "-0c", "-T2", "--block-size=16MiB"}, 6 * 16 << 20},
+	{"xz of small blocks that ask for 128 MiB each", []string{"xz", "-c", "-T2", "--block-size=2MiB", "--lzma2=preset=0,dict=128MiB"}, 6 * 2 << 20},
 	{"bzip2", []string{"bzip2", "-1c"}, 8 << 20},
 	{"lz4", []string{"lz4", "-q1c"}, 8 << 20},
 }

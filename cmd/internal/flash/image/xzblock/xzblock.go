@@ -67,9 +67,9 @@ type job struct {
 // may want no more.
 const beginning = 2
 
-// cost bounds what decoding a block takes of memory, in bytes: it, what comes out, and a dictionary, which is no larger than that.
+// cost bounds what decoding a block takes of memory, in bytes: it, what comes out, and a dictionary ([shrink]).
 func cost(b claim.XZBlock, dict uint32) int64 {
-	return stored(b) + b.Plain + min(b.Plain, int64(dict))
+	return stored(b) + b.Plain + min(dictOf(enough(b.Plain)), int64(dict))
 }
 
 // stored is a block's length in the file.
@@ -124,6 +124,7 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 			if _, err := io.ReadFull(r, j.packed); err != nil {
 				return unexpected(err)
 			}
+			shrink(j.packed, b, d.dict)
 			for _, to := range []chan<- *job{d.order, d.jobs} {
 				select {
 				case to <- j:

@@ -283,6 +283,32 @@ func TestBeginningAndClose(t *testing.T) {
 	judge.Until(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= before })
 }
 
+// A block's decoder takes no more memory than the block can use, whatever its header asks for: there is one for each core.
+func TestDictionaries(t *testing.T) {
+	b := content(30_000)
+	for name, c := range map[string]struct {
+		dict string
+		ok   bool
+	}{"as much as may be": {"128MiB", true}, "a little": {"4KiB", true}, "more than may be": {"192MiB", false}} {
+		file := pack(t, b, "--lzma2=mode=fast,mf=hc3,nice=4,dict="+c.dict, "--block-size=10000")
+		streams, tried := planned(t, file)
+		if !tried {
+			t.Fatalf("%s: one by one", name)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := atOnce(file, streams)
+		runtime.ReadMemStats(&after)
+		if (err == nil) != c.ok || c.ok && !bytes.Equal(got, b) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+			t.Errorf("%s: %d MiB for %d bytes", name, n>>20, len(b))
+		}
+		both(t, file)
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	for _, b := range files(f, 2400) {
 		f.Add(b)

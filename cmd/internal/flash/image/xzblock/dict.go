@@ -1,0 +1,67 @@
+package xzblock
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"groundhog/cmd/internal/flash/image/claim"
+)
+
+// lzma2 is that filter's ID (section 5.3.1).
+const lzma2 = 0x21
+
+// dictOf is the dictionary of which LZMA2's properties speak, in bytes.
+func dictOf(props byte) int64 {
+	if props == 40 {
+		return 1<<32 - 1
+	}
+	return int64(2+props&1) << (props/2 + 11)
+}
+
+// enough is the properties of the smallest dictionary that holds a whole block.
+func enough(plain int64) byte {
+	props := byte(0)
+	for dictOf(props) < plain && props < 40 {
+		props++
+	}
+	return props
+}
+
+// shrink has a block ask for no larger dictionary than it can use: the decoder makes as large a one as the header says, which may be
+// 128 MiB for a block of a few bytes, once for each core. What refers to more than came before is an error with any. A header
+// that is not as it should be stays as it is, for the decoder to refuse, as does one that asks for more than most.
+func shrink(packed []byte, size claim.XZBlock, most uint32) {
+	if len(packed) == 0 || packed[0] == 0 {
+		return
+	}
+	end := (int(packed[0])+1)*4 - crc32.Size
+	if end+crc32.Size > len(packed) || crc32.ChecksumIEEE(packed[:end]) != binary.LittleEndian.Uint32(packed[end:]) {
+		return
+	}
+	head, at := packed[:end], 2
+	next := func() uint64 {
+		n, k := binary.Uvarint(head[min(at, end):])
+		if k <= 0 {
+			at = end + 1
+			return 0
+		}
+		at += k
+		return n
+	}
+	for _, sized := range []byte{0x40, 0x80} {
+		if head[1]&sized != 0 {
+			next()
+		}
+	}
+	for range head[1]&3 + 1 {
+		id, n := next(), next()
+		if at > end || n > uint64(end-at) {
+			return
+		}
+		if props := enough(size.Plain); id == lzma2 && n == 1 && head[at] > props && head[at] <= 40 && dictOf(head[at]) <= int64(most) {
+			head[at] = props
+		}
+		at += int(n)
+	}
+	binary.LittleEndian.PutUint32(packed[end:], crc32.ChecksumIEEE(head))
+}
