@@ -63,6 +63,8 @@ Exit codes: 0 done; 1 refused: it is no disk image, or its checksum is another; 
 				return o.listKept(cmd)
 			case o.clear:
 				return pack.In(index.User()).Prune(0)
+			case o.store == "" && (args[0] == stdio || image.IsURL(args[0])):
+				return cli.Misused(cmd, errors.New("what comes through a pipe or from a server is not kept: --store DIR says where to write it"))
 			}
 			return o.run(cmd, args[0])
 		},
