@@ -59,6 +59,7 @@ type Image struct {
 	over      chan struct{} // closed when nothing decodes any more
 	store     *index.Store
 	kept      *index.Index // from the store
+	coded     *fruitless   // what decode reads
 	most      int64        // bytes that it may have, decoded
 	claim     int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
 	packed    pack.Pack    // nil: it was not packed

@@ -15,7 +15,7 @@ import (
 func (i *Image) sniff(decoded io.ReadCloser) (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(decoded, sniff.FirstLen)
 	first, err := in.Peek(sniff.FirstLen)
-	if err == io.EOF {
+	if err = i.coded.because(err); err == io.EOF {
 		err = nil
 	}
 	if err == nil {

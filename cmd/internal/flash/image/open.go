@@ -101,7 +101,8 @@ func (i *Image) begin(ctx context.Context) error {
 		how.xz, _ = claim.XZStreams(ctx, i.file, i.state.Size)
 		how.read = &i.read
 	}
-	decoded, compression, err := decode(io.TeeReader(interrupted{ctx, i.in}, stored), how)
+	i.coded = &fruitless{Reader: io.TeeReader(interrupted{ctx, i.in}, stored), most: maxFruitless}
+	decoded, compression, err := decode(i.coded, how)
 	if err != nil {
 		return err
 	}

@@ -140,10 +140,11 @@ func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
 	for k < len(b) && err == nil { // io.ReadFull would make one error of a proper end and a cut
 		var m int
 		m, err = r.Read(b[k:])
+		i.coded.cameOut(m)
 		k += m
 	}
 	if err != nil && err != io.EOF {
-		return piece{err: err}, false
+		return piece{err: i.coded.because(err)}, false
 	}
 	if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
 		if i.raw != nil { // it grows, or was cut, while it is read

@@ -1,0 +1,46 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+)
+
+// maxFruitless bounds what comes of a compressed image, in bytes, while nothing comes out: padding, frames of nothing, what is
+// skipped. A server may send those for ever, and never be silent. A decoder may read half of it before it has something.
+const maxFruitless = 1 << 30
+
+// ErrFruitless is returned for what goes on and has no more of an image in it.
+var ErrFruitless = errors.New("it goes on, and there is nothing in it")
+
+// fruitless is a compressed image as it comes in. Its user tells it what comes out of the decoder.
+type fruitless struct {
+	io.Reader
+	most int64
+	read atomic.Int64 // since something came out
+}
+
+func (f *fruitless) Read(p []byte) (int, error) {
+	if f.read.Load() > f.most {
+		return 0, f.because(io.ErrUnexpectedEOF)
+	}
+	n, err := f.Reader.Read(p)
+	f.read.Add(int64(n))
+	return n, err
+}
+
+// cameOut notes that so many bytes came out.
+func (f *fruitless) cameOut(n int) {
+	if n > 0 {
+		f.read.Store(0)
+	}
+}
+
+// because is why a decoder failed: some make another error of what they read.
+func (f *fruitless) because(err error) error {
+	if n := f.read.Load(); err != nil && err != io.EOF && n > f.most {
+		return fmt.Errorf("%w: %d bytes", ErrFruitless, n)
+	}
+	return err
+}
