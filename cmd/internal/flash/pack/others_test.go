@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -125,4 +126,28 @@ func TestStoreIsMoved(t *testing.T) {
 	checkPlaces(t, img, k.From(s, img.Index()))
 	untouched(t, precious)
 	checkPlaces(t, img, k.From(at(t, name+".real"), img.Index()))
+}
+
+// What lies in a store by a name that is no group's is nobody's, and goes.
+func TestPruneOddNames(t *testing.T) {
+	c := cacheOf(t)
+	keep(t, c, filepath.Join(t.TempDir(), "disk.img"), image(11, 9))
+	for _, name := range []string{strings.Repeat("0", 63), strings.Repeat("0", 65), strings.Repeat("0", 80), strings.Repeat("x", 64), ""} {
+		if err := os.WriteFile(filepath.Join(c.dir(), name+groupSuffix), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.prune(MaxKept, 0); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(c.dir(), "*"+groupSuffix))
+	if kept, cause := c.List(); err != nil || cause != nil || len(left) != 0 || len(kept) != 1 {
+		t.Errorf("%q, %v, %v", left, kept, errors.Join(err, cause))
+	}
+	var id ID
+	for _, bad := range []string{"", strings.Repeat("0", 62), strings.Repeat("0", 66), strings.Repeat("g", 64)} {
+		if id.UnmarshalText([]byte(bad)) == nil {
+			t.Errorf("%q is a hash", bad)
+		}
+	}
 }

@@ -335,6 +335,7 @@ func TestPrune(t *testing.T) {
 func FuzzKept(f *testing.F) {
 	f.Add([]byte(`{"size":1,"groups":[{"id":"` + (ID{}).String() + `","len":5,"sum":"` + (ID{}).String() + `","ends":[5]}]}`))
 	f.Add([]byte(`{"size":9000000,"groups":[{"len":5,"ends":[5,4]},{}]}`))
+	f.Add([]byte(`{"size":1,"groups":[{"id":"` + (ID{}).String() + `00","len":5,"ends":[5]}]}`))
 	s := at(f, f.TempDir())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := parseKept(append([]byte(magic), b...))
