@@ -57,6 +57,7 @@ bench: ## time and memory against the tools one would use instead, in one run
 	$(GO) run ./fixtures/bench
 	$(GO) test -run '^$$' -bench Diff ./manifest/diff
 	$(GO) run ./fixtures/bench/flash
+	$(GO) run ./fixtures/bench/cm3
 
 fuzz: ## each fuzz target for 20 seconds
 	sh fixtures/fuzz.sh 20s
