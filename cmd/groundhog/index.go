@@ -43,7 +43,8 @@ afterwards counts: for another one, or a changed one, they are not used.
 
 With --store they are written to DIR/default.castr instead, and DIR/IMAGE.caibx
 names them, as casync has it: casync(1), desync and any web server can serve an
-image from there.
+image from there. They are readable for you alone, as an image may have secrets
+in it; chmod -R a+rX DIR gives them to a server.
 
 zstd(1) packs where it is installed. Without it the library does, a tenth less well.`,
 		Example: `  groundhog index disk.img.xz
