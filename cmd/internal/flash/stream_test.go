@@ -201,7 +201,7 @@ type readable struct {
 
 func (r *readable) Load(context.Context) error { return nil }
 func (r *readable) Peek(n int64) ([]byte, bool) {
-	b, err := indexed{r.source}.Read(nil, n)
+	b, err := indexed{r.source}.Read(context.Background(), n)
 	return b, err == nil
 }
 func (r *readable) Pack() pack.Pack {
