@@ -50,9 +50,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// condition is one of testscript's: root, a tool:NAME that is installed, mounts for who can have a mount namespace. Where CI has not
+// what it should have, that is an error.
 func condition(cond string) (bool, error) {
-	if cond == "root" {
+	switch cond {
+	case "root":
 		return os.Geteuid() == 0, nil
+	case "mounts":
+		err := exec.Command("unshare", "--mount", "true").Run() // not in a chroot, whose root is no mount
+		if err != nil && judge.Required() {
+			return false, fmt.Errorf("no mount namespace: %w", err)
+		}
+		return err == nil, nil
 	}
 	tool, ok := strings.CutPrefix(cond, "tool:")
 	if !ok {

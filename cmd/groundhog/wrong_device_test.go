@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"groundhog/fixtures/judge"
 )
 
 // told runs the command line and returns its exit code and all that it says.
@@ -72,6 +74,9 @@ func TestAnotherDeviceAnswers(t *testing.T) {
 
 // Two names of one command line that lead to one device are noticed before its disk is opened twice.
 func TestOneDeviceByTwoNames(t *testing.T) {
+	if _, err := net.LookupHost("localhost"); err != nil { // a root that was just made has no /etc/hosts
+		judge.Missing(t, "a second name of this machine, localhost")
+	}
 	d := newDesk(t)
 	other := d.knownAs("localhost")
 	if code, said := d.told("push", "--reboot"); code != exitDone {
