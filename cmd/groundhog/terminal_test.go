@@ -224,8 +224,8 @@ func terminalCases() map[string]terminalCase {
 		"reflash done":        {verb: "reflash", more: []string{"--ready", "is-it-up"}, make: func(d *desk) { d.On("is-it-up", devicetest.Say("", 0)) }, code: exitDone, says: []string{"verified: ", "the new system is up"}},
 		"reflash refused":     {verb: "reflash", make: unfit, code: exitNo, says: []string{"refuse kernel", "3 of "}},
 		"reflash not reached": {verb: "reflash", make: off, code: exitUnreachable, says: []string{"connection refused"}},
-		"reflash trouble": {verb: "reflash", more: []string{"--ready", "is-it-up", "--reboot-timeout", "1s"}, make: func(d *desk) { d.On("is-it-up", devicetest.Complain("failed units", 1)) }, code: exitTrouble,
-			says: []string{"verified: ", "was not ready within 1s", "failed units"}},
+		"reflash trouble": {verb: "reflash", more: []string{"--ready", "is-it-up", "--reboot-timeout", "6s"}, make: func(d *desk) { d.On("is-it-up", devicetest.Complain("failed units", 1)) }, code: exitTrouble,
+			says: []string{"verified: ", "was not ready within 6s", "failed units"}},
 	}
 }
 
