@@ -7,16 +7,16 @@ import "testing"
 func TestOutsideOf(t *testing.T) {
 	const host = `21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 22 21 0:5 / /dev rw - devtmpfs udev rw
-30 21 7:0 / /work/root rw - ext4 /dev/loop0 rw
-31 30 7:1 / /work/root/boot rw - vfat /dev/loop1 rw
-32 30 8:1 /srv/a\040b\134c /work/root/etc/initramfs-tools rw - ext4 /dev/sda1 rw
-33 30 7:0 /usr/share /work/root/opt rw - ext4 /dev/loop0 rw
-34 30 0:44 /@var /work/root/var rw - btrfs /dev/sdb rw
+30 21 7:0 / /build/root rw - ext4 /dev/loop0 rw
+31 30 7:1 / /build/root/boot rw - vfat /dev/loop1 rw
+32 30 8:1 /srv/a\040b\134c /build/root/etc/initramfs-tools rw - ext4 /dev/sda1 rw
+33 30 7:0 /usr/share /build/root/opt rw - ext4 /dev/loop0 rw
+34 30 0:44 /@var /build/root/var rw - btrfs /dev/sdb rw
 35 21 0:44 /@ /data rw - btrfs /dev/sdb rw
 36 21 7:2 / /mnt/p2 rw - ext4 /dev/loop2 rw
-37 30 7:2 / /work/root/usr rw - ext4 /dev/loop2 rw
-38 30 0:5 / /work/root/dev rw - devtmpfs udev rw
-39 30 8:1 /work/elsewhere/root2 /work/root/srv rw - ext4 /dev/sda1 rw
+37 30 7:2 / /build/root/usr rw - ext4 /dev/loop2 rw
+38 30 0:5 / /build/root/dev rw - devtmpfs udev rw
+39 30 8:1 /build/elsewhere/root2 /build/root/srv rw - ext4 /dev/sda1 rw
 `
 	all, err := readMounts(host)
 	if err != nil {
@@ -26,17 +26,17 @@ func TestOutsideOf(t *testing.T) {
 		id       int
 		at, want string
 	}{
-		{31, "/work/root/boot/grub", ""},
-		{32, "/work/root/etc/initramfs-tools", `/srv/a b\c`},
-		{32, "/work/root/etc/initramfs-tools/conf.d", `/srv/a b\c/conf.d`},
-		{33, "/work/root/opt/x", ""},
-		{34, "/work/root/var/lib", ""},
-		{37, "/work/root/usr/share", "/mnt/p2/share"},
-		{38, "/work/root/dev/shm", "/dev/shm"},
-		{39, "/work/root/srv", "/work/elsewhere/root2"},
-		{99, "/work/root/srv", ""},
+		{31, "/build/root/boot/grub", ""},
+		{32, "/build/root/etc/initramfs-tools", `/srv/a b\c`},
+		{32, "/build/root/etc/initramfs-tools/conf.d", `/srv/a b\c/conf.d`},
+		{33, "/build/root/opt/x", ""},
+		{34, "/build/root/var/lib", ""},
+		{37, "/build/root/usr/share", "/mnt/p2/share"},
+		{38, "/build/root/dev/shm", "/dev/shm"},
+		{39, "/build/root/srv", "/build/elsewhere/root2"},
+		{99, "/build/root/srv", ""},
 	} {
-		if got := outsideOf(all, c.id, c.at, "/work/root"); got != c.want {
+		if got := outsideOf(all, c.id, c.at, "/build/root"); got != c.want {
 			t.Errorf("%s: %q, want %q", c.at, got, c.want)
 		}
 		if got := outsideOf(all, c.id, c.at, "/"); got != "" {

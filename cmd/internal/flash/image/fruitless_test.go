@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // again is b, for ever.
@@ -23,7 +25,7 @@ func (a *again) Read(p []byte) (int, error) {
 // A stream that goes on for ever behind an image's end, or before it begins, and has nothing in it ends, whatever the format has for nothing.
 func TestFruitless(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads some GiB of nothing")
+		judge.Missing(t, "time to read some GiB of nothing: -short")
 	}
 	img := disk(1 << 20)
 	empty := func(kind string) []byte { return packWith(t, packers[kind], nil) }
