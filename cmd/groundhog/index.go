@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -152,6 +153,9 @@ func (o *indexOptions) run(cmd *cobra.Command, path string) error {
 		return refusal(err)
 	}
 	made, err := o.pack(ctx, img, path, bar)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = hint.To(err, "nothing is left of it; $XDG_CACHE_HOME, or --store DIR, may be where there is room")
+	}
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,10 @@ func makePack(ctx context.Context, src Source, level int, s *Store, made *known,
 	}
 	close(next)
 	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
+	if err := context.Cause(ctx); err != nil { // of a full disk, above all, which is not to stay full
+		for _, id := range made.written {
+			s.root.Remove(s.path(id))
+		}
 		return nil, err
 	}
 	return k, nil
@@ -188,19 +191,22 @@ func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *
 		return g, nil
 	}
 	g, packed, err := p.Pack(data)
-	if err == nil {
-		err = s.put(g, packed)
+	if err != nil {
+		return g, err
 	}
-	if err == nil {
-		made.add(g)
+	_, was := s.root.Lstat(s.path(g.ID))
+	if err := s.put(g, packed); err != nil {
+		return g, err
 	}
-	return g, err
+	made.add(g, errors.Is(was, fs.ErrNotExist))
+	return g, nil
 }
 
 // known is groups that a store has.
 type known struct {
-	mu  sync.Mutex
-	all map[ID]Group
+	mu      sync.Mutex
+	all     map[ID]Group
+	written []ID // of these, by this run, in nobody's place
 }
 
 func (k *known) of(id ID) (Group, bool) {
@@ -210,10 +216,13 @@ func (k *known) of(id ID) (Group, bool) {
 	return g, ok
 }
 
-func (k *known) add(g Group) {
+func (k *known) add(g Group, written bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.all[g.ID] = g
+	if written {
+		k.written = append(k.written, g.ID)
+	}
 }
 
 // Keep packs an image of that name into the cache.

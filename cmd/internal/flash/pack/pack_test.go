@@ -297,6 +297,48 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// cutShort is an image that cannot be read to its end.
+type cutShort struct{ memory }
+
+func (c cutShort) Read(ctx context.Context, n int64) ([]byte, error) {
+	if n >= 30 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return c.memory.Read(ctx, n)
+}
+
+// Of an image that cannot be packed to its end nothing stays, and what another one has is not taken away.
+func TestKeepFails(t *testing.T) {
+	c, dir := cacheOf(t), t.TempDir()
+	whole, part := image(8, 16), image(9, 40)
+	copy(part[:GroupSize], whole[:GroupSize])
+	keep(t, c, filepath.Join(dir, "whole"), whole)
+	before := filesOf(c.dir())
+	name := filepath.Join(dir, "part")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, level := range []int{1, 3} { // with the other's group used, and written anew
+		if _, err := c.Keep(t.Context(), name, "sum", cutShort{part}, level, func(int64) {}); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
+		}
+		if after := filesOf(c.dir()); !slices.Equal(after, before) {
+			t.Errorf("level %d: left %q, before %q", level, after, before)
+		}
+	}
+}
+
+// filesOf is the names of the files in a directory.
+func filesOf(dir string) (all []string) {
+	filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			all = append(all, name)
+		}
+		return nil
+	})
+	return all
+}
+
 // Whole images go, those that were used longest ago, and a group that another one has stays.
 func TestPrune(t *testing.T) {
 	c, dir := cacheOf(t), t.TempDir()
@@ -307,15 +349,7 @@ func TestPrune(t *testing.T) {
 	if first.Groups[0].ID != second.Groups[0].ID {
 		t.Fatal("nothing in common")
 	}
-	count := func() (n int) {
-		filepath.WalkDir(c.dir(), func(_ string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() {
-				n++
-			}
-			return nil
-		})
-		return n
-	}
+	count := func() int { return len(filesOf(c.dir())) }
 	whole := count()
 	c.Of(filepath.Join(dir, "two"), "sum of two", two.Index()) // used last
 	if err := c.prune(second.Packed(), 0); err != nil {
