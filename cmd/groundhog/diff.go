@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/output"
 	"groundhog/manifest/diff"
 
@@ -19,7 +20,7 @@ import (
 
 // diffOptions is the command line of `groundhog diff`.
 type diffOptions struct {
-	oldRoot, newRoot layers
+	oldRoot, newRoot input.Layers
 	format           string
 	json             bool
 	html             string
@@ -27,7 +28,7 @@ type diffOptions struct {
 	all              bool
 	content          bool
 	maxSize          cli.Size
-	in               *inputs
+	in               *input.Files
 }
 
 func diffCmd() *cobra.Command {
@@ -75,15 +76,15 @@ Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 	f.StringVar(&o.failOn, "fail-on", "", "exit with 1 only if a rule in `LIST` is broken")
 	f.BoolVar(&o.all, "all", false, "list what is folded, too")
 	f.BoolVar(&o.content, "content", false, "show what changed in text files (both sides archives)")
-	f.Var(layerFlag{&o.oldRoot, false}, "old-root", "attribute OLD's files by the root tree in `DIR` (repeatable)")
-	f.Var(layerFlag{&o.newRoot, false}, "new-root", "attribute NEW's files by the root tree in `DIR` (repeatable)")
+	f.Var(o.oldRoot.Flag(false), "old-root", "attribute OLD's files by the root tree in `DIR` (repeatable)")
+	f.Var(o.newRoot.Flag(false), "new-root", "attribute NEW's files by the root tree in `DIR` (repeatable)")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
 	return cmd
 }
 
 // compared is two sides and what changed between them.
 type compared struct {
-	old, now *source
+	old, now *input.Source
 	builds   []diff.Build // all of them, if there are more than two
 	changes  *diff.Changes
 	talk     talk
@@ -106,7 +107,7 @@ func (c *compared) html(w io.Writer) error {
 	if len(c.builds) > 2 {
 		return diff.WriteHistory(w, c.builds)
 	}
-	return c.changes.WriteHTML(w, c.old.manifest, c.now.manifest)
+	return c.changes.WriteHTML(w, c.old.Manifest, c.now.Manifest)
 }
 
 // compareSources is the verb: paths are two sides or, for a page, builds in order of time.
@@ -135,17 +136,17 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 	old, now := all[0], all[len(all)-1]
 	var builds []diff.Build
 	for i, src := range all {
-		builds = append(builds, diff.Build{Name: cmp.Or(baseName(paths[i]), "standard input"), Manifest: src.manifest})
+		builds = append(builds, diff.Build{Name: cmp.Or(input.ManifestName(paths[i]), "standard input"), Manifest: src.Manifest})
 	}
-	c := &compared{old, now, builds, diff.Of(old.manifest, now.manifest, o.all), talk}
+	c := &compared{old, now, builds, diff.Of(old.Manifest, now.Manifest, o.all), talk}
 	if err := c.changes.Judges(rules); err != nil {
 		return hint.To(fmt.Errorf("--fail-on: %w", err), "--new-root DIR names the root tree that NEW was made in; or take a manifest that was made with --root")
 	}
 	if o.content {
-		if old.img == nil || now.img == nil {
+		if old.Image == nil || now.Image == nil {
 			return errors.New("--content: both sides must be archives: a manifest has no content")
 		}
-		if err := c.changes.AddText(old.img, now.img); err != nil {
+		if err := c.changes.AddText(old.Image, now.Image); err != nil {
 			return err
 		}
 	}
@@ -172,12 +173,12 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 }
 
 // read reads all sides, two at once. Root trees are of the first and the last.
-func (o *diffOptions) read(paths []string) ([]*source, error) {
-	all, errs := make([]*source, len(paths)), make([]error, len(paths))
+func (o *diffOptions) read(paths []string) ([]*input.Source, error) {
+	all, errs := make([]*input.Source, len(paths)), make([]error, len(paths))
 	var group sync.WaitGroup
 	room := make(chan struct{}, 2)
 	for i, path := range paths {
-		var root layers
+		var root input.Layers
 		switch i {
 		case 0:
 			root = o.oldRoot
@@ -186,12 +187,12 @@ func (o *diffOptions) read(paths []string) ([]*source, error) {
 		}
 		room <- struct{}{}
 		group.Go(func() {
-			all[i], errs[i] = o.in.readSource(path, root, int64(o.maxSize))
+			all[i], errs[i] = o.in.Source(path, root, int64(o.maxSize))
 			if errs[i] == nil {
-				errs[i] = foreignTree(all[i], root)
+				errs[i] = all[i].Foreign(root)
 			}
 			if errs[i] == nil && i > 0 && i < len(paths)-1 {
-				all[i].img = nil // only the outer two are compared
+				all[i].Image = nil // only the outer two are compared
 			}
 			<-room
 		})

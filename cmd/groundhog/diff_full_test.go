@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/cmd/internal/input"
 	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -83,7 +84,7 @@ func olderPackage(t *testing.T, m *manifest.Manifest) (manifest.Package, string)
 // paths that changed.
 func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb string) (string, []string) {
 	t.Helper()
-	in, err := readArchive(archive, int64(defaultMaxSize))
+	in, err := input.Named().Archive(archive, int64(defaultMaxSize))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,17 +113,17 @@ func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb s
 		}
 		path := e.Path
 		if to := renamed[e.Path]; to != "" && to != e.Path {
-			if err := in.img.Remove(e.Path); err != nil {
+			if err := in.Image.Remove(e.Path); err != nil {
 				t.Fatal(err)
 			}
 			link := soname(t, m, e.Path)
-			if _, err := in.img.Put(link, initrd.File{Mode: initrd.TypeLink | 0o777, Data: []byte(filepath.Base(to))}); err != nil {
+			if _, err := in.Image.Put(link, initrd.File{Mode: initrd.TypeLink | 0o777, Data: []byte(filepath.Base(to))}); err != nil {
 				t.Fatal(err)
 			}
 			changed = append(changed, link, to)
 			path = to
 		}
-		if did, err := in.img.Put(path, initrd.File{Mode: initrd.TypeFile | uint32(e.Mode), Data: b}); err != nil {
+		if did, err := in.Image.Put(path, initrd.File{Mode: initrd.TypeFile | uint32(e.Mode), Data: b}); err != nil {
 			t.Fatal(err)
 		} else if did {
 			changed = append(changed, e.Path)
@@ -134,7 +135,7 @@ func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb s
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := in.img.WriteTo(f); err != nil {
+	if _, err := in.Image.WriteTo(f); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(changed)

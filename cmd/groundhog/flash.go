@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/reflash"
 )
 
@@ -103,11 +104,11 @@ func (o *flashOptions) fits() error {
 }
 
 // open opens the image.
-func (o *flashOptions) open(ctx context.Context, in *inputs, path string) (*image.Image, error) {
+func (o *flashOptions) open(ctx context.Context, in *input.Files, path string) (*image.Image, error) {
 	var stdin io.Reader
 	if path == stdio {
 		var err error
-		if stdin, err = in.take(); err != nil {
+		if stdin, err = in.Stdin(); err != nil {
 			return nil, reflash.Unread(err)
 		}
 	}

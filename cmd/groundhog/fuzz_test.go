@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/cmd/internal/input"
 )
 
 // FuzzDebRecords: what a package says of itself becomes records of dpkg's directory
@@ -18,14 +20,14 @@ func FuzzDebRecords(f *testing.F) {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		src, err := files().readTree(layers{{name, true}}, 4<<20)
+		src, err := input.Named().Tree(input.Layers{{Path: name, Debs: true}}, 4<<20)
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Fatalf("more than a line: %q", err)
 			}
 			return
 		}
-		for _, p := range src.manifest.Packages {
+		for _, p := range src.Manifest.Packages {
 			if p.Name == "" || strings.ContainsAny(p.Name, "/ \n\x1b") {
 				t.Fatalf("a package %q", p.Name)
 			}

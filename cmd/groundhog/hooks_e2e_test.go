@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/cmd/internal/input"
 	"groundhog/fixtures"
 	"groundhog/fixtures/handmade"
 	"groundhog/fixtures/judge"
@@ -219,11 +220,11 @@ func spaces(b []byte) []byte { return regexp.MustCompile(`(?m)[ \t]+$`).ReplaceA
 
 func (h *hooked) read(archive string) *initrd.Image {
 	h.t.Helper()
-	in, err := readArchive(archive, int64(defaultMaxSize))
+	in, err := input.Named().Archive(archive, int64(defaultMaxSize))
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return in.img
+	return in.Image
 }
 
 // list is the archive's names as lsinitramfs has them, sorted; root's home has

@@ -84,19 +84,19 @@ func runInspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 	if o.special && o.extract == "" {
 		return errors.New("--special: goes with --extract")
 	}
-	in, err := inputsOf(cmd).readArchive(path, int64(o.maxSize))
+	in, err := inputsOf(cmd).Archive(path, int64(o.maxSize))
 	if err != nil {
 		return err
 	}
 	switch {
 	case o.list:
-		return o.printList(stdout, in.img, talk)
+		return o.printList(stdout, in.Image, talk)
 	case o.cat != "":
-		return cat(stdout, in.img, o.cat)
+		return cat(stdout, in.Image, o.cat)
 	case o.extract != "":
-		return o.unpack(stdout, stderr, talk, in.img)
+		return o.unpack(stdout, stderr, talk, in.Image)
 	}
-	found := inspect.Find(in.img, in.input)
+	found := inspect.Find(in.Image, in.File)
 	found.Schema = outputSchema
 	if o.json {
 		return printJSON(stdout, found)

@@ -7,12 +7,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/output"
 	"groundhog/manifest"
 	"groundhog/manifest/sbom"
@@ -21,14 +24,14 @@ import (
 
 // manifestOptions is the command line of `groundhog manifest`.
 type manifestOptions struct {
-	root    layers
+	root    input.Layers
 	output  string
 	format  string
 	signKey string
 	foreign bool
 	schema  bool
 	maxSize cli.Size
-	in      *inputs
+	in      *input.Files
 }
 
 func manifestCmd() *cobra.Command {
@@ -73,8 +76,8 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.output, "output", "o", stdio, "write to `FILE`, - for standard output")
-	f.Var(layerFlag{&o.root, false}, "root", "attribute files by the root tree in `DIR` (repeatable, later ones on top)")
-	f.Var(layerFlag{&o.root, true}, "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
+	f.Var(o.root.Flag(false), "root", "attribute files by the root tree in `DIR` (repeatable, later ones on top)")
+	f.Var(o.root.Flag(true), "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
 	f.StringVar(&o.format, "format", "json", "json (groundhog's own), spdx (2.3) or cyclonedx (1.6)")
 	f.Bool("json", false, "the same as --format json, which it is anyway")
 	cmd.MarkFlagsMutuallyExclusive("format", "json")
@@ -104,16 +107,16 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 			return hint.To(errors.New("a signature needs a file to stand beside"), "name one with --output, or a manifest as SOURCE")
 		}
 		var err error
-		if key, err = o.in.readSigner(o.signKey); err != nil {
+		if key, err = readSigner(o.in, o.signKey); err != nil {
 			return err
 		}
 	}
-	src, err := o.in.readSource(path, o.root, int64(o.maxSize))
+	src, err := o.in.Source(path, o.root, int64(o.maxSize))
 	if err != nil {
 		return err
 	}
-	m := src.manifest
-	if err := foreignTree(src, o.root); err != nil && !o.foreign {
+	m := src.Manifest
+	if err := src.Foreign(o.root); err != nil && !o.foreign {
 		return hint.To(fmt.Errorf("reading %s: %w", path, err), "--root DIR names the tree that it was made in; --foreign-root takes this one all the same")
 	}
 	if key != nil && o.output == stdio {
@@ -145,7 +148,7 @@ func (o *manifestOptions) complete(m *manifest.Manifest, path string) error {
 	if when != "" {
 		m.Created = when
 	}
-	inputs, err := o.root.inputs()
+	inputs, err := o.root.Inputs()
 	if err != nil {
 		return fmt.Errorf("reading packages: %w", err)
 	}
@@ -181,12 +184,12 @@ func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *ma
 
 // signManifest writes the signature of a manifest that there is, beside it: of its bytes as they are, with all that only
 // whoever made it knew.
-func signManifest(in *inputs, path string, maxSize int64, key ssh.Signer) error {
-	text, err := in.readWhole(path, maxSize)
+func signManifest(in *input.Files, path string, maxSize int64, key ssh.Signer) error {
+	text, err := in.ManifestText(path, maxSize)
 	if err != nil {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}
-	if _, err := decodeManifest(path, bytes.NewReader(text), maxSize); err != nil {
+	if _, err := input.DecodeManifest(path, bytes.NewReader(text), maxSize); err != nil {
 		return err
 	}
 	sig, err := sign.Make(text, key)
@@ -201,7 +204,7 @@ func signManifest(in *inputs, path string, maxSize int64, key ssh.Signer) error 
 	return out.Commit()
 }
 
-// isManifest reports whether path is a file of JSON, as [inputs.readSource] tells. A pipe is left alone: what was read is gone.
+// isManifest reports whether path is a file of JSON, as [input.Files.Source] tells. A pipe is left alone: what was read is gone.
 func isManifest(path string) bool {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return false
@@ -217,8 +220,8 @@ func isManifest(path string) bool {
 }
 
 // readSigner reads a private key that needs no passphrase.
-func (in *inputs) readSigner(path string) (ssh.Signer, error) {
-	b, _, err := in.smallFile("key", path)
+func readSigner(in *input.Files, path string) (ssh.Signer, error) {
+	b, _, err := in.Small("key", path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
@@ -233,4 +236,17 @@ func (in *inputs) readSigner(path string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("reading the signing key %s: not an SSH private key", path)
 	}
 	return key, nil
+}
+
+// created is SOURCE_DATE_EPOCH (reproducible-builds.org) as RFC 3339, or "".
+func created() (string, error) {
+	text := os.Getenv("SOURCE_DATE_EPOCH")
+	if text == "" {
+		return "", nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > 253402300799 { // the year 9999
+		return "", fmt.Errorf("SOURCE_DATE_EPOCH=%q: not seconds since 1970", text)
+	}
+	return time.Unix(n, 0).UTC().Format(time.RFC3339), nil
 }

@@ -38,7 +38,11 @@ func manifestFile(t *testing.T, args ...string) (*manifest.Manifest, string) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "manifest.json")
 	groundhog(t, 0, append([]string{"manifest", "-o", name}, args...)...)
-	m, err := readManifest(name, int64(defaultMaxSize))
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := manifest.Decode(bytes.NewReader(text), manifest.DefaultLimits)
 	if err != nil {
 		t.Fatal(err)
 	}

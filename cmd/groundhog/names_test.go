@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"groundhog/cmd/internal/input"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -22,16 +23,16 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.Symlink(odd, filepath.Join(with, "usr/l\xff")); err != nil {
 		t.Fatal(err)
 	}
-	old, err := files().readTree(layers{{with, false}}, 1<<20)
+	old, err := input.Named().Tree(input.Layers{{Path: with, Debs: false}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := files().readTree(layers{{without, false}}, 1<<20)
+	now, err := input.Named().Tree(input.Layers{{Path: without, Debs: false}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, e := range old.manifest.Entries {
+	for _, e := range old.Manifest.Entries {
 		names = append(names, e.Path+e.Target)
 	}
 	for _, want := range []string{`usr/caf\xe9`, `usr/caf\xe9/backdoor`, `usr/l\xffcaf\xe9`} {
@@ -39,7 +40,7 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 			t.Errorf("%s is not among %q", want, names)
 		}
 	}
-	if c := diff.Of(old.manifest, now.manifest, false); c.Same || c.Total.Removed != 3 {
+	if c := diff.Of(old.Manifest, now.Manifest, false); c.Same || c.Total.Removed != 3 {
 		t.Errorf("%+v", c.Total)
 	}
 
@@ -48,13 +49,13 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.WriteFile(deb, debFile(t, "100644", control, "./usr/"+odd, "z"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	laid, err := files().readTree(layers{{deb, true}}, 1<<20)
+	laid, err := input.Named().Tree(input.Layers{{Path: deb, Debs: true}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(laid.manifest.Entries, func(e manifest.Entry) bool { return e.Path == `usr/caf\xe9` })
-	if i < 0 || laid.manifest.Entries[i].Origin == nil || laid.manifest.Entries[i].Origin.Name != "aa" {
-		t.Errorf("of a .deb: %+v", laid.manifest.Entries)
+	i := slices.IndexFunc(laid.Manifest.Entries, func(e manifest.Entry) bool { return e.Path == `usr/caf\xe9` })
+	if i < 0 || laid.Manifest.Entries[i].Origin == nil || laid.Manifest.Entries[i].Origin.Name != "aa" {
+		t.Errorf("of a .deb: %+v", laid.Manifest.Entries)
 	}
 }
 

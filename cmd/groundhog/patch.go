@@ -14,6 +14,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/output"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dropbear"
@@ -28,11 +29,11 @@ const defaultMaxSize = cli.Size(2 << 30)
 // patchOptions is the command line of `groundhog patch`.
 type patchOptions struct {
 	patches.Options
-	root           layers
+	root           input.Layers
 	output         string
 	manifest       string
 	knownHosts     string
-	in             *inputs
+	in             *input.Files
 	authorizedKeys []string
 	hostKeys       []string
 	ca             string
@@ -87,8 +88,8 @@ fit; 2 trouble. Nothing was written unless it is 0.`,
 func (o *patchOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.Var(layerFlag{&o.root, false}, "root", "take what is missing from the root tree in `DIR` (repeatable, later ones on top)")
-	f.Var(layerFlag{&o.root, true}, "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
+	f.Var(o.root.Flag(false), "root", "take what is missing from the root tree in `DIR` (repeatable, later ones on top)")
+	f.Var(o.root.Flag(true), "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
 	f.StringVarP(&o.output, "output", "o", "", "write the archive to `FILE`, - for standard output (default: INITRD's name with .groundhog, here)")
 	f.StringVar(&o.manifest, "manifest", "", "write the manifest to `FILE` (default: the archive's name with .manifest.json)")
 	f.StringVar(&o.knownHosts, "known-hosts", "", "write the device's host keys to `FILE` (default: the archive's name with .known_hosts)")
@@ -125,8 +126,8 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if o.Curl {
 		programs = []string{"usr/bin/curl"}
 	}
-	root := o.root.openAhead(int64(o.maxSize), programs...)
-	defer root.close()
+	root := o.root.OpenAhead(int64(o.maxSize), programs...)
+	defer root.Close()
 	in, err := o.read(path)
 	if err != nil {
 		return err
@@ -134,12 +135,12 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	o.named = o.output != ""
 	switch {
 	case o.named:
-	case fileName(path) == stdio:
+	case input.Name(path) == stdio:
 		return hint.To(errors.New("standard input has no name that the archive could be named after"), "name the archive with --output")
 	default:
 		o.output = filepath.Base(path) + ".groundhog"
 	}
-	if err := atMostOneStdout(o.outputs()...); err != nil {
+	if err := output.OneStdout(o.outputs()...); err != nil {
 		return err
 	}
 	if err := output.NotOver(o.outputs(), append(o.inputFiles(), path)); err != nil {
@@ -152,32 +153,32 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if err != nil {
 		return err
 	}
-	if err := o.checkEncoding(in.img); err != nil {
+	if err := o.checkEncoding(in.Image); err != nil {
 		return err
 	}
 	report, err := o.apply(in, root)
 	if err != nil {
 		return err
 	}
-	result := &patchResult{report: report, before: in.input.Size, edits: in.img.Edits(), options: o,
+	result := &patchResult{report: report, before: in.File.Size, edits: in.Image.Edits(), options: o,
 		source: path, same: !report.Changed() && o.compression == "keep"}
 	if result.same && !o.named {
-		o.output, o.unneeded = fileName(path), true
+		o.output, o.unneeded = input.Name(path), true
 	}
 	if o.dryRun {
-		return result.print(stdout, talk, in.img)
+		return result.print(stdout, talk, in.Image)
 	}
-	tree, err := root.get()
+	tree, err := root.Tree()
 	if err != nil {
 		return err
 	}
-	if err := o.writeAll(stdout, in.img, tree, append([]manifest.Input{in.input}, inputs...), result); err != nil {
+	if err := o.writeAll(stdout, in.Image, tree, append([]manifest.Input{in.File}, inputs...), result); err != nil {
 		return err
 	}
 	if o.printing() {
 		stdout = stderr
 	}
-	return result.print(stdout, talk, in.img)
+	return result.print(stdout, talk, in.Image)
 }
 
 // checkEncoding refuses a compression that cannot be written before any work
@@ -209,24 +210,24 @@ func mainOf(img *initrd.Image) *initrd.Segment {
 }
 
 // read reads the input; an appended segment needs hardly anything of it.
-func (o *patchOptions) read(path string) (*archive, error) {
+func (o *patchOptions) read(path string) (*input.Archive, error) {
 	if o.appended {
-		return o.in.skimArchive(path, int64(o.maxSize), noModules)
+		return o.in.SkimArchive(path, int64(o.maxSize), input.ForAppended)
 	}
-	return o.in.readArchive(path, int64(o.maxSize))
+	return o.in.Archive(path, int64(o.maxSize))
 }
 
-func (o *patchOptions) apply(in *archive, root *rootTree) (*patches.Report, error) {
-	tree, err := root.get()
+func (o *patchOptions) apply(in *input.Archive, root *input.Opening) (*patches.Report, error) {
+	tree, err := root.Tree()
 	if err != nil {
 		return nil, err
 	}
 	var report *patches.Report
 	tool := "groundhog " + Version
 	if tree == nil {
-		report, err = patches.Apply(in.img, nil, nil, o.Options, tool, in.input.SHA256)
+		report, err = patches.Apply(in.Image, nil, nil, o.Options, tool, in.File.SHA256)
 	} else {
-		report, err = patches.Apply(in.img, tree, tree.Layers(), o.Options, tool, in.input.SHA256)
+		report, err = patches.Apply(in.Image, tree, tree.Layers(), o.Options, tool, in.File.SHA256)
 	}
 	switch {
 	case err == nil:
@@ -271,7 +272,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysro
 	}
 	m.Inputs = inputs
 	m.Release = result.report.Release
-	if note := attributePatched(&source{m, img}, tree, o.root); note != "" {
+	if note := attributePatched(&input.Source{Manifest: m, Image: img}, tree, o.root); note != "" {
 		result.report.Notes = append(result.report.Notes, note)
 	}
 	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
@@ -309,18 +310,18 @@ func knownAs(port uint16) []string {
 
 // attributePatched adds the packages to the manifest of a patched archive. What stands in their way costs the manifest its
 // packages, not the user the archive; it says what that is, "" where nothing does.
-func attributePatched(s *source, tree *sysroot.Tree, root layers) string {
+func attributePatched(s *input.Source, tree *sysroot.Tree, root input.Layers) string {
 	if tree == nil {
 		return ""
 	}
-	err := attributeAll(s.manifest, tree)
+	err := input.Attribute(s.Manifest, tree)
 	if err == nil {
-		err = foreignTree(s, root)
+		err = s.Foreign(root)
 	}
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, errForeign):
+	case errors.Is(err, input.ErrForeign):
 		return err.Error() + ": the manifest says of the others that they are from no package"
 	}
 	return fmt.Sprintf("the manifest names no packages, so that no gate can judge by them: %v", err)

@@ -38,8 +38,8 @@ func (o *patchOptions) inputFiles() []string {
 		}
 	}
 	for _, l := range o.root {
-		if l.debs {
-			files = append(files, l.path)
+		if l.Debs {
+			files = append(files, l.Path)
 		}
 	}
 	return files
@@ -50,12 +50,12 @@ func (o *patchOptions) gather() ([]manifest.Input, error) {
 	if !o.noWriter {
 		o.Writer = writerFor
 	}
-	inputs, err := o.root.inputs()
+	inputs, err := o.root.Inputs()
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range o.authorizedKeys {
-		b, in, err := o.in.smallFile("authorized_keys", name)
+		b, in, err := o.in.Small("authorized_keys", name)
 		if err != nil {
 			return nil, fmt.Errorf("reading authorized keys: %w", err)
 		}
@@ -69,7 +69,7 @@ func (o *patchOptions) gather() ([]manifest.Input, error) {
 		inputs = append(inputs, in)
 	}
 	if o.ca != "" {
-		b, in, err := o.in.smallFile("ca", o.ca)
+		b, in, err := o.in.Small("ca", o.ca)
 		if err != nil {
 			return nil, fmt.Errorf("reading certificates: %w", err)
 		}
@@ -93,7 +93,7 @@ func (o *patchOptions) gatherHostKeys() error {
 			o.NewHostKeys = true
 			continue
 		}
-		b, _, err := o.in.smallFile("host_key", arg)
+		b, _, err := o.in.Small("host_key", arg)
 		if err != nil {
 			return fmt.Errorf("reading a host key: %w", err)
 		}

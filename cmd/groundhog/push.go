@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/push"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/initrd/debian"
@@ -97,20 +98,20 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 
 // readPushed reads an archive and what must be known of it.
 func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
-	a, err := readArchive(path, maxSize)
+	a, err := input.Named().Archive(path, maxSize)
 	if err != nil {
 		return nil, err
 	}
-	facts := debian.Read(a.img)
-	p := &reflash.Archive{Size: a.input.Size, SHA256: a.input.SHA256, Image: a.img, Keys: facts.PublicKeys(), Port: facts.Server.Port(), Facts: push.Archive{Size: a.input.Size,
+	facts := debian.Read(a.Image)
+	p := &reflash.Archive{Size: a.File.Size, SHA256: a.File.SHA256, Image: a.Image, Keys: facts.PublicKeys(), Port: facts.Server.Port(), Facts: push.Archive{Size: a.File.Size,
 		Arch: facts.Architecture, Kernel: facts.Kernel(), Release: facts.Release, Dropbear: facts.HasDropbear()}}
-	for _, segment := range a.img.Segments {
+	for _, segment := range a.Image.Segments {
 		p.Facts.Unpacked += segment.Unpacked
 	}
 	if p.Path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	if r, err := manifest.ReadRecord(a.img); err == nil {
+	if r, err := manifest.ReadRecord(a.Image); err == nil {
 		p.Facts.Build, p.Facts.Board, p.Facts.Release = r.Build, r.Board, cmp.Or(r.Release, p.Facts.Release)
 	}
 	for _, k := range facts.CommandKeys() {

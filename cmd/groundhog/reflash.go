@@ -14,6 +14,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/reflash"
 )
 
@@ -132,9 +133,9 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 }
 
 // allHosts is those of the command line and of --hosts, each once.
-func (o *reflashOptions) allHosts(in *inputs, hosts []string) ([]string, error) {
+func (o *reflashOptions) allHosts(in *input.Files, hosts []string) ([]string, error) {
 	if o.hosts != "" {
-		f, err := in.open(o.hosts)
+		f, err := in.Open(o.hosts)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/initrd/show"
 )
@@ -25,18 +26,18 @@ func (o *signedOptions) flags(f *pflag.FlagSet) {
 
 // readPushed reads the archive that a command line names and holds it to its signature. One that comes through a pipe is
 // kept: it is sent more than once, and flash asks for it later.
-func (o *signedOptions) readPushed(in *inputs, path string, maxSize int64) (*reflash.Archive, error) {
-	if fileName(path) == stdio {
+func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) (*reflash.Archive, error) {
+	if input.Name(path) == stdio {
 		if o.allowedSigners != "" {
 			return nil, errors.New("--allowed-signers looks for the manifest beside ARCHIVE: beside a pipe there is none")
 		}
-		f, err := in.open(path)
+		f, err := in.Open(path)
 		if err != nil {
 			return nil, reflash.Unread(err)
 		}
 		defer f.Close()
 		if path, err = reflash.KeepArchive(f, maxSize); err != nil {
-			return nil, reflash.Unread(sizeHint(err))
+			return nil, reflash.Unread(input.SizeHint(err))
 		}
 	}
 	a, err := readPushed(path, maxSize)
@@ -52,10 +53,10 @@ func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
 	if o.allowedSigners == "" && o.signer == "" {
 		return nil
 	}
-	v := verifyOptions{in: files(), manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
+	v := verifyOptions{in: input.Named(), manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
 	v.signature = v.manifest + ".sig"
 	v.found.manifest, v.found.signature = true, true
-	text, err := besideFiles().readWhole(v.manifest, maxSize)
+	text, err := input.Beside().ManifestText(v.manifest, maxSize)
 	if err != nil {
 		return reflash.Unread(readingManifest(v.manifest, err))
 	}
@@ -64,7 +65,7 @@ func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
 		return reflash.Unread(err)
 	}
 	if bad == nil {
-		m, err := decodeManifest(v.manifest, bytes.NewReader(text), maxSize)
+		m, err := input.DecodeManifest(v.manifest, bytes.NewReader(text), maxSize)
 		if err != nil {
 			return reflash.Unread(err)
 		}

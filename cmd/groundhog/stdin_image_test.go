@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"groundhog/cmd/internal/input"
 )
 
 // An image that is a file on standard input is a file: that it changes while it is read is noticed.
@@ -19,7 +21,7 @@ func TestFileOnStandardInput(t *testing.T) {
 	}
 	defer f.Close()
 	var o flashOptions
-	img, err := o.open(t.Context(), &inputs{stdin: f}, stdio)
+	img, err := o.open(t.Context(), input.Of(f, nil), stdio)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,9 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"groundhog/cmd/internal/input"
+	"groundhog/cmd/internal/output"
+	"groundhog/cmd/internal/screen"
 	"groundhog/cmd/internal/tell"
 )
 
@@ -24,4 +27,12 @@ func talkOf(cmd *cobra.Command) talk {
 		return verbose
 	}
 	return normal
+}
+
+// stdio is the name that stands for standard input or output wherever a file is named.
+const stdio = output.Stdio
+
+// inputsOf opens the files that a command line names.
+func inputsOf(cmd *cobra.Command) *input.Files {
+	return input.Of(cmd.InOrStdin(), func() *screen.Screen { return screenOf(cmd) })
 }

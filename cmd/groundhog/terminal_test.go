@@ -447,7 +447,7 @@ func TestTerminalManifest(t *testing.T) {
 		if err := cmd.ParseFlags(args); err != nil {
 			t.Fatal(err)
 		}
-		return inputsOf(cmd).watched("reading root")
+		return inputsOf(cmd).Watched("reading root")
 	}
 	for _, streams := range [][2]io.Writer{{tty, pipe}, {pipe, tty}, {tty, &said}} {
 		if progress, end := watch(streams[0], streams[1]); progress != nil {

@@ -12,7 +12,7 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
-	"groundhog/cmd/internal/sidefile"
+	"groundhog/cmd/internal/input"
 	"groundhog/initrd/show"
 	"groundhog/manifest"
 	"groundhog/manifest/sign"
@@ -26,7 +26,7 @@ type verifyOptions struct {
 	signer         string
 	json           bool
 	maxSize        cli.Size
-	in             *inputs
+	in             *input.Files
 
 	found struct{ manifest, signature bool } // beside what they are of: nobody named them
 }
@@ -77,20 +77,20 @@ type verifyJSON struct {
 func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	switch {
 	case o.manifest != "":
-	case fileName(path) == stdio:
+	case input.Name(path) == stdio:
 		return hint.To(errors.New("nothing lies beside standard input"), "name the manifest with --manifest")
 	default:
 		o.manifest, o.found.manifest = path+".manifest.json", true
 	}
 	switch {
 	case o.signature != "" || o.allowedSigners == "":
-	case fileName(o.manifest) == stdio:
+	case input.Name(o.manifest) == stdio:
 		return hint.To(errors.New("nothing lies beside standard input"), "name the signature with --signature")
 	default:
 		o.signature, o.found.signature = o.manifest+".sig", true
 	}
 	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
-	text, err := o.inputsOf(o.found.manifest).readWhole(o.manifest, int64(o.maxSize))
+	text, err := o.inputsOf(o.found.manifest).ManifestText(o.manifest, int64(o.maxSize))
 	if err != nil {
 		return readingManifest(o.manifest, err)
 	}
@@ -106,24 +106,24 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 		}
 		report.Signer = who.Principals
 	}
-	m, err := decodeManifest(o.manifest, bytes.NewReader(text), int64(o.maxSize))
+	m, err := input.DecodeManifest(o.manifest, bytes.NewReader(text), int64(o.maxSize))
 	if err != nil {
 		return err
 	}
-	in, err := o.in.skimArchive(path, int64(o.maxSize), nothing)
+	in, err := o.in.SkimArchive(path, int64(o.maxSize), input.ForManifest)
 	if err != nil {
 		return err
 	}
-	if m.Archive != nil && m.Archive.SHA256 != in.input.SHA256 && m.Archive.Name != "" && baseName(path) != "" && m.Archive.Name != baseName(path) {
+	if m.Archive != nil && m.Archive.SHA256 != in.File.SHA256 && m.Archive.Name != "" && input.ManifestName(path) != "" && m.Archive.Name != input.ManifestName(path) {
 		return hint.To(fmt.Errorf("%s is the manifest of %s, not of %s", o.manifest, show.Printable(m.Archive.Name), path),
 			"groundhog diff compares them all the same")
 	}
-	found, err := manifest.Verify(in.img, m)
+	found, err := manifest.Verify(in.Image, m)
 	if err != nil {
 		return fmt.Errorf("verifying %s: %w", path, err)
 	}
 	report.Deviations = append(report.Deviations, found...)
-	report.SHA256, report.Entries = in.input.SHA256, len(m.Entries)
+	report.SHA256, report.Entries = in.File.SHA256, len(m.Entries)
 	return report.print(stdout, talk, o)
 }
 
@@ -142,7 +142,7 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 	if o.allowedSigners == "" {
 		return nil, nil, hint.To(fmt.Errorf("nobody is known to be %q", o.signer), "name the keys with --allowed-signers")
 	}
-	sig, _, err := o.inputsOf(o.found.signature).smallFile("signature", o.signature)
+	sig, _, err := o.inputsOf(o.found.signature).Small("signature", o.signature)
 	if err != nil {
 		err = fmt.Errorf("reading the signature: %w", err)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -150,7 +150,7 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 		}
 		return nil, nil, err
 	}
-	allowed, err := o.in.allowedSigners(o.allowedSigners)
+	allowed, err := o.in.AllowedSigners(o.allowedSigners)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the allowed signers: %w", err)
 	}
@@ -158,34 +158,11 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 	return who, bad, nil
 }
 
-func (o *verifyOptions) inputsOf(found bool) *inputs {
+func (o *verifyOptions) inputsOf(found bool) *input.Files {
 	if found {
-		return besideFiles()
+		return input.Beside()
 	}
 	return o.in
-}
-
-// allowedSigners reads who is believed: a file that nobody else could have written.
-func (in *inputs) allowedSigners(path string) ([]byte, error) {
-	if path == stdio && !in.none {
-		b, _, err := in.smallFile("allowed signers", path)
-		return b, err
-	}
-	b, err := sidefile.Read(path, sidefile.Group, maxSmall)
-	if errors.Is(err, sidefile.ErrStranger) || errors.Is(err, sidefile.ErrKind) {
-		err = hint.To(err, "a copy of your own is believed")
-	}
-	return b, err
-}
-
-// readWhole reads a manifest's file, at most as much as a manifest may have.
-func (in *inputs) readWhole(path string, maxSize int64) ([]byte, error) {
-	f, err := in.open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, manifestLimits(maxSize).Bytes+1))
 }
 
 func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {

@@ -53,6 +53,20 @@ func NotOver(outputs, inputs []string) error {
 	return nil
 }
 
+// OneStdout refuses two outputs that are standard output: what both write there is of no use.
+func OneStdout(outputs ...string) error {
+	n := 0
+	for _, path := range outputs {
+		if path == Stdio {
+			n++
+		}
+	}
+	if n > 1 {
+		return errors.New("standard output is named twice")
+	}
+	return nil
+}
+
 // Create starts a file that will have permission bits perm. What goes to standard output is a file, too, until all is complete.
 func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if path == Stdio && o.Stdout != nil {

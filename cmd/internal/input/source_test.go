@@ -1,4 +1,4 @@
-package main
+package input
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 // A root tree that has few of an archive's files is noticed; modules of a kernel of one's own, a few .debs and
 // archives with next to nothing in them are no reason.
 func TestForeignTree(t *testing.T) {
-	of := func(known, unknown, modules int) *source {
+	of := func(known, unknown, modules int) *Source {
 		m := &manifest.Manifest{}
 		add := func(n int, where string, kind manifest.OriginKind) {
 			for i := range n {
@@ -25,12 +25,12 @@ func TestForeignTree(t *testing.T) {
 		add(unknown, "usr/bin", manifest.FromUnknown)
 		add(modules, "usr/lib/modules/6.1.0", manifest.FromUnknown)
 		add(50, "etc", manifest.FromGenerator)
-		return &source{m, &initrd.Image{}}
+		return &Source{m, &initrd.Image{}}
 	}
-	dir, debs := layers{{"root", false}}, layers{{"debs", true}}
+	dir, debs := Layers{{"root", false}}, Layers{{"debs", true}}
 	for name, c := range map[string]struct {
-		source *source
-		root   layers
+		source *Source
+		root   Layers
 		want   string
 	}{
 		"its own":             {of(90, 10, 0), dir, ""},
@@ -39,10 +39,10 @@ func TestForeignTree(t *testing.T) {
 		"a few .debs":         {of(10, 90, 0), debs, ""},
 		"none":                {of(0, 90, 0), nil, ""},
 		"next to nothing":     {of(1, 15, 0), dir, ""},
-		"a manifest":          {&source{of(10, 90, 0).manifest, nil}, dir, ""},
+		"a manifest":          {&Source{of(10, 90, 0).Manifest, nil}, dir, ""},
 	} {
-		err := foreignTree(c.source, c.root)
-		if (err != nil) != (c.want != "") || err != nil && (!errors.Is(err, errForeign) || !strings.Contains(err.Error(), c.want)) {
+		err := c.source.Foreign(c.root)
+		if (err != nil) != (c.want != "") || err != nil && (!errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
