@@ -28,7 +28,7 @@ test: ## everything that needs neither root nor network beyond Go modules
 # Left out are deprecated names (SA1019: dropbear's formats have DSA, whatever we think of it) and capitals in
 # errors (ST1005: options of ssh_config have them).
 lint: ## staticcheck, as the module's own tool
-	$(GO) tool staticcheck -checks inherit,-SA1019,-ST1005 -tags e2e,full ./...
+	$(GO) tool staticcheck -checks inherit,-SA1019,-ST1005 -tags e2e,full,man ./...
 
 race: export CGO_ENABLED = 1
 race: ## all tests under the race detector; needs gcc

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"groundhog/cmd/internal/cli"
 )
 
 // The man pages are made when a release is: who runs groundhog needs no generator of them.
