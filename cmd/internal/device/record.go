@@ -162,7 +162,7 @@ var (
 	buildID = regexp.MustCompile(`^[0-9A-Za-z._-]{0,128}$`)
 )
 
-// Save writes the record aside and renames it; it returns where it is.
+// Save writes the record, whole or not at all, and returns where it is.
 func (r *Record) Save() (string, error) {
 	path, err := recordPath(r.Target)
 	if err != nil {
@@ -176,16 +176,15 @@ func (r *Record) Save() (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".record-*") // 0600
+	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
+	defer dir.Close()
+	err = sidefile.Replace(dir, filepath.Base(path), func(f *os.File) error {
+		_, err := f.Write(append(b, '\n'))
+		return errors.Join(err, f.Sync())
+	})
 	if err != nil {
 		return "", fmt.Errorf("writing %s: %w", path, err)
 	}

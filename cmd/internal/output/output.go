@@ -2,26 +2,19 @@
 package output
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 )
 
-// Files is files that come to be together: each is written beside its place
-// under another name, and all are renamed once all are complete. Until then
-// nothing is at their names but what was there before, and nobody but their owner
-// can read them. What a run that was killed has left is removed by the next one
-// that writes the same file.
+// Files is files that come to be together: each is written aside ([sidefile.Aside]), and all get their names once all are
+// complete. Until then nothing is at their names but what was there before.
 type Files struct {
 	Stdout io.Writer // what [Stdio] stands for; nil: it is a name as others are
 
@@ -32,9 +25,11 @@ type Files struct {
 const Stdio = "-"
 
 type output struct {
-	path string
-	tmp  *os.File
-	perm os.FileMode // once it is complete
+	path  string
+	perm  os.FileMode     // once it is complete
+	dir   *os.Root        // that path is in
+	aside *sidefile.Aside // in dir
+	tmp   *os.File        // in their place, of what goes to standard output
 }
 
 // NotOver refuses outputs that are among the inputs, under whatever name.
@@ -74,19 +69,26 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("writing to standard output: %w", err)
 		}
-		o.files = append(o.files, output{path, f, perm})
+		o.files = append(o.files, output{path: path, tmp: f})
 		return f, nil
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("writing %s: it is there and no regular file", path)
 	}
-	removeLeft(path)
-	f, err := createAside(path)
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+		err = fmt.Errorf("creating a file in %s: %w", filepath.Dir(path), cause.Err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
-	o.files = append(o.files, output{path, f, perm})
-	return f, nil
+	aside, err := sidefile.NewAside(dir, filepath.Base(path))
+	if err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("writing %s: %w", path, err)
+	}
+	o.files = append(o.files, output{path: path, perm: perm, dir: dir, aside: aside})
+	return aside.File, nil
 }
 
 // Write writes a whole file.
@@ -105,21 +107,22 @@ func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error
 // created. They are not synced: no build tool does that to what can be built again.
 func (o *Files) Commit() error {
 	for _, f := range o.files {
-		if f.path == Stdio {
+		if f.tmp != nil {
 			if err := o.print(f.tmp); err != nil {
 				return fmt.Errorf("writing to standard output: %w", err)
 			}
-		} else if err := errors.Join(f.tmp.Chmod(f.perm), f.tmp.Close()); err != nil {
+		} else if err := f.aside.Complete(f.perm); err != nil {
 			return fmt.Errorf("writing %s: %w", f.path, err)
 		}
 	}
 	for _, f := range o.files {
-		if f.path == Stdio {
+		if f.tmp != nil {
 			continue
 		}
-		if err := os.Rename(f.tmp.Name(), f.path); err != nil {
-			return err
+		if err := f.aside.Become(filepath.Base(f.path)); err != nil {
+			return fmt.Errorf("writing %s: %w", f.path, err)
 		}
+		f.dir.Close()
 	}
 	o.files = nil
 	return nil
@@ -139,79 +142,12 @@ func (o *Files) print(f *os.File) error {
 // Discard removes what was not committed.
 func (o *Files) Discard() {
 	for _, f := range o.files {
-		f.tmp.Close()
-		os.Remove(f.tmp.Name())
-	}
-}
-
-// asidePrefix and asideSuffix are around the random part of the name that an
-// incomplete file has.
-func asidePrefix(path string) string { return "." + filepath.Base(path) + "." }
-
-const asideSuffix = ".groundhog-part"
-
-// createAside makes the file that path is written as, 0600, and locks it
-// (flock(2)): who holds the lock is alive.
-func createAside(path string) (*os.File, error) {
-	for {
-		name := filepath.Join(filepath.Dir(path), asidePrefix(path)+rand.Text()[:10]+asideSuffix)
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if cause := (*fs.PathError)(nil); errors.As(err, &cause) { // the name is ours, and nobody knows it
-			return nil, fmt.Errorf("creating a file in %s: %w", filepath.Dir(path), cause.Err)
+		if f.tmp != nil {
+			f.tmp.Close()
+			os.Remove(f.tmp.Name())
+			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		// The umask may have taken bits of 0600 away. Where there are no locks, what is left stays.
-		err = f.Chmod(0o600)
-		if lock := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil && lock != unix.EWOULDBLOCK && sameFile(f, name) {
-			return f, nil
-		}
-		f.Close()
-		if err != nil {
-			os.Remove(name)
-			return nil, err
-		}
-		// Between its making and its lock somebody took it for left over: once more.
+		f.aside.Discard()
+		f.dir.Close()
 	}
-}
-
-// sameFile reports whether name still is f.
-func sameFile(f *os.File, name string) bool {
-	a, errA := f.Stat()
-	b, errB := os.Lstat(name)
-	return errA == nil && errB == nil && os.SameFile(a, b)
-}
-
-// removeLeft removes the incomplete files that killed runs of ours have left of
-// path: those that are ours and that nobody has locked.
-func removeLeft(path string) {
-	dir := filepath.Dir(path)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return // whoever creates the file will say so
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), asidePrefix(path)) && strings.HasSuffix(e.Name(), asideSuffix) && e.Type().IsRegular() {
-			removeUnlocked(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
-func removeUnlocked(name string) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !ownRegular(info) || unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || !sameFile(f, name) {
-		return
-	}
-	os.Remove(name)
-}
-
-func ownRegular(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.Mode().IsRegular() && int(st.Uid) == os.Geteuid()
 }

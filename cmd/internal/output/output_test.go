@@ -1,28 +1,14 @@
 package output
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 )
-
-// incomplete is the names of the files in dir that are not complete.
-func incomplete(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), asideSuffix) {
-			names = append(names, e.Name())
-		}
-	}
-	return names
-}
 
 func write(t *testing.T, o *Files, path string, perm os.FileMode) {
 	t.Helper()
@@ -32,69 +18,64 @@ func write(t *testing.T, o *Files, path string, perm os.FileMode) {
 	}
 }
 
-// Until a file is complete only its owner reads it, whatever it will be; what a run
-// that was killed has left goes with the next, and what a living one is at stays.
-func TestOutputsLeft(t *testing.T) {
+// Before all files are complete none of them is at its name, and only their owner reads them; afterwards each has its mode, and
+// what goes to standard output is there. What is not committed leaves nothing.
+func TestTogether(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	dir := t.TempDir()
-	path := filepath.Join(dir, "x.json")
-	var killed, living, last Files
-	write(t, &killed, path, 0o644)
-	left := incomplete(t, dir)
-	if info, err := os.Stat(filepath.Join(dir, left[0])); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("incomplete it is %v, %v", info.Mode(), err)
+	var stdout bytes.Buffer
+	o, dropped := Files{Stdout: &stdout}, Files{}
+	write(t, &o, filepath.Join(dir, "a"), 0o644)
+	write(t, &o, filepath.Join(dir, "b"), 0o600)
+	write(t, &o, Stdio, 0o600)
+	write(t, &dropped, filepath.Join(dir, "a"), 0o644)
+	all, err := os.ReadDir(dir)
+	for _, e := range all {
+		if info, cause := e.Info(); cause != nil || info.Mode() != 0o600 || e.Name()[0] != '.' {
+			t.Errorf("incomplete: %v, %v", e, cause)
+		}
 	}
-	killed.files[0].tmp.Close() // a process's locks end with it
-	write(t, &living, path, 0o644)
-	if names := incomplete(t, dir); len(names) != 1 || names[0] == left[0] {
-		t.Errorf("%q is left of %q", names, left)
+	if err != nil || len(all) != 3 || stdout.Len() > 0 {
+		t.Errorf("%v, %v, %q", all, err, &stdout)
 	}
-	write(t, &last, path, 0o644)
-	if names := incomplete(t, dir); len(names) != 2 {
-		t.Errorf("%q, and two runs are at work", names)
+	if err := o.Commit(); err != nil || stdout.String() != "text" {
+		t.Errorf("%q, %v", &stdout, err)
 	}
-	if err := living.Commit(); err != nil {
-		t.Error(err)
+	o.Discard()
+	dropped.Discard()
+	for name, want := range map[string]os.FileMode{"a": 0o644, "b": 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
 	}
-	last.Discard()
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 || len(incomplete(t, dir)) != 0 {
-		t.Errorf("%v, %v, left %q", info, err, incomplete(t, dir))
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 2 {
+		t.Errorf("%v, %v", all, err)
 	}
 }
 
-// What only looks like ours is left alone: others' files, links, other outputs'.
-func TestOutputsOfOthers(t *testing.T) {
+// Outputs that cannot be are refused in one line, with the output's name in it, before anything is worked out.
+func TestRefused(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "x")
-	link := filepath.Join(dir, asidePrefix(path)+"A"+asideSuffix)
-	other := filepath.Join(dir, asidePrefix(path+"y")+"A"+asideSuffix)
-	precious := filepath.Join(dir, "precious")
-	for _, name := range []string{precious, other} {
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(precious, link); err != nil {
+	in, link := filepath.Join(dir, "in"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(in, nil, 0o600), os.Link(in, link)); err != nil {
 		t.Fatal(err)
 	}
-	stays := []string{precious, other, link}
-	if os.Geteuid() == 0 {
-		foreign := filepath.Join(dir, asidePrefix(path)+"B"+asideSuffix)
-		if err := os.WriteFile(foreign, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chown(foreign, 12345, 12345); err != nil {
-			t.Fatal(err)
-		}
-		stays = append(stays, foreign)
+	if NotOver([]string{link, filepath.Join(dir, "none")}, []string{in}) == nil || NotOver([]string{dir}, []string{in}) != nil {
+		t.Error("what is over the input, and what is not")
 	}
-	var o Files
-	write(t, &o, path, 0o600)
-	o.Discard()
-	for _, name := range stays {
-		if _, err := os.Lstat(name); err != nil {
-			t.Error(err)
+	if OneStdout("a", Stdio, "b") != nil || OneStdout(Stdio, "a", Stdio) == nil {
+		t.Error("standard output, once and twice")
+	}
+	for path, want := range map[string]string{
+		dir:                           "writing " + dir + ": it is there and no regular file",
+		filepath.Join(dir, "none/x"):  "writing " + dir + "/none/x: creating a file in " + dir + "/none: no such file or directory",
+		filepath.Join(in, "a file's"): "writing " + in + "/a file's: creating a file in " + in + ": not a directory",
+	} {
+		var o Files
+		if _, err := o.Create(path, 0o600); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", path, err, want)
 		}
+		o.Discard()
 	}
 }

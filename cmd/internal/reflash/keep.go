@@ -2,7 +2,6 @@ package reflash
 
 import (
 	"cmp"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -33,22 +32,21 @@ func KeepArchive(r io.Reader, most int64) (path string, err error) {
 		return "", fmt.Errorf("keeping the archive: %w", err)
 	}
 	defer dir.Close()
-	aside := ".archive-" + rand.Text()
-	f, err := dir.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // it may carry private host keys
+	aside, err := sidefile.NewAside(dir, "archive") // its name is its hash, which is not known yet
 	if err != nil {
 		return "", err
 	}
-	defer dir.Remove(aside)
+	defer aside.Discard()
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, most+1))
-	switch err = errors.Join(err, f.Close()); {
+	n, err := io.Copy(io.MultiWriter(aside, h), io.LimitReader(r, most+1))
+	switch err = errors.Join(err, aside.Complete(0o600)); { // it may carry private host keys
 	case err != nil:
 		return "", fmt.Errorf("keeping the archive: %w", err)
 	case n > most:
 		return "", fmt.Errorf("the archive: more than %d bytes: %w", most, initrd.ErrTooLarge)
 	}
 	name := hex.EncodeToString(h.Sum(nil)) + ".img"
-	if err := dir.Rename(aside, name); err != nil {
+	if err := aside.Become(name); err != nil {
 		return "", err
 	}
 	return filepath.Join(base, archivesDir, name), dropOld(dir)

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -107,8 +106,8 @@ func (s *Store) put(g Group, packed []byte) error {
 	if err := s.root.Mkdir(filepath.Dir(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return replace(s.root, name, func(w io.Writer) error {
-		_, err := w.Write(packed)
+	return sidefile.Replace(s.root, name, func(f *os.File) error {
+		_, err := f.Write(packed)
 		return err
 	})
 }
@@ -131,24 +130,6 @@ func (s *Store) get(g Group) ([]byte, error) {
 		return nil, fmt.Errorf("%w: group %s", ErrDamaged, g.ID)
 	}
 	return b, nil
-}
-
-// replace writes a file aside, mode 0600, by a name that nobody knows, and gives it its own then: what others have put there is not
-// written through.
-func replace(dir *os.Root, name string, write func(io.Writer) error) error {
-	aside := filepath.Join(filepath.Dir(name), ".new-"+rand.Text())
-	f, err := dir.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = dir.Rename(aside, name)
-	}
-	if err != nil {
-		dir.Remove(aside)
-	}
-	return err
 }
 
 // Numbers of a .caibx (casync's caformat.h): an index, a table of where each chunk ends and its name, and the table's tail.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/cmd/internal/sidefile"
 )
 
 // Kept is an image's pack, as it is kept in the user's cache.
@@ -277,7 +277,7 @@ func Export(ctx context.Context, dir, name string, src Source, level int, progre
 		return nil, "", err
 	}
 	to := filepath.Base(name) + indexSuffix
-	err = replace(into, to, func(w io.Writer) error { return writeIndex(w, k.Groups, k.Size) })
+	err = sidefile.Replace(into, to, func(f *os.File) error { return writeIndex(f, k.Groups, k.Size) })
 	return k, filepath.Join(dir, to), err
 }
 

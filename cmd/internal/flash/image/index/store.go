@@ -10,10 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/sidefile"
 )
 
 // Store is a directory of indexes. A nil one is empty and keeps nothing.
@@ -89,12 +90,7 @@ func keyOf(dir string) ([]byte, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		key = make([]byte, keyLen)
 		rand.Read(key)
-		var made string
-		if made, err = putAside(dir, key); err != nil {
-			return nil, err
-		}
-		defer os.Remove(made)
-		if err = os.Link(made, name); err == nil || errors.Is(err, os.ErrExist) {
+		if err = write(name, key, (*sidefile.Aside).BecomeFirst); err == nil || errors.Is(err, os.ErrExist) {
 			key, err = readOurs(name, keyLen)
 		}
 	}
@@ -104,21 +100,23 @@ func keyOf(dir string) ([]byte, error) {
 	return key, err
 }
 
-// aside begins the names of files that are being written.
-const aside = ".new-"
-
-// putAside writes a file of mode 0600 with a name that nobody else uses.
-func putAside(dir string, b []byte) (string, error) {
-	f, err := os.CreateTemp(dir, aside+"*")
+// write writes a file of the store, whole or not at all. become is [sidefile.Aside.Become] or BecomeFirst.
+func write(name string, b []byte, become func(a *sidefile.Aside, base string) error) error {
+	dir, err := os.OpenRoot(filepath.Dir(name))
 	if err != nil {
-		return "", err
+		return err
 	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(f.Name())
-		return "", err
+	defer dir.Close()
+	a, err := sidefile.NewAside(dir, "index") // whatever it was to be, what a killed run has left goes
+	if err != nil {
+		return err
 	}
-	return f.Name(), nil
+	defer a.Discard()
+	_, err = a.Write(b)
+	if err = errors.Join(err, a.Complete(0o600)); err != nil {
+		return err
+	}
+	return become(a, filepath.Base(name))
 }
 
 // suffix ends the names of indexes, beside those of what else is kept of an image.
@@ -177,15 +175,7 @@ func (s *Store) Seal(image, suffix string, b []byte) error {
 	if len(b) > maxIndex-sha256.Size {
 		return errors.New("too large to be kept")
 	}
-	made, err := putAside(s.dir, append(slices.Clone(b), seal(s.key, append([]byte(suffix), b...))...))
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(made, name); err != nil {
-		os.Remove(made)
-		return err
-	}
-	return nil
+	return write(name, append(slices.Clone(b), seal(s.key, append([]byte(suffix), b...))...), (*sidefile.Aside).Become)
 }
 
 // Get is the index that was kept for the image of that name, if it was made of the file in this state; else nil.
@@ -220,14 +210,11 @@ func (s *Store) Put(image string, x *Index) {
 	if b == nil || err != nil {
 		return
 	}
-	if made, err := putAside(s.dir, b); err == nil && os.Rename(made, name) != nil {
-		os.Remove(made)
-	}
+	write(name, b, (*sidefile.Aside).Become)
 	s.prune(filepath.Base(name))
 }
 
-// prune removes those that were used longest ago, as long as there are too many or too large ones, and what a killed process
-// has left. The one that was just written stays: the clock for files may stand still while several are.
+// prune removes those that were used longest ago, as long as there are too many or too large ones. The one that was just written stays: the clock for files may stand still while several are.
 func (s *Store) prune(latest string) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -243,8 +230,6 @@ func (s *Store) prune(latest string) {
 			total = info.Size()
 		case filepath.Ext(e.Name()) == suffix:
 			others = append(others, info)
-		case strings.HasPrefix(e.Name(), aside) && time.Since(info.ModTime()) > time.Hour:
-			os.Remove(filepath.Join(s.dir, e.Name()))
 		}
 	}
 	slices.SortFunc(others, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
