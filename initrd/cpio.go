@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
+
+	"groundhog/initrd/eof"
 )
 
 // cavaliergopher/cpio is the codec; this file makes good what it drops. By
@@ -228,17 +230,9 @@ func (m *room) readData(r io.Reader, n int64) ([]byte, error) {
 	}
 }
 
-// noEOF is for places where an end of input is never good news.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
 func discard(r io.Reader, n int64) error {
 	_, err := io.CopyN(io.Discard, r, n)
-	return noEOF(err)
+	return eof.Unexpected(err)
 }
 
 // pad4 is how many zeros bring n to a multiple of 4: the kernel accepts a

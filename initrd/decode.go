@@ -12,12 +12,14 @@ import (
 	"github.com/mikelolasagasti/xz"
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz/lzma"
+
+	"groundhog/initrd/eof"
 )
 
 func decodeGzip(r *bytes.Reader) (io.ReadCloser, error) {
 	var head [4]byte
 	if _, err := r.ReadAt(head[:], r.Size()-int64(r.Len())); err != nil {
-		return nil, noEOF(err)
+		return nil, eof.Unexpected(err)
 	}
 	// RFC 1952, 2.3.1: FTEXT says nothing, FNAME is passed over; the kernel
 	// takes the rest for compressed data (lib/decompress_inflate.c).
@@ -44,7 +46,7 @@ func decodeXz(r *bytes.Reader) (io.ReadCloser, error) {
 	// The stream header has been walked. lib/xz knows no check but CRC32.
 	var head [8]byte
 	if _, err := r.ReadAt(head[:], r.Size()-int64(r.Len())); err != nil {
-		return nil, noEOF(err)
+		return nil, eof.Unexpected(err)
 	}
 	if check := head[7]; check > 1 {
 		return nil, fmt.Errorf("%w: integrity check %d, which the kernel refuses (xz --check=crc32)", ErrFormat, check)
@@ -59,7 +61,7 @@ func decodeXz(r *bytes.Reader) (io.ReadCloser, error) {
 func decodeLzma(r *bytes.Reader) (io.ReadCloser, error) {
 	var head [5]byte
 	if _, err := r.ReadAt(head[:], r.Size()-int64(r.Len())); err != nil {
-		return nil, noEOF(err)
+		return nil, eof.Unexpected(err)
 	}
 	if dict := binary.LittleEndian.Uint32(head[1:]); dict > maxWindow {
 		return nil, fmt.Errorf("%w: an lzma dictionary of %d bytes", ErrTooLarge, dict)
@@ -110,5 +112,5 @@ func (b *bzip2Reader) Read(p []byte) (int, error) {
 		}
 		return n, err
 	}
-	return n, noEOF(err) // the zeros were taken for data
+	return n, eof.Unexpected(err) // the zeros were taken for data
 }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"groundhog/initrd/eof"
 )
 
 // Digest is a SHA-256.
@@ -161,7 +163,7 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 	if n <= int64(len(b)) {
 		if _, err := io.ReadFull(r, b[:n]); err != nil {
 			d.free <- b
-			return noEOF(err)
+			return eof.Unexpected(err)
 		}
 		d.jobs <- func() {
 			a.sum = sumOf(b[:n])
@@ -183,7 +185,7 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 		b = b[:min(n, int64(len(b)))]
 		if _, err := io.ReadFull(r, b); err != nil {
 			d.free <- b[:cap(b)]
-			return noEOF(err)
+			return eof.Unexpected(err)
 		}
 		pieces <- b
 		if n -= int64(len(b)); n == 0 {

@@ -30,6 +30,7 @@ func floorOf(pkg string) int {
 
 // apart is rooms that do without each other: each can be imported alone.
 var apart = map[string][]string{
+	"groundhog/initrd/eof":    {"groundhog/"},
 	"groundhog/initrd/show":   {"groundhog/"},
 	"groundhog/manifest/sign": {"groundhog/"},
 	"groundhog/manifest/sbom": {"groundhog/manifest/diff", "groundhog/manifest/sign"},

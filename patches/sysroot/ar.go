@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"groundhog/initrd/eof"
 )
 
 const arMagic = "!<arch>\n"
@@ -36,7 +38,7 @@ func newArReader(r io.Reader) (*arReader, error) {
 func (a *arReader) next() (string, error) {
 	skip := a.left + a.pad
 	if n, err := io.CopyN(io.Discard, a.r, skip); err != nil || n != skip {
-		return "", unexpected(err)
+		return "", eof.Unexpected(err)
 	}
 	a.left, a.pad = 0, 0
 	header := make([]byte, 60)
@@ -63,17 +65,9 @@ func (a *arReader) Read(b []byte) (int, error) {
 	n, err := a.r.Read(b[:min(int64(len(b)), a.left)])
 	a.left -= int64(n)
 	if a.left > 0 {
-		err = unexpected(err)
+		err = eof.Unexpected(err)
 	} else if err == io.EOF {
 		err = nil
 	}
 	return n, err
-}
-
-// unexpected is err for a place where the input must not end.
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

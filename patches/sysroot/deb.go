@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"groundhog/initrd/eof"
 )
 
 // A Package is a .deb file that was laid into a tree: what dpkg would note of it.
@@ -91,7 +93,7 @@ func unpackDeb(r io.Reader, p *placer) error {
 	for _, want := range []string{"debian-binary", "control.tar", "data.tar"} {
 		name, err := nextMember(a)
 		if err != nil {
-			return fmt.Errorf("%s: %w", want, unexpected(err))
+			return fmt.Errorf("%s: %w", want, eof.Unexpected(err))
 		}
 		suffix, ok := strings.CutPrefix(name, want)
 		if !ok || suffix != "" && suffix[0] != '.' {

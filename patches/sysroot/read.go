@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+
+	"groundhog/initrd/eof"
 )
 
 // openRegular opens a regular file of any file system, links followed inside it.
@@ -71,7 +73,7 @@ func readClaimed(r io.Reader, n int64) ([]byte, error) {
 			return b, nil
 		}
 		if err != nil {
-			return nil, unexpected(err)
+			return nil, eof.Unexpected(err)
 		}
 		grown := make([]byte, min(int64(have)*factor, n))
 		copy(grown, b)

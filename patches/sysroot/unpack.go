@@ -13,6 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
 	"github.com/ulikunitz/xz/lzma"
+
+	"groundhog/initrd/eof"
 )
 
 // Dictionaries larger than these, in bytes, are refused. They are what dpkg-deb
@@ -85,14 +87,14 @@ func openLzma(r io.Reader) (io.ReadCloser, error) {
 	in := bufio.NewReader(r)
 	head, err := in.Peek(5)
 	if err != nil {
-		return nil, unexpected(err)
+		return nil, eof.Unexpected(err)
 	}
 	if dict := binary.LittleEndian.Uint32(head[1:]); dict > xzDict {
 		return nil, fmt.Errorf("a dictionary of %d bytes", dict)
 	}
 	zr, err := lzma.ReaderConfig{DictCap: xzDict}.NewReader(in)
 	if err != nil {
-		return nil, unexpected(err)
+		return nil, eof.Unexpected(err)
 	}
 	return io.NopCloser(zr), nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"groundhog/cmd/internal/flash/image/claim"
 	"groundhog/cmd/internal/flash/image/xzblock"
+	"groundhog/initrd/eof"
 )
 
 // maxWindow bounds what a decoder keeps in memory, in bytes: what xz -9 and zstd
@@ -75,7 +76,7 @@ func decode(r io.Reader, o decoding) (image io.ReadCloser, compression string, e
 		}
 		d, err := f.decode(in, o)
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", f.name, unexpected(err))
+			return nil, "", fmt.Errorf("%s: %w", f.name, eof.Unexpected(err))
 		}
 		plain := &named{d, f.name}
 		if c, ok := d.(io.Closer); ok {
@@ -182,11 +183,4 @@ func (n *named) Read(p []byte) (int, error) {
 		err = fmt.Errorf("%s: %w", n.name, err)
 	}
 	return k, err
-}
-
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

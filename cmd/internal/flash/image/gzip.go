@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/gzip"
+
+	"groundhog/initrd/eof"
 )
 
 // ErrTrailing is something behind the end of what is compressed that is neither more of it nor padding.
@@ -47,7 +49,7 @@ func (g *gunzip) Read(p []byte) (int, error) {
 		magic, err := g.in.Peek(2)
 		if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 			if err := g.member.Reset(g.in); err != nil {
-				return 0, unexpected(err)
+				return 0, eof.Unexpected(err)
 			}
 			g.member.Multistream(false)
 			continue

@@ -10,6 +10,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/initrd/eof"
 )
 
 // watch waits until a change of the file that the image comes from would show, and notes what it is now.
@@ -98,7 +99,7 @@ func (i *Image) zero(c chunk.Chunk) error {
 		b := chunk.Buffer(c.Len)
 		defer chunk.Free(b)
 		if _, err := i.raw.ReadAt(b, off); err != nil {
-			return unexpected(err)
+			return eof.Unexpected(err)
 		}
 		if !chunk.IsZero(b) {
 			return ErrChanged

@@ -31,6 +31,8 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+
+	"groundhog/initrd/eof"
 )
 
 // Type is what a frame is. Zero is none, so that a line of zeros is no frame.
@@ -78,20 +80,13 @@ func (r *Reader) Next() (Type, []byte, error) {
 	r.payload.Reset()
 	// The buffer grows with what comes, not with what was announced.
 	if _, err := io.CopyN(&r.payload, r.r, n+4); err != nil {
-		return 0, nil, unexpected(err)
+		return 0, nil, eof.Unexpected(err)
 	}
 	payload, sum := r.payload.Bytes()[:n], r.payload.Bytes()[n:]
 	if binary.BigEndian.Uint32(sum) != crc32.Checksum(payload, castagnoli) {
 		return 0, nil, fmt.Errorf("frame of type %d, %d bytes: %w", t, n, ErrFrame)
 	}
 	return t, payload, nil
-}
-
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // A Writer writes frames. Its methods may be called from several goroutines.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"groundhog/initrd/eof"
 )
 
 // Version is the protocol that this package speaks. A writer of another version is replaced, so it also grows where
@@ -58,7 +60,7 @@ func HearHello(r *Reader) (tool string, err error) {
 	}
 	t, payload, err := r.Next()
 	if err != nil {
-		return "", unexpected(err)
+		return "", eof.Unexpected(err)
 	}
 	if t != Hello || len(payload) < 2 || len(payload) > 2+maxTool || !printable(string(payload[2:])) {
 		return "", fmt.Errorf("hello: frame of type %d, %d bytes: %w", t, len(payload), ErrFrame)

@@ -22,6 +22,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/initrd/eof"
 )
 
 // ErrFrame says that a file is not made of what it was made of before.
@@ -122,7 +123,7 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 			}
 			j := &job{head: head, size: b, first: first, packed: make([]byte, stored(b)), pieces: make(chan []byte, b.Plain/chunk.Size+2)}
 			if _, err := io.ReadFull(r, j.packed); err != nil {
-				return unexpected(err)
+				return eof.Unexpected(err)
 			}
 			shrink(j.packed, b, d.dict)
 			for _, to := range []chan<- *job{d.order, d.jobs} {
@@ -157,7 +158,7 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 func same(r io.Reader, want []byte) error {
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(r, got); err != nil {
-		return unexpected(err)
+		return eof.Unexpected(err)
 	}
 	if !bytes.Equal(got, want) {
 		return ErrFrame
@@ -206,7 +207,7 @@ func (d *Reader) block(z *xz.Reader, j *job) (*xz.Reader, error) {
 		err = z.Reset(from)
 	}
 	if err != nil {
-		return nil, unexpected(err)
+		return nil, eof.Unexpected(err)
 	}
 	left := j.size.Plain
 	for n := 1; ; n++ {
@@ -293,11 +294,4 @@ func (d *Reader) Close() error {
 	d.stop()
 	d.work.Wait()
 	return nil
-}
-
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
