@@ -78,21 +78,26 @@ type source struct {
 	once  bool // a stream
 	walks int
 	end   error // what the walk ends with
+
+	hash   sync.Once
+	hashed []chunk.Chunk
 }
 
 func (s *source) Size() (int64, bool) { return int64(len(s.b)), s.index }
 func (s *source) Again() bool         { return !s.once }
 
-func (s *source) chunks() (all []chunk.Chunk) {
-	for n := 0; n*chunk.Size < len(s.b); n++ {
-		p := s.b[n*chunk.Size : min(len(s.b), (n+1)*chunk.Size)]
-		c := chunk.Chunk{N: int64(n), Len: len(p), Zero: chunk.IsZero(p)}
-		if !c.Zero {
-			c.Sum = chunk.SumOf(p)
+func (s *source) chunks() []chunk.Chunk {
+	s.hash.Do(func() {
+		for n := 0; n*chunk.Size < len(s.b); n++ {
+			p := s.b[n*chunk.Size : min(len(s.b), (n+1)*chunk.Size)]
+			c := chunk.Chunk{N: int64(n), Len: len(p), Zero: chunk.IsZero(p)}
+			if !c.Zero {
+				c.Sum = chunk.SumOf(p)
+			}
+			s.hashed = append(s.hashed, c)
 		}
-		all = append(all, c)
-	}
-	return all
+	})
+	return slices.Clone(s.hashed)
 }
 
 func (s *source) Index() []chunk.Chunk {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,9 +18,11 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/push"
 )
@@ -93,24 +97,34 @@ type bench struct {
 	powerCycle string
 }
 
-func newBench(t *testing.T) *bench { return benchFor(t, diskImage(3<<20+512)) }
+func newBench(t *testing.T) *bench { return benchFor(t, plainImage()) }
+
+// plainImage is made once.
+var plainImage = sync.OnceValue(func() []byte { return diskImage(3<<20 + 512) })
 
 // benchFor is a bench with an image.
 func benchFor(t *testing.T, content []byte) *bench {
 	t.Helper()
-	b := &bench{Device: devicetest.Start(t), t: t, path: filepath.Join(t.TempDir(), "disk.img"), content: content, patience: time.Minute, reboot: time.Minute}
-	file := filepath.Join(t.TempDir(), "reflash.img")
-	for name, content := range map[string][]byte{file: []byte("an archive"), b.path: b.content} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	img, err := image.Open(t.Context(), b.path, "", nil)
+	img, err := image.Open(t.Context(), path, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { img.Close() })
-	b.image = img
+	return benchWith(t, path, content, img)
+}
+
+// benchWith is a bench with an image that is open.
+func benchWith(t *testing.T, path string, content []byte, img *image.Image) *bench {
+	t.Helper()
+	b := &bench{Device: devicetest.Start(t), t: t, path: path, content: content, image: img, patience: time.Minute, reboot: time.Minute}
+	file := filepath.Join(t.TempDir(), "reflash.img")
+	if err := os.WriteFile(file, []byte("an archive"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	b.ssh = device.Options{Config: "none", Identities: []string{b.Path("login")}, KnownHosts: []string{b.Path("known_hosts")},
 		ConnectTimeout: 10 * time.Second, Keepalive: time.Second, Silence: 10 * time.Second}
 	login, err := device.Identities(t.Context(), b.Target(), b.ssh)
@@ -169,11 +183,27 @@ func (b *bench) run(ctx context.Context, verb string) Outcome {
 // holds reports whether the disk has the image, and whether it is as it was.
 func (b *bench) holds() (image, untouched bool) {
 	b.t.Helper()
-	disk, err := os.ReadFile(b.DiskFile())
+	f, err := os.Open(b.DiskFile())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return bytes.Equal(disk[:len(b.content)], b.content), len(bytes.Trim(disk, "\x00")) == 0
+	defer f.Close()
+	if _, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) { // nothing was ever written
+		return false, true
+	}
+	image, untouched = true, true
+	for at, part := 0, make([]byte, 1<<20); ; at += len(part) {
+		n, err := io.ReadFull(f, part)
+		untouched = untouched && chunk.IsZero(part[:n])
+		want := b.content[min(at, len(b.content)):min(at+n, len(b.content))]
+		image = image && bytes.Equal(part[:len(want)], want)
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+			return image && at+n >= len(b.content), untouched
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
 }
 
 // judge holds a verdict against what the device is.

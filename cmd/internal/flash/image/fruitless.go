@@ -19,10 +19,12 @@ type fruitless struct {
 	io.Reader
 	most int64
 	read atomic.Int64 // since something came out
+	over atomic.Int64 // what it was when no more was read
 }
 
 func (f *fruitless) Read(p []byte) (int, error) {
-	if f.read.Load() > f.most {
+	if n := f.read.Load(); n > f.most {
+		f.over.Store(n)
 		return 0, f.because(io.ErrUnexpectedEOF)
 	}
 	n, err := f.Reader.Read(p)
@@ -37,9 +39,9 @@ func (f *fruitless) cameOut(n int) {
 	}
 }
 
-// because is why a decoder failed: some make another error of what they read.
+// because is why a decoder failed: some make another error of what they read, and some have read ahead of what comes out.
 func (f *fruitless) because(err error) error {
-	if n := f.read.Load(); err != nil && err != io.EOF && n > f.most {
+	if n := max(f.read.Load(), f.over.Load()); err != nil && err != io.EOF && n > f.most {
 		return fmt.Errorf("%w: %d bytes", ErrFruitless, n)
 	}
 	return err

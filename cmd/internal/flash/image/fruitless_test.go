@@ -22,6 +22,17 @@ func (a *again) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// A decoder that reads ahead comes to the bound before all that it had decoded came out.
+func TestFruitlessReadAhead(t *testing.T) {
+	f := &fruitless{Reader: &again{b: make([]byte, 100)}, most: 1000}
+	for err := error(nil); err == nil; _, err = f.Read(make([]byte, 100)) {
+	}
+	f.cameOut(1)
+	if err := f.because(io.ErrUnexpectedEOF); !errors.Is(err, ErrFruitless) {
+		t.Errorf("what was decoded before came out after the bound was met: %v", err)
+	}
+}
+
 // A stream that goes on for ever behind an image's end, or before it begins, and has nothing in it ends, whatever the format has for nothing.
 func TestFruitless(t *testing.T) {
 	if testing.Short() {

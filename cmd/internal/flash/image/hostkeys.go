@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -40,13 +41,24 @@ const (
 	maxReading     = 10 * time.Second
 )
 
+// foundKeys is the host keys, once they were found.
+type foundKeys struct {
+	mu  sync.Mutex
+	all []ssh.PublicKey
+}
+
 // HostKeys is the host keys of the systems in the image, as they are in each ext2, ext3 or ext4 filesystem of it: each
 // key once, ed25519 before ecdsa before rsa, partition by partition. It decodes the image to its end, and reads it with debugfs(8), which needs
-// no root and follows no link out of the filesystem. The error is [ErrNoHostKey], with the reason, where
+// no root and follows no link out of the filesystem, once for all devices. The error is [ErrNoHostKey], with the reason, where
 // nothing is wrong but that there is none.
 func (i *Image) HostKeys(ctx context.Context) ([]ssh.PublicKey, error) {
 	if err := i.Walk(ctx, func(int64) bool { return false }, nil); err != nil {
 		return nil, err
+	}
+	i.keys.mu.Lock()
+	defer i.keys.mu.Unlock()
+	if len(i.keys.all) > 0 {
+		return i.keys.all, nil
 	}
 	f := i.spool
 	if i.raw != nil {
@@ -54,6 +66,7 @@ func (i *Image) HostKeys(ctx context.Context) ([]ssh.PublicKey, error) {
 	}
 	keys, reasons, err := readHostKeys(ctx, f)
 	if err != nil || len(keys) > 0 {
+		i.keys.all = keys
 		return keys, err
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoHostKey, strings.Join(reasons, "; "))

@@ -111,6 +111,24 @@ func TestHostKeys(t *testing.T) {
 	}
 }
 
+// They are read once for all devices.
+func TestHostKeysOnce(t *testing.T) {
+	root, want := system(t, "ed25519")
+	name := blank(t, 9*mib, "")
+	mkfs(t, name, "ext2", root, 0)
+	i := open(t, name, "", nil)
+	for _, dirs := range [][]string{sbinDirs, nil} { // the second time without debugfs
+		if dirs == nil {
+			t.Setenv("PATH", "")
+			defer func(old []string) { sbinDirs = old }(sbinDirs)
+			sbinDirs = nil
+		}
+		if keys, err := i.HostKeys(t.Context()); err != nil || fmt.Sprint(fingerprints(keys)) != fmt.Sprint(want) {
+			t.Errorf("in %q: %q, %v, want %q", dirs, fingerprints(keys), err, want)
+		}
+	}
+}
+
 // Two systems in an image, as for updates that go back and forth, have all their keys, and those in common once.
 func TestHostKeysOfTwo(t *testing.T) {
 	a, one := system(t, "ed25519", "rsa")

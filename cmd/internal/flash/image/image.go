@@ -74,6 +74,7 @@ type Image struct {
 	recent   map[int64][]byte // of them, in memory
 	look     sync.Mutex       // held while the file is read once more
 	starts   starts           // what it would start by itself, once somebody asked
+	keys     foundKeys
 	notes    []string
 	zeros    []bool // the chunks that kept calls zero and that were found to be
 	done     bool
