@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,8 +16,9 @@ import (
 	"groundhog/fixtures/judge"
 )
 
-// imageBomb is how large they are, in bytes: far more than any bound of what follows.
-const imageBomb = 512 << 20
+// imageBomb is how large a bomb is, in bytes, that may take at most so much memory: what is kept of it would show. In the full tier it is
+// far more than any bound of what follows.
+func imageBomb(most int64) int64 { return max(most+64<<20, int64(judge.Times(0, 512<<20))) }
 
 // imageBase is what decoding an image takes beside a decoder's memory, and packing it on two cores: chunks on their way, two groups
 // of 8 MiB, each as it is, packed, and once more where it is proven.
@@ -53,12 +55,17 @@ func TestImageBombs(t *testing.T) {
 				code int
 				said string
 			}{{"zeros", 0, 0, ""}, {"ones", 1, exitTrouble, "less than 64 MiB are left where it is kept: set TMPDIR"}} {
+				most := imageBase + c.memory
+				size := imageBomb(most)
+				if what.code != 0 { // it ends where there is no more room
+					size = imageBomb(roomSize)
+				}
 				bombTools["image"] = c.pack
-				file := bombFile(t, "image", packedAs(t, "image", io.LimitReader(filled(what.fill), imageBomb)))
+				file := bombFile(t, "image", packedAs(t, "image", io.LimitReader(filled(what.fill), size)))
 				t.Setenv("TMPDIR", room)
 				code, peak, cpu, said := measured(t, "index", file, "--force", "--level=1", "--store", t.TempDir())
 				t.Logf("%-5s %4d MiB, %5.1f s, exit code %d", what.name, peak>>20, cpu.Seconds(), code)
-				if most := imageBase + c.memory; peak > most {
+				if peak > most {
 					t.Errorf("%s: a peak of %d MiB, more than %d", what.name, peak>>20, most>>20)
 				}
 				if code != what.code || !strings.Contains(said, what.said) {
@@ -85,10 +92,13 @@ func TestImageSays(t *testing.T) {
 	}
 }
 
-// smallRoom is a directory that has room for 160 MiB.
+// roomSize is how many bytes a small room has.
+const roomSize = 160 << 20
+
+// smallRoom is a directory that has room for no more.
 func smallRoom(t *testing.T) string {
 	dir := t.TempDir()
-	if err := unix.Mount("groundhog", dir, "tmpfs", 0, "size=160m"); err != nil {
+	if err := unix.Mount("groundhog", dir, "tmpfs", 0, fmt.Sprintf("size=%d", roomSize)); err != nil {
 		judge.Missing(t, "root, who alone mounts a small filesystem")
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
@@ -99,8 +109,11 @@ func smallRoom(t *testing.T) string {
 type filled byte
 
 func (f filled) Read(p []byte) (int, error) {
-	for n := range p {
+	for n := range p[:min(len(p), 1)] {
 		p[n] = byte(f)
+	}
+	for n := 1; n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
 	}
 	return len(p), nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 
 // TestMain makes this test binary be groundhog, too, where a script runs that.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // of what runs in this process; main has its own
 	testscript.Main(m, map[string]func(){"groundhog": main, "groundhog-measured": measuredMain})
 }
 
