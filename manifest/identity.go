@@ -28,23 +28,26 @@ func (m *Manifest) identify(f *debian.Facts) {
 		if l.How == debian.ByKey {
 			m.AuthorizedKeys = append(m.AuthorizedKeys, keyOf(l.Path, l.Key.Key, l.Key.Comment))
 		} else {
-			m.AuthorizedKeys = append(m.AuthorizedKeys, keyless(l))
+			who := "password of " + l.Users[0]
+			if l.How == debian.ByNothing {
+				who = l.Users[0] + " without a password"
+			}
+			m.AuthorizedKeys = append(m.AuthorizedKeys, keyless(l.Path, string(l.How), who, nil))
 		}
+	}
+	for _, w := range f.Ways {
+		m.AuthorizedKeys = append(m.AuthorizedKeys, keyless(w.Path, "way", w.What, w.Sum[:]))
 	}
 	for _, p := range f.Problems {
 		m.problem("%s", EscapePath(p))
 	}
 }
 
-// keyless is a login without a key, among the keys because it is as much of a way
-// in. Its fingerprint is of nothing but its own description.
-func keyless(l debian.Login) Key {
-	who := "password of " + l.Users[0]
-	if l.How == debian.ByNothing {
-		who = l.Users[0] + " without a password"
-	}
-	sum := sha256.Sum256([]byte(who))
-	return Key{Path: l.Path, Type: string(l.How), Fingerprint: "SHA256:" + hex.EncodeToString(sum[:]), Comment: EscapePath(who)}
+// keyless is a login without a key, or a way in beside dropbear's, among the keys because it is as much of a way
+// in. Its fingerprint is of nothing but its own description, and of what was described.
+func keyless(name, how, who string, of []byte) Key {
+	sum := sha256.Sum256(append([]byte(who), of...))
+	return Key{Path: EscapePath(name), Type: how, Fingerprint: "SHA256:" + hex.EncodeToString(sum[:]), Comment: EscapePath(who)}
 }
 
 // plainWord accepts what an architecture or a release is called.

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
 )
 
 // otherBombs are what costs memory or time by other means than zeros.
@@ -30,7 +33,53 @@ func otherBombs(t *testing.T) []bombCase {
 		{"a manifest of nothings", [][]string{{"diff", nothings(t), nothings(t)}, {"verify", bombArchive(t, nil), "--manifest", nothings(t)}}, refusedAnyhow, 0},
 		{"a manifest in one word", [][]string{{"diff", oneWord(t), oneWord(t)}, {"verify", bombArchive(t, nil), "--manifest", oneWord(t)}}, tooLarge, 0},
 	}
-	return append(cases, treeBombs(t)...)
+	return append(append(cases, treeBombs(t)...), contentBombs(t)...)
+}
+
+// contentBombs are archives whose files are small, and much work to who looks into them.
+func contentBombs(t *testing.T) (cases []bombCase) {
+	root := t.TempDir()
+	target := tiny.New("bookworm", true)
+	if err := target.WriteRoot(root); err != nil {
+		t.Fatal(err)
+	}
+	lines := func(n int, format string) *fstest.MapFile {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return tiny.Text(b.String())
+	}
+	links := fstest.MapFS{"evil/authorized_keys": tiny.Text(strings.Repeat(tiny.LoginECDSA, 4000)), "etc/passwd": lines(5000, "u%[1]d:*:0:0::/l/%[1]d:/bin/sh\n")}
+	hard := fstest.MapFS{"etc/passwd": links["etc/passwd"]}
+	for i := range 5000 {
+		links[fmt.Sprintf("l/%d/.ssh", i)] = tiny.Link("/evil")
+		hard[fmt.Sprintf("l/%d/.ssh/authorized_keys", i)] = &fstest.MapFile{Data: []byte(strings.Repeat("# no key\n", 100000)), Mode: 0o644, Sys: "hard"}
+	}
+	for _, c := range []struct {
+		what  string
+		files fstest.MapFS
+		codes [2]int // of looking, and of patch
+	}{
+		{"60,000 accounts and their passwords", fstest.MapFS{"etc/passwd": lines(60000, "u%d:x:0:0::/x:\n"), "etc/shadow": lines(60000, "v%d:*:::::::\n")}, [2]int{0, refusedAnyhow}},
+		{"more accounts than are looked at", fstest.MapFS{"etc/passwd": lines(800000, "u%d:x:0:0:\n")}, [2]int{0, refusedAnyhow}},
+		{"5,000 homes with the same 4,000 keys", links, [2]int{0, refusedAnyhow}},
+		{"5,000 homes with the same long file", hard, [2]int{0, refusedAnyhow}},
+		{"keys and nothing but keys", fstest.MapFS{tiny.Home + "/.ssh/authorized_keys": tiny.Text(strings.Repeat(tiny.LoginEd25519, 100000))}, [2]int{0, 0}},
+		{"a script of braces", fstest.MapFS{"scripts/functions": tiny.Text(strings.Repeat("$(", bombLimit/3))}, [2]int{0, refusedAnyhow}},
+	} {
+		target := tiny.New("bookworm", true)
+		maps.Copy(target.Archive, c.files)
+		b, err := target.Bytes(initrd.Gzip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := bombFile(t, "initrd.img", b)
+		keys := bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))
+		cases = append(cases, bombCase{c.what, [][]string{{"inspect", file}, {"diff", file, file, "--fail-on", "keys"}}, c.codes[0], 0},
+			bombCase{c.what + ", patched", [][]string{{"patch", file, "--root", root, "--compression", "zstd", "--authorized-keys", keys}}, c.codes[1], 0})
+	}
+	return cases
 }
 
 // treeBombs are root trees: files without data, includes without end.

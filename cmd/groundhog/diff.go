@@ -50,8 +50,8 @@ times, inodes, the random name of root's home, ld.so.cache. --all lists it.
 
 --fail-on makes it a gate: exit code 1 only for what is listed. The rules:
 any, added, removed, changed, moved, content, mode, owner, type, target, device,
-setuid (a file that gains it), unknown (from no package), keys, packages,
-patches, segments, modules, kernel, release, architecture, and size>LIMIT (of
+setuid (a file that gains it), unknown (from no package), keys (what says who may
+log in), packages, patches, segments, modules, kernel, release, architecture, and size>LIMIT (of
 the file), unpacked>LIMIT (of all content), own>LIMIT (of the content that groundhog
 put there or changed, as the archive's record of patches says) and rest>LIMIT (of all
 other content), where LIMIT is a growth in percent or bytes.`,

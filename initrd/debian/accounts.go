@@ -63,13 +63,12 @@ func accountNumber(s string) (uint32, bool) {
 }
 
 // loginShells is what getusershell(3) returns.
-func loginShells(img *initrd.Image) []string {
-	b, err := img.ReadFile("etc/shells")
-	if err != nil {
+func loginShells(text []byte) []string {
+	if text == nil {
 		return []string{"/bin/sh", "/bin/csh"}
 	}
 	var all []string
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(string(text)) {
 		at := strings.IndexAny(line, "#/")
 		if at < 0 || line[at] == '#' || len(line) == at+1 {
 			continue
@@ -83,19 +82,34 @@ func loginShells(img *initrd.Image) []string {
 	return all
 }
 
-// member reports whether an account is in a group of etc/group, as its own group or by name.
-func member(img *initrd.Image, a Account, group string) bool {
-	b, err := img.ReadFile("etc/group")
-	if err != nil {
-		return false
+// group is a group of etc/group.
+type group struct {
+	gid     uint32
+	known   bool
+	members []string
+}
+
+// groupOf is the group of dropbear's -G.
+func (f *Facts) groupOf(img *initrd.Image) (g group) {
+	if f.Server.Group == "" {
+		return g
 	}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
-		if len(f) < 3 || f[0] != group {
+	for line := range strings.Lines(string(f.accountsFile(img, "etc/group"))) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(fields) < 3 || fields[0] != f.Server.Group {
 			continue
 		}
-		gid, ok := accountNumber(f[2])
-		return ok && gid == a.GID || len(f) > 3 && slices.Contains(strings.Split(f[3], ","), a.Name)
+		if g.gid, g.known = accountNumber(fields[2]); len(fields) > 3 {
+			g.members = strings.Split(fields[3], ",")
+			slices.Sort(g.members)
+		}
+		return g
 	}
-	return false
+	return g
+}
+
+// has reports whether an account is in it, as its own group or by name.
+func (g group) has(a Account) bool {
+	_, named := slices.BinarySearch(g.members, a.Name)
+	return g.known && g.gid == a.GID || named
 }

@@ -2,6 +2,7 @@ package debian
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -18,8 +19,12 @@ type Calls struct {
 }
 
 // ReadCalls reads a POSIX script. A name that only a running shell knows, such as
-// "$x", is no name.
+// "$x", is no name. What is nested in it takes the parser's stack, and one that has no room left ends the whole program: a long
+// script is refused.
 func ReadCalls(name string, script []byte) (*Calls, error) {
+	if len(script) > maxSourced {
+		return nil, fmt.Errorf("%s: %d bytes, too long to look into", name, len(script))
+	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(script), name)
 	if err != nil {
 		return nil, err

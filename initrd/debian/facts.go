@@ -46,6 +46,7 @@ type Facts struct {
 	HostKeys     []HostKey
 	BadHostKeys  []error // of files that should hold one
 	Logins       []Login
+	Ways         []Way    // beside these
 	Problems     []string // what cannot be read, or does not do what it should, a line each
 }
 
@@ -71,11 +72,10 @@ func Read(img *initrd.Image) *Facts {
 	f := &Facts{Builder: builderOf(img), Kernels: kernels(img), Architecture: architecture(img),
 		Settings: init.settings(), Server: serverOf(img, init)}
 	f.Release = releaseOf(f.Server.Version)
-	if passwd, err := img.ReadFile("etc/passwd"); err == nil {
-		f.Accounts = accounts(passwd)
-	}
+	f.Accounts = accounts(f.accountsFile(img, "etc/passwd"))
 	f.hostKeys(img)
 	f.logins(img)
+	f.ways(img)
 	if s := f.Server; f.HasDropbear() {
 		if s.Doubt != "" && !s.otherScript {
 			f.problem("how dropbear is started is not certain: %s", s.Doubt)

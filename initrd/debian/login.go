@@ -33,62 +33,80 @@ const (
 // logins finds who may log in: for every account that dropbear would let in, the
 // keys in the file that it reads for that account.
 func (f *Facts) logins(img *initrd.Image) {
-	shells := loginShells(img)
-	keys := map[string][]string{} // file to users
-	var order []string
-	doubt := f.Server.Doubt != ""
+	shells := loginShells(f.accountsFile(img, "etc/shells"))
+	shadow := shadowHashes(f.accountsFile(img, "etc/shadow"))
+	group := f.groupOf(img)
+	keys := map[string]*keysFile{}
+	var order []*keysFile
 	for _, a := range f.Accounts {
 		shell := a.Shell
 		if shell == "" {
 			shell = "/bin/sh"
 		}
-		if !slices.Contains(shells, shell) || f.Server.NoRoot && a.UID == 0 && !doubt {
+		if !slices.Contains(shells, shell) || f.Server.NoRoot && a.UID == 0 && f.Server.Doubt == "" {
 			continue
 		}
-		if !doubt && f.Server.Group != "" && !member(img, a, f.Server.Group) {
+		if f.Server.Doubt == "" && f.Server.Group != "" && !group.has(a) {
 			continue
 		}
-		f.passwords(img, a)
+		f.passwords(shadow, a)
 		// Through a symbolic link ".." leads elsewhere than the name says.
-		doubt = doubt || strings.Contains(a.Home+f.Server.KeysDir, "..")
+		if f.Server.Doubt == "" && strings.Contains(a.Home+f.Server.KeysDir, "..") {
+			f.Server.Doubt = "the home of " + a.Name + ": it has .. in it"
+		}
 		name := f.Server.keysFile(a.Home)
-		if _, ok := img.Resolve(name); !ok {
+		real, ok := img.Resolve(name)
+		if !ok {
 			continue
 		}
 		if why := f.refused(img, a, name); why != "" {
 			f.problem("dropbear does not read %s for %s: %s", name, a.Name, why)
 			continue
 		}
-		if keys[name] == nil {
-			order = append(order, name)
+		if keys[real] == nil {
+			keys[real] = &keysFile{name: name}
+			order = append(order, keys[real])
 		}
-		keys[name] = append(keys[name], a.Name)
+		keys[real].users = append(keys[real].users, a.Name)
 	}
-	if doubt {
-		order = append(order, f.anyKeys(img, keys)...)
+	if f.Server.Doubt != "" {
+		order = append(order, anyKeys(img, keys)...)
 	}
-	for _, name := range order {
-		f.keys(img, name, keys[name])
+	left := int64(maxKeysFiles)
+	for _, k := range order {
+		f.keys(img, k, &left)
 	}
+}
+
+// keysFile is a file of keys, and who logs in with them.
+type keysFile struct {
+	name  string
+	users []string
 }
 
 // anyKeys is every further authorized_keys of the archive: where it is not
 // certain which of them dropbear reads, each may open a way in.
-func (f *Facts) anyKeys(img *initrd.Image, known map[string][]string) []string {
-	var more []string
+func anyKeys(img *initrd.Image, known map[string]*keysFile) []*keysFile {
+	var more []*keysFile
 	for name, e := range img.Tree() {
 		if path.Base(name) == "authorized_keys" && !e.IsDir() && known[name] == nil {
-			more = append(more, name)
+			more = append(more, &keysFile{name: name})
 		}
 	}
 	return more
 }
 
 // passwords notes logins that need no key.
-func (f *Facts) passwords(img *initrd.Image, a Account) {
+func (f *Facts) passwords(shadow map[string]string, a Account) {
 	hash := a.Password
 	if hash == "x" {
-		hash = shadowHash(img, a.Name)
+		known := false
+		if hash, known = shadow[a.Name]; !known {
+			hash = "*" // nobody logs in
+		}
+	}
+	if len(f.Logins) >= maxLogins {
+		return
 	}
 	switch {
 	case hash == "" && f.Server.BlankPassword:
@@ -98,18 +116,16 @@ func (f *Facts) passwords(img *initrd.Image, a Account) {
 	}
 }
 
-// shadowHash is a user's password in etc/shadow, "*" of none: nobody logs in.
-func shadowHash(img *initrd.Image, name string) string {
-	b, err := img.ReadFile("etc/shadow")
-	if err != nil {
-		return "*"
-	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Split(strings.TrimRight(line, "\n"), ":"); len(f) > 1 && f[0] == name {
-			return f[1]
+// shadowHashes is the users' passwords in etc/shadow; of two lines of one name the first counts.
+func shadowHashes(text []byte) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		f := strings.SplitN(strings.TrimRight(line, "\n"), ":", 3)
+		if _, known := all[f[0]]; len(f) > 1 && !known {
+			all[f[0]] = f[1]
 		}
 	}
-	return "*"
+	return all
 }
 
 // refused says why dropbear does not read a file of keys, "" if it does: file and
@@ -180,10 +196,18 @@ func badOwner(img *initrd.Image, a Account, name string) string {
 }
 
 // keys adds the keys in a file, and names what is none.
-func (f *Facts) keys(img *initrd.Image, name string, users []string) {
-	b, err := img.ReadFile(name)
+func (f *Facts) keys(img *initrd.Image, k *keysFile, left *int64) {
+	real, _ := img.Resolve(k.name)
+	if e := img.Lookup(real); e != nil && e.IsFile() {
+		n := img.ContentSize(e)
+		if *left -= n; n > maxKeysFile || *left < 0 || len(f.Logins) >= maxLogins {
+			f.tooMuch(img, k.name, e)
+			return
+		}
+	}
+	b, err := img.ReadFile(k.name)
 	if err != nil {
-		f.problem("%s: %v", name, err)
+		f.problem("%s: %v", k.name, err)
 		return
 	}
 	keys, problems, err := dropbear.ParseAuthorizedKeys(b)
@@ -191,17 +215,17 @@ func (f *Facts) keys(img *initrd.Image, name string, users []string) {
 		_, problems, _ = dropbear.CheckAuthorizedKeys(b, v)
 		keys = slices.DeleteFunc(keys, func(k dropbear.AuthorizedKey) bool { return v.Usable(k) != nil })
 	}
-	f.addKeys(name, users, keys, problems, err)
+	f.addKeys(k, keys, problems, err)
 }
 
-func (f *Facts) addKeys(name string, users []string, keys []dropbear.AuthorizedKey, problems []string, err error) {
+func (f *Facts) addKeys(file *keysFile, keys []dropbear.AuthorizedKey, problems []string, err error) {
 	if errors.Is(err, dropbear.ErrPrivateKey) {
-		f.problem("%s holds a private key: nobody can log in, and it is no secret any more", name)
+		f.problem("%s holds a private key: nobody can log in, and it is no secret any more", file.name)
 	}
 	for _, p := range problems {
-		f.problem("%s: %s", name, p)
+		f.problem("%s: %s", file.name, p)
 	}
 	for _, k := range keys {
-		f.Logins = append(f.Logins, Login{ByKey, users, name, k})
+		f.Logins = append(f.Logins, Login{ByKey, file.users, file.name, k})
 	}
 }

@@ -81,7 +81,7 @@ func (f *Facts) rootKeys(root fs.FS) {
 	for _, name := range files {
 		if b, err := fs.ReadFile(root, name); err == nil {
 			keys, problems, err := dropbear.ParseAuthorizedKeys(b)
-			f.addKeys(name, []string{"root"}, keys, problems, err)
+			f.addKeys(&keysFile{name, []string{"root"}}, keys, problems, err)
 		}
 	}
 }

@@ -170,6 +170,9 @@ func serverOf(img *initrd.Image, init *shell) *Server {
 		}
 	}
 	s.configure(img.ReadFile, init.child())
+	if s.Doubt == "" {
+		s.Doubt = doubtful(img)
+	}
 	return s
 }
 
@@ -200,6 +203,8 @@ func (s *Server) configure(read func(name string) ([]byte, error), sh *shell) {
 	case err == nil && !start.known:
 		s.Doubt = Script + ": it does not start dropbear as Debian's does"
 		s.otherScript = true
+	case start.elsewhere != "":
+		s.Doubt = Script + ": " + start.elsewhere
 	case strings.ContainsAny(value, "*?["):
 		s.Doubt = "DROPBEAR_OPTIONS: the shell may put file names in the place of a pattern"
 	}
@@ -216,6 +221,8 @@ type start struct {
 	known   bool
 	flags   []string
 	configs []string
+
+	elsewhere string // what else may change how it is started, "" of nothing
 }
 
 var (
@@ -228,7 +235,7 @@ var (
 // startOf knows the line that starts the server in the scripts of all supported
 // releases, and the one before it that has its flags.
 func startOf(script []byte) start {
-	var s start
+	s := start{elsewhere: elsewhere(script)}
 	flags := ""
 	if found := execLine.FindAllSubmatch(script, -1); len(found) == 1 && len(anyStart.FindAll(script, -1)) == 1 {
 		flags = string(found[0][1])

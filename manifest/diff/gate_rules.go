@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,7 @@ var rules = map[string]func(c *Changes, found func(where, what string)){
 		for _, k := range c.Keys {
 			found(k.Path, fmt.Sprintf("%s %s key %s %s", k.Kind, k.Role, k.Type, k.Fingerprint))
 		}
+		entries(decides)(c, found)
 	},
 	"packages": func(c *Changes, found func(string, string)) {
 		for _, g := range c.Packages {
@@ -82,6 +84,20 @@ func entries(find func(*Group, *Change) string) func(*Changes, func(string, stri
 			}
 		}
 	}
+}
+
+// deciding is the files that say who may log in: accounts, and what dropbear goes by.
+var deciding = regexp.MustCompile(`^(?:etc/(?:passwd|shadow|group|shells|nsswitch\.conf|pam\.d/.*|ssh/.*|dropbear/(?:config|dropbear\.conf))|(?:.*/)?(?:authorized_keys|libnss_[^/]*\.so[^/]*))$`)
+
+// decides finds those that came, went or are others. What a key's options allow, or an account's number, is in them and in no key.
+func decides(g *Group, ch *Change) string {
+	if !deciding.MatchString(ch.Path) || ch.Folded() || ch.Kind == Moved && len(ch.Fields) == 0 {
+		return ""
+	}
+	if strings.Contains(ch.Path, "libnss_") && g.Origin == string(manifest.FromPackage) && (ch.New == nil || ch.New.Origin != nil && !ch.New.Origin.Modified) {
+		return "" // of another version
+	}
+	return fmt.Sprintf("%s: it says who may log in", ch.Kind)
 }
 
 func kindIs(ch *Change, k Kind) string {

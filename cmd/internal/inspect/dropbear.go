@@ -57,6 +57,11 @@ func (in *Found) dropbear(img *initrd.Image, facts *debian.Facts) {
 	for _, p := range facts.Problems {
 		in.problem("%s", manifest.EscapePath(p))
 	}
+	for _, w := range facts.Ways {
+		if w.Path != debian.Script { // its state is told, and what is not certain about it a problem
+			in.problem("%s may let somebody in beside dropbear: %s", manifest.EscapePath(w.Path), manifest.EscapePath(w.What))
+		}
+	}
 	for _, k := range facts.HostKeys {
 		in.HostKeys = append(in.HostKeys, HostKey{manifest.EscapePath(k.Path), k.Public().Type(), k.Fingerprint(), k.Describe("")})
 	}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
+)
+
+// gateArchive is the small target with other files, nil for one that is gone.
+func gateArchive(t *testing.T, change fstest.MapFS) string {
+	t.Helper()
+	target := tiny.New("bookworm", true)
+	maps.Copy(target.Archive, change)
+	for name, f := range change {
+		if f == nil {
+			delete(target.Archive, name)
+		}
+	}
+	b, err := target.Bytes(initrd.Gzip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bombFile(t, "initrd.img", b)
+}
+
+// The gate trips at whatever lets somebody else in, or lets somebody who was let in do more.
+func TestGateLogins(t *testing.T) {
+	const keys = tiny.Home + "/.ssh/authorized_keys"
+	const premount, order, conf = "scripts/init-premount/dropbear", "scripts/init-premount/ORDER", "etc/dropbear/dropbear.conf"
+	root := "root:*:0:0::/" + tiny.Home + ":/bin/sh\n"
+	script, run := tiny.Premount("dropbear.conf"), "/scripts/init-premount/dropbear \"$@\"\n"
+	evil := func(more fstest.MapFS) fstest.MapFS {
+		all := fstest.MapFS{"evil/.ssh/authorized_keys": tiny.Text(tiny.LoginEd25519)}
+		maps.Copy(all, more)
+		return all
+	}
+	secret := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text), Mode: 0o600} }
+	file := func(name, text string) fstest.MapFS { return fstest.MapFS{name: tiny.Text(text)} }
+	program := func(name, text string) fstest.MapFS { return fstest.MapFS{name: tiny.Program([]byte(text))} }
+	const elf = "\x7fELF"
+	forced := file(keys, `command="/bin/true" `+tiny.LoginECDSA)
+	type way struct {
+		was, is fstest.MapFS
+		quiet   bool
+	}
+	for name, w := range map[string]way{
+		"nothing":                     {nil, nil, true},
+		"a comment in a script":       {nil, program("scripts/init-top/x", "#!/bin/sh\n# dropbear and sshd are not started here\necho telnet\n"), true},
+		"another home":                {nil, fstest.MapFS{"etc/passwd": secret("root:*:0:0::/root-aaaaaaaaaa:/bin/sh\n"), keys: nil, "root-aaaaaaaaaa/.ssh/authorized_keys": secret(tiny.LoginECDSA)}, true},
+		"another key":                 {nil, file(keys, tiny.LoginEd25519), false},
+		"a key's options":             {forced, file(keys, tiny.LoginECDSA), false},
+		"another's uid":               {evil(file("etc/passwd", root+"me:*:1000:1000::/evil:/bin/sh\n")), evil(file("etc/passwd", root+"me:*:0:0::/evil:/bin/sh\n")), false},
+		"another's shell":             {evil(file("etc/passwd", root+"me:*:0:0::/evil:/bin/false\n")), evil(file("etc/passwd", root+"me:*:0:0::/evil:\n")), false},
+		"carriage returns":            {nil, evil(file("etc/passwd", "root:*:0:0::/evil:/bin/sh\r\n"+root)), false},
+		"NUL":                         {nil, evil(file("etc/passwd", "root:*:0:0::/evil\x00:\n"+root)), false},
+		"blanks":                      {nil, evil(file("etc/passwd", " \troot:*:0:0::/evil:/bin/sh\n"+root)), false},
+		"a line of NIS":               {nil, file("etc/passwd", root+"+::::::\n"), false},
+		"a password":                  {nil, file("etc/passwd", strings.Replace(root, "*", "$1$x$y", 1)), false},
+		"a shadow":                    {nil, fstest.MapFS{"etc/passwd": tiny.Text(strings.Replace(root, "*", "x", 1)), "etc/shadow": tiny.Text("root:$1$x$y:1::::::\n")}, false},
+		"no password":                 {nil, fstest.MapFS{"etc/passwd": tiny.Text(strings.Replace(root, "*", "", 1)), conf: tiny.Text("DROPBEAR_OPTIONS=-B\n")}, false},
+		"another module of accounts":  {nil, evil(file("etc/nsswitch.conf", "passwd: extrausers files\n")), false},
+		"no nsswitch.conf":            {nil, fstest.MapFS{"etc/nsswitch.conf": nil}, false},
+		"a library of accounts":       {nil, program("usr/lib/libnss_files.so.2", elf), false},
+		"a link in the place of keys": {evil(nil), evil(fstest.MapFS{keys: tiny.Link("/evil/.ssh/authorized_keys")}), false},
+		"a link in .ssh's place":      {evil(nil), evil(fstest.MapFS{tiny.Home + "/.ssh": tiny.Link("/evil/.ssh"), keys: nil}), false},
+		"keys on a disk":              {nil, fstest.MapFS{tiny.Home + "/.ssh": tiny.Link("/run/media/.ssh"), keys: nil}, false},
+		"-D":                          {nil, evil(file(conf, "DROPBEAR_OPTIONS='-D /evil/.ssh'\n")), false},
+		"-D, relative":                {nil, evil(file(conf, "DROPBEAR_OPTIONS='-D evil/.ssh'\n")), false},
+		"-D to where nothing is":      {nil, file(conf, "DROPBEAR_OPTIONS='-D /run/x'\n"), false},
+		"-D by ORDER":                 {nil, evil(file(order, "export DROPBEAR_OPTIONS='-D /evil/.ssh'\n"+run)), false},
+		"-D by ORDER of another room": {nil, evil(file("scripts/init-top/ORDER", "export DROPBEAR_OPTIONS='-D /evil/.ssh'\n")), false},
+		"-D by param.conf":            {nil, evil(file("conf/param.conf", "export DROPBEAR_OPTIONS='-D /evil/.ssh'\n")), false},
+		"-D by eval":                  {nil, evil(file(conf, "eval DROPBEAR_OPTIONS=-D/evil/.ssh\n")), false},
+		"-D in the script":            {nil, evil(program(premount, strings.Replace(script, "run_dropbear &", "DROPBEAR_OPTIONS=-D/evil/.ssh\nrun_dropbear &", 1))), false},
+		"-D in a file of the script":  {nil, evil(fstest.MapFS{premount: tiny.Program([]byte(strings.Replace(script, "run_dropbear &", ". /x\nrun_dropbear &", 1))), "x": tiny.Text("DROPBEAR_OPTIONS=-D/evil/.ssh\n")}), false},
+		"-D in its functions":         {nil, evil(file("scripts/functions", "configure_networking() {\n\tDROPBEAR_OPTIONS=-D/evil/.ssh\n}\n")), false},
+		"a second dropbear":           {nil, evil(program("scripts/init-top/x", "#!/bin/sh\nsetsid /sbin/dropbear -p 23 -D /evil/.ssh\n")), false},
+		"a second one by ORDER":       {nil, evil(file(order, "dropbear -D /evil/.ssh -p 23\n"+run)), false},
+		"a second one in /init":       {nil, evil(program("init", "#!/bin/sh\nd=/sbin/dropbear\n$d -D /evil/.ssh -p 23\n")), false},
+		"sshd":                        {nil, program("usr/sbin/sshd", elf), false},
+		"telnetd":                     {nil, program("scripts/local-top/x", "#!/bin/sh\nbusybox telnetd -l /bin/sh\n"), false},
+		"getty":                       {nil, program("scripts/init-top/x", "#!/bin/sh\n(getty -n -l /bin/sh 115200 ttyS0) &\n"), false},
+		"nc":                          {nil, program("scripts/init-top/x", "#!/bin/sh\nwhile :; do nc -l -p 23 -e /bin/sh; done\n"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, now := gateArchive(t, w.was), gateArchive(t, w.is)
+			want := 1
+			if w.quiet {
+				want = 0
+			}
+			if code, out, errs := runGroundhog("diff", old, now, "--fail-on", "keys"); code != want {
+				t.Errorf("exit code %d, want %d\n%s%s", code, want, out, errs)
+			}
+		})
+	}
+}

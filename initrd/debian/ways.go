@@ -1,0 +1,197 @@
+package debian
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"groundhog/initrd"
+)
+
+// Way is a file that may let somebody in beside dropbear as Debian's script starts it with the settings that are known: a script that
+// starts a server or changes what dropbear goes by, another server, or what is too much to be looked into. It is told by
+// names that stand there. A script that puts its words together while it runs, or a program under another name, is not found.
+type Way struct {
+	Path string
+	What string
+	Sum  [sha256.Size]byte // of the lines that say so
+}
+
+// Bounds of what is looked into for logins: it comes with an archive that anybody may have made.
+const (
+	maxAccountsFile = 1 << 20  // bytes of etc/passwd, etc/shadow, etc/group
+	maxKeysFile     = 1 << 20  // bytes of an authorized_keys
+	maxKeysFiles    = 16 << 20 // of all of them
+	maxLogins       = 4096     // and as many ways beside them
+)
+
+// servers let people in who reach them.
+var servers = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "telnetd", "in.telnetd", "getty", "agetty", "mingetty", "inetd", "xinetd",
+	"tcpsvd", "udpsvd", "rshd", "in.rshd", "rlogind", "in.rlogind", "socat", "ncat"}
+
+var (
+	serverWord = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(servers, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
+	netcat     = regexp.MustCompile(`(?:^|[^\w.-])(?:nc|netcat)(?:\s+[^\s;&|]+)*\s+-\w*[le]`)
+	steering   = regexp.MustCompile(`DROPBEAR_OPTIONS|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
+)
+
+// harmless is what stands in the scripts of dropbear-initramfs and in ours, and starts nothing.
+var harmless = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
+	"(?:log_\\w+_msg|groundhog_say|groundhog_state \\w+) \"(?:[^\"`$]|\\$[^\"`(])*\"|" + `-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
+
+// ways finds them.
+func (f *Facts) ways(img *initrd.Image) {
+	if f.Server.Doubt != "" {
+		f.Ways = append(f.Ways, Way{Path: Script, What: f.Server.Doubt})
+	}
+	script, _ := img.ReadFile(Script)
+	known := startOf(script).known
+	for name, e := range img.Tree() {
+		if len(f.Ways) >= maxLogins {
+			return
+		}
+		if slices.Contains(servers, path.Base(name)) && f.program(img, name, e) {
+			f.Ways = append(f.Ways, Way{Path: name, What: "a server"})
+		}
+		inRoom := name == "init" || strings.HasPrefix(name, "scripts/") || strings.HasPrefix(name, "conf/")
+		switch {
+		case !e.IsFile():
+		case img.ContentSize(e) > maxSourced:
+			if inRoom && path.Ext(name) == "" {
+				f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
+			}
+		default:
+			if b := img.Content(e); inRoom || bytes.HasPrefix(b, []byte("#!")) {
+				f.script(name, b, known)
+			}
+		}
+	}
+}
+
+// program reports whether a name is a server's program in a place that programs have, and not the server that is known, nor busybox by another name.
+func (f *Facts) program(img *initrd.Image, name string, e *initrd.Entry) bool {
+	dir := path.Base(path.Dir(name))
+	real, ok := img.Resolve(name)
+	if dir != "bin" && dir != "sbin" || !ok || real == f.Server.Path || e.IsDir() {
+		return false
+	}
+	if box, ok := img.Resolve("bin/busybox"); ok {
+		a, b := img.Lookup(real), img.Lookup(box)
+		return a != b && (a.LinkID() == nil || a.LinkID() != b.LinkID())
+	}
+	return true
+}
+
+// script looks through a script's lines.
+func (f *Facts) script(name string, text []byte, known bool) {
+	var words []string
+	sum := sha256.New()
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") || name == Script && known && execLine.MatchString(line) {
+			continue
+		}
+		line = harmless.ReplaceAllString(line, "")
+		found := steering.FindAllString(line, -1)
+		for _, m := range serverWord.FindAllStringSubmatch(line, -1) {
+			found = append(found, m[1])
+		}
+		if netcat.MatchString(line) {
+			found = append(found, "nc")
+		}
+		if found != nil {
+			words = append(words, found...)
+			fmt.Fprintln(sum, line)
+		}
+	}
+	if words == nil {
+		return
+	}
+	slices.Sort(words)
+	f.Ways = append(f.Ways, Way{name, "it names " + strings.Join(slices.Compact(words), ", "), [sha256.Size]byte(sum.Sum(nil))})
+}
+
+// elsewhere is what may change, in Debian's boot script or beside it, how dropbear is started; "" of none.
+func elsewhere(script []byte) string {
+	for line := range strings.Lines(string(script)) {
+		line = strings.TrimSpace(line)
+		switch m := sources.FindStringSubmatch(line); {
+		case strings.HasPrefix(line, "#"), execLine.MatchString(line):
+		case m != nil && !knownSource.MatchString(m[1]):
+			return "it sources " + m[1]
+		case changes.MatchString(line) && !knownChange.MatchString(line):
+			return "it changes how dropbear is started"
+		}
+	}
+	return ""
+}
+
+var (
+	sources     = regexp.MustCompile(`(?:^|[;&|({]|\bthen|\belse|\bdo)\s*(?:\.|source)\s+(\S+)`)
+	knownSource = regexp.MustCompile(`^"?/(?:etc/dropbear/[\w.]+|scripts/functions|scripts/groundhog/\w+)"?$`)
+	changes     = regexp.MustCompile(`DROPBEAR_OPTIONS|\bflags=|\b(?:eval|alias|mount)\b`)
+	knownChange = regexp.MustCompile(`^local flags="\w+"$|^\[ "\$debug" != y \] \|\| flags="E\$flags"(?: # .*)?$`)
+)
+
+// orders is the files that /init sources to run scripts before dropbear's; one that does more than that may change its settings.
+var orders = []string{"init-top", "init-premount"}
+
+var orderLine = regexp.MustCompile(`^(?:#.*|/scripts/[\w./+-]+(?: "\$@")?|\[ -e /conf/param\.conf \] && \. /conf/param\.conf|)$`)
+
+// doubtful is why what dropbear is started with, or whom the C library knows, is not certain although settings and script are.
+func doubtful(img *initrd.Image) string {
+	for _, room := range orders {
+		name := "scripts/" + room + "/ORDER"
+		b, err := img.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			if !orderLine.MatchString(strings.TrimSpace(line)) {
+				return name + ": it does more than run scripts"
+			}
+		}
+	}
+	b, err := img.ReadFile("etc/nsswitch.conf")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		line, _, _ = strings.Cut(line, "#")
+		base, from, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if strings.TrimSpace(base) == "passwd" && strings.TrimSpace(from) != "files" {
+			return "etc/nsswitch.conf: accounts may come from elsewhere than etc/passwd"
+		}
+	}
+	return ""
+}
+
+// accountsFile is such a file's text, as far as it is looked into.
+func (f *Facts) accountsFile(img *initrd.Image, name string) []byte {
+	real, ok := img.Resolve(name)
+	if !ok {
+		return nil
+	}
+	if e := img.Lookup(real); e.IsFile() && img.ContentSize(e) > maxAccountsFile {
+		f.tooMuch(img, name, e)
+		return nil
+	}
+	b, err := img.ReadFile(name)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// tooMuch notes what is too much to be looked into: it may let anybody in.
+func (f *Facts) tooMuch(img *initrd.Image, name string, e *initrd.Entry) {
+	f.problem("%s: %d bytes are too much to be looked into", name, img.ContentSize(e))
+	f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
+	if f.Server.Doubt == "" {
+		f.Server.Doubt = name + ": too long to look into"
+	}
+}

@@ -1,0 +1,55 @@
+package debian_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd/debian"
+)
+
+// What Debian's dropbear-initramfs has is no way in beside dropbear, and what else starts a server or changes what dropbear goes by is.
+func TestWays(t *testing.T) {
+	const bottom = `#!/bin/sh
+# dropbear is over
+EXE="$(readlink -f /sbin/dropbear)" && [ -f "$EXE" ] || exit 1
+rm -f ~root/.ssh/authorized_keys
+if [ -e /etc/dropbear/dropbear.conf ]; then
+    . /etc/dropbear/dropbear.conf
+fi
+wait_for_dropbear() { cat /run/dropbear.pid; }
+log_begin_msg "Stopping dropbear ($EXE)"
+`
+	for what, c := range map[string]struct{ name, text, want string }{
+		"Debian's":            {"scripts/init-bottom/dropbear", bottom, ""},
+		"its order":           {"scripts/init-premount/ORDER", "/scripts/init-premount/dropbear \"$@\"\n[ -e /conf/param.conf ] && . /conf/param.conf\n", ""},
+		"more in its order":   {"scripts/init-premount/ORDER", "/scripts/init-premount/dropbear \"$@\"\nmount /x\n", "scripts/init-premount/dropbear: scripts/init-premount/ORDER: it does more than run scripts"},
+		"words in a message":  {"scripts/init-top/x", "log_begin_msg \"no sshd\"\n", ""},
+		"more than a message": {"scripts/init-top/x", "log_begin_msg \"no $(sshd)\"\n", "scripts/init-top/x: it names sshd"},
+		"by a variable":       {"scripts/init-top/x", "d=/sbin/dropbear; $d -D /x\n", "scripts/init-top/x: it names dropbear"},
+		"a script elsewhere":  {"usr/lib/x", "#!/bin/sh\nsetsid telnetd -l /bin/sh\n", "usr/lib/x: it names telnetd"},
+		"no script elsewhere": {"usr/share/x", "setsid telnetd -l /bin/sh\n", ""},
+		"keys at boot":        {"scripts/init-top/x", "cat /x >>/root*/.ssh/authorized_keys\n", "scripts/init-top/x: it names authorized_keys"},
+		"a netcat":            {"init", "while :; do nc -v -l -p 23 -e /bin/sh; done\n", "init: it names nc"},
+		"no netcat":           {"init", "nc host 80 </dev/null; rsync -e ssh\n", ""},
+		"too long":            {"scripts/init-top/x", strings.Repeat("# nothing\n", 7000), "scripts/init-top/x: too long to look into"},
+		"sshd":                {"usr/sbin/sshd", "\x7fELF", "usr/sbin/sshd: a server"},
+		"a document":          {"usr/share/doc/sshd", "it is", ""},
+		"accounts elsewhere":  {"etc/nsswitch.conf", "passwd:files extrausers\n", "scripts/init-premount/dropbear: etc/nsswitch.conf: accounts may come from elsewhere than etc/passwd"},
+		"accounts in files":   {"etc/nsswitch.conf", "# passwd: db\npasswd:\tfiles # no db\nhosts: files dns\n", ""},
+		"no end of accounts":  {"etc/passwd", strings.Repeat("# nothing\n", 110000), "etc/passwd: too long to look into; scripts/init-premount/dropbear: etc/passwd: too long to look into"},
+	} {
+		f := debian.Read(archiveWith(t, "root:*:0:0::/root-x:/bin/sh\n", "", handmade.Dir("scripts/init-top"), handmade.Dir("scripts/init-bottom"), handmade.Dir("usr"), handmade.Dir("usr/sbin"),
+			handmade.Dir("usr/lib"), handmade.Dir("usr/share"), handmade.Dir("usr/share/doc"), handmade.File("x", tiny.LoginEd25519), handmade.File(c.name, c.text)))
+		var got []string
+		for _, w := range f.Ways {
+			got = append(got, w.Path+": "+w.What)
+		}
+		slices.Sort(got)
+		if strings.Join(got, "; ") != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
+	}
+}
