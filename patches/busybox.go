@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"groundhog/initrd"
-	"groundhog/patches/sysroot"
 )
 
 // sbinApplets is the names that busybox installs below sbin; all others are
@@ -67,14 +66,9 @@ func (t *Archive) graftBusybox() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	libs, err := sysroot.Closure(t.Root, src)
+	libs, err := t.copyLibraries(src)
 	if err != nil {
 		return 0, err
-	}
-	for _, lib := range libs {
-		if err := t.copyLibrary(lib); err != nil {
-			return 0, err
-		}
 	}
 	data, err := fs.ReadFile(t.Root, src)
 	if err != nil {

@@ -185,14 +185,12 @@ func (t *Archive) copyNSS(so string) error {
 	if err != nil {
 		return err
 	}
-	libs, err := sysroot.Closure(t.Root, real)
+	libs, err := t.copyLibraries(real)
 	if err != nil {
 		return err
 	}
-	for _, lib := range append(libs, sysroot.File{Name: found, Path: real}) {
-		if err := t.copyLibrary(lib); err != nil {
-			return err
-		}
+	if err := t.copyLibrary(sysroot.File{Name: found, Path: real}); err != nil {
+		return err
 	}
 	return t.checkVersions(found, libs)
 }

@@ -23,19 +23,28 @@ func (t *Archive) copyExec(src, dst string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	libs, err := sysroot.Closure(t.Root, found)
-	if err != nil {
-		return 0, err
-	}
 	if err := t.copyFile(found, dst); err != nil {
 		return 0, err
 	}
-	for _, lib := range libs {
-		if err := t.copyLibrary(lib); err != nil {
-			return 0, err
-		}
+	libs, err := t.copyLibraries(found)
+	if err != nil {
+		return 0, err
 	}
 	return len(libs), t.checkVersions(dst, libs)
+}
+
+// copyLibraries copies what the program or library at src in the root tree needs, and returns that.
+func (t *Archive) copyLibraries(src string) ([]sysroot.File, error) {
+	libs, err := sysroot.Closure(t.Root, src)
+	if err != nil {
+		return nil, err
+	}
+	for _, lib := range libs {
+		if err := t.copyLibrary(lib); err != nil {
+			return nil, err
+		}
+	}
+	return libs, nil
 }
 
 // copyFile puts a file of the root tree at dst, unless one is there.

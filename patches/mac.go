@@ -4,28 +4,21 @@ import "groundhog/patches/scripts"
 
 // macAddress tells the network script which address to give the interface.
 func (t *Archive) macAddress() (string, error) {
-	if err := t.set("GROUNDHOG_MAC", t.opts.MAC); err != nil {
-		return "", err
-	}
-	switch t.opts.MAC {
-	case "keep":
-		return "left as the interface has it", nil
-	case "cmdline":
-		return "from smsc95xx.macaddr= on the kernel command line", nil
-	}
-	return t.opts.MAC, nil
+	return macSummary(t.opts.MAC), t.set("GROUNDHOG_MAC", t.opts.MAC)
 }
 
 func (t *Tree) macAddress() (string, error) {
 	t.added = append(t.added, scripts.Conf)
-	if err := t.setting("GROUNDHOG_MAC", t.opts.MAC); err != nil {
-		return "", err
-	}
-	switch t.opts.MAC {
+	return macSummary(t.opts.MAC), t.setting("GROUNDHOG_MAC", t.opts.MAC)
+}
+
+// macSummary says where an interface's address comes from, for people.
+func macSummary(mac string) string {
+	switch mac {
 	case "keep":
-		return "left as the interface has it", nil
+		return "left as the interface has it"
 	case "cmdline":
-		return "from smsc95xx.macaddr= on the kernel command line", nil
+		return "from smsc95xx.macaddr= on the kernel command line"
 	}
-	return t.opts.MAC, nil
+	return mac
 }

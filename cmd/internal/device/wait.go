@@ -24,14 +24,14 @@ const poll = time.Second
 // ErrTimeout is that a device did not come up in time.
 var ErrTimeout = errors.New("not in time")
 
-// loop dials until accept takes the client, or says that waiting is of no use. Every try is a new
-// connection with a bound of its own: one that was made before the reboot may hang for long.
-func (w Wait) loop(ctx context.Context, target string, o Options, what string, accept func(context.Context, *Client) (bool, error)) (*Client, error) {
+// loop dials until another boot answers and accept takes what runs there. Every try is a new connection with a bound of its own: one
+// that was made before the reboot may hang for long.
+func (w Wait) loop(ctx context.Context, target string, o Options, what string, accept func(context.Context, *Client, State) error) (*Client, State, error) {
 	if w.Timeout <= 0 {
 		w.Timeout = 5 * time.Minute
 	}
 	if err := ready(ctx, target, o); err != nil {
-		return nil, err
+		return nil, State{}, err
 	}
 	limit, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
@@ -57,25 +57,26 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 		c, err := Dial(ctx, target, o) // lives as long as ctx, not as limit
 		if err == nil {
 			try, stop := context.WithTimeout(limit, o.orDefault().LoginTimeout)
-			var done bool
-			done, err = accept(try, c)
+			var state State
+			state, err = c.State(try)
+			if err == nil && state.BootID == w.Before {
+				err = errSameBoot
+			}
+			if err == nil {
+				err = accept(try, c, state)
+			}
 			stop()
-			gone(err)
-			if done && err == nil {
-				return c, nil
+			if err == nil {
+				gone(nil)
+				return c, state, nil
 			}
 			c.Close()
-			if done {
-				return nil, err
-			}
 		}
-		if err != nil {
-			gone(err)
-			last = err
-			say("waiting for " + what + ": " + reason(err))
-		}
+		gone(err)
+		last = err
+		say("waiting for " + what + ": " + reason(err))
 		if w.final != nil && w.final(err) {
-			return nil, err
+			return nil, State{}, err
 		}
 		pause := time.NewTimer(poll)
 		select {
@@ -83,9 +84,9 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 		case <-limit.Done():
 			pause.Stop()
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return nil, State{}, ctx.Err()
 			}
-			return nil, fmt.Errorf("waiting for %s: %w (%s); last: %w", what, ErrTimeout, w.Timeout, last)
+			return nil, State{}, fmt.Errorf("waiting for %s: %w (%s); last: %w", what, ErrTimeout, w.Timeout, last)
 		}
 	}
 }
@@ -126,49 +127,28 @@ const errSameBoot errNotYet = "it has not rebooted yet"
 // WaitInitramfs waits until the device's initramfs answers with one of the keys in
 // o.Keys (Options.Initramfs). The build that answers is in the State.
 func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
-	var state State
 	w.final = func(err error) bool { return errors.Is(err, ErrAuth) } // a promised key answered, and what it lets in does not change
-	c, err := w.loop(ctx, target, o, "the initramfs", func(ctx context.Context, c *Client) (bool, error) {
-		var err error
-		if state, err = c.State(ctx); err != nil {
-			return false, err
+	return w.loop(ctx, target, o, "the initramfs", func(_ context.Context, _ *Client, state State) error {
+		if !state.Initramfs {
+			return errNotYet("a system answers with the initramfs' key")
 		}
-		switch {
-		case state.BootID == w.Before:
-			return false, errSameBoot
-		case !state.Initramfs:
-			return false, errNotYet("a system answers with the initramfs' key")
-		}
-		return true, nil
+		return nil
 	})
-	return c, state, err
 }
 
 // WaitSystem waits until a system answers: not the initramfs, and another boot than before. When it returns, the unit
 // that puts the original initramfs back has ended, too: sshd answers before that.
 func WaitSystem(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
-	var state State
-	c, err := w.loop(ctx, target, o, "the system", func(ctx context.Context, c *Client) (bool, error) {
-		var err error
-		if state, err = c.State(ctx); err != nil {
-			return false, err
-		}
-		switch {
-		case state.BootID == w.Before:
-			return false, errSameBoot
-		case state.Initramfs:
-			return false, errNotYet("the initramfs still waits")
+	return w.loop(ctx, target, o, "the system", func(ctx context.Context, c *Client, state State) error {
+		if state.Initramfs {
+			return errNotYet("the initramfs still waits")
 		}
 		out, err := c.Output(ctx, "systemctl show -p ActiveState -p Job groundhog-restore.service 2>/dev/null || true")
-		if err != nil {
-			return false, err
+		if err == nil && restoring(out) {
+			err = errNotYet("the original initramfs is being put back")
 		}
-		if restoring(out) {
-			return false, errNotYet("the original initramfs is being put back")
-		}
-		return true, nil
+		return err
 	})
-	return c, state, err
 }
 
 // restoring says whether the unit has still to run, or runs, from systemctl show's lines. A unit that does not exist,
