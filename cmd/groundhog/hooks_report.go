@@ -45,7 +45,7 @@ func (r *hooksResult) print(w io.Writer, talk talk) error {
 	if r.options.revert {
 		r.printReverted(w, talk)
 	} else {
-		r.printApplied(w, talk)
+		r.printHooked(w, talk)
 	}
 	if r.options.dryRun {
 		fmt.Fprintln(w, "dry run: nothing was written")
@@ -57,28 +57,14 @@ func (r *hooksResult) print(w io.Writer, talk talk) error {
 	return nil
 }
 
-func (r *hooksResult) printApplied(w io.Writer, talk talk) {
+func (r *hooksResult) printHooked(w io.Writer, talk talk) {
 	rep := r.report
 	fmt.Fprintf(w, "%s is %s: %s, build %s\n", r.root, systemOf(&rep.Done), changedFiles(len(rep.Changes)), rep.Build)
-	for _, a := range rep.Patches {
-		mark := " "
-		if a.Changed {
-			mark = "+"
-		}
-		fmt.Fprintf(w, "%s %-16s %s\n", mark, a.Name, a.Summary)
-	}
+	printApplied(w, rep.Patches, false)
 	if talk == verbose {
 		r.printFiles(w)
 	}
-	for _, n := range rep.Notes {
-		fmt.Fprintf(w, "! %s\n", show.Printable(n))
-	}
-	for _, k := range rep.HostKeys {
-		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
-	}
-	for _, k := range rep.AuthorizedKeys {
-		fmt.Fprintf(w, "login     %s\n", show.Printable(k.String()))
-	}
+	printNotes(w, &rep.Done)
 }
 
 func (r *hooksResult) printReverted(w io.Writer, talk talk) {

@@ -98,27 +98,8 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 		state = "already patched, nothing to do:"
 	}
 	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, systemOf(&rep.Done), orNone(rep.Arch), orNone(rep.Kernel), rep.Build)
-	for _, a := range rep.Patches {
-		mark := " "
-		if a.Changed {
-			mark = "+"
-		}
-		fmt.Fprintf(w, "%s %-16s %s\n", mark, a.Name, a.Summary)
-		if talk == verbose {
-			for _, p := range a.Paths {
-				fmt.Fprintf(w, "    %s\n", show.Printable(p))
-			}
-		}
-	}
-	for _, n := range rep.Notes {
-		fmt.Fprintf(w, "! %s\n", show.Printable(n))
-	}
-	for _, k := range rep.HostKeys {
-		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
-	}
-	for _, k := range rep.AuthorizedKeys {
-		fmt.Fprintf(w, "login     %s\n", show.Printable(k.String()))
-	}
+	printApplied(w, rep.Patches, talk == verbose)
+	printNotes(w, &rep.Done)
 	if r.options.dryRun {
 		fmt.Fprintln(w, "dry run: nothing was written")
 		return
@@ -141,6 +122,35 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 		default:
 			fmt.Fprintf(w, "%-9s %s\n", what, name)
 		}
+	}
+}
+
+// printApplied says what each patch did; paths, to which entries.
+func printApplied(w io.Writer, all []patches.Applied, paths bool) {
+	for _, a := range all {
+		mark := " "
+		if a.Changed {
+			mark = "+"
+		}
+		fmt.Fprintf(w, "%s %-16s %s\n", mark, a.Name, a.Summary)
+		if paths {
+			for _, p := range a.Paths {
+				fmt.Fprintf(w, "    %s\n", show.Printable(p))
+			}
+		}
+	}
+}
+
+// printNotes says what is worth knowing of what was done, who will answer and who may log in.
+func printNotes(w io.Writer, d *patches.Done) {
+	for _, n := range d.Notes {
+		fmt.Fprintf(w, "! %s\n", show.Printable(n))
+	}
+	for _, k := range d.HostKeys {
+		fmt.Fprintf(w, "host key  %s\n", k.Describe(""))
+	}
+	for _, k := range d.AuthorizedKeys {
+		fmt.Fprintf(w, "login     %s\n", show.Printable(k.String()))
 	}
 }
 

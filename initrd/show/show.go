@@ -34,6 +34,16 @@ func Printable(s string) string {
 	return b.String()
 }
 
+// ASCII is a text of which each character that is not one of ASCII's that print is a '?'.
+func ASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // OrNone is [Printable], and "none" for an empty text.
 func OrNone(s string) string {
 	if s == "" {

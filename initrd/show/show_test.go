@@ -10,6 +10,7 @@ func TestShow(t *testing.T) {
 		Printable("a\tb\n\x1b[31m\u202e\u00e9"): `a` + "\t" + `b\u000a\u001b[31m\u202eé`,
 		Printable("plain"):                      "plain",
 		Printable("a\xffb"):                     `a\xffb`,
+		ASCII("a~\té\xff\x1b"):                  "a~????",
 		OrNone(""):                              "none",
 		OrNone("\x07"):                          `\u0007`,
 		Bytes(0):                                "0 B",

@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/disk"
+	"groundhog/initrd/show"
 )
 
 //go:embed disk.sh
@@ -71,19 +72,12 @@ func ParseFacts(text string) (Facts, error) {
 		if lines++; !ok || lines > maxFacts {
 			return nil, fmt.Errorf("looking at the device: its answer cannot be understood: %.80q", line)
 		}
-		f[key] = append(f[key], strings.TrimSpace(strings.Map(printable, value)))
+		f[key] = append(f[key], strings.TrimSpace(show.ASCII(value)))
 	}
 	if f.Get("end") != "ok" {
 		return nil, errors.New("looking at the device: its answer is not complete")
 	}
 	return f, nil
-}
-
-func printable(r rune) rune {
-	if r < ' ' || r > '~' {
-		return '?'
-	}
-	return r
 }
 
 // Disk is the one that carries /; false where there is none, more than one, or what the device says of it cannot be.

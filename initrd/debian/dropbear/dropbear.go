@@ -43,10 +43,10 @@ func Identity(pub ssh.PublicKey, comment string) string {
 	if comment == "" {
 		comment = "no comment"
 	}
-	return fmt.Sprintf("%d %s %s (%s)", bits(pub), Fingerprint(pub), printable(comment), label(pub.Type()))
+	return fmt.Sprintf("%d %s %s (%s)", bits(pub), Fingerprint(pub), printableComment(comment), label(pub.Type()))
 }
 
-func printable(s string) string {
+func printableComment(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'

@@ -38,9 +38,9 @@ func (k kind) equal(a, b string) bool { return a == b || k.fold && strings.Equal
 
 // Described is a disk that somebody describes by words: path, size (bytes), model, serial, cid and ptuuid.
 func Described(said func(name string) string) (Identity, error) {
-	d := Identity{Path: said("path"), Model: word([]byte(said("model")))}
+	d := Identity{Path: said("path"), Model: attributeWord([]byte(said("model")))}
 	for _, k := range kinds {
-		*k.of(&d) = word([]byte(said(k.name)))
+		*k.of(&d) = attributeWord([]byte(said(k.name)))
 	}
 	if size := said("size"); size != "" {
 		n, err := strconv.ParseInt(size, 10, 64)

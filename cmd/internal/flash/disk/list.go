@@ -13,6 +13,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"groundhog/initrd/show"
 )
 
 // Info is one disk and how it is now. The JSON is what `groundhog-writer disks` prints.
@@ -135,25 +137,18 @@ func read(root fs.FS, name string) string {
 	if err != nil {
 		return ""
 	}
-	return word(b)
+	return attributeWord(b)
 }
 
-// word is what a disk says of itself, bounded.
-func word(b []byte) string {
-	s := printable(b)
+// attributeWord is what a disk says of itself, bounded.
+func attributeWord(b []byte) string {
+	s := oneLine(string(b))
 	return strings.TrimSpace(s[:min(len(s), maxWord)])
 }
 
-func printable(b []byte) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || r == 0 {
-			return ' '
-		}
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, string(b)))
+// oneLine is a text from sysfs for a message.
+func oneLine(s string) string {
+	return strings.TrimSpace(show.ASCII(strings.NewReplacer("\n", " ", "\t", " ", "\x00", " ").Replace(s)))
 }
 
 func first(root fs.FS, names ...string) string {
@@ -175,7 +170,7 @@ func serial(root fs.FS, sys string) string {
 	if err != nil || len(b) < 4 || len(b) > maxAttribute {
 		return ""
 	}
-	return word(b[4:])
+	return attributeWord(b[4:])
 }
 
 // tableOf reads a disk's partition table's id: a GPT's GUID (UEFI 2.10, 5.3.2), else an

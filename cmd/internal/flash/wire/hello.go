@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"groundhog/initrd/eof"
+	"groundhog/initrd/show"
 )
 
 // Version is the protocol that this package speaks. A writer of another version is replaced, so it also grows where
@@ -35,7 +36,7 @@ func (e *VersionError) Error() string {
 // SayHello sends the preamble and who we are; tool is at most 64 printable ASCII
 // characters.
 func SayHello(w *Writer, tool string) error {
-	if !printable(tool) || len(tool) > maxTool {
+	if show.ASCII(tool) != tool || len(tool) > maxTool {
 		return fmt.Errorf("hello: %q: not the name of a tool", tool)
 	}
 	if err := w.raw(preamble); err != nil {
@@ -62,7 +63,7 @@ func HearHello(r *Reader) (tool string, err error) {
 	if err != nil {
 		return "", eof.Unexpected(err)
 	}
-	if t != Hello || len(payload) < 2 || len(payload) > 2+maxTool || !printable(string(payload[2:])) {
+	if t != Hello || len(payload) < 2 || len(payload) > 2+maxTool || show.ASCII(string(payload[2:])) != string(payload[2:]) {
 		return "", fmt.Errorf("hello: frame of type %d, %d bytes: %w", t, len(payload), ErrFrame)
 	}
 	tool = string(payload[2:])
@@ -70,14 +71,4 @@ func HearHello(r *Reader) (tool string, err error) {
 		return tool, &VersionError{tool, v}
 	}
 	return tool, nil
-}
-
-// printable reports whether s can go into a message as it is.
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
