@@ -28,11 +28,15 @@ func none(format string, args ...any) error {
 
 // Bounds: an image may be anybody's.
 const (
-	MaxText    = 1 << 20   // bytes of a configuration
-	MaxKernel  = 128 << 20 // bytes of a kernel, or a unified image
-	MaxInitrd  = 512 << 20 // bytes of all initramfs files
-	maxEntries = 1000
-	maxLine    = 2047 // bytes of a command line on x86 (COMMAND_LINE_SIZE)
+	MaxText      = 1 << 20   // bytes of a configuration
+	MaxKernel    = 128 << 20 // bytes of a kernel, or a unified image
+	MaxInitrd    = 512 << 20 // bytes of all initramfs files
+	maxEntries   = 1000
+	maxUnified   = 1 << 30  // bytes of all unified images that are looked into
+	maxSections  = 96       // of one, as Windows' loader has it
+	maxEntryText = 64 << 10 // bytes of an entry that is a file, or of a command line with its padding
+	maxRelease   = 16 << 10 // bytes of an os-release
+	maxLine      = 2047     // bytes of a command line on x86 (COMMAND_LINE_SIZE)
 )
 
 // Files is a filesystem's. Names are absolute. The error is fs.ErrNotExist where there is nothing of that name.

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +24,7 @@ func (t tree) ReadFile(_ context.Context, name string, most int64) ([]byte, erro
 		return nil, fs.ErrNotExist
 	}
 	if int64(len(b)) > most {
-		return nil, errors.New("too large")
+		return nil, none("too large")
 	}
 	return []byte(b), nil
 }
@@ -412,6 +414,54 @@ func TestUnified(t *testing.T) {
 	}
 }
 
+// What is looked into of entries has a bound, whatever they say to have: what each says is in memory until one is chosen.
+func TestEntriesAreBounded(t *testing.T) {
+	related := []byte(portable(slices.Repeat([]string{".linux", "k"}, 60000)...)) // each with the same 65,535 relocations
+	for at := 0x40 + 24 + 240; at+40 < len(related) && string(related[at:at+6]) == ".linux"; at += 40 {
+		binary.LittleEndian.PutUint32(related[at+24:], 0)
+		binary.LittleEndian.PutUint16(related[at+32:], 0xffff)
+	}
+	many := func(dir, suffix, content string) tree {
+		all := tree{}
+		for n := range maxEntries {
+			all[fmt.Sprint(dir, n, suffix)] = content
+		}
+		return all
+	}
+	for what, files := range map[string]tree{
+		"relocations":              {"/EFI/Linux/a.efi": string(related)},
+		"texts":                    many("/loader/entries/", ".conf", strings.Repeat("initrd\n", 9000)),
+		"long texts":               many("/loader/entries/", ".conf", strings.Repeat("options x\n", 100000)),
+		"command lines":            many("/EFI/Linux/", ".efi", portable(".linux", "k", ".cmdline", strings.Repeat("x", 1<<20))),
+		"what the system is named": many("/EFI/Linux/", ".efi", portable(".linux", "k", ".osrel", "ID="+strings.Repeat("x", 1<<20))),
+		"unified images":           many("/EFI/Linux/", ".efi", portable(".linux", strings.Repeat("k", 2<<20))),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		// A kernel that is too large is copied by the tree, once each: that is not counted.
+		_, err := Find(t.Context(), []Filesystem{{N: 1, Kind: "vfat", Files: uncounted{files, &before}}})
+		runtime.ReadMemStats(&after)
+		if err == nil || !errors.Is(err, ErrNone) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 96<<20 {
+			t.Errorf("%s: %d MiB were asked for", what, n>>20)
+		}
+	}
+}
+
+// uncounted is a tree whose copies of what is read are not among what was allocated.
+type uncounted struct {
+	tree
+	m *runtime.MemStats
+}
+
+func (u uncounted) ReadFile(ctx context.Context, name string, most int64) ([]byte, error) {
+	b, err := u.tree.ReadFile(ctx, name, most)
+	u.m.TotalAlloc += uint64(len(b))
+	return b, err
+}
+
 func TestExtlinux(t *testing.T) {
 	const config = "## comment\ndefault l0\nmenu title x\nprompt 0\ntimeout 50\n\nlabel l0\n\tmenu label Debian\n\tlinux /boot/k\n\tinitrd /boot/i,e\n\tappend root=/dev/vda1 ro\n\nlabel l0r\n\tlinux /boot/k\n"
 	files := func(config string) tree {
@@ -496,6 +546,40 @@ func FuzzGRUB(f *testing.F) {
 		}
 		if strings.ContainsAny(e.Line, "\x00\n\t") {
 			t.Errorf("%q", e.Line)
+		}
+	})
+}
+
+// What systemd-boot, extlinux and a unified image say leads to files in the image, by clean names, or to an error that says why not.
+func FuzzEntries(f *testing.F) {
+	f.Add("default b*\n", "title a\nlinux \\k\ninitrd /i\noptions root=x initrd=y\n", "label a\nkernel ../k\nappend initrd=i,j ro\n", "/loader/entries/a+1-2.conf")
+	f.Add("", portable(".osrel", "ID=debian\n", ".cmdline", "root=/dev/vda2 ro\x00", ".ucode", "mic", ".linux", "kernel", ".initrd", "initramfs"), "", "/EFI/Linux/a.efi")
+	f.Fuzz(func(t *testing.T, conf, item, config, name string) {
+		const kernel, initrd = "the kernel", "the initramfs"
+		files := tree{"/loader/loader.conf": conf, name: item, "/k": kernel, "/i": initrd}
+		for _, all := range [][]Filesystem{{vfat(1, files)}, {ext(1, rootUUID, tree{"/extlinux/extlinux.conf": config, "/k": kernel, "/extlinux/i": initrd})}} {
+			e, err := Find(t.Context(), all)
+			if err != nil {
+				if !errors.Is(err, ErrNone) {
+					t.Error(err)
+				}
+				continue
+			}
+			for _, name := range append(e.initrds, e.kernel) {
+				if again, err := Clean(name); err != nil || again != name || !path.IsAbs(name) {
+					t.Errorf("%q: %v", name, err)
+				}
+			}
+			if strings.ContainsAny(e.Line, "\n\t") || len(e.Line) > maxLine || slices.ContainsFunc(strings.Fields(e.Line), func(w string) bool { return strings.HasPrefix(w, "initrd=") }) {
+				t.Errorf("%q", e.Line)
+			}
+			k, i, err := e.Read(t.Context())
+			if err != nil && !errors.Is(err, ErrNone) {
+				t.Error(err)
+			}
+			if err == nil && (len(k) == 0 || int64(len(i)) > MaxInitrd || !e.unified && string(k) != kernel && e.kernel == "/k") {
+				t.Errorf("%d bytes of a kernel, %d of an initramfs", len(k), len(i))
+			}
 		}
 	})
 }

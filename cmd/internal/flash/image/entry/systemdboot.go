@@ -14,7 +14,7 @@ import (
 // findSystemdBoot looks for entries of both types in all FATs: the EFI system partition and an XBOOTLDR have them together.
 func findSystemdBoot(ctx context.Context, all []Filesystem) ([]finding, error) {
 	var items []bootItem
-	pattern := ""
+	pattern, left := "", room{MaxText, maxUnified}
 	for _, f := range all {
 		if f.Kind != "vfat" {
 			continue
@@ -28,7 +28,7 @@ func findSystemdBoot(ctx context.Context, all []Filesystem) ([]finding, error) {
 				pattern = value
 			}
 		}
-		here, err := bootItems(ctx, f)
+		here, err := bootItems(ctx, f, &left)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,10 @@ type bootItem struct {
 // counters are the tries that are left, and those that were made (Automatic Boot Assessment).
 var counters = regexp.MustCompile(`\+[0-9]+(-[0-9]+)?(\.(?:conf|efi))$`)
 
-func bootItems(ctx context.Context, f Filesystem) (items []bootItem, err error) {
+// room is how many bytes may still be read of entries: what is looked into stays in memory until one is chosen.
+type room struct{ texts, unified int64 }
+
+func bootItems(ctx context.Context, f Filesystem, left *room) (items []bootItem, err error) {
 	for _, kind := range []struct{ dir, suffix string }{{"/loader/entries", ".conf"}, {"/EFI/Linux", ".efi"}} {
 		names, err := f.List(ctx, kind.dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +91,7 @@ func bootItems(ctx context.Context, f Filesystem) (items []bootItem, err error) 
 			if m := counters.FindStringSubmatchIndex(name); m != nil {
 				i.id, i.counted = name[:m[0]]+name[m[4]:], name[m[0]:m[4]]
 			}
-			if err := i.read(ctx, kind.dir+"/"+name); err != nil {
+			if err := i.read(ctx, kind.dir+"/"+name, left); err != nil {
 				return nil, err
 			}
 			items = append(items, i)
@@ -97,9 +100,12 @@ func bootItems(ctx context.Context, f Filesystem) (items []bootItem, err error) 
 	return items, nil
 }
 
-func (i *bootItem) read(ctx context.Context, name string) error {
+func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 	if i.unified {
 		b, err := i.on.ReadFile(ctx, name, MaxKernel)
+		if left.unified -= int64(len(b)); err == nil && left.unified < 0 {
+			err = none("it has unified images of more than %d bytes", maxUnified)
+		}
 		if err != nil {
 			return err
 		}
@@ -111,7 +117,13 @@ func (i *bootItem) read(ctx context.Context, name string) error {
 		i.linux, i.title, i.version, i.sortKey, i.options = name, u.title, u.version, u.sortKey, []string{u.line}
 		return nil
 	}
-	b, err := text(ctx, i.on, name)
+	b, err := i.on.ReadFile(ctx, name, maxEntryText)
+	if errors.Is(err, fs.ErrNotExist) { // a name that its directory has and nothing is at
+		return nil
+	}
+	if left.texts -= int64(len(b)); err == nil && left.texts < 0 {
+		err = none("its entries of systemd-boot have more than %d bytes", MaxText)
+	}
 	for line := range strings.Lines(string(b)) {
 		switch key, value := setting(line); key {
 		case "title":

@@ -2,7 +2,7 @@ package entry
 
 import (
 	"bytes"
-	"debug/pe"
+	"encoding/binary"
 	"strings"
 )
 
@@ -15,26 +15,30 @@ type unified struct {
 
 // parseUnified takes a unified kernel image apart. What its stub would do beyond that is an error.
 func parseUnified(image []byte) (u unified, err error) {
-	f, err := pe.NewFile(bytes.NewReader(image))
+	all, err := sectionsOf(image)
 	if err != nil {
-		return u, none("it is no unified kernel image: %v", err)
+		return u, err
 	}
 	sections := map[string][]byte{}
-	for _, s := range f.Sections {
-		b, err := section(image, s)
-		if err != nil {
-			return u, err
+	for _, s := range all {
+		if _, twice := sections[s.name]; twice || s.name == ".profile" || s.name == ".dtb" || s.name == ".dtbauto" || s.name == ".efifw" {
+			return u, none("the unified image has more to it than one kernel: section %.10q", s.name)
 		}
-		if _, twice := sections[s.Name]; twice || s.Name == ".profile" || s.Name == ".dtb" || s.Name == ".dtbauto" || s.Name == ".efifw" {
-			return u, none("the unified image has more to it than one kernel: section %.10q", s.Name)
+		sections[s.name] = s.bytes
+	}
+	for name, most := range map[string]int{".cmdline": maxEntryText, ".osrel": maxRelease} {
+		if len(sections[name]) > most {
+			return u, none("the unified image has more than %d bytes in %s", most, name)
 		}
-		sections[s.Name] = b
 	}
 	if u.kernel = sections[".linux"]; len(u.kernel) == 0 {
 		return u, none("it is no unified kernel image: it has no section .linux")
 	}
 	u.initrd = append(padded(bytes.Clone(sections[".ucode"])), sections[".initrd"]...)
 	u.line = strings.TrimRight(string(sections[".cmdline"]), "\x00\n ")
+	if len(u.line) > maxLine {
+		return unified{}, none("the unified image's command line has more than %d bytes", maxLine)
+	}
 	release := osRelease(string(sections[".osrel"]))
 	pick := func(names ...string) string {
 		for _, n := range names {
@@ -50,16 +54,38 @@ func parseUnified(image []byte) (u unified, err error) {
 	return u, nil
 }
 
-// section is a section's bytes in the file, without the padding.
-func section(image []byte, s *pe.Section) ([]byte, error) {
-	n := min(s.VirtualSize, s.Size)
-	if s.VirtualSize == 0 {
-		n = s.Size
+// section is one of a PE file: its bytes are the file's, without the padding.
+type section struct {
+	name  string
+	bytes []byte
+}
+
+// sectionsOf finds a PE file's sections (Microsoft, "PE Format"). The library's reader looks into what nobody needs here, relocations above all, of which a
+// file of 3 MB can have 51 GB.
+func sectionsOf(image []byte) (all []section, err error) {
+	const header, entry = 24, 40 // bytes: of what begins with PE, and of an entry in the table
+	u16 := func(at int) int { return int(binary.LittleEndian.Uint16(image[at:])) }
+	u32 := func(at int) int64 { return int64(binary.LittleEndian.Uint32(image[at:])) }
+	if len(image) < 64 || image[0] != 'M' || image[1] != 'Z' || u32(60)+header > int64(len(image)) || !bytes.HasPrefix(image[u32(60):], []byte("PE\x00\x00")) {
+		return nil, none("it is no unified kernel image")
 	}
-	if int64(s.Offset)+int64(n) > int64(len(image)) {
-		return nil, none("the unified image is cut in section %.10q", s.Name)
+	at := int(u32(60))
+	n, table := u16(at+6), at+header+u16(at+20)
+	if n > maxSections || table+n*entry > len(image) {
+		return nil, none("it is no unified kernel image: it has %d sections", n)
 	}
-	return image[s.Offset:][:n], nil
+	for ; n > 0; n, table = n-1, table+entry {
+		name, _, _ := bytes.Cut(image[table:table+8], []byte{0})
+		virtual, size, from := u32(table+8), u32(table+16), u32(table+20)
+		if virtual != 0 {
+			size = min(size, virtual)
+		}
+		if from+size > int64(len(image)) {
+			return nil, none("the unified image is cut in section %.10q", name)
+		}
+		all = append(all, section{string(name), image[from : from+size]})
+	}
+	return all, nil
 }
 
 // osRelease reads os-release(5).

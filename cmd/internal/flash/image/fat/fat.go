@@ -18,10 +18,14 @@ import (
 // ErrBroken is of a filesystem that is none, or is damaged.
 var ErrBroken = errors.New("the FAT filesystem is damaged")
 
-// maxDirectory is the most bytes that a directory may have: 65,536 entries.
-const maxDirectory = 2 << 20
+// Bounds in bytes: of a directory, which has 65,536 entries at most, and of all that are looked into, each of them once: a directory may be in
+// itself, and a path may lead through as many as it has letters.
+const (
+	maxDirectory   = 2 << 20
+	maxDirectories = 4 << 20
+)
 
-// FS is a FAT filesystem. All of it is in bytes from the filesystem's start, but for clusters.
+// FS is a FAT filesystem. All of it is in bytes from the filesystem's start, but for clusters. It is for one user at a time.
 type FS struct {
 	r        io.ReaderAt
 	table    int64
@@ -32,6 +36,9 @@ type FS struct {
 	root     uint32 // FAT32: its cluster
 	rootAt   int64  // FAT12, FAT16: the root directory has a place of its own
 	rootLen  int64
+
+	known map[uint32]*directory // by their first cluster
+	seen  int64                 // bytes of these
 
 	ID    string // as blkid has it, 6D0A-F00D
 	Label string
@@ -50,7 +57,7 @@ func Open(r io.ReaderAt, off int64) (*FS, error) {
 	if sectors == 0 {
 		sectors = u32(32)
 	}
-	f := &FS{r: io.NewSectionReader(r, off, 1<<62-off), bits: 16}
+	f := &FS{r: io.NewSectionReader(r, off, 1<<62-off), bits: 16, known: map[uint32]*directory{}}
 	if tableSectors == 0 {
 		tableSectors, id, f.bits, f.root = u32(36), 67, 32, uint32(u32(44))
 	}
@@ -97,10 +104,13 @@ func (f *FS) List(dir string) ([]string, error) {
 	}
 	all, err := f.entries(e)
 	var names []string
-	for _, e := range all {
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all.items {
 		names = append(names, e.name)
 	}
-	return names, err
+	return names, nil
 }
 
 // item is what is in a directory.
@@ -118,24 +128,37 @@ func (f *FS) find(name string) (item, error) {
 		if err != nil {
 			return at, err
 		}
-		at = item{}
-		for _, e := range all {
-			if strings.EqualFold(e.name, part) || strings.EqualFold(e.short, part) {
-				at = e
-				break
-			}
+		n, ok := all.by[strings.ToUpper(part)]
+		if !ok {
+			return item{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 		}
-		if at.name == "" {
-			return at, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-		}
+		at = all.items[n]
 	}
 	return at, nil
 }
 
-// entries is what is in a directory, but for the two dots.
-func (f *FS) entries(dir item) ([]item, error) {
+// directory is what is in one, but for the two dots.
+type directory struct {
+	items []item
+	by    map[string]int // which of them a name is, long or short, in capitals
+}
+
+func (d *directory) add(i item) {
+	for _, name := range []string{strings.ToUpper(i.name), strings.ToUpper(i.short)} {
+		if _, taken := d.by[name]; !taken {
+			d.by[name] = len(d.items)
+		}
+	}
+	d.items = append(d.items, i)
+}
+
+// entries is what is in a directory.
+func (f *FS) entries(dir item) (*directory, error) {
 	if !dir.dir {
 		return nil, fmt.Errorf("%s: %w", dir.name, fs.ErrNotExist)
+	}
+	if known := f.known[dir.first]; known != nil {
+		return known, nil
 	}
 	var b []byte
 	var err error
@@ -148,7 +171,10 @@ func (f *FS) entries(dir item) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []item
+	if f.seen += int64(len(b)); f.seen > maxDirectories {
+		return nil, fmt.Errorf("%w: its directories have more than %d bytes", ErrBroken, maxDirectories)
+	}
+	all := &directory{by: map[string]int{}}
 	var long longName
 	for ; len(b) >= 32 && b[0] != 0; b = b[32:] {
 		const longEntry, volume, directory = 0x0f, 0x08, 0x10
@@ -169,10 +195,11 @@ func (f *FS) entries(dir item) ([]item, error) {
 				i.name = i.short
 			}
 			if long = (longName{}); i.name != "." && i.name != ".." {
-				all = append(all, i)
+				all.add(i)
 			}
 		}
 	}
+	f.known[dir.first] = all
 	return all, nil
 }
 

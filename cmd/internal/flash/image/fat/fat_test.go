@@ -2,8 +2,10 @@ package fat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -126,6 +128,63 @@ func TestChains(t *testing.T) {
 	if _, err := f.List("/loader/entries"); err != nil && !errors.Is(err, ErrBroken) {
 		t.Errorf("a directory that is a ring: %v", err)
 	}
+}
+
+// A directory that is in itself is read once, however long the path through it is, and of very many directories there is an end.
+func TestDirectoriesAreBounded(t *testing.T) {
+	img, _ := made(t, 40<<10, "-F", "-c", "1")
+	f, err := Open(bytes.NewReader(img), offset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &countingReader{r: f.r}
+	f.r = counted
+	dir, err := f.find("/loader/entries")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := offset + f.data + int64(dir.first-2)*f.cluster
+	copy(img[entry:], append([]byte("A          \x10"), make([]byte, 20)...)) // "a" is this directory, without end
+	binary.LittleEndian.PutUint16(img[entry+20:], uint16(dir.first>>16))
+	binary.LittleEndian.PutUint16(img[entry+26:], uint16(dir.first))
+	for n := int64(1); n < f.cluster/32; n++ {
+		copy(img[entry+32*n:], fmt.Sprintf("%-11d\x20", n))
+	}
+	at := offset + f.table + int64(dir.first)*4
+	binary.LittleEndian.PutUint32(img[at:], dir.first)
+	f.known = map[uint32]*directory{}
+	for range 10 {
+		if _, err := f.ReadFile("/loader/entries"+strings.Repeat("/a", 500)+"/x", 1<<20); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrBroken) {
+			t.Error(err)
+		}
+	}
+	if counted.n > 2*maxDirectories {
+		t.Errorf("%d bytes were read", counted.n)
+	}
+	for n := int64(0); n < f.cluster/32; n++ { // and now each of them is another one
+		copy(img[entry+32*n:], fmt.Sprintf("%-11d\x10", n))
+		binary.LittleEndian.PutUint16(img[entry+32*n+26:], uint16(dir.first)+uint16(n)+1)
+		binary.LittleEndian.PutUint32(img[at+4*(n+1):], dir.first) // which goes on in the ring
+	}
+	f.known, f.seen, counted.n = map[uint32]*directory{}, 0, 0
+	for n := range f.cluster / 32 {
+		if _, err = f.List(fmt.Sprintf("/loader/entries/%d", n)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrBroken) || counted.n > 4*maxDirectories {
+		t.Errorf("%d bytes were read: %v", counted.n, err)
+	}
+}
+
+type countingReader struct {
+	r io.ReaderAt
+	n int64
+}
+
+func (c *countingReader) ReadAt(b []byte, off int64) (int, error) {
+	c.n += int64(len(b))
+	return c.r.ReadAt(b, off)
 }
 
 // Nothing that is read makes it fall over or run on, and what it lists it finds.
