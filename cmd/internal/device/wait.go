@@ -35,7 +35,8 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 	}
 	limit, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
-	last, said := errors.New("nothing was tried"), ""
+	var last error
+	said := ""
 	say := func(text string) {
 		if w.Say != nil && text != said {
 			said = text
@@ -73,7 +74,9 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 			c.Close()
 		}
 		gone(err)
-		last = err
+		if last == nil || limit.Err() == nil { // a try that the end of the wait has cut off knows nothing new
+			last = err
+		}
 		say("waiting for " + what + ": " + reason(err))
 		if w.final != nil && w.final(err) {
 			return nil, State{}, err

@@ -120,7 +120,7 @@ func TestWaitEnds(t *testing.T) {
 		is      error
 		said    string
 	}{
-		"in time":          {initramfs, f.target(), 2 * time.Second, ErrTimeout, "it has not rebooted yet"},
+		"in time":          {initramfs, f.target(), 5 * time.Second, ErrTimeout, "it has not rebooted yet"},
 		"nobody there":     {initramfs, "bench@127.0.0.1:1", 2 * time.Second, ErrTimeout, "connection refused"},
 		"not let in":       {with(initramfs, func(o *Options) { o.Identities = []string{f.path("other")} }), f.target(), time.Hour, ErrAuth, "SHA256:"},
 		"no such identity": {with(initramfs, func(o *Options) { o.Identities = []string{f.path("none")} }), f.target(), time.Hour, os.ErrNotExist, "identity"},
@@ -147,6 +147,24 @@ func TestWaitEnds(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// What was waited for is said at the end, and not that the last try was cut off by it.
+func TestWaitSaysWhatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := startServer(t).fake(t)
+	f.boot(t, boot2)
+	tries := 0
+	_, _, err := Wait{Timeout: 5 * time.Second}.loop(t.Context(), f.target(), f.good(), "it", func(ctx context.Context, _ *Client, _ State) error {
+		if tries++; tries == 1 {
+			return errSameBoot
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if !errors.Is(err, ErrTimeout) || !errors.Is(err, errSameBoot) {
+		t.Errorf("after %d tries: %v", tries, err)
 	}
 }
 
