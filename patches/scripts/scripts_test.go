@@ -137,7 +137,7 @@ func TestRandomInput(t *testing.T) {
 			return b.String()
 		}
 		m.nic("eth0", "1")
-		for i := range 40 {
+		for i := range judge.Times(12, 40) {
 			m.write(Conf, text()+"\nGROUNDHOG_WAIT=0\nGROUNDHOG_INTERFACE_TIMEOUT=0\n")
 			m.write("proc/cmdline", text())
 			m.write("run/net-eth0.conf", text())

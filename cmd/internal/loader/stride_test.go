@@ -3,4 +3,4 @@
 package loader
 
 // stride is how many commands lie between two that a run is killed before.
-const stride = 23
+const stride = 31
