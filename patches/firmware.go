@@ -29,11 +29,35 @@ const (
 	FirmwareMissing FirmwareState = "missing" // in neither
 )
 
-// maxFirmware bounds what hostile modules can bring into an archive, in bytes.
-const maxFirmware = 1 << 30
+// Bounds of what hostile modules can bring into an archive, in bytes, and of how many names and patterns are looked for, each of them in a
+// dozen places: amdgpu asks for some hundred files.
+const (
+	maxFirmware = 1 << 30
+	maxNames    = 4096
+	maxPatterns = 128
+)
+
+// asks is an error where modules ask for too many files of firmware.
+func asks(modules []sysroot.Module) error {
+	names, patterns := 0, 0
+	for _, m := range modules {
+		for _, name := range m.Firmware {
+			if names++; strings.ContainsAny(name, "*?[") {
+				patterns++
+			}
+		}
+		if names > maxNames || patterns > maxPatterns {
+			return fmt.Errorf("module %s: with it more than %d names or %d patterns of firmware are asked for", show.Printable(m.Name), maxNames, maxPatterns)
+		}
+	}
+	return nil
+}
 
 // addFirmware adds what the modules ask for and returns how many files that is.
 func (t *Archive) addFirmware(modules []sysroot.Module) (int, error) {
+	if err := asks(modules); err != nil {
+		return 0, err
+	}
 	before, left := len(t.touched), int64(maxFirmware)
 	for _, m := range modules {
 		for _, name := range m.Firmware {
@@ -169,6 +193,9 @@ func (t *Archive) archiveModules(have map[string]string) ([]sysroot.Module, erro
 // hookFirmware tells what firmware the root tree lacks, and has the hook copy what
 // mkinitramfs leaves there: what is packed, and what a pattern stands for.
 func (t *Tree) hookFirmware(kernel string, modules []sysroot.Module) error {
+	if err := asks(modules); err != nil {
+		return err
+	}
 	for _, m := range modules {
 		for _, name := range m.Firmware {
 			found, err := sysroot.FindFirmware(t.Root, kernel, name)

@@ -11,6 +11,7 @@ import (
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
+	"groundhog/patches/sysroot"
 )
 
 const fwDir = "usr/lib/firmware/"
@@ -223,5 +224,22 @@ func TestSomeOf(t *testing.T) {
 	}
 	if got := someOf(names[:8]); got != "a, b, c, d, e, f, g, h" {
 		t.Error(got)
+	}
+}
+
+// Modules that ask for more firmware than any do are refused before it is looked for.
+func TestFirmwareIsBounded(t *testing.T) {
+	for what, c := range map[string]struct {
+		names []string
+		ok    bool
+	}{
+		"as many as may be": {slices.Repeat([]string{"a"}, maxNames), true},
+		"more":              {slices.Repeat([]string{"a"}, maxNames+1), false},
+		"patterns":          {slices.Repeat([]string{"*/*"}, maxPatterns+1), false},
+	} {
+		half := len(c.names) / 2
+		if err := asks([]sysroot.Module{{Name: "one", Firmware: c.names[:half]}, {Name: "two", Firmware: c.names[half:]}}); (err == nil) != c.ok {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

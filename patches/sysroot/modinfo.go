@@ -42,6 +42,9 @@ func UnpackModule(name string, b []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// maxModinfo bounds how many values a module has, of all kinds: drivers of many devices have some thousand.
+const maxModinfo = 64 << 10
+
 func parseModinfo(plain []byte) (Modinfo, error) {
 	var m Modinfo
 	f, err := parseELF(plain)
@@ -64,7 +67,7 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 			m.Vermagic = value
 		case "depends":
 			for dep := range strings.SplitSeq(value, ",") {
-				if dep != "" {
+				if dep != "" && len(m.Depends) <= maxModinfo {
 					m.Depends = append(m.Depends, moduleName(dep))
 				}
 			}
@@ -77,6 +80,9 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 		case "alias":
 			m.Aliases = append(m.Aliases, value)
 		}
+		if len(m.Depends)+len(m.Pre)+len(m.Post)+len(m.Firmware)+len(m.Aliases) > maxModinfo {
+			return Modinfo{}, fmt.Errorf("it says more than %d things of itself", maxModinfo)
+		}
 	}
 	return m, nil
 }
@@ -84,7 +90,10 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 // soft reads "pre: a b post: c", the form of modprobe.d(5).
 func (m *Modinfo) soft(value string) {
 	var list *[]string
-	for _, word := range strings.Fields(value) {
+	for word := range strings.FieldsSeq(value) {
+		if len(m.Pre)+len(m.Post) > maxModinfo {
+			return
+		}
 		switch {
 		case word == "pre:":
 			list = &m.Pre

@@ -3,6 +3,8 @@ package sysroot
 import (
 	"bytes"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -151,4 +153,23 @@ func FuzzModinfo(f *testing.F) {
 			t.Fatalf("not the same again: %v\n%s", err, diff)
 		}
 	})
+}
+
+// However much a module says of itself, what is kept of it has a bound.
+func TestModinfoIsBounded(t *testing.T) {
+	for what, fields := range map[string][]string{
+		"firmware":  slices.Repeat([]string{"firmware=a"}, maxModinfo+1),
+		"aliases":   slices.Repeat([]string{"alias="}, maxModinfo+1),
+		"depends":   {"depends=" + strings.Repeat("a,", 50*maxModinfo)},
+		"soft ones": {"softdep=pre: " + strings.Repeat("a ", 50*maxModinfo)},
+	} {
+		b := ko(fields...)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ParseModinfo("x.ko", b)
+		runtime.ReadMemStats(&after)
+		if n := int(after.TotalAlloc - before.TotalAlloc); err == nil || !strings.Contains(err.Error(), "more than") || n > 2*len(b)+16<<20 {
+			t.Errorf("%s: of %d bytes %d were made: %v", what, len(b), n, err)
+		}
+	}
 }
