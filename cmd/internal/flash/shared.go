@@ -60,18 +60,28 @@ func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 		return compress()
 	}
 	it.once.Do(func() {
-		b := slices.Clone(compress())
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		it.done, it.packed = true, b
-		s.bytes += len(b)
-		for s.bytes > maxShared && s.order[0] != c.N && s.chunks[s.order[0]].done {
-			s.bytes -= len(s.chunks[s.order[0]].packed)
-			delete(s.chunks, s.order[0])
-			s.order = s.order[1:]
-		}
+		var b []byte
+		defer func() { s.keep(c.N, it, b) }() // of one whose flash has ended in a panic, too: the others go on
+		b = slices.Clone(compress())
 	})
 	return it.packed
+}
+
+// keep keeps what was made of chunk n, and lets go of the oldest, whatever one flash is still waiting for.
+func (s *Shared) keep(n int64, it *sharedChunk, b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it.done, it.packed = true, b
+	s.bytes += len(b)
+	for s.bytes > maxShared {
+		at := slices.IndexFunc(s.order, func(k int64) bool { return k != n && s.chunks[k].done })
+		if at < 0 {
+			return
+		}
+		s.bytes -= len(s.chunks[s.order[at]].packed)
+		delete(s.chunks, s.order[at])
+		s.order = slices.Delete(s.order, at, at+1)
+	}
 }
 
 // pieceSums is the sums of the pieces of chunk c, if another flash has left them.

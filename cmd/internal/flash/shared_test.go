@@ -64,3 +64,29 @@ func TestFlashTogether(t *testing.T) {
 		})
 	}
 }
+
+// What one flash still waits for, or has ended over, keeps the others neither from going on nor within their memory.
+func TestSharedWithTrouble(t *testing.T) {
+	s := NewShared()
+	at := func(n int64) chunk.Chunk {
+		return chunk.Chunk{N: n, Len: chunk.Size, Sum: chunk.Sum{byte(n), byte(n >> 8)}}
+	}
+	waits, goes := make(chan bool), make(chan bool)
+	var all sync.WaitGroup
+	all.Go(func() {
+		s.compressed(at(0), func() []byte { close(waits); <-goes; return nil })
+	})
+	<-waits
+	all.Go(func() {
+		defer func() { recover() }()
+		s.compressed(at(1), func() []byte { panic("odd") })
+	})
+	for n := range int64(3 * maxShared / chunk.Size) {
+		s.compressed(at(n+2), func() []byte { return make([]byte, chunk.Size) })
+	}
+	if s.bytes > maxShared {
+		t.Errorf("%d bytes are kept", s.bytes)
+	}
+	close(goes)
+	all.Wait()
+}

@@ -18,6 +18,30 @@ func Quiet(d time.Duration) Option {
 	}
 }
 
+// least is how many bytes of an image have to come in a second, in the time that is given to who says nothing: who says next to nothing
+// would hold a device for years.
+const least = 64
+
+// pace is how an image comes, over the time in which it is listened to. Its method may be called by one at a time.
+type pace struct {
+	quiet time.Duration
+	over  time.Duration
+	bytes int64
+}
+
+// heard is an error where next to nothing has come, with these n bytes that took so long.
+func (p *pace) heard(who string, n int, took time.Duration) error {
+	p.over, p.bytes = p.over+took, p.bytes+int64(n)
+	if p.over < p.quiet {
+		return nil
+	}
+	if float64(p.bytes) < least*p.over.Seconds() {
+		return fmt.Errorf("%s has said next to nothing: %d bytes in %s", who, p.bytes, p.over.Round(time.Second))
+	}
+	p.over, p.bytes = 0, 0
+	return nil
+}
+
 // fed is standard input. A read of it that waits cannot be ended: it is left alone then, and what comes after is lost.
 type fed struct {
 	from  io.Reader
@@ -25,13 +49,14 @@ type fed struct {
 	reads chan []byte // what a read brought; closed with the input
 	end   error       // of the input, once reads is closed
 	over  chan struct{}
+	pace  pace
 	left  []byte // of the last read
 	err   error
 }
 
 // feed listens to a stream.
 func feed(from io.Reader, quiet time.Duration) *fed {
-	f := &fed{from: from, quiet: quiet, reads: make(chan []byte), over: make(chan struct{})}
+	f := &fed{from: from, quiet: quiet, pace: pace{quiet: quiet}, reads: make(chan []byte), over: make(chan struct{})}
 	go func() {
 		defer close(f.reads)
 		rooms := [2][]byte{make([]byte, 256<<10), make([]byte, 256<<10)} // one is read while the other is filled
@@ -55,12 +80,14 @@ func feed(from io.Reader, quiet time.Duration) *fed {
 
 func (f *fed) Read(p []byte) (int, error) {
 	if len(f.left) == 0 && f.err == nil {
-		late := time.NewTimer(f.quiet)
+		late, began := time.NewTimer(f.quiet), time.Now()
 		defer late.Stop()
 		select {
 		case b, ok := <-f.reads:
 			if f.left = b; !ok {
 				f.err = f.end
+			} else {
+				f.err = f.pace.heard("standard input", len(b), time.Since(began))
 			}
 		case <-late.C:
 			f.err = fmt.Errorf("standard input has said nothing for %s", f.quiet)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -37,6 +39,56 @@ func TestSilentInput(t *testing.T) {
 	if err := i.Load(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Who sends a byte now and then is not silent, and given up all the same.
+func TestDrip(t *testing.T) {
+	drip := func(w io.Writer, flush func()) {
+		for n := 0; n < 10000; n++ {
+			if _, err := w.Write([]byte{0}); err != nil {
+				return
+			}
+			flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	r, w := io.Pipe()
+	go drip(w, func() {})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10000000")
+		drip(w, w.(http.Flusher).Flush)
+	}))
+	defer server.Close()
+	for name, want := range map[string]string{"-": "standard input has said next to nothing", server.URL + "/disk.img": "the server has said next to nothing"} {
+		i, err := Open(t.Context(), name, "", r, Quiet(2*time.Second))
+		if err == nil {
+			err = i.Load(t.Context())
+			i.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	r.Close()
+}
+
+// Who says enough within the time is heard on, however it is cut.
+func TestPace(t *testing.T) {
+	p := pace{quiet: time.Minute}
+	for range 1000 {
+		if err := p.heard("it", least, time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 100 {
+		if err := p.heard("it", least-1, time.Second); err != nil {
+			if n > 60+59 {
+				t.Error("late")
+			}
+			return
+		}
+	}
+	t.Error("it is heard on")
 }
 
 // Who is through with an image does not wait for who feeds it.

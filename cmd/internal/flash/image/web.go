@@ -35,7 +35,7 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	}
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
-	return &body{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet}, nil
+	return &body{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: pace{quiet: i.quiet}}, nil
 }
 
 // body is what a server sends. One that says nothing for too long while it is listened to is given up.
@@ -44,12 +44,17 @@ type body struct {
 	cancel context.CancelFunc
 	quiet  time.Duration
 	silent atomic.Bool
+	pace   pace
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	late := time.AfterFunc(b.quiet, func() { b.silent.Store(true); b.cancel() })
+	began := time.Now()
 	n, err := b.ReadCloser.Read(p)
 	late.Stop()
+	if err == nil {
+		err = b.pace.heard("the server", n, time.Since(began))
+	}
 	if err != nil && err != io.EOF && b.silent.Load() {
 		err = fmt.Errorf("the server has said nothing for %s", b.quiet)
 	}
