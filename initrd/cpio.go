@@ -86,11 +86,11 @@ type reader struct {
 	skim *skimmer // nil: every content is held
 	room room
 
-	memory *memory // what is read, where it is held in any case
+	memory *entryMemory // what is read, where it is held in any case
 }
 
-// memory reads b.
-type memory struct {
+// entryMemory reads b, which is in memory in any case: what is read of it need not be copied.
+type entryMemory struct {
 	*bytes.Reader
 	b []byte
 }

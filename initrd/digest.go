@@ -33,12 +33,12 @@ type cloner interface {
 	hash.Cloner
 }
 
-type content struct {
+type hashedContent struct {
 	at *byte
 	n  int
 }
 
-func contentOf(b []byte) content { return content{&b[0], len(b)} }
+func contentOf(b []byte) hashedContent { return hashedContent{&b[0], len(b)} }
 
 // away stands for a content that was hashed and let go.
 type away struct {

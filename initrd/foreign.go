@@ -8,9 +8,9 @@ import (
 	"groundhog/initrd/show"
 )
 
-// foreign says what a file is that is not an initramfs, where it is a kind
+// foreignKind says what a file is that is not an initramfs, where it is a kind
 // that people mistake for one; else "".
-func foreign(b []byte) string {
+func foreignKind(b []byte) string {
 	at := func(off int, magic string) bool {
 		return len(b) >= off+len(magic) && string(b[off:off+len(magic)]) == magic
 	}
@@ -60,8 +60,8 @@ func beginsAsText(b []byte) bool {
 	return len(head) > 0 && show.IsText(head)
 }
 
-// unknown describes bytes that start no segment.
-func unknown(b []byte) string {
+// saidOfUnknown describes bytes that start no segment.
+func saidOfUnknown(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x04\x22\x4d\x18")):
 		return "an lz4 frame, which the kernel does not read (lz4 -l writes what it does)"

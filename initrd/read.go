@@ -39,7 +39,7 @@ func (img *Image) readSegments(file []byte, l budget) error {
 		return fmt.Errorf("%w: it is empty", ErrFormat)
 	case zeros == len(file):
 		return fmt.Errorf("%w: nothing but zeros", ErrFormat)
-	case zeros > 0 && foreign(file) == "":
+	case zeros > 0 && foreignKind(file) == "":
 		return fmt.Errorf("%w: it begins with zeros", ErrFormat)
 	}
 	for pos := 0; pos < len(file); {
@@ -49,7 +49,7 @@ func (img *Image) readSegments(file []byte, l budget) error {
 		s, err := readSegment(file, pos, &l)
 		if err != nil {
 			if len(img.Segments) == 0 && errors.Is(err, ErrFormat) {
-				if what := foreign(file); what != "" {
+				if what := foreignKind(file); what != "" {
 					return fmt.Errorf("%w: it is %s", ErrFormat, what)
 				}
 			}
@@ -88,7 +88,7 @@ func readSegment(file []byte, pos int, l *budget) (*Segment, error) {
 }
 
 func (s *Segment) readPlain(b []byte, l *budget) (int, error) {
-	in := &memory{bytes.NewReader(b), b}
+	in := &entryMemory{bytes.NewReader(b), b}
 	if err := s.readRun(in, l); err != nil {
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func (s *Segment) readPlain(b []byte, l *budget) (int, error) {
 func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
 	m, ok := sniff(b)
 	if !ok {
-		return 0, fmt.Errorf("%w: %s", ErrFormat, unknown(b))
+		return 0, fmt.Errorf("%w: %s", ErrFormat, saidOfUnknown(b))
 	}
 	s.Compression = m.name
 	n := len(b)
@@ -153,7 +153,7 @@ func (s *Segment) readRuns(r io.Reader, l *budget) error {
 func (s *Segment) readRun(in io.Reader, l *budget) error {
 	r := newReader(in, l.Unpacked)
 	r.skim = l.skim
-	r.memory, _ = in.(*memory)
+	r.memory, _ = in.(*entryMemory)
 	for {
 		e, err := r.next()
 		if err != nil {

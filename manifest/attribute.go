@@ -37,7 +37,7 @@ func (m *Manifest) Attribute(root fs.FS) error {
 }
 
 // attribute does so by records that were read, and what is known of root's files.
-func (m *Manifest) attribute(root fs.FS, db *dpkg.Records, known map[string]content) error {
+func (m *Manifest) attribute(root fs.FS, db *dpkg.Records, known map[string]readContent) error {
 	a := &attributor{root: root, db: db, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
 	if a.known = known; known != nil {
 		a.links = topLinks(m.Entries)
@@ -93,8 +93,8 @@ type attributor struct {
 	byContent map[string]*match // by SHA-256
 	closed    unreadable
 
-	known map[string]content // of root's files, by path; nil: root is not what the entries are of
-	links map[string]string  // then, what root's links at its top lead to
+	known map[string]readContent // of root's files, by path; nil: root is not what the entries are of
+	links map[string]string      // then, what root's links at its top lead to
 }
 
 // match is a package's file that has an entry's content.
@@ -197,9 +197,9 @@ func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
 
 // contentAt is what is known of a file of the tree that is at a package's path, by that name or through a link at the top, as
 // a merged /usr has them. Any other it does not know.
-func (a *attributor) contentAt(name string) (content, bool) {
+func (a *attributor) contentAt(name string) (readContent, bool) {
 	if a.known == nil {
-		return content{}, false
+		return readContent{}, false
 	}
 	top, rest, _ := strings.Cut(name, "/")
 	if to, ok := a.links[top]; ok && rest != "" {

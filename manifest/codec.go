@@ -42,7 +42,7 @@ func Decode(r io.Reader, l Limits) (*Manifest, error) {
 	l = l.orDefault()
 	in := bufio.NewReaderSize(&limited{r: r, left: l.Bytes, limit: l.Bytes}, headSize)
 	m := new(Manifest)
-	err := decode(in, m, l.Items)
+	err := decodeManifest(in, m, l.Items)
 	if err == nil {
 		m.sort()
 		err = m.checkManifest()
@@ -57,7 +57,7 @@ func Decode(r io.Reader, l Limits) (*Manifest, error) {
 // all of it is read for that: we write it first.
 const headSize = 64 << 10
 
-func decode(in *bufio.Reader, m *Manifest, items int) error {
+func decodeManifest(in *bufio.Reader, m *Manifest, items int) error {
 	head, err := in.Peek(headSize)
 	whole := err == io.EOF
 	if err != nil && !whole {

@@ -15,14 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func decode(b []byte) (*manifest.Manifest, error) {
+func decodeManifest(b []byte) (*manifest.Manifest, error) {
 	return manifest.Decode(bytes.NewReader(b), manifest.Limits{})
 }
 
 func TestRoundTrip(t *testing.T) {
 	m := of(t, sample(t))
 	b := encode(t, m)
-	back, err := decode(b)
+	back, err := decodeManifest(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestRoundTrip(t *testing.T) {
 func TestCut(t *testing.T) {
 	b := bytes.TrimSpace(encode(t, of(t, sample(t))))
 	for n := range len(b) {
-		if _, err := decode(b[:n]); err == nil {
+		if _, err := decodeManifest(b[:n]); err == nil {
 			t.Fatalf("the first %d of %d bytes were taken for a manifest", n, len(b))
 		} else if strings.Contains(err.Error(), "\n") {
 			t.Fatalf("more than one line: %q", err)
@@ -84,12 +84,12 @@ func TestRefuses(t *testing.T) {
 		"path with a line end":  {edit(`"type": "dir"`, `"type": "a\nb"`), `a\nb`},
 		"deep":                  {strings.Replace(good, `"dropbear": false`, `"dropbear": `+strings.Repeat("[", 20000), 1), "dropbear"},
 	} {
-		_, err := decode([]byte(c.in))
+		_, err := decodeManifest([]byte(c.in))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v, want one line with %q", name, err, c.want)
 		}
 	}
-	if _, err := decode([]byte(edit(`"schema": 2`, `"schema": 3`))); !errors.Is(err, manifest.ErrNewer) {
+	if _, err := decodeManifest([]byte(edit(`"schema": 2`, `"schema": 3`))); !errors.Is(err, manifest.ErrNewer) {
 		t.Errorf("a newer schema: %v", err)
 	}
 }
@@ -165,7 +165,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		once := encode(t, m)
-		back, err := decode(once)
+		back, err := decodeManifest(once)
 		if err != nil {
 			t.Fatalf("our own output is refused: %v", err)
 		}

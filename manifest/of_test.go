@@ -200,7 +200,7 @@ func FuzzOf(f *testing.F) {
 		}
 		text := encode(t, m)
 		validate(t, text)
-		back, err := decode(text)
+		back, err := decodeManifest(text)
 		if err != nil {
 			t.Fatal(err)
 		}

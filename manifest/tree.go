@@ -53,8 +53,8 @@ type treeReader struct {
 	progress    func(done, total int64)
 }
 
-// content is what was read of a file.
-type content struct {
+// readContent is what was read of a file.
+type readContent struct {
 	size   int64
 	sha256 string
 	md5    string // "" where it was not asked for
@@ -229,11 +229,11 @@ func (p progressOf) Write(b []byte) (int, error) {
 }
 
 // contents is what was read, by path.
-func (t *treeReader) contents(m *Manifest) map[string]content {
-	all := make(map[string]content, len(t.md5))
+func (t *treeReader) contents(m *Manifest) map[string]readContent {
+	all := make(map[string]readContent, len(t.md5))
 	for i := range m.Entries {
 		if e := &m.Entries[i]; e.Type == File {
-			all[e.Path] = content{e.Size, e.SHA256, t.md5[e.Path]}
+			all[e.Path] = readContent{e.Size, e.SHA256, t.md5[e.Path]}
 		}
 	}
 	return all

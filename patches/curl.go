@@ -67,7 +67,7 @@ func (t *Archive) certificates() error {
 
 // packagedCertificates joins the certificates that the ca-certificates package
 // ships: in a tree of .debs nobody has run update-ca-certificates.
-func (t *target) packagedCertificates() ([]byte, error) {
+func (t *editTarget) packagedCertificates() ([]byte, error) {
 	const dir = "usr/share/ca-certificates/mozilla"
 	if t.Root == nil {
 		return nil, nil

@@ -20,31 +20,31 @@ const (
 	anyDevice   = "any"
 )
 
-// named is what the settings say of the interface, in the order in which
+// namedDevice is what the settings say of the interface, in the order in which
 // configure_networking heeds them (initramfs-tools(7)): the device in IP=, BOOTIF=,
 // DEVICE=. All empty: nobody named one.
-type named struct {
+type namedDevice struct {
 	value, by, from string
 	doubt           string // why only the machine can tell
 }
 
-func namedBy(s debian.Settings) named {
+func namedBy(s debian.Settings) namedDevice {
 	for _, by := range []string{"IP", "BOOTIF", "DEVICE"} {
 		value, sure := s.Get(by)
 		from := s.Vars[by].From
 		switch {
 		case !sure && s.Doubt != "":
-			return named{doubt: s.Doubt}
+			return namedDevice{doubt: s.Doubt}
 		case !sure:
-			return named{doubt: from + ": only the machine knows " + by}
+			return namedDevice{doubt: from + ": only the machine knows " + by}
 		case by == "IP":
 			value = append(strings.SplitN(value, ":", 7), "", "", "", "", "")[5]
 		}
 		if value != "" {
-			return named{value: value, by: by, from: from}
+			return namedDevice{value: value, by: by, from: from}
 		}
 	}
-	return named{}
+	return namedDevice{}
 }
 
 // device is what is done about the interface: the setting for our scripts, the
@@ -59,7 +59,7 @@ type device struct {
 // Where nobody named one it is eth0, and our scripts ask any where that is not the
 // one wired interface. before is our scripts' setting, of an archive that was
 // patched before.
-func (t *target) chooseDevice(s debian.Settings, before string) (device, error) {
+func (t *editTarget) chooseDevice(s debian.Settings, before string) (device, error) {
 	now := namedBy(s)
 	want := t.opts.Device
 	switch {
@@ -83,7 +83,7 @@ func (t *target) chooseDevice(s debian.Settings, before string) (device, error) 
 }
 
 // tellDevice says what becomes of what was configured.
-func (t *target) tellDevice(s debian.Settings, now named, want string) {
+func (t *editTarget) tellDevice(s debian.Settings, now namedDevice, want string) {
 	old, sure := s.Get("DEVICE")
 	switch {
 	case !sure:

@@ -41,7 +41,7 @@ type bootScripts interface {
 // those that bring the network up and do no more. The wait would keep them, and with
 // them whoever is to log in, from ever coming. Others that have to do with the
 // network are told of.
-func (t *target) early(all bootScripts) []byte {
+func (t *editTarget) early(all bootScripts) []byte {
 	var list, now, held []string
 	for _, stage := range slices.Concat(earlyStages, lateStages) {
 		for _, name := range all.names(stage) {

@@ -131,7 +131,7 @@ func (t *Archive) hasFirmware(name string) bool {
 }
 
 // noteFirmware names what is missing, by module.
-func (t *target) noteFirmware() {
+func (t *editTarget) noteFirmware() {
 	missing, has := map[string][]string{}, map[string]int{}
 	var modules []string
 	for _, f := range t.firmware {

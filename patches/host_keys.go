@@ -50,7 +50,7 @@ func (t *Archive) hostKeys() (string, error) {
 	return summary, nil
 }
 
-func (t *target) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostKey, string, error) {
+func (t *editTarget) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostKey, string, error) {
 	switch {
 	case len(t.opts.HostKeys) > 0:
 		return t.opts.HostKeys, fmt.Sprintf("%s given", show.Count(len(t.opts.HostKeys), "key")), nil
@@ -84,7 +84,7 @@ func (t *target) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostKey, 
 	return t.newHostKeys("new, there were none")
 }
 
-func (t *target) newHostKeys(why string) ([]*dropbear.HostKey, string, error) {
+func (t *editTarget) newHostKeys(why string) ([]*dropbear.HostKey, string, error) {
 	var keys []*dropbear.HostKey
 	for _, kind := range t.version.HostKeyTypes() {
 		k, err := dropbear.GenerateHostKey(kind)

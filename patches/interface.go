@@ -48,7 +48,7 @@ func (t *Archive) networkInterface() (string, error) {
 }
 
 // noteDoubt tells that DEVICE could not be proven to be what it was given.
-func (t *target) noteDoubt(s debian.Settings, d device) {
+func (t *editTarget) noteDoubt(s debian.Settings, d device) {
 	if v, sure := s.Get("DEVICE"); !sure || v != d.value {
 		t.note("what becomes of DEVICE only the machine can tell (%s); our scripts use %s", s.Doubt, d.ours)
 	}

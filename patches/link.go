@@ -11,27 +11,27 @@ import (
 	"groundhog/patches/scripts"
 )
 
-// options are dropbear's: the largest receive window that its version takes, 1
+// dropbearOptions are dropbear's: the largest receive window that its version takes, 1
 // MiB or 10, since with the default of 24 KiB a link with 20 ms of delay carries
 // 1 MB/s, and with 1 MiB 50; and a keepalive every 5 s, without which nothing
 // notices a dead link.
-func options(v dropbear.Version) string { return fmt.Sprintf("-W %d -K 5", v.MaxWindow) }
+func dropbearOptions(v dropbear.Version) string { return fmt.Sprintf("-W %d -K 5", v.MaxWindow) }
 
 // optionsEnd marks the line that is ours in dropbear's configuration.
 const optionsEnd = " # groundhog"
 
 // optionsLine goes in front of what dropbear's configuration says, so that the
 // configuration's own word comes later and counts; or it takes the place of it.
-func (t *target) optionsLine() string {
+func (t *editTarget) optionsLine() string {
 	theirs := "${DROPBEAR_OPTIONS-}"
 	if t.opts.DropbearOptions != nil {
 		theirs = strings.Join(strings.Fields(strings.Join(t.opts.DropbearOptions, " ")), " ")
 	}
-	return fmt.Sprintf(`DROPBEAR_OPTIONS="%s"%s`, strings.TrimSpace(options(t.version)+" "+theirs), optionsEnd)
+	return fmt.Sprintf(`DROPBEAR_OPTIONS="%s"%s`, strings.TrimSpace(dropbearOptions(t.version)+" "+theirs), optionsEnd)
 }
 
 // withOptions puts our line last, unless there is one and no other is asked for.
-func (t *target) withOptions(text []byte) ([]byte, error) {
+func (t *editTarget) withOptions(text []byte) ([]byte, error) {
 	var b strings.Builder
 	line, last := t.optionsLine(), ""
 	for l := range strings.Lines(string(text)) {
@@ -84,9 +84,9 @@ func (t *Archive) link() (string, error) {
 
 const portSetting = "GROUNDHOG_PORT"
 
-func (t *target) optionsToldOf() string {
+func (t *editTarget) optionsToldOf() string {
 	if t.opts.DropbearOptions == nil {
-		return options(t.version)
+		return dropbearOptions(t.version)
 	}
 	line, _, _ := strings.Cut(strings.TrimPrefix(t.optionsLine(), `DROPBEAR_OPTIONS="`), `"`)
 	return line
@@ -101,7 +101,7 @@ func onPort(port uint16) string {
 
 // checkWayIn refuses what keeps us from logging in and running a command, and says
 // what would not.
-func (t *target) checkWayIn(s *debian.Server, hindrance string) error {
+func (t *editTarget) checkWayIn(s *debian.Server, hindrance string) error {
 	switch {
 	case s.Doubt != "":
 		t.note("whether you can log in only the machine can tell (%s); --dropbear-option gives dropbear options that are certain", s.Doubt)

@@ -106,7 +106,7 @@ func (t *Tree) putRecord(tool string) error {
 }
 
 // recordOf is the record of what was done.
-func (t *target) recordOf(tool, build string, applied []Applied) *manifest.Record {
+func (t *editTarget) recordOf(tool, build string, applied []Applied) *manifest.Record {
 	r := &manifest.Record{Schema: manifest.RecordSchema, Tool: tool, Build: build, Release: t.Release, Board: t.opts.Board}
 	for _, a := range applied {
 		r.Patches = append(r.Patches, manifest.Patch{Name: a.Name, Summary: a.Summary, Paths: a.Paths})

@@ -19,9 +19,9 @@ import (
 // the scripts that groundhog patches.
 var ErrDracut = errors.New("made by dracut, not by initramfs-tools: there are no scripts in it to patch")
 
-// target is what is known of the machine that an archive or a root tree belongs
+// editTarget is what is known of the machine that an archive or a root tree belongs
 // to, and what is asked for.
-type target struct {
+type editTarget struct {
 	Root    fs.FS    // the root tree; nil: none was given
 	Layers  []string // what Root is made of, for messages
 	Release string
@@ -35,7 +35,7 @@ type target struct {
 
 // Archive is an archive under work.
 type Archive struct {
-	target
+	editTarget
 	Image  *initrd.Image
 	Kernel string // kernel release; empty where the archive has no modules
 	Arch   string // Debian's name of the architecture
@@ -49,7 +49,7 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	if err := opts.checkOptions(); err != nil {
 		return nil, err
 	}
-	t := &Archive{target: target{Root: root, Layers: layers, opts: opts}, Image: img}
+	t := &Archive{editTarget: editTarget{Root: root, Layers: layers, opts: opts}, Image: img}
 	facts := debian.Read(img)
 	if err := checkBuilder(facts); err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ const rpiIssue = "etc/rpi-issue"
 func (o *Options) wantsRoot() bool { return o.Curl || len(o.Tools) > 0 || len(o.Modules) > 0 }
 
 // rootRelease is the root tree's release, "" where it does not say; one that is not supported is refused.
-func (t *target) rootRelease() (string, error) {
+func (t *editTarget) rootRelease() (string, error) {
 	if t.Root == nil {
 		return "", nil
 	}
@@ -150,7 +150,7 @@ func (t *target) rootRelease() (string, error) {
 }
 
 // supported is a root tree's release; what the tree is derived of is noted.
-func (t *target) supported(release debian.OSRelease) (string, error) {
+func (t *editTarget) supported(release debian.OSRelease) (string, error) {
 	t.System = cmp.Or(t.System, release.Derived())
 	if _, err := sysroot.Find(t.Root, rpiIssue); err == nil {
 		t.System = cmp.Or(t.System, debian.RaspberryPiOS)
@@ -215,12 +215,12 @@ func (t *Archive) touch(name string) {
 	}
 }
 
-func (t *target) note(format string, args ...any) {
+func (t *editTarget) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
 // find looks a file up in the root tree; the error says in which trees.
-func (t *target) find(names ...string) (string, error) {
+func (t *editTarget) find(names ...string) (string, error) {
 	if t.Root == nil {
 		return "", fmt.Errorf("%s: not in the archive, and no root tree was given to take it from (--root or --deb)", names[0])
 	}
@@ -232,7 +232,7 @@ func (t *target) find(names ...string) (string, error) {
 }
 
 // optional reads a file of the root tree, nil where there is none.
-func (t *target) optional(name string) ([]byte, error) {
+func (t *editTarget) optional(name string) ([]byte, error) {
 	if t.Root == nil {
 		return nil, nil
 	}

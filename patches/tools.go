@@ -56,7 +56,7 @@ func (t *Archive) notBusybox(src, dst string) error {
 }
 
 // findTool finds a program by its path, or by its name where PATH would.
-func (t *target) findTool(tool string) (string, error) {
+func (t *editTarget) findTool(tool string) (string, error) {
 	if strings.Contains(tool, "/") {
 		return t.find(strings.TrimLeft(path.Clean(tool), "/"))
 	}

@@ -39,7 +39,7 @@ type HooksReport struct {
 
 // Tree is a root tree under work.
 type Tree struct {
-	target
+	editTarget
 	undo   *undo.Tree
 	execs  []string // copy_exec lines of dropbear's hook
 	added  []string // by the patch at work: paths in the archive to be built, as far as is known
@@ -88,7 +88,7 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 	if err := opts.checkOptions(); err != nil {
 		return nil, err
 	}
-	t := &Tree{target: target{Root: root, Layers: layers, Release: opts.Release, opts: opts}}
+	t := &Tree{editTarget: editTarget{Root: root, Layers: layers, Release: opts.Release, opts: opts}}
 	if t.Release == "" {
 		release, err := sysroot.Release(root)
 		if err != nil {

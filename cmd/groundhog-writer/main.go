@@ -53,17 +53,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var err error
 	switch {
 	case len(args) == 1 && args[0] == "serve":
-		err = serve(runDir)
+		err = serveFlash(runDir)
 	case len(args) == 2 && args[0] == "serve":
-		err = serve(args[1])
+		err = serveFlash(args[1])
 	case len(args) == 1 && args[0] == "disks":
-		err = disks(stdout)
+		err = printDisks(stdout)
 	case len(args) == 2 && args[0] == "state":
-		err = state(stdout, args[1])
+		err = printState(stdout, args[1])
 	case len(args) > 1 && args[0] == "kexec":
 		err = kexecs(os.Stdin, stdout, args[1:])
 	case len(args) == 1 && args[0] == "version":
-		fmt.Fprintln(stdout, tool())
+		fmt.Fprintln(stdout, helloTool())
 	default:
 		err = errUsage
 	}
@@ -78,10 +78,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// tool is what the hello carries: the protocol is what has to fit.
-func tool() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
+// helloTool is what the hello carries: the protocol is what has to fit.
+func helloTool() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
 
-func disks(w io.Writer) error {
+func printDisks(w io.Writer) error {
 	all, err := disk.List(os.DirFS("/"), func(name string) (io.ReadCloser, error) { return os.Open(name) })
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func disks(w io.Writer) error {
 // patience is how long a writer that lost its client may take to finish what it was given: a batch of chunks.
 const patience = 20 * time.Second
 
-func state(w io.Writer, disk string) error {
+func printState(w io.Writer, disk string) error {
 	s, session, err := writer.StateOf(runDir, disk, patience)
 	if err == nil {
 		_, err = fmt.Fprintln(w, s, session)
@@ -106,7 +106,7 @@ func state(w io.Writer, disk string) error {
 // pipeSize is room for a chunk on its way from the SSH server, in bytes: as much as any user may have (pipe(7)).
 const pipeSize = 1 << 20
 
-func serve(run string) error {
+func serveFlash(run string) error {
 	// The server goes on decrypting while a chunk is unpacked. Where that cannot be had, it waits.
 	unix.FcntlInt(0, unix.F_SETPIPE_SZ, pipeSize)
 	in, err := closable(0)
@@ -117,7 +117,7 @@ func serve(run string) error {
 	if err != nil {
 		return err
 	}
-	return writer.Serve(context.Background(), line{in, out}, writer.Config{Tool: tool(), Run: run})
+	return writer.Serve(context.Background(), line{in, out}, writer.Config{Tool: helloTool(), Run: run})
 }
 
 // closable is a standard stream whose Close ends a read or a write that waits.

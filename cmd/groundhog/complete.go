@@ -48,9 +48,9 @@ func choices(verb, flag string) []string {
 		return all
 	case "format":
 		if verb == "diff" {
-			return slices.Sorted(maps.Keys(reports))
+			return slices.Sorted(maps.Keys(diffFormats))
 		}
-		return slices.Sorted(maps.Keys(formats))
+		return slices.Sorted(maps.Keys(manifestFormats))
 	}
 	return nil
 }

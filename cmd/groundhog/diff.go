@@ -90,8 +90,8 @@ type compared struct {
 	talk     talk
 }
 
-// reports are the ways to write it.
-var reports = map[string]func(*compared, io.Writer) error{
+// diffFormats are the ways to write it.
+var diffFormats = map[string]func(*compared, io.Writer) error{
 	"text": func(c *compared, w io.Writer) error {
 		if c.talk == verbose {
 			return c.changes.WriteText(w, colored(w))
@@ -115,7 +115,7 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 	if o.json {
 		o.format = "json"
 	}
-	report := reports[o.format]
+	report := diffFormats[o.format]
 	if report == nil {
 		return fmt.Errorf("format %q: not one of text, json, markdown, html", o.format)
 	}

@@ -88,8 +88,8 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 	return cmd
 }
 
-// formats are the ways to write a manifest.
-var formats = map[string]func(io.Writer, *manifest.Manifest) error{
+// manifestFormats are the ways to write a manifest.
+var manifestFormats = map[string]func(io.Writer, *manifest.Manifest) error{
 	"json":      manifest.Encode,
 	"spdx":      sbom.SPDX,
 	"cyclonedx": sbom.CycloneDX,
@@ -97,7 +97,7 @@ var formats = map[string]func(io.Writer, *manifest.Manifest) error{
 
 // makeManifest is the verb.
 func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
-	encode := formats[o.format]
+	encode := manifestFormats[o.format]
 	if encode == nil {
 		return fmt.Errorf("format %q: not one of json, spdx, cyclonedx", o.format)
 	}

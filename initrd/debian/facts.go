@@ -69,7 +69,7 @@ func (f *Facts) problem(format string, args ...any) {
 // not an error.
 func Read(img *initrd.Image) *Facts {
 	init := initShell(SettingsFiles(img))
-	f := &Facts{Builder: builderOf(img), Kernels: kernels(img), Architecture: architecture(img),
+	f := &Facts{Builder: builderOf(img), Kernels: kernels(img), Architecture: archiveArch(img),
 		Settings: init.settings(), Server: serverOf(img, init)}
 	f.Release = releaseOf(f.Server.Version)
 	f.Accounts = accounts(f.accountsFile(img, "etc/passwd"))

@@ -73,9 +73,9 @@ func machineOfFile(head []byte) (Machine, bool) {
 // archName is how dpkg names architectures (Debian Policy, 5.6.8).
 var archName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
-// architecture is the one that mkinitramfs noted, or else the one that the
+// archiveArch is the one that mkinitramfs noted, or else the one that the
 // archive's programs are for.
-func architecture(img *initrd.Image) string {
+func archiveArch(img *initrd.Image) string {
 	if b, err := img.ReadFile("conf/arch.conf"); err == nil {
 		s := newShell()
 		s.source("conf/arch.conf", b)

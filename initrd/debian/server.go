@@ -216,8 +216,8 @@ func (s *Server) configure(read func(name string) ([]byte, error), sh *shell) {
 	}
 }
 
-// start is what a boot script does with dropbear.
-type start struct {
+// serverStart is what a boot script does with dropbear.
+type serverStart struct {
 	known   bool
 	flags   []string
 	configs []string
@@ -234,8 +234,8 @@ var (
 
 // startOf knows the line that starts the server in the scripts of all supported
 // releases, and the one before it that has its flags.
-func startOf(script []byte) start {
-	s := start{elsewhere: elsewhere(script)}
+func startOf(script []byte) serverStart {
+	s := serverStart{elsewhere: elsewhere(script)}
 	flags := ""
 	if found := execLine.FindAllSubmatch(script, -1); len(found) == 1 && len(anyStart.FindAll(script, -1)) == 1 {
 		flags = string(found[0][1])

@@ -107,8 +107,8 @@ func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, a
 		ch.Kind, ch.From = Moved, old.Path
 		changes = append(changes, ch)
 	}
-	p.match(func(e *manifest.Entry) string { return content(e, path.Base(e.Path)) }, moved)
-	p.match(func(e *manifest.Entry) string { return content(e, "") }, moved)
+	p.match(func(e *manifest.Entry) string { return contentKey(e, path.Base(e.Path)) }, moved)
+	p.match(func(e *manifest.Entry) string { return contentKey(e, "") }, moved)
 	p.match(renamedFile(rename), moved)
 	for _, e := range p.gone {
 		changes = append(changes, Change{Kind: Removed, Path: e.Path, Growth: -ownSize(e), Old: e, Fields: []string{}})
@@ -127,9 +127,9 @@ func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, a
 // inHome is a path in root's random home without the random part; "" elsewhere.
 func inHome(e *manifest.Entry) string { return debian.StableHome(e.Path) }
 
-// content is a key for entries whose content is worth recognising elsewhere; ""
+// contentKey is a key for entries whose content is worth recognising elsewhere; ""
 // of others. The many names of one inode come and go: that is no move.
-func content(e *manifest.Entry, base string) string {
+func contentKey(e *manifest.Entry, base string) string {
 	if e.Type != manifest.File || e.Size == 0 || e.LinkOf != "" {
 		return ""
 	}

@@ -43,7 +43,7 @@ var rules = map[string]func(c *Changes, found func(where, what string)){
 	"packages": func(c *Changes, found func(string, string)) {
 		for _, g := range c.Packages {
 			if g.Old != g.New || g.Was != "" {
-				found(g.Name, versions(&g))
+				found(g.Name, versionsOf(&g))
 			}
 		}
 	},

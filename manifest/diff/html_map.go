@@ -104,7 +104,7 @@ func pageVersion(g *Group) string {
 	case g.Old == g.New:
 		return g.New
 	}
-	return versions(g)
+	return versionsOf(g)
 }
 
 func byPath(m *manifest.Manifest) map[string]*manifest.Entry {

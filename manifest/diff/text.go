@@ -22,7 +22,7 @@ func growth(old, now int64) string {
 func (g *Group) Title() string {
 	switch manifest.OriginKind(g.Origin) {
 	case manifest.FromPackage:
-		v := versions(g)
+		v := versionsOf(g)
 		if g.Old == g.New {
 			v = g.New
 		}
@@ -48,7 +48,7 @@ func (g *Group) Summary() string {
 	return show.Count(g.Files, "file") + ", " + show.Growth(g.Growth)
 }
 
-func versions(g *Group) string {
+func versionsOf(g *Group) string {
 	switch {
 	case g.Old == "":
 		return g.New + " (new)"

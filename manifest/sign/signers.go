@@ -60,17 +60,17 @@ type signerLine struct {
 
 func parseSigner(line string) (*signerLine, error) {
 	l := new(signerLine)
-	l.principals, line = word(line)
+	l.principals, line = cutWord(line)
 	l.principals = strings.Trim(l.principals, `"`)
-	next, rest := word(line)
+	next, rest := cutWord(line)
 	if !isKeyType(next) {
 		l.options = splitOptions(next)
-		next, rest = word(rest)
+		next, rest = cutWord(rest)
 	}
 	if !isKeyType(next) {
 		return nil, errors.New("no key")
 	}
-	text, _ := word(rest)
+	text, _ := cutWord(rest)
 	var err error
 	l.blob, err = base64.StdEncoding.DecodeString(text)
 	return l, err
@@ -80,8 +80,8 @@ func isKeyType(s string) bool {
 	return strings.HasPrefix(s, "ssh-") || strings.HasPrefix(s, "ecdsa-") || strings.HasPrefix(s, "sk-")
 }
 
-// word cuts the first word off s. Blanks between double quotes belong to it.
-func word(s string) (first, rest string) {
+// cutWord cuts the first word off s. Blanks between double quotes belong to it.
+func cutWord(s string) (first, rest string) {
 	quoted := false
 	for i, c := range s {
 		switch {

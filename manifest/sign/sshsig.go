@@ -127,10 +127,10 @@ func Check(message, sig, allowedSigners []byte, signer string) (*Signer, error) 
 	return allowed(allowedSigners, pub, signer)
 }
 
-// formats are the signatures that count, by the type of the key. SHA-1 and DSA are
+// signatureFormats are the signatures that count, by the type of the key. SHA-1 and DSA are
 // not among them: PROTOCOL.sshsig forbids the one with RSA, and OpenSSH has dropped
 // the other.
-var formats = map[string][]string{
+var signatureFormats = map[string][]string{
 	ssh.KeyAlgoED25519:    {ssh.KeyAlgoED25519},
 	ssh.KeyAlgoECDSA256:   {ssh.KeyAlgoECDSA256},
 	ssh.KeyAlgoECDSA384:   {ssh.KeyAlgoECDSA384},
@@ -143,7 +143,7 @@ var formats = map[string][]string{
 // checkAlgorithm refuses a signature of a kind that does not count, and one with
 // something behind it, which only those of security keys have: flags and a counter.
 func checkAlgorithm(keyType string, s *ssh.Signature) error {
-	if !slices.Contains(formats[keyType], s.Format) {
+	if !slices.Contains(signatureFormats[keyType], s.Format) {
 		return fmt.Errorf("signature: %s by a key of kind %s: not supported (supported: ed25519, ecdsa, rsa with SHA-2)",
 			strconv.Quote(s.Format), keyType)
 	}

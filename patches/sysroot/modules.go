@@ -113,7 +113,7 @@ func (m *Modules) Needs(names ...string) ([]Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wanted{Modules: m, paths: index, seen: map[string]bool{}, left: maxModuleBytes}
+	w := &moduleSearch{Modules: m, paths: index, seen: map[string]bool{}, left: maxModuleBytes}
 	for _, name := range names {
 		name = moduleName(name)
 		if !w.has(name) {
@@ -130,8 +130,8 @@ func (m *Modules) where() string {
 	return m.dir + "/{" + strings.Join(moduleDirs, ",") + "} and modules.builtin"
 }
 
-// wanted is one Needs under way.
-type wanted struct {
+// moduleSearch is one Needs under way.
+type moduleSearch struct {
 	*Modules
 	paths map[string]string
 	seen  map[string]bool
@@ -139,9 +139,9 @@ type wanted struct {
 	left  int64 // bytes
 }
 
-func (w *wanted) has(name string) bool { return w.paths[name] != "" || w.builtin[name] }
+func (w *moduleSearch) has(name string) bool { return w.paths[name] != "" || w.builtin[name] }
 
-func (w *wanted) add(name string) error {
+func (w *moduleSearch) add(name string) error {
 	if w.seen[name] {
 		return nil
 	}
@@ -173,7 +173,7 @@ func (w *wanted) add(name string) error {
 	return w.addSoft(info.Post)
 }
 
-func (w *wanted) addSoft(names []string) error {
+func (w *moduleSearch) addSoft(names []string) error {
 	for _, name := range names {
 		if !w.has(name) {
 			continue
@@ -186,7 +186,7 @@ func (w *wanted) addSoft(names []string) error {
 }
 
 // info reads a module and checks that this kernel would take it.
-func (w *wanted) info(name, file string) (Modinfo, error) {
+func (w *moduleSearch) info(name, file string) (Modinfo, error) {
 	b, err := readFile(w.fsys, file, fileLimit)
 	if err != nil {
 		return Modinfo{}, fmt.Errorf("module %s: %w", show(name), err)

@@ -17,17 +17,17 @@ const (
 	maxTarget = 4095
 )
 
-// plain is any other file system as a lookup.
-type plain struct{ fs.FS }
+// plainFS is any other file system as a lookup.
+type plainFS struct{ fs.FS }
 
-func (p plain) lstat(name string) (fs.FileInfo, error) { return fs.Lstat(p.FS, name) }
-func (p plain) readLink(name string) (string, error)   { return fs.ReadLink(p.FS, name) }
+func (p plainFS) lstat(name string) (fs.FileInfo, error) { return fs.Lstat(p.FS, name) }
+func (p plainFS) readLink(name string) (string, error)   { return fs.ReadLink(p.FS, name) }
 
 func lookupIn(fsys fs.FS) lookup {
 	if t, ok := fsys.(*Tree); ok {
 		return t
 	}
-	return plain{fsys}
+	return plainFS{fsys}
 }
 
 // walk follows name, which may hold "..", to a name without symbolic links, and

@@ -30,7 +30,7 @@ type Tree struct {
 // A place is what is at a name: one part for a file or a link, all that merge for a directory.
 type place struct {
 	info  fs.FileInfo
-	parts []part
+	parts []layerPart
 }
 
 type layer struct {
@@ -38,8 +38,8 @@ type layer struct {
 	store
 }
 
-// A part is what one layer holds of a directory, under its name in that layer.
-type part struct {
+// A layerPart is what one layer holds of a directory, under its name in that layer.
+type layerPart struct {
 	level int
 	path  string
 }
@@ -127,7 +127,7 @@ func (t *Tree) Layers() []string {
 }
 
 // parts is what the layers hold of a directory, the topmost first.
-func (t *Tree) parts(dir string) ([]part, error) {
+func (t *Tree) parts(dir string) ([]layerPart, error) {
 	fi, list, err := t.entry(dir)
 	if err == nil && !fi.IsDir() {
 		err = syscall.ENOTDIR
@@ -137,7 +137,7 @@ func (t *Tree) parts(dir string) ([]part, error) {
 
 // entry is what is at name, which has no symbolic link among its directories. Directories and links are asked for
 // again and again, on the way to all that is in them; they are looked up once.
-func (t *Tree) entry(name string) (fs.FileInfo, []part, error) {
+func (t *Tree) entry(name string) (fs.FileInfo, []layerPart, error) {
 	t.mu.Lock()
 	p, ok := t.known[name]
 	t.mu.Unlock()
@@ -154,7 +154,7 @@ func (t *Tree) entry(name string) (fs.FileInfo, []part, error) {
 }
 
 // find is entry, looked up.
-func (t *Tree) find(name string) (fs.FileInfo, []part, error) {
+func (t *Tree) find(name string) (fs.FileInfo, []layerPart, error) {
 	if name == "." {
 		return t.rootEntry()
 	}
@@ -163,9 +163,9 @@ func (t *Tree) find(name string) (fs.FileInfo, []part, error) {
 		return nil, nil, err
 	}
 	var info fs.FileInfo
-	var found []part
+	var found []layerPart
 	for _, p := range parents {
-		at := part{p.level, path.Join(p.path, path.Base(name))}
+		at := layerPart{p.level, path.Join(p.path, path.Base(name))}
 		if t.movedAway(at) {
 			continue
 		}
@@ -192,29 +192,29 @@ func (t *Tree) find(name string) (fs.FileInfo, []part, error) {
 	return info, t.movedHere(name, found), nil
 }
 
-func (t *Tree) rootEntry() (fs.FileInfo, []part, error) {
+func (t *Tree) rootEntry() (fs.FileInfo, []layerPart, error) {
 	if len(t.layers) == 0 {
 		return nil, nil, fs.ErrNotExist
 	}
-	var all []part
+	var all []layerPart
 	for i := range slices.Backward(t.layers) {
-		all = append(all, part{i, "."})
+		all = append(all, layerPart{i, "."})
 	}
 	fi, err := t.layers[len(t.layers)-1].lstat(".")
 	return fi, all, err
 }
 
-func (t *Tree) movedAway(p part) bool {
+func (t *Tree) movedAway(p layerPart) bool {
 	return slices.ContainsFunc(t.moves, func(m move) bool { return m.level == p.level && m.from == p.path })
 }
 
-func (t *Tree) movedHere(dir string, parts []part) []part {
+func (t *Tree) movedHere(dir string, parts []layerPart) []layerPart {
 	for _, m := range t.moves {
 		if m.to == dir {
-			parts = append(parts, part{m.level, m.from})
+			parts = append(parts, layerPart{m.level, m.from})
 		}
 	}
-	slices.SortStableFunc(parts, func(a, b part) int { return b.level - a.level })
+	slices.SortStableFunc(parts, func(a, b layerPart) int { return b.level - a.level })
 	return parts
 }
 

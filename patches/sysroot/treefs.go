@@ -85,7 +85,7 @@ func (t *Tree) ReadLink(name string) (string, error) {
 func (t *Tree) Open(name string) (fs.File, error) {
 	at, err := t.at("open", name, false)
 	var info fs.FileInfo
-	var parts []part
+	var parts []layerPart
 	if err == nil {
 		info, parts, err = t.entry(at)
 	}
@@ -174,7 +174,7 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 		}
 		for _, e := range entries {
 			base := e.Name()
-			if seen[base] || t.movedAway(part{p.level, path.Join(p.path, base)}) {
+			if seen[base] || t.movedAway(layerPart{p.level, path.Join(p.path, base)}) {
 				continue
 			}
 			seen[base] = true

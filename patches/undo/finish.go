@@ -49,7 +49,7 @@ func (t *Tree) restoreRest() error {
 
 // keepOriginals works out what has to be kept for a revert.
 func (t *Tree) keepOriginals(build string, changes []Change) (keep []Change, err error) {
-	s := &state{Schema: stateSchema, Build: build, Files: []entry{}, Directories: []string{}}
+	s := &undoState{Schema: stateSchema, Build: build, Files: []entry{}, Directories: []string{}}
 	if t.state != nil {
 		s.Directories = slices.Clone(t.state.Directories)
 	}
@@ -95,7 +95,7 @@ func (t *Tree) keepOriginal(at string, f *File) ([]Change, error) {
 }
 
 // dropOriginals removes what the new state no longer names.
-func (t *Tree) dropOriginals(s *state) (drop []Change, err error) {
+func (t *Tree) dropOriginals(s *undoState) (drop []Change, err error) {
 	if t.state == nil {
 		return nil, nil
 	}
@@ -114,7 +114,7 @@ func (t *Tree) dropOriginals(s *state) (drop []Change, err error) {
 }
 
 // keepState writes the state, unless it is there as it is.
-func (t *Tree) keepState(s *state) ([]Change, error) {
+func (t *Tree) keepState(s *undoState) ([]Change, error) {
 	b, err := s.encode()
 	if err != nil {
 		return nil, err

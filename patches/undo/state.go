@@ -35,9 +35,9 @@ func (k *keeper) original(name string) string { return path.Join(k.dir, "origina
 // stateSchema is the version of the state that is written.
 const stateSchema = 1
 
-// state is state.json. Hashes are SHA-256 in lower-case hexadecimal, "" for
+// undoState is state.json. Hashes are SHA-256 in lower-case hexadecimal, "" for
 // a file that is not there.
-type state struct {
+type undoState struct {
 	Schema      int      `json:"schema"`
 	Build       string   `json:"build"`
 	Files       []entry  `json:"files"`       // sorted by path
@@ -80,7 +80,7 @@ func isSum(s string) bool {
 }
 
 // entry is the one for a path; nil, also of no state.
-func (s *state) entry(at string) *entry {
+func (s *undoState) entry(at string) *entry {
 	if s == nil {
 		return nil
 	}
@@ -106,12 +106,12 @@ func (k *keeper) before(e *entry) (*File, error) {
 }
 
 // read is the state that an earlier run left, nil where none did.
-func (k *keeper) read() (*state, error) {
+func (k *keeper) read() (*undoState, error) {
 	f, err := readFile(k.root, k.state())
 	if err != nil || f.Current == nil {
 		return nil, err
 	}
-	s := new(state)
+	s := new(undoState)
 	dec := json.NewDecoder(bytes.NewReader(f.Current))
 	dec.DisallowUnknownFields()
 	if err = dec.Decode(s); err == nil {
@@ -124,7 +124,7 @@ func (k *keeper) read() (*state, error) {
 }
 
 // checkState refuses a state that nothing of ours has written.
-func (s *state) checkState() error {
+func (s *undoState) checkState() error {
 	if s.Schema != stateSchema {
 		return fmt.Errorf("schema %d, not %d", s.Schema, stateSchema)
 	}
@@ -154,7 +154,7 @@ func (s *state) checkState() error {
 // madeFor is those of the directories that can be ours: in which one of the files
 // lies, or its original, or the state itself. The state is a file of the tree like
 // others; nothing that it merely names is removed.
-func (s *state) madeFor(k *keeper) []string {
+func (s *undoState) madeFor(k *keeper) []string {
 	names := append(s.paths(), k.state())
 	for _, name := range s.paths() {
 		names = append(names, k.original(name))
@@ -168,14 +168,14 @@ func (s *state) madeFor(k *keeper) []string {
 	return slices.DeleteFunc(slices.Clone(s.Directories), func(dir string) bool { return !ours[dir] })
 }
 
-func (s *state) paths() (names []string) {
+func (s *undoState) paths() (names []string) {
 	for _, e := range s.Files {
 		names = append(names, e.Path)
 	}
 	return names
 }
 
-func (s *state) encode() ([]byte, error) {
+func (s *undoState) encode() ([]byte, error) {
 	b, err := json.MarshalIndent(s, "", "  ")
 	return append(b, '\n'), err
 }

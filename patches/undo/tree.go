@@ -39,7 +39,7 @@ type Tree struct {
 
 	root   fs.FS
 	keeper *keeper
-	state  *state            // of an earlier run, or nil
+	state  *undoState        // of an earlier run, or nil
 	files  map[string]*File  // by resolved path
 	names  map[string]string // name asked for, resolved path
 }

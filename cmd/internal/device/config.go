@@ -58,7 +58,7 @@ func resolve(ctx context.Context, target string, o Options) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the ssh configuration: %w", err)
 	}
-	a, err := ask(ctx, t, o.Config, me)
+	a, err := askConfig(ctx, t, o.Config, me)
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", target, err)
 	}
@@ -69,8 +69,8 @@ func resolve(ctx context.Context, target string, o Options) (*settings, error) {
 	return s, nil
 }
 
-// ask asks whoever can tell.
-func ask(ctx context.Context, t Target, config string, me self) (answers, error) {
+// askConfig asks ssh(1) what its configuration says of a target; where there is no ssh, the files are read.
+func askConfig(ctx context.Context, t Target, config string, me self) (answers, error) {
 	program, err := sshProgram()
 	if err != nil {
 		return readConfig(t, config, me)

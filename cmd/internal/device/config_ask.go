@@ -55,7 +55,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (answe
 		args = append(args, "-p", t.Port)
 	}
 	cmd.Args = append(append(cmd.Args, args...), "--", t.Host) // validHost: no option
-	out, said := &head{limit: maxAnswers}, &tail{limit: MaxStderr}
+	out, said := &head{limit: maxAnswers}, &outputTail{limit: MaxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	switch {

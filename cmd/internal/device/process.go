@@ -22,7 +22,7 @@ type Process struct {
 	session *ssh.Session
 	frame   frame
 	out     *framed // Stdout
-	stderr  *tail
+	stderr  *outputTail
 }
 
 // Start starts a shell command; ending ctx closes the client.
@@ -32,7 +32,7 @@ func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
 
 // start starts a command. alive, where it is given, is told of whatever the command says.
 func (c *Client) start(ctx context.Context, command string, stdin io.Reader, alive func()) (*Process, error) {
-	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &tail{limit: MaxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
+	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &outputTail{limit: MaxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
 	fail := func(err error) (*Process, error) {
 		p.stop()
 		return nil, fmt.Errorf("starting a command on the device: %w", c.because(ctx, err))

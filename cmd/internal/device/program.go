@@ -17,7 +17,7 @@ import (
 type programConn struct {
 	net.Conn
 	cmd    *exec.Cmd
-	stderr *tail
+	stderr *outputTail
 	once   sync.Once
 	over   chan struct{} // closed when the program has ended
 }
@@ -52,7 +52,7 @@ func startProgram(command string) (net.Conn, error) {
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &tail{limit: 4096}, over: make(chan struct{})}
+	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &outputTail{limit: 4096}, over: make(chan struct{})}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = theirs, theirs, p.stderr, time.Second
 	if err := p.cmd.Start(); err != nil {
 		conn.Close()

@@ -60,7 +60,7 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	}
 	w := c.watch(ctx)
 	defer w.end()
-	in := &source{Reader: aliveReader{stdin, w.alive}}
+	in := &uploadSource{Reader: aliveReader{stdin, w.alive}}
 	p, err := c.start(ctx, command, in, w.alive)
 	if err != nil {
 		return Result{}, err
@@ -147,13 +147,13 @@ func (c *Client) Upload(ctx context.Context, command string, r io.Reader) error 
 	return err
 }
 
-// source remembers why it broke: to the device that looks like a proper end.
-type source struct {
+// uploadSource remembers why it broke: to the device that looks like a proper end.
+type uploadSource struct {
 	io.Reader
 	broken atomic.Pointer[error]
 }
 
-func (s *source) Read(p []byte) (int, error) {
+func (s *uploadSource) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil && err != io.EOF {
 		s.broken.Store(&err)

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// stage is the clock of a login: each part of it has a bound of its own, and the error says which part it was.
-type stage struct {
+// loginClock is the clock of a login: each part of it has a bound of its own, and the error says which part it was.
+type loginClock struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	fail  func(error)
 }
 
-func newStage(fail func(error)) *stage { return &stage{fail: fail} }
+func newStage(fail func(error)) *loginClock { return &loginClock{fail: fail} }
 
 // begin begins a part, and ends the one before it.
-func (s *stage) begin(what string, limit time.Duration) {
+func (s *loginClock) begin(what string, limit time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timer != nil {
@@ -28,7 +28,7 @@ func (s *stage) begin(what string, limit time.Duration) {
 }
 
 // end stops the clock.
-func (s *stage) end() {
+func (s *loginClock) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timer != nil {
@@ -43,7 +43,7 @@ const maxLogin = 1 << 20
 // heardConn remembers when it last heard something, and bounds what it hears before the login.
 type heardConn struct {
 	net.Conn
-	stage  *stage
+	stage  *loginClock
 	first  func()       // called once, when the server has said its first word
 	said   int64        // bytes before the login
 	inside atomic.Bool  // we are logged in

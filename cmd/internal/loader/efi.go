@@ -6,11 +6,11 @@ import "strings"
 // set (https://systemd.io/BOOT_LOADER_INTERFACE/), BootCurrent and the path in its Boot#### are the firmware's (UEFI
 // specification, 3.3). All are of this boot.
 
-// info is what the loader said of itself, in lower case: "systemd-boot 252.39", "grub 2.12"; "" for one that says nothing.
-func info(f Facts) string { return strings.ToLower(f.Get("loader_info")) }
+// loaderInfo is what the loader said of itself, in lower case: "systemd-boot 252.39", "grub 2.12"; "" for one that says nothing.
+func loaderInfo(f Facts) string { return strings.ToLower(f.Get("loader_info")) }
 
-// program is the file that the firmware started, in lower case and without its directory: "shimx64.efi"; "" where that is not known.
-func program(f Facts) string {
+// firmwareProgram is the file that the firmware started, in lower case and without its directory: "shimx64.efi"; "" where that is not known.
+func firmwareProgram(f Facts) string {
 	path := strings.ToLower(f.Get("efi_file"))
 	return path[strings.LastIndexByte(path, '\\')+1:]
 }
@@ -19,12 +19,12 @@ func program(f Facts) string {
 // loader's copy.
 func removable(program string) bool { return strings.HasPrefix(program, "boot") }
 
-// foreign is what started the system, if that is proven and no loader that is known; "" else.
-func foreign(f Facts) string {
-	if i := info(f); i != "" && !strings.HasPrefix(i, "systemd-boot") && !strings.HasPrefix(i, "grub") {
+// foreignLoader is what started the system, if that is proven and no loader that is known; "" else.
+func foreignLoader(f Facts) string {
+	if i := loaderInfo(f); i != "" && !strings.HasPrefix(i, "systemd-boot") && !strings.HasPrefix(i, "grub") {
 		return f.Get("loader_info")
 	}
-	p := program(f)
+	p := firmwareProgram(f)
 	if p == "" || removable(p) || strings.HasPrefix(p, "grub") || strings.HasPrefix(p, "shim") || strings.HasPrefix(p, "systemd-boot") {
 		return ""
 	}

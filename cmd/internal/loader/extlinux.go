@@ -8,7 +8,7 @@ type extlinux struct{}
 func (extlinux) Name() string { return "extlinux.conf" }
 
 func (extlinux) Evidence(f Facts) Evidence {
-	if !slices.Contains(f["loader"], "extlinux/extlinux.conf") || info(f) != "" || f.Get("stub_info") != "" || f.Get("mbr") == "grub" && f.Get("efi") == "" {
+	if !slices.Contains(f["loader"], "extlinux/extlinux.conf") || loaderInfo(f) != "" || f.Get("stub_info") != "" || f.Get("mbr") == "grub" && f.Get("efi") == "" {
 		return Absent
 	}
 	return Possible

@@ -12,13 +12,13 @@ type grub struct{}
 func (grub) Name() string { return "GRUB" }
 
 func (grub) Evidence(f Facts) Evidence {
-	p := program(f)
+	p := firmwareProgram(f)
 	switch {
 	case !slices.Contains(f["loader"], "grub/grub.cfg"):
 		return Absent
-	case strings.HasPrefix(info(f), "grub"), f.Get("mbr") == "grub" && f.Get("efi") == "":
+	case strings.HasPrefix(loaderInfo(f), "grub"), f.Get("mbr") == "grub" && f.Get("efi") == "":
 		return Proven
-	case info(f) != "" || f.Get("stub_info") != "":
+	case loaderInfo(f) != "" || f.Get("stub_info") != "":
 		return Absent
 	case strings.HasPrefix(p, "grub"), strings.HasPrefix(p, "shim"):
 		return Proven
@@ -35,7 +35,7 @@ func (grub) Boot(f Facts) (Boot, error) {
 		return Boot{}, refuse("update-grub", "grub.cfg does not name %s", b.File)
 	}
 	if d := f.Get("grub_default"); d != "" && !strings.HasPrefix(d, "gnulinux-simple-") { // that is the first entry's name
-		return b, named(f, d)
+		return b, namedAfterThisKernel(f, d)
 	}
 	return b, next(f, "grub_next", "GRUB's first menu entry")
 }
@@ -77,9 +77,9 @@ func or(s, otherwise string) string {
 // release is a kernel's, as Debian's names of menu entries have it.
 var release = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*[-+~.a-z0-9]*`)
 
-// named refuses a default entry that is named after another kernel than the one that runs; of one that is not named after
+// namedAfterThisKernel refuses a default entry that is named after another kernel than the one that runs; of one that is not named after
 // any, or by a number, nothing is known.
-func named(f Facts, entry string) error {
+func namedAfterThisKernel(f Facts, entry string) error {
 	if strings.Contains(entry, f.Get("kernel")) || !release.MatchString(entry) {
 		return nil
 	}

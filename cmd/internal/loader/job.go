@@ -48,10 +48,10 @@ type Job struct {
 	Writer []byte // of Kexec: groundhog-writer for the device
 }
 
-var hexSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (j Job) check() error {
-	if j.Size <= 0 || !hexSum.MatchString(j.SHA256) {
+	if j.Size <= 0 || !sha256Hex.MatchString(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
 	if j.Keep && j.Boot.Way != Replace && j.Boot.Way != Name {

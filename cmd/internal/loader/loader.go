@@ -149,7 +149,7 @@ func Of(f Facts) (Loader, Evidence, error) {
 		}
 	}
 	// A loader that the firmware names is the one, also where the files of another are left.
-	if other := foreign(f); best < Proven && other != "" {
+	if other := foreignLoader(f); best < Proven && other != "" {
 		return nil, Absent, &Refusal{fmt.Sprintf("it is started by %s, which is not known here", other), kexecHint}
 	}
 	if found == nil {

@@ -16,11 +16,11 @@ func (systemdBoot) Name() string { return "systemd-boot" }
 
 func (systemdBoot) Evidence(f Facts) Evidence {
 	switch {
-	case strings.HasPrefix(info(f), "systemd-boot"):
+	case strings.HasPrefix(loaderInfo(f), "systemd-boot"):
 		return Proven
-	case info(f) != "" || f.Get("efi") == "":
+	case loaderInfo(f) != "" || f.Get("efi") == "":
 		return Absent
-	case strings.HasPrefix(program(f), "systemd-boot"):
+	case strings.HasPrefix(firmwareProgram(f), "systemd-boot"):
 		return Proven
 	case slices.Contains(f["loader"], "loader/entries"):
 		return Possible
@@ -44,7 +44,7 @@ var systemdVersion = regexp.MustCompile(`^systemd-boot ([0-9]{3})\b`)
 // Once is LoaderEntryOneShot, with an entry and copies of kernel and archive on its EFI system partition.
 func (systemdBoot) Once(f Facts) (Boot, error) {
 	version := 0
-	if m := systemdVersion.FindStringSubmatch(info(f)); m != nil {
+	if m := systemdVersion.FindStringSubmatch(loaderInfo(f)); m != nil {
 		version, _ = strconv.Atoi(m[1])
 	}
 	for _, pattern := range f["loader_default"] {
@@ -76,7 +76,7 @@ func (systemdBoot) Once(f Facts) (Boot, error) {
 
 // Once is that of systemd-boot, where it is what starts the image.
 func (unified) Once(f Facts) (Boot, error) {
-	if !strings.HasPrefix(info(f), "systemd-boot") {
+	if !strings.HasPrefix(loaderInfo(f), "systemd-boot") {
 		return Boot{}, refuse(kexecHint, "the firmware starts a unified kernel image, which cannot be patched from outside")
 	}
 	return systemdBoot{}.Once(f)

@@ -231,7 +231,7 @@ func (f *flashing) send(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	b, err := f.Writer(architecture(strings.TrimSpace(machine)))
+	b, err := f.Writer(debianArch(strings.TrimSpace(machine)))
 	if err != nil {
 		return err
 	}
@@ -241,9 +241,9 @@ func (f *flashing) send(ctx context.Context, version string) error {
 		` ] && chmod 755 /sbin/.groundhog-writer && mv -f /sbin/.groundhog-writer /sbin/groundhog-writer`, bytes.NewReader(b))
 }
 
-// architecture is Debian's name of what uname(1) says. A 64-bit kernel may have 32-bit programs, which matters to none
+// debianArch is Debian's name of what uname(1) says. A 64-bit kernel may have 32-bit programs, which matters to none
 // that is static; the least of the 32-bit ARMs is the one that runs on all of them.
-func architecture(machine string) string {
+func debianArch(machine string) string {
 	switch {
 	case machine == "x86_64":
 		return "amd64"

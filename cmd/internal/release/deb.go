@@ -51,7 +51,7 @@ const description = `reflash Debian machines over the network, from their own in
  architecture, and online on devices that it reaches over SSH.`
 
 // writeDeb makes the package of a tree that lies below /usr.
-func (s *stage) writeDeb(name, tree, arch string) error {
+func (s *staging) writeDeb(name, tree, arch string) error {
 	when := s.when.Format(time.RFC3339)
 	c := debConfig{Name: "groundhog", Arch: arch, Platform: "linux", Version: s.version, Section: "admin", Priority: "optional",
 		Maintainer: maintainer, Description: description, MTime: when,

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// stage is where a release's files come together.
-type stage struct {
+// staging is where a release's files come together.
+type staging struct {
 	dir     string
 	version string
 	when    time.Time // of the commit
@@ -18,7 +18,7 @@ type stage struct {
 	shared  string    // what is the same for all architectures, as below /usr
 }
 
-func newStage(dir string) (*stage, error) {
+func newStage(dir string) (*staging, error) {
 	seconds, err := output(nil, "git", "log", "-1", "--format=%ct")
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func newStage(dir string) (*stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the commit's time: %w", err)
 	}
-	s := &stage{dir: dir, when: time.Unix(n, 0).UTC(), shared: filepath.Join(dir, "shared")}
+	s := &staging{dir: dir, when: time.Unix(n, 0).UTC(), shared: filepath.Join(dir, "shared")}
 	s.env = []string{"CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "SOURCE_DATE_EPOCH=" + seconds}
 	if _, err := output(s.env, "go", "run", "./cmd/internal/writers/build", "cmd/groundhog/writers"); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func newStage(dir string) (*stage, error) {
 }
 
 // share makes the man pages, the shells' scripts and the texts.
-func (s *stage) share(own string) error {
+func (s *staging) share(own string) error {
 	man := filepath.Join(s.dir, "man")
 	if err := os.MkdirAll(man, 0o755); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (s *stage) share(own string) error {
 	return nil
 }
 
-func (s *stage) put(name string, b []byte) error {
+func (s *staging) put(name string, b []byte) error {
 	path := filepath.Join(s.shared, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *stage) put(name string, b []byte) error {
 }
 
 // fill makes the tree of an architecture: what lies below /usr.
-func (s *stage) fill(arch string) (string, error) {
+func (s *staging) fill(arch string) (string, error) {
 	tree := filepath.Join(s.dir, arch)
 	if err := os.CopyFS(tree, os.DirFS(s.shared)); err != nil {
 		return "", err

@@ -39,7 +39,7 @@ func open(name string, flag int) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: %s: %w", name, kind(info.Mode()), ErrKind)
+		err = fmt.Errorf("%s: %s: %w", name, kindOf(info.Mode()), ErrKind)
 	}
 	if err != nil {
 		f.Close()
@@ -48,7 +48,7 @@ func open(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-func kind(m fs.FileMode) string {
+func kindOf(m fs.FileMode) string {
 	switch {
 	case m.IsDir():
 		return "a directory"

@@ -20,19 +20,19 @@ type Text struct {
 	Err io.Writer // everything else
 
 	talk    Talk
-	prefix  bool               // lines begin with the host
-	streams map[string]*stream // that progress, by host and ID
+	prefix  bool                    // lines begin with the host
+	streams map[string]*progressing // that progress, by host and ID
 }
 
-// stream is something of which lines of progress are told.
-type stream struct {
+// progressing is something of which lines of progress are told.
+type progressing struct {
 	pace screen.Pace
 	next time.Time // of the next line
 }
 
 // NewText tells in lines: verdicts on out, all else on errs; with prefix they begin with the host.
 func NewText(out, errs io.Writer, talk Talk, prefix bool) *Text {
-	return &Text{Out: out, Err: errs, talk: talk, prefix: prefix, streams: map[string]*stream{}}
+	return &Text{Out: out, Err: errs, talk: talk, prefix: prefix, streams: map[string]*progressing{}}
 }
 
 func (t *Text) Tell(e reflash.Event) {
@@ -102,7 +102,7 @@ func (t *Text) progress(e reflash.Event, now time.Time) string {
 		return ""
 	}
 	if s == nil {
-		s = &stream{next: now.Add(progressEvery)}
+		s = &progressing{next: now.Add(progressEvery)}
 		t.streams[key] = s
 	}
 	s.pace.At(now, e.Bytes)

@@ -22,14 +22,14 @@ import (
 // Name is the packed file's name in the directory that groundhog embeds.
 const Name = "writers.tar.zst"
 
-// window holds all programs, so that the last may refer to the first.
-const window = 16 << 20
+// packWindow holds all programs, so that the last may refer to the first.
+const packWindow = 16 << 20
 
 // Pack writes the programs, named by Debian's architecture.
 func Pack(w io.Writer, programs map[string][]byte) error {
 	// One block after the other: what several encoders at once write would depend on their number.
 	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
-		zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
+		zstd.WithWindowSize(packWindow), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Pack(w io.Writer, programs map[string][]byte) error {
 
 // Unpack returns what Pack was given.
 func Unpack(packed []byte) (Programs, error) {
-	z, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(window))
+	z, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(packWindow))
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func parseStanza(text string) (*stanza, error) {
 		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
 	}
 	s.installed = status[2] != "not-installed" && status[2] != "config-files"
-	if s.installed && (!isVersion(p.Version) || !architecture.MatchString(p.Architecture)) {
+	if s.installed && (!isVersion(p.Version) || !archName.MatchString(p.Architecture)) {
 		return nil, fmt.Errorf("%s: version %.60q, architecture %.60q", p.Name, p.Version, p.Architecture)
 	}
 	// "Source: name (version)", each part only where it is another.
@@ -92,8 +92,8 @@ func (s *stanza) conffile(line string) {
 	}
 }
 
-// architecture is how dpkg names one (Debian Policy, 5.6.8).
-var architecture = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+// archName is how dpkg names one (Debian Policy, 5.6.8).
+var archName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 func isPackageName(s string) bool {
 	return len(s) > 1 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""

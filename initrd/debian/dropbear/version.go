@@ -35,9 +35,9 @@ type Version struct {
 
 const mib = 1 << 20
 
-// versions is sorted by age. Sources: Debian's hook and changelog of each
+// dropbears is sorted by age. Sources: Debian's hook and changelog of each
 // release, dropbear's CHANGES, sysoptions.h and svr-authpubkeyoptions.c.
-var versions = []Version{
+var dropbears = []Version{
 	{
 		Release: "buster", Dropbear: "2018.76",
 		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
@@ -64,7 +64,7 @@ var versions = []Version{
 // Releases returns the code names ForRelease takes, oldest first.
 func Releases() []string {
 	var names []string
-	for _, v := range versions {
+	for _, v := range dropbears {
 		names = append(names, v.Release)
 	}
 	return names
@@ -73,7 +73,7 @@ func Releases() []string {
 // ForRelease returns the Version of a Debian release by its code name. A release
 // that is not in Releases is refused by name.
 func ForRelease(name string) (Version, error) {
-	for _, v := range versions {
+	for _, v := range dropbears {
 		if v.Release == name {
 			return v, nil
 		}

@@ -19,8 +19,8 @@ type Identity struct {
 	PTUUID string `json:"ptuuid,omitzero"` // of its partition table, as blkid(8) prints it
 }
 
-// kind is a way in which a disk is named: KIND:VALUE.
-type kind struct {
+// nameKind is a way in which a disk is named: KIND:VALUE.
+type nameKind struct {
 	name string
 	of   func(*Identity) *string
 	fold bool // upper and lower case mean the same
@@ -28,13 +28,13 @@ type kind struct {
 }
 
 // kinds are all of them, in the order in which they are shown. push's survey has a fact of the same name for each (disk_NAME).
-var kinds = []kind{
+var kinds = []nameKind{
 	{"serial", func(d *Identity) *string { return &d.Serial }, false, true},
 	{"cid", func(d *Identity) *string { return &d.CID }, true, true},
 	{"ptuuid", func(d *Identity) *string { return &d.PTUUID }, true, false},
 }
 
-func (k kind) equal(a, b string) bool { return a == b || k.fold && strings.EqualFold(a, b) }
+func (k nameKind) equal(a, b string) bool { return a == b || k.fold && strings.EqualFold(a, b) }
 
 // Described is a disk that somebody describes by words: path, size (bytes), model, serial, cid and ptuuid.
 func Described(said func(name string) string) (Identity, error) {

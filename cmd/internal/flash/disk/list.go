@@ -142,12 +142,12 @@ func read(root fs.FS, name string) string {
 
 // attributeWord is what a disk says of itself, bounded.
 func attributeWord(b []byte) string {
-	s := oneLine(string(b))
+	s := sysfsLine(string(b))
 	return strings.TrimSpace(s[:min(len(s), maxWord)])
 }
 
-// oneLine is a text from sysfs for a message.
-func oneLine(s string) string {
+// sysfsLine is a text from sysfs for a message.
+func sysfsLine(s string) string {
 	return strings.TrimSpace(show.ASCII(strings.NewReplacer("\n", " ", "\t", " ", "\x00", " ").Replace(s)))
 }
 

@@ -40,13 +40,13 @@ func (u uses) of(root fs.FS, sys, name string) string {
 			dir, dev = sys+"/"+part, part
 		}
 		if at := u.mounts[read(root, dir+"/dev")]; at != "" {
-			return "/dev/" + dev + " is mounted on " + oneLine(at)
+			return "/dev/" + dev + " is mounted on " + sysfsLine(at)
 		}
 		if u.swaps["/dev/"+dev] != "" {
 			return "/dev/" + dev + " is swapped on"
 		}
 		if holders, _ := fs.ReadDir(root, dir+"/holders"); len(holders) > 0 {
-			return "/dev/" + dev + " is held by " + oneLine(holders[0].Name())
+			return "/dev/" + dev + " is held by " + sysfsLine(holders[0].Name())
 		}
 	}
 	return ""

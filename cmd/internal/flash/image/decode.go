@@ -34,7 +34,7 @@ type format struct {
 	decode func(r *bufio.Reader, o decoding) (io.Reader, error)
 }
 
-var formats = []format{
+var imageFormats = []format{
 	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader, o decoding) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) }},
 	{"xz", "\xfd7zXZ\x00", decodeXZ},
 	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
@@ -52,7 +52,7 @@ var formats = []format{
 //
 // Closing the image ends the decoder, not r.
 func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
-	return decode(r, decoding{note: func(string) {}})
+	return decodeBy(r, decoding{note: func(string) {}})
 }
 
 // decoding is how to decode.
@@ -63,10 +63,10 @@ type decoding struct {
 	read    *atomic.Int64 // if set, how many bytes of a zstd file it took for what has come out
 }
 
-// decode is [Decode], told how.
-func decode(r io.Reader, o decoding) (image io.ReadCloser, compression string, err error) {
+// decodeBy is [Decode], told how.
+func decodeBy(r io.Reader, o decoding) (image io.ReadCloser, compression string, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
-	for _, f := range formats {
+	for _, f := range imageFormats {
 		b, err := in.Peek(len(f.magic))
 		if err != nil && err != io.EOF {
 			return nil, "", err
@@ -78,7 +78,7 @@ func decode(r io.Reader, o decoding) (image io.ReadCloser, compression string, e
 		if err != nil {
 			return nil, "", fmt.Errorf("%s: %w", f.name, eof.Unexpected(err))
 		}
-		plain := &named{d, f.name}
+		plain := &decoderReader{d, f.name}
 		if c, ok := d.(io.Closer); ok {
 			return struct {
 				io.Reader
@@ -118,13 +118,13 @@ func decodingMemory() int64 {
 	return unknown
 }
 
-// counted counts what is read.
-type counted struct {
+// countedReader counts what is read.
+type countedReader struct {
 	io.Reader
 	n *atomic.Int64
 }
 
-func (c counted) Read(p []byte) (int, error) {
+func (c countedReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n.Add(int64(n))
 	return n, err
@@ -135,7 +135,7 @@ func (c counted) Read(p []byte) (int, error) {
 func decodeZstd(r *bufio.Reader, o decoding) (io.Reader, error) {
 	from, cores := io.Reader(r), min(4, runtime.GOMAXPROCS(0))
 	if o.read != nil {
-		from, cores = counted{r, o.read}, 1
+		from, cores = countedReader{r, o.read}, 1
 	}
 	// Low memory: a decoder is made once, and its peak counts.
 	d, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(cores), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
@@ -171,13 +171,13 @@ func (l *lz4Frames) Read(p []byte) (int, error) {
 	}
 }
 
-// named says which decoder an error is from.
-type named struct {
+// decoderReader says which decoder an error is from.
+type decoderReader struct {
 	r    io.Reader
 	name string
 }
 
-func (n *named) Read(p []byte) (int, error) {
+func (n *decoderReader) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%s: %w", n.name, err)

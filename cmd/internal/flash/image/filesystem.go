@@ -25,8 +25,8 @@ var filesystems = []struct {
 	{"vfat", 82, "FAT32"},
 }
 
-// filesystem is the name of what begins at off, "" for what is not known; "ext" is ext2, ext3 or ext4.
-func filesystem(image io.ReaderAt, off int64) (string, error) {
+// filesystemAt is the name of what begins at off, "" for what is not known; "ext" is ext2, ext3 or ext4.
+func filesystemAt(image io.ReaderAt, off int64) (string, error) {
 	b := make([]byte, 65536+128)
 	n, err := image.ReadAt(b, off)
 	if err != nil && err != io.EOF {

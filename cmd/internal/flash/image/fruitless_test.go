@@ -61,7 +61,7 @@ func TestFruitless(t *testing.T) {
 			if before {
 				i.coded.Reader = &again{b: c.nothing}
 			}
-			decoded, _, err := decode(i.coded, decoding{note: func(string) {}})
+			decoded, _, err := decodeBy(i.coded, decoding{note: func(string) {}})
 			for n := 0; err == nil && n < len(img)+1; {
 				var m int
 				m, err = decoded.Read(make([]byte, 1<<16))

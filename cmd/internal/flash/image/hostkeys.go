@@ -84,7 +84,7 @@ func readHostKeys(ctx context.Context, image *os.File) (keys []ssh.PublicKey, re
 	}
 	looked := map[int64]bool{}
 	for _, p := range all {
-		kind, err := filesystem(image, p.Start)
+		kind, err := filesystemAt(image, p.Start)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -156,11 +156,11 @@ func keysAt(ctx context.Context, debugfs string, image *os.File, off int64) (key
 
 // cat is a file's content, at most most bytes; none where there is no file, or a link.
 func cat(ctx context.Context, debugfs string, image *os.File, off int64, name string, most int, patience time.Duration) ([]byte, error) {
-	return ask(ctx, debugfs, image, off, "cat", name, most, patience)
+	return askDebugfs(ctx, debugfs, image, off, "cat", name, most, patience)
 }
 
-// ask is what debugfs says to a request about a file. The name is a word to it, which has quotes: none that needs some may come here.
-func ask(ctx context.Context, debugfs string, image *os.File, off int64, request, name string, most int, patience time.Duration) ([]byte, error) {
+// askDebugfs is what debugfs says to a request about a file. The name is a word to it, which has quotes: none that needs some may come here.
+func askDebugfs(ctx context.Context, debugfs string, image *os.File, off int64, request, name string, most int, patience time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	out, said := bounded{left: most}, bounded{left: maxKey}

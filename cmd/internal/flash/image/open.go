@@ -102,7 +102,7 @@ func (i *Image) begin(ctx context.Context) error {
 		how.read = &i.read
 	}
 	i.coded = &fruitless{Reader: io.TeeReader(interrupted{ctx, i.in}, stored), most: maxFruitless}
-	decoded, compression, err := decode(i.coded, how)
+	decoded, compression, err := decodeBy(i.coded, how)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (i *Image) Filesystem(ctx context.Context, off int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filesystem(bytes.NewReader(b), 0)
+	return filesystemAt(bytes.NewReader(b), 0)
 }
 
 // errCut is about a file that has not the end that its format has.

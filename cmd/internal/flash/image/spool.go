@@ -104,22 +104,22 @@ func (i *Image) pull(decoded io.ReadCloser) (string, error) {
 	return hex.EncodeToString(whole.Sum(nil)), nil
 }
 
-// piece is a chunk that was read and looked at.
-type piece struct {
+// readPiece is a chunk that was read and hashed, or why it could not be.
+type readPiece struct {
 	c   chunk.Chunk
 	b   []byte
 	err error
 }
 
 // pieces reads an image some chunks ahead of who takes them, and closes it; the channel's end is the image's, unless an error came before.
-func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan piece {
-	out := make(chan piece, 2)
+func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
+	out := make(chan readPiece, 2)
 	go func() {
 		defer close(out)
 		defer r.Close()
 		more := true
 		for n := int64(0); more; n++ {
-			var p piece
+			var p readPiece
 			if p, more = i.piece(r, n); len(p.b) == 0 && p.err == nil {
 				return
 			}
@@ -134,7 +134,7 @@ func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan piece {
 }
 
 // piece reads chunk n, empty at the image's end; more may follow.
-func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
+func (i *Image) piece(r io.Reader, n int64) (p readPiece, more bool) {
 	b := chunk.Buffer(chunk.Size)
 	k, err := 0, error(nil)
 	for k < len(b) && err == nil { // io.ReadFull would make one error of a proper end and a cut
@@ -144,16 +144,16 @@ func (i *Image) piece(r io.Reader, n int64) (p piece, more bool) {
 		k += m
 	}
 	if err != nil && err != io.EOF {
-		return piece{err: i.coded.because(err)}, false
+		return readPiece{err: i.coded.because(err)}, false
 	}
 	if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
 		if i.raw != nil { // it grows, or was cut, while it is read
-			return piece{err: ErrChanged}, false
+			return readPiece{err: ErrChanged}, false
 		}
-		return piece{err: fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)}, false
+		return readPiece{err: fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)}, false
 	}
 	if n*chunk.Size+int64(k) > i.most {
-		return piece{err: fmt.Errorf("%w: more than %d bytes came out", ErrTooLarge, i.most)}, false
+		return readPiece{err: fmt.Errorf("%w: more than %d bytes came out", ErrTooLarge, i.most)}, false
 	}
 	if k > 0 {
 		p.b = b[:k]

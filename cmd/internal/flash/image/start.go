@@ -127,7 +127,7 @@ func (i *Image) readable() (all []entry.Filesystem, err error) {
 	debugfs, missing := sbin("debugfs")
 	looked := map[int64]bool{}
 	for _, p := range partitions {
-		kind, err := filesystem(image, p.Start)
+		kind, err := filesystemAt(image, p.Start)
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +202,7 @@ var link = regexp.MustCompile(`(?m)^Fast link dest: "(.*)"$`)
 // follow is the name of the plain file that a name leads to. Links in the directories before it debugfs follows, as if the filesystem was all there is.
 func (e extFiles) follow(ctx context.Context, name string) (string, error) {
 	for range maxLinks {
-		said, err := ask(ctx, e.debugfs, e.image, e.off, "stat", name, maxStat, maxStarting)
+		said, err := askDebugfs(ctx, e.debugfs, e.image, e.off, "stat", name, maxStat, maxStarting)
 		if err != nil {
 			return "", err
 		}

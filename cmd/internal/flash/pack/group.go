@@ -14,8 +14,8 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// window is that of our own frames.
-const window = GroupSize
+// frameWindow is the zstd window of a group's frames, in bytes.
+const frameWindow = GroupSize
 
 // Levels, as zstd(1) has them: what a slow line leaves time for, and what is worth to be kept. To decode a byte takes a Compute
 // Module 3 16 instructions of the first and 23 of the second, 13 of chunks at the library's fastest level (fixtures/bench/cm3, programs); to
@@ -39,14 +39,14 @@ type Packer struct {
 // and as slow. By says with what it packs.
 func NewPacker(ctx context.Context, level int) (p *Packer, by string, err error) {
 	p = &Packer{scratch: make([]byte, chunk.Size), close: func() {}}
-	if p.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window)); err != nil {
+	if p.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(frameWindow)); err != nil {
 		return nil, "", err
 	}
 	if program, err := exec.LookPath("zstd"); err == nil {
 		p.encode = func(out *bytes.Buffer, data []byte) error { return runZstd(ctx, program, level, out, data) }
 		return p, fmt.Sprintf("zstd -%d", level), nil
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameWindow))
 	if err != nil {
 		return nil, "", err
 	}
@@ -96,7 +96,7 @@ func idOf(data []byte) ID { return sha512.Sum512_256(data) }
 // prove is the group that packed makes, if it decodes to data.
 func (p *Packer) prove(data, packed []byte) (Group, []byte, error) {
 	g := Group{ID: idOf(data), Len: int64(len(packed)), Sum: ID(chunk.SumOf(packed))}
-	in := &counter{left: packed}
+	in := &groupReader{left: packed}
 	if err := p.decoder.Reset(in); err != nil {
 		return g, nil, err
 	}
@@ -117,10 +117,10 @@ func (p *Packer) prove(data, packed []byte) (Group, []byte, error) {
 	return g, packed, nil
 }
 
-// counter is a reader of bytes of which is known how many were read. The decoder reads a block at a time.
-type counter struct{ left []byte }
+// groupReader reads a packed group; left is what the decoder has not taken yet. It takes a block at a time.
+type groupReader struct{ left []byte }
 
-func (c *counter) Read(b []byte) (int, error) {
+func (c *groupReader) Read(b []byte) (int, error) {
 	if len(c.left) == 0 {
 		return 0, io.EOF
 	}

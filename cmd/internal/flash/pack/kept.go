@@ -120,11 +120,11 @@ type Source interface {
 // Make packs an image, on all cores, into a store, and returns its pack.
 // progress is told how many bytes of the image are done.
 func Make(ctx context.Context, src Source, level int, s *Store, progress func(done int64)) (*Kept, error) {
-	return makePack(ctx, src, level, s, &known{all: map[ID]Group{}}, progress)
+	return makePack(ctx, src, level, s, &knownGroups{all: map[ID]Group{}}, progress)
 }
 
 // makePack is Make; the groups in made are in the store.
-func makePack(ctx context.Context, src Source, level int, s *Store, made *known, progress func(done int64)) (*Kept, error) {
+func makePack(ctx context.Context, src Source, level int, s *Store, made *knownGroups, progress func(done int64)) (*Kept, error) {
 	chunks := src.Index()
 	k := &Kept{Size: chunk.End(chunks), Level: level, Groups: make([]Group, (len(chunks)+GroupChunks-1)/GroupChunks)}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -173,7 +173,7 @@ func makePack(ctx context.Context, src Source, level int, s *Store, made *known,
 }
 
 // pack1 packs one group, unless one that is the same was packed before.
-func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *Store, made *known) (Group, error) {
+func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *Store, made *knownGroups) (Group, error) {
 	var data []byte
 	for _, c := range chunks {
 		b, err := src.Read(ctx, c.N)
@@ -202,21 +202,21 @@ func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *
 	return g, nil
 }
 
-// known is groups that a store has.
-type known struct {
+// knownGroups is the groups that a store is known to have, by the hash of what they decode to.
+type knownGroups struct {
 	mu      sync.Mutex
 	all     map[ID]Group
 	written []ID // of these, by this run, in nobody's place
 }
 
-func (k *known) of(id ID) (Group, bool) {
+func (k *knownGroups) of(id ID) (Group, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	g, ok := k.all[id]
 	return g, ok
 }
 
-func (k *known) add(g Group, written bool) {
+func (k *knownGroups) add(g Group, written bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.all[g.ID] = g
@@ -307,9 +307,9 @@ func (c *Cache) records() (all []kept, err error) {
 }
 
 // known is the groups of all images that were packed as well.
-func (c *Cache) known(level int, s *Store) (*known, error) {
+func (c *Cache) known(level int, s *Store) (*knownGroups, error) {
 	records, err := c.records()
-	made := &known{all: map[ID]Group{}}
+	made := &knownGroups{all: map[ID]Group{}}
 	for _, r := range records {
 		if r.Kept == nil || r.Level < level {
 			continue

@@ -179,7 +179,7 @@ func (l *Live) keep(n int64, g *liveGroup) {
 }
 
 // Window is that of the frames that we make.
-func (l *Live) Window() int64 { return window }
+func (l *Live) Window() int64 { return frameWindow }
 
 // Credit is none.
 func (l *Live) Credit() int64 { return 0 }

@@ -114,7 +114,7 @@ func (g *Groups) get(n int64) ([]byte, error) {
 }
 
 // Window is that of the frames that we make.
-func (g *Groups) Window() int64 { return window }
+func (g *Groups) Window() int64 { return frameWindow }
 
 // Credit is none: at the next group one can begin anew.
 func (g *Groups) Credit() int64 { return 0 }

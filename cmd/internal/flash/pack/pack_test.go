@@ -193,7 +193,7 @@ func TestFile(t *testing.T) {
 				t.Fatalf("%d frames", len(frames))
 			}
 			f := NewFile(bytes.NewReader(b), frames, window)
-			in := &counter{left: b}
+			in := &groupReader{left: b}
 			d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1))
 			if err != nil {
 				t.Fatal(err)

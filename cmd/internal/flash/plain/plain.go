@@ -22,7 +22,7 @@ import (
 )
 
 //go:embed flash.sh
-var program string
+var flashScript string
 
 // Writing is shell for whoever writes to a disk without groundhog-writer: mark and unmark keep the files that say so.
 //
@@ -79,10 +79,10 @@ var (
 var compressions = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip2": true, "lz4": true, "zstd": true}
 
 var (
-	diskPath = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
-	word     = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
-	hexSum   = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	webURL   = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
+	diskPath  = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
+	safeWord  = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+	sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	webURL    = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
 )
 
 func (j *Job) check() error {
@@ -93,9 +93,9 @@ func (j *Job) check() error {
 		return fmt.Errorf("%q is no http or https URL", j.URL)
 	case !compressions[j.Compression]:
 		return fmt.Errorf("no decoder for %q", j.Compression)
-	case !word.MatchString(j.Session):
+	case !safeWord.MatchString(j.Session):
 		return fmt.Errorf("%q is no session", j.Session)
-	case j.Size <= 0 || !hexSum.MatchString(j.SHA256):
+	case j.Size <= 0 || !sha256Hex.MatchString(j.SHA256):
 		return errors.New("size and sha256 of the decoded image must be known")
 	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > MaxTail:
 		return errors.New("a partition table is whole sectors, at most 1 MiB, and what lies behind the image at most 4")
@@ -117,7 +117,7 @@ func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
 	if err := put(ctx, sh, "tail", j.Tail); err != nil {
 		return Result{}, err
 	}
-	r, err := sh.Script(ctx, Writing+program, nil, j.Disk, j.URL, j.Compression,
+	r, err := sh.Script(ctx, Writing+flashScript, nil, j.Disk, j.URL, j.Compression,
 		strconv.FormatInt(j.Size, 10), j.SHA256, j.Who, strconv.FormatInt(j.TailAt, 10), j.Session)
 	if err != nil { // the device may be at work; whether it is, it alone knows
 		return Result{}, fmt.Errorf("flashing by curl: %w: %w", ErrLost, err)

@@ -303,7 +303,7 @@ func TestLockRace(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(l.root, "held"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	functions, _, _ := strings.Cut(program, "\ntake_lock\n")
+	functions, _, _ := strings.Cut(flashScript, "\ntake_lock\n")
 	held := 0
 	for round := range 5 {
 		var all sync.WaitGroup
@@ -410,7 +410,7 @@ func TestOtherLength(t *testing.T) {
 
 func TestShellcheck(t *testing.T) {
 	cmd := exec.Command(judge.Tool(t, "shellcheck"), "-s", "dash", "-")
-	cmd.Stdin = strings.NewReader(Writing + program)
+	cmd.Stdin = strings.NewReader(Writing + flashScript)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

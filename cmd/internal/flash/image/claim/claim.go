@@ -49,8 +49,8 @@ type cursor struct {
 	err error
 }
 
-// window is how much is read at once: headers lie some 100 KiB apart.
-const window = 4 << 10
+// readAhead is how much is read at once: headers lie some 100 KiB apart.
+const readAhead = 4 << 10
 
 func (c *cursor) skip(n int64) {
 	if n < 0 || n > c.end-c.pos {
@@ -90,9 +90,9 @@ func (c *cursor) peek(n int) []byte {
 			return nil
 		}
 		if c.buf == nil {
-			c.buf = make([]byte, window)
+			c.buf = make([]byte, readAhead)
 		}
-		c.at, c.buf = c.pos, c.buf[:min(window, c.end-c.pos)]
+		c.at, c.buf = c.pos, c.buf[:min(readAhead, c.end-c.pos)]
 		if _, err := c.r.ReadAt(c.buf, c.at); err != nil && err != io.EOF {
 			c.err = err
 		} else if err == io.EOF && int64(len(c.buf)) != c.end-c.at {

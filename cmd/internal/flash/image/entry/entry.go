@@ -165,8 +165,8 @@ func cmpErr(err, otherwise error) error {
 	return otherwise
 }
 
-// text is a configuration; nil where there is none.
-func text(ctx context.Context, f Filesystem, name string) ([]byte, error) {
+// readText reads a configuration; nil where there is no such file.
+func readText(ctx context.Context, f Filesystem, name string) ([]byte, error) {
 	b, err := f.ReadFile(ctx, name, MaxText)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -175,7 +175,7 @@ func text(ctx context.Context, f Filesystem, name string) ([]byte, error) {
 }
 
 func exists(ctx context.Context, f Filesystem, name string) (bool, error) {
-	b, err := text(ctx, f, name)
+	b, err := readText(ctx, f, name)
 	return len(b) > 0, err
 }
 

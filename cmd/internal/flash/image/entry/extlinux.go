@@ -12,7 +12,7 @@ var extlinuxNames = []string{"/extlinux/extlinux.conf", "/boot/extlinux/extlinux
 func findExtlinux(ctx context.Context, all []Filesystem) (found []finding, err error) {
 	for _, f := range all {
 		for _, name := range extlinuxNames {
-			b, err := text(ctx, f, name)
+			b, err := readText(ctx, f, name)
 			if err != nil {
 				return nil, err
 			}

@@ -15,7 +15,7 @@ var grubNames = []string{"/boot/grub/grub.cfg", "/grub/grub.cfg"}
 func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error) {
 	for _, f := range all {
 		for _, name := range grubNames {
-			b, err := text(ctx, f, name)
+			b, err := readText(ctx, f, name)
 			if err != nil {
 				return nil, err
 			}
@@ -23,7 +23,7 @@ func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error
 				continue
 			}
 			found = append(found, finding{"grub.cfg on " + f.String(), func(ctx context.Context) (Entry, error) {
-				env, err := text(ctx, f, path.Dir(name)+"/grubenv")
+				env, err := readText(ctx, f, path.Dir(name)+"/grubenv")
 				if err != nil {
 					return Entry{}, err
 				}
@@ -41,7 +41,7 @@ func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error
 type menu struct {
 	title, id string
 	sub       []menu
-	is        command
+	is        grubCommand
 }
 
 // grub is the entry that grub.cfg and grubenv have for a default.
@@ -83,7 +83,7 @@ func grubenv(text string) map[string]string {
 }
 
 // grubDefault is what "default" is set to. That next_entry is empty is known by then.
-func grubDefault(commands []command, saved string) (string, error) {
+func grubDefault(commands []grubCommand, saved string) (string, error) {
 	var values []string
 	for _, c := range commands {
 		for _, w := range assigned(c) {
@@ -113,7 +113,7 @@ func grubDefault(commands []command, saved string) (string, error) {
 }
 
 // assigned is the words of "set NAME=VALUE", or of NAME=VALUE alone.
-func assigned(c command) []word {
+func assigned(c grubCommand) []grubWord {
 	switch {
 	case c.name() == "set" && len(c.words) > 1:
 		return c.words[1:]
@@ -123,7 +123,7 @@ func assigned(c command) []word {
 	return nil
 }
 
-func menus(commands []command) (items []menu) {
+func menus(commands []grubCommand) (items []menu) {
 	for _, c := range commands {
 		if (c.name() != "menuentry" && c.name() != "submenu") || len(c.words) < 2 {
 			continue
@@ -180,7 +180,7 @@ func choose(items []menu, def string) (menu, error) {
 var others = []string{"devicetree", "chainloader", "configfile", "multiboot", "multiboot2", "module", "module2", "xen_hypervisor", "xen_module", "source", ".", "blscfg", "kexec", "acpi", "legacy_configfile", "extract_entries_configfile"}
 
 // entry is what a menu's entry starts. GRUB's root, where its files are, is set by what comes before the entry and in it.
-func (m menu) entry(all []Filesystem, own Filesystem, before []command) (Entry, error) {
+func (m menu) entry(all []Filesystem, own Filesystem, before []grubCommand) (Entry, error) {
 	e := Entry{Loader: "GRUB", Title: m.title}
 	on := &own
 	for _, c := range before {
@@ -192,7 +192,7 @@ func (m menu) entry(all []Filesystem, own Filesystem, before []command) (Entry, 
 	var initrds []string
 	var maybe *Filesystem // root by a condition: a search with hints, and the same one without them
 	for _, c := range m.is.body {
-		if now := rootAfter(c, all, on); c.maybe && kind(c) != "" {
+		if now := rootAfter(c, all, on); c.maybe && rootKind(c) != "" {
 			if maybe != nil && now != maybe {
 				return e, none("grub.cfg's default entry, %.80q, hangs on a condition", m.title)
 			}
@@ -233,7 +233,7 @@ func (m menu) entry(all []Filesystem, own Filesystem, before []command) (Entry, 
 }
 
 // grubFiles is the names of files on the entry's filesystem, which is root.
-func grubFiles(words []word, root *Filesystem, e *Entry) (names []string, err error) {
+func grubFiles(words []grubWord, root *Filesystem, e *Entry) (names []string, err error) {
 	for _, w := range words {
 		name := strings.TrimPrefix(w.text, "(\x00root\x00)")
 		switch {
@@ -254,7 +254,7 @@ func grubFiles(words []word, root *Filesystem, e *Entry) (names []string, err er
 var plainWord = regexp.MustCompile(`^[!#-&(-\[\]-~]+$`)
 
 // grubLine is the kernel's command line as GRUB makes it: BOOT_IMAGE comes first.
-func grubLine(kernel string, words []word) (string, error) {
+func grubLine(kernel string, words []grubWord) (string, error) {
 	line := []string{"BOOT_IMAGE=" + kernel}
 	for _, w := range words {
 		switch {
@@ -277,7 +277,7 @@ func grubLine(kernel string, words []word) (string, error) {
 var device = regexp.MustCompile(`^\(?hd0,(?:gpt|msdos)?([1-9][0-9]{0,2})\)?$`)
 
 // rootAfter is GRUB's root after a command; nil is one that cannot be read here.
-func rootAfter(c command, all []Filesystem, root *Filesystem) *Filesystem {
+func rootAfter(c grubCommand, all []Filesystem, root *Filesystem) *Filesystem {
 	find := func(is func(Filesystem) bool) *Filesystem {
 		if at := slices.IndexFunc(all, is); at >= 0 {
 			return &all[at]
@@ -306,9 +306,9 @@ func rootAfter(c command, all []Filesystem, root *Filesystem) *Filesystem {
 	return nil
 }
 
-// kind is what a command looks for root by, or sets it by; "" of one that does neither.
-func kind(c command) string {
-	if slices.ContainsFunc(assigned(c), func(w word) bool { return strings.HasPrefix(w.text, "root=") }) {
+// rootKind is what a command looks for root by, or sets it by; "" of one that does neither.
+func rootKind(c grubCommand) string {
+	if slices.ContainsFunc(assigned(c), func(w grubWord) bool { return strings.HasPrefix(w.text, "root=") }) {
 		return "set"
 	}
 	kind, _ := searched(c)
@@ -316,7 +316,7 @@ func kind(c command) string {
 }
 
 // searched is what a search for root looks for; "" of any other command.
-func searched(c command) (kind, name string) {
+func searched(c grubCommand) (kind, name string) {
 	words := c.words[1:]
 	switch c.name() {
 	case "search.fs_uuid", "search.fs_label", "search.file": // UUID [VARIABLE [HINT...]]

@@ -2,29 +2,29 @@ package entry
 
 import "strings"
 
-// word is one of GRUB's shell. A variable in its text stands as NUL, name, NUL.
-type word struct {
+// grubWord is a word of GRUB's shell. A variable in its text stands as NUL, name, NUL.
+type grubWord struct {
 	text   string
 	quoted bool // some of it: no reserved word then
 }
 
-func (w word) open() bool { return strings.Contains(w.text, "\x00") }
+func (w grubWord) open() bool { return strings.Contains(w.text, "\x00") }
 
-// command is one of GRUB's shell, as far as it is understood: a list of words, and what is in braces behind it.
-type command struct {
-	words []word
+// grubCommand is a command of GRUB's shell, as far as it is understood: its words, and the commands in braces behind them.
+type grubCommand struct {
+	words []grubWord
 	maybe bool // it hangs on a condition
-	body  []command
+	body  []grubCommand
 }
 
-func (c command) name() string { return c.words[0].text }
+func (c grubCommand) name() string { return c.words[0].text }
 
 // maxDepth bounds what is in braces in braces.
 const maxDepth = 8
 
 // script reads grub.cfg (GRUB's manual, "Writing full configuration files directly"). Nothing is run: conditions make what hangs on
 // them uncertain.
-func script(text string) ([]command, error) {
+func script(text string) ([]grubCommand, error) {
 	if strings.ContainsRune(text, 0) {
 		return nil, none("grub.cfg is no text")
 	}
@@ -39,7 +39,7 @@ func script(text string) ([]command, error) {
 type scanner struct{ rest string }
 
 // commands reads to the brace that closes, or the end.
-func (s *scanner) commands(depth int) (all []command, err error) {
+func (s *scanner) commands(depth int) (all []grubCommand, err error) {
 	conditions := 0
 	for s.skip(); s.rest != ""; s.skip() {
 		if s.closes() {
@@ -73,7 +73,7 @@ func (s *scanner) commands(depth int) (all []command, err error) {
 }
 
 // strip takes the reserved words off a command's beginning, and counts the conditions that begin and end with them.
-func strip(c *command) (conditions int) {
+func strip(c *grubCommand) (conditions int) {
 	for len(c.words) > 0 && !c.words[0].quoted {
 		switch c.words[0].text {
 		case "if", "while", "until", "for":
@@ -110,7 +110,7 @@ func (s *scanner) closes() bool {
 }
 
 // command reads words to the command's end, or the brace that opens.
-func (s *scanner) command() (c command, braces bool, err error) {
+func (s *scanner) command() (c grubCommand, braces bool, err error) {
 	for {
 		s.rest = strings.TrimLeft(s.rest, " \t\r")
 		if cut, ok := strings.CutPrefix(s.rest, "\\\n"); ok {
@@ -136,7 +136,7 @@ func (s *scanner) command() (c command, braces bool, err error) {
 }
 
 // word reads one.
-func (s *scanner) word() (w word, err error) {
+func (s *scanner) word() (w grubWord, err error) {
 	var text strings.Builder
 	quote := byte(0) // that is open
 	for s.rest != "" {

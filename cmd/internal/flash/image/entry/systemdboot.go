@@ -19,7 +19,7 @@ func findSystemdBoot(ctx context.Context, all []Filesystem) ([]finding, error) {
 		if f.Kind != "vfat" {
 			continue
 		}
-		conf, err := text(ctx, f, "/loader/loader.conf")
+		conf, err := readText(ctx, f, "/loader/loader.conf")
 		if err != nil {
 			return nil, err
 		}

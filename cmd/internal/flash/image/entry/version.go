@@ -20,9 +20,9 @@ func compareVersions(a, b string) int {
 				return n
 			}
 		}
-		x, y := take(&a, isDigit), take(&b, isDigit)
+		x, y := takeRun(&a, isDigit), takeRun(&b, isDigit)
 		if x == "" && y == "" {
-			if n := strings.Compare(take(&a, isLetter), take(&b, isLetter)); n != 0 {
+			if n := strings.Compare(takeRun(&a, isLetter), takeRun(&b, isLetter)); n != 0 {
 				return n
 			}
 			continue
@@ -46,8 +46,8 @@ func mark(a, b *string, c byte) int {
 	return falseFirst(!x, !y)
 }
 
-// take takes a run of characters off s.
-func take(s *string, is func(rune) bool) string {
+// takeRun takes a run of characters off s.
+func takeRun(s *string, is func(rune) bool) string {
 	rest := strings.TrimLeftFunc(*s, is)
 	run := (*s)[:len(*s)-len(rest)]
 	*s = rest

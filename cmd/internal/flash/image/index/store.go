@@ -90,7 +90,7 @@ func keyOf(dir string) ([]byte, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		key = make([]byte, keyLen)
 		rand.Read(key)
-		if err = write(name, key, (*sidefile.Aside).BecomeFirst); err == nil || errors.Is(err, os.ErrExist) {
+		if err = writeWhole(name, key, (*sidefile.Aside).BecomeFirst); err == nil || errors.Is(err, os.ErrExist) {
 			key, err = readOurs(name, keyLen)
 		}
 	}
@@ -100,8 +100,8 @@ func keyOf(dir string) ([]byte, error) {
 	return key, err
 }
 
-// write writes a file of the store, whole or not at all. become is [sidefile.Aside.Become] or BecomeFirst.
-func write(name string, b []byte, become func(a *sidefile.Aside, base string) error) error {
+// writeWhole writes a file of the store, whole or not at all. become is [sidefile.Aside.Become] or BecomeFirst.
+func writeWhole(name string, b []byte, become func(a *sidefile.Aside, base string) error) error {
 	dir, err := os.OpenRoot(filepath.Dir(name))
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (s *Store) Seal(image, suffix string, b []byte) error {
 	if len(b) > maxIndex-sha256.Size {
 		return errors.New("too large to be kept")
 	}
-	return write(name, append(slices.Clone(b), seal(s.key, append([]byte(suffix), b...))...), (*sidefile.Aside).Become)
+	return writeWhole(name, append(slices.Clone(b), seal(s.key, append([]byte(suffix), b...))...), (*sidefile.Aside).Become)
 }
 
 // Get is the index that was kept for the image of that name, if it was made of the file in this state; else nil.
@@ -210,7 +210,7 @@ func (s *Store) Put(image string, x *Index) {
 	if b == nil || err != nil {
 		return
 	}
-	write(name, b, (*sidefile.Aside).Become)
+	writeWhole(name, b, (*sidefile.Aside).Become)
 	s.prune(filepath.Base(name))
 }
 

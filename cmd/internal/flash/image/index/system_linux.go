@@ -15,22 +15,22 @@ func leased(fd uintptr) error {
 	return err
 }
 
-// filesystem is what matters of the one that a file is on.
-type filesystem struct{ memory, remote bool }
+// fileHost is what matters of the filesystem that a file is on: in memory, on another machine.
+type fileHost struct{ memory, remote bool }
 
 // filesystemOf knows them by statfs(2)'s numbers (linux/magic.h, and each one's own source).
-func filesystemOf(f *os.File) filesystem {
+func filesystemOf(f *os.File) fileHost {
 	var st unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &st) != nil {
-		return filesystem{remote: true}
+		return fileHost{remote: true}
 	}
 	switch uint32(st.Type) {
 	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.HUGETLBFS_MAGIC:
-		return filesystem{memory: true}
+		return fileHost{memory: true}
 	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC, unix.CEPH_SUPER_MAGIC,
 		unix.AFS_FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC,
 		0x01161970, 0x0bd00bd0, 0x47504653: // GFS2, Lustre, GPFS
-		return filesystem{remote: true}
+		return fileHost{remote: true}
 	}
-	return filesystem{}
+	return fileHost{}
 }

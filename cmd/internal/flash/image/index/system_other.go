@@ -11,6 +11,6 @@ import (
 
 func leased(uintptr) error { return errors.ErrUnsupported }
 
-type filesystem struct{ memory, remote bool }
+type fileHost struct{ memory, remote bool }
 
-func filesystemOf(*os.File) filesystem { return filesystem{remote: true} }
+func filesystemOf(*os.File) fileHost { return fileHost{remote: true} }

@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// filesystem is what an image may begin with that has no partition table: known by a few bytes, and some say how long they
+// knownFilesystem is what an image may begin with that has no partition table: known by a few bytes, and some say how long they
 // are and for which sectors they are made.
-type filesystem struct {
+type knownFilesystem struct {
 	name   string
 	offset int
 	magic  string
@@ -17,7 +17,7 @@ type filesystem struct {
 }
 
 // in is the filesystem's name, if it is there.
-func (f filesystem) in(i *Image, b []byte) string {
+func (f knownFilesystem) in(i *Image, b []byte) string {
 	if len(b) < f.offset+len(f.magic) || string(b[f.offset:f.offset+len(f.magic)]) != f.magic {
 		return ""
 	}
@@ -27,7 +27,7 @@ func (f filesystem) in(i *Image, b []byte) string {
 			return ""
 		}
 		if size > 0 {
-			i.parts = append(i.parts, part{what: f.name, end: size})
+			i.parts = append(i.parts, partOf{what: f.name, end: size})
 		}
 		if sector > 0 {
 			i.most = sector
@@ -73,7 +73,7 @@ const (
 
 // filesystems that are known, where their superblocks are from an image's beginning. The offsets are of the structures in
 // the kernel's sources under fs/, and of each format's own documentation.
-var filesystems = []filesystem{
+var filesystems = []knownFilesystem{
 	{"an ext filesystem", 1080, "\x53\xef", func(b []byte) (int64, int64) {
 		sb := b[1024:]
 		blocks := uint64(le.Uint32(sb[4:]))

@@ -124,8 +124,8 @@ var stillPacked = []struct{ magic, what string }{
 	{"\x1f\x8b", "gzip"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"BZh", "bzip2"}, {"\x04\x22\x4d\x18", "lz4"},
 }
 
-// foreign is what an image's beginning is of, if it is something else; "" for what may be a disk image.
-func foreign(b []byte) string {
+// foreignFile is the kind of file that begins with b; "" where it may be a disk image.
+func foreignFile(b []byte) string {
 	for _, f := range others {
 		if len(b) > f.offset && bytes.HasPrefix(b[f.offset:], []byte(f.magic)) {
 			return f.what
@@ -140,16 +140,16 @@ func foreign(b []byte) string {
 		return "compressed twice, with zstd or lz4 inside"
 	}
 	switch {
-	case program(b):
+	case isPE(b):
 		return "a PE program: a kernel, a UKI or a boot loader"
 	case oldTar(b):
 		return "a tar archive" + unpack
 	}
-	return text(b)
+	return textFile(b)
 }
 
-// program reports whether it is one for EFI or Windows (PE format, 2.1 and 2.2).
-func program(b []byte) bool {
+// isPE reports whether b is the beginning of a program for EFI or Windows (PE format, 2.1 and 2.2).
+func isPE(b []byte) bool {
 	if len(b) < 64 || string(b[:2]) != "MZ" {
 		return false
 	}

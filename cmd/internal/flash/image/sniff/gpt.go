@@ -71,7 +71,7 @@ func (i *Image) header(first []byte, sector int64) string {
 		return ""
 	}
 	// A kernel takes no table whose last usable sector is not on the disk.
-	i.parts = append(i.parts, part{what: "what its GPT may use", end: (int64(last) + 1) * sector, sector: sector, table: true})
+	i.parts = append(i.parts, partOf{what: "what its GPT may use", end: (int64(last) + 1) * sector, sector: sector, table: true})
 	if !known { // the table is longer than what is looked at, or from a maker of its own
 		return "a GPT"
 	}
@@ -82,7 +82,7 @@ func (i *Image) header(first []byte, sector int64) string {
 		if bytes.Equal(e[:16], make([]byte, 16)) || to < from || to > math.MaxInt64/4096-1 {
 			continue
 		}
-		i.parts = append(i.parts, part{what: fmt.Sprintf("its partition %d", p+1), start: int64(from) * sector, end: (int64(to) + 1) * sector, sector: sector})
+		i.parts = append(i.parts, partOf{what: fmt.Sprintf("its partition %d", p+1), start: int64(from) * sector, end: (int64(to) + 1) * sector, sector: sector})
 	}
 	return "a GPT"
 }

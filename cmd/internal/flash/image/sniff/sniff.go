@@ -26,7 +26,7 @@ var (
 // Image is what the first MiB says of an image.
 type Image struct {
 	What  string // "a GPT", "an ext filesystem", ...
-	parts []part
+	parts []partOf
 	// sectors is the sizes of a disk's sectors, in bytes, for which it is made; empty: any.
 	sectors []int64
 	mbr     []entry // partitions of an MBR, which counts in the disk's own sectors
@@ -35,8 +35,8 @@ type Image struct {
 	foursAlone bool
 }
 
-// part is something of an image's that has an end.
-type part struct {
+// partOf is a part of an image that has an end: a partition, a filesystem, a table.
+type partOf struct {
 	what   string
 	start  int64 // of a partition, in bytes
 	end    int64 // byte behind it, on a disk with such sectors
@@ -56,7 +56,7 @@ func Look(first []byte) (*Image, error) {
 	guided := i.gpt(first)
 	if guided != "" { // it has checksums: nothing else looks like one
 		seen = append(seen, guided)
-	} else if what := foreign(first); what != "" {
+	} else if what := foreignFile(first); what != "" {
 		return nil, fmt.Errorf("%w: %s", ErrNoImage, what)
 	}
 	table := i.dos(first, guided != "")
@@ -77,14 +77,14 @@ func Look(first []byte) (*Image, error) {
 		}
 	}
 	if len(seen) == 0 {
-		return nil, fmt.Errorf("%w: %s", ErrUnknown, unknown(first))
+		return nil, fmt.Errorf("%w: %s", ErrUnknown, saidOfUnknown(first))
 	}
 	i.What = strings.Join(seen, " and ")
 	return i, nil
 }
 
-// unknown is what can be said of bytes that are nothing known.
-func unknown(b []byte) string {
+// saidOfUnknown is what can be said of an image that begins with nothing known.
+func saidOfUnknown(b []byte) string {
 	switch {
 	case headless(b):
 		return "it has a GPT's header and no protective MBR, without which no system looks for one"

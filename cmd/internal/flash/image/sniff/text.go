@@ -46,8 +46,8 @@ var bencoded = regexp.MustCompile(`^d\d{1,3}:(announce|info|created by|creation 
 // textHead is how much of a text is looked at, in bytes.
 const textHead = 4096
 
-// text is what a text is; "" for what is none.
-func text(b []byte) string {
+// textFile is the kind of text that b is the beginning of; "" where b is no text.
+func textFile(b []byte) string {
 	if bencoded.Match(b[:min(len(b), 64)]) {
 		return "a .torrent file, without what it describes"
 	}

@@ -27,14 +27,14 @@ var (
 )
 
 var (
-	plain  = regexp.MustCompile(`(?s)^([0-9A-Fa-f]{64})(?:[ \t]+)?$`)
-	named  = regexp.MustCompile(`(?s)^([0-9A-Fa-f]{64})[ \t](.+)$`)
-	tagged = regexp.MustCompile(`(?s)^([A-Za-z0-9/-]+) ?\((.+)\) ?= ?([0-9A-Fa-f]+)[ \t]*$`)
+	plainLine  = regexp.MustCompile(`(?s)^([0-9A-Fa-f]{64})(?:[ \t]+)?$`)
+	namedLine  = regexp.MustCompile(`(?s)^([0-9A-Fa-f]{64})[ \t](.+)$`)
+	taggedLine = regexp.MustCompile(`(?s)^([A-Za-z0-9/-]+) ?\((.+)\) ?= ?([0-9A-Fa-f]+)[ \t]*$`)
 )
 
 // Parse reads a file of sums.
 func Parse(b []byte) ([]Sum, error) {
-	text, err := decode(b)
+	text, err := decodeText(b)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +61,8 @@ func Parse(b []byte) ([]Sum, error) {
 	return all, nil
 }
 
-// decode is the text of a file that may begin with a byte order mark, and be UTF-16 then, as PowerShell writes it.
-func decode(b []byte) (string, error) {
+// decodeText is the text of a file that may begin with a byte order mark, and be UTF-16 then, as PowerShell writes it.
+func decodeText(b []byte) (string, error) {
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(b, []byte("\xff\xfe")):
@@ -114,7 +114,7 @@ func (c clearsigned) next(line string) clearsigned {
 func parseLine(line string) (Sum, bool, error) {
 	line = strings.TrimPrefix(line, "- ") // escaped in a signed message; no sum begins so
 	rest, escaped := strings.CutPrefix(line, `\`)
-	if m := tagged.FindStringSubmatch(rest); m != nil {
+	if m := taggedLine.FindStringSubmatch(rest); m != nil {
 		name, err := unescape(m[2], escaped)
 		switch {
 		case err != nil:
@@ -126,10 +126,10 @@ func parseLine(line string) (Sum, bool, error) {
 		}
 		return Sum{name, strings.ToLower(m[3])}, true, nil
 	}
-	if m := plain.FindStringSubmatch(rest); m != nil && !escaped {
+	if m := plainLine.FindStringSubmatch(rest); m != nil && !escaped {
 		return Sum{"", strings.ToLower(m[1])}, true, nil
 	}
-	m := named.FindStringSubmatch(rest)
+	m := namedLine.FindStringSubmatch(rest)
 	if m == nil {
 		return Sum{}, false, ErrLine
 	}

@@ -113,7 +113,7 @@ func NewReader(r io.Reader, streams []claim.XZ, cores int, dict uint32, memory i
 func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 	first := true
 	for _, s := range streams {
-		head := header(s.Check)
+		head := streamHeader(s.Check)
 		if err := same(r, head); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 			}
 			first = false
 		}
-		if err := same(r, append(tail(head, s.Blocks...), make([]byte, s.Padding)...)); err != nil {
+		if err := same(r, append(streamTail(head, s.Blocks...), make([]byte, s.Padding)...)); err != nil {
 			return err
 		}
 	}
@@ -166,14 +166,14 @@ func same(r io.Reader, want []byte) error {
 	return nil
 }
 
-// header is what begins a stream with such a check (section 2.1.1).
-func header(check byte) []byte {
+// streamHeader begins a stream whose blocks have this kind of check (section 2.1.1).
+func streamHeader(check byte) []byte {
 	return binary.LittleEndian.AppendUint32([]byte("\xfd7zXZ\x00\x00"+string(rune(check))), crc32.ChecksumIEEE([]byte{0, check}))
 }
 
-// tail is what ends a stream of such blocks with such a header: its index and its footer (sections 2.1.2 and 4). There is one way to
+// streamTail ends a stream with this header and these blocks: its index and its footer (sections 2.1.2 and 4). There is one way to
 // write them.
-func tail(head []byte, blocks ...claim.XZBlock) []byte {
+func streamTail(head []byte, blocks ...claim.XZBlock) []byte {
 	b := binary.AppendUvarint([]byte{0}, uint64(len(blocks)))
 	for _, s := range blocks {
 		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Packed)), uint64(s.Plain))
@@ -199,7 +199,7 @@ func (d *Reader) decode() {
 
 // block decodes one block, with a decoder that was used before or, where that is nil, with a new one.
 func (d *Reader) block(z *xz.Reader, j *job) (*xz.Reader, error) {
-	from := io.MultiReader(bytes.NewReader(j.head), bytes.NewReader(j.packed), bytes.NewReader(tail(j.head, j.size)))
+	from := io.MultiReader(bytes.NewReader(j.head), bytes.NewReader(j.packed), bytes.NewReader(streamTail(j.head, j.size)))
 	var err error
 	if z == nil {
 		z, err = xz.NewReader(from, d.dict)

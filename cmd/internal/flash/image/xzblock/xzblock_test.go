@@ -133,7 +133,7 @@ func borders(streams []claim.XZ) (all []int) {
 			at += int(stored(b))
 		}
 		all = append(all, at)
-		at += len(tail(make([]byte, 8), s.Blocks...)) + int(s.Padding)
+		at += len(streamTail(make([]byte, 8), s.Blocks...)) + int(s.Padding)
 	}
 	return all
 }
@@ -181,11 +181,11 @@ func forged(t *testing.T, b []byte, edit func([]claim.XZBlock) []claim.XZBlock) 
 	if !ok || len(streams) != 1 {
 		t.Fatal("not one stream of several blocks")
 	}
-	old := tail(b, streams[0].Blocks...)
+	old := streamTail(b, streams[0].Blocks...)
 	if !bytes.HasSuffix(b, old) {
 		t.Fatal("the tool writes its index otherwise")
 	}
-	return append(bytes.Clone(b[:len(b)-len(old)]), tail(b, edit(append([]claim.XZBlock(nil), streams[0].Blocks...))...)...)
+	return append(bytes.Clone(b[:len(b)-len(old)]), streamTail(b, edit(append([]claim.XZBlock(nil), streams[0].Blocks...))...)...)
 }
 
 // An index that lies is an error, whatever it says, and costs no memory.
@@ -222,10 +222,10 @@ func TestLyingIndex(t *testing.T) {
 	// A stream inside a block: its header, an index of nothing and a footer, and then the block.
 	streams, _ := planned(t, b)
 	first := stored(streams[0].Blocks[0])
-	inner := append(tail(b), b[:12]...)
+	inner := append(streamTail(b), b[:12]...)
 	s := append([]claim.XZBlock(nil), streams[0].Blocks...)
 	s[0].Packed += int64(len(inner))
-	hidden := bytes.Join([][]byte{b[:12], inner, b[12 : 12+first], b[12+first : len(b)-len(tail(b, streams[0].Blocks...))], tail(b, s...)}, nil)
+	hidden := bytes.Join([][]byte{b[:12], inner, b[12 : 12+first], b[12+first : len(b)-len(streamTail(b, streams[0].Blocks...))], streamTail(b, s...)}, nil)
 	if _, err, tried := both(t, hidden); err == nil || !tried {
 		t.Errorf("a stream in a block: %v, %v", err, tried)
 	}
