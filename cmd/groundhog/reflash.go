@@ -39,16 +39,16 @@ make the disk equal to IMAGE, reboot, and wait until the new system answers. Eac
 a bound. A run that stopped anywhere is taken up where it stands by the same command: a
 device that waits in this archive's initramfs already is not pushed to.
 
-The new system is one that answers with the right host key in another boot than before.
-Which key that is, --expect-host-key says; without it the image does, if it carries keys in
-an ext4 that debugfs can read, and else known_hosts.
+The new system is up when another boot answers with the right host key: that of
+--expect-host-key; without it the one in the image, if debugfs can read it from an ext4;
+else the one in known_hosts.
 
-With --boot kexec the new system is started from the initramfs, without the firmware: what
-the image's own boot loader would start by itself, GRUB, systemd-boot or extlinux, is read out
-of the image and loaded there. What stands against that is said before anything is written
-where it can be known then; else the firmware starts it after all. That a device comes
-up by kexec says nothing of its boot loader: the verdict says whether it has come up by firmware
-with an image of this layout before.`,
+With --boot kexec the kernel that waits starts the new system itself, without the firmware.
+It starts what the image's own boot loader (GRUB, systemd-boot, extlinux) would start by
+itself. What stands against that in a file is said before anything is written; where a
+stream cannot be started so, or kexec fails, the firmware starts the new system after all.
+That a device comes up by kexec does not show that the image's boot loader works: the verdict
+says whether it has come up by its firmware with an image of this layout before.`,
 		Example: `  groundhog reflash root@bench-1 reflash.img disk.img.xz --expect-host-key new.pub \
       --ready 'systemctl is-system-running --wait'
   groundhog reflash --hosts bench.txt --parallel 8 reflash.img disk.img.xz

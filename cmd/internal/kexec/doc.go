@@ -1,5 +1,5 @@
 // Package kexec starts the kernel that runs once more, with another initramfs, without the firmware and the boot loader, and without a
-// byte on any disk: whatever is cut when, the next boot is the ordinary one. From the waiting initramfs it starts another kernel, that of
+// byte on any disk: whenever the power is cut, the next boot is the ordinary one. From the waiting initramfs it starts another kernel, that of
 // the system which was just written to the disk. It is the device's half, in groundhog-writer.
 //
 // The kernel itself loads both (kexec_file_load(2)), so that neither kexec-tools nor its rules of what is signed are needed: under

@@ -33,7 +33,7 @@ func restore(ctx context.Context, name string, options device.Options, roll *dev
 	return said, in(afterPush(err, loader.Boot{}), err)
 }
 
-// afterPush is what a device boots after a transaction that failed: whatever is cut when, one of the two.
+// afterPush is what a device boots after a transaction that failed: the archive or the original, whenever it was cut off.
 // Kexec changes nothing on the disk.
 func afterPush(err error, boot loader.Boot) State {
 	switch {
