@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"groundhog/fixtures/judge"
 )
 
@@ -253,4 +255,50 @@ func TestFramesAreBounded(t *testing.T) {
 			t.Errorf("%s: %d frames, want %d", what, len(all), c.want)
 		}
 	}
+}
+
+// Where frames are said to begin a decoder can begin, and gives what the whole has from there on.
+func FuzzFrames(f *testing.F) {
+	zeros := func(n int) []byte {
+		e, err := zstd.NewWriter(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return e.EncodeAll(make([]byte, n), nil)
+	}
+	f.Add(append(zeros(minFrame), zeros(minFrame+5)...))
+	f.Add(bytes.Join([][]byte{[]byte("\x50\x2a\x4d\x18\x03\x00\x00\x00xyz"), zeros(2 * minFrame), zeros(1), zeros(minFrame)}, nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all, window := Frames(t.Context(), bytes.NewReader(b), int64(len(b)))
+		if window < 0 || window > maxSize || len(all) > len(b)/9 {
+			t.Fatalf("%d frames, a window of %d", len(all), window)
+		}
+		if len(all) == 0 {
+			return
+		}
+		whole, err := decodeFrom(t, b)
+		for n, frame := range all {
+			if frame.At < 0 || frame.At >= int64(len(b)) || n > 0 && (frame.At <= all[n-1].At || frame.Off < all[n-1].Off+minFrame) || n == 0 && frame.Off != 0 {
+				t.Fatalf("frame %d of %+v", n, all)
+			}
+			if err != nil || n > 3 {
+				continue // what does not decode is no image, wherever its frames are
+			}
+			if part, err := decodeFrom(t, b[frame.At:]); err != nil || frame.Off > int64(len(whole)) || !bytes.HasPrefix(part, whole[frame.Off:]) && len(whole) < mostDecoded {
+				t.Fatalf("frame %d, %+v: %d bytes of %d, %v", n, frame, len(part), len(whole), err)
+			}
+		}
+	})
+}
+
+const mostDecoded = 8 << 20
+
+// decodeFrom is what b decodes to, at most mostDecoded bytes of it.
+func decodeFrom(t *testing.T, b []byte) ([]byte, error) {
+	d, err := zstd.NewReader(struct{ io.Reader }{bytes.NewReader(b)}, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	return io.ReadAll(io.LimitReader(d, mostDecoded))
 }

@@ -554,6 +554,7 @@ func FuzzGRUB(f *testing.F) {
 func FuzzEntries(f *testing.F) {
 	f.Add("default b*\n", "title a\nlinux \\k\ninitrd /i\noptions root=x initrd=y\n", "label a\nkernel ../k\nappend initrd=i,j ro\n", "/loader/entries/a+1-2.conf")
 	f.Add("", portable(".osrel", "ID=debian\n", ".cmdline", "root=/dev/vda2 ro\x00", ".ucode", "mic", ".linux", "kernel", ".initrd", "initramfs"), "", "/EFI/Linux/a.efi")
+	f.Add("", "linux /k\n", "", "/EFI/Linux//a.efi") // a name that is listed and leads to nothing
 	f.Fuzz(func(t *testing.T, conf, item, config, name string) {
 		const kernel, initrd = "the kernel", "the initramfs"
 		files := tree{"/loader/loader.conf": conf, name: item, "/k": kernel, "/i": initrd}

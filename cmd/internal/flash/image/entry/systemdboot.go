@@ -103,6 +103,10 @@ func bootItems(ctx context.Context, f Filesystem, left *room) (items []bootItem,
 func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 	if i.unified {
 		b, err := i.on.ReadFile(ctx, name, MaxKernel)
+		if errors.Is(err, fs.ErrNotExist) {
+			i.odd = "it is not there" // a name that its directory has and nothing is at: one with a slash in it
+			return nil
+		}
 		if left.unified -= int64(len(b)); err == nil && left.unified < 0 {
 			err = none("it has unified images of more than %d bytes", maxUnified)
 		}
@@ -118,7 +122,7 @@ func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 		return nil
 	}
 	b, err := i.on.ReadFile(ctx, name, maxEntryText)
-	if errors.Is(err, fs.ErrNotExist) { // a name that its directory has and nothing is at
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if left.texts -= int64(len(b)); err == nil && left.texts < 0 {
