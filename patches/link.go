@@ -11,10 +11,10 @@ import (
 	"groundhog/patches/scripts"
 )
 
-// dropbearOptions are dropbear's: the largest receive window that its version takes, 1
-// MiB or 10, since with the default of 24 KiB a link with 20 ms of delay carries
-// 1 MB/s, and with 1 MiB 50; and a keepalive every 5 s, without which nothing
-// notices a dead link.
+// dropbearOptions is the options that dropbear gets: the largest receive window that its
+// version takes, 1 or 10 MiB, because a link with 20 ms of delay carries 1 MB/s with
+// the default of 24 KiB and 50 MB/s with 1 MiB; and a keepalive every 5 s, without
+// which nothing notices a dead link.
 func dropbearOptions(v dropbear.Version) string { return fmt.Sprintf("-W %d -K 5", v.MaxWindow) }
 
 // optionsEnd marks the line that is ours in dropbear's configuration.

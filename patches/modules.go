@@ -165,8 +165,8 @@ func (t *Archive) listModules() error {
 	return t.generated(modulesList, []byte(text))
 }
 
-// indexes is the files that depmod(8) makes from the modules themselves. What
-// it makes from modules.builtin does not change with a module more.
+// indexes is the files that depmod(8) makes from the modules themselves. Those
+// that it makes from modules.builtin stay the same when a module is added.
 var indexes = []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin",
 	"modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"}
 

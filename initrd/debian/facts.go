@@ -46,7 +46,7 @@ type Facts struct {
 	HostKeys     []HostKey
 	BadHostKeys  []error // of files that should hold one
 	Logins       []Login
-	Ways         []Way    // beside these
+	Ways         []Way    // what else may let somebody in
 	Problems     []string // what cannot be read, or does not do what it should, a line each
 }
 

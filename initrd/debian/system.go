@@ -11,7 +11,8 @@ import (
 	"groundhog/initrd/debian/dropbear"
 )
 
-// RaspberryPiOS is what is Debian and yet has kernels, and on 32 bits programs, of its own. Its releases are Debian's by name.
+// RaspberryPiOS is the name of the system that is Debian with kernels of its own, and on 32 bits with programs of its own. Its releases have
+// Debian's names.
 const RaspberryPiOS = "Raspberry Pi OS"
 
 // raspberryKernel is a kernel of Raspberry Pi OS: since bookworm 6.12.25+rpt-rpi-v8, one for each kind of processor (v6, v7, v7l, v8, 2712);

@@ -25,8 +25,8 @@ type Way struct {
 const (
 	maxAccountsFile = 1 << 20  // bytes of etc/passwd, etc/shadow, etc/group
 	maxKeysFile     = 1 << 20  // bytes of an authorized_keys
-	maxKeysFiles    = 16 << 20 // of all of them
-	maxLogins       = 4096     // and as many ways beside them
+	maxKeysFiles    = 16 << 20 // bytes of all of them together
+	maxLogins       = 4096     // logins, and as many ways beside them
 )
 
 // servers let people in who reach them.
@@ -43,7 +43,7 @@ var (
 var harmless = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
 	"(?:log_\\w+_msg|groundhog_say|groundhog_state \\w+) \"(?:[^\"`$]|\\$[^\"`(])*\"|" + `-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
 
-// ways finds them.
+// ways finds what may let somebody in beside dropbear.
 func (f *Facts) ways(img *initrd.Image) {
 	if f.Server.Doubt != "" {
 		f.Ways = append(f.Ways, Way{Path: Script, What: f.Server.Doubt})

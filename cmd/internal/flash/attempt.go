@@ -17,10 +17,10 @@ import (
 	"groundhog/cmd/internal/flash/wire"
 )
 
-// errAnew is that the device has lost what this run knew of it: all is to be compared again.
+// errAnew says that what this run knows of the disk does not hold any more: all chunks have to be compared again.
 var errAnew = errors.New("the device has lost what was known of this flash")
 
-// attempt is one connection: nil when the flash is done.
+// attempt connects once and goes on with the flash; nil when it is done.
 func (r *run) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -59,7 +59,7 @@ type line struct {
 	end   chan struct{} // closed with the line
 	why   error
 	ended bool  // Finish was sent, or is about to be
-	scan  *scan // what is known of the disk; nil: it was not looked through
+	scan  *scan // what the disk holds; nil: it was not looked through
 
 	stream stream
 }
@@ -97,7 +97,7 @@ func (a *line) cause(err error) error {
 	return a.why
 }
 
-// beat says something now and then, and gives a silent writer up.
+// beat sends a ping now and then, and closes the line to a writer that has said nothing for too long.
 func (a *line) beat() {
 	tick := time.NewTicker(a.Ping)
 	defer tick.Stop()
@@ -168,7 +168,7 @@ func (a *line) open() error {
 	}
 }
 
-// opened prepares this connection's part.
+// opened takes in what the writer says of the disk, and readies the ledger for this connection.
 func (a *line) opened(d protocol.Disk) error {
 	r := a.run
 	r.mu.Lock()
@@ -269,7 +269,7 @@ func (a *line) lead(send chan<- *item) error {
 		}
 		if r.chunks.over() {
 			extents := outside(r.extents, r.end, r.disk.Block)
-			if r.Check { // what a system has written since behind its image is its own
+			if r.Check { // what the system has written behind its image since then is its own
 				extents = slices.DeleteFunc(extents, func(e chunk.Extent) bool { return e.Data == nil })
 			}
 			a.ended = true
@@ -282,12 +282,12 @@ func (a *line) lead(send chan<- *item) error {
 	}
 }
 
-// ahead is how many chunks of an index are announced before the first of them is answered: what the writer's cores
-// have before them while an answer is on its way. Data must not wait behind all the rest.
+// ahead is how many chunks of an index are announced before the first of them is answered, so that the writer's cores have work while an
+// answer is on its way. More would keep data waiting behind announcements.
 const ahead = 256
 
-// farAhead is how many chunks that differ are known of before the image's data has come to them: with the sums of their
-// pieces they take 4 MiB at most.
+// farAhead is how many chunks may be known to differ before their data was read from the image. With the sums of their pieces they take
+// 4 MiB at most.
 const farAhead = 2048
 
 func (a *line) closed() bool {
@@ -314,8 +314,8 @@ func (a *line) announce(batch []chunk.Chunk) error {
 	return nil
 }
 
-// outside is the extents without what of the zeros is inside an image that ends there: how long an image is that comes as a
-// stream, nobody knew when they were asked for.
+// outside is the extents without those zeros that lie inside an image of this length. The length of an image that comes as a stream was
+// not known when the extents were chosen.
 func outside(extents []chunk.Extent, end, block int64) (all []chunk.Extent) {
 	block = max(block, 512)
 	end = (end + block - 1) / block * block
@@ -345,7 +345,7 @@ func (a *line) finish(extents []chunk.Extent) error {
 	return a.w.Write(protocol.Finish)
 }
 
-// poor is the share of its length that a chunk must compress to, at most, to be sent so.
+// poor is the largest share of its length that a chunk may have compressed, to be sent compressed.
 const poor = 0.95
 
 // send compresses and sends chunks.
@@ -381,7 +381,7 @@ func (a *line) send(items <-chan *item) {
 			continue
 		}
 		a.run.mu.Lock()
-		a.run.chunks.sent(it) // Finish may follow
+		a.run.chunks.sent(it) // before the next chunk: Finish may follow
 		a.run.cond.Broadcast()
 		a.run.mu.Unlock()
 	}
@@ -392,11 +392,11 @@ type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
 	run         *run
-	packed, cut []byte // room
+	packed, cut []byte // buffers for a compressed chunk, and for the pieces of one
 
 	whole   bool          // the last chunk was sent whole
-	packing time.Duration // that the last ones took to compress
-	sending time.Duration // and to be sent
+	packing time.Duration // what the last chunks took to compress, as a running mean
+	sending time.Duration // what they took to be sent
 }
 
 // send sends a chunk, or those of its pieces that differ from what the device holds.
@@ -408,7 +408,7 @@ func (p *parcel) send(it *item) error {
 		if pieces, err = p.run.differing(it); err != nil {
 			return err
 		}
-		if *pieces == (chunk.Pieces{}) || pieces.All(it.c.Len) { // none differs: two have one sum
+		if *pieces == (chunk.Pieces{}) || pieces.All(it.c.Len) { // none seems to differ where two pieces have the same short sum
 			pieces = nil
 		} else if err := p.run.load(it); err != nil {
 			return err
@@ -439,7 +439,7 @@ func (p *parcel) send(it *item) error {
 	return err
 }
 
-// compressed is the whole chunk, compressed by us or by another flash; nil for one that does not compress, whose data is there then.
+// compressed is the whole chunk, compressed by us or by another flash; nil where it does not compress, and then its data was read.
 func (p *parcel) compressed(it *item) (b []byte, err error) {
 	b = p.run.Shared.compressed(it.c, func() []byte {
 		if err = p.run.load(it); err != nil {
@@ -457,7 +457,7 @@ func (p *parcel) compressed(it *item) (b []byte, err error) {
 	return b, err
 }
 
-// waits reports whether the line is what is waited for.
+// waits reports whether sending, not compressing, takes most of the time.
 func (p *parcel) waits() bool { return p.sending > 3*p.packing }
 
 type countWriter struct {

@@ -51,13 +51,13 @@ type Job struct {
 	// Going, if set, reports whether who holds the device, as it says itself, is about to let go: a run of ours that was
 	// killed, whose writer has not noticed yet. It is waited for as long as Patience lasts.
 	Going func(text string) bool
-	// Fit, if set, is told the disk before anything is sent and the first chunk's bytes where they
-	// are needed: it may change them, and adds what lies behind the image.
+	// Fit, if set, makes the image fit the disk. It is called with the disk before anything is sent, and with the first
+	// chunk's bytes once they are read: it may change these, and returns what to write behind the image.
 	Fit func(disk protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error)
 
 	Patience time.Duration // how long to try without any progress; 5 min
 	Silent   time.Duration // after which a writer that says nothing is gone; 30 s
-	Stalled  time.Duration // after which a device that answers and gets on with nothing is connected to anew; Patience, 2 min at most
+	Stalled  time.Duration // after which the line to a device that answers but gets on with nothing is made anew; as Patience, but 2 min at most
 	Ping     time.Duration // how often to say something; 5 s
 	Progress func(Progress)
 	Say      func(string) // a lost connection, and what is done about it

@@ -9,22 +9,22 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// window is how many chunks are held in memory until the writer has them on the disk.
+// window is how many chunks' data is held in memory at most, until the writer has it on the disk.
 const window = 48
 
 // stage is how far a chunk is on its way to the disk.
 type stage int
 
 const (
-	uncompared stage = iota // known from the index alone: whether the disk has it is to be found out
-	differs                 // the disk has something else there, and the image's data has not come to it
-	awaited                 // the same, and the writer of this connection knows its sum: it takes data as soon as there is some
-	inHand                  // its data is here, and was not announced on this connection
-	asked                   // it was announced, and not answered
-	wanted                  // the writer needs its data
-	going                   // its data is about to be sent
-	given                   // it was sent; of a first chunk of zeros: it is done at the end
-	building                // a recipe was sent for it
+	uncompared stage = iota // only the index is known: whether the disk has the chunk is to be found out
+	differs                 // the disk has something else in its place; its data was not read from the image yet
+	awaited                 // as differs, and the writer of this connection knows its sum: it takes the data as soon as it is read
+	inHand                  // its data was read; the chunk was not announced on this connection
+	asked                   // the chunk was announced, and the writer has not answered
+	wanted                  // the writer has answered that it needs the data
+	going                   // the data is about to be sent
+	given                   // the data was sent. A first chunk of zeros is given, too: it is written at the end
+	building                // a recipe was sent, by which the writer makes the chunk of what the disk holds
 	stages
 )
 
@@ -32,31 +32,31 @@ const (
 type item struct {
 	c    chunk.Chunk
 	at   stage
-	data []byte // from inHand on, but for zeros and recipes
-	held []byte // sums of the pieces that the disk has there; nil: it is sent whole
+	data []byte // from the stage inHand on; nil for zeros and where a recipe was sent
+	held []byte // sums of the pieces that the disk has in the chunk's place; nil: the chunk is sent whole
 }
 
-// ledger knows what is known of each chunk and how far it is, over all connections of a flash. It has no lock and does no I/O:
-// its user has both. A chunk is in it from when it is heard of until it is on the disk.
+// ledger has, over all connections of a flash, what is known of each chunk and at which stage it is. A chunk is in it from the moment
+// that the index or the image names it until it is on the disk. It has no lock and does no I/O: whoever uses it does both.
 type ledger struct {
 	chunks  map[int64]*item
-	pending map[int64]*item // of these, those from inHand on
+	pending map[int64]*item // those of chunks that are at inHand or a later stage
 	count   [stages]int
-	whole   bool // the image came to its proper end: no chunk will be read any more
+	whole   bool // the image was read to its proper end: no further chunk comes
 
-	listed []chunk.Chunk // what this connection has to compare, in order
-	asked  int           // of it, announced on this connection
-	unsaid int           // of these, not answered yet
+	listed []chunk.Chunk // the chunks that this connection has to compare, in order
+	asked  int           // how many of listed were announced
+	unsaid int           // how many announced chunks the writer has not answered yet
 
-	settled int64 // chunks that are on the disk
-	bytes   int64 // of them
+	settled int64 // number of chunks that are on the disk
+	bytes   int64 // their length together
 }
 
 func newLedger() *ledger {
 	return &ledger{chunks: map[int64]*item{}, pending: map[int64]*item{}}
 }
 
-// enter takes a chunk in that was not there.
+// enter takes in a chunk that the ledger does not have.
 func (l *ledger) enter(it *item) {
 	l.chunks[it.c.N] = it
 	l.count[it.at]++
@@ -85,8 +85,8 @@ func (l *ledger) moveTo(it *item, at stage) {
 	it.data = nil
 }
 
-// list takes an index in, whose chunks are to be compared. A first chunk that is made for the disk is known when it is made: it is
-// taken for one that differs.
+// list takes in an image's index, whose chunks are to be compared. The first chunk may be made anew for the disk (a partition table of
+// another size), so its sum is not known yet: it is taken for one that differs.
 func (l *ledger) list(index []chunk.Chunk, fitted bool) {
 	for _, c := range index {
 		it := &item{c: c}
@@ -98,7 +98,7 @@ func (l *ledger) list(index []chunk.Chunk, fitted bool) {
 	l.relist()
 }
 
-// relist makes anew what the connection has to compare.
+// relist makes the list of chunks that the connection has to compare anew.
 func (l *ledger) relist() {
 	l.listed, l.asked, l.unsaid = nil, 0, 0
 	for _, it := range l.chunks {
@@ -123,8 +123,8 @@ func (l *ledger) connect() {
 	l.relist()
 }
 
-// again has all compared once more, so that the writer of this connection knows the sums of what differs. It is for an image
-// that can be read again: what was read is dropped.
+// again has all chunks compared once more, so that the writer of this connection learns the sums of those that differ. The data that
+// was read is dropped, so the image must be one that can be read again.
 func (l *ledger) again(fitted bool) {
 	for _, it := range l.chunks {
 		if it.c.N == 0 && fitted {
@@ -144,8 +144,8 @@ func (l *ledger) ask(most int) []chunk.Chunk {
 	return next
 }
 
-// ready is what can go out now, in the order of the image: chunks to announce, and those whose data is to be sent. With
-// ordered these wait for chunks before them that have not been answered: a stream has one order.
+// ready is what can go out now, in the order of the image: chunks to announce, and chunks whose data is to be sent. With ordered
+// no data goes out before all earlier chunks have been answered, because the stream that it is sent in has the image's order.
 func (l *ledger) ready(ordered bool) (batch []chunk.Chunk, data []*item) {
 	var order []*item
 	for _, it := range l.pending {
@@ -174,7 +174,7 @@ func (l *ledger) ready(ordered bool) (batch []chunk.Chunk, data []*item) {
 	return batch, data
 }
 
-// wants reports whether the image's data of a chunk is needed, as far as that is known.
+// wants reports whether a chunk's data has to be read from the image, as far as is known now.
 func (l *ledger) wants(n int64) (wants, known bool) {
 	it := l.chunks[n]
 	if it == nil {
@@ -186,7 +186,7 @@ func (l *ledger) wants(n int64) (wants, known bool) {
 // full reports whether no more data is to be held.
 func (l *ledger) full() bool { return len(l.pending) >= window }
 
-// read takes in a chunk's data, nil for zeros: the image has come to it.
+// read takes in a chunk's data, nil for zeros, which was read from the image.
 func (l *ledger) read(c chunk.Chunk, data []byte) {
 	it := &item{c: c, data: data, at: inHand}
 	if old := l.chunks[c.N]; old != nil {
@@ -220,11 +220,11 @@ const (
 	onTheWay outcome = iota // there is more to do
 	isSame                  // the disk had it
 	isZeroed                // the disk was given zeros there
-	isOther                 // the disk has something else, and it was only asked
+	isOther                 // the disk has something else, and only a comparison was asked for
 )
 
-// answer takes the writer's word on a chunk; held is the sums of what the disk has there, where they came with it. With check
-// all that is asked for is whether they are the same.
+// answer takes in the writer's answer on a chunk. held is the sums of the pieces that the disk has in its place, if they came with the
+// answer. With check nothing is to be sent: the question was only whether chunk and disk are the same.
 func (l *ledger) answer(p protocol.Reply, held []byte, check bool) (outcome, chunk.Chunk, error) {
 	it := l.chunks[p.N]
 	needed := p.Answer == protocol.Needed
@@ -263,8 +263,8 @@ func (l *ledger) answer(p protocol.Reply, held []byte, check bool) (outcome, chu
 	return onTheWay, it.c, nil
 }
 
-// built takes the writer's word on a chunk that was sent as a recipe: zeros are on the disk; another one did not come out
-// right and is wanted whole.
+// built takes in the writer's answer on a chunk that was sent as a recipe: either it is zeros, which are on the disk, or the recipe has
+// not made the right chunk, and it is wanted whole.
 func (l *ledger) built(p protocol.Reply, it *item) (outcome, chunk.Chunk, error) {
 	switch {
 	case p.Answer == protocol.Zeroed && it.c.Zero:
@@ -283,7 +283,7 @@ func unasked(n int64) error {
 // announced reports whether a listed chunk was announced on this connection.
 func (l *ledger) announced(n int64) bool { return l.asked > 0 && n <= l.listed[l.asked-1].N }
 
-// verified takes the writer's word that a chunk was written and read back.
+// verified takes in the writer's answer that a chunk was written and read back.
 func (l *ledger) verified(n int64) error {
 	it := l.chunks[n]
 	if it == nil || it.at < going {
@@ -321,7 +321,7 @@ func (l *ledger) over() bool {
 	return l.whole && (len(l.chunks) == 0 || len(l.chunks) == 1 && first != nil && first.at == given)
 }
 
-// short reports whether something differs, and the image's end came without it.
+// short reports whether the image ended before the data of a chunk that differs was read.
 func (l *ledger) short() bool {
 	return l.whole && l.count[uncompared] == 0 && len(l.pending) == 0 && len(l.chunks) > 0
 }

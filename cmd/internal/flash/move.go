@@ -14,24 +14,24 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// Reader is a Source of which any chunk can be read, once all of it was: what moved on the disk is found in it before
-// anything is sent.
+// Reader is a Source whose chunks can be read in any order once the whole image was read. What has moved on the disk is looked for in it
+// before anything is sent.
 type Reader interface {
 	// Load returns when the whole image is known, and every checksum held.
 	Load(ctx context.Context) error
 	// Read is a chunk's data, nil for zeros, which is the caller's; it waits for what is not known yet. io.EOF is behind the image's end.
 	Read(ctx context.Context, n int64) ([]byte, error)
-	// Peek is what Read gives, not held against anything, where it can be had without decoding all that lies before it.
+	// Peek is what Read gives, but not compared with the chunk's sum; false where all before it would have to be decoded.
 	Peek(n int64) (data []byte, ok bool)
 }
 
 const (
 	maxMoved     = 16 << 30 / chunk.Size // chunks of the disk that are looked through, from its beginning on
-	diskSamples  = 20                    // of its chunks are looked at first, and as many at its beginning, to see whether it has anything of the image
-	imageSamples = 16                    // chunks of the image are looked up there
-	leastFound   = 8                     // different pieces that are found make it worth while
+	diskSamples  = 20                    // chunks at the disk's beginning, and as many spread over it, that are looked at first
+	imageSamples = 16                    // chunks of the image that are looked for in these
+	leastFound   = 8                     // different pieces that have to be found for the whole disk to be looked through
 	scanAhead    = 128                   // chunks that the device is asked for before it has answered
-	scanRange    = 64                    // of them in one frame
+	scanRange    = 64                    // chunks that are asked for in one frame
 )
 
 // scan is what a connection has learned of the disk.
@@ -43,7 +43,7 @@ type scan struct {
 	scanned map[int64]bool
 }
 
-// scanned takes one chunk of a scan.
+// scanned takes in what the device says of one chunk of its disk.
 func (a *line) scanned(b []byte) error {
 	n, sums, err := protocol.ReadScanned(b)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *line) scanned(b []byte) error {
 	return nil
 }
 
-// ask has the device scan a range, and returns when all but so many chunks have been heard of.
+// ask has the device scan a range of its disk. It returns once at most so many of the chunks that were asked for are unanswered.
 func (a *line) ask(r protocol.Range, left int64) error {
 	a.run.mu.Lock()
 	a.scan.asked += r.Count
@@ -91,7 +91,8 @@ func (a *line) await(done func() bool) error {
 	return nil
 }
 
-// move makes the disk of what it holds elsewhere, where there is enough of that, and leaves the rest, the first chunk above all, to lead.
+// move has the device make chunks of what its disk holds elsewhere, if the disk has enough of the image. All other chunks, and the first
+// one in any case, are left to lead.
 func (a *line) move(ctx context.Context) error {
 	r := a.run
 	src, ok := r.Source.(Reader)
@@ -151,9 +152,9 @@ func (a *line) newScan() {
 	a.scan = &scan{table: moved.NewTable(), zeroed: map[int64]bool{}, scanned: map[int64]bool{}}
 }
 
-// sample looks at a few chunks of both sides, and reports whether the disk holds something of the image. Where all of the image is
-// on the disk somewhere, as many pieces in a hundred are found as chunks of the disk were looked at. A build made anew has its
-// content near where it was, so the beginning of both is looked at, and then chunks that are spread over them.
+// sample looks at a few chunks of disk and image, and reports whether the disk holds something of the image. Where the whole image is
+// somewhere on the disk, the share of pieces that is found is the share of the disk that was looked at. A build that was made anew has
+// its content near where the last one had it, so the beginnings of both are looked at first, and then chunks spread over both.
 func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error) {
 	a.newScan()
 	for _, n := range sampled(total, diskSamples) {
@@ -183,7 +184,7 @@ func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error
 	})
 }
 
-// sampled is the numbers of so many chunks of a disk at its beginning, and as many again spread over it.
+// sampled is the numbers of the disk's chunks to look at: some at its beginning, and as many spread over it.
 func sampled(total, count int64) (all []int64) {
 	for i := range count {
 		all = append(all, i, i*total/count)
@@ -193,8 +194,8 @@ func sampled(total, count int64) (all []int64) {
 	return slices.DeleteFunc(all, func(n int64) bool { return n >= total })
 }
 
-// found looks up to imageSamples chunks of the image up that are not zeros; next gives them one by one. share is how much of the
-// disk is known.
+// found looks for up to imageSamples chunks of the image, which next gives one by one, in what is known of the disk; zeros do not count.
+// share is which part of the disk is known.
 func (a *line) found(share float64, next func(i int64) ([]byte, error)) (bool, error) {
 	found, looked := 0, 0
 	for i, chunks := int64(0), 0; chunks < imageSamples; i++ {
@@ -233,7 +234,7 @@ func (a *line) compareAll() error {
 	r.mu.Lock()
 	if !r.indexed {
 		r.index()
-	} else { // what earlier connections found is announced again, so that the writer knows it
+	} else { // what differed on earlier connections is announced again: this writer does not know it
 		r.chunks.again(r.Fit != nil)
 	}
 	r.mu.Unlock()
@@ -252,8 +253,8 @@ func (a *line) compareAll() error {
 	return a.await(func() bool { return r.chunks.count[uncompared] == 0 })
 }
 
-// rebuild sends a recipe for each chunk that differs, in the order of a plan, and returns when the device has them on the disk, or
-// wants them whole: those are lead's.
+// rebuild sends a recipe for each chunk that differs, in the order of a plan. It returns when each is on the disk, or the device wants it
+// whole; lead sends those.
 func (a *line) rebuild(ctx context.Context, src Reader) error {
 	plan, chunks, err := a.plan(ctx, src)
 	if err != nil || plan == nil {
@@ -275,7 +276,7 @@ func (a *line) rebuild(ctx context.Context, src Reader) error {
 	return a.await(func() bool { return a.run.chunks.count[building] == 0 })
 }
 
-// plan is what to do with the chunks that differ and were scanned, but for the first.
+// plan is how to make the chunks that differ of what the scan found, all but the first chunk.
 func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chunk.Chunk, error) {
 	r := a.run
 	r.mu.Lock()
@@ -306,7 +307,7 @@ func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chu
 	return moved.New(a.scan.table, want, int(room/chunk.PieceSize)), chunks, nil
 }
 
-// build sends one chunk's recipe, and what the disk has nowhere.
+// build sends one chunk's recipe, with the pieces that the disk has nowhere.
 func (a *line) build(ctx context.Context, src Reader, c chunk.Chunk, step moved.Step, encoder *zstd.Encoder) error {
 	var sent []byte
 	if step.Recipe.Count(moved.Sent) > 0 {

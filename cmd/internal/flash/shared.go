@@ -7,8 +7,8 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// Shared is the chunks that several flashes of one image compress: each once, as long as the flashes are not far apart. Its
-// methods may be called by all of them at once; nil is shared with nobody.
+// Shared has several flashes of one image compress each chunk once, as long as they are not far apart. Its methods may be called by
+// all of these flashes at once. A nil Shared shares nothing.
 type Shared struct {
 	mu     sync.Mutex
 	chunks map[int64]*sharedChunk
@@ -17,13 +17,13 @@ type Shared struct {
 	sums   map[int64]sharedSums
 }
 
-// sharedSums is the sums of a chunk's pieces, which tell what of it a device has.
+// sharedSums is the sums of the pieces of a chunk of the image: held against a device's own, they say which pieces differ.
 type sharedSums struct {
 	of   chunk.Sum
 	sums []byte
 }
 
-// maxSums bounds how many chunks' are kept: 32 MiB.
+// maxSums bounds how many chunks' sums are kept, which take 32 MiB then.
 const maxSums = 16 << 10
 
 // sharedChunk is a chunk that was compressed, or is about to be.
@@ -37,13 +37,13 @@ type sharedChunk struct {
 // maxShared bounds what is kept of compressed chunks, in bytes: some 400 MB of an image.
 const maxShared = 64 << 20
 
-// NewShared has nothing yet.
+// NewShared is a Shared in which nothing was compressed yet.
 func NewShared() *Shared {
 	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}}
 }
 
-// compressed is what compress makes of chunk c, by whoever was first; nobody may change it. nil is for one that does not
-// compress, or could not be read.
+// compressed is what compress makes of chunk c. The first flash that asks calls it, and the others get the same bytes, which nobody may
+// change. nil: the chunk does not compress, or could not be read.
 func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 	if s == nil {
 		return compress()
@@ -61,7 +61,7 @@ func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 	}
 	it.once.Do(func() {
 		var b []byte
-		defer func() { s.keep(c.N, it, b) }() // of one whose flash has ended in a panic, too: the others go on
+		defer func() { s.keep(c.N, it, b) }() // also after a panic, which ends this flash: the others wait for the chunk
 		b = slices.Clone(compress())
 	})
 	return it.packed

@@ -12,39 +12,39 @@ import (
 	"groundhog/cmd/internal/flash/wire"
 )
 
-// Packer is a Source that may have been packed beforehand; nil for one that was not.
+// Packer is a Source that may have been packed beforehand. Pack is nil where it was not.
 type Packer interface{ Pack() pack.Pack }
 
-// stream is the zstd stream of a connection: where in the packed image the device's decoder is.
+// stream is the zstd stream that a connection sends packed bytes in. It knows where in the packed image the device's decoder stands.
 type stream struct {
-	turn sync.Mutex // held by who takes the next chunk to send, and while it is sent in the stream: its order counts
-	pack pack.Pack  // nil: there is none, or the device has no memory for its window
-	on   bool
-	at   int64 // how many of the packed bytes the decoder has been given
-	off  int64 // which byte of the image it gives next
+	turn sync.Mutex // held while the next chunk is chosen and, if it goes in the stream, sent: the stream has an order
+	pack pack.Pack  // nil: the image was not packed, or the device has no memory for the pack's window
+	on   bool       // a frame was begun: at and off hold
+	at   int64      // offset in the packed bytes up to which the decoder was fed
+	off  int64      // offset in the image of the byte that it gives next
 
-	credit int64 // packed bytes that may be sent and not used, to stay in the stream
+	credit int64 // how many packed bytes may be sent that no chunk needs, only to stay in the stream
 }
 
-// streamed is how a chunk would be sent.
+// streamed is how a chunk is sent in the stream.
 type streamed struct {
-	begins   bool
-	skip     int64
-	from, to int64 // of the packed bytes
+	begins   bool  // the decoder begins anew, at from
+	skip     int64 // bytes that it gives before the chunk's first
+	from, to int64 // the packed bytes to send
 
-	spent, saved int64 // of the credit
+	spent, saved int64 // what this takes from the stream's credit, and adds to it
 }
 
-// What may be sent beside a chunk's own bytes, to get to where it is: as much as it is longer when it is compressed by itself, and
-// what zeros before it cost. What is saved elsewhere in the stream may be spent, too: of a file that is one frame nothing more
-// can be sent once it was left.
+// How many packed bytes may be sent to get to a chunk, beside those of the chunk itself: worse, as a share of the chunk's own, is
+// about what it would be longer if it were compressed alone; forNearby is what zeros before it cost. saved is the share of each chunk
+// sent in the stream that its credit grows by: a file that is one frame cannot be entered again once its stream was left.
 const (
 	worse     = 0.4
 	forNearby = 4 << 10 // bytes
 	saved     = 0.1
 )
 
-// place is how chunk c would be sent in the stream, false where it had better not be.
+// place says how to send chunk c in the stream; false where it is better sent by itself.
 func (s *stream) place(c chunk.Chunk) (streamed, bool) {
 	if s.pack == nil {
 		return streamed{}, false
@@ -90,7 +90,7 @@ func (a *line) streams(it *item) (bool, error) {
 		}
 	}
 	b, err := s.pack.Read(p.from, p.to)
-	if err != nil { // it is gone, or another one: it serves to save time, and is not needed
+	if err != nil { // the pack is gone, or is another one: it saves time, and is not needed
 		return false, nil
 	}
 	s.credit += p.saved - p.spent
@@ -104,7 +104,7 @@ func (a *line) streams(it *item) (bool, error) {
 	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, protocol.Stream{Begins: p.begins, Skip: p.skip}), b)
 }
 
-// load reads the data of a chunk, where that was left for later. An image that cannot be read ends the flash.
+// load reads a chunk's data where it was not read before. An image that cannot be read ends the flash.
 func (r *run) load(it *item) (err error) {
 	if it.data != nil || it.c.Zero {
 		return nil
@@ -133,7 +133,7 @@ func (r *run) differing(it *item) (*chunk.Pieces, error) {
 	return chunk.DifferingSums(sums, it.held), nil
 }
 
-// use takes a pack up; nil for none.
+// use has chunks sent from a pack from now on; nil: from none.
 func (s *stream) use(p pack.Pack) {
 	if s.pack = p; p != nil {
 		s.credit = p.Credit()
@@ -153,8 +153,7 @@ func (s *stream) sent(ctx context.Context, it *item, streamed bool, p *parcel) {
 	}
 }
 
-// packFor is the source's pack, if the device has memory for its window. One from which something came out wrong is not
-// used again.
+// packFor is the source's pack, if the device has memory for its window. A pack from which something wrong came out is not used again.
 func (r *run) packFor(disk protocol.Disk) pack.Pack {
 	src, ok := r.Source.(Packer)
 	if !ok || r.packBad {
@@ -167,7 +166,7 @@ func (r *run) packFor(disk protocol.Disk) pack.Pack {
 	return p
 }
 
-// mistrust has packs left alone where the device got something else than was announced: the chunks themselves are what counts.
+// mistrust ends the use of packs: the device has unpacked something else than the chunk that was announced.
 func (r *run) mistrust(err error) {
 	var f *protocol.Failure
 	if errors.As(err, &f) && f.Kind == protocol.KindData {

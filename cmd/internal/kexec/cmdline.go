@@ -2,7 +2,7 @@ package kexec
 
 import "strings"
 
-// Go is the line that has a loaded kernel started.
+// Go is the line by which the client tells the device to start the loaded kernel.
 const Go = "go\n"
 
 // cmdline is the running kernel's command line for the next one. initrd= goes: it is how systemd-boot and the kernel's

@@ -6,6 +6,6 @@
 // Secure Boot it takes a kernel that is signed, and an initramfs that is not. Debian's kernels for amd64 have that system call, those
 // for arm64 do not.
 //
-// A loaded kernel must not be left behind: systemd makes a kexec of the next reboot then. So [Load] lets it go again unless the word comes
-// to start it.
+// A loaded kernel must not be left behind, because systemd would turn the next reboot into a kexec of it. So [Machine.Load] unloads it
+// unless it is told to start it.
 package kexec

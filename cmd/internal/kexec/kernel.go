@@ -19,7 +19,7 @@ const (
 // maxVersion is more than any version's text has, in bytes.
 const maxVersion = 512
 
-// errNoKernel is of a file that is no bzImage.
+// errNoKernel says that a file is no bzImage.
 var errNoKernel = errors.New("no Linux kernel in the bzImage format")
 
 // Version is the text in a kernel's file that says which one it is:

@@ -31,11 +31,11 @@ func This() Machine {
 	return Machine{Arch: runtime.GOARCH, File: unix.KexecFileLoad, Uname: unix.Uname, Reboot: unix.Reboot, Apart: apart}
 }
 
-// ErrDropped is of a kernel that was loaded and is not any more, since nobody said to start it.
+// ErrDropped says that a kernel was loaded and unloaded again, because nobody said to start it.
 var ErrDropped = errors.New("nobody said to start it: what was loaded is not any more")
 
-// Trial loads the kernel without an initramfs, and lets go of it: the kernel alone knows what it refuses, under lockdown or by
-// a signature.
+// Trial loads the kernel without an initramfs, and unloads it again: only the running kernel knows what it refuses, under lockdown or
+// without a signature.
 func (m Machine) Trial(kernel string) error {
 	k, line, err := m.prepare(kernel)
 	if err != nil {
@@ -48,9 +48,9 @@ func (m Machine) Trial(kernel string) error {
 	return m.Unload()
 }
 
-// Load reads an initramfs of size bytes from in, and loads it with the kernel if sum is its SHA-256 in hex. Then it tells out "loaded" in a line and
-// waits for one that says "go". Whatever else comes, an end of in first of all, unloads it, and is ErrDropped. After nil
-// the caller starts it.
+// Load reads an initramfs of size bytes from in, and loads it with the kernel if sum is its SHA-256 in hex. Then it writes the line "loaded"
+// to out and waits for the line "go". Anything else, also the end of in, unloads both, and the error is ErrDropped. After nil the caller
+// starts what is loaded.
 func (m Machine) Load(kernel string, in io.Reader, size int64, sum string, out io.Writer) error {
 	k, line, err := m.prepare(kernel)
 	if err != nil {
@@ -69,7 +69,7 @@ func (m Machine) Load(kernel string, in io.Reader, size int64, sum string, out i
 	return m.word(r, out)
 }
 
-// word waits for the word to start what is loaded, and lets go of it if anything else comes.
+// word waits for the line that says to start what is loaded, and unloads it if anything else comes.
 func (m Machine) word(in *bufio.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, "loaded"); err == nil {
 		if said, _ := in.ReadString('\n'); said == Go {

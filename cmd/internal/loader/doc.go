@@ -8,11 +8,14 @@
 //
 // A [Boot] is the way in that is taken:
 //
-//	[Replace]  the archive takes the place of the initramfs, the original is kept and put back by the next system that boots (file.sh)
-//	[Name]     config.txt names the archive in place of the original, which stays where it is (config.sh)
-//	[Kexec]    the running kernel starts itself with the archive; nothing is written to any disk (kexec.sh)
+//	[Replace]    the archive takes the place of the initramfs; the next system that boots puts the original back (replace.sh)
+//	[Name]       config.txt names the archive in place of the original, which stays where it is (name.sh)
+//	[NextEntry]  GRUB boots an entry of its own once (nextentry.sh)
+//	[Entry]      systemd-boot boots an entry of its own once (entry.sh)
+//	[TryBoot]    the Raspberry Pi's firmware reads tryboot.txt once (tryboot.sh)
+//	[Kexec]      the running kernel starts itself with the archive; nothing is written to any disk (kexec.sh)
 //
-// What a power cut leaves: with Replace and Name the old one boots or the new one, at every instant, also for a reader that replays no
-// journal; with Kexec always the old one. All shell of this package runs on the device's running system; each
-// file says what it needs there.
+// A power cut at any instant leaves a device that boots. With Replace and Name it boots the original or the archive, also by a loader that
+// replays no journal. With the three that hold once it boots the archive once at most, and else the original; with Kexec always the
+// original. All shell of this package runs on the device's running system; each file says what it needs there.
 package loader

@@ -40,8 +40,8 @@ func (grub) Boot(f Facts) (Boot, error) {
 	return b, next(f, "grub_next", "GRUB's first menu entry")
 }
 
-// Once is next_entry with an entry in custom.cfg. GRUB has to be able to take next_entry back, which it writes into the blocks of a file: where it
-// cannot, it would boot the archive until the system puts things right.
+// Once is GRUB's next_entry, with an entry in custom.cfg. GRUB has to be able to take next_entry back, by writing into the blocks of the file
+// grubenv: if it cannot, it boots the archive again and again until the system puts things right.
 func (grub) Once(f Facts) (Boot, error) {
 	plain := func(on string) bool { return on == "disk" || on == "part" }
 	fs := f.Get("grub_type")
@@ -74,11 +74,11 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// release is a kernel's, as Debian's names of menu entries have it.
+// release is a kernel's release in the name of a menu entry, as Debian writes it.
 var release = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*[-+~.a-z0-9]*`)
 
-// namedAfterThisKernel refuses a default entry that is named after another kernel than the one that runs; of one that is not named after
-// any, or by a number, nothing is known.
+// namedAfterThisKernel refuses a default entry whose name has another kernel's release than that of the running one. A name without a
+// release, or a number, says nothing and is let pass.
 func namedAfterThisKernel(f Facts, entry string) error {
 	if strings.Contains(entry, f.Get("kernel")) || !release.MatchString(entry) {
 		return nil

@@ -19,8 +19,8 @@ var kexecText string
 // kexecSpare is memory that is to stay free while a kernel is loaded, and in the waiting initramfs, in bytes.
 const kexecSpare = 64 << 20
 
-// ByKexec is the way in by kexec. size is the archive's bytes, unpacked those of its content. What only the kernel itself can say is left
-// to [Trial].
+// ByKexec is the way in by kexec. size is the length of the archive, unpacked that of its content, in bytes. What only the kernel itself
+// knows is left to [Trial].
 func ByKexec(f Facts, size, unpacked int64) (Boot, error) {
 	b := Boot{Way: Kexec, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}
 	k := f.Number("kernel_size")
@@ -45,8 +45,8 @@ func ByKexec(f Facts, size, unpacked int64) (Boot, error) {
 	return b, b.Check()
 }
 
-// Trial has the device's kernel load its own file, without an initramfs, and let go of it: whether lockdown and signatures allow that,
-// nothing else tells. writer is groundhog-writer for the device.
+// Trial has the device's kernel load its own file, without an initramfs, and unload it again: nothing else tells whether lockdown and
+// signatures allow that. writer is groundhog-writer for the device.
 func Trial(ctx context.Context, sh Shell, b Boot, writer []byte) error {
 	if err := b.Check(); err != nil {
 		return err
@@ -58,8 +58,8 @@ func Trial(ctx context.Context, sh Shell, b Boot, writer []byte) error {
 	return r.Err("trying kexec")
 }
 
-// kexec sends the archive, and has the device start it. The word for that comes last: a connection that is lost before leaves nothing.
-// Once the device has said that it starts the archive, its end of the connection may be stopped at any moment.
+// kexec sends the archive, and has the device start it. The order to start is sent last: a connection that is lost before it leaves nothing
+// loaded. Once the device has said that it starts the archive, its end of the connection may be gone at any moment.
 func (j Job) kexec(ctx context.Context, sh Shell, archive io.Reader) error {
 	if len(j.Writer) == 0 {
 		return errors.New("groundhog-writer for the device must be known")

@@ -16,7 +16,7 @@ const (
 	Name    Way = "name"    // what config.txt names
 	Kexec   Way = "kexec"   // not by the boot loader at all
 
-	// OneShot is whichever of its own the boot loader has; of a [Boot] it is one of these.
+	// OneShot asks for the boot loader's own way to boot something once. The Way of a [Boot] is then one of these three.
 	OneShot   Way = "oneshot"
 	NextEntry Way = "nextentry" // GRUB's
 	Entry     Way = "entry"     // systemd-boot's
@@ -26,7 +26,7 @@ const (
 // Ways are those that can be asked for, the default first.
 var Ways = []Way{Replace, OneShot, Kexec}
 
-// Once reports whether the way is a boot loader's own: nothing that boots otherwise is changed.
+// Once reports whether the way is a boot loader's own one-shot, which changes nothing of what boots otherwise.
 func (w Way) Once() bool { return w == NextEntry || w == Entry || w == TryBoot }
 
 // Boot is the way into the archive on one device.

@@ -34,7 +34,7 @@ func (raspberry) Boot(f Facts) (Boot, error) {
 	}
 	name, mode, _ := strings.Cut(lines[0], " ")
 	ours := strings.TrimRight(name, "_") == strings.TrimRight(b.archiveName(), "_") || strings.HasPrefix(name, "groundhog_-")
-	// Without a word behind it the firmware puts it behind the kernel, too: so does Debian's raspi-firmware.
+	// The word followkernel may be missing: the firmware loads the initramfs behind the kernel all the same.
 	if mode != "followkernel" && mode != "" || name != path.Base(b.File) && !(ours && f.Get("pushed") != "") {
 		return Boot{}, refuse("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
 	}

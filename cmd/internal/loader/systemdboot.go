@@ -36,7 +36,8 @@ func (systemdBoot) Boot(f Facts) (Boot, error) {
 	return Boot{}, refuse(onceHint, "%s", text)
 }
 
-// sorting is the first version that puts an entry without a sort-key behind those that have one. Before, ours could be the default.
+// sorting is the first version of systemd-boot that puts an entry without a sort-key behind all that have one. In earlier ones our entry
+// could become the default.
 const sorting = 251
 
 var systemdVersion = regexp.MustCompile(`^systemd-boot ([0-9]{3})\b`)
@@ -74,7 +75,7 @@ func (systemdBoot) Once(f Facts) (Boot, error) {
 	return Boot{Way: Entry, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
 
-// Once is that of systemd-boot, where it is what starts the image.
+// Once is systemd-boot's own one-shot, where systemd-boot starts the unified image.
 func (unified) Once(f Facts) (Boot, error) {
 	if !strings.HasPrefix(loaderInfo(f), "systemd-boot") {
 		return Boot{}, refuse(kexecHint, "the firmware starts a unified kernel image, which cannot be patched from outside")

@@ -25,11 +25,11 @@ const (
 	ByKexec    = "kexec"
 )
 
-// Booted is how it did.
+// Booted is how a device came into its new system.
 type Booted struct {
 	By       string `json:"by"`              // firmware or kexec
-	Why      string `json:"why,omitzero"`    // the firmware, where kexec was asked for
-	Layout   string `json:"layout,omitzero"` // what a firmware meets in the image; "" where that cannot be told
+	Why      string `json:"why,omitzero"`    // why by firmware, where kexec was asked for
+	Layout   string `json:"layout,omitzero"` // the image's loader, kind of entry and of partition table; "" where they cannot be told
 	Firmware bool   `json:"firmware_booted"` // this device has come up by firmware with an image of this layout, now or before
 }
 
@@ -43,8 +43,8 @@ func (o *CycleOptions) CheckBoot() error {
 
 const byFirmware = "--boot firmware has the firmware start it"
 
-// Starts is what kexec would start of an image, nil where another way was asked for, or where that is known only when all of the image has come. The error
-// is why it cannot be.
+// Starts is what kexec would start from an image. It is nil where another way was asked for, and for a stream, of which that is known only
+// at its end. The error says why kexec can start nothing from it.
 func (o *CycleOptions) Starts(ctx context.Context, a *Archive, img *image.Image) (*image.Start, error) {
 	switch {
 	case o.Boot != ByKexec:
@@ -67,7 +67,8 @@ func (o *CycleOptions) Starts(ctx context.Context, a *Archive, img *image.Image)
 	return s, nil
 }
 
-// startsEarly is Starts before the device is touched, where that takes no decoding: that goes on while the device reboots.
+// startsEarly is [CycleOptions.Starts] before the device is touched, if the image need not be decoded for it: decoding goes on while the
+// device reboots.
 func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.Image) error {
 	if img.Compression() != "raw" && mayBeAMD64(a) {
 		return nil
@@ -76,7 +77,7 @@ func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.I
 	return err
 }
 
-// mayBeAMD64: where an archive does not say what it is for, the device will.
+// mayBeAMD64 reports whether an archive is for amd64, or does not say what it is for: then the device itself will.
 func mayBeAMD64(a *Archive) bool { return a.Facts.Arch == "" || a.Facts.Arch == "amd64" }
 
 // booting is a device's way into the new system.
@@ -109,7 +110,7 @@ func (b *booting) try(ctx context.Context, s *image.Start) error {
 	return nil
 }
 
-// leave leaves the initramfs for the new system. A kexec that cannot be is the firmware's affair.
+// leave leaves the initramfs for the new system. Where kexec fails the device is rebooted.
 func (b *booting) leave(ctx context.Context) error {
 	b.By = ByFirmware
 	if b.wanted == ByKexec {
@@ -127,8 +128,8 @@ func (b *booting) leave(ctx context.Context) error {
 	return b.restart(ctx)
 }
 
-// start loads the new system's kernel and initramfs, and starts them. Where the connection is lost before the device has said that it does, the same boot
-// is asked again; where that answers no more, the word had reached it.
+// start has the device load the new system's kernel and initramfs, and start them. If the connection is lost before the device has said
+// that it does so, the device is asked again. If the boot that waited does not answer any more, the order to start had reached it.
 func (b *booting) start(ctx context.Context) error {
 	s, err := b.img.Start(ctx)
 	if err != nil {
@@ -198,7 +199,7 @@ func (b *booting) kexec(ctx context.Context, what string, s *image.Start, stdin 
 	return c.Run(device.Patient(ctx, loadSilence), command, stdin)
 }
 
-// teach puts our writer there where the archive's is an older one: what it does with a command line that it does not know is to say how it is used.
+// teach puts our writer on the device if the archive's is an older one, which does not know the command kexec and only prints its usage.
 func (b *booting) teach(ctx context.Context) error {
 	r, err := b.c.Run(ctx, "groundhog-writer kexec new", nil)
 	if err != nil {
@@ -227,7 +228,8 @@ func (b *booting) arrived(ctx context.Context, c *device.Client) {
 	}
 }
 
-// note holds the layout against what this device has come up with, and keeps that. It is a courtesy: the system is up.
+// note notes whether this device has come up by firmware with an image of this layout before, and keeps it for the next time. An error is
+// no error of the run: the system is up.
 func (b *booting) note(ctx context.Context) {
 	layout, err := b.img.Layout(ctx)
 	if err != nil {
@@ -250,7 +252,7 @@ func (b *booting) note(ctx context.Context) {
 	}
 }
 
-// says is what a verdict has of it: nothing of the ordinary way.
+// says is how the verdict tells it: nothing for a boot by firmware that was asked for.
 func (b *booting) says() string {
 	switch {
 	case b.By == ByKexec && b.Firmware:

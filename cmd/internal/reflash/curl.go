@@ -55,7 +55,7 @@ func (f *flashing) lastWriter(ctx context.Context) string {
 	return writtenBy(by)
 }
 
-// runPipeline runs the pipeline. One that a run of ours has left on the device, which was killed, is waited for.
+// runPipeline runs the pipeline. It waits for a pipeline that an earlier run of ours, which was killed, has left on the device.
 func (f *flashing) runPipeline(ctx context.Context, job plain.Job) (r plain.Result, err error) {
 	for end := time.Now().Add(f.Patience); ; {
 		r, err = plain.Run(ctx, f.c, job)
@@ -90,7 +90,7 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 	if err := f.table(ctx, &job); err != nil {
 		return job, nil, err
 	}
-	// What is left out here a decoder on the device may call an error, and busybox' knows less: it would fail half way.
+	// A decoder on the device may call an error what the decoder here leaves out, and busybox' knows less: it would fail half way.
 	common := len(f.img.Notes()) == 0 && f.img.Common()
 	if job.URL == "" && image.IsURL(f.path) && common {
 		job.URL = f.path

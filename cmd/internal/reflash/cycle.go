@@ -101,8 +101,8 @@ func (o *CycleOptions) waitsAt(h Host) string {
 	return h.Name
 }
 
-// stays is the state of a device that came to wait and that this run wrote nothing to. An earlier flash may have left its disk half
-// written: then it boots nothing.
+// stays is the state of a device that waits and to whose disk this run wrote nothing. An earlier flash may have left the disk half written:
+// then the device does not boot by itself.
 func (f *flashing) stays(ctx context.Context) State {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// differs adds to a check's error which byte of the disk is the first that differs. The writer compares sums of chunks; of the first
-// one that differs the bytes are fetched.
+// differs adds to the error of a check which byte of the disk is the first that differs. The writer only compares the sums of chunks, so the
+// bytes of the first chunk that differs are fetched and compared here.
 func (f *flashing) differs(ctx context.Context, r flash.Result, err error) error {
 	if !errors.Is(err, flash.ErrDiffers) || len(r.Differing) == 0 {
 		return err

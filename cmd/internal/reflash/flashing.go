@@ -35,9 +35,9 @@ type flashing struct {
 	at      string // where the initramfs answers
 	path    string // of the image, as named
 	disk    disk.Info
-	grown   *enlarged        // what fit made larger; nil: nothing
+	grown   *enlarged        // the partition that fit made larger; nil: none
 	left    []table.Leftover // what stands at the disk's end from before
-	looked  bool             // for it
+	looked  bool             // left was looked for
 	knows   bool             // the device's writer knows how to start a new system by kexec
 }
 
@@ -150,10 +150,10 @@ func (f *flashing) prepare(ctx context.Context) error {
 	return nil
 }
 
-// tailFor is how long the look at a disk's end may take, which stands still where the disk does.
+// tailFor bounds the look at the disk's end, which would wait for ever on a disk that does not answer.
 const tailFor = 10 * time.Second
 
-// tail looks, once, at what stands at the disk's end. It is a courtesy: only that nobody answers any more is an error.
+// tail looks once at what stands at the disk's end. A look that fails stops nothing; only a lost connection is an error.
 func (f *flashing) tail(ctx context.Context) error {
 	if f.Check || f.looked {
 		return nil
@@ -176,7 +176,7 @@ func (f *flashing) tail(ctx context.Context) error {
 	return nil
 }
 
-// ready has what is wrong with an image that is here found before anything is written.
+// ready finds out, before anything is written, what is wrong with an image that is a file on this machine.
 func (f *flashing) ready(ctx context.Context) error {
 	if f.Check {
 		return nil
@@ -195,7 +195,7 @@ func (f *flashing) ready(ctx context.Context) error {
 	return nil
 }
 
-// larger says which disk is too small for an image that is being decoded.
+// larger names the disk that is too small for the image.
 func (f *flashing) larger(err error) error { return fmt.Errorf("%s: %w", f.disk.Path, err) }
 
 // disks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
@@ -225,7 +225,7 @@ func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
 	return disk.Parse([]byte(said))
 }
 
-// send puts our writer in the place of the one that said its version.
+// send puts our writer in the place of the archive's, which speaks another version of the protocol.
 func (f *flashing) send(ctx context.Context, version string) error {
 	machine, err := f.c.Output(ctx, "uname -m")
 	if err != nil {
@@ -320,7 +320,7 @@ func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chu
 	return f.cleared(first, out, size, d, extents)
 }
 
-// cleared has what stands at the disk's end from before go, too.
+// cleared adds to the extents zeros over what stands at the disk's end from before.
 func (f *flashing) cleared(first, out []byte, size int64, d protocol.Disk, extents []chunk.Extent) ([]byte, []chunk.Extent, error) {
 	zeros, err := table.Clear(first, size, d.Size, d.Block, extents)
 	for _, l := range f.left {
@@ -354,7 +354,7 @@ func (f *flashing) same(ctx context.Context, c *device.Client) error {
 	return err
 }
 
-// again makes f.c a login that works: the one that there is, or another one. A login costs a slow device a second.
+// again makes sure that f.c works: it keeps the connection that it has, or logs in again. A login costs a slow device a second.
 func (f *flashing) again(ctx context.Context) error {
 	if f.same(ctx, f.c) == nil {
 		return nil

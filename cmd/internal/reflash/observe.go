@@ -19,10 +19,10 @@ type observed struct {
 	busy bool        // the flash was refused: another one is at work
 
 	boot boot         // who answers
-	disk writer.State // what that boot says of the disk; "" for nothing that is understood
-	ours bool         // the last writer was this run
-	old  bool         // the last writer had written before this run began: this one has not
-	held bool         // by another flash at the moment
+	disk writer.State // what the device says of the disk; "" where that is not understood
+	ours bool         // this run was the last one to write to the disk
+	old  bool         // the last one to write had done so before this run began, which so has written nothing
+	held bool         // another flash has the disk at the moment
 }
 
 // boot is who answers when the device is asked.
@@ -80,8 +80,8 @@ func judgeDisk(o observed) State {
 // askFor is how long the device is asked after its state, also by whoever was interrupted.
 const askFor = 30 * time.Second
 
-// leaves asks the device itself what became of its disk, where that can be, after a flash that ended with an error. by is what the
-// device calls this run, before who had written to the disk when it began.
+// leaves asks the device, if it still answers, what became of its disk after a flash that ended with an error. by is the name under which
+// this run writes; before is whose writing was the last when this run began.
 func (f *flashing) leaves(ctx context.Context, run flash.State, by, before string, err error) State {
 	o := observed{run: run, busy: isBusy(err)}
 	if f.Check || errors.Is(err, flash.ErrDiffers) {
@@ -119,7 +119,7 @@ func (f *flashing) askDisk(ctx context.Context, c *device.Client, ours, before s
 	}
 	if said := string(r.Stderr); strings.Contains(said, "another flash is at work") {
 		o.held = !strings.Contains(said, whoami())
-		if !o.held { // our own writer, which does not come to an end
+		if !o.held { // our own writer has it, and does not come to an end
 			o.disk, o.ours = writer.StateWriting, true
 		}
 		return

@@ -81,7 +81,7 @@ func (a *Archive) personal(w io.Writer, p push.Personal) error {
 	return err
 }
 
-// setMAC changes GROUNDHOG_MAC, unless the archive's builder has decided about it.
+// setMAC sets GROUNDHOG_MAC, unless whoever built the archive has set it.
 func setMAC(conf, mac string) string {
 	var b strings.Builder
 	found := false

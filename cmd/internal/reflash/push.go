@@ -25,7 +25,7 @@ type PushOptions struct {
 	Writer        func(arch string) ([]byte, error) // groundhog-writer for one of Debian's architectures, for kexec
 	Initramfs     string                            // where the initramfs will answer; "": where the system does
 	RebootTimeout time.Duration                     // how long it may take to do so
-	Image         int64                             // bytes of what is to be Flashed onto the system's disk; 0: nothing, or not known
+	Image         int64                             // bytes of the image that is to be flashed onto the system's disk later; 0: none, or not known
 
 	turnaround *turnaround // may be nil
 }
@@ -82,7 +82,7 @@ func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
 	return result{done: "build " + state.Build + " waits on " + h.Name, state: Held}
 }
 
-// notRebooted is the state after a reboot that failed. One that was interrupted while it was asked for may be on its way.
+// notRebooted is the state after a reboot that failed. If the run was interrupted while it asked for the reboot, the device may be rebooting.
 func notRebooted(ctx context.Context, before device.State, not, maybe State) State {
 	if ctx.Err() != nil && before.BootID != "" {
 		return maybe
@@ -146,7 +146,7 @@ func (o *PushOptions) port(h Host, a *Archive) []push.Finding {
 		Hint: fmt.Sprintf("--initramfs %s:%d says where the initramfs will answer, through a forwarded port perhaps another", t.Host, a.Port)}}
 }
 
-// send makes the device's own archive of it, puts it there and notes what is known of the device.
+// send makes the archive as this device needs it, puts it onto the device and keeps a record of the device.
 func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Archive, facts loader.Facts, boot loader.Boot, who device.Who) error {
 	own, err := a.ownFor(push.PersonalOf(facts))
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// State is what a run left a device in. What is said of it, what is to be done and which verdict it has is in one table, states;
-// of which observation it follows, in judgeDisk and where a step fails.
+// State is what a run left a device in. The table states has, for each, what is said, what is to be done, and the verdict. Which state it is
+// follows from what was observed: judgeDisk decides that for a disk, and each step for itself where it fails.
 type State string
 
 const (
@@ -33,7 +33,7 @@ const (
 	Unknown   State = "unknown"   // it does not answer, and its disk may be neither old nor new
 	Replaced  State = "replaced"  // another flash wrote to the disk after this one had begun
 	Verified  State = "verified"  // the image is on the disk, read back from the medium
-	Starting  State = "starting"  // the same, and it was told to reboot
+	Starting  State = "starting"  // the image is on the disk, verified, and the device was told to reboot
 	Up        State = "up"        // its new system answers
 )
 
@@ -106,8 +106,8 @@ func (u unread) Unwrap() error { return u.error }
 // Unread marks an error of reading what is named here.
 func Unread(err error) error { return unread{err} }
 
-// isLoss reports whether an error is that of a connection, which another try may spare. An image that ends too early says
-// io.ErrUnexpectedEOF, too, and no connection mends it.
+// isLoss reports whether an error is that of a lost connection, so that another try may succeed. An image that ends too early is an
+// io.ErrUnexpectedEOF, too, but no other connection mends that.
 func isLoss(err error) bool {
 	if errors.Is(err, flash.ErrImage) || errors.Is(err, image.ErrClaim) || errors.Is(err, image.ErrChanged) || errors.Is(err, image.ErrChecksum) {
 		return false
@@ -133,7 +133,7 @@ func in(state State, err error) error {
 	return stated{err, state}
 }
 
-// stateOf is the state that an error left the device in. Of one that nobody spoke of nothing is known.
+// stateOf is the state that an error left the device in; [Unknown] where the error does not say.
 func stateOf(err error) State {
 	var s stated
 	if errors.As(err, &s) {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Lap is a part of a device's turn-around: survey, send, down, up, flash, down, up; before the second down load, where what comes
-// up then is sent and loaded for kexec. A device is down when nobody answers any more where the old
-// system did, and up when the next one does.
+// Lap is a part of a device's turn-around: survey, send, down, up, flash, down, up. With kexec into the new system there is load before the
+// second down: kernel and initramfs are sent and loaded. down ends when the old system does not answer any more, and up when the next one
+// does.
 type Lap struct {
 	Phase   string  `json:"phase"`
 	Seconds float64 `json:"seconds"`

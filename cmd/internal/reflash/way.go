@@ -25,8 +25,8 @@ func (o *PushOptions) CheckVia() error {
 	return nil
 }
 
-// wayTo is the way into one device: the one that was asked for, or the one that had to be asked for and is known to work; "" is what
-// its boot loader allows.
+// wayTo is the way into one device: the one that was asked for; else the one that worked last time, if it was not the ordinary one; else
+// "", which leaves it to the boot loader.
 func (o *PushOptions) wayTo(h Host) loader.Way {
 	if o.Via != "" || !o.Reboot || o.Keep {
 		return loader.Way(o.Via)
@@ -62,7 +62,7 @@ func (o *PushOptions) tryKexec(ctx context.Context, c *device.Client, facts load
 	return push.Finding{ID: "kexec", Verdict: push.OK, Text: "its kernel takes itself: loaded, and let go of"}
 }
 
-// leave leaves the running system, which a kexec does already; the state is what ran until then.
+// leave reboots the running system, unless kexec has left it already. The state is that of the boot that ran until then.
 func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot) (device.State, error) {
 	if boot.Way == loader.Kexec {
 		return device.State{BootID: facts.Get("boot_id")}, nil
@@ -73,7 +73,7 @@ func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loade
 	return c.Reboot(ctx)
 }
 
-// tried says whether the firmware knows of the tryboot that it was asked for: it leaves that in the device tree.
+// tried tells whether the firmware says, in the device tree, that this boot is the tryboot that it was asked for.
 func tried(ctx context.Context, h Host, c *device.Client) {
 	said, err := c.Output(ctx, "cat /proc/device-tree/chosen/bootloader/tryboot")
 	if err == nil && said == loader.Tried {
@@ -91,7 +91,7 @@ func unseen(boot loader.Boot) State {
 	return Rebooting
 }
 
-// remember notes the way that worked; of the ordinary one there is no word.
+// remember notes the way that worked in the device's record; the ordinary way is not noted.
 func remember(name string, boot loader.Boot) error {
 	way := boot.Way
 	switch {

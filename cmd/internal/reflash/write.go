@@ -110,7 +110,7 @@ func (l *lineToWriter) Write(b []byte) (int, error) {
 // Close closes the connection, too: nothing less ends a write that waits.
 func (l *lineToWriter) Close() error { return l.c.Close() }
 
-// Release leaves the connection to whoever made it, once the writer, which has said all, is gone.
+// Release waits for the writer to end. The connection stays open, unless it was made for this line alone.
 func (l *lineToWriter) Release() {
 	l.p.Finish(2 * time.Second)
 	if l.ours {
@@ -121,7 +121,7 @@ func (l *lineToWriter) Release() {
 // whoami is for whoever finds the device taken.
 func whoami() string { return here() + strconv.Itoa(os.Getpid()) }
 
-// here is whoami without the process' number.
+// here is the part of whoami that names user and machine.
 func here() string {
 	name, _ := os.Hostname()
 	if u, err := user.Current(); err == nil {
@@ -130,8 +130,8 @@ func here() string {
 	return name + ", process "
 }
 
-// isGoing reports whether who holds a device lets go of it soon: a process of this user's on this machine that is no more, or
-// one that only asks for the disk's state.
+// isGoing reports whether whoever holds the device will let go of it soon: a process of this user on this machine that has ended, or one
+// that only asks for the state of the disk.
 func isGoing(text string) bool {
 	if strings.HasSuffix(text, ": "+writer.Asking) {
 		return true

@@ -28,7 +28,7 @@ func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText reads one.
 func (id *ID) UnmarshalText(b []byte) error {
-	if len(b) == 2*len(id) { // hex.Decode counts on as much room as it needs
+	if len(b) == 2*len(id) { // hex.Decode panics where the room is too small
 		if _, err := hex.Decode(id[:], b); err == nil {
 			return nil
 		}
@@ -45,10 +45,10 @@ const (
 // maxPacked bounds a group's file, in bytes.
 const maxPacked = GroupSize + GroupSize/64
 
-// Store is a directory of groups: DIR/abcd/abcd….cacnk. It is held open: whatever takes its name later, nothing is read or written elsewhere.
+// Store is a directory of groups: DIR/abcd/abcd….cacnk. It is held open: if its name leads elsewhere later, nothing is read or written there.
 type Store struct{ root *os.Root }
 
-// At is the store in a directory, which is made if need be: 0700, as what is in it are parts of images.
+// At is the store in a directory, which is made if need be, with mode 0700: images may have secrets in them.
 func At(dir string) (*Store, error) {
 	parent, err := openMade(filepath.Dir(dir))
 	if err != nil {
@@ -75,7 +75,7 @@ func storeIn(parent *os.Root, name string) (*Store, error) {
 	return &Store{root}, nil
 }
 
-// Close ends what is held open; of a store whose groups are read until the end of the program that is its end's to do.
+// Close closes the directory. A store that is read until the program ends need not be closed.
 func (s *Store) Close() error { return s.root.Close() }
 
 // path is where a group is in the store.
@@ -112,7 +112,7 @@ func (s *Store) put(g Group, packed []byte) error {
 	})
 }
 
-// get is a group's packed bytes, if they are what they were.
+// get is a group's packed bytes; [ErrDamaged] where they are not those that were written.
 func (s *Store) get(g Group) ([]byte, error) {
 	f, err := s.root.OpenFile(s.path(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

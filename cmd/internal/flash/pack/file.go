@@ -9,7 +9,7 @@ import (
 	"groundhog/cmd/internal/flash/image/claim"
 )
 
-// File is the pack that a .zst file is: where its chunks lie is known as far as somebody has decoded it.
+// File is a .zst file used as a pack: its own bytes are sent. Where a chunk lies in it is known once it was decoded that far.
 type File struct {
 	file   io.ReaderAt
 	frames []claim.Frame
@@ -25,17 +25,17 @@ func NewFile(file io.ReaderAt, frames []claim.Frame, window int64) *File {
 	return &File{file: file, frames: frames, window: window}
 }
 
-// Add notes that the image's next chunk came out when the decoder had read so many bytes.
+// Add notes how many bytes of the file the decoder had read when the image's next chunk came out.
 func (f *File) Add(c chunk.Chunk, end int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.chunks, f.ends = append(f.chunks, c), append(f.ends, end)
 }
 
-// Window is the largest of the frames'.
+// Window is the largest window of any frame, in bytes.
 func (f *File) Window() int64 { return f.window }
 
-// Credit is a chunk's worth for a file that is one frame.
+// Credit is a chunk's length for a file that is one frame, which cannot be entered again; else 0.
 func (f *File) Credit() int64 {
 	if len(f.frames) > 1 {
 		return 0
@@ -59,7 +59,7 @@ func (f *File) Place(c chunk.Chunk) (Place, bool) {
 	return Place{Entry: frame.At, Off: frame.Off, Before: before, End: f.ends[c.N]}, f.ends[c.N] >= before
 }
 
-// Read is bytes of the file.
+// Read is the bytes of the file between two offsets.
 func (f *File) Read(from, to int64) ([]byte, error) {
 	b := make([]byte, to-from)
 	if _, err := f.file.ReadAt(b, from); err != nil && err != io.EOF {

@@ -17,10 +17,10 @@ import (
 // frameWindow is the zstd window of a group's frames, in bytes.
 const frameWindow = GroupSize
 
-// Levels, as zstd(1) has them: what a slow line leaves time for, and what is worth to be kept. To decode a byte takes a Compute
-// Module 3 16 instructions of the first and 23 of the second, 13 of chunks at the library's fastest level (fixtures/bench/cm3, programs); to
-// compare it with the image and to read it back takes 18 each time, for BLAKE3. So the better level costs a device of four cores
-// little of what it saves on the line.
+// Levels, as zstd(1) has them: Live is what a slow line leaves time for, Best what is worth keeping. A Compute Module 3 needs, for each
+// byte, 16 instructions to decode Live, 23 to decode Best, and 13 to decode chunks of the library's fastest level (fixtures/bench/cm3,
+// programs). BLAKE3 takes 18 more when the byte is compared with the image, and 18 when it is read back. So the better level costs a device
+// of four cores little, compared with what it saves on the line.
 const (
 	Quick = 9
 	Best  = 19
@@ -35,8 +35,8 @@ type Packer struct {
 	scratch []byte
 }
 
-// NewPacker packs at a level, with the program zstd where it is installed: the library's best level is some 12 of it,
-// and as slow. By says with what it packs.
+// NewPacker packs at a level of zstd(1), by that program where it is installed. Else the library packs, whose best level makes about what
+// level 12 of zstd(1) does, and is as slow. by names the packer.
 func NewPacker(ctx context.Context, level int) (p *Packer, by string, err error) {
 	p = &Packer{scratch: make([]byte, chunk.Size), close: func() {}}
 	if p.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(frameWindow)); err != nil {
@@ -78,8 +78,8 @@ func (p *Packer) Close() {
 	p.decoder.Close()
 }
 
-// Pack packs the chunks of a group, whose bytes are theirs one behind the other; nothing is kept of them. The packed bytes are
-// the packer's until the next call. That they decode to what was packed was tried.
+// Pack packs a group: data is the bytes of its chunks, one behind the other, and is not kept. The packed bytes stay valid until the next
+// call. It has decoded them, and compared the result with data.
 func (p *Packer) Pack(data []byte) (Group, []byte, error) {
 	if len(data) == 0 || len(data) > GroupSize {
 		return Group{}, nil, fmt.Errorf("packing: a group of %d bytes", len(data))
@@ -93,7 +93,7 @@ func (p *Packer) Pack(data []byte) (Group, []byte, error) {
 
 func idOf(data []byte) ID { return sha512.Sum512_256(data) }
 
-// prove is the group that packed makes, if it decodes to data.
+// prove decodes packed, and is the group that it makes; an error where it does not decode to data.
 func (p *Packer) prove(data, packed []byte) (Group, []byte, error) {
 	g := Group{ID: idOf(data), Len: int64(len(packed)), Sum: ID(chunk.SumOf(packed))}
 	in := &groupReader{left: packed}

@@ -30,7 +30,7 @@ type Kept struct {
 	Groups  []Group `json:"groups"`
 }
 
-// Packed is how many bytes the groups are together, those that are the same counted once.
+// Packed is the length of all groups together, in bytes. Groups that are the same count once.
 func (k *Kept) Packed() (n int64) {
 	for _, size := range k.unique() {
 		n += size
@@ -51,7 +51,7 @@ const (
 	storeName    = "default.castr" // casync looks for an index' chunks there, beside it
 	magic        = "groundhog pack 1\n"
 
-	// MaxKept bounds the packs of all images in the user's cache, in bytes; the one that was used longest ago goes first.
+	// MaxKept bounds the packs of all images in the user's cache, in bytes. The image that was used longest ago goes first.
 	MaxKept = 8 << 30
 )
 
@@ -68,8 +68,8 @@ func In(cache *index.Store) *Cache {
 
 func (c *Cache) dir() string { return filepath.Join(c.cache.Dir(), storeName) }
 
-// Of is the pack of the image of that name with this content, nil where there is none. Nothing rests on what is
-// in it: the device holds each chunk that it gets against the chunk's hash.
+// Of is the pack of the image of that name with this content, nil where there is none. A wrong pack does no harm: the device compares
+// the hash of each chunk that it gets.
 func (c *Cache) Of(image, decoded string, chunks []chunk.Chunk) *Groups {
 	if c == nil {
 		return nil
@@ -85,7 +85,7 @@ func (c *Cache) Of(image, decoded string, chunks []chunk.Chunk) *Groups {
 	return k.From(store, chunks)
 }
 
-// From is the pack of an image with these chunks, whose groups a store has.
+// From is the pack of an image with these chunks, read from a store that has all groups.
 func (k *Kept) From(s *Store, chunks []chunk.Chunk) *Groups {
 	return &Groups{chunks: chunks, groups: k.Groups, store: s}
 }
@@ -123,7 +123,7 @@ func Make(ctx context.Context, src Source, level int, s *Store, progress func(do
 	return makePack(ctx, src, level, s, &knownGroups{all: map[ID]Group{}}, progress)
 }
 
-// makePack is Make; the groups in made are in the store.
+// makePack is [Make] where the store has the groups in made already.
 func makePack(ctx context.Context, src Source, level int, s *Store, made *knownGroups, progress func(done int64)) (*Kept, error) {
 	chunks := src.Index()
 	k := &Kept{Size: chunk.End(chunks), Level: level, Groups: make([]Group, (len(chunks)+GroupChunks-1)/GroupChunks)}
@@ -163,7 +163,7 @@ func makePack(ctx context.Context, src Source, level int, s *Store, made *knownG
 	}
 	close(next)
 	workers.Wait()
-	if err := context.Cause(ctx); err != nil { // of a full disk, above all, which is not to stay full
+	if err := context.Cause(ctx); err != nil { // most often the disk is full: it is not left so
 		for _, id := range made.written {
 			s.root.Remove(s.path(id))
 		}
@@ -172,7 +172,7 @@ func makePack(ctx context.Context, src Source, level int, s *Store, made *knownG
 	return k, nil
 }
 
-// pack1 packs one group, unless one that is the same was packed before.
+// pack1 packs one group, unless a group of the same content was packed before.
 func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *Store, made *knownGroups) (Group, error) {
 	var data []byte
 	for _, c := range chunks {
@@ -206,7 +206,7 @@ func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *
 type knownGroups struct {
 	mu      sync.Mutex
 	all     map[ID]Group
-	written []ID // of these, by this run, in nobody's place
+	written []ID // the groups that this run wrote and that were not there before
 }
 
 func (k *knownGroups) of(id ID) (Group, bool) {
@@ -306,7 +306,7 @@ func (c *Cache) records() (all []kept, err error) {
 	return all, err
 }
 
-// known is the groups of all images that were packed as well.
+// known is the groups in the store that were packed at this level or a better one, for any image.
 func (c *Cache) known(level int, s *Store) (*knownGroups, error) {
 	records, err := c.records()
 	made := &knownGroups{all: map[ID]Group{}}
@@ -317,7 +317,7 @@ func (c *Cache) known(level int, s *Store) (*knownGroups, error) {
 		for _, g := range r.Groups {
 			if s.has(g) {
 				made.all[g.ID] = g
-				s.use(g) // it may be wanted again before anybody says so
+				s.use(g) // so that a [Cache.Prune] meanwhile takes it for one that is used
 			}
 		}
 	}
@@ -339,8 +339,8 @@ func (c *Cache) List() ([]*Kept, error) {
 	return all, err
 }
 
-// Prune leaves at most so many bytes of packs in the cache: whole images go, and groups that none of the others has. A group
-// that was written within the last hour may be of an image that is being packed.
+// Prune leaves at most so many bytes of packs in the cache: it removes whole images, and the groups that no other image has. A group that
+// was written within the last hour stays: it may belong to an image that is being packed.
 func (c *Cache) Prune(most int64) error {
 	if c == nil {
 		return nil

@@ -8,21 +8,21 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// Live packs an image's groups while it is being sent, some ahead of who sends: where the line is slow there is time for that.
-// What comes too late is not waited for.
+// Live packs an image's groups while the image is being sent, a few groups ahead of the sender: a slow line leaves time for that. A group
+// that is not packed in time is not waited for.
 type Live struct {
 	src Reader
 
 	mu     sync.Mutex
-	moved  sync.Cond // at, sent or over
-	at     int64     // the group that is being sent, by the sender that is furthest
-	row    int       // how many chunks were sent whole, one behind the other
-	last   int64     // of these, the last one
-	slow   bool      // the line waits for nobody
-	busy   bool      // somebody packs
+	moved  sync.Cond // at, row, slow or over has changed
+	at     int64     // number of the group that is being sent, by the sender that is furthest
+	row    int       // how many chunks in a row were sent whole
+	last   int64     // number of the chunk that was sent last
+	slow   bool      // the line, and not compression, is what takes time
+	busy   bool      // work is running
 	groups map[int64]*liveGroup
-	bytes  int64 // of them, packed
-	over   bool
+	bytes  int64 // packed bytes of groups
+	over   bool  // nothing more will be packed
 }
 
 // Reader reads an image's chunks: data is the caller's, nil for zeros; io.EOF is behind the image's end.
@@ -39,21 +39,21 @@ type liveGroup struct {
 
 // Bounds of a [Live].
 const (
-	liveRow   = 8        // chunks that were sent whole before it is worth while
-	liveGap   = 32       // chunks between two that were sent: what lies between was zeros, or there already
-	liveAhead = 8        // groups
-	liveBytes = 64 << 20 // of packed groups that are kept
+	liveRow   = 8        // chunks that have to be sent whole in a row before packing begins
+	liveGap   = 32       // chunks that may lie between two of a row: they are zeros, or on the disk already
+	liveAhead = 8        // groups that are packed before they are sent
+	liveBytes = 64 << 20 // bytes of packed groups that are kept
 )
 
-// NewLive is a pack of nothing yet.
+// NewLive is a pack in which nothing is packed yet.
 func NewLive(src Reader) *Live {
 	l := &Live{src: src, groups: map[int64]*liveGroup{}}
 	l.moved.L = &l.mu
 	return l
 }
 
-// Sent notes that a chunk was sent, whole or only in part, and whether the line is what is waited for; packing begins when there is
-// a point in it, and pauses when there is none. It ends with ctx.
+// Sent notes that a chunk was sent, whole or in part, and whether the line is slow. Packing begins when whole chunks in a row go over a
+// slow line, pauses when they do not, and ends with ctx.
 func (l *Live) Sent(ctx context.Context, n int64, whole, slow bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *Live) work(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy = false
-	l.over = l.over || err != nil && ctx.Err() == nil // the image's end, or nothing to pack with
+	l.over = l.over || err != nil && ctx.Err() == nil // the image has ended, or there is nothing to pack with
 }
 
 func (l *Live) each(ctx context.Context, p *Packer) error {
@@ -112,7 +112,7 @@ func (l *Live) next(ctx context.Context, n int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ctx.Err() == nil {
-		if n <= l.at { // the one behind it may be too late as well
+		if n <= l.at { // group n+1 may come too late as well
 			n = l.at + 2
 		}
 		if l.worth() && n <= l.at+liveAhead && l.groups[n] == nil {
@@ -139,7 +139,7 @@ func (l *Live) pack(ctx context.Context, p *Packer, n int64) (*liveGroup, error)
 		if err != nil {
 			return nil, err
 		}
-		if b == nil { // the last one may be shorter: a group that ends with it is not packed
+		if b == nil { // zeros; their length is a chunk's, but for the image's last, with which no group is packed
 			b = make([]byte, chunk.Size)
 			clear(b)
 			g.chunks, data = append(g.chunks, chunk.Chunk{N: k, Len: chunk.Size, Zero: true}), append(data, b...)
@@ -178,10 +178,10 @@ func (l *Live) keep(n int64, g *liveGroup) {
 	}
 }
 
-// Window is that of the frames that we make.
+// Window is that of the frames that groundhog makes.
 func (l *Live) Window() int64 { return frameWindow }
 
-// Credit is none.
+// Credit is 0: each group can be begun at.
 func (l *Live) Credit() int64 { return 0 }
 
 // Place is where a chunk is, if its group was packed.

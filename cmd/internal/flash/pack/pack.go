@@ -35,28 +35,28 @@ const (
 
 // Place is where a chunk is in the packed bytes.
 type Place struct {
-	Entry  int64 // a decoder can begin here
-	Off    int64 // and gives the image from this byte on
-	Before int64 // up to here it has to be given bytes for all that is before the chunk
-	End    int64 // and up to here for the chunk, too
+	Entry  int64 // offset in the packed bytes at which a decoder can begin
+	Off    int64 // offset in the image of the first byte that it gives then
+	Before int64 // offset in the packed bytes at which all that lies before the chunk was decoded
+	End    int64 // offset in the packed bytes at which the chunk itself was decoded
 }
 
 // Pack is an image, packed. It may be used by several at once.
 type Pack interface {
 	// Place is where a chunk is, false for one that is not there (yet).
 	Place(c chunk.Chunk) (Place, bool)
-	// Read is packed bytes, from and to being an Entry or an End of one place or of two that follow one another.
+	// Read is the packed bytes between two offsets. Each is an Entry or an End, of the same place or of two successive ones.
 	Read(from, to int64) ([]byte, error)
 	// Window is the largest window that a decoder has to have, in bytes.
 	Window() int64
-	// Credit is how many packed bytes may be sent for nothing so that the rest can be used.
+	// Credit is how many packed bytes that no chunk needs may be sent, so that those behind them can be used.
 	Credit() int64
 }
 
-// ErrDamaged is returned for packed bytes that are not what they were.
+// ErrDamaged says that packed bytes are not those that were written.
 var ErrDamaged = errors.New("the packed image is damaged")
 
-// stride is how far the groups of a [Groups] lie apart in its numbering of packed bytes: no group is as long.
+// stride is the distance between the groups of a [Groups] in its offsets: group n begins at n times stride. No group is that long.
 const stride = 1 << 32
 
 // Group is one group, packed.
@@ -64,10 +64,10 @@ type Group struct {
 	ID   ID      `json:"id"`   // hash of what it decodes to
 	Len  int64   `json:"len"`  // bytes, packed
 	Sum  ID      `json:"sum"`  // BLAKE3 of the packed bytes
-	Ends []int64 `json:"ends"` // for each of its chunks, how many of these make it whole
+	Ends []int64 `json:"ends"` // for each chunk, how many packed bytes a decoder needs to have given all of it
 }
 
-// place is where chunk k of the group is, which is the nth of its image.
+// place is where chunk k of a group is; the group is the nth of its image.
 func (g Group) place(n int64, k int) Place {
 	before := int64(0)
 	if k > 0 {
@@ -91,7 +91,7 @@ type recentGroup struct {
 	b []byte
 }
 
-// maxRecent bounds them.
+// maxRecent bounds how many groups that were read are kept.
 const maxRecent = 8
 
 // get is a group's packed bytes.
@@ -113,10 +113,10 @@ func (g *Groups) get(n int64) ([]byte, error) {
 	return b, nil
 }
 
-// Window is that of the frames that we make.
+// Window is that of the frames that groundhog makes.
 func (g *Groups) Window() int64 { return frameWindow }
 
-// Credit is none: at the next group one can begin anew.
+// Credit is 0: a decoder can begin anew at each group.
 func (g *Groups) Credit() int64 { return 0 }
 
 // Place is where a chunk is.

@@ -1,5 +1,5 @@
-// Package writer is the device's half of flash. Of it there is the disk: written and
-// read past the page cache, so that what is compared is what the medium holds.
+// Package writer is the device's half of flash. It writes and reads the disk past the
+// page cache, so that what is compared is what the medium holds.
 package writer
 
 import (

@@ -99,7 +99,7 @@ func (s *session) last() error {
 	return s.own.end(s.job.Session)
 }
 
-// sure makes the disk hold an extent.
+// sure writes an extent unless the disk holds it already.
 func (s *session) sure(e Extent, scratch []byte) error {
 	if at, err := differs(s.disk, e, scratch); err != nil {
 		return failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))

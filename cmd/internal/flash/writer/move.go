@@ -10,7 +10,7 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// maxRoom bounds the memory for pieces that move, in bytes. Of a next build with 650 MB moved 3 MB are in it at once.
+// maxRoom bounds the memory for pieces that move, in bytes. A next build in which 650 MB have moved needs 3 MB at once.
 const maxRoom = 32 << 20
 
 // roomForPieces is an eighth of the memory that is free, at most maxRoom, in bytes; the other buffers take some 30 MB.
@@ -45,7 +45,7 @@ func (s *session) scan(payload []byte) error {
 	return nil
 }
 
-// scanChunk tells what the disk holds at a chunk, and remembers it where announced chunks are to be held against it.
+// scanChunk tells the client what the disk holds at a chunk, and remembers it if announced chunks will be compared with it.
 func (s *session) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
 	b := buf[:c.Len]
 	if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
@@ -68,7 +68,7 @@ func (s *session) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
 	return nil
 }
 
-// known is whether the disk holds an announced chunk, where that was scanned and nothing has been written there since.
+// known reports whether the disk holds an announced chunk, from the scan alone; it knows only where nothing was written since.
 func (s *session) known(c chunk.Chunk) (same, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +116,8 @@ func (s *session) build(payload []byte) error {
 	return s.built(c.Chunk, out, differing, recipe)
 }
 
-// built hands a chunk on that is what was announced; another one, for the sums of pieces are short, is wanted whole.
+// built hands on a chunk that a recipe made, if it is the one that was announced. If not (sums of pieces are short), the chunk is asked for
+// whole.
 func (s *session) built(c chunk.Chunk, out []byte, differing *chunk.Pieces, r moved.Recipe) error {
 	if same := c.Zero && chunk.IsZero(out) || !c.Zero && chunk.SumOf(out) == c.Sum; !same {
 		s.done(out)

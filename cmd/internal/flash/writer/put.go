@@ -31,7 +31,7 @@ type Extent struct {
 // maxRuns is how many runs of pieces are written one by one: a disk takes a whole chunk in less time than many more.
 const maxRuns = 16
 
-// runs is what to write of the data first, from and to, in bytes. All of it is read back.
+// runs is the ranges of the data to write, from and to in bytes. All of the data is read back.
 func (e Extent) runs() [][2]int {
 	if e.Only != nil {
 		var all [][2]int

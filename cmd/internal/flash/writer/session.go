@@ -47,27 +47,27 @@ type session struct {
 
 	compare chan lookJob
 	puts    chan put1
-	free    chan []byte    // buffers of a chunk
-	cut     []byte         // room for a chunk's pieces
-	stream  stream         // of zstd, that chunks come in
+	free    chan []byte    // buffers, each for one chunk, to be used again
+	cut     []byte         // buffer for the pieces of a chunk
+	stream  stream         // the zstd stream that chunks come in
 	over    atomic.Bool    // the client is done or gone
 	lookers sync.WaitGroup // comparers
 	writing sync.WaitGroup // the putter
 	failed  chan error     // the first error of a worker
 
 	mu        sync.Mutex
-	announced map[int64]wanted // that wait for their data
-	open      int64            // announced and not yet same, zeroed or verified
+	announced map[int64]wanted // chunks that wait for their data, by number
+	open      int64            // how many announced chunks are neither the same, nor zeroed, nor verified yet
 	settled   *sync.Cond
 	first     []byte // the first chunk's data, until Finish
 	firstZero bool
 	extents   []Extent
-	blanks    []Extent // zeros beside the chunks, each a chunk at most
+	blanks    []Extent // zeros outside of the image's chunks, each at most as long as a chunk
 	highest   int64    // number of the last chunk announced, -1 for none
 	started   bool     // something was written, or may have been
 
-	scanned map[int64]scanned // chunks that were scanned, and what is announced is held against
-	memory  moved.Memory      // of pieces whose place was overwritten
+	scanned map[int64]scanned // what the disk held when it was scanned; announced chunks are compared with it
+	memory  moved.Memory      // pieces that were read before their place on the disk was overwritten
 
 	account protocol.Account
 	blind   *blind
@@ -83,9 +83,9 @@ type wanted struct {
 // put1 is a chunk on its way to the disk.
 type put1 struct {
 	n    int64
-	data []byte // nil: zeros
-	len  int
-	only *chunk.Pieces // of data, to be written; nil: all
+	data []byte        // nil: zeros
+	len  int           // bytes
+	only *chunk.Pieces // the pieces of data to write; nil: all
 }
 
 // Serve speaks the protocol on a line until the client is done or gone. An error that is a
@@ -192,7 +192,7 @@ type frame struct {
 	err     error
 }
 
-// listen reads frames one at a time: a payload is the reader's until free says otherwise.
+// listen reads frames, one at a time: the next one is read once free says that the last one's payload is not needed any more.
 func (s *session) listen(ctx context.Context, frames chan<- frame, free <-chan struct{}) {
 	for {
 		kind, payload, err := s.r.Next()
@@ -315,7 +315,7 @@ func failure(kind protocol.Kind, err error) error {
 	return &protocol.Failure{Kind: kind, Text: err.Error()}
 }
 
-// beat says something now and then, and keeps the lease fresh as long as the client is heard.
+// beat sends a ping now and then, and keeps the device's lease fresh as long as the client is heard.
 func (s *session) beat(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

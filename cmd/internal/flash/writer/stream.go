@@ -9,8 +9,8 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// windowOf is the largest window of a stream that there is memory for, where so much is there for pieces: a stream's
-// decoder takes as much as the window and what a block of it decodes to.
+// windowOf is the largest window that a stream may have, in bytes, where so much memory is set aside for pieces: a decoder takes the
+// window, and what one block decodes to.
 func windowOf(room int64) int64 {
 	if room < 2*protocol.MaxWindow {
 		return 0
@@ -18,16 +18,16 @@ func windowOf(room int64) int64 {
 	return protocol.MaxWindow
 }
 
-// stream is the zstd stream of a connection. Its zero value takes none.
+// stream is the zstd stream that chunks come in on a connection. Its zero value accepts no stream.
 type stream struct {
-	window  int64 // bytes of memory for it, 0 for none: the client was told
+	window  int64 // the largest window that the client was told it may use, in bytes; 0: no stream
 	decoder *zstd.Decoder
 	bytes   payload
 	begins  bool // anew, with the bytes that came
 }
 
-// payload is what has come of a stream, and was not decoded yet. Its end is not the stream's: who reads on has not been
-// sent what he was promised.
+// payload is the bytes of a stream that came and were not decoded yet. Its end is not the end of the stream: a decoder that reads on there
+// was not sent what was announced.
 type payload struct{ left []byte }
 
 func (p *payload) Read(b []byte) (int, error) {
@@ -55,8 +55,8 @@ func (s *stream) take(p protocol.Packet) error {
 	return nil
 }
 
-// next fills out with what the bytes decode to, behind what is to be skipped. The decoder reads no further than the block that it
-// decodes. What is left of the bytes then is another chunk's.
+// next decodes: it drops what is to be skipped, and fills out with what follows. The decoder reads no further than the block that it
+// decodes; the bytes that are left then belong to a later chunk.
 func (s *stream) next(p protocol.Packet, out []byte) error {
 	if err := s.take(p); err != nil {
 		return err

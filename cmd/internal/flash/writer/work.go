@@ -11,15 +11,15 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// maxPending is how many chunks wait for the disk at most, and batch how many share a flush. With a
-// chunk of 1 MiB they bound the writer's memory: pending, a batch, and one per core that is compared.
+// maxPending is how many chunks wait for the disk at most, and batch is how many are flushed together. Chunks have 1 MiB, so both bound the
+// writer's memory: the pending chunks, one batch, and one chunk for each core that compares.
 const (
 	maxPending = 12
 	batch      = 8
 )
 
-// maxAnnounced is how many announced chunks wait to be compared before the line does, and piece how many of them a core takes
-// at once: small, so that all cores have some and answers come early.
+// maxAnnounced is how many announced chunks wait to be compared; no more frames are read while there are as many. piece is how many of them
+// a core takes at once: few, so that all cores have work and answers come early.
 const (
 	maxAnnounced = 1024
 	piece        = 4
@@ -50,7 +50,7 @@ func (s *session) announce(payload []byte) error {
 	return nil
 }
 
-// lookJob is chunks for a comparer: announced ones, or the disk's own to be scanned.
+// lookJob is work for a comparer: announced chunks to compare with the disk, or a range of the disk to scan.
 type lookJob struct {
 	chunks     []chunk.Chunk
 	scan, keep bool
@@ -105,7 +105,7 @@ func (s *session) comparer() {
 	}
 }
 
-// look compares one chunk; 0 is no answer yet. Where it looked, buf has what the disk holds.
+// look compares one chunk with the disk; 0 is no answer yet. If the disk was read for that, buf has what it holds.
 func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
 	same := false
 	known, ok := s.known(c)
@@ -185,7 +185,7 @@ func (s *session) data(payload []byte) error {
 		return err
 	}
 	switch whole := len(out) == c.Len && chunk.SumOf(out) == c.Sum; {
-	case !whole && p.Pieces != nil: // the sums of pieces are short, and the disk was read twice
+	case !whole && p.Pieces != nil: // the wrong pieces came: the sums of pieces are short, and may be the same for two
 		s.done(out)
 		s.mu.Lock()
 		s.announced[p.N] = wanted{c.Chunk, false}
@@ -204,7 +204,7 @@ func (s *session) data(payload []byte) error {
 	return nil
 }
 
-// unpack is the chunk that a packet makes: of pieces, together with what the disk holds.
+// unpack is the chunk that a packet has. Where it has pieces alone, the others are read from the disk.
 func (s *session) unpack(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
 	out := s.buffer()
 	if p.Encoding == protocol.Streamed {
@@ -228,7 +228,7 @@ func (s *session) unpack(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
 	return out, nil
 }
 
-// decoded is a packet's bytes, in room where that is enough.
+// decoded is what a packet's bytes decode to. It uses room if that is large enough.
 func decoded(p protocol.Packet, room []byte) ([]byte, error) {
 	if p.Encoding == protocol.Raw {
 		return append(room[:0], p.Bytes...), nil
@@ -261,7 +261,7 @@ func (s *session) done(b []byte) {
 	}
 }
 
-// extent keeps bytes beside the chunks until the end.
+// extent keeps bytes that belong outside of the image's chunks: they are written at the end.
 func (s *session) extent(payload []byte) error {
 	off, b, err := protocol.ReadExtent(payload)
 	if err != nil {
@@ -278,7 +278,7 @@ func (s *session) extent(payload []byte) error {
 // maxBlanks bounds how many blanks, each a chunk at most, wait for the end.
 const maxBlanks = 256
 
-// blank keeps a place beside the chunks that has to be zero at the end.
+// blank keeps a place outside of the image's chunks that has to be zero: it is written at the end.
 func (s *session) blank(payload []byte) error {
 	off, n, err := protocol.ReadBlank(payload)
 	if err != nil {
@@ -298,7 +298,7 @@ func (s *session) blank(payload []byte) error {
 	return nil
 }
 
-// putter writes what comes, several chunks a flush, and says what was read back.
+// putter writes the chunks that come, flushes several together, reads them back and tells the client.
 func (s *session) putter() {
 	defer s.writing.Done()
 	scratch := Buffer(chunk.Size + align)

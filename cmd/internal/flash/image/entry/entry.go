@@ -1,10 +1,10 @@
-// Package entry finds in a disk image what its own boot loader would start without being told anything: kernel, initramfs and command line. It
+// Package entry finds in a disk image what its own boot loader would start if nobody touched a key: kernel, initramfs and command line. It
 // reads grub.cfg as grub-mkconfig writes it, systemd-boot's entries and unified kernel images (the Boot Loader Specification of the UAPI
 // Group), and extlinux.conf.
 //
-// It is strict where a boot loader is a program: a default that hangs on a condition, a variable in a command line, two loaders of
-// which nobody knows the one that the firmware takes are errors, never guesses. The texts are anybody's. A path in one of them
-// leads to a file in the same image or nowhere, and nothing in it is run.
+// It never guesses. A default that depends on a condition, a variable in a command line, or two loaders of which the firmware might take
+// either are errors. Anybody may have written the texts: a path in one of them leads to a file of the same image or nowhere, and nothing
+// in them is run.
 package entry
 
 import (
@@ -19,7 +19,7 @@ import (
 	"strings"
 )
 
-// ErrNone is in errors that say why an image's own kernel cannot be found, where nothing is wrong with the image but that.
+// ErrNone is wrapped by errors that say why the kernel that an image would start cannot be found. Nothing else need be wrong with the image.
 var ErrNone = errors.New("the image's own kernel cannot be told")
 
 func none(format string, args ...any) error {
@@ -39,13 +39,13 @@ const (
 	maxLine      = 2047     // bytes of a command line on x86 (COMMAND_LINE_SIZE)
 )
 
-// Files is a filesystem's. Names are absolute. The error is fs.ErrNotExist where there is nothing of that name.
+// Files reads files of a filesystem. Names are absolute. The error is fs.ErrNotExist where there is nothing of that name.
 type Files interface {
 	ReadFile(ctx context.Context, name string, most int64) ([]byte, error)
 	List(ctx context.Context, dir string) ([]string, error)
 }
 
-// Filesystem is one that can be read.
+// Filesystem is a filesystem in the image whose files can be read.
 type Filesystem struct {
 	N     int    // its partition's number, 0 where the image has none
 	Kind  string // ext, vfat
@@ -61,20 +61,20 @@ func (f Filesystem) String() string {
 	return fmt.Sprintf("partition %d", f.N)
 }
 
-// Entry is what is started.
+// Entry is what the boot loader starts.
 type Entry struct {
-	Loader string // that was read: GRUB, systemd-boot, extlinux
-	Kind   string // of what it reads: where a next image has the same kind of the same loader, the firmware starts that one alike
+	Loader string // whose configuration it is: GRUB, systemd-boot, extlinux
+	Kind   string // of that configuration: an image with the same loader and kind is started by the firmware in the same way
 	Title  string
 	Line   string // for the kernel; without initrd=
 
 	on      Filesystem
 	kernel  string
 	initrds []string
-	unified bool // the kernel's file has all three
+	unified bool // kernel, initramfs and command line are one file
 }
 
-// loaders are those that are looked for, each in the files that its filesystems have.
+// loaders are the boot loaders whose configuration is looked for.
 var loaders = []struct {
 	name string
 	find func(context.Context, []Filesystem) (found []finding, err error)
@@ -82,7 +82,7 @@ var loaders = []struct {
 	{"GRUB", findGRUB}, {"systemd-boot", findSystemdBoot}, {"extlinux", findExtlinux},
 }
 
-// finding is a loader's configuration.
+// finding is a configuration that was found.
 type finding struct {
 	where string // for people
 	read  func(context.Context) (Entry, error)
@@ -127,8 +127,8 @@ func Find(ctx context.Context, all []Filesystem) (Entry, error) {
 // fallback is where the firmware looks on a disk of which it knows nothing (UEFI specification, 3.5.1.1).
 const fallback = "/EFI/BOOT/BOOTX64.EFI"
 
-// taken is which of several loaders a UEFI firmware takes from a disk that is new to it: what lies at fallback, if that is systemd-boot,
-// which says so in its file. -1 where that is not to be known.
+// taken is which of several loaders a UEFI firmware starts from a disk that is new to it: systemd-boot, if the file at fallback says that it
+// is that. -1: nobody can know.
 func taken(ctx context.Context, all []Filesystem, names []string) (int, error) {
 	at := slices.Index(names, "systemd-boot")
 	for _, f := range all {
@@ -146,7 +146,7 @@ func taken(ctx context.Context, all []Filesystem, names []string) (int, error) {
 	return -1, nil
 }
 
-// raspberry refuses what a Raspberry Pi's firmware reads: there is no such machine whose kernels can do this.
+// raspberry refuses an image for the Raspberry Pi's firmware: no kernel of such a machine can be started by kexec.
 func raspberry(ctx context.Context, all []Filesystem) error {
 	for _, f := range all {
 		if f.Kind == "vfat" {
@@ -205,7 +205,7 @@ func (e *Entry) files(kernel string, initrds []string) (err error) {
 	return nil
 }
 
-// Read is the kernel and the initramfs, which may be none.
+// Read reads the kernel and the initramfs; the latter is nil where there is none.
 func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
 	if kernel, err = e.read(ctx, e.kernel, MaxKernel); err != nil {
 		return nil, nil, err
@@ -224,7 +224,7 @@ func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
 	return kernel, initrd, nil
 }
 
-// padded ends where the kernel looks for a next archive.
+// padded adds zeros up to the 4-byte boundary at which the kernel looks for the next archive.
 func padded(initrd []byte) []byte {
 	for len(initrd)%4 != 0 {
 		initrd = append(initrd, 0)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// extlinuxNames is where it is: U-Boot looks at the first two, SYSLINUX where it was installed.
+// extlinuxNames is where extlinux.conf may be: U-Boot looks at the first two, SYSLINUX where it was installed.
 var extlinuxNames = []string{"/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf", "/extlinux.conf", "/syslinux/syslinux.cfg", "/boot/syslinux/syslinux.cfg", "/syslinux.cfg"}
 
 func findExtlinux(ctx context.Context, all []Filesystem) (found []finding, err error) {
@@ -28,7 +28,7 @@ func findExtlinux(ctx context.Context, all []Filesystem) (found []finding, err e
 type label struct {
 	name, kernel, line string
 	initrds            []string
-	odd                string // what else it asks for
+	odd                string // something that it asks for and that is not supported here; "" for nothing
 }
 
 // extlinux reads extlinux.conf (SYSLINUX' doc/syslinux.txt, U-Boot's doc/README.pxe).

@@ -37,14 +37,14 @@ func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error
 	return found, nil
 }
 
-// menu is an entry of GRUB's, or a menu in it.
+// menu is a menu entry of GRUB, or a submenu.
 type menu struct {
 	title, id string
 	sub       []menu
 	is        grubCommand
 }
 
-// grub is the entry that grub.cfg and grubenv have for a default.
+// grub is the entry that is the default by grub.cfg and grubenv.
 func grub(all []Filesystem, own Filesystem, config, environment string) (Entry, error) {
 	commands, err := script(config)
 	if err != nil {
@@ -82,7 +82,7 @@ func grubenv(text string) map[string]string {
 	return all
 }
 
-// grubDefault is what "default" is set to. That next_entry is empty is known by then.
+// grubDefault is what the variable default is set to. The caller has made sure that next_entry is empty.
 func grubDefault(commands []grubCommand, saved string) (string, error) {
 	var values []string
 	for _, c := range commands {
@@ -144,8 +144,8 @@ func menus(commands []grubCommand) (items []menu) {
 	return items
 }
 
-// choose finds an entry by its number, its title or its id; of one in a menu these are told with > between them. What
-// is not found is the first one, as it is to GRUB.
+// choose finds an entry by its number, its title or its id. For an entry in a submenu these stand behind those of the submenu, with a >
+// between. As in GRUB it is the first entry if none fits.
 func choose(items []menu, def string) (menu, error) {
 	first, rest, more := strings.Cut(def, ">")
 	if strings.HasPrefix(rest, ">") {
@@ -176,7 +176,7 @@ func choose(items []menu, def string) (menu, error) {
 	return m, nil
 }
 
-// others is what an entry may do in place of starting a kernel, or beside it, that is not done here.
+// others is commands by which an entry starts something else than a kernel, or more than that: they are not followed here.
 var others = []string{"devicetree", "chainloader", "configfile", "multiboot", "multiboot2", "module", "module2", "xen_hypervisor", "xen_module", "source", ".", "blscfg", "kexec", "acpi", "legacy_configfile", "extract_entries_configfile"}
 
 // entry is what a menu's entry starts. GRUB's root, where its files are, is set by what comes before the entry and in it.
@@ -190,7 +190,7 @@ func (m menu) entry(all []Filesystem, own Filesystem, before []grubCommand) (Ent
 	}
 	var kernel string
 	var initrds []string
-	var maybe *Filesystem // root by a condition: a search with hints, and the same one without them
+	var maybe *Filesystem // root as set under a condition: Debian has a search with hints, and the same without in the other branch
 	for _, c := range m.is.body {
 		if now := rootAfter(c, all, on); c.maybe && rootKind(c) != "" {
 			if maybe != nil && now != maybe {
@@ -306,7 +306,7 @@ func rootAfter(c grubCommand, all []Filesystem, root *Filesystem) *Filesystem {
 	return nil
 }
 
-// rootKind is what a command looks for root by, or sets it by; "" of one that does neither.
+// rootKind is how a command gives GRUB's root a value: "set", or what a search looks for; "" where it does not.
 func rootKind(c grubCommand) string {
 	if slices.ContainsFunc(assigned(c), func(w grubWord) bool { return strings.HasPrefix(w.text, "root=") }) {
 		return "set"

@@ -5,7 +5,7 @@ import "strings"
 // grubWord is a word of GRUB's shell. A variable in its text stands as NUL, name, NUL.
 type grubWord struct {
 	text   string
-	quoted bool // some of it: no reserved word then
+	quoted bool // at least in part: then it is no reserved word
 }
 
 func (w grubWord) open() bool { return strings.Contains(w.text, "\x00") }
@@ -13,13 +13,13 @@ func (w grubWord) open() bool { return strings.Contains(w.text, "\x00") }
 // grubCommand is a command of GRUB's shell, as far as it is understood: its words, and the commands in braces behind them.
 type grubCommand struct {
 	words []grubWord
-	maybe bool // it hangs on a condition
+	maybe bool // it is run only under some condition
 	body  []grubCommand
 }
 
 func (c grubCommand) name() string { return c.words[0].text }
 
-// maxDepth bounds what is in braces in braces.
+// maxDepth bounds how deep braces may be nested.
 const maxDepth = 8
 
 // script reads grub.cfg (GRUB's manual, "Writing full configuration files directly"). Nothing is run: conditions make what hangs on
@@ -38,7 +38,7 @@ func script(text string) ([]grubCommand, error) {
 
 type scanner struct{ rest string }
 
-// commands reads to the brace that closes, or the end.
+// commands reads commands up to the closing brace, or to the end of the text.
 func (s *scanner) commands(depth int) (all []grubCommand, err error) {
 	conditions := 0
 	for s.skip(); s.rest != ""; s.skip() {
@@ -104,12 +104,12 @@ func (s *scanner) skip() {
 	}
 }
 
-// closes reports whether a brace that closes is next.
+// closes reports whether a closing brace is next.
 func (s *scanner) closes() bool {
 	return strings.HasPrefix(s.rest, "}") && (len(s.rest) == 1 || strings.ContainsRune(" \t\r\n;", rune(s.rest[1])))
 }
 
-// command reads words to the command's end, or the brace that opens.
+// command reads one command's words, up to its end or an opening brace.
 func (s *scanner) command() (c grubCommand, braces bool, err error) {
 	for {
 		s.rest = strings.TrimLeft(s.rest, " \t\r")
@@ -135,7 +135,7 @@ func (s *scanner) command() (c grubCommand, braces bool, err error) {
 	}
 }
 
-// word reads one.
+// word reads one word.
 func (s *scanner) word() (w grubWord, err error) {
 	var text strings.Builder
 	quote := byte(0) // that is open

@@ -114,7 +114,7 @@ func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 			return err
 		}
 		u, err := parseUnified(b)
-		if err != nil { // which is passed over by systemd-boot, too
+		if err != nil { // systemd-boot passes such a file over, too
 			i.odd = err.Error()
 			return nil
 		}
@@ -155,7 +155,8 @@ func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 	return err
 }
 
-// systemdBoot is the entry that is started by itself: the first of those that the pattern fits, or of all (systemd's src/boot/boot.c).
+// systemdBoot is the entry that systemd-boot starts by itself: the first one in its order that the pattern fits, or the first of all
+// (systemd's src/boot/boot.c).
 func systemdBoot(ctx context.Context, items []bootItem, pattern string) (Entry, error) {
 	if strings.HasPrefix(pattern, "@") || strings.HasPrefix(pattern, "auto-") {
 		return Entry{}, none("loader.conf says %.80q, which its firmware knows", "default "+pattern)

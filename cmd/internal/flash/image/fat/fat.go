@@ -1,8 +1,8 @@
 // Package fat reads files of a FAT filesystem in an image: an EFI system partition's, without mtools and without mounting anything (Microsoft,
 // "FAT: General Overview of On-Disk Format", 1.03).
 //
-// What it reads is anybody's: chains of clusters may be rings and sizes lies, so that a chain ends where there cannot be
-// another cluster, and memory follows what was read.
+// Anybody may have made the filesystem. A chain of clusters may be a ring, so reading one stops when it is longer than it can be; a size may
+// be a lie, so memory grows with what was read.
 package fat
 
 import (
@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-// ErrBroken is of a filesystem that is none, or is damaged.
+// ErrBroken says that there is no FAT filesystem, or a damaged one.
 var ErrBroken = errors.New("the FAT filesystem is damaged")
 
 // Bounds in bytes: of a directory, which has 65,536 entries at most, and of all that are looked into, each of them once: a directory may be in
@@ -25,20 +25,20 @@ const (
 	maxDirectories = 4 << 20
 )
 
-// FS is a FAT filesystem. All of it is in bytes from the filesystem's start, but for clusters. It is for one user at a time.
+// FS is a FAT filesystem. Its offsets and sizes are in bytes, from the filesystem's start. It may be used by one goroutine at a time.
 type FS struct {
 	r        io.ReaderAt
 	table    int64
-	bits     int // of an entry in the table: 12, 16, 32
+	bits     int // of an entry in the allocation table: 12, 16 or 32
 	data     int64
-	cluster  int64 // size
+	cluster  int64 // the size of one
 	clusters uint32
-	root     uint32 // FAT32: its cluster
+	root     uint32 // FAT32: the root directory's first cluster
 	rootAt   int64  // FAT12, FAT16: the root directory has a place of its own
 	rootLen  int64
 
-	known map[uint32]*directory // by their first cluster
-	seen  int64                 // bytes of these
+	known map[uint32]*directory // directories that were read, by their first cluster
+	seen  int64                 // their bytes together
 
 	ID    string // as blkid has it, 6D0A-F00D
 	Label string
@@ -113,7 +113,7 @@ func (f *FS) List(dir string) ([]string, error) {
 	return names, nil
 }
 
-// item is what is in a directory.
+// item is a file or a directory, as its directory has it.
 type item struct {
 	name, short string
 	dir         bool
@@ -137,10 +137,10 @@ func (f *FS) find(name string) (item, error) {
 	return at, nil
 }
 
-// directory is what is in one, but for the two dots.
+// directory is the items of a directory, without "." and "..".
 type directory struct {
 	items []item
-	by    map[string]int // which of them a name is, long or short, in capitals
+	by    map[string]int // index in items, by name in capitals, long and short
 }
 
 func (d *directory) add(i item) {
@@ -152,7 +152,7 @@ func (d *directory) add(i item) {
 	d.items = append(d.items, i)
 }
 
-// entries is what is in a directory.
+// entries reads a directory.
 func (f *FS) entries(dir item) (*directory, error) {
 	if !dir.dir {
 		return nil, fmt.Errorf("%s: %w", dir.name, fs.ErrNotExist)
@@ -203,11 +203,11 @@ func (f *FS) entries(dir item) (*directory, error) {
 	return all, nil
 }
 
-// chain is the bytes of a chain of clusters, at most most. A file's chain may not end before.
+// chain reads the bytes of a chain of clusters, at most most of them. A file's chain must have as many.
 func (f *FS) chain(first uint32, most int64) ([]byte, error) {
 	var out []byte
 	for n, at := uint32(0), first; int64(len(out)) < most; n++ {
-		if at >= f.end() && most == maxDirectory { // a directory's size stands nowhere
+		if at >= f.end() && most == maxDirectory { // a directory ends with its chain: its size is written nowhere
 			return out, nil
 		}
 		if at < 2 || at-2 >= f.clusters || n > f.clusters {
@@ -226,10 +226,10 @@ func (f *FS) chain(first uint32, most int64) ([]byte, error) {
 	return out, nil
 }
 
-// end is the least number that ends a chain.
+// end is the least number in the table that marks the end of a chain.
 func (f *FS) end() uint32 { return 1<<min(f.bits, 28) - 8 }
 
-// next is the cluster behind one.
+// next is the cluster that follows in a chain.
 func (f *FS) next(at uint32) (uint32, error) {
 	b := make([]byte, 4)
 	n := (f.bits + 7) / 8
@@ -284,7 +284,7 @@ func (l *longName) add(e []byte) {
 	l.units, l.want = append(part, l.units...), n-1
 }
 
-// of is the name if it is whole and belongs to the entry.
+// of is the long name, if it is complete and its checksum is that of the entry's short name; else "".
 func (l *longName) of(e []byte) string {
 	sum := byte(0)
 	for _, c := range e[:11] {

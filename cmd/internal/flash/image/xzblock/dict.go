@@ -7,10 +7,10 @@ import (
 	"groundhog/cmd/internal/flash/image/claim"
 )
 
-// lzma2 is that filter's ID (section 5.3.1).
+// lzma2 is the ID of the filter LZMA2 (section 5.3.1).
 const lzma2 = 0x21
 
-// dictOf is the dictionary of which LZMA2's properties speak, in bytes.
+// dictOf is the size of the dictionary that LZMA2's properties ask for, in bytes.
 func dictOf(props byte) int64 {
 	if props == 40 {
 		return 1<<32 - 1
@@ -18,7 +18,7 @@ func dictOf(props byte) int64 {
 	return int64(2+props&1) << (props/2 + 11)
 }
 
-// enough is the properties of the smallest dictionary that holds a whole block.
+// enough is LZMA2's properties for the smallest dictionary that holds a whole block.
 func enough(plain int64) byte {
 	props := byte(0)
 	for dictOf(props) < plain && props < 40 {
@@ -27,9 +27,9 @@ func enough(plain int64) byte {
 	return props
 }
 
-// shrink has a block ask for no larger dictionary than it can use: the decoder makes as large a one as the header says, which may be
-// 128 MiB for a block of a few bytes, once for each core. What refers to more than came before is an error with any. A header
-// that is not as it should be stays as it is, for the decoder to refuse, as does one that asks for more than most.
+// shrink lowers the dictionary that a block's header asks for to what the block can use. The decoder makes a dictionary of the size in the
+// header, once for each core, which may be 128 MiB for a block of a few bytes. The result is the same: a reference to more than what came
+// before it is an error with any dictionary. A damaged header, and one that asks for more than most, are left for the decoder to refuse.
 func shrink(packed []byte, size claim.XZBlock, most uint32) {
 	if len(packed) == 0 || packed[0] == 0 {
 		return

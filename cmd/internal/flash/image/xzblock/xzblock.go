@@ -1,10 +1,10 @@
 // Package xzblock decodes an .xz file several blocks at once. What `xz -T` writes, and xz by itself since 5.6, is made of blocks that know
 // nothing of one another (The .xz File Format, section 3), and its index says how long each is.
 //
-// What comes out is what a decoder that reads from the first byte to the last gives, or an error. The frames around the blocks were held
-// against the format by who found out what the file is made of ([claim.XZStreams]), and are held against that again as they are read;
-// each block is given to the same decoder as a stream of its own, with an index that has the block's record alone. So the decoder
-// itself checks that the block has the size and the check that the file says, and where all have, the file is whole.
+// What comes out is what a decoder gives that reads the file from its first byte to its last, or an error. [claim.XZStreams] has found out
+// what the file is made of, and has checked headers, indexes and footers; these are compared with what it found as they are read. Each
+// block is given to an ordinary decoder as a stream of its own, with an index of one record. So that decoder checks that the block has the
+// size and the checksum that the file says, and if all blocks have, the file is whole.
 package xzblock
 
 import (
@@ -25,13 +25,13 @@ import (
 	"groundhog/initrd/eof"
 )
 
-// ErrFrame says that a file is not made of what it was made of before.
+// ErrFrame says that the file is not made of the streams and blocks that were found in it before.
 var ErrFrame = errors.New("headers or index are others than they were")
 
-// checks are those that the decoder knows, by their ID (section 2.1.1.2): none, CRC32, CRC64 and SHA-256.
+// checks are the kinds of checksums that the decoder knows, by their ID (section 2.1.1.2): none, CRC32, CRC64 and SHA-256.
 const checks = "\x00\x01\x04\x0a"
 
-// Reader is a file that is being decoded. Close ends that; one may read and another close.
+// Reader decodes a file. One goroutine may read while another one closes it.
 type Reader struct {
 	dict uint32 // the largest dictionary that is allowed
 
@@ -40,35 +40,35 @@ type Reader struct {
 	work   sync.WaitGroup
 	memory *semaphore.Weighted
 
-	jobs  chan *job // for who comes first
-	order chan *job // the same, for [Reader.Read]; closed behind the last one
-	end   error     // why there are no more; set before order is closed
+	jobs  chan *job // blocks to decode, for whichever decoder is free
+	order chan *job // the same blocks, in order, for [Reader.Read]; closed behind the last one
+	end   error     // why no more blocks come; set before order is closed
 
-	wanted chan struct{} // closed once more is read than a beginning
+	wanted chan struct{} // closed once more than a beginning was read
 	want   sync.Once
 	taken  int // pieces
 
-	now  *job   // that is being read
-	left []byte // of a piece
-	room []byte // that piece, to be used again
+	now  *job   // the block that is being read
+	left []byte // what was not read yet of its current piece
+	room []byte // the buffer of that piece, to be used again
 	err  error
 }
 
-// job is a block.
+// job is a block to decode.
 type job struct {
-	head   []byte // of its stream
+	head   []byte // header of the stream that it is in
 	packed []byte
 	size   claim.XZBlock
 	first  bool
-	pieces chan []byte // has room for all of it; closed behind the last one
-	err    error       // set before pieces is closed
+	pieces chan []byte // what it decodes to; has room for the whole block; closed behind the last piece
+	err    error       // why it ends early; set before pieces is closed
 }
 
-// beginning is how many pieces are decoded of an image of which nobody has read more: who opens an image looks at its first MiB, and
-// may want no more.
+// beginning is how many pieces are decoded before anybody has read as many: whoever opens an image looks at its first MiB, and may want no
+// more.
 const beginning = 2
 
-// cost bounds what decoding a block takes of memory, in bytes: it, what comes out, and a dictionary ([shrink]).
+// cost bounds the memory that decoding a block takes, in bytes: the block, what it decodes to, and a dictionary ([shrink]).
 func cost(b claim.XZBlock, dict uint32) int64 {
 	return stored(b) + b.Plain + min(dictOf(enough(b.Plain)), int64(dict))
 }
@@ -76,8 +76,8 @@ func cost(b claim.XZBlock, dict uint32) int64 {
 // stored is a block's length in the file.
 func stored(b claim.XZBlock) int64 { return (b.Packed + 3) &^ 3 }
 
-// Worth reports whether a file of such streams is decoded faster by so many cores than by one, in so much memory: whether two of its
-// largest block have room.
+// Worth reports whether several cores would decode a file of these streams faster than one: it has several blocks, and memory, in bytes, has
+// room for two of the largest.
 func Worth(streams []claim.XZ, cores int, dict uint32, memory int64) bool {
 	blocks := 0
 	for _, s := range streams {
@@ -94,7 +94,8 @@ func Worth(streams []claim.XZ, cores int, dict uint32, memory int64) bool {
 	return cores > 1 && blocks > 1
 }
 
-// NewReader decodes the file of such streams that r holds from its beginning on, which is [Worth] it, on so many cores. Its end is r's.
+// NewReader decodes the file that r gives from its beginning on, on so many cores. It must be made of these streams and be [Worth] it. Behind
+// the last stream r must end.
 func NewReader(r io.Reader, streams []claim.XZ, cores int, dict uint32, memory int64) *Reader {
 	d := &Reader{dict: dict, memory: semaphore.NewWeighted(memory), jobs: make(chan *job), order: make(chan *job, 2*cores), wanted: make(chan struct{})}
 	d.ctx, d.stop = context.WithCancel(context.Background())
@@ -109,7 +110,7 @@ func NewReader(r io.Reader, streams []claim.XZ, cores int, dict uint32, memory i
 	return d
 }
 
-// feed reads the file from its beginning to its end, each byte once and in order: who gives r counts on that to hash it.
+// feed reads the file from its beginning to its end, each byte once and in order, so that whoever gives r can hash it.
 func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 	first := true
 	for _, s := range streams {
@@ -154,7 +155,7 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 	return io.EOF
 }
 
-// same reads what should be there.
+// same reads as many bytes as want has; [ErrFrame] where they are others.
 func same(r io.Reader, want []byte) error {
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(r, got); err != nil {
