@@ -12,6 +12,7 @@ import (
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/reflash"
@@ -78,7 +79,7 @@ reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 // flags is what flash and reflash share.
 func (o *flashOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.Target, "target", "", "write to `DISK`: a path, or serial:, cid: or ptuuid: and its value")
+	f.StringVar(&o.Target, "target", "", "write to `DISK`: "+disk.Names())
 	f.StringVar(&o.sha256, "sha256", "", "the image's file must have this SHA-256, in `HEX`")
 	f.BoolVar(&o.Grow, "grow", false, "enlarge the last partition and its ext4 to the disk's end; the archive needs e2fsck and resize2fs")
 	f.BoolVar(&o.force, "force", false, "write IMAGE though it is not known for a disk image, or does not fit the disk")

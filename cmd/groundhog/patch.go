@@ -113,7 +113,7 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.DropbearOptions, "dropbear-option", nil, "give dropbear `OPTIONS`, -p 2222 say, in the place of those in its configuration (repeatable)")
 	f.StringArrayVar(&o.hostKeys, "host-key", []string{"keep"}, "keep, new, or `FILE` with a dropbear or OpenSSH private key (repeatable)")
 	f.BoolVar(&o.appended, "append", false, "leave the input's bytes alone and append a segment")
-	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: keep, none, gzip, zstd, xz, lz4")
+	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: "+strings.Join(choices("patch", "compression"), ", "))
 	f.IntVar(&o.level, "level", 0, "of that compression (default: zstd 1, gzip 6, xz 6, lz4 1)")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what each patch would change")

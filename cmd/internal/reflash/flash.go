@@ -18,7 +18,7 @@ type FlashOptions struct {
 	SSH      device.Options
 	Roll     *device.Roll  // the devices of this run
 	Shared   *flash.Shared // what they compress; nil for a single one
-	Target   string        // the disk: a path, or serial:, cid: or ptuuid: and its value; "": the recorded, or the only one
+	Target   string        // the disk, as [disk.Choose] has it; "": the recorded, or the only one
 	Check    bool          // only compare
 	Grow     bool          // enlarge the last partition and its filesystem
 	Via      string        // writer or curl

@@ -13,8 +13,8 @@ var (
 	ErrInUse   = errors.New("the disk is in use")
 )
 
-// Choose says which disk is meant. want is a path, or "serial:", "cid:" or "ptuuid:" and
-// its value; where it is empty, the disk that was recorded, and where none was, the only
+// Choose says which disk is meant. want is one of [Names];
+// where it is empty, the disk that was recorded, and where none was, the only
 // one that is not removable. The error lists what there is.
 func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	var fits func(Info) bool
@@ -61,7 +61,17 @@ func matcher(want string) (func(Info) bool, error) {
 			return func(d Info) bool { return k.equal(*k.of(&d.Identity), value) }, nil
 		}
 	}
-	return nil, fmt.Errorf("%q names no disk: a path, serial:, cid: or ptuuid: and its value does", want)
+	return nil, fmt.Errorf("%q names no disk: %s does", want, Names())
+}
+
+// Names says by what [Choose] knows a disk, for people: "a path, or serial:, cid: or ptuuid: and its value".
+func Names() string {
+	var all []string
+	for _, k := range kinds {
+		all = append(all, k.name+":")
+	}
+	last := len(all) - 1
+	return "a path, or " + strings.Join(all[:last], ", ") + " or " + all[last] + " and its value"
 }
 
 // String is a disk in a few words, with what names it.

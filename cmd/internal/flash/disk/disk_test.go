@@ -188,3 +188,11 @@ func TestChoose(t *testing.T) {
 }
 
 var errAny = errors.New("any")
+
+// Who names a disk by what it has not is told by what it can be named.
+func TestChooseUnnamed(t *testing.T) {
+	const want = `"model:x" names no disk: a path, or serial:, cid: or ptuuid: and its value does`
+	if _, err := Choose(nil, "model:x", nil); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
