@@ -81,9 +81,11 @@ func TestAnchorRefused(t *testing.T) {
 func TestScriptState(t *testing.T) {
 	pristine := tiny.Premount("config")
 	patched := strings.Replace(pristine, startLine, scripts.NetworkLine+"\n"+startLine, 1)
-	before := patched + scripts.OldHoldLine + "\n" // up to 0.3
+	before := patched + scripts.OldHoldLine + "\n"                            // up to 0.3
+	now := strings.Replace(patched, nfsLine, scripts.NFSLine+"\n"+nfsLine, 1) // since 0.6
 	for text, want := range map[string]PremountState{
 		pristine: Pristine,
+		now:      Patched,
 		patched:  Patched,
 		before:   Patched,
 		"":       Unknown,

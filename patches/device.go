@@ -18,6 +18,7 @@ import (
 const (
 	firstDevice = "eth0"
 	anyDevice   = "any"
+	anyTold     = "any, the first that answers"
 )
 
 // namedDevice is what the settings say of the interface, in the order in which
@@ -57,29 +58,52 @@ type device struct {
 
 // chooseDevice leaves what is configured, unless another interface is asked for.
 // Where nobody named one it is eth0, and our scripts ask any where that is not the
-// one wired interface. before is our scripts' setting, of an archive that was
-// patched before.
-func (t *editTarget) chooseDevice(s debian.Settings, before string) (device, error) {
+// one wired interface; and nothing at all where others than dropbear bring the network
+// up by these settings. before is our scripts' setting, of an archive that was patched before.
+func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before string) (device, error) {
 	now := namedBy(s)
 	want := t.opts.Device
 	switch {
 	case want == anyDevice:
 		t.tellDevice(s, now, "")
-		return device{ours: anyDevice, told: "any, the first that answers", give: true}, nil
+		return device{ours: anyDevice, told: anyTold, give: true}, nil
 	case want != "":
 		t.tellDevice(s, now, want)
 		return device{ours: want, told: want, give: true, value: want}, nil
 	case now.doubt != "":
 		t.note("DEVICE is left to what the machine makes of it (%s); --device names it", now.doubt)
 		return device{ours: before, told: "what the settings name on the machine"}, nil
-	case before == anyDevice && (now.value == "" || now.by == "DEVICE" && now.value == firstDevice), now.value == "":
-		return device{ours: anyDevice, told: firstDevice, give: now.value == "" && before == "", value: firstDevice}, nil
+	case now.value == "" && (before == anyDevice || networkOfOthers(s, all)):
+		return device{ours: anyDevice, told: anyTold}, nil
+	case now.value == "":
+		return device{ours: anyDevice, told: firstDevice, give: true, value: firstDevice}, nil
+	case before == anyDevice && now.by == "DEVICE" && now.value == firstDevice:
+		return device{ours: anyDevice, told: firstDevice}, nil
 	case now.by != "BOOTIF" && !deviceName.MatchString(now.value):
 		return device{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
 	case now.by == "BOOTIF":
 		return device{ours: before, told: "the one with the address that BOOTIF in " + now.from + " names"}, nil
 	}
 	return device{ours: before, told: fmt.Sprintf("%s as configured (%s in %s)", now.value, now.by, now.from)}, nil
+}
+
+// configures is how a script has DEVICE configured. (initramfs-tools' scripts/functions)
+var configures = regexp.MustCompile(`(?m)^[^#\n]*\bconfigure_networking\b`)
+
+// networkOfOthers reports whether the root file system comes over the network, or a
+// script other than dropbear's brings that up.
+func networkOfOthers(s debian.Settings, all bootScripts) bool {
+	if s.Vars["BOOT"].Value == "nfs" {
+		return true
+	}
+	for _, stage := range slices.Concat([]string{"init-top", "init-premount"}, earlyStages, lateStages) {
+		for _, name := range all.names(stage) {
+			if name != "dropbear" && configures.Match(all.text(stage, name)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // tellDevice says what becomes of what was configured.

@@ -16,7 +16,7 @@ import (
 // before dropbear starts.
 func (t *Archive) networkInterface() (string, error) {
 	files := debian.SettingsFiles(t.Image)
-	d, err := t.chooseDevice(debian.SourceInInit(files), t.setting("GROUNDHOG_DEVICE"))
+	d, err := t.chooseDevice(debian.SourceInInit(files), archiveScripts{t.Image}, t.setting("GROUNDHOG_DEVICE"))
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +35,7 @@ func (t *Archive) networkInterface() (string, error) {
 	if err := t.install("interface"); err != nil {
 		return "", err
 	}
-	if err := t.edit(premount, lineBefore(startLine, scripts.NetworkLine)); err != nil {
+	if err := t.edit(premount, withNetwork); err != nil {
 		return "", err
 	}
 	if err := t.set("GROUNDHOG_DEVICE", d.ours); err != nil {
@@ -60,7 +60,7 @@ func (t *Tree) networkInterface() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d, err := t.chooseDevice(debian.SourceInInit(files), "")
+	d, err := t.chooseDevice(debian.SourceInInit(files), treeScripts{t.Root}, "")
 	if err != nil {
 		return "", err
 	}
@@ -82,8 +82,7 @@ func (t *Tree) networkInterface() (string, error) {
 	if err := t.install("interface"); err != nil {
 		return "", err
 	}
-	start := lineBefore(startLine, scripts.NetworkLine)
-	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, start); err != nil {
+	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, withNetwork); err != nil {
 		return "", err
 	}
 	t.added = append(t.added, premount, scripts.Conf)

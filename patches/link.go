@@ -111,7 +111,11 @@ func (t *editTarget) checkWayIn(s *debian.Server, hindrance string) error {
 	case strings.Contains(hindrance, "command="):
 		return fmt.Errorf("nobody could flash: %s; give a key without it, together with these: --authorized-keys FILE for each (the first line that has a key counts)", hindrance)
 	}
-	return fmt.Errorf("nobody could flash: %s; --dropbear-option '%s' would put options in the place of these", hindrance, strings.Join(s.Harmless(), " "))
+	keep := ""
+	if s.ForcedCommand != "" {
+		keep = fmt.Sprintf(", and command=%q in front of a key in --authorized-keys keeps the command for that key", s.ForcedCommand)
+	}
+	return fmt.Errorf("nobody could flash: %s; --dropbear-option '%s' would put options in the place of these%s", hindrance, strings.Join(s.Harmless(), " "), keep)
 }
 
 // sbinInPath makes root's login shell one that knows sbin. dropbear takes only

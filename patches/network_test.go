@@ -32,7 +32,7 @@ func TestNetworkAndWait(t *testing.T) {
 		if tgt.Release == "buster" || tgt.Release == "bullseye" {
 			config = "config"
 		}
-		want := strings.Replace(tiny.Premount(config), "run_dropbear &\n", scripts.NetworkLine+"\nrun_dropbear &\n", 1)
+		want := strings.NewReplacer("run_dropbear &\n", scripts.NetworkLine+"\nrun_dropbear &\n", nfsLine, scripts.NFSLine+"\n"+nfsLine).Replace(tiny.Premount(config))
 		if got := text(t, img, premount); got != want {
 			t.Errorf("the premount script:\n%s", got)
 		}
@@ -55,6 +55,37 @@ func TestNetworkAndWait(t *testing.T) {
 			t.Errorf("settings %s, want %s", got, want)
 		}
 	})
+}
+
+// Nothing is named for what others than dropbear bring up: they took any interface, and go on doing so.
+func TestDeviceIsLeftToOthers(t *testing.T) {
+	const script = "scripts/local-top/clevis"
+	for name, files := range map[string]map[string]string{
+		"an NFS root": {"conf/conf.d/nfs": "BOOT=nfs\n"},
+		"a script":    {script: "#!/bin/sh\n. /scripts/functions\n\tconfigure_networking\n", "scripts/local-top/ORDER": "/" + script + " \"$@\"\n"},
+		"neither":     {script: "#!/bin/sh\n# configure_networking\n", "scripts/local-top/ORDER": "/" + script + " \"$@\"\n"},
+	} {
+		tgt := tiny.New("bookworm", true)
+		for at, text := range files {
+			tgt.Archive[at] = tiny.Text(text)
+		}
+		img, r := patch(t, tgt, nil)
+		want, told := "\nDEVICE=\n", "any, "
+		if name == "neither" {
+			want, told = "\nDEVICE=eth0\n", "eth0, "
+		}
+		if got := text(t, img, "conf/initramfs.conf"); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := settings(t, text(t, img, confPath)); !strings.Contains(got, "DEVICE=any ") {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, p := range r.Patches {
+			if p.Name == "interface" && !strings.HasPrefix(p.Summary, told) {
+				t.Errorf("%s: %s", name, p.Summary)
+			}
+		}
+	}
 }
 
 func TestSettingsOfOptions(t *testing.T) {

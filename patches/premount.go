@@ -12,6 +12,7 @@ import (
 // The lines of Debian's dropbear script that ours stand beside.
 const (
 	startLine = "run_dropbear &"
+	nfsLine   = `[ "$BOOT" != nfs ] || configure_networking`
 	pidLine   = "echo $! >/run/dropbear.pid"
 )
 
@@ -29,7 +30,18 @@ func (t *Archive) install(patch string) error {
 
 // pristinePremount takes our lines out of dropbear's boot script.
 func pristinePremount(text []byte) ([]byte, error) {
-	return withoutLines(text, scripts.NetworkLine, scripts.OldHoldLine), nil
+	return withoutLines(text, scripts.NFSLine, scripts.NetworkLine, scripts.OldHoldLine), nil
+}
+
+// withNetwork has our scripts look after the interface before the network is configured: in the background before
+// dropbear starts, and before that for an NFS root.
+func withNetwork(text []byte) ([]byte, error) {
+	if _, err := only(strings.SplitAfter(string(text), "\n"), nfsLine); err == nil {
+		if text, err = lineBefore(nfsLine, scripts.NFSLine)(text); err != nil {
+			return nil, err
+		}
+	}
+	return lineBefore(startLine, scripts.NetworkLine)(text)
 }
 
 // waitsElsewhere takes out the line that held the boot up to version 0.3.
@@ -61,17 +73,19 @@ const (
 // ships it, as far as our anchors go, or has our lines, or is something else.
 func ScriptState(script []byte) PremountState {
 	before, _ := pristinePremount(script)
-	now, err := lineBefore(startLine, scripts.NetworkLine)(before)
+	now, err := withNetwork(before)
 	if err != nil {
 		return Unknown
 	}
-	old, err := lineAfter(pidLine, scripts.OldHoldLine)(now)
+	// Up to 0.5 there was no line for an NFS root, and up to 0.3 one at the end that held the boot.
+	plain := withoutLines(now, scripts.NFSLine)
+	old, err := lineAfter(pidLine, scripts.OldHoldLine)(plain)
 	switch {
 	case err != nil:
 		return Unknown
 	case string(script) == string(before):
 		return Pristine
-	case string(script) == string(now), string(script) == string(old):
+	case string(script) == string(now), string(script) == string(plain), string(script) == string(old):
 		return Patched
 	}
 	return Unknown

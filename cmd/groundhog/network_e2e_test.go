@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +91,87 @@ func TestReachedAsBeforeOverTwoCardsMacvlanAndBridge(t *testing.T) {
 	}
 }
 
+// Where nobody named an interface and the root file system comes over the network, dropbear lets in and the boot goes on
+// after the wait as they did before, whatever the card is called: configure_networking waits for minutes for DEVICE=eth0,
+// and ends the shell, /init's too, where that is not the interface that was configured.
+func TestNFSRootIsReachedAsBefore(t *testing.T) {
+	t.Parallel()
+	waiting.Need(t)
+	tgt := target(t, "bookworm", "amd64")
+	const reached = "owner: the root comes over the network"
+	script := made("nfs-premount", "owner", "echo '"+reached+"' >/dev/console\n")
+	for boot, w := range map[string]wired{
+		"boot=nfs": {config: script},
+		"":         {config: with(script, ownConf, "BOOT=nfs\n")},
+	} {
+		t.Run(cmp.Or(boot, "BOOT=nfs"), func(t *testing.T) {
+			t.Parallel()
+			w.cards, w.far, w.port = "enp1s0", owned("far0"), "22"
+			before, after, login := w.patched(t, tgt)
+			for _, archive := range []string{before, after} {
+				d := w.start(t, archive, "ip=dhcp "+boot)
+				if archive == after {
+					w.says(t, d, login, "groundhog-continue")
+				}
+				judge.Until(t, reached, func() bool { return d.Ended() != "" || strings.Contains(d.Console(), reached) })
+				if how := d.Ended(); how != "" {
+					t.Errorf("%s: /init has ended: %s", archive, how)
+				}
+				d.Close()
+			}
+		})
+	}
+}
+
+// -c has everybody's login run the owner's command, so it is refused; what the refusal says leaves the command to the owner's
+// key, on the port that he uses, and gives another key a shell there. uname stands for cryptroot-unlock.
+func TestForcedCommandStaysTheOwners(t *testing.T) {
+	t.Parallel()
+	waiting.Need(t)
+	tgt := target(t, "bookworm", "amd64")
+	dir := t.TempDir()
+	after, key := filepath.Join(dir, "reflash.img"), filepath.Join(dir, "id")
+	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+	owner, public := newOwner(t)
+	w := wired{cards: "eth0", far: owned("far0"), port: "2222", config: map[string]string{
+		"dropbear/initramfs/authorized_keys": public, dropbearConf: "DROPBEAR_OPTIONS=\"-p 2222 -s -j -k -c uname\"\n"}}
+	before := ownersArchive(t, tgt, w.config)
+	code, out := online(t, "patch", before, "--root", tgt.Root, "-o", after)
+	m := regexp.MustCompile(`--dropbear-option '([^']*)' .*, and (command="uname") in front of a key in --authorized-keys`).FindStringSubmatch(out)
+	if code != 1 || m == nil {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	keys := filepath.Join(dir, "owners.pub")
+	if err := os.WriteFile(keys, []byte(m[2]+" "+public), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out = online(t, "patch", before, "--root", tgt.Root, "-o", after, "--dropbear-option", m[1], "--authorized-keys", keys, "--authorized-keys", key+".pub")
+	if code != 0 {
+		t.Fatal(out)
+	}
+	login := fixtures.Login{Key: key, KnownHosts: w.knownHosts(t, after), HostAlias: "device"}
+	d := w.start(t, after, "ip=dhcp")
+	if got := w.says(t, d, login, "echo mine"); got != "mine\n" {
+		t.Errorf("the other key has %q run", got)
+	}
+	login.Key = owner
+	if got := w.says(t, d, login, "echo mine"); got != "Linux\n" {
+		t.Errorf("the owner's key has %q run", got)
+	}
+}
+
+// newOwner is the owner's key.
+func newOwner(t *testing.T) (key, public string) {
+	t.Helper()
+	key = filepath.Join(t.TempDir(), "owner")
+	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", key)
+	b, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, string(b)
+}
+
 func (w wired) reachedAsBefore(t *testing.T, tgt *fixtures.Target) {
 	waiting.Need(t)
 	before, after, login := w.patched(t, tgt)
@@ -101,33 +184,31 @@ func (w wired) reachedAsBefore(t *testing.T, tgt *fixtures.Target) {
 // patched is the owner's archive, that archive patched, and how he logs in to both.
 func (w wired) patched(t *testing.T, tgt *fixtures.Target) (before, after string, login fixtures.Login) {
 	t.Helper()
-	dir := t.TempDir()
-	key := filepath.Join(dir, "id")
-	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", key)
-	public, err := os.ReadFile(key + ".pub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before = ownersArchive(t, tgt, with(w.config, "dropbear/initramfs/authorized_keys", string(public),
-		"initramfs-tools/conf.d/small", "MODULES=list\n"))
-	after = filepath.Join(dir, "reflash.img")
+	key, public := newOwner(t)
+	before = ownersArchive(t, tgt, with(w.config, "dropbear/initramfs/authorized_keys", public))
+	after = filepath.Join(t.TempDir(), "reflash.img")
 	if code, out := online(t, "patch", before, "--root", tgt.Root, "-o", after); code != 0 {
 		t.Fatal(out)
 	}
-	login = fixtures.Login{Key: key, KnownHosts: after + ".known_hosts", HostAlias: "device"}
-	hosts, err := os.ReadFile(login.KnownHosts)
+	return before, after, fixtures.Login{Key: key, KnownHosts: w.knownHosts(t, after), HostAlias: "device"}
+}
+
+// knownHosts is an archive's own, which is for the machine's port, for who comes there by another that leads to it.
+func (w wired) knownHosts(t *testing.T, archive string) string {
+	t.Helper()
+	b, err := os.ReadFile(archive + ".known_hosts")
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := strings.Fields(string(hosts))[0]
+	names := strings.Fields(string(b))[0]
 	if w.port != "22" && !slices.Contains(strings.Split(names, ","), "[*]:"+w.port) {
 		t.Errorf("known_hosts is for %s, not for port %s", names, w.port)
 	}
-	// Who logs in here comes by another port, which leads there.
-	if err := os.WriteFile(login.KnownHosts, []byte(strings.ReplaceAll(string(hosts), names+" ", "device ")), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(b), names+" ", "device ")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return before, after, login
+	return file
 }
 
 // connected is how a machine tells what it is connected by.
@@ -136,21 +217,31 @@ const connected = `ip -4 -o addr show | sed -n 's/^[0-9]*: \([^ ]*\) *\(inet [0-
 // lookAround boots an archive, logs in over the device's network, and says how the device is connected.
 func (w wired) lookAround(t *testing.T, archive string, login fixtures.Login) string {
 	t.Helper()
-	d := waiting.Start(t, archive, waiting.Options{Cmdline: "ip=dhcp", Network: &waiting.Network{
-		Cards: strings.Fields(w.cards), Far: w.far, Address: "10.0.2.15:" + w.port}})
+	d := w.start(t, archive, "ip=dhcp")
 	defer d.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	return w.says(t, d, login, connected)
+}
+
+// says logs in over the device's network, and says what a command there prints.
+func (w wired) says(t *testing.T, d *waiting.Device, login fixtures.Login, command string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := d.WaitLogin(ctx, login); err != nil {
-		d.PrintConsole(t.Output())
-		t.Fatalf("%s: %v", archive, err)
+		t.Fatal(err)
 	}
 	login.Port = d.Port()
-	out, err := fixtures.SSH(ctx, login, nil, connected)
+	out, err := fixtures.SSH(ctx, login, nil, command)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+func (w wired) start(t *testing.T, archive, cmdline string) *waiting.Device {
+	t.Helper()
+	return waiting.Start(t, archive, waiting.Options{Cmdline: cmdline, Network: &waiting.Network{
+		Cards: strings.Fields(w.cards), Far: w.far, Address: "10.0.2.15:" + w.port}})
 }
 
 // ownersArchive is what the owner's own mkinitramfs makes with these files in the target's etc. Its boot stops where one
@@ -158,7 +249,7 @@ func (w wired) lookAround(t *testing.T, archive string, login fixtures.Login) st
 func ownersArchive(t *testing.T, tgt *fixtures.Target, etc map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	etc = with(etc, "initramfs-tools/scripts/local-premount/zz-passphrase", "#!/bin/sh\ncase $1 in prereqs) echo vlan bond; exit 0 ;; esac\nwhile [ ! -e /run/go-on ]; do sleep 1; done\n")
+	etc = with(etc, "initramfs-tools/conf.d/small", "MODULES=list\n", "initramfs-tools/scripts/local-premount/zz-passphrase", "#!/bin/sh\ncase $1 in prereqs) echo vlan bond; exit 0 ;; esac\nwhile [ ! -e /run/go-on ]; do sleep 1; done\n")
 	for name, text := range etc {
 		at := filepath.Join(dir, "upper/etc", name)
 		mode := os.FileMode(0o600)

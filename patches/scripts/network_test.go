@@ -129,6 +129,21 @@ func TestUnconfiguredAny(t *testing.T) {
 	})
 }
 
+// An NFS root's network is configured in the foreground: nothing of ours waits there, DEVICE is what was named or empty, and
+// a second look changes nothing.
+func TestNetworkOfNFSRoot(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		for conf, want := range map[string]string{"any": "own <>", "eth0": "own <eth0>", "": "own <old>"} {
+			m.conf("GROUNDHOG_DEVICE="+conf, "GROUNDHOG_INTERFACE_TIMEOUT=600")
+			got := m.run(`configure_networking() { echo "own <$DEVICE>"; }; . "$groundhog_root/scripts/groundhog/network"; configure_networking
+: >"$groundhog_root/run/net-late.conf"; DEVICE=$DEVICE; . "$groundhog_root/scripts/groundhog/network"; configure_networking`, "BOOT=nfs", "DEVICE=old")
+			if want += "\n"; got != want+want {
+				t.Errorf("GROUNDHOG_DEVICE=%s: %q", conf, got)
+			}
+		}
+	})
+}
+
 // What a script behind dropbear's makes is waited for beside it, and the time counts from when all of
 // them have run.
 func TestInterfaceOfALaterScript(t *testing.T) {

@@ -36,6 +36,8 @@ import (
 // to version 0.3.
 const (
 	NetworkLine = ". /scripts/groundhog/network"
+	// NFSLine stands before the line that has an NFS root's network configured, which comes earlier.
+	NFSLine     = `[ "$BOOT" != nfs ] || ` + NetworkLine
 	OldHoldLine = ". /scripts/groundhog/hold"
 )
 

@@ -107,6 +107,20 @@ func TestEarlyScripts(t *testing.T) {
 	})
 }
 
+// Where nobody named an interface none is named to what comes after us, nor to what is run early; one that was named stays.
+func TestUnnamedInterfaceIsNobodysAfterUs(t *testing.T) {
+	each(t, func(t *testing.T, m *machine) {
+		for conf, want := range map[string]string{"any": "<>", "": "<eth0>", "eth0": "<eth0>"} {
+			m.conf("GROUNDHOG_WAIT=0", "GROUNDHOG_DEVICE="+conf)
+			m.write("conf/param.conf", "X=1\n")
+			got := m.run(sourceHold+"; sh -c 'printf \"<%s>\" \"$DEVICE\"'; . $groundhog_root/conf/param.conf; printf '<%s>' $X \"$DEVICE\"", "DEVICE=eth0")
+			if !strings.HasSuffix(got, want+"<1>"+want) {
+				t.Errorf("GROUNDHOG_DEVICE=%s: %s", conf, got)
+			}
+		}
+	})
+}
+
 // mkinitramfs asks the gate what it comes after: everything there that it will run.
 func TestGate(t *testing.T) {
 	each(t, func(t *testing.T, m *machine) {
