@@ -123,8 +123,8 @@ func (r *run) tellLocked() {
 
 // account is the end of a good flash.
 func (a *line) account(b []byte) error {
-	var account protocol.Account
-	if err := protocol.Unmarshal(b, &account); err != nil {
+	account, err := protocol.ReadAccount(b)
+	if err != nil {
 		return err
 	}
 	r := a.run

@@ -132,6 +132,19 @@ type Account struct {
 	Moved   int64 `json:"moved"`   // bytes that came from elsewhere on the disk
 }
 
+// ReadAccount reads a Done: its numbers are of a disk that can be.
+func ReadAccount(b []byte) (a Account, err error) {
+	if err := Unmarshal(b, &a); err != nil {
+		return Account{}, err
+	}
+	for _, n := range []int64{a.Same, a.Written, a.Zeroed, a.Retried, a.Bytes, a.Memory, a.Extents, a.Moved} {
+		if n < 0 || n > maxDisk {
+			return Account{}, fmt.Errorf("%w: an account with %d in it", ErrProtocol, n)
+		}
+	}
+	return a, nil
+}
+
 // Kind is what went wrong on the device.
 type Kind string
 

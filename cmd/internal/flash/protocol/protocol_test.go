@@ -88,6 +88,7 @@ func TestRefuses(t *testing.T) {
 		"no sums":                      third(ReadHeld(AppendHeld(nil, 1, nil))), "a sum of 7": third(ReadHeld(make([]byte, 15))), "257 sums": third(ReadHeld(make([]byte, 8+8*257))),
 		"held before the disk": third(ReadHeld(AppendHeld(nil, -1, make([]byte, 8)))),
 		"an empty extent":      third(ReadExtent(Number(1))), "before the disk": third(ReadExtent(append(Number(-1), 1))),
+		"less than nothing moved": second(ReadAccount([]byte(`{"moved":-1}`))), "more written than there is": second(ReadAccount([]byte(`{"written":1152921504606846977}`))),
 		"no JSON": Unmarshal([]byte("{"), &Job{}), "much JSON": Unmarshal(bytes.Repeat([]byte(" "), maxJSON+1), &Job{}),
 	} {
 		if !errors.Is(err, ErrProtocol) {
