@@ -129,15 +129,11 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 			return fmt.Errorf("--fail-on: %w", err)
 		}
 	}
-	all, err := o.read(paths)
+	all, builds, err := o.read(paths)
 	if err != nil {
 		return err
 	}
 	old, now := all[0], all[len(all)-1]
-	var builds []diff.Build
-	for i, src := range all {
-		builds = append(builds, diff.Build{Name: cmp.Or(input.ManifestName(paths[i]), "standard input"), Manifest: src.Manifest})
-	}
 	c := &compared{old, now, builds, diff.Of(old.Manifest, now.Manifest, o.all), talk}
 	if err := c.changes.Judges(rules); err != nil {
 		return hint.To(fmt.Errorf("--fail-on: %w", err), "--new-root DIR names the root tree that NEW was made in; or take a manifest that was made with --root")
@@ -173,7 +169,8 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 }
 
 // read reads all sides, two at once. Root trees are of the first and the last.
-func (o *diffOptions) read(paths []string) ([]*input.Source, error) {
+func (o *diffOptions) read(paths []string) ([]*input.Source, []diff.Build, error) {
+	builds := make([]diff.Build, len(paths))
 	all, errs := make([]*input.Source, len(paths)), make([]error, len(paths))
 	var group sync.WaitGroup
 	room := make(chan struct{}, 2)
@@ -191,14 +188,17 @@ func (o *diffOptions) read(paths []string) ([]*input.Source, error) {
 			if errs[i] == nil {
 				errs[i] = all[i].Foreign(root)
 			}
-			if errs[i] == nil && i > 0 && i < len(paths)-1 {
-				all[i].Image = nil // only the outer two are compared
+			if errs[i] == nil && len(paths) > 2 {
+				builds[i], errs[i] = diff.BuildOf(cmp.Or(input.ManifestName(path), "standard input"), all[i].Manifest)
+			}
+			if i > 0 && i < len(paths)-1 {
+				all[i] = nil // only the outer two are compared
 			}
 			<-room
 		})
 	}
 	group.Wait()
-	return all, cmp.Or(errs...)
+	return all, builds, cmp.Or(errs...)
 }
 
 // colored reports whether w is a terminal that wants colour (no-color.org).

@@ -179,7 +179,7 @@ func pagesOf(t testing.TB, s string) [][]byte {
 		t.Fatal(err)
 	}
 	var history bytes.Buffer
-	if err := diff.WriteHistory(&history, []diff.Build{{Name: s, Manifest: a}, {Name: "x" + s, Manifest: b}, {Name: s + "y", Manifest: a}}); err != nil {
+	if err := diff.WriteHistory(&history, []diff.Build{buildOf(t, s, a), buildOf(t, "x"+s, b), buildOf(t, s+"y", a)}); err != nil {
 		t.Fatal(err)
 	}
 	return [][]byte{report.Bytes(), history.Bytes()}

@@ -303,7 +303,7 @@ func TestHistoryInBrowser(t *testing.T) {
 				m.Entries[j].Size += 1000
 			}
 		}
-		builds = append(builds, diff.Build{Name: fmt.Sprintf("build-%03d", i), Manifest: m})
+		builds = append(builds, buildOf(t, fmt.Sprintf("build-%03d", i), m))
 	}
 	var html strings.Builder
 	if err := diff.WriteHistory(&html, builds); err != nil {

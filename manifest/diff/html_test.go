@@ -122,7 +122,7 @@ func TestHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	text.Reset()
-	if err := diff.WriteHistory(&text, []diff.Build{{Name: "one", Manifest: a}, {Name: "two", Manifest: b}, {Name: "three", Manifest: c}}); err != nil {
+	if err := diff.WriteHistory(&text, []diff.Build{buildOf(t, "one", a), buildOf(t, "two", b), buildOf(t, "three", c)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{`{"name":"linux-image-6.1.0-52-amd64","unpacked":[308000,310009,310009],"packed":[0,0,0],"versions":["1","2","2"]}`,
@@ -133,5 +133,40 @@ func TestHistory(t *testing.T) {
 	}
 	if strings.Contains(text.String(), "libssl3") {
 		t.Error("a package is there under its old name, too")
+	}
+}
+
+func buildOf(t testing.TB, name string, m *manifest.Manifest) diff.Build {
+	t.Helper()
+	b, err := diff.BuildOf(name, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Of many builds' packages a history has a bound.
+func TestHistoryIsBounded(t *testing.T) {
+	packages := func(from, n int) *manifest.Manifest {
+		m := &manifest.Manifest{}
+		for i := range n {
+			m.Packages = append(m.Packages, manifest.Package{Name: fmt.Sprint("p", from+i), Version: "1"})
+		}
+		return m
+	}
+	var builds []diff.Build
+	for i := range 60 {
+		builds = append(builds, buildOf(t, fmt.Sprint(i), packages(8000*i, 8000)))
+	}
+	var page bytes.Buffer
+	if err := diff.WriteHistory(&page, builds); err == nil || !strings.Contains(err.Error(), "more than 1048576 places") || page.Len() > 0 {
+		t.Errorf("%d bytes of a page: %v", page.Len(), err)
+	}
+	long := packages(0, 1)
+	long.Packages[0].Version = strings.Repeat("1", 5<<20)
+	for what, m := range map[string]*manifest.Manifest{"packages": packages(0, 20001), "a version": long} {
+		if _, err := diff.BuildOf("it", m); err == nil || !strings.Contains(err.Error(), "no room") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
