@@ -34,13 +34,13 @@ func indexCmd() *cobra.Command {
 		Use:   "index [IMAGE]",
 		Short: "Pack an image well, for flashes over slow lines",
 		Long: `Read an image once, keep what is known of it, and compress it well, in groups of 8 MiB
-that a device can decode one by one. flash and reflash send those where a device has
-next to nothing of the image: less is on the line, and nothing is compressed
-meanwhile. A chunk of which the device has some is sent as ever.
+that a device can decode one by one. flash and reflash send these groups to a device
+that has next to nothing of the image: less goes over the line, and nothing is compressed
+meanwhile. A chunk of which the device has a part is sent as without them.
 
 The groups are kept in $XDG_CACHE_HOME/groundhog/default.castr, at most ` + show.Bytes(pack.MaxKept) + ` of
-them; the image that was used longest ago goes first. What the image's file is
-afterwards counts: for another one, or a changed one, they are not used.
+them; the image that was used longest ago goes first. They are used for this file as it
+is now: once it was changed, index has to read it again.
 
 With --store they are written to DIR/default.castr instead, and DIR/IMAGE.caibx
 names them, as casync has it: casync(1), desync and any web server can serve an
