@@ -11,6 +11,8 @@ import (
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/loader"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/initrd"
@@ -53,6 +55,52 @@ func choices(verb, flag string) []string {
 		return slices.Sorted(maps.Keys(manifestFormats))
 	}
 	return nil
+}
+
+// takes is what a flag of a verb takes.
+func takes(verb, flag string) cli.Takes {
+	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag]}
+	switch flag {
+	case "sign-key", "signature", "authorized-keys", "host-key", "ca", "hosts", "expect-host-key":
+		t.In = true
+	case "allowed-signers": // beside an archive that goes to devices it is looked at who could write it
+		t.In = verb == "verify"
+	case "manifest":
+		t.In, t.Out = verb == "verify", verb == "patch"
+	case "known-hosts":
+		t.Out = verb == "patch"
+	case "output", "html":
+		t.Out = true
+	}
+	return t
+}
+
+// oneOf is what a flag takes and nothing else; nil where it takes more than choices has. That a release is not supported is said by
+// who knows of all of them.
+func oneOf(verb, flag string) []string {
+	if flag == "release" || flag == "mac" {
+		return nil
+	}
+	return choices(verb, flag)
+}
+
+// valueChecks refuse what a flag does not take, and what else would only be found when the device is asked.
+var valueChecks = map[string]func(string) error{
+	"sha256": image.CheckSum,
+	"target": disk.CheckWanted,
+	"url": func(s string) error {
+		if !image.IsURL(s) {
+			return fmt.Errorf("%q is no http or https URL", s)
+		}
+		return nil
+	},
+	"initramfs": func(s string) error { _, err := device.ParseTarget(s); return err },
+	"expect-host-key": func(s string) error {
+		if !strings.HasPrefix(s, "SHA256:") {
+			return nil // a public key's file
+		}
+		return device.CheckFingerprint(s)
+	},
 }
 
 // complete tells a shell what may come next: choices where there are some, directories, hosts of the ssh

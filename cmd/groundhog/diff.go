@@ -116,9 +116,6 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 		o.format = "json"
 	}
 	report := diffFormats[o.format]
-	if report == nil {
-		return fmt.Errorf("format %q: not one of text, json, markdown, html", o.format)
-	}
 	if len(paths) > 2 && o.html == "" && o.format != "html" {
 		return hint.To(fmt.Errorf("%d builds: a report is of two", len(paths)), "--html FILE writes a page of all of them")
 	}

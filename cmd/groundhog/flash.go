@@ -92,8 +92,6 @@ func (o *flashOptions) flags(cmd *cobra.Command) {
 // fits refuses what does not go together.
 func (o *flashOptions) fits() error {
 	switch {
-	case o.Via != "writer" && o.Via != "curl":
-		return errors.New("--via is writer or curl")
 	case o.URL != "" && o.Via != "curl":
 		return errors.New("--url goes with --via curl")
 	case o.Check && o.Via == "curl":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/cmd/internal/tell"
@@ -18,9 +16,6 @@ import (
 
 // fleet runs one job a host, at most parallel at once, and returns the worst exit code. An interruption ends all of them in order.
 func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
-	if parallel < 1 {
-		return cli.Misused(cmd, errors.New("--parallel must be at least 1"))
-	}
 	t := o.teller(cmd, len(hosts))
 	defer t.Close()
 	ctx, stop := interruptible(cmd.Context())

@@ -97,7 +97,8 @@ target's storage over the network.`,
 	for _, verb := range verbs() {
 		check := verb.Args
 		verb.Args = func(cmd *cobra.Command, args []string) error {
-			if err := cmp.Or(cli.Exclusive(cmd), check(cmd, args)); err != nil {
+			values := cli.Values(cmd, args, func(flag string) cli.Takes { return takes(cmd.Name(), flag) })
+			if err := cmp.Or(values, cli.Exclusive(cmd), check(cmd, args)); err != nil {
 				return cli.Misused(cmd, err)
 			}
 			return nil

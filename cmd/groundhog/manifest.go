@@ -98,9 +98,6 @@ var manifestFormats = map[string]func(io.Writer, *manifest.Manifest) error{
 // makeManifest is the verb.
 func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	encode := manifestFormats[o.format]
-	if encode == nil {
-		return fmt.Errorf("format %q: not one of json, spdx, cyclonedx", o.format)
-	}
 	var key ssh.Signer
 	if o.signKey != "" {
 		if o.output == stdio && (o.format != "json" || len(o.root) > 0 || !isManifest(path)) {

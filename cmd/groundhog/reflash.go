@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -91,14 +90,8 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	if o.Initramfs != "" && len(hosts) > 1 {
 		return cli.Misused(cmd, errors.New("--initramfs is for one device"))
 	}
-	if err := (&reflash.PushOptions{Via: o.PushVia, Reboot: true}).CheckVia(); err != nil {
-		return cli.Misused(cmd, fmt.Errorf("--push-via: %w", err))
-	}
-	if err := o.CheckBoot(); err != nil {
-		return cli.Misused(cmd, fmt.Errorf("--boot: %w", err))
-	}
 	if o.Expect != "" {
-		if o.Expect, err = fingerprint(o.Expect); err != nil {
+		if o.Expect, err = fingerprint(in, o.Expect); err != nil {
 			return err
 		}
 	}
@@ -165,11 +158,11 @@ func (o *reflashOptions) allHosts(in *input.Files, hosts []string) ([]string, er
 }
 
 // fingerprint is a host key's, given as such or as a public key's file.
-func fingerprint(s string) (string, error) {
+func fingerprint(in *input.Files, s string) (string, error) {
 	if strings.HasPrefix(s, "SHA256:") {
 		return s, nil
 	}
-	b, err := os.ReadFile(s)
+	b, _, err := in.Small("key", s)
 	if err != nil {
 		return "", fmt.Errorf("--expect-host-key: %w", err)
 	}

@@ -76,6 +76,9 @@ func schemaOf(t *testing.T, k schemaKind, typ reflect.Type) []byte {
 	s.Title = "groundhog " + k.name
 	s.Description = "printed by " + k.of
 	version := any(outputSchema)
+	if k.name == "event" {
+		onlyVerdictsHaveData(s)
+	}
 	s.Properties["schema"] = &generate.Schema{Const: &version, Description: "the version of this form"}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -84,7 +87,15 @@ func schemaOf(t *testing.T, k schemaKind, typ reflect.Type) []byte {
 	return append(b, '\n')
 }
 
-// listsAreThere says of every list that it is one: it is empty rather than null.
+// onlyVerdictsHaveData says which kinds of events there are, and that the figures of a flash come with its verdict.
+func onlyVerdictsHaveData(s *generate.Schema) {
+	s.Properties["event"].Enum = []any{reflash.EventCheck, reflash.EventPhase, reflash.EventProgress, reflash.EventVerdict, reflash.EventPlan, reflash.EventTrace}
+	verdict := any(reflash.EventVerdict)
+	s.If = &generate.Schema{Required: []string{"data"}}
+	s.Then = &generate.Schema{Properties: map[string]*generate.Schema{"event": {Const: &verdict}}}
+}
+
+// listsAreThere says of every list that it is one: it is empty rather than null. So is an object, that may be left out.
 func listsAreThere(s *generate.Schema) {
 	if s == nil {
 		return
@@ -93,7 +104,10 @@ func listsAreThere(s *generate.Schema) {
 		s.Types, s.Type = nil, "array"
 	}
 	listsAreThere(s.Items)
-	for _, p := range s.Properties {
+	for name, p := range s.Properties {
+		if slices.Equal(p.Types, []string{"null", "object"}) && !slices.Contains(s.Required, name) {
+			p.Types, p.Type = nil, "object"
+		}
 		listsAreThere(p)
 	}
 }
@@ -215,6 +229,20 @@ func TestSchemaRefuses(t *testing.T) {
 			if compiled(t, k.name).Validate(v) == nil {
 				t.Errorf("%s: %s is valid", k.name, document)
 			}
+		}
+	}
+	for document, valid := range map[string]bool{
+		`{"schema":1,"time":"","host":"","event":"phase"}`:               true,
+		`{"schema":1,"time":"","host":"","event":"nosuch"}`:              false,
+		`{"schema":1,"time":"","host":"","event":"verdict","data":{}}`:   false,
+		`{"schema":1,"time":"","host":"","event":"verdict","data":null}`: false,
+	} {
+		v, err := validate.UnmarshalJSON(strings.NewReader(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiled(t, "event").Validate(v); (err == nil) != valid {
+			t.Errorf("%s: %v", document, err)
 		}
 	}
 	var all map[string]json.RawMessage

@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures/judge"
 )
 
@@ -468,5 +470,47 @@ func TestTerminalManifest(t *testing.T) {
 	<-seen.end
 	if text := seen.String(); strings.LastIndex(text, "\x1b[J") < strings.LastIndex(text, "] ") {
 		t.Errorf("%q", text)
+	}
+}
+
+// With --json every verb prints events of their schema, however it ends; the figures of a flash are in its verdict.
+func TestEventsAreValid(t *testing.T) {
+	schema := compiled(t, "event")
+	data := map[string]bool{}
+	for name, c := range terminalCases() {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			if c.make != nil {
+				c.make(d)
+			}
+			code, out, said := here(d.args(c.verb, append(c.more, "--json")...)...)
+			if code != c.code || said != "" {
+				t.Errorf("exit %d, want %d: %s", code, c.code, said)
+			}
+			verdicts := 0
+			for line := range strings.Lines(out) {
+				v, err := validate.UnmarshalJSON(strings.NewReader(line))
+				if err == nil {
+					err = schema.Validate(v)
+				}
+				if err != nil {
+					t.Errorf("%v\n%s", err, line)
+					continue
+				}
+				event := v.(map[string]any)
+				if event["event"] == reflash.EventVerdict {
+					verdicts++
+					data[name] = event["data"] != nil
+				}
+			}
+			if verdicts != 1 {
+				t.Errorf("%d verdicts:\n%s", verdicts, out)
+			}
+		})
+	}
+	for name, want := range map[string]bool{"flash done": true, "reflash done": true, "flash --check": true, "push done": false, "flash refused": false} {
+		if data[name] != want {
+			t.Errorf("%s: the verdict has figures: %t", name, data[name])
+		}
 	}
 }

@@ -75,6 +75,9 @@ type verifyJSON struct {
 
 // verify is the verb.
 func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
+	if o.signature != "" && o.allowedSigners == "" {
+		return hint.To(errors.New("--signature alone is checked by nobody's key"), "name the keys with --allowed-signers")
+	}
 	switch {
 	case o.manifest != "":
 	case input.Name(path) == stdio:

@@ -14,11 +14,18 @@ import (
 
 // Misused is an error about the command line, with how it should be.
 func Misused(cmd *cobra.Command, err error) error {
-	todo := "usage: " + cmd.UseLine() + "; see " + cmd.CommandPath() + " --help"
+	see := "see " + cmd.CommandPath() + " --help"
+	todo := "usage: " + cmd.UseLine() + "; " + see
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		err = unparsed(invalid)
+	}
+	if value, ok := errors.AsType[*ValueError](err); ok && value.Near != "" {
+		todo = value.Near + " " + see
+	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
-			todo = "did you mean " + strings.Join(near, " or ") + "? see " + cmd.CommandPath() + " --help"
+			todo = didYouMean(near) + " " + see
 		}
 	}
 	return hint.To(err, todo)
@@ -29,17 +36,29 @@ const typos = 2
 
 // nearFlags is the flags of a verb that may have been meant.
 func nearFlags(cmd *cobra.Command, name string) []string {
-	known := &cobra.Command{SuggestionsMinimumDistance: typos} // cobra compares the names of commands only
+	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
-			known.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+			known = append(known, f.Name)
 		}
 	})
-	near := known.SuggestionsFor(name)
-	for i := range near {
-		near[i] = "--" + near[i]
+	all := near(known, name)
+	for i := range all {
+		all[i] = "--" + all[i]
 	}
-	return near
+	return all
+}
+
+// near is those of the known names that may have been meant.
+func near(known []string, name string) []string {
+	if name == "" {
+		return nil
+	}
+	commands := &cobra.Command{SuggestionsMinimumDistance: typos} // cobra compares the names of commands only
+	for _, k := range known {
+		commands.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
+	}
+	return commands.SuggestionsFor(name)
 }
 
 // UnknownVerb is the error of a command line that begins with none of the verbs.
@@ -50,7 +69,7 @@ func UnknownVerb(root *cobra.Command, args []string) error {
 	root.SuggestionsMinimumDistance = typos
 	todo := "groundhog --help lists them"
 	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-		todo = "did you mean " + strings.Join(near, " or ") + "? " + todo
+		todo = didYouMean(near) + " " + todo
 	}
 	return hint.To(fmt.Errorf("%q is not one of the verbs", args[0]), todo)
 }

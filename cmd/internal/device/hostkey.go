@@ -85,6 +85,12 @@ func pinned(keys []ssh.PublicKey) (*verdict, error) {
 	return &verdict{check, withSHA1(algorithms)}, nil
 }
 
+// CheckFingerprint refuses what is no host key's fingerprint.
+func CheckFingerprint(s string) error {
+	_, err := fingerprint(s)
+	return err
+}
+
 // fingerprint takes the key that the user named, of whichever type it is.
 func fingerprint(want string) (*verdict, error) {
 	if len(want) != len("SHA256:")+43 || !strings.HasPrefix(want, "SHA256:") {

@@ -29,6 +29,17 @@ type layerFlag struct {
 
 func (f layerFlag) String() string { return "" }
 func (f layerFlag) Type() string   { return "path" }
+
+// GetSlice is what this one of the two was given (pflag.SliceValue).
+func (f layerFlag) GetSlice() (paths []string) {
+	for _, l := range *f.list {
+		if l.Debs == f.debs {
+			paths = append(paths, l.Path)
+		}
+	}
+	return paths
+}
+
 func (f layerFlag) Set(path string) error {
 	if path == "" {
 		return errors.New("empty")

@@ -33,14 +33,6 @@ type Booted struct {
 	Firmware bool   `json:"firmware_booted"` // this device has come up by firmware with an image of this layout, now or before
 }
 
-// CheckBoot refuses a way that there is not.
-func (o *CycleOptions) CheckBoot() error {
-	if !slices.Contains([]string{"", ByFirmware, ByKexec}, o.Boot) {
-		return fmt.Errorf("%q is no way into the new system: firmware or kexec", o.Boot)
-	}
-	return nil
-}
-
 const byFirmware = "--boot firmware has the firmware start it"
 
 // Starts is what kexec would start from an image. It is nil where another way was asked for, and for a stream, of which that is known only

@@ -101,8 +101,8 @@ const bootKexec = "reflash --boot kexec"
 func booted(t *testing.T, b *bench) Booted {
 	t.Helper()
 	_, last := b.told.verdicts()
-	data, ok := last.Data.(*Flashed)
-	if !ok || data.Boot == nil {
+	data := last.Data
+	if data == nil || data.Boot == nil {
 		t.Fatalf("no word of how it was booted: %+v", last)
 	}
 	return *data.Boot
@@ -139,7 +139,7 @@ func TestReflashKexec(t *testing.T) {
 		t.Errorf("%s, %v", said, err)
 	}
 	var phases []string
-	for _, l := range last.Data.(*Flashed).Turnaround {
+	for _, l := range last.Data.Turnaround {
 		phases = append(phases, l.Phase)
 	}
 	if got := strings.Join(phases, " "); got != "survey send down up flash load down up" {

@@ -85,7 +85,7 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 		return r
 	}
 	b.note(ctx)
-	if data, ok := r.data.(*Flashed); ok {
+	if data := r.data; data != nil {
 		data.Turnaround, data.Boot = took.laps, &b.Booted
 	}
 	h.phase("turnaround", "turn-around %s", took)

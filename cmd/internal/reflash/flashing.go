@@ -71,7 +71,7 @@ func (f *flashing) run(ctx context.Context) result {
 	if r.err != nil || f.Check {
 		return r
 	}
-	data := r.data.(*Flashed)
+	data := r.data
 	if err := f.afterwards(ctx, data); err != nil {
 		r.err = err
 	} else if data.Grown != "" {

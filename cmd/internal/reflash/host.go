@@ -33,7 +33,7 @@ func (h Host) phase(id, format string, args ...any) {
 type result struct {
 	done  string
 	state State
-	data  any // figures, for machines
+	data  *Flashed // figures, for machines
 	err   error
 }
 
@@ -51,7 +51,7 @@ func (h Host) verdict(ctx context.Context, r result) Outcome {
 		out.Text, todo = words(h.Name, out.State, r.err, ctx.Err() != nil)
 	}
 	out.Verdict = verdictOf(out.State, r.err, ctx.Err() != nil)
-	if f, ok := r.data.(*Flashed); ok && f != nil {
+	if f := r.data; f != nil {
 		f.State = flash.State(out.State)
 	}
 	h.Tell(Event{Host: h.Name, Event: EventVerdict, Verdict: string(out.Verdict), State: out.State, Text: out.Text, Hint: todo, Data: r.data})

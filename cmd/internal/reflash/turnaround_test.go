@@ -32,7 +32,7 @@ func TestReflashTurnaround(t *testing.T) {
 	}
 	_, last := b.told.verdicts()
 	var phases []string
-	for _, l := range last.Data.(*Flashed).Turnaround {
+	for _, l := range last.Data.Turnaround {
 		phases = append(phases, l.Phase)
 	}
 	if want := []string{"survey", "send", "down", "up", "flash", "down", "up"}; !slices.Equal(phases, want) {

@@ -12,11 +12,9 @@ import (
 	"groundhog/cmd/internal/push"
 )
 
-// CheckVia refuses a way that there is not, and what does not go with it.
+// CheckVia refuses what does not go with a way.
 func (o *PushOptions) CheckVia() error {
 	switch {
-	case o.Via != "" && !slices.Contains(loader.Ways, loader.Way(o.Via)):
-		return fmt.Errorf("%q is no way in: replace, oneshot or kexec", o.Via)
 	case o.Via == string(loader.Kexec) && !o.Reboot && !o.DryRun:
 		return errors.New("kexec starts the archive at once: it goes with --reboot")
 	case o.Keep && (o.Via == string(loader.Kexec) || o.Via == string(loader.OneShot)):

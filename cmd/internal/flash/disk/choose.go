@@ -50,6 +50,12 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	return found[0], nil
 }
 
+// CheckWanted refuses what names no disk, whichever there are.
+func CheckWanted(want string) error {
+	_, err := matcher(want)
+	return err
+}
+
 // matcher reads --target's value.
 func matcher(want string) (func(Info) bool, error) {
 	if strings.HasPrefix(want, "/") {

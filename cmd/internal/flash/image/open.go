@@ -18,6 +18,14 @@ import (
 	"groundhog/cmd/internal/flash/image/sums"
 )
 
+// CheckSum refuses what is no SHA-256 in hex.
+func CheckSum(sum string) error {
+	if !sums.Is(strings.ToLower(sum)) {
+		return fmt.Errorf("%q is no SHA-256 in hex", sum)
+	}
+	return nil
+}
+
 // Open opens an image: a file, "-" for stdin, or a URL, http or https. sum, if not empty, is the SHA-256 that
 // the file must have as it is stored; without it, a local image's is looked for in NAME.sha256 and
 // SHA256SUMS beside it. A local image is held against its checksum at once, a stream at its end.
@@ -31,8 +39,9 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Opt
 		o(i)
 	}
 	if sum != "" {
-		if i.against = givenSum; !sums.Is(i.want) {
-			return nil, fmt.Errorf("%q is no SHA-256 in hex", sum)
+		i.against = givenSum
+		if err := CheckSum(sum); err != nil {
+			return nil, err
 		}
 	}
 	var err error
