@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -70,6 +72,44 @@ func TestDrip(t *testing.T) {
 		}
 	}
 	r.Close()
+}
+
+// A server leads where it will, but not out of TLS unless there is a checksum, nor for ever, nor to a file of ours.
+func TestRedirects(t *testing.T) {
+	at := func(url string) *http.Request { r, _ := http.NewRequest(http.MethodGet, url, nil); return r }
+	for _, c := range []struct {
+		from, to, sum string
+		ok            bool
+	}{
+		{"https://a/x", "https://b/y", "", true}, {"http://a/x", "http://b/y", "", true}, {"http://a/x", "https://b/y", "", true},
+		{"https://a/x", "http://a/x", "", false}, {"https://a/x", "http://a/x", "0", true},
+	} {
+		i := &Image{want: c.sum}
+		if err := i.redirected(at(c.to), []*http.Request{at("http://first/"), at(c.from)}); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	secret := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(secret, disk(3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := "file://" + secret
+		if r.URL.Path == "/ring" {
+			to = "/ring"
+		}
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusFound)
+	}))
+	defer server.Close()
+	for name, want := range map[string]string{"/file": "unsupported protocol scheme", "/ring": "for the 10th time"} {
+		if i, err := Open(t.Context(), server.URL+name, "", nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+			if err == nil {
+				i.Close()
+			}
+		}
+	}
 }
 
 // Who says enough within the time is heard on, however it is cut.

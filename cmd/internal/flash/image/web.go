@@ -23,7 +23,7 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	t.ResponseHeaderTimeout = i.quiet
 	t.DisableKeepAlives = true
-	r, err := (&http.Client{Transport: t}).Do(req)
+	r, err := (&http.Client{Transport: t, CheckRedirect: i.redirected}).Do(req)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -36,6 +36,20 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
 	return &body{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: pace{quiet: i.quiet}}, nil
+}
+
+// maxRedirects is how often a server may lead elsewhere.
+const maxRedirects = 10
+
+// redirected is nil where a server may lead there. Out of TLS whoever is on the way may send another image, unless a checksum is known.
+func (i *Image) redirected(to *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("the server leads elsewhere for the %dth time", len(via))
+	case via[len(via)-1].URL.Scheme == "https" && to.URL.Scheme != "https" && i.want == "":
+		return fmt.Errorf("the server leads from https to %s, where anybody on the way may send another image: --sha256 tells", to.URL.Redacted())
+	}
+	return nil
 }
 
 // body is what a server sends. One that says nothing for too long while it is listened to is given up.
