@@ -1,6 +1,8 @@
 package debian
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -40,7 +42,7 @@ func ReadRoot(root fs.FS) *Facts {
 	slices.Sort(f.Kernels)
 	f.Kernels = slices.Compact(f.Kernels)
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		b, err := fs.ReadFile(root, name)
+		b, err := rootFile(root, name, maxSourced)
 		if err != nil {
 			continue
 		}
@@ -63,7 +65,7 @@ func (f *Facts) rootKeys(root fs.FS) {
 	for _, pattern := range rootHostKeys {
 		names, _ := fs.Glob(root, pattern)
 		for _, name := range names {
-			b, err := fs.ReadFile(root, name)
+			b, err := rootFile(root, name, maxSourced)
 			if err != nil {
 				f.problem("%s: %v", name, err)
 				continue
@@ -72,18 +74,45 @@ func (f *Facts) rootKeys(root fs.FS) {
 		}
 	}
 	files := rootLogins
-	if passwd, err := fs.ReadFile(root, "etc/passwd"); err == nil {
+	passwd, err := rootFile(root, "etc/passwd", maxAccountsFile)
+	f.noteTooLong(err)
+	if err == nil {
 		f.Accounts = accounts(passwd)
 		if name := f.RootKeys(); name != "" && !slices.Contains(files, name) {
 			files = append([]string{name}, files...)
 		}
 	}
 	for _, name := range files {
-		if b, err := fs.ReadFile(root, name); err == nil {
+		b, err := rootFile(root, name, maxKeysFile)
+		f.noteTooLong(err)
+		if err == nil {
 			keys, problems, err := dropbear.ParseAuthorizedKeys(b)
 			f.addKeys(&keysFile{name, []string{"root"}}, keys, problems, err)
 		}
 	}
+}
+
+// errTooLong is of a file of a root tree that is too long to be looked into.
+var errTooLong = errors.New("too long to look into")
+
+func (f *Facts) noteTooLong(err error) {
+	if errors.Is(err, errTooLong) {
+		f.problem("%v", err)
+	}
+}
+
+// rootFile is a file of at most most bytes.
+func rootFile(root fs.FS, name string, most int64) ([]byte, error) {
+	file, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%s: %w", name, errTooLong)
+	}
+	return b, err
 }
 
 // rootArchitecture is that of the first program that is there of a few that every

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"groundhog/fixtures/handmade"
 	"groundhog/fixtures/tiny"
@@ -51,5 +52,14 @@ log_begin_msg "Stopping dropbear ($EXE)"
 		if strings.Join(got, "; ") != c.want {
 			t.Errorf("%s: %q, want %q", what, got, c.want)
 		}
+	}
+}
+
+// What is looked into of a root tree has bounds, too, and what is beyond them is named.
+func TestRootIsBounded(t *testing.T) {
+	f := debian.ReadRoot(fstest.MapFS{"etc/passwd": tiny.Text(strings.Repeat("# nothing\n", 200000)), "etc/os-release": tiny.Text("ID=debian\n" + strings.Repeat("#\n", 100000)),
+		"etc/dropbear/initramfs/authorized_keys": tiny.Text(strings.Repeat(tiny.LoginEd25519, 100000))})
+	if got := strings.Join(f.Problems, "; "); got != "etc/passwd: too long to look into; etc/dropbear/initramfs/authorized_keys: too long to look into" || f.Logins != nil || f.System.ID != "" {
+		t.Errorf("%q, %d logins, %+v", got, len(f.Logins), f.System)
 	}
 }
