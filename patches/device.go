@@ -79,7 +79,7 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 		return device{ours: anyDevice, told: firstDevice, give: true, value: firstDevice}, nil
 	case before == anyDevice && now.by == "DEVICE" && now.value == firstDevice:
 		return device{ours: anyDevice, told: firstDevice}, nil
-	case now.by != "BOOTIF" && !deviceName.MatchString(now.value):
+	case now.by != "BOOTIF" && (now.value == "lo" || !deviceName.MatchString(now.value)):
 		return device{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
 	case now.by == "BOOTIF":
 		return device{ours: before, told: "the one with the address that BOOTIF in " + now.from + " names"}, nil

@@ -167,7 +167,7 @@ func TestDeviceNamedElsewhere(t *testing.T) {
 			t.Errorf("%q: noted %q, want %q", c.conf, got, c.note)
 		}
 	}
-	for _, conf := range []string{"DEVICE='a b'\n", "DEVICE=eth0\\;reboot\n", "IP=:::::../x:dhcp\n"} {
+	for _, conf := range []string{"DEVICE='a b'\n", "DEVICE=eth0\\;reboot\n", "IP=:::::../x:dhcp\n", "DEVICE=lo\n", "IP=:::::lo:dhcp\n"} {
 		tgt := tiny.New("bookworm", true)
 		tgt.Archive[initramfsConf] = tiny.Text(conf)
 		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "--device") {

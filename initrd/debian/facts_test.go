@@ -70,6 +70,8 @@ func TestServer(t *testing.T) {
 		"DROPBEAR_OPTIONS=-Y":                                         "[22]  ~/.ssh there is no option -Y",
 		"DROPBEAR_OPTIONS=-p":                                         "[22]  ~/.ssh -p has no value",
 		"DROPBEAR_OPTIONS='-p ssh'":                                   "[22]  ~/.ssh -p \"ssh\" is no port",
+		"DROPBEAR_OPTIONS=\"-p 2222\"\r":                              "[22]  ~/.ssh -p \"2222\\r\" is no port",
+		"DROPBEAR_OPTIONS=-jk\r":                                      "[22]  ~/.ssh there is no option -\\r",
 		"#DROPBEAR_OPTIONS=-p23":                                      "[22]  ~/.ssh",
 	} {
 		s := debian.Read(archiveWith(t, rootLine, options+"\n")).Server
@@ -111,6 +113,7 @@ func TestHindrance(t *testing.T) {
 		{"", "COMMAND=\"x\",restrict " + tiny.LoginEd25519, "command="},
 		{"", "permitopen=\"command:1\" " + tiny.LoginEd25519, ""},
 		{"DROPBEAR_OPTIONS=-Y", tiny.LoginEd25519, "dropbear would not start"},
+		{"DROPBEAR_OPTIONS='-p 2222'\r", tiny.LoginEd25519, "dropbear would not start"},
 		{"DROPBEAR_OPTIONS=-i", tiny.LoginEd25519, "listen on no port"},
 		{"DROPBEAR_OPTIONS='-p 127.0.0.1:22 -p ::1:22'", tiny.LoginEd25519, "the machine itself"},
 		{"DROPBEAR_OPTIONS='-p 127.0.0.1:22 -p 2222'", tiny.LoginEd25519, ""},

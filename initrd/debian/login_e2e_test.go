@@ -124,6 +124,8 @@ func ways() []way {
 		{"-t", options("DROPBEAR_OPTIONS=-t\n", nil)},
 		{"-c", options("DROPBEAR_OPTIONS='-c true'\n", nil)},
 		{"-c of others", options("DROPBEAR_OPTIONS='-p 2222 -s -j -k -c cryptroot-unlock'\n", nil)},
+		{"flags and a carriage return", options("DROPBEAR_OPTIONS=-jk\r\n", nil)},
+		{"a carriage return in a comment", options("DROPBEAR_OPTIONS=-jk # x\r\n", nil)},
 		{"-G root", options("DROPBEAR_OPTIONS='-G root'\n", map[string]edit{"etc/group": {data: "root:!:0:\n"}})},
 		{"-G of others and root", options("DROPBEAR_OPTIONS='-G wheel'\n", map[string]edit{"etc/group": {data: "wheel:!:10:me,root\n"}})},
 		{"-G others", options("DROPBEAR_OPTIONS='-G wheel'\n", map[string]edit{"etc/group": {data: "root:!:0:\nwheel:!:10:\n"}})},

@@ -209,7 +209,8 @@ func (s *Server) configure(read func(name string) ([]byte, error), sh *shell) {
 		s.Doubt = "DROPBEAR_OPTIONS: the shell may put file names in the place of a pattern"
 	}
 	s.NoPasswords = err != nil // nothing starts it, so nothing lets them in
-	s.Options = strings.Fields(value)
+	// A shell splits at these alone: a carriage return stays in the word, and dropbear does not start for it.
+	s.Options = strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" \t\n", c) })
 	s.parse(append(start.flags, s.Options...))
 	if len(s.Listen) == 0 {
 		s.Listen = []Listen{{Port: 22}}
@@ -327,7 +328,7 @@ func (s *Server) flag(c byte) {
 		s.twoFactors = true
 	default:
 		if strings.IndexByte(plainFlags, c) < 0 {
-			s.broken("there is no option -%c", c)
+			s.broken("there is no option -%s", strings.Trim(strconv.Quote(string(rune(c))), `"`))
 		}
 	}
 }
