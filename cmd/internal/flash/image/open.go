@@ -27,11 +27,11 @@ func CheckSum(sum string) error {
 }
 
 // Open opens an image: a file, "-" for stdin, or a URL, http or https. sum, if not empty, is the SHA-256 that
-// the file must have as it is stored; without it, a local image's is looked for in NAME.sha256 and
-// SHA256SUMS beside it. A local image is held against its checksum at once, a stream at its end.
+// the file must have as it is stored; without it, that of a local image is looked for in NAME.sha256 and
+// SHA256SUMS beside it. A local image is compared with its checksum at once, a stream at its end.
 //
-// What is no disk image, or nobody knows for one, or is not whole by its own account, is refused, unless [Force] is among
-// the options.
+// What is no disk image, or of no known kind, or shorter than it says itself, is refused, unless [Force] is among the
+// options.
 func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Option) (*Image, error) {
 	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}, quiet: defaultQuiet, most: MaxSize}
 	i.cond = sync.NewCond(&i.mu)
@@ -67,7 +67,7 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Opt
 // Option is one of [Open]'s.
 type Option func(*Image)
 
-// Force has anything taken for an image, where it is on.
+// Force takes anything for an image if on is true.
 func Force(on bool) Option { return func(i *Image) { i.force = on } }
 
 func (i *Image) openFile() error {
@@ -143,7 +143,7 @@ func (i *Image) begin(ctx context.Context) error {
 	return nil
 }
 
-// size finds out how large the decoded image is, where something says so.
+// size finds out how large the decoded image is, if its headers or its server say so.
 func (i *Image) size(ctx context.Context) error {
 	switch {
 	case i.file != nil && i.watched != nil && i.compression == "raw":
@@ -161,6 +161,6 @@ func (i *Image) size(ctx context.Context) error {
 	return nil
 }
 
-// errEndless is about a body that ends where the connection does, which it may do anywhere (RFC 9112, section 6.3).
+// errEndless refuses a body whose end is the connection's, which may be cut anywhere (RFC 9112, section 6.3).
 var errEndless = errors.New("the server does not say how long it is, and a download that broke off would pass for a whole one: " +
 	"--sha256, or an image that is compressed, tells")

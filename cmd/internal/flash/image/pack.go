@@ -9,15 +9,15 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// Pack is the image as it was packed beforehand: what `groundhog index` has kept, or the file itself where that is a .zst; any
-// other is packed while it is sent, where the line is slow.
+// Pack is the image as it was packed beforehand: what `groundhog index` has kept, or the file itself if it is a .zst. Any other image is
+// packed while it is sent, if the line is slow.
 func (i *Image) Pack() pack.Pack { return i.packed }
 
-// ErrNotKept is returned for an image of which nothing is kept: there is no cache of this user's alone, it is no regular file, or a
-// change of it would not show.
+// ErrNotKept says that nothing can be kept of an image: there is no cache that only this user can write to, the image is no regular file, or
+// its filesystem would not show that it was changed.
 var ErrNotKept = errors.New("nothing is kept of this image")
 
-// KeepPack packs the image, which was loaded, into the user's cache, unless it is there.
+// KeepPack packs an image that was loaded into the user's cache, unless the cache has it.
 func (i *Image) KeepPack(ctx context.Context, level int, progress func(done int64)) (*pack.Kept, error) {
 	if i.file == nil || i.watched == nil || i.store.Get(i.name, i.state) == nil {
 		return nil, ErrNotKept

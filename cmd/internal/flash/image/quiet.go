@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// defaultQuiet is how long a server, or who feeds standard input, may say nothing before it is given up.
+// defaultQuiet is how long a server, or whoever feeds standard input, may send nothing before it is given up.
 const defaultQuiet = time.Minute
 
-// Quiet sets that bound. Only time in which the image is listened to counts.
+// Quiet sets how long a server, or whoever feeds standard input, may send nothing. Only time spent waiting for it counts.
 func Quiet(d time.Duration) Option {
 	return func(i *Image) {
 		if d > 0 {
@@ -18,18 +18,18 @@ func Quiet(d time.Duration) Option {
 	}
 }
 
-// least is how many bytes of an image have to come in a second, in the time that is given to who says nothing: who says next to nothing
-// would hold a device for years.
+// least is how many bytes of an image have to come in a second, on average over the time that silence is allowed: a sender of next to
+// nothing would hold a device for years.
 const least = 64
 
-// pace is how an image comes, over the time in which it is listened to. Its method may be called by one at a time.
+// pace measures how fast an image comes, over the time spent waiting for it. It is for one goroutine at a time.
 type pace struct {
 	quiet time.Duration
 	over  time.Duration
 	bytes int64
 }
 
-// heard is an error where next to nothing has come, with these n bytes that took so long.
+// heard notes that n bytes came and how long that took; it is an error if next to nothing has come for too long.
 func (p *pace) heard(who string, n int, took time.Duration) error {
 	p.over, p.bytes = p.over+took, p.bytes+int64(n)
 	if p.over < p.quiet {
@@ -42,7 +42,7 @@ func (p *pace) heard(who string, n int, took time.Duration) error {
 	return nil
 }
 
-// fed is standard input. A read of it that waits cannot be ended: it is left alone then, and what comes after is lost.
+// fed is standard input. A read that waits cannot be ended: it is abandoned then, and what it reads later is lost.
 type fed struct {
 	from  io.Reader
 	quiet time.Duration

@@ -13,8 +13,9 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// Ready finds out what can be known of an image that is here before any of it is on a disk of so many bytes, 0 for none: a compressed
-// file is decoded to its end, unless that was done before and the file is as it was. Of a stream nothing more can be known than its beginning.
+// Ready finds out, before anything is written to a disk of so many bytes (0: no disk), all that can be known of an image that is a file: a
+// compressed one is decoded to its end, unless that was done before and the file has not changed. Of a stream no more than the beginning is
+// known.
 func (i *Image) Ready(ctx context.Context, disk int64) error {
 	if i.watched == nil || i.file == nil || i.raw != nil || i.kept != nil {
 		return nil
@@ -22,7 +23,7 @@ func (i *Image) Ready(ctx context.Context, disk int64) error {
 	return i.LoadFor(ctx, disk)
 }
 
-// Notes is what was left out of the image, as far as it was read.
+// Notes says what the decoders left out of the image, as far as it was read.
 func (i *Image) Notes() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -73,7 +74,7 @@ func (i *Image) Filesystem(ctx context.Context, off int64) (string, error) {
 	return filesystemAt(bytes.NewReader(b), 0)
 }
 
-// errCut is about a file that has not the end that its format has.
+// errCut says that a file does not end as its format ends.
 var errCut = errors.New("it has no end: it was cut")
 
 // cut refuses an xz file without a footer (The .xz File Format, 2.1.2), behind which only zeros may be.
@@ -91,14 +92,14 @@ func (i *Image) cut() error {
 	return nil
 }
 
-// What is left to others of the place where an image is kept, and how often that is looked at, in bytes written: what a
-// small file unpacks to has no end that is known before.
+// How much of a filesystem the spool of an image leaves free for others, and after how many bytes written that is checked: nobody knows
+// beforehand how much a small file unpacks to.
 const (
 	spoolLeaves = 64 << 20
 	spoolLooks  = 32 << 20
 )
 
-// leavesRoom refuses to go on where next to nothing is left; n more bytes were written.
+// leavesRoom notes that n more bytes were written, and refuses to go on where next to nothing is left free.
 func (i *Image) leavesRoom(n int) error {
 	if i.unlooked += n; i.unlooked < spoolLooks {
 		return nil
@@ -111,8 +112,8 @@ func (i *Image) leavesRoom(n int) error {
 	return fmt.Errorf("keeping the decoded image: less than %d MiB are left where it is kept: set TMPDIR", spoolLeaves>>20)
 }
 
-// room refuses a stream that is longer than what is left where it is kept. Zeros need no room, and what is compressed needs
-// more than it is long: this is the least.
+// room refuses a stream that is longer than the free space for its spool. That is the least that can be said: zeros need no space, and what
+// a compressed stream decodes to needs more.
 func room(f *os.File, dir string, stored int64) error {
 	var st unix.Statfs_t
 	if stored <= 0 || unix.Fstatfs(int(f.Fd()), &st) != nil {

@@ -15,7 +15,8 @@ import (
 	"groundhog/cmd/internal/flash/pack"
 )
 
-// unnamed is a file for what may be large, gone with its last reader: /tmp may be memory (file-hierarchy(7)).
+// unnamed is a file without a name, which is gone when it is closed. It may become large, so it is not in /tmp, which may be memory
+// (file-hierarchy(7)).
 func unnamed(least int64) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if dir == "" {
@@ -41,7 +42,7 @@ func (i *Image) run(ctx context.Context, decoded io.ReadCloser, stored *storedSu
 	if err == nil {
 		err = i.end(ctx, stored, sum)
 	}
-	if err == nil && i.spool != nil { // zeros are not written, and may be its end
+	if err == nil && i.spool != nil { // zeros are not written, and the image may end with some
 		err = i.spool.Truncate(chunk.End(i.chunks))
 	}
 	if err == nil && i.lasting {
@@ -53,10 +54,10 @@ func (i *Image) run(ctx context.Context, decoded io.ReadCloser, stored *storedSu
 	i.cond.Broadcast()
 }
 
-// storedSum is the hash of what is stored.
+// storedSum hashes the image's file as it is stored.
 type storedSum struct {
 	hash.Hash
-	off bool // it is that of what is decoded
+	off bool // the file is not compressed: the hash of the decoded image is the same
 }
 
 func (s *storedSum) Write(p []byte) (int, error) {
@@ -66,7 +67,7 @@ func (s *storedSum) Write(p []byte) (int, error) {
 	return s.Hash.Write(p)
 }
 
-// end holds what was read against what it should have been.
+// end compares the checksum of what was read with what it should be, and makes sure that the file has not changed meanwhile.
 func (i *Image) end(ctx context.Context, stored *storedSum, sum string) error {
 	if !stored.off {
 		if _, err := io.Copy(stored, i.in); err != nil { // a decoder need not read what follows its last byte
@@ -111,7 +112,8 @@ type readPiece struct {
 	err error
 }
 
-// pieces reads an image some chunks ahead of who takes them, and closes it; the channel's end is the image's, unless an error came before.
+// pieces reads an image, some chunks ahead of whoever takes them, and closes it. The channel is closed at the image's end, or behind an
+// error.
 func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
 	out := make(chan readPiece, 2)
 	go func() {
@@ -133,7 +135,7 @@ func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
 	return out
 }
 
-// piece reads chunk n, empty at the image's end; more may follow.
+// piece reads chunk n, which is empty at the image's end; more says that others may follow.
 func (i *Image) piece(r io.Reader, n int64) (p readPiece, more bool) {
 	b := chunk.Buffer(chunk.Size)
 	k, err := 0, error(nil)
@@ -182,10 +184,10 @@ func (i *Image) keep(n int64, p []byte) (chunk.Chunk, error) {
 	return c, nil
 }
 
-// most is how many chunks that were just decoded stay in memory for who walks behind, in place of being read and hashed again.
+// most is how many chunks that were just decoded stay in memory, so that a walk right behind the decoder need not read and hash them again.
 const most = 16
 
-// publish makes a chunk known; p is nobody else's any more.
+// publish makes a chunk known. p belongs to the image from now on.
 func (i *Image) publish(c chunk.Chunk, p []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -198,7 +200,7 @@ func (i *Image) publish(c chunk.Chunk, p []byte) {
 	i.cond.Broadcast()
 }
 
-// take is a chunk's data, if it is still in memory, for whoever comes first.
+// take takes a chunk's data, if it is still in memory. Only the first caller gets it.
 func (i *Image) take(n int64) []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -18,30 +18,30 @@ import (
 	"groundhog/cmd/internal/flash/image/fat"
 )
 
-// ErrNoKernel is in errors that say why what an image would start cannot be told.
+// ErrNoKernel is wrapped by errors that say why nobody can tell what an image would start.
 var ErrNoKernel = entry.ErrNone
 
-// Start is what an image's own boot loader would start without being told anything.
+// Start is what an image's own boot loader would start if nobody touched a key.
 type Start struct {
 	Loader, Title  string
-	Layout         string // what a firmware meets in it: images of one layout come up, or fail to, alike
+	Layout         string // loader, kind of entry and of partition table: by firmware, images of one layout come up alike, or none does
 	Line           string // for the kernel
 	Kernel, Initrd []byte
 }
 
-// starts is what was found of it; the bytes are there once they were asked for.
+// starts is what was found. Kernel and initramfs are read when they are asked for.
 type starts struct {
 	mu     sync.Mutex
 	entry  *entry.Entry
 	layout string
 	start  *Start
-	none   error // that it cannot be told
+	none   error // why it cannot be told
 }
 
 // maxStarting is how long a kernel or an initramfs may take to be read from the image.
 const maxStarting = 2 * time.Minute
 
-// Layout is Start's.
+// Layout is the Layout of [Image.Start]; the error is as that of Start.
 func (i *Image) Layout(ctx context.Context) (string, error) {
 	i.starts.mu.Lock()
 	defer i.starts.mu.Unlock()
@@ -49,8 +49,8 @@ func (i *Image) Layout(ctx context.Context) (string, error) {
 	return i.starts.layout, err
 }
 
-// Start reads it from the image, once for all devices. It decodes the image to its end. The error is [ErrNoKernel], with the
-// reason, where nothing is wrong but that it cannot be told.
+// Start finds out, once for all devices, what the image would start. It decodes the image to its end. Where that cannot be told the error
+// wraps [ErrNoKernel] and says why; nothing else need be wrong with the image.
 func (i *Image) Start(ctx context.Context) (*Start, error) {
 	i.starts.mu.Lock()
 	defer i.starts.mu.Unlock()
@@ -69,7 +69,7 @@ func (i *Image) Start(ctx context.Context) (*Start, error) {
 	return s.start, nil
 }
 
-// notStarting keeps an error that another look would not change.
+// notStarting remembers an error that would be the same at another try.
 func (i *Image) notStarting(err error) error {
 	if errors.Is(err, ErrNoKernel) {
 		i.starts.none = err
@@ -86,7 +86,7 @@ func (i *Image) findEntry(ctx context.Context) error {
 	if err := i.Load(ctx); err != nil {
 		return err
 	}
-	if err := i.Walk(ctx, func(int64) bool { return false }, nil); err != nil { // of a kept index: the bytes, too
+	if err := i.Walk(ctx, func(int64) bool { return false }, nil); err != nil { // a kept index has no bytes: they are decoded here
 		return err
 	}
 	all, err := i.readable()
@@ -114,7 +114,7 @@ func (i *Image) findEntry(ctx context.Context) error {
 	return nil
 }
 
-// readable is the filesystems of which files can be read here.
+// readable is the image's filesystems whose files can be read on this machine.
 func (i *Image) readable() (all []entry.Filesystem, err error) {
 	image := i.spool
 	if i.raw != nil {
@@ -199,7 +199,8 @@ const maxLinks = 8
 // link is what debugfs says of a short symbolic link; a longer one leads to no kernel.
 var link = regexp.MustCompile(`(?m)^Fast link dest: "(.*)"$`)
 
-// follow is the name of the plain file that a name leads to. Links in the directories before it debugfs follows, as if the filesystem was all there is.
+// follow is the name of the plain file that a name leads to. debugfs itself follows links in the directories of a name; it takes the
+// filesystem's root for /.
 func (e extFiles) follow(ctx context.Context, name string) (string, error) {
 	for range maxLinks {
 		said, err := askDebugfs(ctx, e.debugfs, e.image, e.off, "stat", name, maxStat, maxStarting)
@@ -227,7 +228,7 @@ func (e extFiles) follow(ctx context.Context, name string) (string, error) {
 // maxStat is more than debugfs says of a file that is a kernel, or an initramfs, in bytes: it lists a file's blocks.
 const maxStat = 1 << 20
 
-// List is for a loader that reads ext: there is none here that has a directory of entries.
+// List lists nothing: no loader that is looked for here has a directory of entries in an ext filesystem.
 func (e extFiles) List(context.Context, string) ([]string, error) { return nil, fs.ErrNotExist }
 
 // fatFiles is the files of a FAT.

@@ -13,7 +13,7 @@ import (
 	"groundhog/initrd/eof"
 )
 
-// watch waits until a change of the file that the image comes from would show, and notes what it is now.
+// watch waits until a further change of the image's file would show in its state, and notes the state.
 func (i *Image) watch(ctx context.Context) error {
 	state, regular, err := index.Settle(ctx, i.watched)
 	if err != nil {
@@ -30,8 +30,8 @@ func (i *Image) watch(ctx context.Context) error {
 	return nil
 }
 
-// unchanged is nil where the image's file is what it was. Where something about it is another, perhaps its name or its mode
-// alone, it is read again.
+// unchanged is nil if the image's file has the content that it had. If its state is another, which a new name or mode is enough for, the
+// file is read again.
 func (i *Image) unchanged(ctx context.Context) error {
 	if i.watched == nil {
 		return nil
@@ -82,7 +82,7 @@ func (i *Image) hashFile(ctx context.Context) (string, error) {
 	}
 }
 
-// zero makes sure, once, that a chunk which the kept index calls zero is so. A hole needs no reading (lseek(2)).
+// zero makes sure, once for each, that a chunk is zeros which the kept index calls zeros. A hole need not be read for that (lseek(2)).
 func (i *Image) zero(c chunk.Chunk) error {
 	i.mu.Lock()
 	if i.zeros == nil {

@@ -4,10 +4,11 @@
 // So the disk's old blocks are known by short sums ([Table]), the chunks that differ are looked up in it ([New]), and the
 // device gets a [Recipe] for each of them: these pieces are here, these lie there, these are zeros, these are sent.
 //
-// The disk is overwritten where it stands. A piece that lies in a chunk whose turn came before is gone, so it is kept in
-// the device's memory first, within a budget; what does not fit is sent. The chunks' order decides how much that is: blocks
-// that moved towards the end want the last chunk first, those that moved towards the beginning the first. Both orders are tried.
+// The disk is overwritten in place. Once a chunk has had its turn, the pieces that lay there are gone. A piece that a later chunk needs is
+// therefore read into the device's memory first, as far as there is memory for pieces; the others are sent. How many that are depends on
+// the order of the chunks: where blocks moved towards the disk's end it is best to begin with the last chunk, where they moved towards its
+// beginning with the first. Both orders are tried.
 //
-// Nothing rests on the sums: each chunk that comes of a recipe is held against its own full hash before it is written,
-// and one that does not fit is sent whole.
+// A wrong sum does no harm: each chunk that was made by a recipe is compared with its own full hash before it is written, and sent whole
+// if it is another one.
 package moved

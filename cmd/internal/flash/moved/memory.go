@@ -6,7 +6,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// Memory is the device's half: it makes chunks of recipes, and keeps pieces in between. The zero value keeps nothing.
+// Memory is the device's half: it carries recipes out, and keeps pieces between them. The zero value keeps no piece.
 type Memory struct {
 	Most int // pieces that are kept at once, at most
 
@@ -18,9 +18,9 @@ type Memory struct {
 // Peak is the most pieces that were kept at once.
 func (m *Memory) Peak() int { return m.peak }
 
-// Take carries a recipe out for chunk n: first what is to be kept is read, then out is filled. read reads what the disk
-// holds now, at a byte offset; sent is the bytes of the pieces that were sent, in order. What differs on the disk from out
-// afterwards is returned: all pieces but those that are here.
+// Take carries out the recipe of chunk n: it reads what is to be kept, and then fills out. read reads what the disk holds at a byte offset;
+// sent is the bytes of the pieces that were sent, in order. It returns which pieces the disk does not have in place: all but those of kind
+// [Here].
 func (m *Memory) Take(n int64, r Recipe, out, sent []byte, read func(p []byte, off int64) error) (*chunk.Pieces, error) {
 	if err := m.keep(n, r.Keep, read); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (m *Memory) keep(n int64, spans []Span, read func([]byte, int64) error) err
 	return nil
 }
 
-// room is memory for one piece, used again: a span's own memory would be held by any piece of it.
+// room is memory for one piece, which is used again. Pieces do not share memory, or one that is kept would keep all of it.
 func (m *Memory) room() []byte {
 	if n := len(m.free) - 1; n >= 0 {
 		b := m.free[n]

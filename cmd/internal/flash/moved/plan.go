@@ -64,11 +64,11 @@ type planner struct {
 	wanted []Wanted
 	budget int
 	turn   map[int64]int   // when a chunk is overwritten; one that is not in it never is
-	keeps  map[int64]*keep // by place
-	from   [][]int64       // of each wanted chunk's pieces: the place it comes from, or one of those below
+	keeps  map[int64]*keep // pieces that are kept in memory, by their place
+	from   [][]int64       // for each piece of each wanted chunk, the place that it comes from, or one of the constants below
 }
 
-// A piece that comes from no place.
+// What stands in from for a piece that comes from no place.
 const (
 	fromHere = -1 - int64(iota)
 	fromZero
@@ -80,8 +80,8 @@ type keep struct {
 	place int64
 	begin int   // the turn that overwrites it
 	uses  []int // the turns that need it, all later, in order
-	limit int   // from this turn on there is no room for it; len(wanted) where there always is
-	left  int   // uses before limit that have not had their turn yet
+	limit int   // from this turn on memory has no room for it; len(wanted) if it always has
+	left  int   // how many uses before limit have not had their turn yet
 }
 
 // last is the latest turn that needs it.
@@ -132,8 +132,8 @@ func (p *planner) find(i int) []int64 {
 	return from
 }
 
-// source is the best place of a piece for the chunk whose turn is i: the one behind the piece before it, so that runs are
-// long; one that is still there then; one that must be kept. before is the place of the piece before it.
+// source chooses the place to copy a piece from, for the chunk whose turn is i: best the one behind before, the place of the piece before
+// it, so that runs are long; else one that is still there at that turn; else one that must be kept in memory.
 func (p *planner) source(i int, s Sum, before int64) int64 {
 	best, rank := int64(fromSent), 0
 	p.places(s, func(place int64) bool {
@@ -165,7 +165,8 @@ func (p *planner) source(i int, s Sum, before int64) int64 {
 	return best
 }
 
-// fitBudget drops what memory has no room for, that which is needed latest first, and returns the most that is kept at once.
+// fitBudget keeps no more pieces than memory has room for: it drops those first that are needed latest. It returns the most that are kept
+// at once.
 func (p *planner) fitBudget() (most int) {
 	begins := make([][]*keep, len(p.wanted))
 	for _, k := range p.keeps {
@@ -244,7 +245,7 @@ func (p *planner) run(i, n int, place int64) Run {
 	return Run{Kept, 1, place}
 }
 
-// add appends a run, to the one before it where they are one.
+// add appends a run; it makes the last run longer where it continues that.
 func (r *Recipe) add(run Run) {
 	if n := len(r.Runs) - 1; n >= 0 {
 		if last := &r.Runs[n]; last.Kind == run.Kind && (run.Kind < Copy || last.From+int64(last.Count) == run.From) {

@@ -42,8 +42,8 @@ type Recipe struct {
 // ErrRecipe is returned for bytes that are no recipe.
 var ErrRecipe = errors.New("not a recipe")
 
-// Append appends the recipe in binary: the number of runs, then of each its kind, count and, where it has one, place; the
-// number of spans kept, then of each its place and count. Numbers are unsigned varints (encoding/binary).
+// Append appends the recipe in binary. The number of runs comes first, then for each its kind, its count and, where it has one, its place;
+// then the number of spans to keep, and for each its place and its count. Numbers are unsigned varints (encoding/binary).
 func (r Recipe) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.Runs)))
 	for _, run := range r.Runs {

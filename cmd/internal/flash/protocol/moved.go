@@ -8,10 +8,10 @@ import (
 	"groundhog/cmd/internal/flash/moved"
 )
 
-// Range is what a Scan asks about: Count chunks of the disk from First on, as far as there is a disk.
+// Range is what a Scan asks about: Count chunks of the disk from First on, or fewer where the disk ends.
 type Range struct {
 	First, Count int64
-	Keep         bool // the answers to chunks announced later rest on it: the disk is not read again
+	Keep         bool // the writer is to remember what it finds, and to answer later announcements by it
 }
 
 // AppendRange is the payload of a Scan.
@@ -36,8 +36,8 @@ func ReadRange(b []byte) (r Range, err error) {
 	return r, nil
 }
 
-// AppendScanned appends the payload of a Scanned: sums of the pieces that the disk has in chunk n, as [moved.AppendSums]
-// has them, and none for zeros.
+// AppendScanned appends the payload of a Scanned: the sums of the pieces that the disk has in chunk n, encoded by [moved.AppendSums];
+// none for a chunk of zeros.
 func AppendScanned(b []byte, n int64, sums []byte) []byte { return AppendHeld(b, n, sums) }
 
 // ReadScanned reads a Scanned; the sums are b's.
@@ -55,7 +55,7 @@ func ReadScanned(b []byte) (n int64, sums []byte, err error) {
 // BuildHead begins the payload of a Build: a chunk's recipe follows (package moved), then the pieces that are sent.
 func BuildHead(n int64, e Encoding) []byte { return DataHead(n, e, nil) }
 
-// ReadBuild reads a Build; the bytes are b's, of which the recipe is not encoded and the rest is.
+// ReadBuild reads a Build; the bytes are part of b. They begin with the recipe, and only what follows it is in the encoding.
 func ReadBuild(b []byte) (p Packet, err error) {
 	if p, err = ReadData(b); err == nil && p.Pieces != nil {
 		return p, fmt.Errorf("%w: a recipe for pieces", ErrProtocol)

@@ -6,14 +6,14 @@
 //	                               <-   Opened     JSON: the disk
 //	Announce  chunks of the image  ->               in any order, any number a frame
 //	                               <-   Answers    for each: same, zeroed or needed
-//	                               <-   Held       or this: needed, and the sums of the pieces that the disk has there
+//	                               <-   Held       in place of needed, with the sums of the pieces that the disk has there
 //	Data      a needed chunk       ->               or those of its pieces that differ
 //	Scan      a range of the disk  ->               what lies there, wherever it belongs
 //	                               <-   Scanned    for each chunk of it: the sums of its pieces
 //	Build     a recipe for a chunk ->               and those of its pieces that the disk has nowhere
 //	                               <-   Verified   numbers of chunks that were read back
-//	Extent    bytes beside them    ->               what is not as in the image: a table's backup
-//	Blank     a place beside them  ->               what has to be zero there
+//	Extent    bytes and a place    ->               what the disk has outside of the chunks: a table's backup
+//	Blank     a place              ->               what has to be zero outside of the chunks
 //	Finish    that was all         ->               the first chunk is written now, last of all
 //	                               <-   Done       JSON: the account
 //	Ping                           <->  Ping        where nothing else was said for a while
@@ -22,21 +22,20 @@
 // Data and Build are carried out in the order in which they come: what a recipe copies is read before anything that comes later is
 // written. A chunk of zeros that was scanned is not zeroed before its Build.
 //
-// What has been made of pieces and the disk's own bytes is not always the chunk that was announced: it is needed once more
-// then, whole. The first chunk is always sent whole.
+// The sums of pieces are short. So a chunk that was made of pieces that were sent and the disk's own bytes may not be the chunk that was
+// announced: then it is answered as needed once more, and sent whole. The first chunk is always sent whole.
 //
-// A chunk may be sent as the next bytes of a zstd stream, which one connection has one of. What the stream decodes to is the
-// image from where it began; of that, skip bytes come before the chunk, which nobody needs. The bytes end with the block that
-// has the chunk's last byte (RFC 8878, section 3.1.1.2), so that the chunk is there when they are. Of what does not fit into a
-// frame a part comes before.
+// A chunk may be sent as the next bytes of a zstd stream; a connection has one such stream. It decodes to the image, from the byte on at
+// which it began. skip is how many decoded bytes come before the chunk and are dropped. The bytes that are sent end with the zstd block that
+// has the chunk's last byte (RFC 8878, section 3.1.1.2), so the chunk can be decoded once they are there. If they do not fit into one frame,
+// frames that are marked as a part come first.
 //
-// Of the first chunk the writer keeps the data until Finish: its place, with the partition table, is
-// written when all else was read back.
+// The writer keeps the first chunk's data until Finish, and writes it when all else was read back: the partition table is in it.
 //
 //	announce  8 number, 4 length, 1 zero (0 or 1), 32 sum    45 bytes, repeated
 //	answers   8 number, 1 answer                              9 bytes, repeated
 //	held      8 number, 8 sum of each piece
-//	data      8 number, 1 encoding, 32 which pieces or 1 how (1 begins, 2 part) and 8 skip, where the encoding says so, the rest: the bytes
+//	data      8 number, 1 encoding; then, if the encoding says so, 32 which pieces, or 1 how (1 begins, 2 part) and 8 skip; the rest: the bytes
 //	scan      8 first number, 8 how many, 1 keep (0 or 1)
 //	scanned   8 number, 6 sum of each piece, nothing for zeros
 //	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
@@ -91,8 +90,8 @@ type Job struct {
 type Disk struct {
 	Size    int64  `json:"size"`    // bytes
 	Block   int64  `json:"block"`   // logical block size in bytes
-	Resumed bool   `json:"resumed"` // this session wrote last: what was verified still is
-	Last    string `json:"last"`    // who wrote to it last, another one for each run; "" for none
+	Resumed bool   `json:"resumed"` // this session was the last to write: what it has verified is still there
+	Last    string `json:"last"`    // which run was the last to write, each has another name; "" for none
 	Room    int64  `json:"room"`    // bytes of memory for pieces that move
 	Window  int64  `json:"window"`  // bytes of memory for a zstd stream's window, 0 for no streams
 }
@@ -104,7 +103,7 @@ const (
 	maxLast  = 256 // bytes
 )
 
-// ReadDisk reads an Opened: whoever counts in a disk's sectors finds numbers that can be.
+// ReadDisk reads an Opened. It refuses numbers that no disk has: others calculate with them.
 func ReadDisk(b []byte) (d Disk, err error) {
 	if err := Unmarshal(b, &d); err != nil {
 		return Disk{}, err
@@ -132,7 +131,7 @@ type Account struct {
 	Moved   int64 `json:"moved"`   // bytes that came from elsewhere on the disk
 }
 
-// ReadAccount reads a Done: its numbers are of a disk that can be.
+// ReadAccount reads a Done. It refuses numbers that no disk has.
 func ReadAccount(b []byte) (a Account, err error) {
 	if err := Unmarshal(b, &a); err != nil {
 		return Account{}, err
@@ -206,7 +205,7 @@ type Answer byte
 const (
 	Same   Answer = iota + 1 // the disk holds it
 	Zeroed                   // it was zeroed and read back
-	Needed                   // its data is wanted; in a check: it differs
+	Needed                   // the writer wants its data; in a check: the disk differs there
 )
 
 // Reply is an answer for one chunk.
@@ -255,7 +254,7 @@ func AppendHeld(b []byte, n int64, sums []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(b, uint64(n)), sums...)
 }
 
-// ReadHeld reads a Held; the sums are b's. That they are as many as the chunk has pieces is for who knows the chunk.
+// ReadHeld reads a Held; the sums are part of b. Whether there are as many as the chunk has pieces is for the caller to check.
 func ReadHeld(b []byte) (n int64, sums []byte, err error) {
 	const most = chunk.Size / chunk.PieceSize * chunk.PieceSumLen
 	if len(b) <= 8 || len(b) > 8+most || (len(b)-8)%chunk.PieceSumLen != 0 {
@@ -292,10 +291,10 @@ func DataHead(n int64, e Encoding, pieces *chunk.Pieces) []byte {
 	return append(append(b, byte(e|inPieces)), pieces[:]...)
 }
 
-// Stream is what the bytes of a stream are.
+// Stream says how the bytes of a stream make a chunk.
 type Stream struct {
-	Begins bool  // a stream does
-	Part   bool  // the rest of the bytes for the chunk comes with the next Data
+	Begins bool  // a new stream begins with these bytes
+	Part   bool  // further bytes for the same chunk come with the next Data
 	Skip   int64 // bytes that the stream decodes to before the chunk
 }
 
@@ -303,7 +302,7 @@ type Stream struct {
 const (
 	StreamHeadLen = 18      // bytes
 	MaxStreamed   = 3 << 20 // bytes for one chunk
-	MaxSkip       = 1 << 40 // bytes: zeros, above all
+	MaxSkip       = 1 << 40 // bytes, most of which are zeros
 )
 
 const (

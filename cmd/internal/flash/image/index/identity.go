@@ -13,8 +13,8 @@ import (
 // ErrChanging is returned for a file that is being written.
 var ErrChanging = errors.New("it is still being written")
 
-// File is which file it is, and in what state. ctime changes with each write, and nobody can set it (inode(7)): equal
-// ones, of a file that was [Settle]d, have the same content.
+// File is the identity of a file and its state. ctime changes with each write, and nobody can set it (inode(7)): a file whose File is the
+// same as it was after [Settle] has the same content.
 type File struct {
 	Dev   uint64 `json:"dev"`
 	Inode uint64 `json:"inode"`
@@ -39,8 +39,8 @@ const (
 	settleFor  = 10 * time.Second
 )
 
-// grain is how far two writes may lie apart and leave one time: some filesystems (ext3, FAT, many a server's) count in
-// seconds or two.
+// grain is how far apart two writes may be and still leave the same time: some filesystems (ext3, FAT, many a server's) count in units of
+// one or two seconds.
 func (f File) grain() time.Duration {
 	if f.Ctime%int64(time.Second) == 0 {
 		return coarseTick

@@ -1,7 +1,6 @@
 // Package index keeps what is known of an image's file, so that the next flash of the same file need not read all of it
 // again: the chunks of the image, and its SHA-256. It is kept in the user's cache and sealed with a key of the user's.
-// Nobody else's is ever read, and none counts for another file, or for another state of the file, than the one that it
-// was made of.
+// An index that somebody else wrote is never read, and an index is used only for the file that it was made of, in the same state.
 //
 // An index is, numbers being big-endian:
 //

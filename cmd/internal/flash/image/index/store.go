@@ -133,7 +133,7 @@ func (s *Store) path(image, suffix string) (string, error) {
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:16])+suffix), err
 }
 
-// Dir is where the store is; what others keep there is theirs to bound.
+// Dir is the store's directory. Packages that keep files of their own there have to bound them.
 func (s *Store) Dir() string { return s.dir }
 
 // Sealed is what was kept of an image under this suffix, if we kept it; else nil.
@@ -214,7 +214,8 @@ func (s *Store) Put(image string, x *Index) {
 	s.prune(filepath.Base(name))
 }
 
-// prune removes those that were used longest ago, as long as there are too many or too large ones. The one that was just written stays: the clock for files may stand still while several are.
+// prune removes the indexes that were used longest ago while there are too many, or too many bytes of them. latest, the one that was just
+// written, stays: several may have the same time.
 func (s *Store) prune(latest string) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
