@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -32,10 +33,10 @@ func (r *run) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := &line{run: r, raw: raw, end: make(chan struct{})}
+	a := &line{run: r, raw: raw, end: make(chan struct{}), pace: newPace(senders)}
 	a.heard.Store(time.Now().UnixNano())
 	a.stall.got()
-	a.w = wire.NewWriter(pieceWriter{countWriter{raw, &r.sent}, &a.stall.out})
+	a.w = wire.NewWriter(pieceWriter{pacedWriter{countWriter{raw, &r.sent}, a.pace}, &a.stall.out})
 	defer a.close(nil)
 	stop := context.AfterFunc(ctx, func() { a.close(ctx.Err()) })
 	defer stop()
@@ -54,6 +55,7 @@ type line struct {
 	r     *wire.Reader
 	heard atomic.Int64
 	stall stall
+	pace  *pace
 
 	once  sync.Once
 	end   chan struct{} // closed with the line
@@ -198,9 +200,9 @@ func (a *line) talk() error {
 		a.close(nil)
 	}()
 	send := make(chan *item, window)
-	var senders sync.WaitGroup
-	for range 2 {
-		senders.Go(func() {
+	var sending sync.WaitGroup
+	for range senders {
+		sending.Go(func() {
 			a.guarded(func() { a.send(send) })
 			for range send { // after a panic nobody may wait for us
 			}
@@ -211,7 +213,7 @@ func (a *line) talk() error {
 		err = a.lead(send)
 	}
 	close(send)
-	senders.Wait()
+	sending.Wait()
 	if err == nil {
 		err = <-failed
 	} else {
@@ -226,6 +228,9 @@ func (a *line) talk() error {
 	}
 	return err
 }
+
+// senders is how many compress and send at once.
+const senders = 2
 
 // lead announces, hands data to the senders and finishes.
 func (a *line) lead(send chan<- *item) error {
@@ -356,7 +361,7 @@ func (a *line) send(items <-chan *item) {
 		return
 	}
 	defer encoder.Close()
-	p := parcel{w: a.w, encoder: encoder, run: a.run}
+	p := parcel{w: a.w, encoder: encoder, run: a.run, pace: a.pace}
 	for {
 		a.stream.turn.Lock()
 		it, ok := <-items
@@ -392,16 +397,14 @@ type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
 	run         *run
+	pace        *pace
 	packed, cut []byte // buffers for a compressed chunk, and for the pieces of one
 
-	whole   bool          // the last chunk was sent whole
-	packing time.Duration // what the last chunks took to compress, as a running mean
-	sending time.Duration // what they took to be sent
+	whole bool // the last chunk was sent whole
 }
 
 // send sends a chunk, or those of its pieces that differ from what the device holds.
 func (p *parcel) send(it *item) error {
-	began := time.Now()
 	plain, pieces := []byte(nil), (*chunk.Pieces)(nil)
 	if it.held != nil {
 		var err error
@@ -420,7 +423,7 @@ func (p *parcel) send(it *item) error {
 	encoding, b := protocol.Zstd, []byte(nil)
 	if pieces == nil {
 		var err error
-		if b, err = p.compressed(it); err != nil {
+		if encoding, b, err = p.compressed(it); err != nil {
 			return err
 		}
 		plain = it.data
@@ -431,34 +434,34 @@ func (p *parcel) send(it *item) error {
 	if b == nil || pieces != nil && float64(len(b)) > poor*float64(len(plain)) {
 		encoding, b = protocol.Raw, plain
 	}
-	packed := time.Now()
-	err := p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
 	p.whole = pieces == nil
-	p.packing = (7*p.packing + packed.Sub(began)) / 8
-	p.sending = (7*p.sending + time.Since(packed)) / 8
-	return err
+	return p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
 }
 
-// compressed is the whole chunk, compressed by us or by another flash; nil where it does not compress, and then its data was read.
-func (p *parcel) compressed(it *item) (b []byte, err error) {
-	b = p.run.Shared.compressed(it.c, func() []byte {
+// compressed is the whole chunk, compressed by us or by another flash, and with what; nil where it does not compress, and then its data was read.
+func (p *parcel) compressed(it *item) (e protocol.Encoding, b []byte, err error) {
+	e, b = p.run.Shared.compressed(it.c, func() (protocol.Encoding, []byte) {
 		if err = p.run.load(it); err != nil {
-			return nil
+			return protocol.Raw, nil
 		}
-		p.packed = p.encoder.EncodeAll(it.data, p.packed[:0])
+		e := p.pace.next()
+		began := time.Now()
+		if e == protocol.S2 {
+			p.packed = s2.Encode(p.packed[:cap(p.packed)], it.data)
+		} else {
+			p.packed = p.encoder.EncodeAll(it.data, p.packed[:0])
+		}
+		p.pace.did(e, len(it.data), len(p.packed), time.Since(began))
 		if float64(len(p.packed)) > poor*float64(len(it.data)) {
-			return nil
+			return protocol.Raw, nil
 		}
-		return p.packed
+		return e, p.packed
 	})
 	if b == nil && err == nil {
 		err = p.run.load(it)
 	}
-	return b, err
+	return e, b, err
 }
-
-// waits reports whether sending, not compressing, takes most of the time.
-func (p *parcel) waits() bool { return p.sending > 3*p.packing }
 
 type countWriter struct {
 	io.Writer

@@ -21,7 +21,7 @@ type Reader interface {
 	Load(ctx context.Context) error
 	// Read is a chunk's data, nil for zeros, which is the caller's; it waits for what is not known yet. io.EOF is behind the image's end.
 	Read(ctx context.Context, n int64) ([]byte, error)
-	// Peek is what Read gives, but not compared with the chunk's sum; false where all before it would have to be decoded.
+	// Peek is what Read gives, zeros as bytes, but not compared with the chunk's sum; false where something would have to be decoded first.
 	Peek(n int64) (data []byte, ok bool)
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
 )
 
 // Shared has several flashes of one image compress each chunk once, as long as they are not far apart. Its methods may be called by
@@ -31,6 +32,7 @@ type sharedChunk struct {
 	once   sync.Once
 	of     chunk.Sum
 	done   bool
+	how    protocol.Encoding
 	packed []byte
 }
 
@@ -42,9 +44,9 @@ func NewShared() *Shared {
 	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}}
 }
 
-// compressed is what compress makes of chunk c. The first flash that asks calls it, and the others get the same bytes, which nobody may
-// change. nil: the chunk does not compress, or could not be read.
-func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
+// compressed is what compress makes of chunk c, and with what. The first flash that asks calls it, and the others get the same bytes, which
+// nobody may change. nil: the chunk does not compress, or could not be read.
+func (s *Shared) compressed(c chunk.Chunk, compress func() (protocol.Encoding, []byte)) (protocol.Encoding, []byte) {
 	if s == nil {
 		return compress()
 	}
@@ -60,18 +62,20 @@ func (s *Shared) compressed(c chunk.Chunk, compress func() []byte) []byte {
 		return compress()
 	}
 	it.once.Do(func() {
+		var how protocol.Encoding
 		var b []byte
-		defer func() { s.keep(c.N, it, b) }() // also after a panic, which ends this flash: the others wait for the chunk
-		b = slices.Clone(compress())
+		defer func() { s.keep(c.N, it, how, b) }() // also after a panic, which ends this flash: the others wait for the chunk
+		how, b = compress()
+		b = slices.Clone(b)
 	})
-	return it.packed
+	return it.how, it.packed
 }
 
 // keep keeps what was made of chunk n, and lets go of the oldest, whatever one flash is still waiting for.
-func (s *Shared) keep(n int64, it *sharedChunk, b []byte) {
+func (s *Shared) keep(n int64, it *sharedChunk, how protocol.Encoding, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	it.done, it.packed = true, b
+	it.done, it.how, it.packed = true, how, b
 	s.bytes += len(b)
 	for s.bytes > maxShared {
 		at := slices.IndexFunc(s.order, func(k int64) bool { return k != n && s.chunks[k].done })

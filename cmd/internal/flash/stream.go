@@ -124,10 +124,19 @@ func (r *run) load(it *item) (err error) {
 func (r *run) differing(it *item) (*chunk.Pieces, error) {
 	sums := r.Shared.pieceSums(it.c)
 	if sums == nil {
-		if err := r.load(it); err != nil {
-			return nil, err
+		data, ok := it.data, it.data != nil
+		if src, reads := r.Source.(Reader); !ok && reads && it.c.N != 0 { // most likely all of them differ, and it is sent as it was packed
+			if data, ok = src.Peek(it.c.N); ok && len(data) == it.c.Len {
+				defer chunk.Free(data)
+			}
 		}
-		sums = chunk.AppendPieceSums(nil, it.data)
+		if !ok || len(data) != it.c.Len {
+			if err := r.load(it); err != nil {
+				return nil, err
+			}
+			data = it.data
+		}
+		sums = chunk.AppendPieceSums(nil, data)
 		r.Shared.keepSums(it.c, sums)
 	}
 	return chunk.DifferingSums(sums, it.held), nil
@@ -149,7 +158,7 @@ func (s *stream) ordered() bool {
 // sent notes that a chunk was sent, for who packs while that goes on.
 func (s *stream) sent(ctx context.Context, it *item, streamed bool, p *parcel) {
 	if live, ok := s.pack.(*pack.Live); ok {
-		live.Sent(ctx, it.c.N, streamed || p.whole, streamed || p.waits())
+		live.Sent(ctx, it.c.N, streamed || p.whole, streamed || p.pace.waits())
 	}
 }
 

@@ -1,8 +1,11 @@
 package chunk
 
 import (
+	"encoding/binary"
 	"errors"
 	"iter"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // PieceSize is the length of a chunk's pieces in bytes, a block of ext4's: of a chunk that differs only those pieces are
@@ -18,9 +21,14 @@ import (
 // The sums of a chunk that differs are 2 KiB.
 const PieceSize = 4 << 10
 
-// PieceSumLen is the length of a piece's sum: the first bytes of its BLAKE3. It serves to find what need not be sent; nothing
-// rests on it, since the chunk that comes of it is held against the chunk's [Sum].
+// PieceSumLen is the length of a piece's sum in bytes, its XXH64 (https://xxhash.com) in big-endian. It serves to find what need not be
+// sent; nothing rests on it, since the chunk that comes of it is held against the chunk's [Sum]: whoever makes two pieces of one sum makes
+// that chunk go whole. So it is fast in place of strong: of pieces of 4 KiB BLAKE3 hashes 1.4 GB a second on a core where of whole
+// chunks it does 3.7, and XXH64 does 11.
 const PieceSumLen = 8
+
+// PieceSum is the sum of one piece.
+func PieceSum(b []byte) uint64 { return xxhash.Sum64(b) }
 
 // PieceCount is how many pieces a chunk of n bytes has.
 func PieceCount(n int) int { return (n + PieceSize - 1) / PieceSize }
@@ -29,8 +37,7 @@ func PieceCount(n int) int { return (n + PieceSize - 1) / PieceSize }
 func AppendPieceSums(sums, b []byte) []byte {
 	for len(b) > 0 {
 		n := min(len(b), PieceSize)
-		sum := SumOf(b[:n])
-		sums = append(sums, sum[:PieceSumLen]...)
+		sums = binary.BigEndian.AppendUint64(sums, PieceSum(b[:n]))
 		b = b[n:]
 	}
 	return sums

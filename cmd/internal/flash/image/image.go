@@ -218,13 +218,20 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	return data, nil
 }
 
-// Peek is a raw image's chunk n as its file has it now, held against nothing: for guesses.
+// Peek is chunk n as a raw image's file has it now, or as it is kept once it was decoded, held against nothing: for guesses.
 func (i *Image) Peek(n int64) ([]byte, bool) {
-	if i.raw == nil {
-		return nil, false
+	from := i.raw
+	if from == nil {
+		i.mu.Lock()
+		known := n >= 0 && n < int64(len(i.chunks))
+		i.mu.Unlock()
+		if !known {
+			return nil, false
+		}
+		from = i.spool
 	}
 	data := chunk.Buffer(chunk.Size)
-	k, err := i.raw.ReadAt(data, n*chunk.Size)
+	k, err := from.ReadAt(data, n*chunk.Size)
 	return data[:k], k > 0 && (err == nil || err == io.EOF)
 }
 

@@ -7,7 +7,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// SumLen is the length of a piece's sum on the line, in bytes, the first ones of its hash: of 300,000 pieces (1.2 GB) held
+// SumLen is the length of a piece's sum on the line, in bytes, the first ones of [chunk.PieceSum]: of 300,000 pieces (1.2 GB) held
 // against as many, one in 3,000 disks has two of one sum that are not the same, and that chunk is sent whole.
 const SumLen = 6
 
@@ -18,7 +18,7 @@ type Sum uint64
 func AppendSums(out, b []byte) []byte {
 	for len(b) > 0 {
 		n := min(len(b), chunk.PieceSize)
-		sum := chunk.SumOf(b[:n])
+		sum := binary.BigEndian.AppendUint64(nil, chunk.PieceSum(b[:n]))
 		out = append(out, sum[:SumLen]...)
 		b = b[n:]
 	}

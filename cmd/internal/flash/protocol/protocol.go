@@ -35,7 +35,8 @@
 //	announce  8 number, 4 length, 1 zero (0 or 1), 32 sum    45 bytes, repeated
 //	answers   8 number, 1 answer                              9 bytes, repeated
 //	held      8 number, 8 sum of each piece
-//	data      8 number, 1 encoding; then, if the encoding says so, 32 which pieces, or 1 how (1 begins, 2 part) and 8 skip; the rest: the bytes
+//	data      8 number, 1 encoding (0 raw, 1 zstd, 2 S2, 3 the stream; 128 more for pieces); then of pieces 32 which, of the
+//	          stream 1 how (1 begins, 2 part) and 8 skip; the rest: the bytes
 //	scan      8 first number, 8 how many, 1 keep (0 or 1)
 //	scanned   8 number, 6 sum of each piece, nothing for zeros
 //	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
@@ -270,13 +271,13 @@ func ReadHeld(b []byte) (n int64, sums []byte, err error) {
 type Encoding byte
 
 const (
-	Raw Encoding = iota
-	Zstd
+	Raw      Encoding = iota
+	Zstd              // a frame
+	S2                // a block (https://github.com/klauspost/compress/tree/master/s2): less is saved, in a fraction of the time
+	Streamed          // the next bytes of the connection's zstd stream
 
 	// inPieces is added to an encoding where only some pieces of the chunk follow.
-	inPieces
-
-	Streamed Encoding = 4 // the next bytes of the connection's zstd stream
+	inPieces Encoding = 128
 )
 
 // MaxWindow is the largest window of a zstd stream, in bytes: that of zstd -19. A decoder takes little more memory.
@@ -333,7 +334,7 @@ type Packet struct {
 
 // ReadData reads a Data; the bytes are b's.
 func ReadData(b []byte) (p Packet, err error) {
-	if len(b) < 10 || Encoding(b[8]) > Streamed {
+	if len(b) < 10 || Encoding(b[8])&^inPieces > Streamed || Encoding(b[8]) == Streamed|inPieces {
 		return p, fmt.Errorf("%w: data in %d bytes", ErrProtocol, len(b))
 	}
 	if Encoding(b[8]) == Streamed {

@@ -36,7 +36,8 @@ func TestThereAndBack(t *testing.T) {
 	}
 	some := &chunk.Pieces{1: 0x80, 31: 3}
 	for _, want := range []Packet{
-		{N: 5, Encoding: Zstd, Bytes: []byte("xyz")}, {N: 6, Encoding: Raw, Bytes: []byte("x")},
+		{N: 5, Encoding: Zstd, Bytes: []byte("xyz")}, {N: 6, Encoding: Raw, Bytes: []byte("x")}, {N: 5, Encoding: S2, Bytes: []byte("xyz")},
+		{N: 7, Encoding: S2, Pieces: some, Bytes: []byte("xyz")},
 		{N: 7, Encoding: Zstd, Pieces: some, Bytes: []byte("xyz")}, {N: 8, Encoding: Raw, Pieces: some, Bytes: []byte("x")},
 		{N: 9, Encoding: Streamed, Stream: Stream{Begins: true, Skip: 3 * chunk.Size}, Bytes: []byte("xyz")}, {N: 10, Encoding: Streamed, Stream: Stream{Part: true}, Bytes: []byte{}},
 	} {
@@ -105,6 +106,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(AppendReply(nil, Reply{1, Same}))
 	f.Add(append(DataHead(1, Zstd, nil), 0))
 	f.Add(append(DataHead(1, Zstd, &chunk.Pieces{3}), 0))
+	f.Add(append(DataHead(1, S2, nil), 0))
 	f.Add(append(StreamHead(1, Stream{Begins: true, Skip: 2 * chunk.Size}), 0))
 	f.Add(AppendHeld(nil, 1, make([]byte, 16)))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -84,6 +85,7 @@ func FuzzServe(f *testing.F) {
 	encoder, _ := zstd.NewWriter(nil)
 	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.StreamHead(0, protocol.Stream{Begins: true}), encoder.EncodeAll(stream, nil)),
 		say(protocol.Data, protocol.StreamHead(2, protocol.Stream{})), say(protocol.Finish)}, nil))
+	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(0, protocol.S2, nil), s2.Encode(nil, small)), say(protocol.Finish)}, nil))
 	f.Add(append(open, say(protocol.Extent, protocol.Number(2*chunk.Size), small[:512-64])...))
 	f.Add(say(protocol.Data, protocol.DataHead(0, protocol.Zstd, nil), small))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -230,14 +231,38 @@ func (s *session) unpack(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
 
 // decoded is what a packet's bytes decode to. It uses room if that is large enough.
 func decoded(p protocol.Packet, room []byte) ([]byte, error) {
-	if p.Encoding == protocol.Raw {
+	var out []byte
+	var err error
+	switch p.Encoding {
+	case protocol.Raw:
 		return append(room[:0], p.Bytes...), nil
+	case protocol.Zstd:
+		out, err = decoder.DecodeAll(p.Bytes, room[:0])
+	case protocol.S2:
+		out, err = decodedS2(p.Bytes, room)
+	default:
+		return nil, fmt.Errorf("%w: encoding %d here", protocol.ErrProtocol, p.Encoding)
 	}
-	out, err := decoder.DecodeAll(p.Bytes, room[:0])
 	if err != nil {
 		return nil, failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", p.N, offset(p.N), err))
 	}
 	return out, nil
+}
+
+// decodedS2 is what a block of S2 decodes to, in room where that is enough. How long that is the block says itself: more than a chunk is
+// not believed.
+func decodedS2(b, room []byte) ([]byte, error) {
+	n, err := s2.DecodedLen(b)
+	if err == nil && n > chunk.Size {
+		err = fmt.Errorf("it says to have %d bytes", n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n > cap(room) {
+		room = make([]byte, n)
+	}
+	return s2.Decode(room[:n], b)
 }
 
 // buffer is for one chunk. They are used again: clearing new ones would cost as much as writing them.

@@ -1,0 +1,104 @@
+package flash
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"groundhog/cmd/internal/flash/protocol"
+)
+
+// pace is how fast chunks are compressed and the line takes bytes, as far as was seen on this connection: it decides how a chunk is
+// compressed that goes by itself. Where the line is what is waited for, zstd saves a quarter of S2's bytes; where it is our processor, S2
+// takes less than half of zstd's time. A device that is slow holds the line up, which looks like a slow line from here, and is taken for
+// one: a Compute Module 3 decodes S2 with 4 instructions a byte in place of 13, but one of its cores has to decrypt all that comes
+// (fixtures/bench/cm3). Its methods may be called by all senders at once.
+type pace struct {
+	mu      sync.Mutex
+	senders float64
+	line    rate                  // seconds for a byte on it
+	packing [protocol.S2 + 1]rate // seconds for a byte of a chunk, by what it is compressed with
+	packed  [protocol.S2 + 1]rate // bytes that come of it
+	chunks  int                   // that were compressed
+}
+
+// rate is what a byte takes, of the last ones for the most part.
+type rate struct{ took, bytes float64 }
+
+// rateOf is what bytes are taken for until more is known.
+func rateOf(each, bytes float64) rate { return rate{each * bytes, bytes} }
+
+// horizon is how many bytes a rate remembers.
+const horizon = 4 << 20
+
+func (r *rate) add(took float64, bytes int) {
+	left := max(0, 1-float64(bytes)/horizon)
+	r.took, r.bytes = left*r.took+took, left*r.bytes+float64(bytes)
+}
+
+func (r rate) each() float64 { return r.took / r.bytes }
+
+// lookAgain is after how many chunks the other way is tried once, so that what is known of it does not get old.
+const lookAgain = 32
+
+// newPace is that of a line on which so many send. It is taken for one of 100 Mbit/s until some was sent: that the kernel takes the
+// first bytes at once says nothing.
+func newPace(senders int) *pace {
+	p := &pace{senders: float64(senders), line: rateOf(80e-9, 1<<20)}
+	p.packing[protocol.Zstd], p.packed[protocol.Zstd] = rateOf(3e-9, 1), rateOf(0.4, 1)
+	p.packing[protocol.S2], p.packed[protocol.S2] = rateOf(1.2e-9, 1), rateOf(0.5, 1)
+	return p
+}
+
+// next is how the next chunk is to be compressed.
+func (p *pace) next() protocol.Encoding {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chunks++
+	best, other := protocol.Zstd, protocol.S2
+	if p.chunk(other) < p.chunk(best) {
+		best, other = other, best
+	}
+	if p.chunks%lookAgain == 0 {
+		return other
+	}
+	return best
+}
+
+// chunk is what a byte of a chunk takes that is compressed so, in seconds: as long as the line is at it, or as the senders are who
+// compress it and give it to the line.
+func (p *pace) chunk(e protocol.Encoding) float64 {
+	line := p.packed[e].each() * p.line.each()
+	return max(line, (p.packing[e].each()+line)/p.senders)
+}
+
+// did notes that bytes were compressed.
+func (p *pace) did(e protocol.Encoding, plain, packed int, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.packing[e].add(took.Seconds(), plain)
+	p.packed[e].add(float64(packed), plain)
+}
+
+// waits reports whether the line is so slow that there is time to compress better than zstd does in a hurry.
+func (p *pace) waits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.packed[protocol.Zstd].each()*p.line.each() > 2*p.packing[protocol.Zstd].each()
+}
+
+// pacedWriter tells a pace what the line takes.
+type pacedWriter struct {
+	io.Writer
+	pace *pace
+}
+
+func (w pacedWriter) Write(b []byte) (int, error) {
+	began := time.Now()
+	n, err := w.Writer.Write(b)
+	took := time.Since(began).Seconds()
+	w.pace.mu.Lock()
+	defer w.pace.mu.Unlock()
+	w.pace.line.add(took, n)
+	return n, err
+}
