@@ -100,10 +100,11 @@ func TestNFSRootIsReachedAsBefore(t *testing.T) {
 	tgt := target(t, "bookworm", "amd64")
 	const reached = "owner: the root comes over the network"
 	script := made("nfs-premount", "owner", "echo '"+reached+"' >/dev/console\n")
-	for boot, w := range map[string]wired{
-		"boot=nfs": {config: script},
-		"":         {config: with(script, ownConf, "BOOT=nfs\n")},
-	} {
+	for _, boot := range judge.Cases([]string{"boot=nfs"}, "") {
+		w := wired{config: script}
+		if boot == "" {
+			w.config = with(script, ownConf, "BOOT=nfs\n")
+		}
 		t.Run(cmp.Or(boot, "BOOT=nfs"), func(t *testing.T) {
 			t.Parallel()
 			w.cards, w.far, w.port = "enp1s0", owned("far0"), "22"
