@@ -67,7 +67,7 @@ func printFound(w io.Writer, in *inspect.Found, talk talk) error {
 	p.line("archive   %s, %s, %s unpacked", in.Name, show.Bytes(in.Size), show.Bytes(in.Unpacked))
 	p.line("sha256    %s", in.SHA256)
 	p.line("made by   %s", in.Builder)
-	p.line("kernel    %s", orNone(in.Kernel))
+	p.line("kernel    %s", show.OrNone(in.Kernel))
 	p.line("for       %s", strings.TrimSpace(in.System+" "+orUnknown(in.Release))+" "+in.Architecture)
 	p.line("segments")
 	p.line("  %10s %10s %8s  %-11s %10s %8s  %s", "offset", "size", "padding", "compression", "unpacked", "entries", "content")
@@ -134,7 +134,7 @@ func printPatches(p printer, in *inspect.Found, talk talk) {
 	if r := in.Patches; r == nil {
 		p.line("patched   no")
 	} else {
-		p.line("patched   by %s, build %s, release %s, board %s", r.Tool, r.Build, orNone(r.Release), orNone(r.Board))
+		p.line("patched   by %s, build %s, release %s, board %s", r.Tool, r.Build, show.OrNone(r.Release), show.OrNone(r.Board))
 		for _, patch := range r.Patches {
 			p.line("  %-16s %s", patch.Name, patch.Summary)
 			if talk < verbose {

@@ -97,7 +97,7 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 	if r.same {
 		state = "already patched, nothing to do:"
 	}
-	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, systemOf(&rep.Done), orNone(rep.Arch), orNone(rep.Kernel), rep.Build)
+	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, systemOf(&rep.Done), show.OrNone(rep.Arch), show.OrNone(rep.Kernel), rep.Build)
 	printApplied(w, rep.Patches, talk == verbose)
 	printNotes(w, &rep.Done)
 	if r.options.dryRun {
@@ -160,13 +160,6 @@ func (r *patchResult) how() string {
 		return "appended"
 	}
 	return "repacked"
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }
 
 func (r *patchResult) printJSON(w io.Writer) error {

@@ -2,6 +2,7 @@ package undo
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -144,7 +145,7 @@ func (w *treeWriter) create(name string, data []byte, mode fs.FileMode, when tim
 		}
 	}
 	_, err = f.Write(data)
-	err = firstOf(err, f.Chmod(mode), f.Sync(), f.Close())
+	err = cmp.Or(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil && !when.IsZero() {
 		err = w.root.Chtimes(aside, when, when)
 	}
@@ -162,7 +163,7 @@ func (w *treeWriter) mkdirs(dir string) error {
 		return err
 	}
 	w.made = append(w.made, dir)
-	return firstOf(w.root.Mkdir(dir, 0o755), w.root.Chmod(dir, 0o755)) // whatever the umask
+	return cmp.Or(w.root.Mkdir(dir, 0o755), w.root.Chmod(dir, 0o755)) // whatever the umask
 }
 
 // commit gives the file its name, or removes it.
@@ -189,7 +190,7 @@ func (w *treeWriter) sync(dir string) error {
 	if err != nil {
 		return err
 	}
-	return firstOf(f.Sync(), f.Close())
+	return cmp.Or(f.Sync(), f.Close())
 }
 
 // rollback undoes what was done, the last thing first.
@@ -214,15 +215,5 @@ func (w *treeWriter) rollback() error {
 	for _, dir := range slices.Backward(w.made) {
 		_ = w.root.Remove(dir)
 	}
-	return firstOf(errs...)
-}
-
-// firstOf is the first error: one line.
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(errs...)
 }

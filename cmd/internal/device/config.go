@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // settings is a target with what ssh_config(5) adds to it.
@@ -147,7 +149,7 @@ func (s *settings) connection(a answers) error {
 		return fmt.Errorf("the configuration's AddressFamily %q is none of any, inet and inet6", family)
 	}
 	if i := a.get("bindinterface"); i != "" {
-		return hint(fmt.Errorf("the configuration has BindInterface %s, which is not supported", i), "BindAddress is")
+		return hint.To(fmt.Errorf("the configuration has BindInterface %s, which is not supported", i), "BindAddress is")
 	}
 	if a.get("proxyusefdpass") == "yes" && a.get("proxycommand") != "" {
 		return fmt.Errorf("the configuration has ProxyUseFdpass, which is not supported")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -62,7 +63,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (answe
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limit.Err() != nil:
-		return nil, hint(fmt.Errorf("asking ssh -G: no answer within %s", askTime), "a command of Match exec, or a name server, may not answer")
+		return nil, hint.To(fmt.Errorf("asking ssh -G: no answer within %s", askTime), "a command of Match exec, or a name server, may not answer")
 	case err != nil:
 		text := strings.ReplaceAll(strings.TrimSpace(string(said.bytes())), "/dev/stdin", config)
 		return nil, fmt.Errorf("asking ssh -G: %w: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
@@ -81,7 +82,7 @@ func openConfig(name string) (*os.File, error) {
 	}
 	if err := sidefile.Believe(f, sidefile.Nobody); err != nil {
 		f.Close()
-		return nil, hint(fmt.Errorf("reading the ssh configuration: %w", err), "its commands run with your rights: chown and chmod go-w it, or --ssh-config none does without")
+		return nil, hint.To(fmt.Errorf("reading the ssh configuration: %w", err), "its commands run with your rights: chown and chmod go-w it, or --ssh-config none does without")
 	}
 	return f, nil
 }

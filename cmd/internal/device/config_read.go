@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -40,7 +41,7 @@ func readConfig(t Target, config string, me self) (answers, error) {
 		err = r.files(false, config)
 	}
 	if err != nil {
-		return nil, hint(err, "with ssh(1) in PATH groundhog asks it; --ssh-config FILE names another file, --ssh-config none does without")
+		return nil, hint.To(err, "with ssh(1) in PATH groundhog asks it; --ssh-config FILE names another file, --ssh-config none does without")
 	}
 	return r.defaults()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
@@ -201,7 +202,7 @@ func TestConfigOfStrangers(t *testing.T) {
 			if err == nil {
 				client.Close()
 			}
-			if !errors.Is(err, sidefile.ErrStranger) || HintOf(err) == "" {
+			if !errors.Is(err, sidefile.ErrStranger) || hint.Of(err) == "" {
 				t.Errorf("%s: %v", about, err)
 			}
 			if _, err := os.Stat(ran); err == nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // maxJumps bounds a chain of ProxyJump, which may lead back to itself.
@@ -46,7 +48,7 @@ func (s *settings) direct(ctx context.Context, o Options) (net.Conn, error) {
 // jumpTo logs in to the last of the jump hosts, by way of those before it, and connects from there.
 func (s *settings) jumpTo(ctx context.Context, o Options, depth int) (*Client, net.Conn, error) {
 	if depth >= maxJumps {
-		return nil, nil, hint(errLoop, "ssh_config(5): \"ProxyJump none\" for the jump host itself, before Host *")
+		return nil, nil, hint.To(errLoop, "ssh_config(5): \"ProxyJump none\" for the jump host itself, before Host *")
 	}
 	before, last := "", s.jump
 	if i := strings.LastIndexByte(s.jump, ','); i >= 0 {

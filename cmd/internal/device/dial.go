@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // Dial logs in to a target, "user@host:port" or a name in ssh_config(5). The
@@ -39,7 +41,7 @@ func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, err
 		return c, nil
 	}
 	if o.Keys == nil && o.HostKey != "" && errors.Is(err, ErrHostKey) {
-		err = hint(fmt.Errorf("%w: none of its keys has the fingerprint %s", ErrHostKey, o.HostKey), "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the device prints its own")
+		err = hint.To(fmt.Errorf("%w: none of its keys has the fingerprint %s", ErrHostKey, o.HostKey), "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the device prints its own")
 	}
 	if errors.Is(err, errLoop) && depth > 0 {
 		return nil, err // once is enough
@@ -148,14 +150,14 @@ func loginError(s *settings, h *held, err, refused, signing error) error {
 	case refused != nil:
 		return refused
 	case errors.As(err, &none) && none.What == "host key":
-		return hint(fmt.Errorf("%w: %w: it has none of %.200q", ErrHostKey, errNoCommon, strings.Join(none.RequestedAlgorithms, " ")),
+		return hint.To(fmt.Errorf("%w: %w: it has none of %.200q", ErrHostKey, errNoCommon, strings.Join(none.RequestedAlgorithms, " ")),
 			"another device answers, or this one was set up anew: if you know that it was, ssh-keygen -R forgets its old keys, and --host-key SHA256:... names the new one")
 	case signing != nil:
 		return signing
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		return hint(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.tried()), "-i FILE names a key; ssh-add gives one to the agent")
+		return hint.To(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.tried()), "-i FILE names a key; ssh-add gives one to the agent")
 	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
-		return hint(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()),
+		return hint.To(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()),
 			"-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has")
 	}
 	text := errors.New(strings.TrimPrefix(err.Error(), "ssh: "))

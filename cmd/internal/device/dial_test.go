@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/link"
 )
 
@@ -52,7 +53,7 @@ func TestDialHostKeys(t *testing.T) {
 		if (err == nil) != (c.err == nil) || !errors.Is(err, c.err) || c.said != "" && !strings.Contains(err.Error(), c.said) {
 			t.Errorf("%s: %v, want %v with %q", name, err, c.err, c.said)
 		}
-		if errors.Is(err, ErrHostKey) && HintOf(err) == "" {
+		if errors.Is(err, ErrHostKey) && hint.Of(err) == "" {
 			t.Errorf("%s: %v: does not say what to do", name, err)
 		}
 	}

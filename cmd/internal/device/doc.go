@@ -14,17 +14,7 @@
 // prints it makes it printable (show.Printable).
 package device
 
-import (
-	"errors"
-
-	hints "groundhog/cmd/internal/hint"
-)
-
-// hint adds what to do to an error; nil stays nil.
-func hint(err error, text string) error { return hints.To(err, text) }
-
-// HintOf is what to do about an error, "" where nobody knows.
-func HintOf(err error) string { return hints.Of(err) }
+import "errors"
 
 // What callers branch on.
 var (

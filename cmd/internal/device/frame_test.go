@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // Whatever a login shell says before our command, the command's answer is its own.
@@ -66,7 +68,7 @@ func TestNoShell(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = within(t, time.Minute, about, func() error { _, err := client.Run(t.Context(), "true", nil); return err })
-		if err == nil || !strings.Contains(err.Error(), c.said) || about != "does not stop" && (!errors.Is(err, ErrShell) || HintOf(err) == "") {
+		if err == nil || !strings.Contains(err.Error(), c.said) || about != "does not stop" && (!errors.Is(err, ErrShell) || hint.Of(err) == "") {
 			t.Errorf("%s: %v", about, err)
 		}
 		err = within(t, time.Minute, about, func() error { return client.AsRoot(t.Context()) })
@@ -96,7 +98,7 @@ func TestMaxSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Output(t.Context(), "echo here"); !errors.Is(err, ErrSessions) || HintOf(err) == "" {
+	if _, err := c.Output(t.Context(), "echo here"); !errors.Is(err, ErrSessions) || hint.Of(err) == "" {
 		t.Errorf("a second session: %v", err)
 	}
 	p.Stdin.Close()

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // A verdict checks who answers. Each algorithms is one try: a server has several
@@ -79,7 +81,7 @@ func pinned(keys []ssh.PublicKey) (*verdict, error) {
 				return nil
 			}
 		}
-		return hint(fmt.Errorf("%w: %s is not a key that was promised", ErrHostKey, ssh.FingerprintSHA256(key)),
+		return hint.To(fmt.Errorf("%w: %s is not a key that was promised", ErrHostKey, ssh.FingerprintSHA256(key)),
 			"another device or its system answers there, or an initramfs of another build: the .known_hosts beside the archive has its keys")
 	}
 	return &verdict{check, withSHA1(algorithms)}, nil
@@ -94,7 +96,7 @@ func CheckFingerprint(s string) error {
 // fingerprint takes the key that the user named, of whichever type it is.
 func fingerprint(want string) (*verdict, error) {
 	if len(want) != len("SHA256:")+43 || !strings.HasPrefix(want, "SHA256:") {
-		return nil, hint(fmt.Errorf("host key %q: not a fingerprint", want), "it looks like SHA256:... with 43 characters (ssh-keygen -lf FILE.pub)")
+		return nil, hint.To(fmt.Errorf("host key %q: not a fingerprint", want), "it looks like SHA256:... with 43 characters (ssh-keygen -lf FILE.pub)")
 	}
 	v := &verdict{check: func(key ssh.PublicKey) error {
 		if got := ssh.FingerprintSHA256(key); got != want {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 	"groundhog/initrd/debian/dropbear"
 )
@@ -91,8 +92,8 @@ func TestKnownHostsFiles(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, ErrHostKey) || !strings.Contains(err.Error()+HintOf(err), c.err) || HintOf(err) == "" {
-			t.Errorf("%s: %v (%s), want %q", about, err, HintOf(err), c.err)
+		if !errors.Is(err, ErrHostKey) || !strings.Contains(err.Error()+hint.Of(err), c.err) || hint.Of(err) == "" {
+			t.Errorf("%s: %v (%s), want %q", about, err, hint.Of(err), c.err)
 		}
 	}
 }
@@ -141,11 +142,11 @@ func TestServerWithThreeKeys(t *testing.T) {
 	}
 	o := s.good()
 	o.HostKey = "SHA256:" + strings.Repeat("A", 43)
-	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrHostKey) || !strings.Contains(err.Error(), "none of its keys") || HintOf(err) == "" {
-		t.Errorf("another fingerprint: %v (%s)", err, HintOf(err))
+	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrHostKey) || !strings.Contains(err.Error(), "none of its keys") || hint.Of(err) == "" {
+		t.Errorf("another fingerprint: %v (%s)", err, hint.Of(err))
 	}
 	o.HostKey = "MD5:aa:bb"
-	if _, err := Dial(t.Context(), s.target(), o); err == nil || HintOf(err) == "" {
+	if _, err := Dial(t.Context(), s.target(), o); err == nil || hint.Of(err) == "" {
 		t.Errorf("no fingerprint: %v", err)
 	}
 }
@@ -158,8 +159,8 @@ func TestKnownHostsCommand(t *testing.T) {
 	o.KnownHosts = nil
 	o.Config = write(t, s.path("config"), "KnownHostsCommand /usr/bin/touch "+ran+"\nUserKnownHostsFile /dev/null\nGlobalKnownHostsFile none\n")
 	judge.Tool(t, "ssh")
-	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrHostKey) || !strings.Contains(HintOf(err), "KnownHostsCommand is not run") {
-		t.Errorf("%v (%s)", err, HintOf(err))
+	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrHostKey) || !strings.Contains(hint.Of(err), "KnownHostsCommand is not run") {
+		t.Errorf("%v (%s)", err, hint.Of(err))
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("it was run")

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 )
 
@@ -88,7 +89,7 @@ func TestAgent(t *testing.T) {
 		if client != nil {
 			client.Close()
 		}
-		if (err != nil) != c.fails || c.fails && (!errors.Is(err, ErrAuth) || HintOf(err) == "") {
+		if (err != nil) != c.fails || c.fails && (!errors.Is(err, ErrAuth) || hint.Of(err) == "") {
 			t.Errorf("%s: %v", about, err)
 		}
 		tried, _ := os.ReadFile(s.path("tried"))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -153,7 +154,7 @@ func revokes(list []ssh.PublicKey, plain ssh.PublicKey, cert *ssh.Certificate) b
 }
 
 func revokedError(key ssh.PublicKey) error {
-	return hint(fmt.Errorf("%w: %s is revoked", ErrHostKey, shown(key)), "somebody has said that this key must not be trusted")
+	return hint.To(fmt.Errorf("%w: %s is revoked", ErrHostKey, shown(key)), "somebody has said that this key must not be trusted")
 }
 
 // validCert asks a host's certificate for a name. x/crypto checks its signature, names (in which, as for ssh, a * means
@@ -182,7 +183,7 @@ func (k *knownHost) changed(key ssh.PublicKey) error {
 			break
 		}
 	}
-	return hint(fmt.Errorf("%w: %s has changed: it shows %s, known is %s", ErrHostKey, k.names[0], shown(key), was),
+	return hint.To(fmt.Errorf("%w: %s has changed: it shows %s, known is %s", ErrHostKey, k.names[0], shown(key), was),
 		"somebody may be in between, or the device was set up anew: if you know that it was, ssh-keygen -R "+
 			Quote(k.names[0])+" forgets the old key")
 }
@@ -199,7 +200,7 @@ func (k *knownHost) unknown(key ssh.PublicKey, invalid error) error {
 	if invalid != nil {
 		err = fmt.Errorf("%w; %w", err, invalid)
 	}
-	return hint(err, text)
+	return hint.To(err, text)
 }
 
 // readRevoked reads a list of public keys (ssh_config(5), RevokedHostKeys). ssh's own binary lists are refused.

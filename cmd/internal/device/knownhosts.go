@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -43,7 +44,7 @@ func readKnownHosts(files []string, must bool) (*knownDB, error) {
 			continue
 		}
 		if err != nil {
-			return nil, hint(fmt.Errorf("reading known_hosts: %w", err), "who can write to that file decides whom you trust")
+			return nil, hint.To(fmt.Errorf("reading known_hosts: %w", err), "who can write to that file decides whom you trust")
 		}
 		n := 0
 		for text := range strings.Lines(string(b)) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // lockedKey is an encrypted private key.
@@ -40,7 +42,7 @@ func (k *lockedKey) unlock() (ssh.AlgorithmSigner, error) {
 		return open.(ssh.AlgorithmSigner), nil
 	}
 	if k.ask == nil {
-		return nil, hint(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
+		return nil, hint.To(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
 	}
 	pass, err := k.question()
 	if err != nil {

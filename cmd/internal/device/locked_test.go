@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // Encrypted keys are asked for when the server wants them, and only then; a person's time does not count.
@@ -63,8 +65,8 @@ func TestEncrypted(t *testing.T) {
 		if asked != c.asked {
 			t.Errorf("%s: asked %d times, want %d", c.about, asked, c.asked)
 		}
-		if c.ask == nil && !strings.Contains(HintOf(err), "ssh-add "+Quote(s.path("new"))) {
-			t.Errorf("%s: hint %q", c.about, HintOf(err))
+		if c.ask == nil && !strings.Contains(hint.Of(err), "ssh-add "+Quote(s.path("new"))) {
+			t.Errorf("%s: hint %q", c.about, hint.Of(err))
 		}
 	}
 }

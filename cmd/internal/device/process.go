@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // Process is a command that runs on the device. Stdout must be read, or it stands still.
@@ -79,7 +81,7 @@ func (c *Client) openSession(ctx context.Context) (*ssh.Session, error) {
 			return session, err
 		}
 		if try == sessionTries {
-			return nil, hint(fmt.Errorf("%w: %s", ErrSessions, refused.Message),
+			return nil, hint.To(fmt.Errorf("%w: %s", ErrSessions, refused.Message),
 				"sshd_config(5), MaxSessions: 1 and more lets groundhog in, 2 and more lets it look at a device while it is at work there")
 		}
 		pause := time.NewTimer(sessionPause)
@@ -134,7 +136,7 @@ func (p *Process) notBegun(status *ssh.ExitError) error {
 	if status != nil {
 		exit = status.ExitStatus()
 	}
-	return hint(fmt.Errorf("%w: exit %d, and it says: %.300s", ErrShell, exit, strings.Join(strings.FieldsFunc(said, lineEnd), "; ")),
+	return hint.To(fmt.Errorf("%w: exit %d, and it says: %.300s", ErrShell, exit, strings.Join(strings.FieldsFunc(said, lineEnd), "; ")),
 		"ssh HOST /bin/sh -c true has to work: look at the user's shell, at command= in authorized_keys and at ForceCommand")
 }
 

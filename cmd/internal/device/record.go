@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -123,7 +123,7 @@ func ReadRecord(target string) (*Record, error) {
 		err = r.check()
 	}
 	if err != nil {
-		return nil, hint(fmt.Errorf("reading %s: %w", path, err), "another groundhog push writes it anew")
+		return nil, hint.To(fmt.Errorf("reading %s: %w", path, err), "another groundhog push writes it anew")
 	}
 	return r, nil
 }
@@ -189,16 +189,4 @@ func (r *Record) Save() (string, error) {
 		return "", fmt.Errorf("writing %s: %w", path, err)
 	}
 	return path, nil
-}
-
-// Forget removes what is known of a target.
-func Forget(target string) error {
-	path, err := recordPath(target)
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // ErrTwice is that two names on one command line lead to one device.
@@ -52,7 +54,7 @@ func (r *Roll) Enter(ctx context.Context, name string, c *Client, s State) error
 		return nil
 	}
 	if other := *r.entered[first]; other.key == me.key && other.boot == me.boot {
-		return hint(fmt.Errorf("%w: %s and %s", ErrTwice, other.name, name), "name each device once")
+		return hint.To(fmt.Errorf("%w: %s and %s", ErrTwice, other.name, name), "name each device once")
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // Bounds of what a device may say in one answer.
@@ -126,7 +128,7 @@ func (c *Client) AsRoot(ctx context.Context) error {
 		return nil
 	}
 	c.sudo = false
-	return hint(fmt.Errorf("%w: user %s: %w", ErrNotRoot, c.Target.User, err), "log in as root, or allow sudo without a password (sudoers(5), NOPASSWD)")
+	return hint.To(fmt.Errorf("%w: user %s: %w", ErrNotRoot, c.Target.User, err), "log in as root, or allow sudo without a password (sudoers(5), NOPASSWD)")
 }
 
 // Output runs a command that must succeed.

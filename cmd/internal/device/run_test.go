@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 )
 
@@ -58,7 +59,7 @@ func TestAsRoot(t *testing.T) {
 			client, _ := linked(t, 20*time.Second)
 			err := client.AsRoot(t.Context())
 			if c.said != "" {
-				if !errors.Is(err, ErrNotRoot) || !strings.Contains(err.Error(), c.said) || HintOf(err) == "" {
+				if !errors.Is(err, ErrNotRoot) || !strings.Contains(err.Error(), c.said) || hint.Of(err) == "" {
 					t.Errorf("%v, want %q", err, c.said)
 				}
 				return

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"groundhog/cmd/internal/hint"
 )
 
 // Target is a device as the user names it: [user@]host[:port], an IPv6 address
@@ -16,7 +18,7 @@ type Target struct{ User, Host, Port string }
 func ParseTarget(s string) (Target, error) {
 	t, err := parseTarget(s)
 	if err != nil {
-		return Target{}, hint(fmt.Errorf("target %q: %w", s, err), "a target is [user@]host[:port]; an IPv6 address with a port is [addr]:port")
+		return Target{}, hint.To(fmt.Errorf("target %q: %w", s, err), "a target is [user@]host[:port]; an IPv6 address with a port is [addr]:port")
 	}
 	return t, nil
 }

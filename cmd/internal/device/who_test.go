@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 )
 
@@ -168,7 +169,7 @@ func TestRoll(t *testing.T) {
 	if err := errors.Join(enter("a", one, state), enter("a", one, state), enter("b", other, state)); err != nil {
 		t.Errorf("two devices of one saved state: %v", err)
 	}
-	if err := enter("c", one, state); !errors.Is(err, ErrTwice) || !strings.Contains(err.Error(), "a and c") || HintOf(err) == "" {
+	if err := enter("c", one, state); !errors.Is(err, ErrTwice) || !strings.Contains(err.Error(), "a and c") || hint.Of(err) == "" {
 		t.Errorf("two names: %v", err)
 	}
 	if err := enter("c", one, State{BootID: "b2"}); err != nil {

@@ -128,9 +128,6 @@ func (d *Device) Target() string { return "root@" + d.Addr }
 // WaitingKey is what its initramfs answers with.
 func (d *Device) WaitingKey() ssh.PublicKey { return d.waiting.PublicKey() }
 
-// SystemKey is what its system answers with.
-func (d *Device) SystemKey() ssh.PublicKey { return d.system.PublicKey() }
-
 // On has the device answer a command, or a program, that has a word in it. The answer is an exit status, or one of the
 // Command's endings.
 func (d *Device) On(word string, do func(*Command) int) {

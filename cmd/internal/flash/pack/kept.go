@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -403,9 +402,4 @@ func (s *Store) sweep(wanted map[ID]bool, grace time.Duration) error {
 		}
 		return s.root.Remove(name)
 	})
-}
-
-// String says what was packed, for people.
-func (k *Kept) String() string {
-	return fmt.Sprintf("%s: %d bytes in %d groups, %d packed", k.Image, k.Size, len(k.Groups), k.Packed())
 }
