@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"syscall"
 
@@ -16,7 +15,6 @@ import (
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/pack"
 	"groundhog/cmd/internal/hint"
-	"groundhog/cmd/internal/screen"
 	"groundhog/initrd/show"
 )
 
@@ -138,15 +136,11 @@ func (o *indexOptions) run(cmd *cobra.Command, path string) error {
 		return refusal(err)
 	}
 	defer img.Close()
-	bar := func(int64) {}
-	if tty, ok := cmd.ErrOrStderr().(*os.File); ok && talkOf(cmd) != quiet && screen.Capable(tty) {
-		s := screen.New(tty)
-		defer s.Close()
-		b := s.Bar("packing")
-		defer b.Close()
-		bar = func(done int64) {
-			total, _ := img.Size()
-			b.Set(done, total)
+	progress, end := inputsOf(cmd).Watched("packing")
+	defer end()
+	bar := func(done int64) {
+		if total, _ := img.Size(); progress != nil {
+			progress(done, total)
 		}
 	}
 	if err := img.Load(ctx); err != nil {
