@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/moved"
@@ -130,19 +132,7 @@ func (a *line) move(ctx context.Context) error {
 	if err := a.compareAll(); err != nil {
 		return err
 	}
-	return a.rebuild(ctx, src)
-}
-
-// imageFailed notes that the image cannot be had: no other connection helps.
-func (a *line) imageFailed(err error) error {
-	r := a.run
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ctx.Err() == nil {
-		r.feedErr = fmt.Errorf("%w: %w", ErrImage, err)
-		return r.feedErr
-	}
-	return r.ctx.Err()
+	return a.rebuild(ctx)
 }
 
 // newScan begins to learn of the disk.
@@ -255,8 +245,8 @@ func (a *line) compareAll() error {
 
 // rebuild sends a recipe for each chunk that differs, in the order of a plan. It returns when each is on the disk, or the device wants it
 // whole; lead sends those.
-func (a *line) rebuild(ctx context.Context, src Reader) error {
-	plan, chunks, err := a.plan(ctx, src)
+func (a *line) rebuild(ctx context.Context) error {
+	plan, chunks, err := a.plan(ctx)
 	if err != nil || plan == nil {
 		return err
 	}
@@ -269,7 +259,7 @@ func (a *line) rebuild(ctx context.Context, src Reader) error {
 		if err := a.await(func() bool { return a.run.chunks.count[building] < window }); err != nil {
 			return err
 		}
-		if err := a.build(ctx, src, chunks[step.N], step, encoder); err != nil {
+		if err := a.build(ctx, chunks[step.N], step, encoder); err != nil {
 			return err
 		}
 	}
@@ -277,7 +267,7 @@ func (a *line) rebuild(ctx context.Context, src Reader) error {
 }
 
 // plan is how to make the chunks that differ of what the scan found, all but the first chunk.
-func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chunk.Chunk, error) {
+func (a *line) plan(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, error) {
 	r := a.run
 	r.mu.Lock()
 	chunks := map[int64]chunk.Chunk{}
@@ -288,18 +278,29 @@ func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chu
 	}
 	room := r.disk.Room
 	r.mu.Unlock()
-	var want []moved.Wanted
-	for _, n := range slices.Sorted(maps.Keys(chunks)) {
-		if chunks[n].Zero {
-			want = append(want, moved.ZerosOf(n, chunks[n].Len))
+	numbers := slices.Sorted(maps.Keys(chunks))
+	want := make([]moved.Wanted, len(numbers))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, n := range numbers {
+		c := chunks[n]
+		if c.Zero {
+			want[i] = moved.ZerosOf(n, c.Len)
 			continue
 		}
-		b, err := src.Read(ctx, n)
-		if err != nil {
-			return nil, nil, a.imageFailed(err)
-		}
-		want = append(want, moved.WantedOf(n, b))
-		chunk.Free(b)
+		group.Go(func() error {
+			err := io.ErrUnexpectedEOF // after a panic
+			r.guarded(func() {
+				var sums []byte
+				if sums, err = r.pieceSums(ctx, c, nil); err == nil {
+					want[i] = moved.WantedOf(n, sums, c.Len)
+				}
+			})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
 	}
 	if len(want) == 0 {
 		return nil, nil, nil
@@ -308,10 +309,10 @@ func (a *line) plan(ctx context.Context, src Reader) (*moved.Plan, map[int64]chu
 }
 
 // build sends one chunk's recipe, with the pieces that the disk has nowhere.
-func (a *line) build(ctx context.Context, src Reader, c chunk.Chunk, step moved.Step, encoder *zstd.Encoder) error {
+func (a *line) build(ctx context.Context, c chunk.Chunk, step moved.Step, encoder *zstd.Encoder) error {
 	var sent []byte
 	if step.Recipe.Count(moved.Sent) > 0 {
-		b, err := src.Read(ctx, c.N)
+		b, err := a.glimpse(ctx, c) // the device holds the chunk that comes of it against its sum
 		if err != nil {
 			return a.imageFailed(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -118,5 +119,38 @@ func TestMoveResendsWhatDoesNotFit(t *testing.T) {
 	}
 	if b.disk.reads < 2 {
 		t.Error("the byte that flickers was read once only")
+	}
+}
+
+// liar is an image of which every other chunk is another one when it is only glimpsed: a file that changes and changes back.
+type liar struct {
+	file
+	lies atomic.Int64
+}
+
+func (l *liar) Peek(n int64) ([]byte, bool) {
+	b, ok := l.file.Peek(n)
+	if b == nil || n%2 == 0 {
+		return b, ok
+	}
+	for at := int(n) % 7 * chunk.PieceSize; at < len(b); at += 11 * chunk.PieceSize {
+		b[at]++
+		l.lies.Add(1)
+	}
+	return b, ok
+}
+
+// What a plan is made by, and the pieces that it has sent, were held against nothing: where they are others than the image's the chunk goes
+// whole, and the disk is the image all the same.
+func TestMoveIsHeldAgainstTheImage(t *testing.T) {
+	for seed := range uint64(4) {
+		old, next := builds(seed)
+		b := newBench(t, append(slices.Clone(old), make([]byte, 4*chunk.Size)...))
+		s := &source{b: next, index: true}
+		l := &liar{file: file{s}}
+		r, err := b.flash(s, func(j *Job) { j.Source = l })
+		if err != nil || r.State != Verified || l.lies.Load() == 0 || r.Moved == 0 {
+			t.Errorf("%d lies: %+v, %v", l.lies.Load(), r, err)
+		}
 	}
 }

@@ -104,42 +104,68 @@ func (a *line) streams(it *item) (bool, error) {
 	return true, a.w.Write(protocol.Data, protocol.StreamHead(it.c.N, protocol.Stream{Begins: p.begins, Skip: p.skip}), b)
 }
 
+// imageFailed notes that the image cannot be had: no other connection helps.
+func (r *run) imageFailed(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return r.ctx.Err()
+	}
+	if r.feedErr == nil {
+		r.feedErr = fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	r.cond.Broadcast()
+	return r.feedErr
+}
+
 // load reads a chunk's data where it was not read before. An image that cannot be read ends the flash.
 func (r *run) load(it *item) (err error) {
 	if it.data != nil || it.c.Zero {
 		return nil
 	}
-	it.data, err = r.Source.(Reader).Read(r.ctx, it.c.N)
-	if err != nil && r.ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", ErrImage, err)
-		r.mu.Lock()
-		r.feedErr = err
-		r.cond.Broadcast()
-		r.mu.Unlock()
+	if it.data, err = r.Source.(Reader).Read(r.ctx, it.c.N); err != nil {
+		return r.imageFailed(err)
 	}
-	return err
+	return nil
 }
 
 // differing is the pieces of a chunk that the device does not have.
 func (r *run) differing(it *item) (*chunk.Pieces, error) {
-	sums := r.Shared.pieceSums(it.c)
-	if sums == nil {
-		data, ok := it.data, it.data != nil
-		if src, reads := r.Source.(Reader); !ok && reads && it.c.N != 0 { // most likely all of them differ, and it is sent as it was packed
-			if data, ok = src.Peek(it.c.N); ok && len(data) == it.c.Len {
-				defer chunk.Free(data)
-			}
-		}
-		if !ok || len(data) != it.c.Len {
-			if err := r.load(it); err != nil {
-				return nil, err
-			}
-			data = it.data
-		}
-		sums = chunk.AppendPieceSums(nil, data)
-		r.Shared.keepSums(it.c, sums)
+	sums, err := r.pieceSums(r.ctx, it.c, it.data)
+	if err != nil {
+		return nil, err
 	}
 	return chunk.DifferingSums(sums, it.held), nil
+}
+
+// pieceSums is the sums of the pieces of chunk c, by which is guessed what of it the device has; data is nil where the chunk was not read yet. What
+// is read for them is not held against the chunk's sum: the device does that with what comes of the guess.
+func (r *run) pieceSums(ctx context.Context, c chunk.Chunk, data []byte) ([]byte, error) {
+	if sums := r.Shared.pieceSums(c); sums != nil {
+		return sums, nil
+	}
+	if data == nil {
+		var err error
+		if data, err = r.glimpse(ctx, c); err != nil {
+			return nil, r.imageFailed(err)
+		}
+		defer chunk.Free(data)
+	}
+	sums := chunk.AppendPieceSums(nil, data)
+	r.Shared.keepSums(c, sums)
+	return sums, nil
+}
+
+// glimpse is the data of a chunk, held against nothing where it can be had so; nil may be zeros.
+func (r *run) glimpse(ctx context.Context, c chunk.Chunk) ([]byte, error) {
+	src := r.Source.(Reader)
+	if data, ok := src.Peek(c.N); ok {
+		if len(data) == c.Len {
+			return data, nil
+		}
+		chunk.Free(data)
+	}
+	return src.Read(ctx, c.N)
 }
 
 // use has chunks sent from a pack from now on; nil: from none.

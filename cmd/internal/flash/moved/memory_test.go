@@ -29,7 +29,7 @@ func TestMemoryMakesTheImage(t *testing.T) {
 	part := func(n int64) []byte { return image[n*chunk.Size : min(int64(len(image)), (n+1)*chunk.Size)] }
 	var wanted []Wanted
 	for n := int64(0); n*chunk.Size < int64(len(image)); n++ {
-		wanted = append(wanted, WantedOf(n, part(n)))
+		wanted = append(wanted, WantedOf(n, chunk.AppendPieceSums(nil, part(n)), len(part(n))))
 	}
 	p := New(table, wanted, 64)
 	if p.Sent > 4 {

@@ -2,6 +2,7 @@ package moved
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -14,9 +15,13 @@ type Wanted struct {
 	Tail bool  // the last piece is shorter than the others: it is always sent
 }
 
-// WantedOf is the chunk n with the data b.
-func WantedOf(n int64, b []byte) Wanted {
-	return Wanted{N: n, Sums: sumsOf(AppendSums(nil, b)), Tail: len(b)%chunk.PieceSize != 0}
+// WantedOf is the chunk n of so many bytes, whose pieces have these sums, as [chunk.AppendPieceSums] has them.
+func WantedOf(n int64, sums []byte, length int) Wanted {
+	w := Wanted{N: n, Sums: make([]Sum, 0, len(sums)/chunk.PieceSumLen), Tail: length%chunk.PieceSize != 0}
+	for ; len(sums) > 0; sums = sums[chunk.PieceSumLen:] {
+		w.Sums = append(w.Sums, Sum(binary.BigEndian.Uint64(sums)>>(8*(chunk.PieceSumLen-SumLen))))
+	}
+	return w
 }
 
 // ZerosOf is the chunk n of zeros, of so many bytes.

@@ -18,8 +18,8 @@ type Sum uint64
 func AppendSums(out, b []byte) []byte {
 	for len(b) > 0 {
 		n := min(len(b), chunk.PieceSize)
-		sum := binary.BigEndian.AppendUint64(nil, chunk.PieceSum(b[:n]))
-		out = append(out, sum[:SumLen]...)
+		out = binary.BigEndian.AppendUint64(out, chunk.PieceSum(b[:n]))
+		out = out[:len(out)-(chunk.PieceSumLen-SumLen)]
 		b = b[n:]
 	}
 	return out
