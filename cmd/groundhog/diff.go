@@ -200,7 +200,7 @@ func (o *diffOptions) read(paths []string) ([]*input.Source, []diff.Build, error
 
 // colored reports whether w is a terminal that wants colour (no-color.org).
 func colored(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := stdoutOf(w).(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || slices.Contains([]string{"", "dumb"}, os.Getenv("TERM")) {
 		return false
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 )
 
@@ -243,5 +244,53 @@ func TestVersion(t *testing.T) {
 	}
 	if code, out, _ := here("version"); code != exitDone || !strings.HasPrefix(out, "groundhog "+Version+"\n") {
 		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// An answer that could not be written is trouble in every verb, and said; what the verbs that reach devices have to say is then said
+// on standard error.
+func TestAnswerLost(t *testing.T) {
+	workplace(t)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		judge.Missing(t, "/dev/full")
+	}
+	defer full.Close()
+	at := func(rest ...string) []string {
+		return append([]string{"--ssh-config", "none", "root@127.0.0.1:1"}, rest...) // where nobody listens
+	}
+	table := map[string][][]string{
+		"patch":    {{"initrd.img", "--root", "root", "-o", "again.img"}, {"initrd.img", "--root", "root", "--dry-run"}, {"initrd.img", "--root", "root", "-o", "-"}, {"initrd.img", "--root", "root", "-o", "again.img", "--json"}},
+		"hooks":    {{"hooked", "--authorized-keys", "id.pub"}, {"hooked", "--revert"}},
+		"inspect":  {{"reflash.img"}, {"reflash.img", "--list"}, {"reflash.img", "--json"}, {"reflash.img", "--cat", "conf/initramfs.conf"}},
+		"manifest": {{"reflash.img"}, {"root"}, {"--schema"}},
+		"diff":     {{"initrd.img", "reflash.img"}, {"reflash.img", "reflash.img"}, {"initrd.img", "reflash.img", "--html", "-"}},
+		"verify":   {{"reflash.img"}, {"reflash.img", "--json"}},
+		"push":     {at("reflash.img", "--json")},
+		"restore":  {at("--json")},
+		"flash":    {at("disk.img", "--force", "--json")},
+		"reflash":  {at("reflash.img", "disk.img", "--force", "--plan"), at("reflash.img", "disk.img", "--force", "--plan", "--json")},
+		"index":    {{"--level", "1", "--force", "disk.img"}, {"--list"}, {"--list", "--json"}},
+		"schema":   {{}, {"event"}, {"--json"}},
+		"version":  {{}, {"--json"}},
+		"help":     {{}, {"push"}},
+	}
+	hooksRoot(t, "hooked")
+	everyVerb(t, func(t *testing.T, verb *cobra.Command) {
+		if table[verb.Name()] == nil {
+			t.Error("not in the table")
+		}
+		for _, args := range table[verb.Name()] {
+			var said bytes.Buffer
+			args = append([]string{verb.Name()}, args...)
+			code := run(args, strings.NewReader(""), full, &said)
+			if code != exitTrouble || !strings.Contains(said.String(), "no space left on device") || strings.Count(said.String(), "\n") > 2 {
+				t.Errorf("groundhog %q: exit %d\n%s", args, code, said.String())
+			}
+		}
+	})
+	var said bytes.Buffer
+	if code := run(append([]string{"push"}, at("reflash.img")...), strings.NewReader(""), full, &said); code != exitUnreachable || !strings.Contains(said.String(), "connection refused") {
+		t.Errorf("what was to be said of a device: exit %d\n%s", code, said.String())
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
+	"syscall"
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
@@ -54,12 +56,20 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd := rootCmd()
 	cmd.SetArgs(args)
 	cmd.SetIn(stdin)
-	cmd.SetOut(stdout)
+	out := &noted{Writer: stdout}
+	cmd.SetOut(out)
 	cmd.SetErr(stderr)
 	addCompletion(cmd) // its scripts go to what is standard output now
 	err := cmd.ExecuteContext(context.Background())
+	if lost := out.lost(); lost != nil && !errors.Is(err, lost) {
+		before := exitDone
+		if code := (exitCode{}); errors.As(err, &code) {
+			before = code.code
+		}
+		err = exitCode{worse(before, exitTrouble), errors.Join(err, fmt.Errorf("writing to standard output: %w", lost))}
+	}
 	if err == nil {
-		return 0
+		return exitDone
 	}
 	if err.Error() != "" {
 		fmt.Fprintf(stderr, "groundhog: %s\n", show.Printable(err.Error()))
@@ -72,6 +82,41 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return code.code
 	}
 	return exitTrouble
+}
+
+// noted is standard output. It keeps the first error of a write: a verb that ends well all the same has lost what it was asked for.
+type noted struct {
+	io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (a *noted) Write(p []byte) (int, error) {
+	n, err := a.Writer.Write(p)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err == nil {
+		a.err = err
+	}
+	return n, err
+}
+
+// lost is why not all of the answer was written; nil where whoever reads it has read enough.
+func (a *noted) lost() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if errors.Is(a.err, syscall.EPIPE) {
+		return nil
+	}
+	return a.err
+}
+
+// stdoutOf is what is behind a verb's standard output.
+func stdoutOf(w io.Writer) io.Writer {
+	if a, ok := w.(*noted); ok {
+		return a.Writer
+	}
+	return w
 }
 
 func rootCmd() *cobra.Command {

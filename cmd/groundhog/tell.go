@@ -13,10 +13,11 @@ import (
 // teller chooses one. Bars are for a person who sees nothing else on that terminal: where standard output goes to a pager, it
 // has the screen.
 func (o *remote) teller(cmd *cobra.Command, hosts int) tell.Teller {
-	out, errs, talk := cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd)
+	out, errs, talk := stdoutOf(cmd.OutOrStdout()), cmd.ErrOrStderr(), talkOf(cmd)
 	if o.json {
-		return tell.NewJSON(out, outputSchema)
+		return tell.NewJSON(cmd.OutOrStdout(), outputSchema)
 	}
+	// It says on standard error what standard output does not take: then nothing is lost.
 	text := tell.NewText(out, errs, talk, hosts > 1)
 	o.screen = screenOf(cmd)
 	if o.screen == nil {
@@ -32,7 +33,7 @@ func (o *remote) teller(cmd *cobra.Command, hosts int) tell.Teller {
 // screenOf is the terminal on which a person follows a verb; nil where nobody does.
 func screenOf(cmd *cobra.Command) *screen.Screen {
 	tty, ok := cmd.ErrOrStderr().(*os.File)
-	stdout, isFile := cmd.OutOrStdout().(*os.File)
+	stdout, isFile := stdoutOf(cmd.OutOrStdout()).(*os.File)
 	if !ok || talkOf(cmd) == quiet || !screen.Capable(tty) || isFile && isPipe(stdout) {
 		return nil
 	}

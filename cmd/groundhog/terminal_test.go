@@ -30,6 +30,7 @@ type desk struct {
 	t              *testing.T
 	archive, image string
 	window         pty.Winsize
+	restless       bool // somebody changes the window's size all the while
 }
 
 func newDesk(t *testing.T) *desk {
@@ -71,6 +72,9 @@ func mbrImage(size int) []byte {
 
 // args is a command line for the device.
 func (d *desk) args(verb string, more ...string) []string {
+	if verb == "index" {
+		return append([]string{verb, "--level", "1", d.image}, more...)
+	}
 	args := []string{verb, "--ssh-config", "none", "--identity", d.Path("login"), "--known-hosts", d.Path("known_hosts")}
 	args = append(args, more...)
 	args = append(args, d.Target())
@@ -151,7 +155,21 @@ func (d *desk) on(args ...string) (code int, seen string) {
 		d.t.Fatal(err)
 	}
 	all := follow(master)
+	over := make(chan struct{})
+	if d.restless {
+		go func() {
+			for n := uint16(1); ; n = n%120 + 1 {
+				select {
+				case <-over:
+					return
+				case <-time.After(time.Millisecond):
+					pty.Setsize(tty, &pty.Winsize{Cols: n, Rows: 30})
+				}
+			}
+		}()
+	}
 	code = run(args, tty, tty, tty)
+	close(over)
 	tty.Close()
 	<-all.end
 	return code, all.String()
@@ -258,11 +276,20 @@ func (c terminalCase) judge(t *testing.T, code int, seen string) {
 
 // On a terminal, whichever, every verb says how it ended, whatever the end.
 func TestTerminal(t *testing.T) {
-	for name, c := range terminalCases() {
+	cases := terminalCases()
+	cases["push --via kexec refused"] = terminalCase{verb: "push", more: []string{"--via", "kexec", "--dry-run"}, code: exitNo, says: []string{"refuse boot", "it has no /boot/vmlinuz-6.1.0-56-amd64", "nothing was changed"}}
+	cases["reflash --plan"] = terminalCase{verb: "reflash", more: []string{"--plan"}, code: exitDone, says: []string{"1. push build ", "2. make its disk equal to ", "3. reboot"}}
+	cases["reflash --boot kexec refused"] = terminalCase{verb: "reflash", more: []string{"--boot", "kexec", "--plan"}, code: exitNo, says: []string{"--boot kexec: ", "the image's own kernel cannot be told", "--boot firmware"}}
+	cases["index done"] = terminalCase{verb: "index", code: exitDone, says: []string{"packed ", "(zstd -1"}}
+	cases["index refused"] = terminalCase{verb: "index", code: exitNo, make: func(d *desk) { writeFile(d.t, d.image, "text\n") }, says: []string{"not a disk image: a text"}}
+	cases["index trouble"] = terminalCase{verb: "index", more: []string{"--store", "/dev/null/x"}, code: exitTrouble, says: []string{"/dev/null"}}
+	for name, c := range cases {
 		for about, place := range map[string]func(t *testing.T, d *desk){
 			"wide":   func(*testing.T, *desk) {},
 			"narrow": func(_ *testing.T, d *desk) { d.window.Cols = 20 },
 			"dumb":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "dumb") },
+			"none":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "") },
+			"moving": func(_ *testing.T, d *desk) { d.restless = true },
 		} {
 			t.Run(name+"/"+about, func(t *testing.T) {
 				d := newDesk(t)
@@ -272,10 +299,26 @@ func TestTerminal(t *testing.T) {
 				}
 				code, seen := d.on(d.args(c.verb, c.more...)...)
 				c.judge(t, code, seen)
-				if about == "dumb" && strings.Contains(seen, "\x1b") {
+				if (about == "dumb" || about == "none") && strings.Contains(seen, "\x1b") {
 					t.Errorf("codes for a terminal that has none: %q", seen)
 				}
 			})
+		}
+	}
+}
+
+// Colours are for a terminal that has them, and for who wants them.
+func TestTerminalColours(t *testing.T) {
+	workplace(t)
+	d := &desk{t: t, window: pty.Winsize{Cols: 100, Rows: 30}}
+	for _, c := range []struct {
+		kind, no string
+		want     bool
+	}{{"xterm", "", true}, {"xterm", "1", false}, {"dumb", "", false}, {"", "", false}} {
+		t.Setenv("TERM", c.kind)
+		t.Setenv("NO_COLOR", c.no)
+		if code, seen := d.on("diff", "initrd.img", "reflash.img"); code != exitNo || strings.Contains(seen, "\x1b[") != c.want {
+			t.Errorf("TERM=%s NO_COLOR=%s: exit %d, %q", c.kind, c.no, code, seen)
 		}
 	}
 }
