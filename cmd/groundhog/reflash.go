@@ -44,7 +44,8 @@ else the one in known_hosts.
 
 With --boot kexec the kernel that waits starts the new system itself, without the firmware.
 It starts what the image's own boot loader (GRUB, systemd-boot, extlinux) would start by
-itself. What stands against that in a file is said before anything is written; where a
+itself. What stands against that in a file is said before the push, for which a compressed one
+is decoded first, or by the kernel that waits before anything is written; where a
 stream cannot be started so, or kexec fails, the firmware starts the new system after all.
 That a device comes up by kexec does not show that the image's boot loader works: the verdict
 says whether it has come up by its firmware with an image of this layout before.`,

@@ -59,11 +59,20 @@ func (o *CycleOptions) Starts(ctx context.Context, a *Archive, img *image.Image)
 	return s, nil
 }
 
-// startsEarly is [CycleOptions.Starts] before the device is touched, if the image need not be decoded for it: decoding goes on while the
-// device reboots.
+// startsEarly is [CycleOptions.Starts] before a device is reached, if the image need not be decoded for it.
 func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.Image) error {
 	if img.Compression() != "raw" && mayBeAMD64(a) {
 		return nil
+	}
+	_, err := o.Starts(ctx, a, img)
+	return err
+}
+
+// startsBefore is [CycleOptions.Starts] for a device that is about to be pushed to. Where the kernel and the filesystems lie in a compressed image is known only
+// when all of it was decoded, which began when it was opened. That is waited for: an image that kexec cannot start is to be refused while the device's old system runs.
+func (o *CycleOptions) startsBefore(ctx context.Context, h Host, a *Archive, img *image.Image) error {
+	if o.Boot == ByKexec && img.Compression() != "raw" && img.Stored() != nil {
+		h.phase("kexec", "what kexec is to start is read in the image first, which is decoded for that")
 	}
 	_, err := o.Starts(ctx, a, img)
 	return err

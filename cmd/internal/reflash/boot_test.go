@@ -1,6 +1,8 @@
 package reflash
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -172,9 +174,11 @@ func TestReflashKexecRefuses(t *testing.T) {
 		state   State
 		want    string
 	}{
-		"no system": {func(*testing.T) []byte { return diskImage(3<<20 + 512) }, nil, Untouched, "the image's own kernel cannot be told"},
-		"no kernel": {func(t *testing.T) []byte { return systemImage(t, plainEntry, "MZ a program") }, nil, Untouched, "no Linux kernel in the bzImage format"},
-		"arm64":     {goodSystem, func(b *bench) { b.archive.Facts.Arch = "arm64" }, Untouched, "kernels for arm64 have no kexec_file_load"},
+		"no system":             {func(*testing.T) []byte { return diskImage(3<<20 + 512) }, nil, Untouched, "the image's own kernel cannot be told"},
+		"no kernel":             {func(t *testing.T) []byte { return systemImage(t, plainEntry, "MZ a program") }, nil, Untouched, "no Linux kernel in the bzImage format"},
+		"arm64":                 {goodSystem, func(b *bench) { b.archive.Facts.Arch = "arm64" }, Untouched, "kernels for arm64 have no kexec_file_load"},
+		"compressed, no system": {func(*testing.T) []byte { return diskImage(3<<20 + 512) }, compressed, Untouched, "the image's own kernel cannot be told"},
+		"compressed, no kernel": {func(t *testing.T) []byte { return systemImage(t, plainEntry, "MZ a program") }, compressed, Untouched, "no Linux kernel in the bzImage format"},
 		"under lockdown": {goodSystem, func(b *bench) {
 			b.On("kexec new trial", devicetest.Complain("groundhog-writer: this kernel allows no kexec (lockdown, ...)", 1))
 		}, Held, "allows no kexec"},
@@ -251,6 +255,25 @@ func TestReflashKexecFalls(t *testing.T) {
 			}
 		})
 	}
+}
+
+// compressed has the image be a compressed file.
+func compressed(b *bench) {
+	b.t.Helper()
+	var stored bytes.Buffer
+	w := gzip.NewWriter(&stored)
+	_, err := w.Write(b.content)
+	if err = errors.Join(err, w.Close()); err == nil {
+		b.path = filepath.Join(b.t.TempDir(), "disk.img.gz")
+		err = os.WriteFile(b.path, stored.Bytes(), 0o600)
+	}
+	if err == nil {
+		b.image, err = image.Open(b.t.Context(), b.path, "", nil)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { b.image.Close() })
 }
 
 // stream has the image come through a pipe.

@@ -27,7 +27,8 @@ type PushOptions struct {
 	RebootTimeout time.Duration                     // how long it may take to do so
 	Image         int64                             // bytes of the image that is to be flashed onto the system's disk later; 0: none, or not known
 
-	turnaround *turnaround // may be nil
+	turnaround *turnaround                 // may be nil
+	before     func(context.Context) error // what must hold besides before anything is written; may be nil
 }
 
 // Push puts an archive onto a device.
@@ -52,6 +53,11 @@ func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
 	facts, boot, err := o.check(ctx, h, c, a)
 	if err != nil {
 		return result{err: in(Untouched, err)}
+	}
+	if o.before != nil {
+		if err := o.before(ctx); err != nil {
+			return result{err: in(Untouched, err)}
+		}
 	}
 	o.turnaround.lap("survey")
 	if o.DryRun {
