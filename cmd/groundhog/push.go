@@ -43,7 +43,7 @@ func pushCmd() *cobra.Command {
 First everything is checked, and nothing is written if anything does not fit. Then
 the archive is sent, compared, and takes the place of the initramfs that the device
 boots; whenever power or connection is cut, one of the two boots. With --via oneshot it
-lies beside what boots otherwise, and GRUB or systemd-boot is told to boot it once. With
+lies beside what boots otherwise, and GRUB, systemd-boot or the UEFI firmware is told to boot it once. With
 --via kexec nothing is written at all: the running kernel starts itself once more with the
 archive (amd64; some hardware hangs in that, until it is switched off and on). The pushed
 archive is good for one boot: if nobody flashes the device within the archive's wait, its system comes

@@ -83,16 +83,31 @@ func turn(t *testing.T, ctx context.Context, all []shot, replay bool, old, fresh
 // The power is cut at moments spread over a push, most of them around the rename.
 func TestPushPowerCuts(t *testing.T) {
 	t.Parallel()
-	for _, s := range []device.Spec{{Suite: "bookworm", Arch: "amd64"}, {Suite: "bookworm", Arch: "amd64", Layout: device.Firmware}} {
-		t.Run(nameOf(s), func(t *testing.T) {
+	boot, firmware := device.Spec{Suite: "bookworm", Arch: "amd64"}, device.Spec{Suite: "bookworm", Arch: "amd64", Layout: device.Firmware}
+	for name, c := range map[string]struct {
+		spec    device.Spec
+		prepare string
+	}{nameOf(boot): {boot, "true"}, nameOf(firmware): {firmware, "true"}, "auto_initramfs": {firmware, leaveToFirmware}} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			powerCuts(t, s)
+			powerCuts(t, c.spec, c.prepare)
 		})
 	}
 }
 
-func powerCuts(t *testing.T, s device.Spec) {
+// leaveToFirmware has config.txt be as Raspberry Pi OS has it.
+const leaveToFirmware = `set -e
+cd /boot/firmware
+cp /boot/vmlinuz-$(uname -r) kernel8.img
+cp /boot/initrd.img-$(uname -r) initramfs8
+rm vmlinuz-* initrd.img-*
+sed -i -e 's/^initramfs .*/auto_initramfs=1/' -e '/^kernel=/d' config.txt
+grep -qx auto_initramfs=1 config.txt
+sync`
+
+func powerCuts(t *testing.T, s device.Spec, prepare string) {
 	b, ctx := startBench(t, s, device.Options{}, "--wait", "5s")
+	b.says(ctx, prepare)
 	old, fresh := b.onDisk(ctx), sha256Of(t, b.archive)
 	done := make(chan struct{})
 	result := make(chan int, 1)

@@ -1,6 +1,9 @@
 package loader
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // What UEFI machines say of how they were started: LoaderInfo and StubInfo are variables that the loaders themselves
 // set (https://systemd.io/BOOT_LOADER_INTERFACE/), BootCurrent and the path in its Boot#### are the firmware's (UEFI
@@ -29,4 +32,50 @@ func foreignLoader(f Facts) string {
 		return ""
 	}
 	return f.Get("efi_file")
+}
+
+// otherEFI is what a UEFI firmware starts and nobody knows here, rEFInd for one, or a kernel itself. The firmware can be told to start another program once.
+type otherEFI struct{}
+
+func (otherEFI) Name() string { return "a program of UEFI" }
+
+func (otherEFI) Evidence(f Facts) Evidence {
+	if foreignLoader(f) == "" {
+		return Absent
+	}
+	return Proven
+}
+
+func (otherEFI) Boot(f Facts) (Boot, error) {
+	return Boot{}, refuse("--via oneshot has the firmware boot the archive once; "+kexecHint, "it is started by %s, which is not known here", foreignLoader(f))
+}
+
+func (otherEFI) Once(f Facts) (Boot, error) { return bootNext(f) }
+
+// bootNextNumber is the load option that bootnext.sh makes.
+const bootNextNumber = "6768"
+
+// bootNext is the way in by the firmware's BootNext and a kernel that is a program of UEFI. Where that program is on a disk is taken from the load option that
+// the firmware started this system by: which path a firmware makes something of is not to be guessed.
+func bootNext(f Facts) (Boot, error) {
+	told := f.Get("bootnext_told")
+	switch {
+	case f.Get("efi") == "" || f.Get("arch") != "amd64":
+		return Boot{}, refuse(kexecHint, "one-shot: that takes a machine with UEFI, and amd64")
+	case f.Get("secure_boot") == "1":
+		return Boot{}, refuse(kexecHint, "one-shot: under Secure Boot the firmware starts no kernel of Debian's by itself")
+	case f.Get("bootnext") == "":
+		return Boot{}, refuse("mount it where /etc/fstab has it; "+kexecHint, "one-shot: the firmware does not say from which partition of a GPT it was started, or that is mounted at none of %s", strings.Join(partitions, ", "))
+	case f.Get("kernel_stub") == "" || f.Number("kernel_size") < 0:
+		return Boot{}, refuse(kexecHint, "one-shot: /boot/vmlinuz-%s is not there, or no program of UEFI (CONFIG_EFI_STUB)", f.Get("kernel"))
+	case f.Get("efivars_readonly") != "":
+		return Boot{}, refuse("mount -o remount,rw /sys/firmware/efi/efivars", "one-shot: the firmware's variables are mounted read-only")
+	case told != "" && told != bootNextNumber:
+		return Boot{}, refuse("efibootmgr --delete-bootnext", "one-shot: the firmware is told already to boot its entry %s next", told)
+	case f.Get("bootnext_taken") != "":
+		return Boot{}, refuse("", "one-shot: the firmware has an entry %s that is not a push's, and stays as it is", bootNextNumber)
+	case f.Get("esp_entry") != "" && !slices.Contains([]Way{Entry, BootNext}, Way(f.Get("pushed_way"))):
+		return Boot{}, refuse("remove it, if nobody needs it", "one-shot: %s/groundhog is there, and not known to be a push's", f.Get("esp"))
+	}
+	return Boot{Way: BootNext, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }

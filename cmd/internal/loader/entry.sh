@@ -24,7 +24,7 @@ decides_entry() { :; }
 arrive_entry() {
 	arrive_once
 	mkdir -p "${file%/*}" && cp "$kernel" "${file%/*}/linux" && [ "$(from_medium "${file%/*}/linux")" = "$(hash_of "$kernel")" ] ||
-		{ clear_entry; refuse "copying $kernel to ${file%/*}/linux failed: is there room?"; }
+		{ "clear_$way"; refuse "copying $kernel to ${file%/*}/linux failed: is there room?"; }
 	fresh=$file
 }
 

@@ -53,7 +53,7 @@ type Shell interface {
 
 // Survey looks at a device, in one round trip, without changing anything.
 func Survey(ctx context.Context, sh Shell) (Facts, error) {
-	r, err := sh.Script(ctx, diskText+nextEntryText+entryText+tryBootText+surveyText, nil)
+	r, err := sh.Script(ctx, diskText+nextEntryText+entryText+bootNextText+tryBootText+autoText+surveyText, nil)
 	if err == nil {
 		err = r.Err("looking at the device")
 	}

@@ -41,15 +41,20 @@ func (grub) Boot(f Facts) (Boot, error) {
 }
 
 // Once is GRUB's next_entry, with an entry in custom.cfg. GRUB has to be able to take next_entry back, by writing into the blocks of the file
-// grubenv: if it cannot, it boots the archive again and again until the system puts things right.
+// grubenv: if it cannot, it boots the archive again and again until the system puts things right. There a UEFI firmware's one-shot is taken.
 func (grub) Once(f Facts) (Boot, error) {
 	plain := func(on string) bool { return on == "disk" || on == "part" }
 	fs := f.Get("grub_type")
 	const other = "--via replace"
+	knows := slices.Contains([]string{"ext2", "ext3", "ext4", "vfat"}, fs)
+	writes := knows && len(f["grub_on"]) > 0 && !slices.ContainsFunc(f["grub_on"], func(on string) bool { return !plain(on) })
+	if b, err := bootNext(f); !writes && err == nil {
+		return b, nil
+	}
 	switch {
-	case !slices.Contains([]string{"ext2", "ext3", "ext4", "vfat"}, fs):
+	case !knows:
 		return Boot{}, refuse(other, "one-shot: /boot/grub is on %s, where GRUB does not write", or(fs, "a filesystem that is not known"))
-	case len(f["grub_on"]) == 0 || slices.ContainsFunc(f["grub_on"], func(on string) bool { return !plain(on) }):
+	case !writes:
 		return Boot{}, refuse(other, "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", or(strings.Join(f["grub_on"], ", "), "nothing known"))
 	case f.Get("grub_once") == "":
 		return Boot{}, refuse("update-grub makes a new one", "one-shot: grub.cfg takes no next_entry, or reads no custom.cfg")

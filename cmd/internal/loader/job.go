@@ -25,6 +25,10 @@ var (
 	nextEntryText string
 	//go:embed entry.sh
 	entryText string
+	//go:embed bootnext.sh
+	bootNextText string
+	//go:embed auto.sh
+	autoText string
 	//go:embed tryboot.sh
 	tryBootText string
 	//go:embed push.sh
@@ -34,7 +38,7 @@ var (
 )
 
 // waysText is the ways that write something on the device: what each does of a push and of a restore.
-var waysText = commonText + replaceText + nameText + nextEntryText + entryText + tryBootText
+var waysText = commonText + replaceText + nameText + nextEntryText + entryText + bootNextText + tryBootText + autoText
 
 // pushProgram carries the text of restore, which it leaves on the device.
 var pushProgram = "groundhog_restore=" + device.Quote(waysText+restoreText) + "\n" + waysText + pushText
@@ -54,7 +58,7 @@ func (j Job) check() error {
 	if j.Size <= 0 || !sha256Hex.MatchString(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
-	if j.Keep && j.Boot.Way != Replace && j.Boot.Way != Name {
+	if j.Keep && (j.Boot.Way == Kexec || j.Boot.Way.Once()) {
 		return fmt.Errorf("by %s nothing is kept for more than one boot", j.Boot.Way)
 	}
 	return j.Boot.Check()

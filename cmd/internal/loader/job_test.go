@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +107,26 @@ func job(b Boot, archive string) Job {
 // layouts is both ways of booting: what to push over, and what says what boots.
 var layouts = map[string]Boot{"boot": {Way: Replace, File: initrd}, "firmware": {Way: Name, File: fwInit, Config: fwConf}}
 
+// auto is Raspberry Pi OS's way of booting.
+var auto = Boot{Way: Auto, File: autoFile, Config: configTxt}
+
+func allLayouts() map[string]Boot {
+	all := maps.Clone(layouts)
+	all["auto"] = auto
+	return all
+}
+
+// lay makes what a device of that layout has.
+func (l *local) lay(b Boot) {
+	if b.Way != Auto {
+		return
+	}
+	l.write(configTxt, autoConfig)
+	l.put("boot/firmware/initramfs8", "the original")
+}
+
+const autoConfig = "# from the image\ndtparam=audio=on\nauto_initramfs=1\narm_64bit=1\n[cm4]\notg_mode=1\n[all]\nenable_uart=1\n"
+
 // boots is the content that the device would boot now.
 func (l *local) boots(b Boot) string {
 	if b.Config == "" {
@@ -114,6 +135,9 @@ func (l *local) boots(b Boot) string {
 	for line := range strings.Lines(l.read(b.Config)) {
 		if f := strings.Fields(line); len(f) >= 2 && f[0] == "initramfs" {
 			return l.read("/boot/firmware/" + f[1])
+		}
+		if strings.TrimSpace(line) == "auto_initramfs=1" {
+			return l.read("boot/firmware/initramfs8")
 		}
 	}
 	return "nothing"

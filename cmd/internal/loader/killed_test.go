@@ -22,6 +22,7 @@ func unsynced(program string) string { return "sync() { :; }\n" + program }
 func killed(t *testing.T, b Boot, do func(l *local, n int) (over bool)) {
 	for n := 1; ; n += stride {
 		l := newLocal(t, "bash")
+		l.lay(b)
 		if do(l, n) {
 			if n < 60 {
 				t.Errorf("only %d commands were seen", n)
@@ -35,7 +36,7 @@ func killed(t *testing.T, b Boot, do func(l *local, n int) (over bool)) {
 // A push that is killed before any of its commands: the old one boots or the new one, the same push again goes through, and what
 // it leaves puts the original back.
 func TestPushKilled(t *testing.T) {
-	for name, b := range layouts {
+	for name, b := range allLayouts() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			killed(t, b, func(l *local, n int) bool {
@@ -58,7 +59,7 @@ func TestPushKilled(t *testing.T) {
 
 // A restore that is killed: the pushed one boots or the original, and the next restore, or the unit's, ends with the original.
 func TestRestoreKilled(t *testing.T) {
-	for name, b := range layouts {
+	for name, b := range allLayouts() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			killed(t, b, func(l *local, n int) bool {

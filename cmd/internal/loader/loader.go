@@ -14,12 +14,14 @@ type Way string
 const (
 	Replace Way = "replace" // the initramfs' file
 	Name    Way = "name"    // what config.txt names
+	Auto    Way = "auto"    // what config.txt leaves to the firmware
 	Kexec   Way = "kexec"   // not by the boot loader at all
 
-	// OneShot asks for the boot loader's own way to boot something once. The Way of a [Boot] is then one of these three.
+	// OneShot asks for the boot loader's own way to boot something once. The Way of a [Boot] is then one of these four.
 	OneShot   Way = "oneshot"
 	NextEntry Way = "nextentry" // GRUB's
 	Entry     Way = "entry"     // systemd-boot's
+	BootNext  Way = "bootnext"  // the UEFI firmware's, whatever loader it starts otherwise
 	TryBoot   Way = "tryboot"   // the Raspberry Pi's firmware's; the reboot has to ask for it
 )
 
@@ -27,7 +29,7 @@ const (
 var Ways = []Way{Replace, OneShot, Kexec}
 
 // Once reports whether the way is a boot loader's own one-shot, which changes nothing of what boots otherwise.
-func (w Way) Once() bool { return w == NextEntry || w == Entry || w == TryBoot }
+func (w Way) Once() bool { return w == NextEntry || w == Entry || w == BootNext || w == TryBoot }
 
 // Boot is the way into the archive on one device.
 type Boot struct {
@@ -42,9 +44,9 @@ func (b Boot) Dir() string {
 	switch b.Way {
 	case Replace, NextEntry:
 		return "/boot"
-	case Name, TryBoot:
+	case Name, Auto, TryBoot:
 		return "/boot/firmware"
-	case Entry:
+	case Entry, BootNext:
 		return b.Config
 	}
 	return ""
@@ -65,8 +67,10 @@ func (b Boot) Check() error {
 		ok = bootFile.MatchString(b.File) && firmware && b.Config == configTxt && b.Kernel == ""
 	case Kexec:
 		ok = b.File == "" && b.Config == "" && kernel.MatchString(b.Kernel)
-	case Entry:
+	case Entry, BootNext:
 		ok = slices.Contains(partitions, b.Config) && b.File == b.Config+"/groundhog/initrd" && kernel.MatchString(b.Kernel)
+	case Auto:
+		ok = b.File == autoFile && b.Config == configTxt && b.Kernel == ""
 	case TryBoot:
 		ok = b.File == "/boot/firmware/groundhog.img" && b.Config == configTxt && kernel.MatchString(b.Kernel)
 	case NextEntry:
@@ -134,7 +138,7 @@ func refuse(hint, format string, args ...any) error {
 }
 
 // all is the loaders that are known; of two for which the evidence is the same the earlier one counts.
-var all = []Loader{raspberry{}, unified{}, systemdBoot{}, grub{}, uBootImage{}, extlinux{}}
+var all = []Loader{raspberry{}, unified{}, systemdBoot{}, grub{}, uBootImage{}, extlinux{}, otherEFI{}}
 
 // ErrUnknown is of a device whose boot loader none of those is that are known.
 var ErrUnknown = errors.New("no boot loader is known that starts this system")
@@ -147,10 +151,6 @@ func Of(f Facts) (Loader, Evidence, error) {
 		if e := l.Evidence(f); e > best {
 			found, best = l, e
 		}
-	}
-	// A loader that the firmware names is the one, also where the files of another are left.
-	if other := foreignLoader(f); best < Proven && other != "" {
-		return nil, Absent, &Refusal{fmt.Sprintf("it is started by %s, which is not known here", other), kexecHint}
 	}
 	if found == nil {
 		return nil, Absent, &Refusal{fmt.Sprintf("%v (found: %s)", ErrUnknown, seen(f)), kexecHint}

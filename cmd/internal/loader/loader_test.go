@@ -17,8 +17,8 @@ func (l *local) survey(mbr string) Facts {
 	l.t.Helper()
 	l.edit = func(program string) string {
 		return noSeek + "uname() { case $1 in -r) echo " + running + ";; *) echo x86_64;; esac; }\n" +
-			"findmnt() { [ \"$3\" != SOURCE ] || echo /dev/x; }\nblockdev() { :; }\n" +
-			"dpkg() { echo amd64; }\nlsblk() { echo '/dev/x disk'; }\ndd() { echo '" + mbr + "'; }\n" +
+			"findmnt() { case $* in *SOURCE*-M*/boot/efi | *SOURCE\\ /*) echo /dev/x ;; esac; }\nblockdev() { :; }\n" +
+			"dpkg() { echo amd64; }\nlsblk() { case $* in *PARTUUID\\ /dev/x) echo " + diskGUID + " ;; *) echo '/dev/x disk' ;; esac; }\ndd() { echo '" + mbr + "'; }\n" +
 			strings.ReplaceAll(program, `[ -b "$source" ]`, "true")
 	}
 	f, err := Survey(l.t.Context(), l)
@@ -28,8 +28,9 @@ func (l *local) survey(mbr string) Facts {
 	return f
 }
 
-// noSeek has tail fail on what is like a file of efivarfs, as it does on a device: "cannot seek to relative offset 4: Illegal seek".
-const noSeek = "tail() { case $* in *efivars*) echo 'Illegal seek' >&2; return 1 ;; esac; command tail \"$@\"; }\n"
+// noSeek has tail fail on what is like a file of efivarfs, as it does on a device: "cannot seek to relative offset 4: Illegal seek"; cmp -s takes a file where it
+// does not know its position for one that is a byte longer.
+const noSeek = "cmp() { case $* in *efivars*) return 1 ;; esac; command cmp \"$@\"; }\ntail() { case $* in *efivars*) echo 'Illegal seek' >&2; return 1 ;; esac; command tail \"$@\"; }\n"
 
 func (l *local) put(name, text string) {
 	l.t.Helper()
@@ -61,9 +62,14 @@ const (
 func (l *local) started(program string) {
 	l.variable("BootCurrent"+globalGUID, "\x0a\x00")
 	file := utf16le(program)
-	disk := "\x04\x01\x2a\x00" + strings.Repeat("A", 0x26)
-	l.variable("Boot000A"+globalGUID, "\x01\x00\x00\x00\x62\x00"+utf16le("debian")+disk+"\x04\x04"+string([]byte{byte(4 + len(file)), 0})+file+"\x7f\xff\x04\x00")
+	path := diskNode + "\x04\x04" + string([]byte{byte(4 + len(file)), 0}) + file + "\x7f\xff\x04\x00"
+	l.variable("Boot000A"+globalGUID, "\x01\x00\x00\x00"+string([]byte{byte(len(path)), 0})+utf16le("debian")+path)
 }
+
+// diskNode is the node of a path that names the partition of a GPT (10.3.5.1): number, start, size, GUID, and which table and signature those are.
+var diskNode = "\x04\x01\x2a\x00\x02\x00\x00\x00" + strings.Repeat("A", 16) + "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff\x02\x02"
+
+const diskGUID = "00112233-4455-6677-8899-aabbccddeeff"
 
 func (l *local) grub(kernels ...string) {
 	text := "set default=\"0\"\n"
@@ -105,9 +111,9 @@ func TestOf(t *testing.T) {
 			l.variable("StubInfo"+loaderGUID, utf16le("systemd-stub 257.9-1"))
 		}, "", "a unified kernel image", Proven, "unified kernel image"},
 		"a UKI by the firmware": {func(l *local) { l.grub(running); l.variable("StubInfo"+loaderGUID, "") }, "", "a unified kernel image", Proven, "unified"},
-		"rEFInd":                {func(l *local) { l.grub(running); l.started(`\EFI\refind\refind_x64.efi`) }, "", "", 0, `\EFI\refind\refind_x64.efi`},
-		"rEFInd that says so":   {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("rEFInd 0.14")) }, "", "", 0, "rEFInd 0.14"},
-		"the kernel's stub":     {func(l *local) { l.grub(running); l.started(`\EFI\debian\vmlinuz.efi`) }, "", "", 0, `vmlinuz.efi`},
+		"rEFInd":                {func(l *local) { l.grub(running); l.started(`\EFI\refind\refind_x64.efi`) }, "", "a program of UEFI", Proven, `\EFI\refind\refind_x64.efi`},
+		"rEFInd that says so":   {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("rEFInd 0.14")) }, "", "a program of UEFI", Proven, "rEFInd 0.14"},
+		"the kernel's stub":     {func(l *local) { l.grub(running); l.started(`\EFI\debian\vmlinuz.efi`) }, "", "a program of UEFI", Proven, `vmlinuz.efi`},
 		"systemd-boot alone, without variables": {func(l *local) { l.put("efi/loader/entries/x.conf", ""); l.put("sys/firmware/efi/runtime", "") }, "", "systemd-boot", Possible,
 			"systemd-boot"},
 		"extlinux": {func(l *local) {

@@ -67,6 +67,8 @@ var shots = map[string]shot{
 	"GRUB": {Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + running}, makeGRUB, bootGRUB},
 	"systemd-boot": {Boot{Way: Entry, File: "/boot/efi/groundhog/initrd", Config: "/boot/efi", Kernel: "/boot/vmlinuz-" + running},
 		makeSystemdBoot, bootSystemdBoot},
+	"BootNext": {Boot{Way: BootNext, File: "/boot/efi/groundhog/initrd", Config: "/boot/efi", Kernel: "/boot/vmlinuz-" + running},
+		makeBootNext, bootFirmware},
 	"tryboot": {Boot{Way: TryBoot, File: "/boot/firmware/groundhog.img", Config: configTxt, Kernel: "/boot/vmlinuz-" + rpiKernel}, makePi, bootPi},
 }
 
@@ -125,6 +127,40 @@ func bootSystemdBoot(t *testing.T, l *local) string {
 	}
 	if got := l.read("boot/efi/loader/entries/groundhog.conf"); got != wantEntry {
 		t.Errorf("an entry that nobody wrote: %q", got)
+	}
+	if got := l.read("boot/efi/groundhog/linux"); got != "the kernel" {
+		return "another kernel: " + got
+	}
+	return l.read("boot/efi/groundhog/initrd")
+}
+
+const efivars = "sys/firmware/efi/efivars/"
+
+// makeBootNext is a machine whose firmware starts a unified image.
+func makeBootNext(t *testing.T, l *local) {
+	l.put("proc/cmdline", "initrd=\\x\\initrd.img root=UUID=11 ro dyndbg=\"a b\"\n")
+	l.put("boot/vmlinuz-"+running, "the kernel")
+	l.put("boot/efi/EFI/Linux/debian.efi", "MZ")
+	l.started(`\EFI\Linux\debian.efi`)
+}
+
+// bootFirmware does as a UEFI firmware (UEFI specification, 3.1.2 and 3.1.3), and as the kernel that it starts.
+func bootFirmware(t *testing.T, l *local) string {
+	value, err := os.ReadFile(filepath.Join(l.root, efivars, "BootNext"+globalGUID))
+	if err != nil {
+		l.variable("BootCurrent"+globalGUID, "\x0a\x00")
+		return l.read(initrd)
+	}
+	l.variable("BootCurrent"+globalGUID, "\x68\x67")
+	os.Remove(filepath.Join(l.root, efivars, "BootNext"+globalGUID))
+	if want := "\x07\x00\x00\x00\x68\x67"; string(value) != want {
+		t.Errorf("BootNext is %q", value)
+	}
+	file := utf16le(`\groundhog\linux`)
+	want := "\x07\x00\x00\x00\x01\x00\x00\x00" + string([]byte{byte(42 + 4 + len(file) + 4), 0}) + utf16le("groundhog") + diskNode +
+		"\x04\x04" + string([]byte{byte(4 + len(file)), 0}) + file + "\x7f\xff\x04\x00" + utf16le(`root=UUID=11 ro dyndbg="a b" initrd=\groundhog\initrd`)
+	if got := l.read(efivars + "Boot6768" + globalGUID); got != want {
+		t.Errorf("an entry that nobody wrote: %q; want %q", got, want)
 	}
 	if got := l.read("boot/efi/groundhog/linux"); got != "the kernel" {
 		return "another kernel: " + got
@@ -370,11 +406,26 @@ func TestOnceRefuses(t *testing.T) {
 		"mounted read-only":          func(f Facts) { f["efivars_readonly"] = []string{"yes"} },
 		"no /boot/vmlinuz":           func(f Facts) { delete(f, "kernel_size") },
 	})
-	f := good()
-	delete(f, "loader_info")
-	if _, err := ByOneShot(f, unified{}); err == nil || !strings.Contains(err.Error(), "the firmware starts") {
-		t.Error(err)
+	good = func() Facts {
+		return Facts{"kernel": {running}, "arch": {"amd64"}, "efi": {"yes"}, "kernel_size": {"8"}, "kernel_stub": {"yes"}, "esp": {"/boot/efi"}, "bootnext": {"yes"}}
 	}
+	for _, l := range []Loader{otherEFI{}, unified{}} {
+		if b, err := ByOneShot(good(), l); err != nil || b != shots["BootNext"].boot {
+			t.Errorf("%+v, %v", b, err)
+		}
+	}
+	refusesEach(t, good, otherEFI{}, map[string]func(Facts){
+		"machine with UEFI":      func(f Facts) { delete(f, "efi") },
+		"and amd64":              func(f Facts) { f["arch"] = []string{"arm64"} },
+		"under Secure Boot":      func(f Facts) { f["secure_boot"] = []string{"1"} },
+		"is mounted at none of":  func(f Facts) { delete(f, "bootnext") },
+		"no program of UEFI":     func(f Facts) { delete(f, "kernel_stub") },
+		"is not there":           func(f Facts) { delete(f, "kernel_size") },
+		"mounted read-only":      func(f Facts) { f["efivars_readonly"] = []string{"yes"} },
+		"boot its entry 0003":    func(f Facts) { f["bootnext_told"] = []string{"0003"} },
+		"is not a push's, and":   func(f Facts) { f["bootnext_taken"] = []string{"yes"} },
+		"not known to be a push": func(f Facts) { f["esp_entry"] = []string{"yes"} },
+	})
 	good = func() Facts {
 		return Facts{"kernel": {rpiKernel}, "firmware_tryboot": {"00000000"}, "firmware_kernel": {"kernel8.img"}, "firmware_auto": {"1"}}
 	}

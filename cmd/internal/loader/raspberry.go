@@ -26,8 +26,8 @@ func (raspberry) Evidence(f Facts) Evidence {
 func (raspberry) Boot(f Facts) (Boot, error) {
 	lines := f["firmware_initramfs"]
 	b := Boot{Way: Name, File: "/boot/firmware/initrd.img-" + f.Get("kernel"), Config: configTxt}
-	if len(lines) == 0 && f.Get("firmware_auto") == "1" {
-		return Boot{}, refuse("--via oneshot, by the firmware's tryboot", "config.txt has auto_initramfs=1, and no line that names the initramfs")
+	if len(lines) == 0 && f.Get("firmware_auto") != "" || f.Get("pushed_way") == string(Auto) {
+		return autoBoot(f)
 	}
 	if len(lines) != 1 {
 		return Boot{}, refuse("", "config.txt has %d initramfs lines, not one", len(lines))
@@ -39,6 +39,28 @@ func (raspberry) Boot(f Facts) (Boot, error) {
 		return Boot{}, refuse("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
 	}
 	return b, b.Check()
+}
+
+// autoFile is the archive's name where it takes the place of auto_initramfs=1: "initramfs gh.img" is as long.
+const autoFile = "/boot/firmware/gh.img"
+
+// autoBoot is the way in where config.txt leaves the initramfs to the firmware. Which kernel that takes is not said by config.txt either, so the one that runs has
+// to be among the firmware's.
+func autoBoot(f Facts) (Boot, error) {
+	pushed := f.Get("pushed_way") == string(Auto)
+	switch {
+	case f.Get("firmware_odd") != "":
+		return Boot{}, refuse("", "its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
+	case f.Get("firmware_flip") == "":
+		return Boot{}, refuse("one line auto_initramfs=1, and no more, or --via oneshot", "config.txt has not one line auto_initramfs=1, for all boards, and no other that names an initramfs")
+	case f.Get("firmware_kernel") == "":
+		return Boot{}, refuse("reboot it, if its kernel was upgraded", "the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
+	case len(f["firmware_image"]) > 0:
+		return Boot{}, refuse("--via oneshot", "config.txt has auto_initramfs=1, and kernel=%s", strings.Join(f["firmware_image"], ", "))
+	case f.Get("firmware_gh") != "" && !pushed:
+		return Boot{}, refuse("remove it, if nobody needs it", "%s is there, and not known to be a push's", autoFile)
+	}
+	return Boot{Way: Auto, File: autoFile, Config: configTxt}, nil
 }
 
 // Once is tryboot.txt, as the kernels of Raspberry Pi OS can ask for it. Firmwares differ in which kernel and initramfs they take unnamed, so

@@ -21,9 +21,13 @@ take_lock
 trap 'rm -f "$lock"' EXIT
 trap '' HUP PIPE
 way=$(value way) file=$(value file) config=$(value config) name=$(value name) original=$(value original)
+if [ -e "$state/keep" ] && [ "$force" != force ]; then
+	say "the pushed initramfs stays: it was pushed with --keep"
+	exit 0
+fi
 case $way in
 replace | name) ;;
-nextentry | entry | tryboot)
+nextentry | entry | bootnext | tryboot | auto)
 	"clear_$way" || fail "taking back what the boot loader was told failed"
 	rm -rf "$state"
 	sync "${state%/*}"
@@ -33,10 +37,6 @@ nextentry | entry | tryboot)
 '') if [ -n "$config" ]; then way=name; else way=replace; fi ;; # groundhog 0.2 did not say
 *) fail "$state/state has the way '$way', which this groundhog does not know" ;;
 esac
-if [ -e "$state/keep" ] && [ "$force" != force ]; then
-	say "the pushed initramfs stays: it was pushed with --keep"
-	exit 0
-fi
 target=$("decides_$way")
 now=$(hash_of "$target") || fail "reading $target failed"
 [ "$now" != "$original" ] || over "$target is the original already"

@@ -103,8 +103,12 @@ if [ -f "$config" ]; then
 	fact firmware_auto "$(sed -n 's/^[[:space:]]*auto_initramfs=//p' "$config")"
 	# What the firmware's one-shot needs: see tryboot.sh.
 	fact firmware_tryboot "$(od -An -tx1 "$groundhog_root/proc/device-tree/chosen/bootloader/tryboot" 2>/dev/null | tr -d ' ')"
-	image=$(firmware_image "$kernel")
-	[ -z "$image" ] || ! cmp -s "$groundhog_root/boot/vmlinuz-$kernel" "${config%/*}/$image" || fact firmware_kernel "$image"
+	for image in kernel8.img kernel_2712.img; do
+		! cmp -s "$groundhog_root/boot/vmlinuz-$kernel" "${config%/*}/$image" || fact firmware_kernel "$image"
+	done
+	# What another name in the place of auto_initramfs=1 needs: see auto.sh.
+	auto_flips "$config" && fact firmware_flip yes
+	[ ! -e "${config%/*}/gh.img" ] || fact firmware_gh yes
 	fact firmware_odd "$(sed -n 's/^[[:space:]]*\(include\|os_prefix\|ramfsfile\)[= ].*/\1/p' "$config")$(sed -n 's/^[[:space:]]*tryboot_a_b=1.*/tryboot_a_b/p' "${config%/*}/autoboot.txt" 2>/dev/null)"
 	sed -n 's/^[[:space:]]*kernel=//p' "$config" | while read -r name; do fact firmware_image "$name"; done
 	[ ! -e "${config%/*}/tryboot.txt" ] || grep -qxF "$tryboot_mark" "${config%/*}/tryboot.txt" || fact firmware_tried yes
@@ -116,7 +120,6 @@ if [ -f "$config" ]; then
 fi
 # What the firmware and the loaders say of this boot.
 loader_guid=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
-global_guid=8be4df61-93ca-11d2-aa0d-00e098032b8c
 [ ! -d "$groundhog_root/sys/firmware/efi" ] || fact efi yes
 fact loader_info "$(efi_text "$efivars/LoaderInfo-$loader_guid")"
 for stub in "$efivars"/StubInfo-*; do
@@ -131,13 +134,20 @@ case $(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid" 2>/dev/null | 
 esac
 fact loader_told "$(efi_text "$efivars/LoaderEntryOneShot-$loader_guid")"
 fact loader_default "$(efi_text "$efivars/LoaderEntryDefault-$loader_guid")"
+# What the firmware's own one-shot needs: see bootnext.sh.
+fact bootnext_told "$(bootnext_told)"
+[ ! -e "$bootnext_option" ] || bootnext_ours || fact bootnext_taken yes
+[ "$(head -c 2 "$groundhog_root/boot/vmlinuz-$kernel" 2>/dev/null)" != MZ ] || ! grep -qx 'CONFIG_EFI_STUB=y' "$groundhog_root/boot/config-$kernel" 2>/dev/null || fact kernel_stub yes
+started=$(bootnext_partition)
 part=$(efi_text "$efivars/LoaderDevicePartUUID-$loader_guid" | tr A-F a-f)
+part=${part:-$started}
 for esp in /efi /boot /boot/efi; do
 	[ -n "$part" ] || break
 	ls "$groundhog_root$esp/." >/dev/null 2>&1 # which mounts what is mounted on demand
 	source=$(findmnt -n -o SOURCE -t vfat -M "$groundhog_root$esp" 2>/dev/null)
 	[ "$(lsblk -n -d -o PARTUUID "${source:-/dev/null}" 2>/dev/null | tr A-F a-f)" = "$part" ] || continue
 	fact esp "$esp"
+	[ "$part" != "$started" ] || [ ! -d "$groundhog_root$esp/EFI" ] || fact bootnext yes
 	room "$esp" esp
 	fact loader_default "$(sed -n 's/^default[[:space:]]*//p' "$groundhog_root$esp/loader/loader.conf" 2>/dev/null)"
 	[ ! -e "$groundhog_root$esp/loader/entries/groundhog.conf" ] || fact esp_entry yes
@@ -154,9 +164,9 @@ done
 case ,$(findmnt -n -o OPTIONS -M "$efivars" 2>/dev/null), in
 *,ro,*) fact efivars_readonly yes ;;
 esac
-fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$global_guid" 2>/dev/null | tr -d ' ')"
-current=$(od -An -tx1 -j4 -N2 "$efivars/BootCurrent-$global_guid" 2>/dev/null | awk '{ print toupper($2 $1) }')
-[ -z "$current" ] || fact efi_file "$(efi_text "$efivars/Boot$current-$global_guid" |
+fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$efi_global" 2>/dev/null | tr -d ' ')"
+current=$(efi_current)
+[ -z "$current" ] || fact efi_file "$(efi_text "$efivars/Boot$current-$efi_global" |
 	grep -aio '\\[a-z0-9\\_. -]*\.efi' | head -n 1)"
 
 # What starting another kernel from this one needs, and what would make a kexec of a reboot.

@@ -75,10 +75,10 @@ func (systemdBoot) Once(f Facts) (Boot, error) {
 	return Boot{Way: Entry, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
 
-// Once is systemd-boot's own one-shot, where systemd-boot starts the unified image.
+// Once is systemd-boot's own one-shot, where systemd-boot starts the unified image, and the firmware's where that does.
 func (unified) Once(f Facts) (Boot, error) {
 	if !strings.HasPrefix(loaderInfo(f), "systemd-boot") {
-		return Boot{}, refuse(kexecHint, "the firmware starts a unified kernel image, which cannot be patched from outside")
+		return bootNext(f)
 	}
 	return systemdBoot{}.Once(f)
 }
@@ -96,5 +96,5 @@ func (unified) Evidence(f Facts) Evidence {
 }
 
 func (unified) Boot(Facts) (Boot, error) {
-	return Boot{}, refuse(onceHint, "it boots a unified kernel image, which cannot be patched from outside")
+	return Boot{}, refuse("--via oneshot boots the archive once; "+kexecHint, "it boots a unified kernel image, which cannot be patched from outside")
 }

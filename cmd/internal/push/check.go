@@ -159,13 +159,21 @@ func (c *checks) way() (loader.Boot, string, error) {
 func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, string, error) {
 	if c.a.Via != loader.OneShot {
 		b, err := l.Boot(c.f)
-		return b, fmt.Sprintf("%s boots %s", l.Name(), b.File), err
+		what := b.File
+		if b.Way == loader.Auto {
+			what = "the initramfs that config.txt leaves to it (auto_initramfs=1)"
+		}
+		return b, fmt.Sprintf("%s boots %s", l.Name(), what), err
 	}
 	b, err := loader.ByOneShot(c.f, l)
 	if err == nil && b.Way == loader.TryBoot && c.a.Stays {
 		err = &loader.Refusal{Text: "one-shot: the reboot itself has to ask the firmware for it", Hint: "it goes with --reboot"}
 	}
-	return b, fmt.Sprintf("%s is told to boot the archive once; what it boots otherwise stays as it is", l.Name()), err
+	who := l.Name()
+	if b.Way == loader.BootNext {
+		who = "the UEFI firmware"
+	}
+	return b, fmt.Sprintf("%s is told to boot the archive once; what it boots otherwise stays as it is", who), err
 }
 
 // spare is KiB that are to stay free.
@@ -182,10 +190,10 @@ func (c *checks) room(b loader.Boot) {
 		kept = spare
 	}
 	dir, key := "/boot", "boot"
-	if b.Way == loader.Name || b.Way == loader.TryBoot {
+	if b.Dir() == "/boot/firmware" {
 		dir, key, kept = "/boot/firmware", "firmware", spare // only config.txt is kept
 	}
-	if b.Way == loader.Entry {
+	if b.Way == loader.Entry || b.Way == loader.BootNext {
 		dir, key = b.Config, "esp"
 		need += c.f.Number("kernel_size") / 1024
 	}
@@ -215,7 +223,7 @@ func (c *checks) room(b loader.Boot) {
 // private: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
 // file there may read all.
 func (c *checks) private(b loader.Boot, dir, key string) {
-	fat := b.Way == loader.Name || b.Way == loader.TryBoot || c.f.Get(key+"_type") == "msdos"
+	fat := b.Dir() == "/boot/firmware" || c.f.Get(key+"_type") == "msdos"
 	if perm := c.f.Get(key + "_perm"); !fat || strings.HasSuffix(perm, "00") {
 		return
 	}

@@ -279,9 +279,26 @@ func systemdBoot(f loader.Facts, a *Archive) {
 func raspberryPiOS(f loader.Facts, a *Archive) {
 	pi(f, a)
 	delete(f, "firmware_initramfs")
+	f["firmware_flip"] = []string{"yes"}
 	f["firmware_auto"], f["firmware_tryboot"], f["firmware_kernel"] = []string{"1"}, []string{"00000000"}, []string{"kernel8.img"}
 	f["kernel"], f["firmware_perm"] = []string{"6.12.25+rpt-rpi-v8"}, []string{"700"}
 	a.Kernel = f.Get("kernel")
+}
+
+// unifiedByFirmware is a machine with a unified image and no boot loader.
+func unifiedByFirmware(f loader.Facts, a *Archive) {
+	systemdBoot(f, a)
+	delete(f, "loader_info")
+	delete(f, "loader_oneshot")
+	f["stub_info"], f["efi"], f["bootnext"], f["kernel_stub"] = []string{"systemd-stub 252"}, []string{"yes"}, []string{"yes"}, []string{"yes"}
+}
+
+// grubOnLVM is a machine whose GRUB cannot write, and whose firmware can be told.
+func grubOnLVM(f loader.Facts, a *Archive) {
+	grubOnce(f, a)
+	systemdBoot(f, a)
+	delete(f, "loader_info")
+	f["grub_on"], f["bootnext"], f["kernel_stub"] = []string{"lvm"}, []string{"yes"}, []string{"yes"}
 }
 
 // A one-shot is taken where it is asked for; what stands in its way is said.
@@ -298,20 +315,32 @@ func TestOneShot(t *testing.T) {
 			a.Via = loader.OneShot
 			f["grub_type"] = []string{"btrfs"}
 		}, "", "btrfs, where GRUB does not write"},
-		"systemd-boot":            {systemdBoot, loader.Entry, "is told to boot the archive once"},
-		"systemd-boot, replace":   {func(f loader.Facts, a *Archive) { systemdBoot(f, a); a.Via = loader.Replace }, "", "not replaced here"},
-		"systemd-boot, unasked":   {func(f loader.Facts, a *Archive) { systemdBoot(f, a); a.Via = "" }, "", "not replaced here"},
-		"systemd-boot, no room":   {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["esp_free"] = []string{"50000"} }, "", "/boot/efi has 50000 KiB free"},
-		"systemd-boot, read-only": {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["esp_readonly"] = []string{"yes"} }, "", "/boot/efi is mounted read-only"},
-		"a UKI by systemd-boot":   {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["stub_info"] = []string{"systemd-stub 252"} }, loader.Entry, "a unified kernel image is told"},
-		"a UKI by the firmware": {func(f loader.Facts, a *Archive) {
-			a.Via = loader.OneShot
-			f["stub_info"] = []string{"systemd-stub 252"}
-		}, "", "the firmware starts a unified kernel image"},
+		"GRUB on LVM, UEFI":        {grubOnLVM, loader.BootNext, "the UEFI firmware is told"},
+		"GRUB on LVM, Secure Boot": {func(f loader.Facts, a *Archive) { grubOnLVM(f, a); f["secure_boot"] = []string{"1"} }, "", "on lvm, where GRUB does not write"},
+		"systemd-boot":             {systemdBoot, loader.Entry, "is told to boot the archive once"},
+		"systemd-boot, replace":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); a.Via = loader.Replace }, "", "not replaced here"},
+		"systemd-boot, unasked":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); a.Via = "" }, "", "not replaced here"},
+		"systemd-boot, no room":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["esp_free"] = []string{"50000"} }, "", "/boot/efi has 50000 KiB free"},
+		"systemd-boot, read-only":  {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["esp_readonly"] = []string{"yes"} }, "", "/boot/efi is mounted read-only"},
+		"a UKI by systemd-boot":    {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["stub_info"] = []string{"systemd-stub 252"} }, loader.Entry, "a unified kernel image is told"},
+		"a UKI by the firmware":    {unifiedByFirmware, loader.BootNext, "the UEFI firmware is told"},
+		"that UKI, no room":        {func(f loader.Facts, a *Archive) { unifiedByFirmware(f, a); f["esp_free"] = []string{"50000"} }, "", "/boot/efi has 50000 KiB free"},
+		"that UKI, Secure Boot":    {func(f loader.Facts, a *Archive) { unifiedByFirmware(f, a); f["secure_boot"] = []string{"1"} }, "", "under Secure Boot the firmware"},
+		"that UKI, unasked":        {func(f loader.Facts, a *Archive) { unifiedByFirmware(f, a); a.Via = "" }, "", "cannot be patched from outside"},
 		"systemd-boot, LOAD_KEXEC": {func(f loader.Facts, a *Archive) { systemdBoot(f, a); f["load_kexec"] = []string{"true"} }, "", "LOAD_KEXEC"},
 		"Raspberry Pi OS":          {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot }, loader.TryBoot, "is told to boot the archive once"},
-		"Raspberry Pi OS, unasked": {raspberryPiOS, "", "config.txt has auto_initramfs=1"},
-		"Raspberry Pi OS, later":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot; a.Stays = true }, "", "the reboot itself has to ask"},
+		"Raspberry Pi OS, unasked": {raspberryPiOS, loader.Auto, "boots the initramfs that config.txt leaves to it"},
+		"Raspberry Pi OS, twice": {func(f loader.Facts, a *Archive) {
+			raspberryPiOS(f, a)
+			f["firmware_auto"] = nil
+			f["firmware_initramfs"], f["pushed_way"], f["firmware_gh"] = []string{"gh.img"}, []string{"auto"}, []string{"yes"}
+		}, loader.Auto, ""},
+		"Raspberry Pi OS, a section": {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); delete(f, "firmware_flip") }, "", "not one line auto_initramfs=1, for all boards"},
+		"Raspberry Pi OS, upgraded":  {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); delete(f, "firmware_kernel") }, "", "kernel is not the one that runs"},
+		"Raspberry Pi OS, kernel=":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_image"] = []string{"kernel8.img"} }, "", "and kernel=kernel8.img"},
+		"Raspberry Pi OS, include":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_odd"] = []string{"include"} }, "", "set up by include"},
+		"Raspberry Pi OS, gh.img":    {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_gh"] = []string{"yes"} }, "", "gh.img is there"},
+		"Raspberry Pi OS, later":     {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot; a.Stays = true }, "", "the reboot itself has to ask"},
 		"Raspberry Pi OS, no room": {func(f loader.Facts, a *Archive) {
 			raspberryPiOS(f, a)
 			a.Via = loader.OneShot
