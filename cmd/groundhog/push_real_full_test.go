@@ -50,8 +50,79 @@ func TestRealGRUBEFI(t *testing.T) {
 	realUnused(b, ctx)
 }
 
+// A kernel that the firmware starts by itself, without a boot loader: the firmware is told what to boot once.
+func TestRealEFIStub(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUBEFI}, virtual.Options{}, "--wait", "20s")
+	boots := b.Boots()
+	b.says(ctx, installStub)
+	b.says(ctx, "systemctl --no-block reboot")
+	if err := b.WaitBoots(ctx, boots+1); err != nil {
+		t.Fatal(err)
+	}
+	realUp(b, ctx)
+	if line := b.says(ctx, "cat /proc/cmdline"); !strings.Contains(line, `initrd=\EFI\stub\initrd.img`) {
+		t.Fatalf("the firmware did not start the kernel by itself: %s", line)
+	}
+	realCutWhileHeld(b, ctx)
+	realUnused(b, ctx)
+	if code, out := b.verb("push", "--dry-run", "--via", "oneshot", b.target(), b.archive); code != 0 { // in the boot of an option that is gone
+		t.Errorf("another push: %d: %s", code, out)
+	}
+}
+
+const installStub = `set -e
+esp=/boot/efi/EFI/stub kernel=$(uname -r)
+mkdir -p $esp
+cp /boot/vmlinuz-$kernel $esp/vmlinuz.efi
+cp /boot/initrd.img-$kernel $esp/initrd.img
+efibootmgr --quiet --create --disk /dev/vda --part 2 --label stub --loader '\EFI\stub\vmlinuz.efi' \
+	--unicode "$(sed 's/BOOT_IMAGE=[^ ]* //' /proc/cmdline) initrd=\\EFI\\stub\\initrd.img"
+sync`
+
+// Under Secure Boot, by shim and the signed GRUB, the device's kernel takes itself with an archive that nobody signed, and nothing stays of that; a one-shot is
+// refused by name.
+func TestRealSecureBoot(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUBEFI}, virtual.Options{Secure: true}, "--wait", "20s")
+	const secure = "tail -c 1 /sys/firmware/efi/efivars/SecureBoot-* | od -An -tu1 | tr -d ' '; cat /sys/kernel/security/lockdown"
+	if said := b.says(ctx, secure); said != "1\nnone [integrity] confidentiality" {
+		t.Fatalf("it is no machine with Secure Boot: %q", said)
+	}
+	if code, out := b.verb("push", "--via", "oneshot", b.target(), b.archive); code != 1 || !strings.Contains(out, "under Secure Boot") {
+		t.Errorf("a one-shot: %d", code)
+	}
+	boots := b.Boots()
+	push := func() {
+		t.Helper()
+		if out := realPush(b, "--via", "kexec"); !strings.Contains(out, "its kernel takes itself") {
+			t.Error("it was not tried before")
+		}
+		if got := b.Boots(); got != boots {
+			t.Errorf("a firmware ran %d times, not %d: it was no kexec", got, boots)
+		}
+	}
+	push()
+	realUp(b, ctx) // nobody came
+	push()
+	b.PowerOff()
+	if err := b.PowerOn(ctx); err != nil {
+		t.Fatal(err)
+	}
+	realUp(b, ctx)
+	if left := b.says(ctx, realLeft); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+	if said := b.says(ctx, secure); !strings.HasPrefix(said, "1\n") {
+		t.Errorf("after that Secure Boot is %q", said)
+	}
+	// What is not signed is not taken: the trial tells.
+	b.says(ctx, "printf x >>/boot/vmlinuz-$(uname -r)")
+	if code, out := b.verb("push", "--reboot", "--via", "kexec", b.target(), b.archive); code != 1 || !strings.Contains(out, "trying kexec") {
+		t.Errorf("a kernel that was altered: %d", code)
+	}
+}
+
 const realLeft = "ls -d /var/lib/groundhog /boot/groundhog.img /boot/grub/custom.cfg /boot/.groundhog* /boot/grub/.groundhog* /boot/efi/groundhog /boot/efi/loader/entries/groundhog.conf " +
-	"/sys/firmware/efi/efivars/LoaderEntryOneShot-* 2>/dev/null; true"
+	"/sys/firmware/efi/efivars/LoaderEntryOneShot-* /sys/firmware/efi/efivars/BootNext-* /sys/firmware/efi/efivars/Boot6768-* 2>/dev/null; true"
 
 // realPush pushes and comes into the waiting initramfs.
 func realPush(b *bench, flags ...string) string {
