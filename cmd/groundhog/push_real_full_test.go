@@ -7,13 +7,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures"
 	virtual "groundhog/fixtures/device"
+	"groundhog/fixtures/judge"
 )
 
 // slowly bounds what a real firmware and boot loader take under emulation.
@@ -41,6 +44,70 @@ func TestRealSystemdBoot(t *testing.T) {
 	realCutWhileHeld(b, ctx)
 	realUnused(b, ctx)
 	realFlashed(b, ctx)
+}
+
+// From the waiting initramfs what systemd-boot would start, its entry and then a unified image, is started by kexec. Then it starts the unified image itself, and boots the
+// archive once beside that.
+func TestRealUnified(t *testing.T) {
+	judge.Tool(t, "objcopy")
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.SystemdBoot}, virtual.Options{}, "--wait", "20s")
+	realKexeced(b, ctx, b.Base.Disk, "systemd-boot, entry in a file, GPT, EFI")
+	realKexeced(b, ctx, unifiedImage(b, ctx), "systemd-boot, unified image, GPT, EFI")
+	boots := b.Boots()
+	b.says(ctx, "systemctl --no-block reboot")
+	if err := b.WaitBoots(ctx, boots+1); err != nil {
+		t.Fatal(err)
+	}
+	realUp(b, ctx)
+	if said := b.says(ctx, "ls /sys/firmware/efi/efivars/StubInfo-* >/dev/null && cat /sys/firmware/efi/efivars/LoaderInfo-* | tr -d '\\0'"); !strings.Contains(said, "systemd-boot") {
+		t.Errorf("it is no unified image of systemd-boot's: %q", said)
+	}
+	realUnused(b, ctx)
+}
+
+// realKexeced goes on to a new system, which is started by kexec.
+func realKexeced(b *bench, ctx context.Context, img, layout string) {
+	b.t.Helper()
+	args := append(slowly, "--json", "--push-via", "oneshot", "--boot", "kexec", b.target(), b.archive, img)
+	code, out := b.verb("reflash", args...)
+	if code != 0 {
+		b.t.Fatalf("reflash --boot kexec: %d", code)
+	}
+	v := verdictOf(b.t, out)
+	if got := v.Data.Boot; got == nil || got.By != reflash.ByKexec || got.Layout != layout {
+		b.t.Errorf("booted: %+v, want %q by kexec", got, layout)
+	}
+	b.t.Logf("turn-around: %+v", v.Data.Turnaround)
+	if said := b.says(ctx, "cat /proc/sys/kernel/bootloader_type; cat /proc/cmdline"); !strings.HasPrefix(said, "208\nroot=UUID="+b.Base.RootUUID) {
+		b.t.Errorf("the new system says %q", said)
+	}
+}
+
+// unifiedImage is a copy of the device's image that has a unified kernel image in the place of its entry: systemd's stub with the parts as sections, at the
+// addresses that systemd-stub(7) had before ukify.
+func unifiedImage(b *bench, ctx context.Context) string {
+	b.t.Helper()
+	dir := b.t.TempDir()
+	img, at := filepath.Join(dir, "disk.img"), func(name string) string { return filepath.Join(dir, name) }
+	command(b.t, "cp", "--sparse=always", b.Base.Disk, img)
+	root, kernel := b.Base.Target.Root, b.Base.Target.Kernel
+	writeText(b.t, at("cmdline"), b.says(ctx, "cat /etc/kernel/cmdline"))
+	args := []string{}
+	for _, s := range []struct{ section, file, vma string }{
+		{".osrel", filepath.Join(root, "usr/lib/os-release"), "0x20000"}, {".cmdline", at("cmdline"), "0x30000"},
+		{".linux", filepath.Join(root, "boot/vmlinuz-"+kernel), "0x2000000"}, {".initrd", filepath.Join(root, "boot/initrd.img-"+kernel), "0x3000000"},
+	} {
+		args = append(args, "--add-section", s.section+"="+s.file, "--change-section-vma", s.section+"="+s.vma)
+	}
+	command(b.t, "objcopy", append(args, filepath.Join(root, "usr/lib/systemd/boot/efi/linuxx64.efi.stub"), at("debian.efi"))...)
+	b.t.Setenv("MTOOLS_SKIP_CHECK", "1")
+	esp := img + "@@2M"
+	command(b.t, "mdel", "-i", esp, "::/loader/entries/*.conf")
+	if !strings.Contains(command(b.t, "mdir", "-b", "-i", esp, "::/EFI"), "Linux") {
+		command(b.t, "mmd", "-i", esp, "::/EFI/Linux")
+	}
+	command(b.t, "mcopy", "-i", esp, at("debian.efi"), "::/EFI/Linux/debian.efi")
+	return img
 }
 
 // The real GRUB on UEFI.

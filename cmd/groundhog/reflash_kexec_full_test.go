@@ -37,6 +37,19 @@ func emulatedLine(t *testing.T, img string) (changed, line string) {
 	return "", ""
 }
 
+// extlinuxImage is a copy of an image that has extlinux.conf in the place of grub.cfg.
+func extlinuxImage(t *testing.T, img, line string) (changed string) {
+	t.Helper()
+	dir := t.TempDir()
+	changed = filepath.Join(dir, "disk.img")
+	command(t, "cp", "--sparse=always", img, changed)
+	kernel, options, _ := strings.Cut(strings.TrimPrefix(line, "BOOT_IMAGE="), " ")
+	writeText(t, filepath.Join(dir, "conf"), fmt.Sprintf("default l0\nlabel l0\n\tlinux %s\n\tinitrd %s\n\tappend %s\n", kernel, strings.Replace(kernel, "vmlinuz", "initrd.img", 1), options))
+	writeText(t, filepath.Join(dir, "script"), fmt.Sprintf("rm /boot/grub/grub.cfg\nmkdir /boot/extlinux\nwrite %s /boot/extlinux/extlinux.conf\n", filepath.Join(dir, "conf")))
+	command(t, "debugfs", "-w", "-f", filepath.Join(dir, "script"), changed+"?offset=1048576")
+	return changed
+}
+
 // From the waiting initramfs the new system is started by kexec, with its own kernel, initramfs and command line, and no boot loader runs; that its
 // layout comes up by firmware is said when it was seen.
 func TestReflashByKexec(t *testing.T) {
@@ -69,4 +82,10 @@ func TestReflashByKexec(t *testing.T) {
 	}
 	again(reflash.Booted{By: reflash.ByFirmware, Layout: layout, Firmware: true}, 2)
 	again(reflash.Booted{By: reflash.ByKexec, Layout: layout, Firmware: true}, 1, "--boot", "kexec")
+	img = extlinuxImage(t, img, line)
+	again(reflash.Booted{By: reflash.ByKexec, Layout: "extlinux, extlinux.conf on ext, GPT"}, 1, "--boot", "kexec")
+	_, options, _ := strings.Cut(line, " ")
+	if got := b.says(ctx, "cat /proc/cmdline"); !strings.HasSuffix(got, options) {
+		t.Errorf("the new system says %q, want %q", got, options)
+	}
 }

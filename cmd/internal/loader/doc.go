@@ -10,12 +10,14 @@
 //
 //	[Replace]    the archive takes the place of the initramfs; the next system that boots puts the original back (replace.sh)
 //	[Name]       config.txt names the archive in place of the original, which stays where it is (name.sh)
+//	[Auto]       config.txt names the archive in place of leaving the initramfs to the firmware (auto.sh)
 //	[NextEntry]  GRUB boots an entry of its own once (nextentry.sh)
 //	[Entry]      systemd-boot boots an entry of its own once (entry.sh)
+//	[BootNext]   a UEFI firmware boots a load option of its own once (bootnext.sh)
 //	[TryBoot]    the Raspberry Pi's firmware reads tryboot.txt once (tryboot.sh)
 //	[Kexec]      the running kernel starts itself with the archive; nothing is written to any disk (kexec.sh)
 //
-// A power cut at any instant leaves a device that boots. With Replace and Name it boots the original or the archive, also by a loader that
-// replays no journal. With the three that hold once it boots the archive once at most, and else the original; with Kexec always the
+// A power cut at any instant leaves a device that boots. With Replace, Name and Auto it boots the original or the archive, also by a loader that
+// replays no journal. With the four that hold once it boots the archive once at most, and else the original; with Kexec always the
 // original. All shell of this package runs on the device's running system; each file says what it needs there.
 package loader
