@@ -2,7 +2,9 @@ package patches
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"path"
 	"strings"
@@ -38,6 +40,36 @@ func TestHooksTwiceAndBack(t *testing.T) {
 		}
 	})
 }
+
+// A tree that 0.5.0 changed, whose boot script has no line for an NFS root, is taken for our work: a run brings the line, and a
+// revert gives back what was before 0.5.0.
+func TestHooksOverThoseOfAnOlderVersion(t *testing.T) {
+	eachHookTree(t, func(t *testing.T, tree fstest.MapFS) {
+		original, fresh := maps.Clone(tree), maps.Clone(tree)
+		applyChanges(t, fresh, mustHooks(t, fresh, hookOptions()).steps())
+		at, state := path.Join(toolsDir, premount), path.Join(undo.KeepDir, "state.json")
+		older := func() fstest.MapFS {
+			old, script := maps.Clone(fresh), fresh[at].Data
+			before := withoutLines(script, scripts.NFSLine)
+			old[at] = &fstest.MapFile{Data: before, Mode: fresh[at].Mode}
+			text := strings.Replace(string(fresh[state].Data), hexSum(script), hexSum(before), 1)
+			if text == string(fresh[state].Data) || bytes.Equal(before, script) {
+				t.Fatal("the line for an NFS root is not there")
+			}
+			old[state] = &fstest.MapFile{Data: []byte(text), Mode: fresh[state].Mode}
+			return old
+		}
+		again := older()
+		applyChanges(t, again, mustHooks(t, again, hookOptions()).steps())
+		sameTree(t, fresh, again)
+		for _, tree := range []fstest.MapFS{again, older()} {
+			revertChanges(t, tree)
+			sameTree(t, original, tree)
+		}
+	})
+}
+
+func hexSum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 // What a run makes depends on its options alone, not on an earlier run's.
 func TestHooksReplaceAnEarlierRun(t *testing.T) {
