@@ -12,7 +12,7 @@ import (
 
 // hook has Debian's hook copy the programs, and brings our own.
 func (t *Tree) hook() (string, error) {
-	change := all(withoutCrypttab(t.Release), hookBlock(t.execs))
+	change := all(withoutCrypttab(t.version.Release), hookBlock(t.execs))
 	if err := t.undo.Edit(dropbearHook, pristineHook, change); err != nil {
 		return "", err
 	}
@@ -21,7 +21,7 @@ func (t *Tree) hook() (string, error) {
 	}
 	t.added = append(t.added, manifest.RecordPath)
 	summary := fmt.Sprintf("%s in dropbear's, and one of our own", show.Count(len(t.execs), "copy_exec line"))
-	if t.Release == "buster" {
+	if t.version.Release == "buster" {
 		summary += "; no crypttab needed"
 	}
 	return summary, nil

@@ -61,10 +61,18 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	if t.Release, err = t.release(facts, found); err != nil {
 		return nil, err
 	}
-	if t.version, err = dropbear.ForRelease(t.Release); err != nil {
+	if err := t.checkArch(); err != nil {
 		return nil, err
 	}
-	return t, t.checkArch()
+	has, err := t.rootPackages()
+	if err != nil {
+		return nil, err
+	}
+	server := found.Dropbear
+	if !facts.HasDropbear() {
+		server = t.rootDropbear(has)
+	}
+	return t, t.setVersion(server, has.tools, archiveAnchors, t.Image.ReadFile)
 }
 
 // checkBuilder refuses archives that initramfs-tools did not make.
@@ -109,7 +117,7 @@ func (t *Archive) release(facts *debian.Facts, found debian.System) (string, err
 	if err := found.Supported(); err != nil {
 		return "", fmt.Errorf("%w; --release overrides", err)
 	}
-	if odd := found.Odd(); odd != "" {
+	if odd := found.Odd("the archive"); odd != "" {
 		t.note("%s", odd)
 	}
 	tree, err := t.rootRelease()

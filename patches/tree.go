@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
 	"groundhog/patches/sysroot"
 	"groundhog/patches/undo"
@@ -98,8 +97,11 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 			return nil, err
 		}
 	}
-	var err error
-	if t.version, err = dropbear.ForRelease(t.Release); err != nil {
+	has, err := t.rootPackages()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.setVersion(t.rootDropbear(has), has.tools, treeAnchors, t.optional); err != nil {
 		return nil, err
 	}
 	for _, f := range []struct{ name, pkg string }{

@@ -370,22 +370,14 @@ func (s *Server) listen(spec string) {
 
 // version is what is known of the server's version.
 func (s *Server) version() (dropbear.Version, bool) {
-	release := releaseOf(s.Version)
-	v, err := dropbear.ForRelease(release)
-	return v, err == nil
+	return dropbear.Of(s.Version)
 }
 
 // releaseOf is the release with a dropbear of that year, "" of none that is
 // supported.
 func releaseOf(version string) string {
-	year, _, ok := strings.Cut(version, ".")
-	for _, name := range dropbear.Releases() {
-		v, err := dropbear.ForRelease(name)
-		if err == nil && ok && strings.HasPrefix(v.Dropbear, year+".") {
-			return name
-		}
-	}
-	return ""
+	v, _ := dropbear.Of(version)
+	return v.Release
 }
 
 // keysFile is the authorized_keys that dropbear reads for a user, below the root.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"groundhog/initrd"
@@ -107,14 +106,18 @@ func (s System) Supported() error {
 	return nil
 }
 
-// Odd says what is not as its release has it, "" where all is.
-func (s System) Odd() string {
+// Odd says of what is in an archive or a root tree that it is not as its release has it, "" where it is.
+func (s System) Odd(in string) string {
 	v, err := dropbear.ForRelease(s.Release)
 	if err != nil || s.Dropbear == "" || s.Dropbear == v.Dropbear {
 		return ""
 	}
-	if !slices.Contains(dropbear.Releases(), releaseOf(s.Dropbear)) {
-		return fmt.Sprintf("dropbear %s is in the archive, which %s does not have: it is taken for its %s", s.Dropbear, s.Release, v.Dropbear)
+	switch other := releaseOf(s.Dropbear); other {
+	case s.Release: // an update
+		return ""
+	case "":
+	default:
+		return fmt.Sprintf("dropbear %s is in %s, as %s has it, not %s (%s)", s.Dropbear, in, other, s.Release, v.Dropbear)
 	}
-	return ""
+	return fmt.Sprintf("dropbear %s is in %s, which %s does not have: it is taken for its %s", s.Dropbear, in, s.Release, v.Dropbear)
 }

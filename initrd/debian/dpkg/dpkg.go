@@ -54,27 +54,47 @@ func Read(root fs.FS) (*Records, error) {
 	if err := db.readDiversions(root); err != nil {
 		return nil, err
 	}
-	b, err := readRecordFile(root, "status")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNone
-	}
+	err := eachInstalled(root, func(s *stanza) error {
+		db.Packages = append(db.Packages, s.pkg)
+		return db.readFiles(root, s)
+	})
 	if err != nil {
 		return nil, err
+	}
+	return db, nil
+}
+
+// Versions is the installed packages' versions by name, without who owns what.
+func Versions(root fs.FS) (map[string]string, error) {
+	versions := map[string]string{}
+	err := eachInstalled(root, func(s *stanza) error {
+		versions[s.pkg.Name] = s.pkg.Version
+		return nil
+	})
+	return versions, err
+}
+
+func eachInstalled(root fs.FS, visit func(*stanza) error) error {
+	b, err := readRecordFile(root, "status")
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNone
+	}
+	if err != nil {
+		return err
 	}
 	for i, text := range stanzas(b) {
 		s, err := parseStanza(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
+			return fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
 		}
 		if !s.installed {
 			continue
 		}
-		db.Packages = append(db.Packages, s.pkg)
-		if err := db.readFiles(root, s); err != nil {
-			return nil, err
+		if err := visit(s); err != nil {
+			return err
 		}
 	}
-	return db, nil
+	return nil
 }
 
 func readRecordFile(root fs.FS, name string) (string, error) {

@@ -11,6 +11,7 @@ import (
 type Version struct {
 	Release  string // Debian's code name: "bookworm"
 	Dropbear string // upstream's version: "2022.83"
+	Tools    string // initramfs-tools' version, without what an update of it adds: "0.142"
 
 	// RootDir is the directory in the root tree that holds authorized_keys, the
 	// host keys and the configuration for the initramfs; ConfigName is the
@@ -39,23 +40,23 @@ const mib = 1 << 20
 // release, dropbear's CHANGES, sysoptions.h and svr-authpubkeyoptions.c.
 var dropbears = []Version{
 	{
-		Release: "buster", Dropbear: "2018.76",
+		Release: "buster", Dropbear: "2018.76", Tools: "0.133",
 		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
 		MaxWindow: mib, DSS: true, NeedsNSSDNS: true,
 	},
 	{
-		Release: "bullseye", Dropbear: "2020.81",
+		Release: "bullseye", Dropbear: "2020.81", Tools: "0.140",
 		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
 		MaxWindow: mib, Ed25519: true, DSS: true, NeedsNSSDNS: true,
 	},
 	{
-		Release: "bookworm", Dropbear: "2022.83",
+		Release: "bookworm", Dropbear: "2022.83", Tools: "0.142",
 		RootDir: "etc/dropbear/initramfs", ConfigName: "dropbear.conf", ArchiveConfig: "etc/dropbear/dropbear.conf",
 		// Its changelog says that ssh-dss is off; the server and dropbearkey take it.
 		MaxWindow: 10 * mib, Ed25519: true, DSS: true, SecurityKeys: true, SbinInPath: true, moreOptions: true,
 	},
 	{
-		Release: "trixie", Dropbear: "2025.89",
+		Release: "trixie", Dropbear: "2025.89", Tools: "0.148",
 		RootDir: "etc/dropbear/initramfs", ConfigName: "dropbear.conf", ArchiveConfig: "etc/dropbear/dropbear.conf",
 		MaxWindow: 10 * mib, Ed25519: true, SecurityKeys: true, SbinInPath: true, moreOptions: true,
 	},
@@ -79,6 +80,28 @@ func ForRelease(name string) (Version, error) {
 		}
 	}
 	return Version{}, fmt.Errorf("release %q: not supported (supported: %s)", name, strings.Join(Releases(), ", "))
+}
+
+// With is what another release's dropbear, by upstream's version, does on v's release: name lookups are the C library's. One that
+// no release has is taken for v's.
+func (v Version) With(upstream string) Version {
+	other, ok := Of(upstream)
+	if !ok {
+		return v
+	}
+	other.NeedsNSSDNS = v.NeedsNSSDNS
+	return other
+}
+
+// Of is the Version with a dropbear of that year, by upstream's version.
+func Of(upstream string) (Version, bool) {
+	year, _, ok := strings.Cut(upstream, ".")
+	for _, v := range dropbears {
+		if ok && strings.HasPrefix(v.Dropbear, year+".") {
+			return v, true
+		}
+	}
+	return Version{}, false
 }
 
 // String names a version in messages: "dropbear 2022.83 (bookworm)".
