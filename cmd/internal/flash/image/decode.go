@@ -5,6 +5,7 @@ package image
 import (
 	"bufio"
 	"compress/bzip2"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,7 @@ import (
 
 	"groundhog/cmd/internal/flash/image/claim"
 	"groundhog/cmd/internal/flash/image/xzblock"
+	"groundhog/cmd/internal/hint"
 	"groundhog/initrd/eof"
 )
 
@@ -38,9 +40,20 @@ var imageFormats = []format{
 	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader, o decoding) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) }},
 	{"xz", "\xfd7zXZ\x00", decodeXZ},
 	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
-	{"zstd", "\x50\x2a\x4d\x18", decodeZstd}, // pzstd puts a skippable frame before each one
+	{"zstd", skippable, decodeZstd}, // pzstd puts one before each frame
 	{"bzip2", "BZh", func(r *bufio.Reader, _ decoding) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 	{"lz4", "\x04\x22\x4d\x18", decodeLZ4},
+}
+
+// skippable is how a zstd frame begins that has nothing of the content; its first byte may have any other low half (RFC 8878, section 3.1.2).
+const skippable = "\x50\x2a\x4d\x18"
+
+// begins reports whether b is the first bytes of the format.
+func (f format) begins(b []byte) bool {
+	if f.magic == skippable && len(b) == len(skippable) {
+		return b[0]&0xf0 == skippable[0] && string(b[1:]) == skippable[1:]
+	}
+	return string(b) == f.magic
 }
 
 // Decode returns the disk image that r holds, decoded while it is read, and the
@@ -71,12 +84,12 @@ func decodeBy(r io.Reader, o decoding) (image io.ReadCloser, compression string,
 		if err != nil && err != io.EOF {
 			return nil, "", err
 		}
-		if string(b) != f.magic {
+		if !f.begins(b) {
 			continue
 		}
 		d, err := f.decode(in, o)
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", f.name, eof.Unexpected(err))
+			return nil, "", beyond(f.name, eof.Unexpected(err))
 		}
 		plain := &decoderReader{d, f.name}
 		if c, ok := d.(io.Closer); ok {
@@ -180,7 +193,21 @@ type decoderReader struct {
 func (n *decoderReader) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("%s: %w", n.name, err)
+		err = beyond(n.name, err)
 	}
 	return k, err
+}
+
+// beyond is a decoder's error. Where that is a bound of ours, or asks for what is not here, it says how to have the file decoded all the same.
+func beyond(name string, err error) error {
+	const flash = " IMAGE | groundhog flash HOST -"
+	switch {
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return hint.To(fmt.Errorf("%s: it asks for a window of more than %d MiB", name, maxWindow>>20), "zstd -dc --long=31"+flash)
+	case errors.Is(err, zstd.ErrUnknownDictionary):
+		return hint.To(fmt.Errorf("%s: it was packed with a dictionary", name), "zstd -dc -D DICTIONARY"+flash)
+	case errors.Is(err, xz.ErrMemlimit):
+		return hint.To(fmt.Errorf("%s: it asks for a dictionary of more than %d MiB", name, maxWindow>>20), "xz -dc"+flash)
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }

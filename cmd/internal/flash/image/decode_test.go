@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 )
 
@@ -81,6 +82,44 @@ func TestDecode(t *testing.T) {
 			if got, _, err := decoded(append(bytes.Clone(b), more...)); err == nil {
 				t.Errorf("%s with %q behind it: %d bytes and no error", name, more, len(got))
 			}
+		}
+	}
+}
+
+// A skippable frame has any of sixteen magic numbers (RFC 8878, section 3.1.2), and may stand before, between and behind others.
+func TestZstdSkippable(t *testing.T) {
+	want := disk(1 << 20)
+	frame := packWith(t, packers["zstd"], want)
+	for n := range byte(16) {
+		skippable := []byte{0x50 + n, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 'a', 'b', 'c'}
+		file := slices.Concat(skippable, skippable, frame, skippable, frame, skippable)
+		if got, as, err := decoded(file); len(got) != 2*len(want) || !bytes.HasPrefix(got, want) || as != "zstd" || err != nil {
+			t.Errorf("%d: %d bytes of %s, %v", n, len(got), as, err)
+		}
+	}
+}
+
+// What is beyond a decoder's bounds says what it is, and what to do.
+func TestDecodeBeyond(t *testing.T) {
+	dictionary := filepath.Join(t.TempDir(), "dictionary")
+	samples := []string{"--train", "-q", "-o", dictionary}
+	for n := range 100 {
+		name := filepath.Join(t.TempDir(), "sample")
+		old(t, name, bytes.Repeat([]byte{'a' + byte(n%26), byte(n)}, 200+n))
+		samples = append(samples, name)
+	}
+	tool(t, "", "zstd", samples...)
+	for name, c := range map[string]struct {
+		cmd        []string
+		says, hint string
+	}{
+		"zstd --long":  {[]string{"zstd", "-q", "-c", "--ultra", "--long=31"}, "zstd: it asks for a window of more than 128 MiB", "zstd -dc --long=31 "},
+		"zstd -D":      {[]string{"zstd", "-q", "-c", "-D", dictionary}, "zstd: it was packed with a dictionary", "zstd -dc -D DICTIONARY "},
+		"xz of 256 MB": {[]string{"xz", "-0", "-c", "--lzma2=dict=256MiB,mode=fast,mf=hc3"}, "xz: it asks for a dictionary of more than 128 MiB", "xz -dc "},
+	} {
+		_, err := Open(t.Context(), old(t, filepath.Join(t.TempDir(), "image"), packWith(t, c.cmd, disk(1<<20))), "", nil)
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.HasPrefix(hint.Of(err), c.hint) {
+			t.Errorf("%s: %v, %q", name, err, hint.Of(err))
 		}
 	}
 }

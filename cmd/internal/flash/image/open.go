@@ -16,6 +16,7 @@ import (
 	"groundhog/cmd/internal/flash/image/claim"
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/image/sums"
+	"groundhog/cmd/internal/hint"
 )
 
 // CheckSum refuses what is no SHA-256 in hex.
@@ -78,6 +79,9 @@ func (i *Image) openFile() error {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != os.ModeDevice {
 		err = &fs.PathError{Op: "opening image", Path: i.name, Err: errors.New("neither a file nor a disk")}
+		if info.Mode().Type() == fs.ModeNamedPipe {
+			err = hint.To(err, "- is standard input, which may be a pipe: groundhog flash HOST - <PIPE")
+		}
 	}
 	if err == nil && i.want == "" {
 		i.want, i.against, err = beside(i.name, info)

@@ -24,6 +24,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/cmd/internal/hint"
 
 	"groundhog/fixtures/judge"
 )
@@ -258,6 +259,8 @@ func TestOpenOdd(t *testing.T) {
 	for _, name := range []string{pipe, dir, "/dev/zero", "/dev/null"} {
 		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "neither a file nor a disk") {
 			t.Errorf("%s: %v", name, err)
+		} else if told := strings.HasPrefix(hint.Of(err), "- is standard input"); told != (name == pipe) {
+			t.Errorf("%s: %q", name, hint.Of(err))
 		}
 	}
 }
