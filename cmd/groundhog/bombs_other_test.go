@@ -52,9 +52,10 @@ func contentBombs(t *testing.T) (cases []bombCase) {
 	}
 	links := fstest.MapFS{"evil/authorized_keys": tiny.Text(strings.Repeat(tiny.LoginECDSA, 4000)), "etc/passwd": lines(5000, "u%[1]d:*:0:0::/l/%[1]d:/bin/sh\n")}
 	hard := fstest.MapFS{"etc/passwd": links["etc/passwd"]}
+	long := []byte(strings.Repeat("# no key\n", 100000)) // once for all, as in the archive
 	for i := range 5000 {
 		links[fmt.Sprintf("l/%d/.ssh", i)] = tiny.Link("/evil")
-		hard[fmt.Sprintf("l/%d/.ssh/authorized_keys", i)] = &fstest.MapFile{Data: []byte(strings.Repeat("# no key\n", 100000)), Mode: 0o644, Sys: "hard"}
+		hard[fmt.Sprintf("l/%d/.ssh/authorized_keys", i)] = &fstest.MapFile{Data: long, Mode: 0o644, Sys: "hard"}
 	}
 	for _, c := range []struct {
 		what  string
