@@ -102,6 +102,11 @@ func (a *attributor) packages(entries []Entry) []Package {
 		}
 		slices.Sort(one.Depends)
 		one.Depends = slices.DeleteFunc(slices.Compact(one.Depends), func(name string) bool { return name == p.Name })
+		for _, b := range p.BuiltUsing {
+			one.BuiltUsing = append(one.BuiltUsing, BuiltUsing(b))
+		}
+		slices.SortFunc(one.BuiltUsing, BuiltUsing.Compare)
+		one.BuiltUsing = slices.Compact(one.BuiltUsing)
 		list = append(list, *one)
 	}
 	return list

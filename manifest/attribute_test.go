@@ -175,6 +175,37 @@ func TestOfTree(t *testing.T) {
 	}
 }
 
+// What a package was built using is the sources that its record names with a version, in both fields, folded lines as well; a
+// manifest that has them in no order is refused.
+func TestBuiltUsing(t *testing.T) {
+	m := of(t, archive(t, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl")))
+	root := handmade.Debian()
+	status := root["var/lib/dpkg/status"]
+	text := strings.Replace(string(status.Data), "Package: curl\n", "Package: curl\nBuilt-Using: linux (= 6.1.192-3), rustc (>= 1), gcc-12 (= 12.2.0-14),\n"+
+		" linux (= 6.1.192-3)\nStatic-Built-Using: rust-libc (=0.2.169-1) , Bad (= 1), unversioned, gcc-12 (= 12.2.0-14)\n", 1)
+	root["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(text), Mode: status.Mode}
+	if err := m.Attribute(root); err != nil {
+		t.Fatal(err)
+	}
+	want := []manifest.BuiltUsing{{Source: "gcc-12", Version: "12.2.0-14"}, {Source: "gcc-12", Version: "12.2.0-14", Static: true},
+		{Source: "linux", Version: "6.1.192-3"}, {Source: "rust-libc", Version: "0.2.169-1", Static: true}}
+	if d := cmp.Diff(want, m.Packages[0].BuiltUsing); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	b := encode(t, m)
+	validate(t, b)
+	back, err := manifest.Decode(bytes.NewReader(b), manifest.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(m.Packages, back.Packages); d != "" {
+		t.Errorf("read back (-want +got):\n%s", d)
+	}
+	if _, err := manifest.Decode(bytes.NewReader(bytes.Replace(b, []byte(`"rust-libc"`), []byte(`"a"`), 1)), manifest.Limits{}); err == nil {
+		t.Error("no order was accepted")
+	}
+}
+
 // A package's needs are the packages here that its records name, under whatever name, folded lines as well, and no others; a
 // manifest that names one which it does not list is refused.
 func TestDepends(t *testing.T) {

@@ -110,6 +110,12 @@ func (m *Manifest) checkTexts() error {
 				return fmt.Errorf("package %q: it needs %q, which is not listed, or not in order", p.Name, d)
 			}
 		}
+		for i, b := range p.BuiltUsing {
+			if b.Source == "" || b.Version == "" || i > 0 && p.BuiltUsing[i-1].Compare(b) >= 0 {
+				return fmt.Errorf("package %q: what it was built using has no name or no version, or is not in order", p.Name)
+			}
+			texts = append(texts, b.Source, b.Version)
+		}
 		id := [2]string{p.Name, p.Architecture}
 		if p.Name == "" || p.Files < 0 || !isSize(p.Bytes) || seen[id] {
 			return fmt.Errorf("package %q: no name, a negative number, or there twice", p.Name)

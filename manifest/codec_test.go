@@ -59,12 +59,12 @@ func TestRefuses(t *testing.T) {
 		"empty":                 {"", "no JSON object"},
 		"foreign":               {`{"bomFormat":"CycloneDX"}`, `no field "schema"`},
 		"array":                 {"[1]", "no JSON object"},
-		"newer":                 {edit(`"schema": 2`, `"schema": 7`), "schema 7: written by a newer groundhog"},
-		"newer, last":           {`{"x":[{}],"schema":3}`, "written by a newer"},
-		"schema 0":              {edit(`"schema": 2`, `"schema": 0`), "positive"},
-		"unknown field":         {edit(`"schema": 2`, `"schema": 2, "extra": {}`), "extra"},
+		"newer":                 {edit(`"schema": 3`, `"schema": 7`), "schema 7: written by a newer groundhog"},
+		"newer, last":           {`{"x":[{}],"schema":4}`, "written by a newer"},
+		"schema 0":              {edit(`"schema": 3`, `"schema": 0`), "positive"},
+		"unknown field":         {edit(`"schema": 3`, `"schema": 3, "extra": {}`), "extra"},
 		"other case":            {edit(`"architecture"`, `"Architecture"`), "Architecture"},
-		"duplicate field":       {edit(`"schema": 2`, `"schema": 2, "schema": 2`), "duplicate"},
+		"duplicate field":       {edit(`"schema": 3`, `"schema": 3, "schema": 3`), "duplicate"},
 		"duplicate path":        {edit(`"path": "conf"`, `"path": "dev"`), `"dev": there twice`},
 		"trailing data":         {good + "{}", "byte"},
 		"invalid UTF-8":         {edit("curl with", "\xff"), "UTF-8"},
@@ -80,7 +80,7 @@ func TestRefuses(t *testing.T) {
 		"local path":            {edit(`"sha256"`, `"name": "/home/me/x", "sha256"`), "base name"},
 		"hole":                  {edit(`"offset": 0`, `"offset": 8`), "end at"},
 		"no file hash":          {edit(`"type": "dir"`, `"type": "file"`), "without a SHA-256"},
-		"field with a line end": {edit(`"schema": 2`, `"schema": 2, "a\nb": {}`), `a\u000ab`},
+		"field with a line end": {edit(`"schema": 3`, `"schema": 3, "a\nb": {}`), `a\u000ab`},
 		"path with a line end":  {edit(`"type": "dir"`, `"type": "a\nb"`), `a\nb`},
 		"deep":                  {strings.Replace(good, `"dropbear": false`, `"dropbear": `+strings.Repeat("[", 20000), 1), "dropbear"},
 	} {
@@ -89,7 +89,7 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want one line with %q", name, err, c.want)
 		}
 	}
-	if _, err := decodeManifest([]byte(edit(`"schema": 2`, `"schema": 3`))); !errors.Is(err, manifest.ErrNewer) {
+	if _, err := decodeManifest([]byte(edit(`"schema": 3`, `"schema": 4`))); !errors.Is(err, manifest.ErrNewer) {
 		t.Errorf("a newer schema: %v", err)
 	}
 }

@@ -8,9 +8,9 @@
 // two manifests, sbom writes one for other tools, sign makes and checks
 // signatures as ssh-keygen does.
 //
-// # The JSON form, schema 2
+// # The JSON form, schema 3
 //
-//	schema           2
+//	schema           3
 //	tool             what made the manifest, "groundhog 0.1.0"
 //	created          RFC 3339, only where SOURCE_DATE_EPOCH was set
 //	source           "initramfs" or "root"
@@ -28,7 +28,8 @@
 //	segments         offset, size, padding, unpacked (bytes), compression,
 //	                 entries, sha256 (of the segment's bytes in the file)
 //	packages         name, version, architecture, source, source_version,
-//	                 files, bytes, depends (those of the others that it needs)
+//	                 files, bytes, depends (those of the others that it needs),
+//	                 built_using (other sources: source, version, static)
 //	entries          what the kernel ends up with, by path, each path once
 //	shadowed         entries that a later copy of their path hides
 //	ignored          entries that the kernel does not unpack

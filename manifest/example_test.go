@@ -60,7 +60,7 @@ func ExampleEncode() {
 	}
 	// Output:
 	// {
-	//   "schema": 2,
+	//   "schema": 3,
 	//   "source": "root",
 	//   "dropbear": false,
 	//   "entries": [

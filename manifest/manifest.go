@@ -1,13 +1,14 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 )
 
 // Schema is the version of the JSON form that [Encode] writes.
-// Version 2 has the fields system and depends, which version 1 does not know; [Decode] reads both.
-const Schema = 2
+// Version 2 has the fields system and depends, which version 1 does not know, version 3 built_using as well; [Decode] reads all.
+const Schema = 3
 
 // Manifest says what is in an archive or a root tree. The package's
 // documentation has the meaning of each field.
@@ -103,16 +104,35 @@ type Segment struct {
 
 // Package is a Debian package that files came from. Files and Bytes are what it
 // accounts for here; a hard-linked file counts once in Bytes. Depends names those of
-// the other packages here that it needs, without their architecture, sorted.
+// the other packages here that it needs, without their architecture, sorted; BuiltUsing is sorted, too.
 type Package struct {
-	Name          string   `json:"name"`
-	Version       string   `json:"version"`
-	Architecture  string   `json:"architecture"`
-	Source        string   `json:"source"`
-	SourceVersion string   `json:"source_version"`
-	Files         int      `json:"files"`
-	Bytes         int64    `json:"bytes"`
-	Depends       []string `json:"depends,omitempty"`
+	Name          string       `json:"name"`
+	Version       string       `json:"version"`
+	Architecture  string       `json:"architecture"`
+	Source        string       `json:"source"`
+	SourceVersion string       `json:"source_version"`
+	Files         int          `json:"files"`
+	Bytes         int64        `json:"bytes"`
+	Depends       []string     `json:"depends,omitempty"`
+	BuiltUsing    []BuiltUsing `json:"built_using,omitempty"`
+}
+
+// BuiltUsing is a source package besides its own that a package has parts of; Static: linked in statically.
+type BuiltUsing struct {
+	Source  string `json:"source"`
+	Version string `json:"version"`
+	Static  bool   `json:"static,omitzero"`
+}
+
+// Compare orders them, as manifests have them.
+func (b BuiltUsing) Compare(o BuiltUsing) int {
+	static := 0
+	if b.Static != o.Static {
+		if static = -1; b.Static {
+			static = 1
+		}
+	}
+	return cmp.Or(cmp.Compare(b.Source, o.Source), cmp.Compare(b.Version, o.Version), static)
 }
 
 // Entry is a file, directory, link or device node.

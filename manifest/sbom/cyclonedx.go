@@ -61,6 +61,11 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 		if p.Source != "" {
 			on = append(on, sourcePurl(m, sourceOf{p.Source, p.SourceVersion}))
 		}
+		for _, b := range p.BuiltUsing {
+			if src := sourcePurl(m, sourceOf{b.Source, b.Version}); !slices.Contains(on, src) {
+				on = append(on, src)
+			}
+		}
 		if len(on) > 0 {
 			dependencies = append(dependencies, cyclonedx.Dependency{Ref: purl(m, p), Dependencies: &on})
 		}

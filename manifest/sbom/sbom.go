@@ -16,7 +16,8 @@ import (
 
 // Both bills of materials name what is described as the main component, the operating
 // system, the Debian packages in it by package URL, with what they need of one another, the source
-// packages that those were built from, as debsbom has them, because Debian's advisories are on sources, and the kernel
+// packages that those were built from and built using, as debsbom has them, because Debian's advisories are on sources (a signed kernel's
+// are on linux, which it was built using), and the kernel
 // and groundhog's patches by what the manifest says. SPDX 2.3 wants a SHA-1 of every file that it lists,
 // which nobody should rely on any more: files stay in the manifest there.
 // CycloneDX lists those that come from no package.
@@ -45,12 +46,15 @@ func title(m *manifest.Manifest) string {
 // sourceOf is a source package, by name and version.
 type sourceOf struct{ name, version string }
 
-// sources are those that the packages were built from, each once, in order.
+// sources are those that the packages were built from and built using, each once, in order.
 func sources(m *manifest.Manifest) []sourceOf {
 	var list []sourceOf
 	for _, p := range m.Packages {
 		if p.Source != "" {
 			list = append(list, sourceOf{p.Source, p.SourceVersion})
+		}
+		for _, b := range p.BuiltUsing {
+			list = append(list, sourceOf{b.Source, b.Version})
 		}
 	}
 	slices.SortFunc(list, func(x, y sourceOf) int { return cmp.Or(cmp.Compare(x.name, y.name), cmp.Compare(x.version, y.version)) })

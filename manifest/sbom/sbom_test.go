@@ -27,7 +27,11 @@ func attributed(t testing.TB) *manifest.Manifest {
 	m := handmade.Manifest(t, handmade.Archive(t, handmade.Dir("usr"), handmade.Dir("usr/bin"),
 		handmade.File("usr/bin/curl", "curl"), handmade.File("usr/bin/ours", "unknown")))
 	m.Tool, m.Archive.Name = "groundhog 0.1.0", "initrd.img"
-	if err := m.Attribute(handmade.Debian()); err != nil {
+	root := handmade.Debian()
+	status := *root["var/lib/dpkg/status"]
+	status.Data = append([]byte("Built-Using: glibc (= 2.36-9)\nStatic-Built-Using: rust-libc (= 0.2-1)\n"), status.Data...) // of curl
+	root["var/lib/dpkg/status"] = &status
+	if err := m.Attribute(root); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -56,7 +60,7 @@ func TestSPDX(t *testing.T) {
 	if err := spdxlib.ValidateDocument(doc); err != nil {
 		t.Error(err)
 	}
-	if len(doc.Packages) != 1+2*len(attributed(t).Packages) || !strings.Contains(b.String(), `"pkg:deb/debian/curl@7.88-1?arch=amd64`) {
+	if len(doc.Packages) != 1+2*len(attributed(t).Packages)+2 || !strings.Contains(b.String(), `"pkg:deb/debian/curl@7.88-1?arch=amd64`) {
 		t.Errorf("packages: %s", b.String())
 	}
 }
@@ -109,7 +113,8 @@ func TestSourcesAndDependencies(t *testing.T) {
 		{Name: "libssl3t64", Version: "3.5-1", Architecture: "amd64", Source: "openssl", SourceVersion: "3.5-1", Files: 1},
 		{Name: "openssl", Version: "3.5-1+b1", Architecture: "amd64", Source: "openssl", SourceVersion: "3.5-1", Files: 1, Depends: []string{"ca-certificates", "libssl3t64"}},
 		{Name: "libssl3t64", Version: "3.5-1", Architecture: "armhf", Source: "openssl", SourceVersion: "3.5-1", Files: 1},
-		{Name: "ca-certificates", Version: "2025", Architecture: "all", Source: "ca-certificates", SourceVersion: "2025", Files: 1}}
+		{Name: "ca-certificates", Version: "2025", Architecture: "all", Source: "ca-certificates", SourceVersion: "2025", Files: 1,
+			BuiltUsing: []manifest.BuiltUsing{{Source: "ca-certificates", Version: "2025"}, {Source: "openssl", Version: "3.5-1", Static: true}, {Source: "rustc", Version: "1.85-3"}, {Source: "rustc", Version: "1.85-3", Static: true}}}}
 	var spdx, cyclone bytes.Buffer
 	if err := errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)); err != nil {
 		t.Fatal(err)
@@ -132,14 +137,17 @@ func TestSourcesAndDependencies(t *testing.T) {
 		"pkg:deb/debian/ca-certificates@2025?arch=all"+distro
 	foreign := strings.Replace(lib, "amd64", "armhf", 1)
 	source, certSource := "pkg:deb/debian/openssl@3.5-1?arch=source"+distro, "pkg:deb/debian/ca-certificates@2025?arch=source"+distro
+	rust := "pkg:deb/debian/rustc@1.85-3?arch=source" + distro
 	got := map[string]bool{}
 	for _, r := range doc.Relationships {
-		if r.Relationship == "DEPENDS_ON" || r.Relationship == "GENERATES" {
-			got[r.Relationship+" "+named[string(r.RefA.ElementRefID)]+" "+named[string(r.RefB.ElementRefID)]] = true
+		if r.Relationship == "DEPENDS_ON" || strings.HasPrefix(r.Relationship, "GENERATE") {
+			got[strings.TrimSpace(r.Relationship+" "+r.RelationshipComment)+" "+named[string(r.RefA.ElementRefID)]+" "+named[string(r.RefB.ElementRefID)]] = true
 		}
 	}
 	want := map[string]bool{"DEPENDS_ON " + tool + " " + lib: true, "DEPENDS_ON " + tool + " " + certs: true, "GENERATES " + source + " " + lib: true,
-		"GENERATES " + source + " " + tool: true, "GENERATES " + source + " " + foreign: true, "GENERATES " + certSource + " " + certs: true}
+		"GENERATES " + source + " " + tool: true, "GENERATES " + source + " " + foreign: true, "GENERATES " + certSource + " " + certs: true,
+		"GENERATED_FROM Built-Using " + certs + " " + certSource: true, "GENERATED_FROM Static-Built-Using " + certs + " " + source: true,
+		"GENERATED_FROM Built-Using " + certs + " " + rust: true, "GENERATED_FROM Static-Built-Using " + certs + " " + rust: true}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("SPDX (-want +got):\n%s", d)
 	}
@@ -156,7 +164,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 			on[d.Ref] = *d.Dependencies
 		}
 	}
-	if d := cmp.Diff(map[string][]string{tool: {certs, lib, source}, lib: {source}, foreign: {source}, certs: {certSource}}, on,
+	if d := cmp.Diff(map[string][]string{tool: {certs, lib, source}, lib: {source}, foreign: {source}, certs: {certSource, source, rust}}, on,
 		cmpopts.SortSlices(strings.Compare)); d != "" {
 		t.Errorf("CycloneDX (-want +got):\n%s", d)
 	}
@@ -164,7 +172,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 	for _, c := range *bom.Components {
 		refs[c.BOMRef]++
 	}
-	if refs[source] != 1 || refs[certSource] != 1 || (*bom.Components)[0].CPE != named["OperatingSystem"] {
+	if refs[source] != 1 || refs[rust] != 1 || refs[certSource] != 1 || (*bom.Components)[0].CPE != named["OperatingSystem"] {
 		t.Errorf("CycloneDX: %v", refs)
 	}
 }

@@ -59,6 +59,15 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 			if (sourceOf{p.Source, p.SourceVersion}) == src {
 				doc.Relationships = append(doc.Relationships, relation(one.PackageSPDXIdentifier, "GENERATES", packageID(j)))
 			}
+			for _, b := range p.BuiltUsing {
+				if (sourceOf{b.Source, b.Version}) == src {
+					from := relation(packageID(j), "GENERATED_FROM", one.PackageSPDXIdentifier)
+					if from.RelationshipComment = "Built-Using"; b.Static {
+						from.RelationshipComment = "Static-Built-Using"
+					}
+					doc.Relationships = append(doc.Relationships, from)
+				}
+			}
 		}
 	}
 	var b bytes.Buffer

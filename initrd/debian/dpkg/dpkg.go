@@ -25,11 +25,20 @@ var ErrNone = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/s
 
 // Package is an installed package. Source is what it was built from, another one
 // only where that has another name or version. Depends is every package that it names as one
-// that it needs, alternatives as well; Provides is the other names that it goes by.
+// that it needs, alternatives as well; Provides is the other names that it goes by. BuiltUsing is the further sources
+// that parts of it are from.
 type Package struct {
 	Name, Version, Architecture string
 	Source, SourceVersion       string
 	Depends, Provides           []string
+	BuiltUsing                  []BuiltUsing
+}
+
+// BuiltUsing is a source package, of just this version, that a part of another source's package was made from: for its licence, or
+// because it is linked in statically (deb-control(5), Built-Using and Static-Built-Using).
+type BuiltUsing struct {
+	Source, Version string
+	Static          bool
 }
 
 // Records is what a root tree's records say of who owns what.

@@ -29,7 +29,7 @@ func parseStanza(text string) (*stanza, error) {
 			switch name {
 			case "Conffiles":
 				s.conffile(line)
-			case "Depends", "Pre-Depends", "Provides":
+			case "Depends", "Pre-Depends", "Provides", "Built-Using", "Static-Built-Using":
 				fields[name] += " " + strings.TrimSpace(line)
 			}
 			continue
@@ -48,6 +48,7 @@ func parseStanza(text string) (*stanza, error) {
 	}
 	p.Depends = append(relations(fields["Pre-Depends"]), relations(fields["Depends"])...)
 	p.Provides = relations(fields["Provides"])
+	p.BuiltUsing = append(builtUsing(fields["Built-Using"], false), builtUsing(fields["Static-Built-Using"], true)...)
 	// "want flag status"; in these two states none of its files are there.
 	status := strings.Fields(fields["Status"])
 	if len(status) != 3 {
@@ -83,6 +84,18 @@ func relations(field string) []string {
 		}
 	}
 	return names
+}
+
+var exactly = regexp.MustCompile(`^\s*(\S+)\s*\(=\s*(\S+)\s*\)`)
+
+// builtUsing are the source packages that a field names, with their versions: one without says nothing that could be looked up.
+func builtUsing(field string, static bool) (list []BuiltUsing) {
+	for one := range strings.SplitSeq(field, ",") {
+		if m := exactly.FindStringSubmatch(one); m != nil && isPackageName(m[1]) && isVersion(m[2]) {
+			list = append(list, BuiltUsing{m[1], m[2], static})
+		}
+	}
+	return list
 }
 
 // conffile reads " /etc/x MD5 [flags]".
