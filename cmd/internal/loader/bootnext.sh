@@ -26,21 +26,27 @@ efi_current() {
 	printf '%s' "$current"
 }
 
-# bootnext_disk: the node of the load option that this system was started by which says on which partition of a GPT its program is, in decimal numbers. An option
-# is attributes, the length of its path, a text, the path's nodes; a node is type, subtype, length.
-bootnext_disk() {
-	efi_bytes "$efivars/Boot$(efi_current)-$efi_global" | awk '{
+# efi_node TYPE SUBTYPE: the first such node of the path in the load option that this system was started by, in decimal numbers. An option is attributes, the
+# length of its path, a text, the path's nodes; a node is type, subtype, length.
+efi_node() {
+	efi_bytes "$efivars/Boot$(efi_current)-$efi_global" | awk -v kind="$1 $2" '{
 		for (at = 7; at < NF && ($at || $(at + 1)); at += 2);
 		at += 2
 		for (end = at + $5 + 256 * $6; at + 3 < end && end <= NF + 1 && $at != 127; at += size) {
 			size = $(at + 2) + 256 * $(at + 3)
 			if (size < 4) exit
-			if ($at != 4 || $(at + 1) != 1) continue
-			if (size == 42 && $(at + 41) == 2) for (i = at; i < at + size; i++) printf "%d ", $i
+			if ($at " " $(at + 1) != kind) continue
+			for (i = at; i < at + size; i++) printf "%d ", $i
 			exit
 		}
 	}'
 }
+
+# efi_program: the file that was started.
+efi_program() { efi_node 4 4 | awk '{ for (i = 5; i < NF && $i; i += 2) printf "%c", $i + 0 }'; }
+
+# bootnext_disk: the node that says on which partition of a GPT that is.
+bootnext_disk() { efi_node 4 1 | awk 'NF == 42 && $42 == 2'; }
 
 # bootnext_partition: that partition's GUID, in lower case.
 bootnext_partition() {

@@ -114,6 +114,7 @@ func TestOf(t *testing.T) {
 		"rEFInd":                {func(l *local) { l.grub(running); l.started(`\EFI\refind\refind_x64.efi`) }, "", "a program of UEFI", Proven, `\EFI\refind\refind_x64.efi`},
 		"rEFInd that says so":   {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("rEFInd 0.14")) }, "", "a program of UEFI", Proven, "rEFInd 0.14"},
 		"the kernel's stub":     {func(l *local) { l.grub(running); l.started(`\EFI\debian\vmlinuz.efi`) }, "", "a program of UEFI", Proven, `vmlinuz.efi`},
+		"the kernel's stub, as Debian's wiki has it": {func(l *local) { l.started(`\EFI\debian\vmlinuz`) }, "", "a program of UEFI", Proven, `\EFI\debian\vmlinuz`},
 		"systemd-boot alone, without variables": {func(l *local) { l.put("efi/loader/entries/x.conf", ""); l.put("sys/firmware/efi/runtime", "") }, "", "systemd-boot", Possible,
 			"systemd-boot"},
 		"extlinux": {func(l *local) {

@@ -135,10 +135,13 @@ esac
 fact loader_told "$(efi_text "$efivars/LoaderEntryOneShot-$loader_guid")"
 fact loader_default "$(efi_text "$efivars/LoaderEntryDefault-$loader_guid")"
 # What the firmware's own one-shot needs: see bootnext.sh.
-fact bootnext_told "$(bootnext_told)"
-[ ! -e "$bootnext_option" ] || bootnext_ours || fact bootnext_taken yes
-[ "$(head -c 2 "$groundhog_root/boot/vmlinuz-$kernel" 2>/dev/null)" != MZ ] || ! grep -qx 'CONFIG_EFI_STUB=y' "$groundhog_root/boot/config-$kernel" 2>/dev/null || fact kernel_stub yes
-started=$(bootnext_partition)
+started=
+if [ -d "$efivars" ]; then
+	fact bootnext_told "$(bootnext_told)"
+	[ ! -e "$bootnext_option" ] || bootnext_ours || fact bootnext_taken yes
+	[ "$(head -c 2 "$groundhog_root/boot/vmlinuz-$kernel" 2>/dev/null)" != MZ ] || ! grep -qx 'CONFIG_EFI_STUB=y' "$groundhog_root/boot/config-$kernel" 2>/dev/null || fact kernel_stub yes
+	started=$(bootnext_partition)
+fi
 part=$(efi_text "$efivars/LoaderDevicePartUUID-$loader_guid" | tr A-F a-f)
 part=${part:-$started}
 for esp in /efi /boot /boot/efi; do
@@ -165,9 +168,7 @@ case ,$(findmnt -n -o OPTIONS -M "$efivars" 2>/dev/null), in
 *,ro,*) fact efivars_readonly yes ;;
 esac
 fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$efi_global" 2>/dev/null | tr -d ' ')"
-current=$(efi_current)
-[ -z "$current" ] || fact efi_file "$(efi_text "$efivars/Boot$current-$efi_global" |
-	grep -aio '\\[a-z0-9\\_. -]*\.efi' | head -n 1)"
+[ ! -d "$efivars" ] || fact efi_file "$(efi_program)"
 
 # What starting another kernel from this one needs, and what would make a kexec of a reboot.
 fact kexec_file "$(sed -n 's/^CONFIG_KEXEC_FILE=//p' "$groundhog_root/boot/config-$kernel" 2>/dev/null)"
