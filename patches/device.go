@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
@@ -61,6 +62,9 @@ type device struct {
 // one wired interface; and nothing at all where others than dropbear bring the network
 // up by these settings. before is our scripts' setting, of an archive that was patched before.
 func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before string) (device, error) {
+	if err := t.checkIP(s, all); err != nil {
+		return device{}, err
+	}
 	now := namedBy(s)
 	want := t.opts.Device
 	switch {
@@ -87,18 +91,31 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 	return device{ours: before, told: fmt.Sprintf("%s as configured (%s in %s)", now.value, now.by, now.from)}, nil
 }
 
-// configures is how a script has DEVICE configured. (initramfs-tools' scripts/functions)
-var configures = regexp.MustCompile(`(?m)^[^#\n]*\bconfigure_networking\b`)
+// checkIP refuses an IP= that no machine could be reached by, and says where it leaves the network unconfigured.
+func (t *editTarget) checkIP(s debian.Settings, all bootScripts) error {
+	value, sure := s.Get("IP")
+	client, _, fields := strings.Cut(value, ":")
+	_, err := netip.ParseAddr(value)
+	switch from := s.Vars["IP"].From; {
+	case !sure:
+	case strings.Contains(value, "[") || fields && (err == nil || client != "" && !strings.Contains(client, ".")):
+		return fmt.Errorf("%s: IP=%q has an IPv6 address, and initramfs-tools configures IPv4 alone (ipconfig): nobody could log in; take it out there", from, value)
+	case (value == "off" || value == "none") && !networkOfOthers(s, all):
+		t.note("IP=%s in %s: nothing gives the machine an IPv4 address but ip= on its command line", value, from)
+	}
+	return nil
+}
 
 // networkOfOthers reports whether the root file system comes over the network, or a
-// script other than dropbear's brings that up.
+// script other than dropbear's brings that up: one that connects a wifi, say, which DHCP is then to be asked over although
+// there is a wired interface.
 func networkOfOthers(s debian.Settings, all bootScripts) bool {
 	if s.Vars["BOOT"].Value == "nfs" {
 		return true
 	}
 	for _, stage := range slices.Concat([]string{"init-top", "init-premount"}, earlyStages, lateStages) {
 		for _, name := range all.names(stage) {
-			if name != "dropbear" && configures.Match(all.text(stage, name)) {
+			if name != "dropbear" && networkWords.Match(commentLine.ReplaceAll(all.text(stage, name), nil)) {
 				return true
 			}
 		}

@@ -167,6 +167,24 @@ func TestDeviceNamedElsewhere(t *testing.T) {
 			t.Errorf("%q: noted %q, want %q", c.conf, got, c.note)
 		}
 	}
+	for conf, want := range map[string]string{"IP=[2001:db8::1]::[fe80::1]:64:box:eth0:off\n": "IP=\"[2001:db8::1]::[fe80::1]:64:box:eth0:off\" has an IPv6 address",
+		"IP=2001:db8::9\n": `IP="2001:db8::9" has an IPv6 address`, "IP=fe80::1:::64:box:eth0:off\n": "IPv6", "IP=::1\n": "IPv6"} {
+		for _, device := range []string{"", "eth1"} { // which would be looked for in vain
+			tgt := tiny.New("bookworm", true)
+			tgt.Archive[initramfsConf] = tiny.Text(conf)
+			if err := refused(t, tgt, func(o *Options) { o.Device = device }); !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), initramfsConf) {
+				t.Errorf("%q: %v", conf, err)
+			}
+		}
+	}
+	for conf, want := range map[string]string{"IP=off\n": "IP=off in conf/initramfs.conf: nothing gives", "IP=none": "IP=none in", "IP=dhcp\n": "", "IP=eth1\n": "", "IP=:::::eth1\n": ""} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive[initramfsConf] = tiny.Text(conf)
+		_, r := patch(t, tgt, nil)
+		if notes := strings.Join(r.Notes, "\n"); want != "" && !strings.Contains(notes, want) || want == "" && strings.Contains(notes, "IP=") {
+			t.Errorf("%q: %q", conf, notes)
+		}
+	}
 	for _, conf := range []string{"DEVICE='a b'\n", "DEVICE=eth0\\;reboot\n", "IP=:::::../x:dhcp\n", "DEVICE=lo\n", "IP=:::::lo:dhcp\n"} {
 		tgt := tiny.New("bookworm", true)
 		tgt.Archive[initramfsConf] = tiny.Text(conf)

@@ -63,7 +63,10 @@ func TestDeviceIsLeftToOthers(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"an NFS root": {"conf/conf.d/nfs": "BOOT=nfs\n"},
 		"a script":    {script: "#!/bin/sh\n. /scripts/functions\n\tconfigure_networking\n", "scripts/local-top/ORDER": "/" + script + " \"$@\"\n"},
-		"neither":     {script: "#!/bin/sh\n# configure_networking\n", "scripts/local-top/ORDER": "/" + script + " \"$@\"\n"},
+		"wifi":        {"scripts/local-top/wifi": "#!/bin/sh\nwpa_supplicant -B -i wlan0 -c /etc/wpa.conf\n", "scripts/local-top/ORDER": "/scripts/local-top/wifi \"$@\"\n"},
+		"wifi behind dropbear": {"scripts/init-premount/wifi": "#!/bin/sh\nwpa_supplicant -B -i wlan0 -c /etc/wpa.conf\n",
+			"scripts/init-premount/ORDER": "/scripts/init-premount/dropbear \"$@\"\n/scripts/init-premount/wifi \"$@\"\n"},
+		"neither": {script: "#!/bin/sh\n# configure_networking\n", "scripts/local-top/ORDER": "/" + script + " \"$@\"\n"},
 	} {
 		tgt := tiny.New("bookworm", true)
 		for at, text := range files {
