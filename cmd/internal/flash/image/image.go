@@ -14,7 +14,6 @@ import (
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/image/sniff"
 	"groundhog/cmd/internal/flash/pack"
-	"groundhog/initrd/eof"
 )
 
 // Errors of an image.
@@ -210,7 +209,7 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	}
 	data := chunk.Buffer(c.Len)
 	if _, err := from.ReadAt(data, c.N*chunk.Size); err != nil {
-		return nil, eof.Unexpected(err)
+		return nil, shorter(err)
 	}
 	if chunk.SumOf(data) != c.Sum {
 		return nil, ErrChanged

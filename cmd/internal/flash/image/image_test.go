@@ -279,6 +279,32 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// A file that became shorter behind what was read of it has changed, and is not said to have been cut when it came.
+func TestCutMeanwhile(t *testing.T) {
+	b := disk(5 << 20)
+	for what, first := range map[string]func(i *Image) error{
+		"read once":    func(i *Image) error { return i.Load(t.Context()) },
+		"known before": func(*Image) error { return nil },
+	} {
+		for _, size := range []int64{0, 2<<20 + 100} {
+			name := filepath.Join(t.TempDir(), "image")
+			old(t, name, b)
+			if what == "known before" {
+				if err := open(t, name, "", nil).Load(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			i := open(t, name, "", nil)
+			if err := errors.Join(first(i), os.Truncate(name, size)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := whole(i); !errors.Is(err, ErrChanged) {
+				t.Errorf("%s, cut to %d bytes: %v, want ErrChanged", what, size, err)
+			}
+		}
+	}
+}
+
 // Closing ends a decoder that waits for its input.
 func TestClose(t *testing.T) {
 	r, w := io.Pipe()

@@ -10,7 +10,6 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
-	"groundhog/initrd/eof"
 )
 
 // watch waits until a further change of the image's file would show in its state, and notes the state.
@@ -99,7 +98,7 @@ func (i *Image) zero(c chunk.Chunk) error {
 		b := chunk.Buffer(c.Len)
 		defer chunk.Free(b)
 		if _, err := i.raw.ReadAt(b, off); err != nil {
-			return eof.Unexpected(err)
+			return shorter(err)
 		}
 		if !chunk.IsZero(b) {
 			return ErrChanged
@@ -109,4 +108,12 @@ func (i *Image) zero(c chunk.Chunk) error {
 	i.zeros[c.N] = true
 	i.mu.Unlock()
 	return nil
+}
+
+// shorter is a read's error, [ErrChanged] where the image ended before what is known to have been in it.
+func shorter(err error) error {
+	if err == io.EOF {
+		return ErrChanged
+	}
+	return err
 }
