@@ -98,7 +98,10 @@ func (t *Tree) curl() (string, error) {
 	if !t.opts.Curl {
 		return "", nil
 	}
-	found, err := t.need("usr/bin/curl", "curl")
+	if _, err := t.need("usr/bin/curl", "curl"); err != nil {
+		return "", err
+	}
+	found, err := t.findProgram("usr/bin/curl")
 	if err != nil {
 		return "", err
 	}

@@ -3,7 +3,6 @@ package patches
 import (
 	"bytes"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -19,7 +18,7 @@ import (
 // is in the archive already stays: its own programs were made for it. It
 // returns how many libraries the program has.
 func (t *Archive) copyExec(src, dst string) (int, error) {
-	found, err := t.find(src)
+	found, err := t.findProgram(src)
 	if err != nil {
 		return 0, err
 	}
@@ -135,11 +134,11 @@ func (t *Archive) checkNeeds(name string, has map[string][]string) error {
 	if err != nil {
 		return err
 	}
+	if !bytes.HasPrefix(b, []byte(elf.ELFMAG)) {
+		return nil // a script; its interpreter is among the libraries
+	}
 	f, err := elf.NewFile(bytes.NewReader(b))
 	if err != nil {
-		if _, bad := errors.AsType[*elf.FormatError](err); bad {
-			return nil // a script; its interpreter is among the libraries
-		}
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	needs, _ := f.DynamicVersionNeeds()

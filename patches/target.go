@@ -239,6 +239,23 @@ func (t *editTarget) find(names ...string) (string, error) {
 	return found, err
 }
 
+// findProgram finds one that can be run: what a statoverride, say, took the right from could not be on the device either.
+func (t *editTarget) findProgram(names ...string) (string, error) {
+	found, err := t.find(names...)
+	if err != nil {
+		return "", err
+	}
+	real, err := sysroot.Resolve(t.Root, found)
+	if err != nil {
+		return "", err
+	}
+	info, err := fs.Stat(t.Root, real)
+	if err == nil && info.Mode().Perm()&0o111 == 0 {
+		err = fmt.Errorf("%s in the root tree is not executable (mode %04o): chmod +x it there", found, info.Mode().Perm())
+	}
+	return found, err
+}
+
 // optional reads a file of the root tree, nil where there is none.
 func (t *editTarget) optional(name string) ([]byte, error) {
 	if t.Root == nil {

@@ -58,13 +58,13 @@ func (t *Archive) notBusybox(src, dst string) error {
 // findTool finds a program by its path, or by its name where PATH would.
 func (t *editTarget) findTool(tool string) (string, error) {
 	if strings.Contains(tool, "/") {
-		return t.find(strings.TrimLeft(path.Clean(tool), "/"))
+		return t.findProgram(strings.TrimLeft(path.Clean(tool), "/"))
 	}
 	var names []string
 	for _, dir := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} {
 		names = append(names, path.Join(dir, tool))
 	}
-	found, err := t.find(names...)
+	found, err := t.findProgram(names...)
 	if _, missing := errors.AsType[*sysroot.NotFound](err); missing {
 		return "", &sysroot.NotFound{Name: tool, Layers: t.Layers}
 	}
@@ -78,11 +78,18 @@ func (t *Tree) tools() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%w: install the package that has it there", err)
 		}
-		if !toolName.MatchString(found) {
-			return "", fmt.Errorf("tool %q: not the path of a program", found)
+		// Debian's copy_exec takes a script alone, without what runs it.
+		interpreters, err := sysroot.Interpreters(t.Root, found)
+		if err != nil {
+			return "", err
 		}
-		t.copyExec(found, "")
-		t.added = append(t.added, debian.MergedUsr(found))
+		for _, one := range append([]string{found}, interpreters...) {
+			if !toolName.MatchString(one) {
+				return "", fmt.Errorf("tool %q: not the path of a program", one)
+			}
+			t.copyExec(one, "")
+			t.added = append(t.added, debian.MergedUsr(one))
+		}
 		names = append(names, path.Base(found))
 	}
 	return strings.Join(names, ", "), nil

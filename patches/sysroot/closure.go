@@ -37,7 +37,7 @@ type File struct {
 
 // Closure returns what the programs need to run, sorted by name: the loader, the
 // shared libraries and theirs in turn, and for a script its interpreter and what
-// that needs ("env" is an interpreter like any other). The programs themselves are
+// that needs, and where that is env the program that it is to find. The programs themselves are
 // not in the list unless one needs another. Libraries that a program opens by name
 // at run time are unknown to it, with one exception that Debian's copy_exec makes,
 // too: with libpthread.so.0 comes libgcc_s.so.1, if the tree has it.
@@ -67,16 +67,36 @@ func Closure(fsys fs.FS, programs ...string) ([]File, error) {
 	return list, nil
 }
 
+// Interpreters is what runs a script: the program after "#!", what that is to find if it is env, and so on where these are
+// scripts. None of another program.
+func Interpreters(fsys fs.FS, name string) ([]string, error) {
+	l := &linker{fsys: fsys, files: map[string]File{}, parsed: new(sync.Map)}
+	found, err := Find(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, p, err := l.load(found); err != nil || p.script == "" {
+		return nil, nil // whoever runs it, or copies it with its libraries, says what is wrong
+	}
+	if l.conf, err = ldConf(fsys); err != nil {
+		return nil, err
+	}
+	err = l.program(found, 0)
+	return l.interpreters, err
+}
+
 // A linker is one Closure under way.
 type linker struct {
-	fsys    fs.FS
-	conf    []string
-	files   map[string]File
-	parsed  *sync.Map // name of the file itself to *parsed
-	buf     []byte    // of the last file that was parsed
-	needs   int
-	lookups int
-	read    int64
+	fsys  fs.FS
+	conf  []string
+	files map[string]File
+	// interpreters are those of scripts, in the order in which they are asked for.
+	interpreters []string
+	parsed       *sync.Map // name of the file itself to *parsed
+	buf          []byte    // of the last file that was parsed
+	needs        int
+	lookups      int
+	read         int64
 }
 
 // parsed is a file once read. Its bytes are not kept beyond the header.
@@ -84,6 +104,7 @@ type parsed struct {
 	elf    *elfFile // nil if it is none
 	dyn    dynamic
 	script string // the interpreter after "#!"
+	found  string // the name of what env is to find in PATH; "" of another interpreter
 	err    error
 }
 
@@ -114,8 +135,47 @@ func (l *linker) program(name string, depth int) error {
 	if err != nil {
 		return fmt.Errorf("interpreter of %s: %w", show(found), err)
 	}
-	l.files[f.Name] = f
-	return l.program(interp, depth+1)
+	l.interpreted(f)
+	if err := l.program(interp, depth+1); err != nil || p.found == "" {
+		return err
+	}
+	return l.foundByEnv(p.found, show(found), depth)
+}
+
+func (l *linker) interpreted(by File) {
+	l.files[by.Name] = by
+	l.interpreters = append(l.interpreters, by.Name)
+}
+
+// foundByEnv adds what env is to find for a script.
+func (l *linker) foundByEnv(name, script string, depth int) error {
+	names := []string{strings.TrimLeft(path.Clean(name), "/")}
+	if !strings.Contains(name, "/") {
+		names = nil
+		for _, dir := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} { // PATH in an initramfs
+			names = append(names, path.Join(dir, name))
+		}
+	}
+	at, err := Find(l.fsys, names...)
+	if err != nil {
+		return fmt.Errorf("interpreter of %s: %s, which env is to find: %w", script, show(name), err)
+	}
+	f, err := l.find(at)
+	if err != nil {
+		return err
+	}
+	l.interpreted(f)
+	return l.program(at, depth+1)
+}
+
+// envFinds is the program that is named in the line of a script that env is to run: options and assignments stand before it (env(1)).
+func envFinds(words []string) string {
+	for _, w := range words {
+		if !strings.HasPrefix(w, "-") && !strings.Contains(w, "=") {
+			return w
+		}
+	}
+	return ""
 }
 
 // find is the file that a name, maybe with "..", leads to, or its twin in /usr.
@@ -186,7 +246,9 @@ func (l *linker) parse(at string) *parsed {
 	if rest, ok := bytes.CutPrefix(b, []byte("#!")); ok {
 		line, _, _ := strings.Cut(string(rest), "\n")
 		if words := strings.Fields(line); len(words) > 0 {
-			p.script = words[0]
+			if p.script = words[0]; path.Base(p.script) == "env" {
+				p.found = envFinds(words[1:])
+			}
 		}
 		return p
 	}

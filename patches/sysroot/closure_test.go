@@ -38,6 +38,9 @@ func merged() fstest.MapFS {
 		"usr/bin/static":                              file(tinyelf.File{}.Bytes()),
 		"usr/bin/script":                              file([]byte("#! /bin/sh -e\n")),
 		"usr/bin/script2":                             file([]byte("#!/bin/script")),
+		"usr/bin/env":                                 program("libc.so.6"),
+		"usr/bin/byenv":                               file([]byte("#!/usr/bin/env prog\n")),
+		"usr/bin/byenv2":                              file([]byte("#!/usr/bin/env -S A=1 /bin/script -x\n")),
 		"etc/ld.so.conf":                              file([]byte("# nothing\ninclude ld.so.conf.d/*.conf /etc/none*\nhwcap 1 x\n")),
 		"etc/ld.so.conf.d/a.conf":                     file([]byte("/opt/lib/ # a\ninclude /etc/ld.so.conf\n/usr/local/lib=libc6\n")),
 		"opt/lib/libonly.so":                          lib(""),
@@ -123,6 +126,8 @@ func TestClosureMissing(t *testing.T) {
 	fsys["usr/bin/bad"] = program("libnone.so.3")
 	fsys["usr/bin/nodef"] = file(tinyelf.File{Needed: []string{"libb.so.2"}, Flags1: uint64(elf.DF_1_NODEFLIB)}.Bytes())
 	fsys["usr/bin/text"] = file([]byte("hello"))
+	fsys["usr/bin/byenv3"] = file([]byte("#!/usr/bin/env perl\n"))
+	fsys["usr/bin/env"] = file(tinyelf.File{}.Bytes())
 	fsys["usr/bin/me"] = file([]byte("#!/usr/bin/me\n"))
 	delete(fsys, "usr/lib/"+gnu+"/libc.so.6")
 	dirs := "/opt/lib, /usr/local/lib, /lib/" + gnu + ", /usr/lib/" + gnu + ", /lib, /usr/lib, /lib64, /usr/lib64"
@@ -131,6 +136,7 @@ func TestClosureMissing(t *testing.T) {
 		"usr/bin/sh": "libc.so.6: not found (needed by usr/bin/sh, looked in " + dirs +
 			", passing over one for another machine)",
 		"usr/bin/nodef":  "libb.so.2: not found (needed by usr/bin/nodef, looked in /opt/lib, /usr/local/lib)",
+		"usr/bin/byenv3": "interpreter of usr/bin/byenv3: perl, which env is to find: usr/sbin/perl or usr/bin/perl or sbin/perl or bin/perl: not found",
 		"usr/bin/absent": "usr/bin/absent: not found",
 		"usr/bin/text":   "usr/bin/text: neither an ELF file nor a script",
 		"usr/bin/me":     "usr/bin/me: scripts interpreted by scripts: too many levels of symbolic links",
@@ -142,6 +148,25 @@ func TestClosureMissing(t *testing.T) {
 		if strings.Contains(want, "not found") != errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("errors.Is(%v, fs.ErrNotExist) is wrong", err)
 		}
+	}
+}
+
+// What runs a script, env's own program and scripts of scripts among it; of another program nothing.
+func TestInterpreters(t *testing.T) {
+	for name, want := range map[string][]string{
+		"bin/script2":    {"usr/bin/script", "usr/bin/sh"},
+		"usr/bin/byenv":  {"usr/bin/env", "usr/bin/prog"},
+		"usr/bin/byenv2": {"usr/bin/env", "usr/bin/script", "usr/bin/sh"},
+		"usr/bin/prog":   nil,
+	} {
+		if got, err := Interpreters(merged(), name); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	fsys := merged()
+	delete(fsys, "usr/bin/sh")
+	if _, err := Interpreters(fsys, "usr/bin/script"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the shell: %v", err)
 	}
 }
 
