@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"errors"
+	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -76,7 +77,7 @@ func (t *Archive) graftBusybox() (int, error) {
 	}
 	names, err := t.freeNames(data)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s in the root tree cannot be used as busybox: %w", src, err)
 	}
 	for _, name := range names {
 		t.touch(name)

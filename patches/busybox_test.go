@@ -118,3 +118,12 @@ func FuzzApplets(f *testing.F) {
 		}
 	})
 }
+
+// What somebody put in busybox's place, by a diversion say, is named where it cannot be used.
+func TestNoBusyboxInItsPlace(t *testing.T) {
+	tgt := tiny.New("bookworm", false)
+	tgt.Root["usr/bin/busybox"] = tiny.Program([]byte("#!/bin/dash\nexec /usr/bin/busybox.distrib \"$@\"\n"))
+	if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "usr/bin/busybox in the root tree cannot be used as busybox: no table of applet names in it") {
+		t.Error(err)
+	}
+}

@@ -41,6 +41,22 @@ func TestHooksTwiceAndBack(t *testing.T) {
 	})
 }
 
+// On a tree whose /usr is not merged, programs are found where it has them, and the hook copies them from there.
+func TestHooksUnmerged(t *testing.T) {
+	tree := hookTree("bullseye")
+	for _, name := range []string{"bin/busybox", "sbin/sfdisk"} {
+		tree[name] = tree["usr/"+name]
+		delete(tree, "usr/"+name)
+	}
+	original := maps.Clone(tree)
+	applyChanges(t, tree, mustHooks(t, tree, hookOptions()).steps())
+	if hook := string(tree[dropbearHook].Data); !strings.Contains(hook, "\ncopy_exec /sbin/sfdisk || exit 1\n") {
+		t.Errorf("the hook:\n%s", hook)
+	}
+	revertChanges(t, tree)
+	sameTree(t, original, tree)
+}
+
 // A tree that 0.5.0 changed, whose boot script has no line for an NFS root, is taken for our work: a run brings the line, and a
 // revert gives back what was before 0.5.0.
 func TestHooksOverThoseOfAnOlderVersion(t *testing.T) {

@@ -156,7 +156,7 @@ func TestModulesRefused(t *testing.T) {
 					tgt.Root[strings.Replace(name, tgt.Kernel, "6.1.0-55-amd64", 1)] = f
 				}
 			}
-		}, []string{"nosuch", "6.1.0-56-amd64"}},
+		}, []string{"nosuch", "6.1.0-56-amd64", "; there are modules of 6.1.0-55-amd64"}},
 		"needs one that is missing": {func(tgt *tiny.Target) {
 			tgt.Root["usr/lib/modules/"+tgt.Kernel+"/kernel/nosuch.ko"] = tiny.Text(string(tgt.Module("usbnet", tgt.Kernel)))
 			delete(tgt.Root, "usr/lib/modules/"+tgt.Kernel+"/kernel/drivers/net/mii.ko")

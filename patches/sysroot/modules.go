@@ -54,7 +54,7 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 		name, err = Resolve(fsys, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening modules: %w", err)
+		return nil, fmt.Errorf("opening modules: %w%s", err, otherKernels(fsys))
 	}
 	m := &Modules{fsys: fsys, version: version, dir: name}
 	m.index = sync.OnceValues(m.walk)
@@ -69,6 +69,27 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 	}
 	m.asks = builtinFirmware(string(b))
 	return m, nil
+}
+
+// otherKernels says which kernels there are modules of, where those of another are asked for: an update may have taken them away.
+func otherKernels(fsys fs.FS) string {
+	const most = 4
+	var all []string
+	for _, dir := range []string{"lib/modules", "usr/lib/modules"} {
+		list, _ := fs.ReadDir(fsys, dir)
+		for _, e := range list {
+			if e.IsDir() && !slices.Contains(all, show(e.Name())) {
+				all = append(all, show(e.Name()))
+			}
+		}
+	}
+	if len(all) > most {
+		all = append(all[:most], "others")
+	}
+	if all == nil {
+		return ""
+	}
+	return "; there are modules of " + strings.Join(all, ", ")
 }
 
 // parseBuiltin reads modules.builtin: the path that each module would have had.
