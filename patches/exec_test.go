@@ -66,10 +66,11 @@ func TestToolThere(t *testing.T) {
 func TestToolRefused(t *testing.T) {
 	for tool, want := range map[string]string{
 		"nosuch": "nosuch", "/usr/bin/nosuch": "usr/bin/nosuch", "/": "tool", "usr": "tool", "/usr/bin": "usr/bin",
-		"a/../../../../etc/passwd": "etc/passwd", "/etc/os-release": "neither an ELF file nor a script",
+		"a/../../../../etc/passwd": "etc/passwd", "/etc/os-release": "not executable", "text": "neither an ELF file nor a script",
 		strings.Repeat("a", 300): "aaa", "/usr/bin/out": "usr/bin/out",
 	} {
 		tgt := tiny.New("bookworm", true)
+		tgt.Root["usr/bin/text"] = tiny.Program([]byte("echo no interpreter\n"))
 		tgt.Root["usr/bin/out"] = tiny.Link("/../../../../../../bin/sh")
 		err := refused(t, tgt, func(o *Options) { o.Tools = []string{tool} })
 		if !strings.Contains(err.Error(), want) {
