@@ -55,6 +55,9 @@ func TestImageBombs(t *testing.T) {
 				code int
 				said string
 			}{{"zeros", 0, 0, ""}, {"ones", 1, exitTrouble, "less than 64 MiB are left where it is kept: set TMPDIR"}} {
+				if what.code == 0 && c.memory <= 8<<20 && !judge.Full { // behind their decoders is what is behind the others
+					continue
+				}
 				most := imageBase + c.memory
 				size := imageBomb(most)
 				if what.code != 0 { // it ends where there is no more room
