@@ -15,7 +15,8 @@ import (
 
 // TestMain makes this test binary be groundhog, too, where a script runs that.
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400) // of what runs in this process; main has its own
+	debug.SetGCPercent(400)       // of what runs in this process; main has its own
+	debug.SetMemoryLimit(2 << 30) // archives and disks are read whole again and again: a machine of 8 GiB has to do
 	testscript.Main(m, map[string]func(){"groundhog": main, "groundhog-measured": measuredMain})
 }
 
