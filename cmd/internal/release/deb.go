@@ -9,7 +9,8 @@ import (
 
 // nfpm is what makes packages of trees (https://nfpm.goreleaser.com). As a library it would bring a hundred modules into
 // go.mod that nobody who runs groundhog needs.
-const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0"
+// It is the last one that takes no modules for packages of Windows, which not every module proxy has.
+const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
 
 // debConfig is nfpm's configuration; JSON is YAML, too.
 type debConfig struct {
