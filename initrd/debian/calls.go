@@ -25,7 +25,7 @@ func ReadCalls(name string, script []byte) (*Calls, error) {
 	if len(script) > maxSourced {
 		return nil, fmt.Errorf("%s: %d bytes, too long to look into", name, len(script))
 	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(script), name)
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(parseable(script)), name)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -17,8 +18,39 @@ const (
 	maxOtherWords = 16       // values that a variable may have instead
 )
 
-// carriageReturn stands for that character while a text is parsed.
-const carriageReturn = "\uf00d"
+// standIn and those behind it stand for bytes, each by its value, while a text is parsed: the parser drops carriage returns and refuses what
+// is no UTF-8, and a shell takes both as they are, in a comment of Latin-1, for example.
+const standIn = '\uf000'
+
+// parseable is a script with stand-ins for such bytes, and for those of the stand-ins' own characters.
+func parseable(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r == '\r' || r == utf8.RuneError && n == 1 || r >= standIn && r <= standIn+0xff {
+			for _, b := range text[:n] {
+				out = utf8.AppendRune(out, standIn+rune(b))
+			}
+		} else {
+			out = append(out, text[:n]...)
+		}
+		text = text[n:]
+	}
+	return out
+}
+
+// meant is a word of a parsed script with the bytes that its stand-ins stand for.
+func meant(word string) string {
+	var out []byte
+	for _, r := range word {
+		if r >= standIn && r <= standIn+0xff {
+			out = append(out, byte(r-standIn))
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return string(out)
+}
 
 // Variable is a shell's variable after files were sourced.
 type Variable struct {
@@ -59,9 +91,7 @@ func (s *shell) source(name string, text []byte) {
 		s.confuse("%d bytes, too long to look into", len(text))
 		return
 	}
-	// The parser drops carriage returns; a shell keeps them.
-	text = bytes.ReplaceAll(text, []byte("\r"), []byte(carriageReturn))
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(text), name)
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(parseable(text)), name)
 	if err != nil {
 		s.confuse("the shell that sources it would stop with an error")
 		return
@@ -187,7 +217,6 @@ func (s *shell) ifClause(c *syntax.IfClause) answer {
 // set gives a variable a value, or may do so.
 func (s *shell) set(name, value string, certain bool) {
 	v := s.vars[name]
-	value = strings.ReplaceAll(value, carriageReturn, "\r")
 	if s.size += len(value); s.size > maxShellState {
 		s.confuse("its values grow too large")
 		return

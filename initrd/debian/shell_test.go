@@ -37,7 +37,7 @@ func TestSourceAsShells(t *testing.T) {
 				t.Errorf("%v: %q gives %q, %v; we say %q for certain", sh, text, out, err, want)
 			}
 		}
-		if certain < 55 {
+		if certain < 67 {
 			t.Errorf("only %d of %d were certain", certain, len(handedits.Settings))
 		}
 	}

@@ -20,14 +20,14 @@ func (s *shell) word(w *syntax.Word) (text string, certain bool) {
 			if i == 0 && strings.HasPrefix(p.Value, "~") {
 				certain = false
 			}
-			b.WriteString(unescape(p.Value, ""))
+			b.WriteString(meant(unescape(p.Value, "")))
 		case *syntax.SglQuoted:
-			b.WriteString(p.Value)
+			b.WriteString(meant(p.Value))
 			certain = certain && !p.Dollar
 		case *syntax.DblQuoted:
 			for _, inner := range p.Parts {
 				if lit, ok := inner.(*syntax.Lit); ok {
-					b.WriteString(unescape(lit.Value, "$`\"\\"))
+					b.WriteString(meant(unescape(lit.Value, "$`\"\\")))
 					continue
 				}
 				certain = s.expand(&b, inner) && certain

@@ -39,12 +39,14 @@ func FuzzLdConf(f *testing.F) {
 func FuzzRelease(f *testing.F) {
 	f.Add("ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=\"12\"\n", "x")
 	f.Add("ID='a'\"b\"c # d\n", `$(id) "`)
+	f.Add("NAME='B\xfcro'\n", "\x8b")
+	f.Add("ID='a\nb'\n", "x")
 	f.Fuzz(func(t *testing.T, text, name string) {
 		r, err := Release(fstest.MapFS{"etc/os-release": {Data: []byte(text)}})
 		if err != nil && strings.ContainsAny(err.Error(), "\n\x1b") || strings.Contains(r.ID+r.Codename+r.Version, "\n") {
 			t.Fatalf("%q, %q", r, err)
 		}
-		if strings.ContainsAny(name, "'\n\r") {
+		if strings.ContainsAny(name, "'\n\r\x00") {
 			return
 		}
 		if got, err := Release(fstest.MapFS{"etc/os-release": {Data: []byte("VERSION_CODENAME='" + name + "'\n")}}); err != nil || got.Codename != name {

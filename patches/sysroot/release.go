@@ -3,6 +3,7 @@ package sysroot
 import (
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"groundhog/initrd/debian"
 )
@@ -22,6 +23,9 @@ func Release(fsys fs.FS) (release debian.OSRelease, err error) {
 	}
 	if release, err = debian.ReadOSRelease(b); err != nil {
 		return release, fmt.Errorf("reading the release: %s: %w", name, err)
+	}
+	if strings.Contains(release.ID+release.Codename+release.Version, "\n") {
+		return debian.OSRelease{}, fmt.Errorf("reading the release: %s: a value of more than one line", name)
 	}
 	return release, nil
 }
