@@ -30,11 +30,10 @@ arrive_auto() { arrive_once; fresh=$file; }
 switch_auto() {
 	auto_flips "$config" || refuse "config.txt has not one line $auto_line, or names an initramfs"
 	[ "$(from_medium "$file")" = "$sum" ] || refuse "$file does not read back as what came"
-	describe "$sum" | place state || exit
-	tell "renaming"
-	begun=yes
+	remember_push "$sum"
+	begin
 	auto_change "$auto_line" "$auto_named" || fail "writing $config failed: run groundhog restore"
-	[ "$(from_medium "$file")" = "$sum" ] || fail "$file does not read back as what was written: run groundhog restore"
+	reads_back
 }
 
 # clear_auto: in the order that leaves nothing which names what is gone.

@@ -99,10 +99,9 @@ arrive_bootnext() {
 switch_bootnext() {
 	[ "$(from_medium "$file")" = "$sum" ] || { clear_bootnext; refuse "$file does not read back as what came"; }
 	name=$(efi_current)
-	describe "$sum" | place state || exit
+	remember_push "$sum"
 	bootnext_value | set_variable "$bootnext_option" && bootnext_ours || { clear_bootnext; refuse "giving the firmware a load option failed"; }
-	tell "renaming"
-	begun=yes
+	begin
 	echo 7 0 0 0 $((0x$bootnext_number % 256)) $((0x$bootnext_number / 256)) | set_variable "$bootnext_variable"
 	[ "$(bootnext_told)" = "$bootnext_number" ] || { clear_bootnext && rm -rf "$state"; fail "setting BootNext failed: it boots its old initramfs"; }
 }

@@ -33,9 +33,8 @@ switch_entry() {
 	printf 'title groundhog, once\nlinux /groundhog/linux\ninitrd /groundhog/initrd\noptions %s\n' "$(entry_options)" >"$new" && durable "$new" &&
 		mv -f "$new" "$config/loader/entries/groundhog.conf" && settle "$config" && [ "$(from_medium "$file")" = "$sum" ] &&
 		grep -q '^options .' "$config/loader/entries/groundhog.conf" || { clear_entry; refuse "writing $config/loader/entries/groundhog.conf failed"; }
-	describe "$sum" | place state || exit
-	tell "renaming"
-	begun=yes
+	remember_push "$sum"
+	begin
 	# In one write: efivarfs sets a variable by each. Non-volatile, and there for the boot loader and for us.
 	value=$groundhog_root/run/groundhog-variable
 	printf '\007\0\0\0g\0r\0o\0u\0n\0d\0h\0o\0g\0.\0c\0o\0n\0f\0\0\0' >"$value" && dd if="$value" of="$entry_variable" bs=4096 count=1 2>/dev/null

@@ -18,10 +18,9 @@ switch_name() {
 	grep -q "^initramfs  *$name" "$new" || refuse "config.txt has no line 'initramfs $old'"
 	durable "$new" || refuse "writing $new failed"
 	wanted=$(hash_of "$new")
-	describe "$wanted" | place state || exit
+	remember_push "$wanted"
 	settle "$config"
-	tell "renaming"
-	begun=yes
+	begin
 	flip "$config" "$new" || fail "writing $config failed"
 	[ "$(from_medium "$config")" = "$wanted" ] || fail "$config does not read back as what was written: run groundhog restore"
 	[ "$(from_medium "$fresh")" = "$sum" ] || fail "$fresh does not read back as what was written: run groundhog restore"

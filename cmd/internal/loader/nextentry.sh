@@ -53,11 +53,10 @@ switch_nextentry() {
 		printf '%s\n' "$grub_mark" 'if [ "${default}" = groundhog ]; then set fallback=0; fi' 'menuentry groundhog --id groundhog --unrestricted {'
 		printf '%s\n}\n' "$entry"
 	} >"$config/.groundhog-custom" && settle "$config/.groundhog-custom" || refuse "writing $config/.groundhog-custom failed"
-	describe "$sum" | place state || exit
+	remember_push "$sum"
 	mv "$config/.groundhog-custom" "$custom" && sync "$config" && [ "$(from_medium "$file")" = "$sum" ] &&
 		grep -qxF "$grub_mark" "$custom" || { clear_nextentry; refuse "writing $custom failed"; }
-	tell "renaming"
-	begun=yes
+	begin
 	grub_environment "$config" set next_entry=groundhog && [ "$(grub_next_entry "$config")" = groundhog ] ||
 		fail "telling GRUB what to boot next failed: it boots the old initramfs or the pushed one: run groundhog restore"
 }

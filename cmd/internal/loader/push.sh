@@ -48,6 +48,18 @@ describe() {
 	{ grep '^pushed ' "$state/state" 2>/dev/null; printf 'pushed %s\n' "$1"; } | sort -u
 }
 
+# remember_push SHA256: what restore goes by, before anything that boots is touched.
+remember_push() { describe "$1" | place state || exit; }
+
+# begin: from here on it is the archive that may boot, and what is in use is not dropped.
+begin() {
+	tell "renaming"
+	begun=yes
+}
+
+# reads_back: whether what was written is the archive.
+reads_back() { [ "$(from_medium "$file")" = "$sum" ] || fail "$file does not read back as what was written: run groundhog restore"; }
+
 # arrive_once: what an earlier one-shot left may be what boots next, so it goes first.
 arrive_once() {
 	"clear_$way" || refuse "taking back what an earlier push told the boot loader failed"

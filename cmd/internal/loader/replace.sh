@@ -8,11 +8,10 @@ arrive_replace() { fresh=${file%/*}/.groundhog-new; }
 
 switch_replace() {
 	chmod 600 "$fresh" && chown --reference="$file" "$fresh"
-	describe "$sum" | place state || exit
-	tell "renaming"
-	begun=yes
+	remember_push "$sum"
+	begin
 	replace "$fresh" "$file" || fail "renaming $fresh failed: $file is the old one or the new one: run groundhog restore"
-	[ "$(from_medium "$file")" = "$sum" ] || fail "$file does not read back as what was written: run groundhog restore"
+	reads_back
 }
 
 # put_back_replace KEPT

@@ -31,11 +31,10 @@ switch_tryboot() {
 	[ ! -e "$try" ] || refuse "there is a $try already"
 	image=$(firmware_image "${kernel##*/vmlinuz-}")
 	[ -n "$image" ] && cmp -s "$kernel" "${config%/*}/$image" || refuse "the firmware's ${image:-kernel} is not the kernel that runs"
-	describe "$sum" | place state || exit
+	remember_push "$sum"
 	tryboot_text "$config" "$image" "${file##*/}" >"$new" && durable "$new" && mv "$new" "$try" && [ "$(from_medium "$file")" = "$sum" ] &&
 		grep -q "^initramfs ${file##*/} " "$try" || { clear_tryboot; refuse "writing $try failed"; }
-	tell "renaming"
-	begun=yes
+	begin
 }
 
 clear_tryboot() {

@@ -45,20 +45,26 @@ func TestSilentInput(t *testing.T) {
 
 // Who sends a byte now and then is not silent, and given up all the same.
 func TestDrip(t *testing.T) {
-	drip := func(w io.Writer, flush func()) {
-		for n := 0; n < 10000; n++ {
+	drip := func(w io.Writer, flush func(), gone <-chan struct{}) {
+		drops := time.NewTicker(20 * time.Millisecond)
+		defer drops.Stop()
+		for {
+			select {
+			case <-drops.C:
+			case <-gone:
+				return
+			}
 			if _, err := w.Write([]byte{0}); err != nil {
 				return
 			}
 			flush()
-			time.Sleep(20 * time.Millisecond)
 		}
 	}
 	r, w := io.Pipe()
-	go drip(w, func() {})
+	go drip(w, func() {}, t.Context().Done())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "10000000")
-		drip(w, w.(http.Flusher).Flush)
+		drip(w, w.(http.Flusher).Flush, r.Context().Done())
 	}))
 	defer server.Close()
 	for name, want := range map[string]string{"-": "standard input has said next to nothing", server.URL + "/disk.img": "the server has said next to nothing"} {
