@@ -15,10 +15,6 @@ import (
 	"groundhog/patches/sysroot"
 )
 
-// ErrDracut is returned for an archive that dracut made: its init has none of
-// the scripts that groundhog patches.
-var ErrDracut = errors.New("made by dracut, not by initramfs-tools: there are no scripts in it to patch")
-
 // editTarget is what is known of the machine that an archive or a root tree belongs
 // to, and what is asked for.
 type editTarget struct {
@@ -51,7 +47,7 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	}
 	t := &Archive{editTarget: editTarget{Root: root, Layers: layers, opts: opts}, Image: img}
 	facts := debian.Read(img)
-	if err := checkBuilder(facts); err != nil {
+	if err := facts.CheckBuilder(); err != nil {
 		return nil, err
 	}
 	t.Kernel, t.Arch = facts.Kernel(), facts.Architecture
@@ -73,17 +69,6 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 		server = t.rootDropbear(has)
 	}
 	return t, t.setVersion(server, has.tools, archiveAnchors, t.Image.ReadFile)
-}
-
-// checkBuilder refuses archives that initramfs-tools did not make.
-func checkBuilder(facts *debian.Facts) error {
-	switch facts.Builder {
-	case debian.InitramfsTools:
-		return nil
-	case debian.Dracut:
-		return ErrDracut
-	}
-	return errors.New("no initramfs-tools in it (init, scripts/functions and conf/initramfs.conf are missing)")
 }
 
 // checkArch refuses a root tree for another machine.

@@ -237,7 +237,7 @@ func TestRefusedTargets(t *testing.T) {
 			arm.Data[18] = 183 // e_machine, EM_AARCH64
 			tgt.Root["usr/bin/dpkg"] = &arm
 		},
-		ErrDracut.Error(): func(tgt *tiny.Target) {
+		debian.ErrDracut.Error(): func(tgt *tiny.Target) {
 			delete(tgt.Archive, "scripts/functions")
 			tgt.Archive["usr/lib/initrd-release"] = tiny.Text("")
 		},
@@ -259,7 +259,7 @@ func TestRefusedTargets(t *testing.T) {
 	tgt := tiny.New("bookworm", true)
 	delete(tgt.Archive, "init")
 	tgt.Archive["usr/lib/dracut/x"] = tiny.Text("")
-	if err := refused(t, tgt, nil); !errors.Is(err, ErrDracut) {
+	if err := refused(t, tgt, nil); !errors.Is(err, debian.ErrDracut) {
 		t.Error(err)
 	}
 }

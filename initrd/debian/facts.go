@@ -11,6 +11,7 @@
 package debian
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -153,6 +154,22 @@ func builderOf(img *initrd.Image) Builder {
 		return Dracut
 	}
 	return UnknownBuilder
+}
+
+// ErrDracut is returned for an archive that dracut made: its init runs none of
+// the scripts that initramfs-tools' does.
+var ErrDracut = errors.New("made by dracut, not by initramfs-tools: there are no scripts in it to patch")
+
+// CheckBuilder returns nil for an archive of initramfs-tools, [ErrDracut] for one
+// of dracut, and for any other an error that names what is missing.
+func (f *Facts) CheckBuilder() error {
+	switch f.Builder {
+	case InitramfsTools:
+		return nil
+	case Dracut:
+		return ErrDracut
+	}
+	return errors.New("no initramfs-tools in it (init, scripts/functions and conf/initramfs.conf are missing)")
 }
 
 // HostKeyPath is where a host key of a kind ("ed25519") lies unless dropbear's
