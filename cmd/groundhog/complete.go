@@ -133,7 +133,7 @@ func complete(verb *cobra.Command) *cobra.Command {
 	return verb
 }
 
-// addCompletion adds cobra's own verb that writes the shells' scripts; of a shell that it does not know it says so.
+// addCompletion adds cobra's own verb that writes the shells' scripts; of a shell that it does not know, or of none, it says which there are.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	verb, _, err := root.Find([]string{"completion"})
@@ -143,12 +143,16 @@ func addCompletion(root *cobra.Command) {
 	verb.Short = "Write the script with which a shell completes what is typed"
 	verb.Use = "completion SHELL"
 	verb.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
+		var known []string
+		for _, shell := range cmd.Commands() {
+			known = append(known, shell.Name())
 		}
-		return cli.Misused(cmd, fmt.Errorf("%q: no script for this shell", args[0]))
+		if len(args) == 0 {
+			return cli.Misused(cmd, fmt.Errorf("SHELL is missing, one of %s", strings.Join(known, ", ")))
+		}
+		return cli.Misused(cmd, fmt.Errorf("%q: no script for this shell, but for %s", args[0], strings.Join(known, ", ")))
 	}
-	verb.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	verb.RunE = func(*cobra.Command, []string) error { return nil } // a verb without one shows its help and asks Args nothing
 }
 
 // completeHosts offers hosts that are not named yet. A user's name in front of one stays. A shell adds files to them:

@@ -164,7 +164,8 @@ func TestMisused(t *testing.T) {
 		{[]string{"push", "--dryrun"}, "did you mean --dry-run?"},
 		{[]string{"patch", "--authorised-keys", "x"}, "did you mean --authorized-keys?"},
 		{[]string{"--frobnicate"}, "usage: groundhog"},
-		{[]string{"completion", "tcsh"}, "no script for this shell"},
+		{[]string{"completion", "tcsh"}, `"tcsh": no script for this shell, but for bash, zsh, fish, powershell`},
+		{[]string{"completion"}, "SHELL is missing, one of bash, zsh, fish, powershell"},
 	} {
 		code, out, said := here(c.args...)
 		if code != exitTrouble || out != "" || !strings.Contains(said, c.hint) {

@@ -19,7 +19,7 @@ type hostDir struct {
 func openHostDir(path string) (*hostDir, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening root tree %s: %w", path, cause(err))
+		return nil, fmt.Errorf("%s: %w", path, cause(err))
 	}
 	return &hostDir{path: path, root: root, fast: openBeneath(root)}, nil
 }

@@ -2,6 +2,7 @@ package sysroot
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -57,13 +58,13 @@ var mergeable = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 // Open lays the layers over one another, the last one on top.
 func Open(layers ...Layer) (*Tree, error) {
 	if len(layers) == 0 {
-		return nil, errors.New("opening root tree: no layer given")
+		return nil, errors.New("opening the root tree: no layer given")
 	}
 	t := &Tree{known: map[string]place{}}
 	for _, l := range layers {
 		t.limit = max(t.limit, l.limit)
 		if err := t.add(l); err != nil {
-			return nil, errors.Join(err, t.Close())
+			return nil, errors.Join(fmt.Errorf("opening the root tree: %w", err), t.Close())
 		}
 	}
 	return t, nil

@@ -66,11 +66,11 @@ func TestOpenSaysWhy(t *testing.T) {
 		layer Layer
 		want  string
 	}{
-		{Dir(filepath.Join(dir, "nothing")), "opening root tree DIR/nothing: no such file or directory"},
-		{Dir(filepath.Join(dir, "file")), "opening root tree DIR/file: not a directory"},
-		{Debs(filepath.Join(dir, "nothing.deb")), "opening package DIR/nothing.deb: no such file or directory"},
-		{Debs(filepath.Join(dir, "none")), "reading packages in DIR/none: no .deb file"},
-		{Debs(filepath.Join(dir, "file")), "reading DIR/file: no ar archive"},
+		{Dir(filepath.Join(dir, "nothing")), "opening the root tree: DIR/nothing: no such file or directory"},
+		{Dir(filepath.Join(dir, "file")), "opening the root tree: DIR/file: not a directory"},
+		{Debs(filepath.Join(dir, "nothing.deb")), "opening the root tree: opening package DIR/nothing.deb: no such file or directory"},
+		{Debs(filepath.Join(dir, "none")), "opening the root tree: reading packages in DIR/none: no .deb file"},
+		{Debs(filepath.Join(dir, "file")), "opening the root tree: reading DIR/file: no ar archive"},
 	} {
 		tree, err := Open(Dir(dir), c.layer)
 		if tree != nil || err == nil || strings.ReplaceAll(err.Error(), dir, "DIR") != c.want {

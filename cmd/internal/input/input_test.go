@@ -119,7 +119,7 @@ func TestLayers(t *testing.T) {
 	}
 	missing := Layers{{filepath.Join(t.TempDir(), "none"), false}}.OpenAhead(1<<20, "usr/bin/curl")
 	defer missing.Close()
-	if _, err := missing.Tree(); err == nil || !strings.Contains(err.Error(), "opening the root tree") {
+	if _, err := missing.Tree(); err == nil || strings.Count(err.Error(), "opening the root tree: ") != 1 || strings.Contains(err.Error(), "opening root tree") {
 		t.Error(err)
 	}
 }

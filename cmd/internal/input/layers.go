@@ -2,7 +2,6 @@ package input
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/pflag"
 
@@ -63,7 +62,7 @@ func (ls Layers) open(maxSize int64) (*sysroot.Tree, error) {
 	}
 	tree, err := sysroot.Open(all...)
 	if err != nil {
-		return nil, SizeHint(fmt.Errorf("opening the root tree: %w", err))
+		return nil, SizeHint(err)
 	}
 	return tree, nil
 }
