@@ -73,9 +73,9 @@ func bootNext(f Facts) (Boot, error) {
 	case told != "" && told != bootNextNumber:
 		return Boot{}, refuse("efibootmgr --delete-bootnext", "one-shot: the firmware is told already to boot its entry %s next", told)
 	case f.Get("bootnext_taken") != "":
-		return Boot{}, refuse("", "one-shot: the firmware has an entry %s that is not a push's, and stays as it is", bootNextNumber)
+		return Boot{}, refuse(kexecHint, "one-shot: the firmware has an entry %s that is not a push's, and stays as it is", bootNextNumber)
 	case f.Get("esp_entry") != "" && !slices.Contains([]Way{Entry, BootNext}, Way(f.Get("pushed_way"))):
 		return Boot{}, refuse("remove it, if nobody needs it", "one-shot: %s/groundhog is there, and not known to be a push's", f.Get("esp"))
 	}
-	return Boot{Way: BootNext, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+	return Boot{Way: BootNext, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel"), who: "the UEFI firmware"}, nil
 }

@@ -106,6 +106,14 @@ func bootFiles(f Facts) (Boot, error) {
 	return b, b.Check()
 }
 
+// fatRemarks: see replace in common.sh.
+func fatRemarks(f Facts, _ Use) []Remark {
+	if f.Get("boot_type") != "msdos" { // what stat -f calls FAT
+		return nil
+	}
+	return []Remark{{ID: "links", Text: "/boot is FAT, which has no hard links: the old initramfs is held open until the new one is durable", Hint: "keep its power on until the push is done"}}
+}
+
 // next refuses a device whose running kernel is not the one that boots next: what is pushed for it would never be
 // booted. Where the facts do not say which one boots next, nothing is refused.
 func next(f Facts, key, what string) error {

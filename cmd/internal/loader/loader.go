@@ -37,6 +37,9 @@ type Boot struct {
 	File   string // the initramfs that the boot loader loads, "/boot/initrd.img-6.1.0-56-amd64"; of a one-shot the archive's own file; "" for Kexec
 	Config string // of Name: the file that names File; of a one-shot the boot loader's directory
 	Kernel string // of Kexec and a one-shot: the file of the kernel that runs
+
+	who  string // boots it, where that is not the loader; see [Boot.Says]
+	what string // it boots, where that is not File
 }
 
 // Dir is the directory that the archive is written to, "" for none.

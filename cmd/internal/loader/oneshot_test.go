@@ -410,9 +410,18 @@ func TestOnceRefuses(t *testing.T) {
 		return Facts{"kernel": {running}, "arch": {"amd64"}, "efi": {"yes"}, "kernel_size": {"8"}, "kernel_stub": {"yes"}, "esp": {"/boot/efi"}, "bootnext": {"yes"}}
 	}
 	for _, l := range []Loader{otherEFI{}, unified{}} {
-		if b, err := ByOneShot(good(), l); err != nil || b != shots["BootNext"].boot {
+		b, err := ByOneShot(good(), l)
+		if says := b.Says(l); !strings.HasPrefix(says, "the UEFI firmware is told to boot the archive once") {
+			t.Error(says)
+		}
+		if b.who = ""; err != nil || b != shots["BootNext"].boot {
 			t.Errorf("%+v, %v", b, err)
 		}
+	}
+	taken := good()
+	taken["bootnext_taken"] = []string{"yes"}
+	if _, err := ByOneShot(taken, otherEFI{}); err == nil || err.(*Refusal).Hint != kexecHint {
+		t.Errorf("%v, which has no way out", err)
 	}
 	refusesEach(t, good, otherEFI{}, map[string]func(Facts){
 		"machine with UEFI":      func(f Facts) { delete(f, "efi") },

@@ -60,7 +60,16 @@ func autoBoot(f Facts) (Boot, error) {
 	case f.Get("firmware_gh") != "" && !pushed:
 		return Boot{}, refuse("remove it, if nobody needs it", "%s is there, and not known to be a push's", autoFile)
 	}
-	return Boot{Way: Auto, File: autoFile, Config: configTxt}, nil
+	return Boot{Way: Auto, File: autoFile, Config: configTxt, what: "the initramfs that config.txt leaves to it (auto_initramfs=1)"}, nil
+}
+
+// autoRemarks: the archive is for the kernel that runs, and config.txt names the archive, whatever kernel there is beside it. An upgrade puts another one there.
+func autoRemarks(_ Facts, u Use) []Remark {
+	if !u.Keep && !u.Stays {
+		return nil
+	}
+	return []Remark{{ID: "upgrade", Text: "until the original is back, the archive is booted with whatever kernel the firmware finds: an upgrade of the kernel brings one that the archive has no modules for",
+		Hint: "no upgrades before it has booted, or groundhog restore before them; --reboot boots it at once"}}
 }
 
 // Once is tryboot.txt, as the kernels of Raspberry Pi OS can ask for it. Firmwares differ in which kernel and initramfs they take unnamed, so
@@ -82,6 +91,14 @@ func (raspberry) Once(f Facts) (Boot, error) {
 		return Boot{}, refuse("", "one-shot: there is a tryboot.txt, which stays as it is")
 	}
 	return Boot{Way: TryBoot, File: "/boot/firmware/groundhog.img", Config: configTxt, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+}
+
+// tryBootRemarks: nothing on the disk asks for a tryboot.
+func tryBootRemarks(_ Facts, u Use) []Remark {
+	if !u.Stays {
+		return nil
+	}
+	return []Remark{{ID: "reboot", Refuses: true, Text: "one-shot: the reboot itself has to ask the firmware for it", Hint: "it goes with --reboot"}}
 }
 
 // TryBootArgument is what a reboot asks the firmware with.

@@ -120,6 +120,13 @@ func (c *checks) boot() loader.Boot {
 	b, by, err := c.way()
 	if err == nil {
 		c.say("boot", OK, "", "%s", by)
+		for _, r := range b.Remarks(c.f, loader.Use{Keep: c.a.Keep, Stays: c.a.Stays}) {
+			verdict := Warn
+			if r.Refuses {
+				verdict = Refuse
+			}
+			c.say(r.ID, verdict, r.Hint, "%s", r.Text)
+		}
 		return b
 	}
 	var r *loader.Refusal
@@ -144,7 +151,8 @@ func (c *checks) way() (loader.Boot, string, error) {
 	if err != nil {
 		return loader.Boot{}, "", err
 	}
-	b, by, err := c.bootLoaders(l)
+	b, err := c.bootLoaders(l)
+	by := b.Says(l)
 	if evidence != loader.Proven {
 		by += ", by what is in /boot"
 	}
@@ -156,24 +164,11 @@ func (c *checks) way() (loader.Boot, string, error) {
 
 // bootLoaders is the way that the boot loader allows. To replace its initramfs is the default: every state of the disk that a power cut may
 // leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot has to be asked for once.
-func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, string, error) {
-	if c.a.Via != loader.OneShot {
-		b, err := l.Boot(c.f)
-		what := b.File
-		if b.Way == loader.Auto {
-			what = "the initramfs that config.txt leaves to it (auto_initramfs=1)"
-		}
-		return b, fmt.Sprintf("%s boots %s", l.Name(), what), err
+func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, error) {
+	if c.a.Via == loader.OneShot {
+		return loader.ByOneShot(c.f, l)
 	}
-	b, err := loader.ByOneShot(c.f, l)
-	if err == nil && b.Way == loader.TryBoot && c.a.Stays {
-		err = &loader.Refusal{Text: "one-shot: the reboot itself has to ask the firmware for it", Hint: "it goes with --reboot"}
-	}
-	who := l.Name()
-	if b.Way == loader.BootNext {
-		who = "the UEFI firmware"
-	}
-	return b, fmt.Sprintf("%s is told to boot the archive once; what it boots otherwise stays as it is", who), err
+	return l.Boot(c.f)
 }
 
 // spare is KiB that are to stay free.
@@ -184,24 +179,12 @@ func (c *checks) room(b loader.Boot) {
 	if c.a.Via == loader.Kexec {
 		return
 	}
-	need := c.a.Size/1024 + spare
-	kept := c.f.Number("initrd_size")/1024 + spare
-	if b.Way.Once() {
-		kept = spare
-	}
-	dir, key := "/boot", "boot"
-	if b.Dir() == "/boot/firmware" {
-		dir, key, kept = "/boot/firmware", "firmware", spare // only config.txt is kept
-	}
-	if b.Way == loader.Entry || b.Way == loader.BootNext {
-		dir, key = b.Config, "esp"
-		need += c.f.Number("kernel_size") / 1024
-	}
+	dir := or(b.Dir(), "/boot")
+	key, beside, kept := b.Room(c.f)
+	need := c.a.Size/1024 + spare + beside
+	kept += spare
 	if c.f.Get(key+"_readonly") != "" {
 		c.say("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)
-	}
-	if b.Way == loader.Replace && c.f.Get("boot_type") == "msdos" { // what stat -f calls FAT
-		c.say("links", Warn, "keep its power on until the push is done", "/boot is FAT, which has no hard links: the old initramfs is held open until the new one is durable")
 	}
 	c.private(b, dir, key)
 	if c.f.Get("state_readonly") != "" {
@@ -223,7 +206,7 @@ func (c *checks) room(b loader.Boot) {
 // private: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
 // file there may read all.
 func (c *checks) private(b loader.Boot, dir, key string) {
-	fat := b.Dir() == "/boot/firmware" || c.f.Get(key+"_type") == "msdos"
+	fat := key == "firmware" || c.f.Get(key+"_type") == "msdos"
 	if perm := c.f.Get(key + "_perm"); !fat || strings.HasSuffix(perm, "00") {
 		return
 	}

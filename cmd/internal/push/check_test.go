@@ -335,12 +335,14 @@ func TestOneShot(t *testing.T) {
 			f["firmware_auto"] = nil
 			f["firmware_initramfs"], f["pushed_way"], f["firmware_gh"] = []string{"gh.img"}, []string{"auto"}, []string{"yes"}
 		}, loader.Auto, ""},
-		"Raspberry Pi OS, a section": {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); delete(f, "firmware_flip") }, "", "not one line auto_initramfs=1, for all boards"},
-		"Raspberry Pi OS, upgraded":  {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); delete(f, "firmware_kernel") }, "", "kernel is not the one that runs"},
-		"Raspberry Pi OS, kernel=":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_image"] = []string{"kernel8.img"} }, "", "and kernel=kernel8.img"},
-		"Raspberry Pi OS, include":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_odd"] = []string{"include"} }, "", "set up by include"},
-		"Raspberry Pi OS, gh.img":    {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_gh"] = []string{"yes"} }, "", "gh.img is there"},
-		"Raspberry Pi OS, later":     {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot; a.Stays = true }, "", "the reboot itself has to ask"},
+		"Raspberry Pi OS, a section":   {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); delete(f, "firmware_flip") }, "", "not one line auto_initramfs=1, for all boards"},
+		"Raspberry Pi OS, upgraded":    {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); delete(f, "firmware_kernel") }, "", "kernel is not the one that runs"},
+		"Raspberry Pi OS, kernel=":     {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_image"] = []string{"kernel8.img"} }, "", "and kernel=kernel8.img"},
+		"Raspberry Pi OS, include":     {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_odd"] = []string{"include"} }, "", "set up by include"},
+		"Raspberry Pi OS, gh.img":      {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); f["firmware_gh"] = []string{"yes"} }, "", "gh.img is there"},
+		"Raspberry Pi OS, later":       {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Via = loader.OneShot; a.Stays = true }, "", "the reboot itself has to ask"},
+		"Raspberry Pi OS, auto, later": {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Stays = true }, loader.Auto, "an upgrade of the kernel brings one"},
+		"Raspberry Pi OS, auto, kept":  {func(f loader.Facts, a *Archive) { raspberryPiOS(f, a); a.Keep = true }, loader.Auto, "an upgrade of the kernel brings one"},
 		"Raspberry Pi OS, no room": {func(f loader.Facts, a *Archive) {
 			raspberryPiOS(f, a)
 			a.Via = loader.OneShot
