@@ -72,9 +72,8 @@ func TestAutoRefused(t *testing.T) {
 		if got, want := l.survey("").Get("firmware_flip"), map[bool]string{true: "yes"}[name == "cut"]; got != want {
 			t.Errorf("%s: the survey says %q", name, got)
 		}
-		l.edit = nil
-		if out, exit := l.boot(); exit != 0 || l.tree() != before {
-			t.Errorf("%s: %d: %s:\n%s", name, exit, out, l.tree())
+		if l.tree() != before {
+			t.Errorf("%s: it leaves\n%s", name, l.tree())
 		}
 	}
 }

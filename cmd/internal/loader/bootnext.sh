@@ -76,6 +76,9 @@ bootnext_value() {
 	printf '%s ' "7 0 0 0 1 0 0 0 $(($# % 256)) $(($# / 256)) $(utf16 groundhog) $path $(utf16 "$(bootnext_options)")"
 }
 
+# bootnext_size: how many numbers that is: attributes, the option's own, its length, our name; nodes of 42, 38 and 4 bytes; the command line. All with their zeros.
+bootnext_size() { echo $((4 + 4 + 2 + 20 + 42 + 38 + 4 + 2 * (${#options} + 1))); }
+
 # set_variable FILE: standard input, decimal numbers, is what a file of efivarfs becomes, in one write: efivarfs sets a variable by each.
 set_variable() {
 	value=$groundhog_root/run/groundhog-variable
@@ -97,13 +100,17 @@ arrive_bootnext() {
 }
 
 switch_bootnext() {
-	[ "$(from_medium "$file")" = "$sum" ] || { clear_bootnext; refuse "$file does not read back as what came"; }
+	[ "$(from_medium "$file")" = "$sum" ] || refuse "$file does not read back as what came"
+	[ ! -e "$bootnext_option" ] || refuse "the firmware has an entry $bootnext_number, which stays as it is"
+	[ -z "$(bootnext_told)" ] || refuse "the firmware is told already what to boot next"
 	name=$(efi_current)
+	option=$(bootnext_value)
+	[ -n "$name" ] && [ "$(printf '%s' "$option" | wc -w)" = "$(bootnext_size)" ] || refuse "making the firmware's load option failed"
 	remember_push "$sum"
-	bootnext_value | set_variable "$bootnext_option" && bootnext_ours || { clear_bootnext; refuse "giving the firmware a load option failed"; }
+	printf '%s' "$option" | set_variable "$bootnext_option" && bootnext_ours || { rm -f "$bootnext_option"; refuse "giving the firmware a load option failed"; }
 	begin
-	echo 7 0 0 0 $((0x$bootnext_number % 256)) $((0x$bootnext_number / 256)) | set_variable "$bootnext_variable"
-	[ "$(bootnext_told)" = "$bootnext_number" ] || { clear_bootnext && rm -rf "$state"; fail "setting BootNext failed: it boots its old initramfs"; }
+	echo 7 0 0 0 $((0x$bootnext_number % 256)) $((0x$bootnext_number / 256)) | set_variable "$bootnext_variable" && [ "$(bootnext_told)" = "$bootnext_number" ] ||
+		{ rm -f "$bootnext_variable"; unbegin "setting BootNext failed"; }
 }
 
 # clear_bootnext: in the order that leaves nothing which names what is gone.

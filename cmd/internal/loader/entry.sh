@@ -24,22 +24,23 @@ decides_entry() { :; }
 arrive_entry() {
 	arrive_once
 	mkdir -p "${file%/*}" && cp "$kernel" "${file%/*}/linux" && [ "$(from_medium "${file%/*}/linux")" = "$(hash_of "$kernel")" ] ||
-		{ "clear_$way"; refuse "copying $kernel to ${file%/*}/linux failed: is there room?"; }
+		refuse "copying $kernel to ${file%/*}/linux failed: is there room?"
 	fresh=$file
 }
 
 switch_entry() {
+	[ -z "$(entry_told)" ] || refuse "systemd-boot is told already what to boot next"
 	new=$config/loader/.groundhog-new
 	printf 'title groundhog, once\nlinux /groundhog/linux\ninitrd /groundhog/initrd\noptions %s\n' "$(entry_options)" >"$new" && durable "$new" &&
 		mv -f "$new" "$config/loader/entries/groundhog.conf" && settle "$config" && [ "$(from_medium "$file")" = "$sum" ] &&
-		grep -q '^options .' "$config/loader/entries/groundhog.conf" || { clear_entry; refuse "writing $config/loader/entries/groundhog.conf failed"; }
+		grep -q '^options .' "$config/loader/entries/groundhog.conf" || refuse "writing $config/loader/entries/groundhog.conf failed"
 	remember_push "$sum"
 	begin
 	# In one write: efivarfs sets a variable by each. Non-volatile, and there for the boot loader and for us.
 	value=$groundhog_root/run/groundhog-variable
 	printf '\007\0\0\0g\0r\0o\0u\0n\0d\0h\0o\0g\0.\0c\0o\0n\0f\0\0\0' >"$value" && dd if="$value" of="$entry_variable" bs=4096 count=1 2>/dev/null
 	rm -f "$value"
-	[ "$(entry_told)" = groundhog.conf ] || { clear_entry && rm -rf "$state"; fail "setting LoaderEntryOneShot failed: it boots its old initramfs"; }
+	[ "$(entry_told)" = groundhog.conf ] || unbegin "setting LoaderEntryOneShot failed"
 }
 
 # clear_entry: in the order that leaves nothing which names what is gone.

@@ -68,6 +68,8 @@ func (j Job) check() error {
 var (
 	ErrRefused = errors.New("refused") // nothing was changed
 	ErrTrouble = errors.New("not done")
+	// ErrTakenBack is of a push that is refused when it has taken back an earlier one: the device boots its original initramfs.
+	ErrTakenBack = errors.New("refused, when the archive of an earlier push was taken back")
 	// ErrLost is for a connection that broke: the device boots the old initramfs or the new one.
 	ErrLost = errors.New("the connection was lost, and which initramfs the device has is not known")
 	// ErrLostKexec is for one that broke on the way in by kexec: the device's disk is as it was, and it may be on its way.
@@ -97,8 +99,14 @@ func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
 	if r.Exit == 0 && !bytes.Contains(r.Stdout, []byte("\ndone ")) {
 		return fmt.Errorf("pushing: %w: the device does not say that it is done", ErrTrouble)
 	}
+	if r.Exit == exitTakenBack {
+		return fmt.Errorf("pushing: %w: %w", ErrTakenBack, r.Err("on the device"))
+	}
 	return outcome("pushing", r)
 }
+
+// exitTakenBack is push.sh's exit status for [ErrTakenBack].
+const exitTakenBack = 3
 
 // Restore puts the original initramfs back at once; what it says comes back. Where nothing was pushed, the
 // error is ErrRefused.

@@ -32,8 +32,13 @@ put_back_name() {
 	{ cp "$1" "$old" && durable "$old" && flip "$config" "$old"; } || fail "putting $config back failed"
 }
 
-# drop_name NAME: what an earlier push put there besides.
-drop_name() { [ -z "$1" ] || rm -f "${file%/*}/$1"; }
+# drop_name NAME KEEP: what an earlier push put there besides, under either name: one that did not come to its end has left its own there, or the one before.
+drop_name() {
+	one=groundhog_${file##*/initrd.img}
+	for left in "$one" "${one%?}_" "$1"; do
+		[ -z "$left" ] || [ "$left" = "$2" ] || rm -f "${file%/*}/$left"
+	done
+}
 
 # flip FILE NEW: NEW's content becomes FILE's. FILE is a config.txt on FAT, which has no journal, and where a rename over a
 # file is several writes: the old chain may be freed before the new name is there. NEW has FILE's length, and

@@ -55,10 +55,10 @@ switch_nextentry() {
 	} >"$config/.groundhog-custom" && settle "$config/.groundhog-custom" || refuse "writing $config/.groundhog-custom failed"
 	remember_push "$sum"
 	mv "$config/.groundhog-custom" "$custom" && sync "$config" && [ "$(from_medium "$file")" = "$sum" ] &&
-		grep -qxF "$grub_mark" "$custom" || { clear_nextentry; refuse "writing $custom failed"; }
+		grep -qxF "$grub_mark" "$custom" || refuse "writing $custom failed"
 	begin
 	grub_environment "$config" set next_entry=groundhog && [ "$(grub_next_entry "$config")" = groundhog ] ||
-		fail "telling GRUB what to boot next failed: it boots the old initramfs or the pushed one: run groundhog restore"
+		unbegin "telling GRUB what to boot next failed"
 }
 
 # clear_nextentry: in the order that leaves nothing which names what is gone.

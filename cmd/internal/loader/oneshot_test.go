@@ -243,7 +243,7 @@ func TestOneShot(t *testing.T) {
 	})
 }
 
-// What comes damaged arms nothing, and a restore finds what to take away.
+// What comes damaged arms nothing and leaves nothing behind; where that of an earlier push is gone, it says so.
 func TestOneShotReceive(t *testing.T) {
 	eachShot(t, func(t *testing.T, l *local, s shot) {
 		before := l.tree()
@@ -252,9 +252,16 @@ func TestOneShotReceive(t *testing.T) {
 			if !errors.Is(err, ErrRefused) || s.boots(t, l) != "the original" {
 				t.Errorf("%s: %v", name, err)
 			}
+			if l.tree() != before {
+				t.Errorf("%s: it leaves\n%s", name, l.tree())
+			}
 		}
-		if said, err := Restore(t.Context(), l); err != nil || l.tree() != before {
-			t.Errorf("%q, %v:\n%s", said, err, l.tree())
+		if err := job(s.boot, "earlier").Run(t.Context(), l, strings.NewReader("earlier")); err != nil {
+			t.Fatal(err)
+		}
+		err := job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("arch"))
+		if !errors.Is(err, ErrTakenBack) || errors.Is(err, ErrRefused) || l.tree() != before || s.boots(t, l) != "the original" {
+			t.Errorf("over an earlier one: %v:\n%s", err, l.tree())
 		}
 	})
 }

@@ -14,11 +14,30 @@ way=$1 file=$groundhog_root$2 bytes=$3 sum=$4 keep=$5 config=${6:+$groundhog_roo
 
 tell() { { printf '%s\n' "$*"; } 2>/dev/null; }
 
-# drop takes away what is not yet in use.
+# drop takes away what is not in use. Exit 3: an earlier push was taken back, and this one is refused.
 drop() {
-	[ -n "${begun-}" ] || [ -z "${writing-}" ] || rm -f "$fresh"
+	code=$?
+	trap '' HUP INT TERM PIPE
 	rm -f "$state/.new" "$state/.original"
+	[ -n "${begun-}" ] || undo
 	rm -f "$lock"
+	exit "$code"
+}
+
+# undo: of a push that is refused nothing stays; an earlier one stays where it was not taken back.
+undo() {
+	[ -z "${writing-}" ] || rm -f "$fresh"
+	if [ -n "${arrived-}" ]; then
+		"clear_$way" || { code=2 && say "what it had put there stays, and is not what boots: run groundhog restore" && return; }
+		[ -z "$booting" ] || code=3
+	elif [ -n "$earlier" ]; then
+		tidy "$file"
+		return
+	else
+		tidy "$file"
+	fi
+	rm -rf "$state"
+	sync "${state%/*}"
 }
 
 # keep_original: a copy of what decides what boots, unless that is ours; then the one that is kept already stays.
@@ -49,12 +68,20 @@ describe() {
 }
 
 # remember_push SHA256: what restore goes by, before anything that boots is touched.
-remember_push() { describe "$1" | place state || exit; }
+remember_push() {
+	describe "$1" | place state || exit
+	if [ "$keep" = keep ]; then : >"$state/keep"; else rm -f "$state/keep"; fi
+}
 
-# begin: from here on it is the archive that may boot, and what is in use is not dropped.
+# begin: from here on it is the archive that may boot, and what is in use is not dropped. A one-shot that could not be told ends with unbegin,
+# and takes all back.
 begin() {
 	tell "renaming"
 	begun=yes
+}
+unbegin() {
+	begun=
+	refuse "$*"
 }
 
 # reads_back: whether what was written is the archive.
@@ -62,7 +89,11 @@ reads_back() { [ "$(from_medium "$file")" = "$sum" ] || fail "$file does not rea
 
 # arrive_once: what an earlier one-shot left may be what boots next, so it goes first.
 arrive_once() {
-	"clear_$way" || refuse "taking back what an earlier push told the boot loader failed"
+	if ! "clear_$way"; then
+		[ -z "$booting" ] || fail "taking back what an earlier push told the boot loader failed: run groundhog restore"
+		refuse "nothing was there to take back, and looking for it failed"
+	fi
+	arrived=yes
 	describe '' | grep -v '^pushed' | place state || exit
 }
 
@@ -77,12 +108,13 @@ receive() {
 }
 
 take_lock
+earlier=$(value way)
+booting=$(value pushed)
 trap drop EXIT
 trap 'exit 1' HUP INT TERM PIPE
 umask 077
 { mkdir -p "$state" && chmod 700 "$state"; } || refuse "making $state failed"
-other=$(value way)
-[ -z "$other" ] || [ "$other" = "$way" ] || refuse "an archive is there by another way, $other: groundhog restore takes that back"
+[ -z "$earlier" ] || [ "$earlier" = "$way" ] || refuse "an archive is there by another way, $earlier: groundhog restore takes that back"
 original='' decides=$("decides_$way")
 [ -z "$decides" ] || keep_original "$decides" # a one-shot takes nothing's place
 printf '%s\n' "$groundhog_restore" | place restore || exit
@@ -91,12 +123,11 @@ tell "ready"
 receive
 # From here on a lost connection ends nothing halfway.
 trap '' HUP INT TERM PIPE
-if [ "$keep" = keep ]; then : >"$state/keep"; else rm -f "$state/keep"; fi
 old_name=$(value name)
 "switch_$way"
 for left in "$state"/original-*; do
 	[ "$left" = "$state/original-$original" ] || rm -f "$left"
 done
-[ "$old_name" = "$name" ] || "drop_$way" "$old_name"
+"drop_$way" "$old_name" "$name"
 tidy "$file"
 tell "done $original"

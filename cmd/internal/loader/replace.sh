@@ -22,5 +22,5 @@ put_back_replace() {
 	replace "$old" "$file" || fail "renaming $old failed: $file is the pushed one or the original"
 }
 
-# drop_replace NAME: what an earlier push put there besides.
+# drop_replace NAME KEEP: what an earlier push put there besides.
 drop_replace() { :; }

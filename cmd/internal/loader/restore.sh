@@ -8,7 +8,7 @@ force=${1-}
 
 # over: what was kept is not needed any more.
 over() {
-	"drop_$way" "$name"
+	"drop_$way" "$name" ''
 	tidy "$target"
 	rm -rf "$state"
 	sync "${state%/*}"

@@ -4,3 +4,6 @@ package loader
 
 // stride is how many commands lie between two that a run is killed before.
 const stride = 31
+
+// failStride is how many lie between two that fail.
+const failStride = 13

@@ -33,7 +33,7 @@ switch_tryboot() {
 	[ -n "$image" ] && cmp -s "$kernel" "${config%/*}/$image" || refuse "the firmware's ${image:-kernel} is not the kernel that runs"
 	remember_push "$sum"
 	tryboot_text "$config" "$image" "${file##*/}" >"$new" && durable "$new" && mv "$new" "$try" && [ "$(from_medium "$file")" = "$sum" ] &&
-		grep -q "^initramfs ${file##*/} " "$try" || { clear_tryboot; refuse "writing $try failed"; }
+		grep -q "^initramfs ${file##*/} " "$try" || refuse "writing $try failed"
 	begin
 }
 

@@ -92,3 +92,25 @@ func TestPushTryBoot(t *testing.T) {
 		}
 	}
 }
+
+// A push that is refused when an earlier archive was taken back for it is no push that changed nothing.
+func TestPushRefusedOverAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		way   string // of the archive that is there
+		exit  int
+		state State
+	}{
+		"by another way":             {"replace", 1, Restored},
+		"by the same":                {"nextentry", 3, Restored},
+		"by the same, not reached":   {"nextentry", 1, Untouched},
+		"by another way, then worse": {"replace", 2, Either},
+	} {
+		b := newBench(t)
+		b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part", "pushed_way "+c.way, "pushed x")
+		b.On("groundhog_restore=", devicetest.Complain("groundhog: there is no room", c.exit))
+		out := b.pushVia(t, string(loader.OneShot))
+		if out.State != c.state || (out.Verdict == Refused) != (c.state == Untouched) || !strings.Contains(out.Text, "there is no room") {
+			t.Errorf("%s: %+v", name, out)
+		}
+	}
+}

@@ -169,19 +169,24 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 			return in(Untouched, err)
 		}
 	}
+	refused := Untouched
 	if other := loader.Way(facts.Get("pushed_way")); other != "" && other != boot.Way && boot.Way != loader.Kexec {
 		said, err := loader.Restore(ctx, c)
 		if err != nil {
 			return in(afterPush(err, loader.Boot{}), fmt.Errorf("an archive is there by another way, %s: %w", other, err))
 		}
 		h.phase("send", "an archive was there by another way: %s", said)
+		refused = Restored
 	}
 	h.phase("send", "sending %s", show.Bytes(own.size))
 	counted := h.count(body, "sent", own.size)
 	err = job.Run(ctx, c, counted)
 	counted.end()
 	if err != nil {
-		return in(afterPush(err, boot), err)
+		if state := afterPush(err, boot); state != Untouched {
+			return in(state, err)
+		}
+		return in(refused, err)
 	}
 	d, _ := facts.Disk()
 	record := &device.Record{Target: h.Name, User: c.Target.User, Host: c.Target.Host, Port: c.Target.Port,

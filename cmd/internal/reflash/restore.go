@@ -39,6 +39,8 @@ func afterPush(err error, boot loader.Boot) State {
 	switch {
 	case errors.Is(err, loader.ErrRefused):
 		return Untouched
+	case errors.Is(err, loader.ErrTakenBack):
+		return Restored
 	case boot.Way == loader.Kexec:
 		return Kexeced
 	}
