@@ -42,7 +42,7 @@ func (o *remote) refused(cmd *cobra.Command, hosts []string, err error) error {
 	if !o.json {
 		return exitCode{code, err}
 	}
-	t := tell.NewJSON(cmd.OutOrStdout(), outputSchema)
+	t := tell.NewJSON(cmd.OutOrStdout(), cmd.ErrOrStderr(), outputSchema)
 	for _, name := range hosts {
 		reflash.Host{Teller: t, Name: name, Began: time.Now()}.Refuse(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -61,12 +62,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd.SetErr(stderr)
 	addCompletion(cmd) // its scripts go to what is standard output now
 	err := cmd.ExecuteContext(context.Background())
-	if lost := out.lost(); lost != nil && !errors.Is(err, lost) {
-		before := exitDone
-		if code := (exitCode{}); errors.As(err, &code) {
-			before = code.code
-		}
-		err = exitCode{worse(before, exitTrouble), errors.Join(err, fmt.Errorf("writing to standard output: %w", lost))}
+	if lost := out.lost(); lost != nil {
+		err = withLost(err, lost)
 	}
 	if err == nil {
 		return exitDone
@@ -84,6 +81,18 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitTrouble
 }
 
+// withLost is how a run ended whose answer was not written: that is said once, whoever saw it and however deep in its words.
+func withLost(err, lost error) error {
+	code := exitDone
+	if told, ok := errors.AsType[exitCode](err); ok {
+		code = told.code
+	}
+	if err != nil && err.Error() != "" && !errors.Is(err, lost) {
+		lost = hint.To(fmt.Errorf("%w; %w", err, lost), hint.Of(err))
+	}
+	return exitCode{worse(code, exitTrouble), lost}
+}
+
 // noted is standard output. It keeps the first error of a write: a verb that ends well all the same has lost what it was asked for.
 type noted struct {
 	io.Writer
@@ -93,12 +102,18 @@ type noted struct {
 
 func (a *noted) Write(p []byte) (int, error) {
 	n, err := a.Writer.Write(p)
+	if err == nil {
+		return n, nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err == nil {
-		a.err = err
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err
+		}
+		a.err = fmt.Errorf("writing to standard output: %w", err)
 	}
-	return n, err
+	return n, a.err
 }
 
 // lost is why not all of the answer was written; nil where whoever reads it has read enough.

@@ -16,7 +16,7 @@ func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash
 	steps := o.steps(a, img, path, starts)
 	w := cmd.OutOrStdout()
 	if o.json {
-		t := tell.NewJSON(w, outputSchema)
+		t := tell.NewJSON(w, cmd.ErrOrStderr(), outputSchema)
 		for _, name := range hosts {
 			for _, s := range steps {
 				t.Tell(reflash.Event{Host: name, Event: reflash.EventPlan, ID: s.id, Text: s.text})

@@ -15,7 +15,7 @@ import (
 func (o *remote) teller(cmd *cobra.Command, hosts int) tell.Teller {
 	out, errs, talk := stdoutOf(cmd.OutOrStdout()), cmd.ErrOrStderr(), talkOf(cmd)
 	if o.json {
-		return tell.NewJSON(cmd.OutOrStdout(), outputSchema)
+		return tell.NewJSON(cmd.OutOrStdout(), errs, outputSchema)
 	}
 	// It says on standard error what standard output does not take: then nothing is lost.
 	text := tell.NewText(out, errs, talk, hosts > 1)

@@ -13,13 +13,14 @@ import (
 type JSON struct {
 	mu     sync.Mutex
 	out    io.Writer
+	err    io.Writer
 	schema int                  // of each line
 	next   map[string]time.Time // of the next line of progress, by host and ID
 }
 
-// NewJSON tells in lines of JSON, of that version.
-func NewJSON(out io.Writer, schema int) *JSON {
-	return &JSON{out: out, schema: schema, next: map[string]time.Time{}}
+// NewJSON tells in lines of JSON, of that version, on out; a verdict that out does not take, on errs.
+func NewJSON(out, errs io.Writer, schema int) *JSON {
+	return &JSON{out: out, err: errs, schema: schema, next: map[string]time.Time{}}
 }
 
 func (t *JSON) Tell(e reflash.Event) {
@@ -38,7 +39,10 @@ func (t *JSON) Tell(e reflash.Event) {
 			return
 		}
 	}
-	t.out.Write(append(b, '\n'))
+	b = append(b, '\n')
+	if _, err := t.out.Write(b); err != nil && e.Event == reflash.EventVerdict { // what the run was for
+		t.err.Write(b)
+	}
 }
 
 // due reports whether a line of progress is told: not the first, which says nothing yet, and one every few seconds then.
