@@ -57,7 +57,7 @@ type Image struct {
 	digests *digests
 	size    int64 // bytes of the file that was read, or last written
 	tree    map[string]*Entry
-	dirs    map[string]string // parents as stored, to where they resolve
+	dirs    map[string]parent // parents as stored, to where they resolve
 	ignored []*Entry
 	edits   map[string]*Edit
 }

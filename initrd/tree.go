@@ -13,20 +13,29 @@ import (
 // maxLinks is how many symlinks one lookup follows, path_resolution(7).
 const maxLinks = 40
 
+// maxComponent is the kernel's NAME_MAX.
+const maxComponent = 255
+
 // linkGroup is the names of one hard-linked file, in the order of the archive.
 type linkGroup struct {
 	members []*Entry
 	names   int    // how many there were as it was read
-	over    string // where a later segment wrote into the file: what is there is its content
+	over    string // where a later record wrote into the file: what is there is its content
+}
+
+// parent is where a directory leads that the archive names.
+type parent struct {
+	real  string
+	links int // how many symlinks were followed on the way
 }
 
 // index builds the tree that the kernel makes of the segments, in its order.
 func (img *Image) index() error {
 	img.tree = map[string]*Entry{".": {Name: ".", Mode: TypeDir | 0o755}}
-	img.dirs = map[string]string{}
+	img.dirs = map[string]parent{}
 	img.edits = map[string]*Edit{}
 	img.ignored = nil
-	held := map[string]int{}
+	u := &unpacking{Image: img, held: map[string]int{}, over: map[string][]*linkGroup{}}
 	for i, s := range img.Segments {
 		links := map[linkKey]*linkGroup{}
 		for _, e := range s.Entries {
@@ -36,21 +45,99 @@ func (img *Image) index() error {
 			}
 			e.join(links)
 			name, err := img.place(e.Name)
+			if err == nil {
+				err = u.refuses(name, e)
+			}
 			if err != nil {
 				return fmt.Errorf("segment %d: %w", i, err)
 			}
-			if !img.unpack(name, e, held) {
+			if !u.unpack(name, e) {
 				img.ignored = append(img.ignored, e)
+				if e.joins() {
+					return fmt.Errorf("segment %d: %w: %q: a hard link where the kernel makes none", i, ErrFormat, e.Name)
+				}
 			}
 		}
+	}
+	u.shareModes()
+	return nil
+}
+
+// unpacking is a tree that is being made.
+type unpacking struct {
+	*Image
+	held    map[string]int          // how many names each directory holds
+	over    map[string][]*linkGroup // by the name through which a later record wrote into them
+	changed int                     // names that paths went through and that lead elsewhere now
+}
+
+// maxChanged is how many of those there may be: after each all paths are followed anew.
+const maxChanged = 1024
+
+// refuses is an error where the kernel would make of e something else than its record says, which no tool's records lead to: whoever
+// reads them would take another content, mode or place for the one that the machine has.
+func (u *unpacking) refuses(name string, e *Entry) error {
+	no := func(why string) error { return fmt.Errorf("%w: %q: %s", ErrFormat, e.Name, why) }
+	old := u.tree[name]
+	last := e.Name[strings.LastIndexByte(e.Name, '/')+1:]
+	if e.Name != "." && (last == "" || last == ".") && (!e.IsDir() || old != nil && !old.IsDir()) {
+		return no("the name of a directory, which it is none of")
+	}
+	if e.IsLink() && len(linkTarget(e)) >= maxNameSize {
+		return no("a symlink's target that is too long for the kernel")
+	}
+	if old == nil {
+		return u.refusesLink(name, e)
+	}
+	inPlace := old.IsFile() && e.IsFile() && !e.joins() // opened and truncated, not made anew
+	switch {
+	case u.over[name] != nil && !inPlace:
+		return no("in the place of a file that other names have, and that was written into")
+	case inPlace && old.link != nil && (old.link.over != "" && old.link.over != name || u.isOver(old.link.members[0], name)):
+		return no("a file of several names is written into by more than one of them")
+	case old.Type() == e.Type() && (e.Type() == TypeChar || e.Type() == TypeBlock) && old.Rdev != e.Rdev:
+		return no("a device node in the place of one with another number, which the kernel keeps")
+	case u.changed == maxChanged && elsewhere(old, e):
+		return fmt.Errorf("%w of %d symlinks and directories that change", ErrTooLarge, maxChanged)
+	}
+	return u.refusesLink(name, e)
+}
+
+// elsewhere reports whether what went through a name leads elsewhere from now on.
+func elsewhere(old, e *Entry) bool {
+	return old.IsLink() != e.IsLink() || old.IsDir() != e.IsDir() || e.IsLink() && linkTarget(old) != linkTarget(e)
+}
+
+// isOver reports whether the file of that entry is one of others that was written into, by another name than that.
+func (u *unpacking) isOver(e *Entry, name string) bool {
+	at, err := u.place(e.Name)
+	return err != nil || at != name && u.over[at] != nil
+}
+
+// refusesLink is an error where a further name of a hard-linked file would be one of something else.
+func (u *unpacking) refusesLink(name string, e *Entry) error {
+	if !e.joins() {
+		return nil
+	}
+	first := e.link.members[0]
+	switch at, err := u.place(first.Name); {
+	case err != nil:
+		return err
+	case at == name || u.tree[at] != first || e.link.over != "":
+		return fmt.Errorf("%w: %q: a hard link to %q, which is no longer that file", ErrFormat, e.Name, first.Name)
+	case e.Mode != first.Mode || e.UID != first.UID || e.GID != first.GID:
+		return fmt.Errorf("%w: %q and %q: hard links of one file that differ in mode or owner", ErrFormat, first.Name, e.Name)
 	}
 	return nil
 }
 
+// joins reports whether e is a further name of a file that is there.
+func (e *Entry) joins() bool { return e.link != nil && e.link.members[0] != e }
+
 // unpack puts e at name as the kernel does (init/initramfs.c, do_name), or
-// says that it does not. held counts what each directory holds.
-func (img *Image) unpack(name string, e *Entry, held map[string]int) bool {
-	dir, old := img.tree[path.Dir(name)], img.tree[name]
+// says that it does not.
+func (u *unpacking) unpack(name string, e *Entry) bool {
+	dir, old := u.tree[path.Dir(name)], u.tree[name]
 	switch {
 	case name == "." && !e.IsDir():
 		return false // the root stays what it is
@@ -58,18 +145,42 @@ func (img *Image) unpack(name string, e *Entry, held map[string]int) bool {
 		return false // passed over
 	case dir == nil || !dir.IsDir():
 		return false
+	case len(path.Base(name)) > maxComponent, old == nil && name != "." && strings.HasSuffix(e.Name, "/."):
+		return false // ENAMETOOLONG, ENOENT
 	case old == nil:
-		held[path.Dir(name)]++
-	case old.IsDir() && !e.IsDir() && held[name] > 0:
+		u.held[path.Dir(name)]++
+	case old.IsDir() && !e.IsDir() && u.held[name] > 0:
 		return false // rmdir fails, and what should come in its place with it
-	case old.IsFile() && e.IsFile() && old.link != nil && (e.link == nil || e.link.members[0] == e):
-		old.link.over = name // opened and truncated, not made anew
+	case old.IsFile() && e.IsFile() && old.link != nil && !e.joins():
+		if old.link.over == "" {
+			u.over[name] = append(u.over[name], old.link)
+		}
+		old.link.over = name
 	}
-	if old != nil && (old.IsLink() || e.IsLink()) {
-		clear(img.dirs) // what went through it may lead elsewhere now
+	if old != nil && elsewhere(old, e) {
+		u.changed++
+		clear(u.dirs)
 	}
-	img.tree[name] = e
+	u.tree[name] = e
 	return true
+}
+
+// shareModes gives all names of a file that was written into the mode and the owner that it was given.
+func (u *unpacking) shareModes() {
+	for name, groups := range u.over {
+		o := u.tree[name]
+		for _, g := range groups {
+			for _, m := range g.members {
+				m.Mode, m.UID, m.GID = o.Mode, o.UID, o.GID
+			}
+		}
+	}
+}
+
+// linkTarget is where a symlink leads, as the kernel reads it.
+func linkTarget(e *Entry) string {
+	target, _, _ := strings.Cut(string(e.Data), "\x00")
+	return target
 }
 
 type linkKey struct {
@@ -94,60 +205,83 @@ func (e *Entry) join(links map[linkKey]*linkGroup) {
 // place is where the kernel puts a name: its parent's symlinks followed, the
 // last component as it is.
 func (img *Image) place(name string) (string, error) {
-	name = path.Clean(name)
-	dir, base := path.Split(name)
-	if dir == "" {
-		return name, nil
+	p, err := img.placeClean(path.Clean(name))
+	return p.real, err
+}
+
+// placeClean is the same of a name that is clean, which all its parents are then.
+func (img *Image) placeClean(name string) (parent, error) {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return parent{real: name}, nil
 	}
-	real, err := img.parentDir(path.Clean(dir))
+	p, err := img.parentDir(name[:i])
 	if err != nil {
-		return "", err
+		return parent{}, err
 	}
-	if real = path.Join(real, base); len(real) >= maxNameSize {
-		return "", fmt.Errorf("%w: %.40q…: a path of %d bytes, through symlinks", ErrFormat, real, len(real))
+	if p.real == "." {
+		p.real = name[i+1:]
+	} else {
+		p.real += name[i:]
 	}
-	return real, nil
+	if len(p.real) >= maxNameSize {
+		return parent{}, fmt.Errorf("%w: %.40q…: a path of %d bytes, through symlinks", ErrFormat, p.real, len(p.real))
+	}
+	return p, nil
 }
 
 // parentDir is where the directory leads that the archive calls name. What is
 // known of its own parent is not found out again for each entry; deep trees
 // would take for ever.
-func (img *Image) parentDir(name string) (string, error) {
-	if real, ok := img.dirs[name]; ok {
-		return real, nil
+func (img *Image) parentDir(name string) (parent, error) {
+	if p, ok := img.dirs[name]; ok {
+		return p, nil
 	}
-	real, err := img.place(name)
+	p, err := img.placeClean(name)
 	if err != nil {
-		return "", err
+		return parent{}, err
 	}
-	e := img.tree[real]
+	e := img.tree[p.real]
 	if e != nil && e.IsLink() {
-		if real, err = img.resolve(real, true); err != nil {
-			return "", err
+		to, links, err := img.resolve(p.real, true)
+		if p.links += links; err == nil && p.links > maxLinks {
+			err = tooManyLinks(name)
 		}
-		e = img.tree[real]
+		if err != nil {
+			return parent{}, err
+		}
+		p.real = to
+		e = img.tree[to]
 	}
 	if e != nil { // else it may still come, as a symlink
-		img.dirs[name] = real
+		img.dirs[name] = p
 	}
-	return real, nil
+	return p, nil
 }
 
-// resolve follows all symlinks of name. With strict a link that climbs above
+func tooManyLinks(name string) error {
+	return fmt.Errorf("%w: %q: too many levels of symbolic links", ErrFormat, name)
+}
+
+// resolve follows all symlinks of name, and says how many. With strict a link that climbs above
 // the root is an error; the kernel would stop at the root. A component that is
-// not there stays as it is.
-func (img *Image) resolve(name string, strict bool) (string, error) {
+// not there stays as it is, but nothing leads on through one.
+func (img *Image) resolve(name string, strict bool) (string, int, error) {
 	todo := strings.Split(path.Clean(name), "/")
-	at := "."
-	for links := 0; len(todo) > 0; {
+	at, links := ".", 0
+	for len(todo) > 0 {
 		part := todo[0]
 		todo = todo[1:]
 		switch part {
-		case "", ".":
-			continue
-		case "..":
+		case "", ".", "..":
+			if e := img.tree[at]; e == nil || !e.IsDir() {
+				return "", links, fmt.Errorf("%w: %q: it leads through %q, which is no directory", ErrFormat, name, at)
+			}
+			if part != ".." {
+				continue
+			}
 			if at == "." && strict {
-				return "", fmt.Errorf("%w: %q: it leads out of the archive through a symlink", ErrFormat, name)
+				return "", links, fmt.Errorf("%w: %q: it leads out of the archive through a symlink", ErrFormat, name)
 			}
 			at = path.Dir(at)
 			continue
@@ -159,15 +293,15 @@ func (img *Image) resolve(name string, strict bool) (string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", fmt.Errorf("%w: %q: too many levels of symbolic links", ErrFormat, name)
+			return "", links, tooManyLinks(name)
 		}
-		target, _, _ := strings.Cut(string(e.Data), "\x00") // as the kernel reads it
+		target := linkTarget(e)
 		if strings.HasPrefix(target, "/") {
 			at = "."
 		}
 		todo = append(strings.Split(target, "/"), todo...)
 	}
-	return at, nil
+	return at, links, nil
 }
 
 // trim makes an absolute or relative path a name as the tree has it.
@@ -177,7 +311,7 @@ func trim(name string) string { return path.Clean(strings.TrimLeft(name, "/")) }
 // are followed in all components but the last.
 func (img *Image) Lookup(name string) *Entry {
 	dir, base := path.Split(trim(name))
-	real, err := img.resolve(dir, false)
+	real, _, err := img.resolve(dir, false)
 	if err != nil {
 		return nil
 	}
@@ -187,7 +321,7 @@ func (img *Image) Lookup(name string) *Entry {
 // Resolve returns the name that name leads to, all symlinks followed, and
 // whether something is there.
 func (img *Image) Resolve(name string) (string, bool) {
-	real, err := img.resolve(trim(name), false)
+	real, _, err := img.resolve(trim(name), false)
 	return real, err == nil && img.tree[real] != nil
 }
 
