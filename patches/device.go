@@ -65,6 +65,9 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 	if err := t.checkIP(s, all); err != nil {
 		return device{}, err
 	}
+	if boot, sure := s.Get("BOOT"); sure && oddByte.MatchString(boot) {
+		t.note("BOOT=%q in %s has a byte that is in the name of no script%s: unless its command line says boot=, the machine does not boot when nobody flashes it", boot, s.Vars["BOOT"].From, lineEnds(boot))
+	}
 	now := namedBy(s)
 	want := t.opts.Device
 	switch {
@@ -83,7 +86,7 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 		return device{ours: anyDevice, told: firstDevice, give: true, value: firstDevice}, nil
 	case before == anyDevice && now.by == "DEVICE" && now.value == firstDevice:
 		return device{ours: anyDevice, told: firstDevice}, nil
-	case now.by != "BOOTIF" && (now.value == "lo" || !deviceName.MatchString(now.value)):
+	case now.by != "BOOTIF" && !mayBeDevice(now.value):
 		return device{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
 	case now.by == "BOOTIF":
 		return device{ours: before, told: "the one with the address that BOOTIF in " + now.from + " names"}, nil
@@ -98,6 +101,8 @@ func (t *editTarget) checkIP(s debian.Settings, all bootScripts) error {
 	_, err := netip.ParseAddr(value)
 	switch from := s.Vars["IP"].From; {
 	case !sure:
+	case oddByte.MatchString(value):
+		return fmt.Errorf("%s: IP=%q has a byte that no address has%s, and the network would not come up: nobody could log in; take it out there", from, value, lineEnds(value))
 	case strings.Contains(value, "[") || fields && (err == nil || client != "" && !strings.Contains(client, ".")):
 		return fmt.Errorf("%s: IP=%q has an IPv6 address, and initramfs-tools configures IPv4 alone (ipconfig): nobody could log in; take it out there", from, value)
 	case (value == "off" || value == "none") && !networkOfOthers(s, all):
@@ -106,11 +111,22 @@ func (t *editTarget) checkIP(s debian.Settings, all bootScripts) error {
 	return nil
 }
 
+// oddByte is what stands in no setting that is one plain word.
+var oddByte = regexp.MustCompile(`[^!-~]`)
+
+// lineEnds names where a carriage return comes from.
+func lineEnds(value string) string {
+	if strings.HasSuffix(value, "\r") {
+		return " (the file has DOS line ends)"
+	}
+	return ""
+}
+
 // networkOfOthers reports whether the root file system comes over the network, or a
 // script other than dropbear's brings that up: one that connects a wifi, say, which DHCP is then to be asked over although
 // there is a wired interface.
 func networkOfOthers(s debian.Settings, all bootScripts) bool {
-	if s.Vars["BOOT"].Value == "nfs" {
+	if strings.TrimRight(s.Vars["BOOT"].Value, "\r") == "nfs" {
 		return true
 	}
 	for _, stage := range slices.Concat([]string{"init-top", "init-premount"}, earlyStages, lateStages) {

@@ -168,7 +168,8 @@ func TestDeviceNamedElsewhere(t *testing.T) {
 		}
 	}
 	for conf, want := range map[string]string{"IP=[2001:db8::1]::[fe80::1]:64:box:eth0:off\n": "IP=\"[2001:db8::1]::[fe80::1]:64:box:eth0:off\" has an IPv6 address",
-		"IP=2001:db8::9\n": `IP="2001:db8::9" has an IPv6 address`, "IP=fe80::1:::64:box:eth0:off\n": "IPv6", "IP=::1\n": "IPv6"} {
+		"IP=2001:db8::9\n": `IP="2001:db8::9" has an IPv6 address`, "IP=fe80::1:::64:box:eth0:off\n": "IPv6", "IP=::1\n": "IPv6",
+		"IP=dhcp\r\n": `IP="dhcp\r" has a byte that no address has (the file has DOS line ends)`, "IP='192.0.2.9 '\n": `IP="192.0.2.9 " has a byte that no address has, and`} {
 		for _, device := range []string{"", "eth1"} { // which would be looked for in vain
 			tgt := tiny.New("bookworm", true)
 			tgt.Archive[initramfsConf] = tiny.Text(conf)
@@ -185,7 +186,7 @@ func TestDeviceNamedElsewhere(t *testing.T) {
 			t.Errorf("%q: %q", conf, notes)
 		}
 	}
-	for _, conf := range []string{"DEVICE='a b'\n", "DEVICE=eth0\\;reboot\n", "IP=:::::../x:dhcp\n", "DEVICE=lo\n", "IP=:::::lo:dhcp\n"} {
+	for _, conf := range []string{"DEVICE='a b'\n", "DEVICE=eth0\\;reboot\n", "IP=:::::../x:dhcp\n", "DEVICE=lo\n", "IP=:::::lo:dhcp\n", "DEVICE=sit0\n", "DEVICE=all\n"} {
 		tgt := tiny.New("bookworm", true)
 		tgt.Archive[initramfsConf] = tiny.Text(conf)
 		if err := refused(t, tgt, nil); !strings.Contains(err.Error(), "--device") {
@@ -267,6 +268,54 @@ func TestHooksDevice(t *testing.T) {
 			if got := string(tree[name].Data); got != want && strings.Contains(name, "initramfs-tools") {
 				t.Errorf("%q: after a revert %s is %q, was %q", c.files, name, got, want)
 			}
+		}
+	}
+}
+
+// An archive that is older than the settings in its root tree keeps what it says, and that is told.
+func TestDeviceOfOlderArchive(t *testing.T) {
+	for _, c := range []struct{ archive, tree, device, note string }{
+		{"DEVICE=eth1\n", "DEVICE=eth2\n", "", "the root tree names the interface eth2 by DEVICE, and the archive eth1: that of the archive is taken"},
+		{"", "IP=:::::eth2:dhcp\n", "", "the root tree names the interface eth2 by IP, and the archive none"},
+		{"DEVICE=eth1\n", "DEVICE='a b'\n", "", `the root tree names the interface "a b" by DEVICE`},
+		{"DEVICE=eth1\n", "DEVICE=eth1\n", "", ""},
+		{"DEVICE=eth1\n", "", "", ""},
+		{"DEVICE=eth1\n", "DEVICE=$(ls)\n", "", ""},
+		{"DEVICE=eth1\n", "DEVICE=eth2\n", "eth3", "DEVICE was eth1, now eth3"},
+	} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive[initramfsConf] = tiny.Text(c.archive)
+		tgt.Root[treeConf] = tiny.Text(c.tree)
+		_, r := patch(t, tgt, func(o *Options) { o.Device = c.device })
+		if notes := strings.Join(r.Notes, "\n"); c.note == "" && notes != "" || !strings.Contains(notes, c.note) {
+			t.Errorf("%q, and %q in the root tree: noted %q, want %q", c.archive, c.tree, notes, c.note)
+		}
+	}
+}
+
+// An NFS root is one behind a carriage return, too, with which the machine's own boot does not find its script.
+func TestBootWithLineEnd(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	tgt.Archive["conf/conf.d/nfs"] = tiny.Text("BOOT=nfs\r\n")
+	img, r := patch(t, tgt, nil)
+	if got := text(t, img, initramfsConf); strings.Contains(got, "DEVICE=eth0") {
+		t.Errorf("an interface is named:\n%s", got)
+	}
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, `BOOT="nfs\r" in conf/conf.d/nfs has a byte`) || !strings.Contains(notes, "DOS line ends") {
+		t.Errorf("noted %q", notes)
+	}
+}
+
+// What no interface can be that somebody comes by is not asked for.
+func TestDeviceNoWayIn(t *testing.T) {
+	for _, name := range []string{"lo", "dummy0", "sit0", "all", "default"} {
+		if err := (Options{Board: "generic", Device: name}).Check(); err == nil || !strings.Contains(err.Error(), "nobody could log in") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"eth0", "lo1", "enp1s0", "any", "wlan0", "dummy", "usb0"} {
+		if err := (Options{Board: "generic", Device: name}).Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

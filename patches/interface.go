@@ -1,6 +1,8 @@
 package patches
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -16,8 +18,12 @@ import (
 // before dropbear starts.
 func (t *Archive) networkInterface() (string, error) {
 	files := debian.SettingsFiles(t.Image)
-	d, err := t.chooseDevice(debian.SourceInInit(files), archiveScripts{t.Image}, t.setting("GROUNDHOG_DEVICE"))
+	settings := debian.SourceInInit(files)
+	d, err := t.chooseDevice(settings, archiveScripts{t.Image}, t.setting("GROUNDHOG_DEVICE"))
 	if err != nil {
+		return "", err
+	}
+	if err := t.noteOlder(namedBy(settings)); err != nil {
 		return "", err
 	}
 	if d.give {
@@ -45,6 +51,33 @@ func (t *Archive) networkInterface() (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s, waited for up to %v", d.told, t.opts.InterfaceTimeout), nil
+}
+
+// noteOlder tells that the root tree names another interface than the archive, which was made before it did.
+func (t *Archive) noteOlder(now namedDevice) error {
+	if t.Root == nil || t.opts.Device != "" || now.doubt != "" {
+		return nil
+	}
+	names, err := settingsNames(t.Root)
+	if err != nil {
+		return err
+	}
+	var files []debian.SourceFile
+	for _, name := range names {
+		text, err := fs.ReadFile(t.Root, name)
+		if errors.Is(err, fs.ErrNotExist) { // a tree of a few .debs
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		files = append(files, debian.SourceFile{Name: name, Text: text})
+	}
+	if tree := namedBy(debian.SourceInInit(files)); tree.doubt == "" && tree.value != "" && tree.value != now.value {
+		t.note("%s in the root tree names the interface %s by %s, and the archive %s: that of the archive is taken; update-initramfs makes one anew, and --device names it here",
+			tree.from, quoteOdd(tree.value), tree.by, cmp.Or(now.value, "none"))
+	}
+	return nil
 }
 
 // noteDoubt tells that DEVICE could not be proven to be what it was given.
@@ -110,13 +143,12 @@ func inArchive(name string) string {
 // settingsFiles is the settings as they are without us, in the order in which /init
 // sources them: by the names that they have in the archive.
 func (t *Tree) settingsFiles() ([]debian.SourceFile, error) {
-	names, err := t.confFiles()
+	names, err := settingsNames(t.Root)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
 	var files []debian.SourceFile
-	for _, name := range append([]string{treeConf}, names...) {
+	for _, name := range names {
 		f, err := t.undo.Load(name, nil)
 		if err != nil {
 			return nil, err
@@ -124,6 +156,16 @@ func (t *Tree) settingsFiles() ([]debian.SourceFile, error) {
 		files = append(files, debian.SourceFile{Name: name, Text: f.After})
 	}
 	return files, nil
+}
+
+// settingsNames is a root tree's files of settings, in the order in which /init sources what becomes of them.
+func settingsNames(root fs.FS) ([]string, error) {
+	names, err := confFiles(root)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
+	return append([]string{treeConf}, names...), nil
 }
 
 // noteModules takes down a choice of modules that leaves network drivers out.
@@ -138,10 +180,10 @@ var confName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // confFiles is the further settings: those in usr/share unless etc has a file of
 // the same name.
-func (t *Tree) confFiles() ([]string, error) {
+func confFiles(root fs.FS) ([]string, error) {
 	byName := map[string]string{}
 	for _, dir := range []string{toolsDir + "/conf.d/*", "etc/initramfs-tools/conf.d/*"} {
-		names, err := fs.Glob(t.Root, dir)
+		names, err := fs.Glob(root, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +193,7 @@ func (t *Tree) confFiles() ([]string, error) {
 	}
 	var all []string
 	for base, name := range byName {
-		info, err := fs.Stat(t.Root, name)
+		info, err := fs.Stat(root, name)
 		if err == nil && info.Mode().IsRegular() && confName.MatchString(base) && !strings.Contains(base, ".dpkg-") {
 			all = append(all, name)
 		}

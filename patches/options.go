@@ -63,6 +63,13 @@ var (
 	toolName       = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
 )
 
+// noWayIn is names of interfaces that nobody comes by, whatever machine it is: the loop, those that the kernel makes of themselves for tunnels and the like, and
+// two that it gives to none (sysctl_dev_name_is_allowed).
+var noWayIn = regexp.MustCompile(`^(lo|all|default|(dummy|ifb|nlmon|teql|sit|tunl|gre|gretap|ip6tnl|ip6gre)[0-9]+)$`)
+
+// mayBeDevice reports whether an interface of that name may be the one that the machine is reached by.
+func mayBeDevice(name string) bool { return deviceName.MatchString(name) && !noWayIn.MatchString(name) }
+
 // Check refuses what is no valid option of its own, whatever the archive.
 func (o Options) Check() error { return o.checkOptions() }
 
@@ -82,6 +89,9 @@ func (o *Options) checkOptions() error {
 	}
 	if o.Device != "" && !deviceName.MatchString(o.Device) {
 		return fmt.Errorf("device %q: not the name of a network interface", o.Device)
+	}
+	if noWayIn.MatchString(o.Device) {
+		return fmt.Errorf("device %q: no interface of that name leads to the machine, nobody could log in", o.Device)
 	}
 	for _, m := range o.Modules {
 		if !moduleName.MatchString(m) {
