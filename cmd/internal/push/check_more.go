@@ -1,9 +1,11 @@
 package push
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"groundhog/cmd/internal/loader"
 	"groundhog/initrd/show"
 )
 
@@ -46,11 +48,20 @@ func (c *checks) storage() {
 		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, which does not say how large it is", d.Path)
 		return
 	}
-	if c.a.Image > d.Size {
-		c.say("storage", Refuse, "--target names another disk", "/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, c.a.Image)
+	if f, larger := Larger(c.f, c.a.Image); larger {
+		c.all = append(c.all, f)
 		return
 	}
 	c.say("storage", OK, "", "/ is on %s, %s %s %s", d.Path, show.Bytes(d.Size), d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
+}
+
+// Larger is the finding that an image of so many bytes is larger than the disk that carries /; false where it is not, or where the disk's size is not known.
+func Larger(f loader.Facts, image int64) (Finding, bool) {
+	d, ok := f.Disk()
+	if !ok || d.Size <= 0 || image <= d.Size {
+		return Finding{}, false
+	}
+	return Finding{"storage", Refuse, fmt.Sprintf("/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, image), "--target names another disk"}, true
 }
 
 func (c *checks) rest() {

@@ -17,6 +17,8 @@ import (
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/kexec"
+	"groundhog/cmd/internal/loader"
+	"groundhog/cmd/internal/push"
 )
 
 // How a device comes from its initramfs into the new system.
@@ -70,12 +72,20 @@ func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.I
 
 // startsBefore is [CycleOptions.Starts] for a device that is about to be pushed to. Where the kernel and the filesystems lie in a compressed image is known only
 // when all of it was decoded, which began when it was opened. That is waited for: an image that kexec cannot start is to be refused while the device's old system runs.
-func (o *CycleOptions) startsBefore(ctx context.Context, h Host, a *Archive, img *image.Image) error {
+// So is one that is too large for its disk, if how large it is was known only then.
+func (o *CycleOptions) startsBefore(ctx context.Context, h Host, a *Archive, img *image.Image, f loader.Facts) error {
 	if o.Boot == ByKexec && img.Compression() != "raw" && img.Stored() != nil {
 		h.phase("kexec", "what kexec is to start is read in the image first, which is decoded for that")
 	}
-	_, err := o.Starts(ctx, a, img)
-	return err
+	if _, err := o.Starts(ctx, a, img); err != nil {
+		return err
+	}
+	if size, ok := img.Size(); ok && o.Target == "" {
+		if x, larger := push.Larger(f, size); larger {
+			return hint.To(errors.New(x.Text), x.Hint)
+		}
+	}
+	return nil
 }
 
 // mayBeAMD64 reports whether an archive is for amd64, or does not say what it is for: then the device itself will.

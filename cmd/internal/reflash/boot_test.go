@@ -205,6 +205,21 @@ func TestReflashKexecRefuses(t *testing.T) {
 	}
 }
 
+// How large a compressed image is may be known only when it was decoded, which kexec takes before the push: one that the disk does not hold is refused then.
+func TestReflashKexecTooLarge(t *testing.T) {
+	b := readyFor(benchFor(t, goodSystem(t)), bootKexec)
+	compressed(b)
+	b.Fact("disk_size", "4194304")
+	out := b.run(t.Context(), bootKexec)
+	_, last := b.told.verdicts()
+	if out.Verdict != Refused || out.State != Untouched || !strings.Contains(out.Text, "/dev/vda, which has 4194304 bytes; the image that is to be flashed has 6291456") || last.Hint != "--target names another disk" {
+		t.Errorf("%+v (%q)", out, last.Hint)
+	}
+	if b.Asked("groundhog_restore=") {
+		t.Error("it was pushed to")
+	}
+}
+
 // What fails only then is the firmware's affair, with a word about it; so is a kexec that nobody saw come up.
 func TestReflashKexecFalls(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -27,8 +27,8 @@ type PushOptions struct {
 	RebootTimeout time.Duration                     // how long it may take to do so
 	Image         int64                             // bytes of the image that is to be flashed onto the system's disk later; 0: none, or not known
 
-	turnaround *turnaround                 // may be nil
-	before     func(context.Context) error // what must hold besides before anything is written; may be nil
+	turnaround *turnaround                               // may be nil
+	before     func(context.Context, loader.Facts) error // what must hold besides before anything is written; may be nil
 }
 
 // Push puts an archive onto a device.
@@ -55,7 +55,7 @@ func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
 		return result{err: in(Untouched, err)}
 	}
 	if o.before != nil {
-		if err := o.before(ctx); err != nil {
+		if err := o.before(ctx, facts); err != nil {
 			return result{err: in(Untouched, err)}
 		}
 	}
