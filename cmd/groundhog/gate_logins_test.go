@@ -84,6 +84,15 @@ func TestGateLogins(t *testing.T) {
 		"sshd":                        {nil, program("usr/sbin/sshd", elf), false},
 		"telnetd":                     {nil, program("scripts/local-top/x", "#!/bin/sh\nbusybox telnetd -l /bin/sh\n"), false},
 		"getty":                       {nil, program("scripts/init-top/x", "#!/bin/sh\n(getty -n -l /bin/sh 115200 ttyS0) &\n"), false},
+		"by udev":                     {nil, file("usr/lib/udev/rules.d/99-x.rules", "ACTION==\"add\", RUN+=\"/bin/sh -c 'telnetd -l /bin/sh'\"\n"), false},
+		"by a NUL in udev's":          {nil, file("etc/udev/rules.d/99-x.rules", "#\x00\nRUN+=\"/bin/sh -c 'telnetd -l /bin/sh'\"\n"), false},
+		"by a long rule":              {nil, file("usr/lib/udev/rules.d/99-x.rules", strings.Repeat("# x\n", 1<<15)), false},
+		"by modprobe":                 {nil, file("etc/modprobe.d/x.conf", "install loop telnetd -l /bin/sh\n"), false},
+		"by a file that is sourced":   {nil, fstest.MapFS{"scripts/init-top/x": tiny.Program([]byte("#!/bin/sh\n. /usr/share/x\n")), "usr/share/x": tiny.Text("telnetd -l /bin/sh\n")}, false},
+		"by a long script.sh":         {nil, program("scripts/init-top/x.sh", "#!/bin/sh\n"+strings.Repeat("# x\n", 1<<15)+"telnetd -l /bin/sh\n"), false},
+		"by ld.so.preload":            {nil, file("etc/ld.so.preload", "/usr/lib/x.so\n"), false},
+		"by LD_PRELOAD":               {nil, file("conf/conf.d/x", "export LD_PRELOAD=/usr/lib/x.so\n"), false},
+		"settings that were moved":    {file(conf, "DROPBEAR_OPTIONS='-c true'\n"), fstest.MapFS{conf: nil, conf + ".old": tiny.Text("DROPBEAR_OPTIONS='-c true'\n")}, false},
 		"nc":                          {nil, program("scripts/init-top/x", "#!/bin/sh\nwhile :; do nc -l -p 23 -e /bin/sh; done\n"), false},
 	} {
 		t.Run(name, func(t *testing.T) {

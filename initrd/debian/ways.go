@@ -12,9 +12,10 @@ import (
 	"groundhog/initrd"
 )
 
-// Way is a file that may let somebody in beside dropbear as Debian's script starts it with the settings that are known: a script that
-// starts a server or changes what dropbear goes by, another server, or what is too much to be looked into. It is told by
-// names that stand there. A script that puts its words together while it runs, or a program under another name, is not found.
+// Way is a file that may let somebody in beside dropbear as Debian's script starts it with the settings that are known: a text that
+// starts a server or changes what dropbear goes by (a script, what one may source, a rule of udev's, a line of modprobe's), another server, or what
+// is too much to be looked into. It is told by names that stand there. A script that puts its words together while it runs, a program
+// under another name, and a long text in no place of scripts are not found.
 type Way struct {
 	Path string
 	What string
@@ -36,7 +37,7 @@ var servers = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "telnetd
 var (
 	serverWord = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(servers, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
 	netcat     = regexp.MustCompile(`(?:^|[^\w.-])(?:nc|netcat)(?:\s+[^\s;&|]+)*\s+-\w*[le]`)
-	steering   = regexp.MustCompile(`DROPBEAR_OPTIONS|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
+	steering   = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
 )
 
 // harmless is what stands in the scripts of dropbear-initramfs and in ours, and starts nothing.
@@ -57,19 +58,37 @@ func (f *Facts) ways(img *initrd.Image) {
 		if slices.Contains(servers, path.Base(name)) && f.program(img, name, e) {
 			f.Ways = append(f.Ways, Way{Path: name, What: "a server"})
 		}
-		inRoom := name == "init" || strings.HasPrefix(name, "scripts/") || strings.HasPrefix(name, "conf/")
+		if name == preload {
+			f.Ways = append(f.Ways, Way{Path: name, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, e))})
+		}
 		switch {
-		case !e.IsFile():
+		case !e.IsFile() || settled.MatchString(name):
 		case img.ContentSize(e) > maxSourced:
-			if inRoom && path.Ext(name) == "" {
+			if rooms.MatchString(name) {
 				f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
 			}
 		default:
-			if b := img.Content(e); inRoom || bytes.HasPrefix(b, []byte("#!")) {
+			if b := img.Content(e); rooms.MatchString(name) || bytes.IndexByte(b[:min(len(b), 512)], 0) < 0 {
 				f.script(name, b, known)
 			}
 		}
 	}
+}
+
+// preload is the libraries that ld.so(8) puts before all others, in every program.
+const preload = "etc/ld.so.preload"
+
+// rooms is where texts say what is run at boot: of initramfs-tools, of udev, of modprobe (install).
+var rooms = regexp.MustCompile(`^(?:init|(?:scripts|conf)/.*|(?:.*/)?(?:udev/rules\.d|modprobe\.d)/.*)$`)
+
+// settled is the files that are read for what they say themselves.
+var settled = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf))|(?:.*/)?authorized_keys|(?:usr/)?lib/modules/[^/]+/modules\.\w+)$`)
+
+func contentOrTarget(img *initrd.Image, e *initrd.Entry) []byte {
+	if e.IsFile() {
+		return img.Content(e)
+	}
+	return e.Data
 }
 
 // program reports whether a name is a server's program in a place that programs have, and not the server that is known, nor busybox by another name.

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -91,8 +92,12 @@ var deciding = regexp.MustCompile(`^(?:etc/(?:passwd|shadow|group|shells|nsswitc
 
 // decides finds those that came, went or are others. What a key's options allow, or an account's number, is in them and in no key.
 func decides(g *Group, ch *Change) string {
-	if !deciding.MatchString(ch.Path) || ch.Folded() || ch.Kind == Moved && len(ch.Fields) == 0 {
+	from, to := deciding.MatchString(ch.From), deciding.MatchString(ch.Path)
+	if !from && !to || ch.Folded() {
 		return ""
+	}
+	if ch.Kind == Moved && len(ch.Fields) == 0 && from && to && path.Base(ch.From) == path.Base(ch.Path) {
+		return "" // to another home, for which its keys are told
 	}
 	if strings.Contains(ch.Path, "libnss_") && g.Origin == string(manifest.FromPackage) && (ch.New == nil || ch.New.Origin != nil && !ch.New.Origin.Modified) {
 		return "" // of another version
