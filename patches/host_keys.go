@@ -85,9 +85,13 @@ func (t *editTarget) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostK
 }
 
 func (t *editTarget) newHostKeys(why string) ([]*dropbear.HostKey, string, error) {
+	makeKey := t.opts.MakeHostKey
+	if makeKey == nil {
+		makeKey = dropbear.GenerateHostKey
+	}
 	var keys []*dropbear.HostKey
 	for _, kind := range t.version.HostKeyTypes() {
-		k, err := dropbear.GenerateHostKey(kind)
+		k, err := makeKey(kind)
 		if err != nil {
 			return nil, "", err
 		}

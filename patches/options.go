@@ -37,6 +37,8 @@ type Options struct {
 	DropbearOptions []string
 	NewHostKeys     bool
 	HostKeys        []*dropbear.HostKey // nil: keep, and make where there are none
+	// MakeHostKey makes a key of one of dropbear's kinds; nil: [dropbear.GenerateHostKey].
+	MakeHostKey func(kind string) (*dropbear.HostKey, error)
 }
 
 // Boards is the boards with needs of their own.

@@ -11,13 +11,27 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"groundhog/fixtures/judge"
+	"groundhog/fixtures/tiny"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // TestMain makes this test binary be groundhog, too, where a script runs that.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)       // of what runs in this process; main has its own
 	debug.SetMemoryLimit(2 << 30) // archives and disks are read whole again and again: a machine of 8 GiB has to do
-	testscript.Main(m, map[string]func(){"groundhog": main, "groundhog-measured": measuredMain})
+	testscript.Main(m, map[string]func(){
+		"groundhog":          func() { makeHostKey = smallHostKey; main() },
+		"groundhog-measured": func() { makeHostKey = smallHostKey; measuredMain() },
+	})
+}
+
+// smallHostKey is a new key as patch makes it, but for rsa one of 1024 bits, for which two small primes have to be found. What runs in
+// this process makes keys of full size (TestNewHostKeys).
+func smallHostKey(kind string) (*dropbear.HostKey, error) {
+	if kind != "rsa" {
+		return dropbear.GenerateHostKey(kind)
+	}
+	return tiny.SmallRSA()
 }
 
 // TestScripts runs testdata/*.txtar. Beside testscript's own commands they have

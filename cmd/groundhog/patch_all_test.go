@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -50,6 +51,22 @@ func TestPatchReleases(t *testing.T) {
 					checkPatched(t, filepath.Join(out, "x.img"), said)
 				})
 			}
+		}
+	}
+}
+
+// New host keys are as large as those of ssh-keygen are.
+func TestNewHostKeys(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeTarget(dir, "bookworm", true, initrd.None); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "x.img")
+	runOK(t, []string{"patch", filepath.Join(dir, "initrd.img"), "--root", filepath.Join(dir, "root"), "--host-key", "new", "-o", out})
+	got := sshKeygen(t, "-l", "-f", out+".known_hosts")
+	for _, kind := range []string{`256 .*\(ED25519\)`, `256 .*\(ECDSA\)`, `3072 .*\(RSA\)`} {
+		if !regexp.MustCompile("(?m)^" + kind + "$").MatchString(got) {
+			t.Errorf("no %s in\n%s", kind, got)
 		}
 	}
 }

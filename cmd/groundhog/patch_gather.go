@@ -82,9 +82,13 @@ func (o *patchOptions) gather() ([]manifest.Input, error) {
 	return inputs, o.gatherHostKeys()
 }
 
+// makeHostKey makes host keys where there are none; tests, whose processes would spend most of their time on it, have small ones.
+var makeHostKey = dropbear.GenerateHostKey
+
 // gatherHostKeys reads --host-key. The manifest names the keys by their
 // fingerprints; a hash of a private key's file is of no use to anybody.
 func (o *patchOptions) gatherHostKeys() error {
+	o.MakeHostKey = makeHostKey
 	for _, arg := range o.hostKeys {
 		switch {
 		case arg == "keep":
