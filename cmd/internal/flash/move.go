@@ -1,6 +1,7 @@
 package flash
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -250,16 +251,16 @@ func (a *line) rebuild(ctx context.Context) error {
 	if err != nil || plan == nil {
 		return err
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	news, err := newNews(a.run.disk.Window)
 	if err != nil {
 		return err
 	}
-	defer encoder.Close()
+	defer news.Close()
 	for _, step := range plan.Steps {
 		if err := a.await(func() bool { return a.run.chunks.count[building] < window }); err != nil {
 			return err
 		}
-		if err := a.build(ctx, chunks[step.N], step, encoder); err != nil {
+		if err := a.build(ctx, chunks[step.N], step, news); err != nil {
 			return err
 		}
 	}
@@ -309,7 +310,7 @@ func (a *line) plan(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, er
 }
 
 // build sends one chunk's recipe, with the pieces that the disk has nowhere.
-func (a *line) build(ctx context.Context, c chunk.Chunk, step moved.Step, encoder *zstd.Encoder) error {
+func (a *line) build(ctx context.Context, c chunk.Chunk, step moved.Step, news *news) error {
 	var sent []byte
 	if step.Recipe.Count(moved.Sent) > 0 {
 		b, err := a.glimpse(ctx, c) // the device holds the chunk that comes of it against its sum
@@ -322,15 +323,47 @@ func (a *line) build(ctx context.Context, c chunk.Chunk, step moved.Step, encode
 		sent = step.Recipe.Cut(b)
 		chunk.Free(b)
 	}
-	encoding, packed := protocol.Raw, sent
-	if len(sent) > 0 {
-		if p := encoder.EncodeAll(sent, nil); float64(len(p)) <= poor*float64(len(sent)) {
-			encoding, packed = protocol.Zstd, p
-		}
+	head, packed, err := news.pack(c.N, sent)
+	if err != nil {
+		return err
 	}
 	r := a.run
 	r.mu.Lock()
 	r.chunks.build(c.N)
 	r.mu.Unlock()
-	return a.w.Write(protocol.Build, protocol.BuildHead(c.N, encoding), step.Recipe.Append(nil), packed)
+	return a.w.Write(protocol.Build, head, step.Recipe.Append(nil), packed)
+}
+
+// news packs the pieces that are sent with recipes. Of a next build they are inodes, directories and parts of files, a few of each chunk:
+// in one stream they take a fifth less than each recipe's by themselves.
+type news struct {
+	*zstd.Encoder
+	stream bool         // else the device has no memory for a window
+	begun  bool         // something was sent in the stream
+	out    bytes.Buffer // of the stream, not sent yet
+}
+
+// newNews packs for a device with memory for a window of so many bytes.
+func newNews(window int64) (n *news, err error) {
+	n = &news{stream: window >= protocol.MaxWindow}
+	n.Encoder, err = zstd.NewWriter(&n.out, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(protocol.MaxWindow))
+	return n, err
+}
+
+// pack is how the payload of chunk n's Build begins, and how it ends; what it returns is good until the next call.
+func (n *news) pack(number int64, sent []byte) (head, packed []byte, err error) {
+	if len(sent) == 0 || !n.stream {
+		if p := n.EncodeAll(sent, nil); len(sent) > 0 && float64(len(p)) <= poor*float64(len(sent)) {
+			return protocol.BuildHead(number, protocol.Zstd), p, nil
+		}
+		return protocol.BuildHead(number, protocol.Raw), sent, nil
+	}
+	n.out.Reset()
+	if _, err = n.Write(sent); err == nil {
+		err = n.Flush()
+	}
+	head = protocol.StreamHead(number, protocol.Stream{Begins: !n.begun})
+	n.begun = true
+	return head, n.out.Bytes(), err
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/protocol"
 )
 
 // file is an image of which any chunk can be read.
@@ -67,6 +68,39 @@ func TestMoveSendsWhatIsNew(t *testing.T) {
 		}
 		if r.Moved < 8*chunk.Size {
 			t.Errorf("index %v: %d bytes moved", indexed, r.Moved)
+		}
+	}
+}
+
+// What is new in one chunk is much like what is new in the others, as inodes are: it is packed in one stream, and sent in no more than it takes
+// there. A device without memory for a stream's window gets each chunk's by itself.
+func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
+	const piece = chunk.PieceSize
+	old, alike := noise(7, 20*chunk.Size), noise(8, piece)
+	next := slices.Clone(old[:chunk.Size])
+	for n := range byte(18) {
+		alike[77] = n
+		at := int(n+1) * chunk.Size
+		next = slices.Concat(next, alike, old[at:at+chunk.Size])
+	}
+	b := newBench(t, append(slices.Clone(old), make([]byte, chunk.Size)...))
+	r, err := b.move(&source{b: next, index: true})
+	if err != nil || r.State != Verified || r.Moved < 17*chunk.Size {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if most := int64(20 << 10); r.Sent > most { // one piece, what the others differ in, recipes and announcements; one by one they are 72 KiB
+		t.Errorf("%d bytes sent, want %d at most", r.Sent, most)
+	}
+	for window, want := range map[int64]protocol.Encoding{0: protocol.Raw, protocol.MaxWindow: protocol.Streamed} {
+		n, err := newNews(window)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, packed, err := n.pack(3, alike)
+		n.Close()
+		p, failed := protocol.ReadBuild(append(head, packed...))
+		if err != nil || failed != nil || p.N != 3 || p.Encoding != want {
+			t.Errorf("a window of %d bytes: chunk %d, encoding %d, %v, %v", window, p.N, p.Encoding, err, failed)
 		}
 	}
 }

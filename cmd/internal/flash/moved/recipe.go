@@ -122,6 +122,18 @@ func (r Recipe) Count(k Kind) (n int) {
 	return n
 }
 
+// Sends is how many bytes the recipe wants sent for a chunk of so many.
+func (r Recipe) Sends(length int) (n int) {
+	piece := 0
+	for _, run := range r.Runs {
+		if run.Kind == Sent {
+			n += min((piece+run.Count)*chunk.PieceSize, length) - piece*chunk.PieceSize
+		}
+		piece += run.Count
+	}
+	return n
+}
+
 // Cut is the bytes of chunk b that the recipe wants sent, in order.
 func (r Recipe) Cut(b []byte) (out []byte) {
 	piece := 0

@@ -52,13 +52,14 @@ func ReadScanned(b []byte) (n int64, sums []byte, err error) {
 	return n, b[8:], nil
 }
 
-// BuildHead begins the payload of a Build: a chunk's recipe follows (package moved), then the pieces that are sent.
+// BuildHead begins the payload of a Build: a chunk's recipe follows (package moved), then the pieces that are sent. Those of a stream have
+// a [StreamHead] in its place, with nothing to skip and no parts.
 func BuildHead(n int64, e Encoding) []byte { return DataHead(n, e, nil) }
 
 // ReadBuild reads a Build; the bytes are part of b. They begin with the recipe, and only what follows it is in the encoding.
 func ReadBuild(b []byte) (p Packet, err error) {
-	if p, err = ReadData(b); err == nil && p.Pieces != nil {
-		return p, fmt.Errorf("%w: a recipe for pieces", ErrProtocol)
+	if p, err = ReadData(b); err == nil && (p.Pieces != nil || p.Stream.Part || p.Stream.Skip != 0) {
+		return p, fmt.Errorf("%w: a recipe for pieces, or for a part", ErrProtocol)
 	}
 	return p, err
 }

@@ -3,6 +3,8 @@ package protocol
 import (
 	"errors"
 	"testing"
+
+	"groundhog/cmd/internal/flash/chunk"
 )
 
 // What a device says of its memory is bounded like what it says of its disk: a plan keeps that many pieces.
@@ -43,6 +45,23 @@ func TestScanFrames(t *testing.T) {
 		"a number cut":   AppendScanned(nil, 1, nil)[:5],
 	} {
 		if _, _, err := ReadScanned(b); !errors.Is(err, ErrProtocol) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A recipe's pieces come whole: neither as pieces of a chunk, nor in parts, nor with something to skip.
+func TestBuildFrames(t *testing.T) {
+	if p, err := ReadBuild(append(StreamHead(7, Stream{Begins: true}), "recipe"...)); err != nil || p.N != 7 || p.Encoding != Streamed || !p.Stream.Begins || string(p.Bytes) != "recipe" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for what, b := range map[string][]byte{
+		"a part":            StreamHead(7, Stream{Part: true}),
+		"something to skip": StreamHead(7, Stream{Skip: 1}),
+		"pieces":            append(DataHead(7, Raw, &chunk.Pieces{1}), "recipe"...),
+		"a head cut short":  StreamHead(7, Stream{})[:17],
+	} {
+		if _, err := ReadBuild(b); !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

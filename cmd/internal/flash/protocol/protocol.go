@@ -26,7 +26,8 @@
 // announced: then it is answered as needed once more, and sent whole. The first chunk is always sent whole.
 //
 // A chunk may be sent as the next bytes of a zstd stream; a connection has one such stream. It decodes to the image, from the byte on at
-// which it began. skip is how many decoded bytes come before the chunk and are dropped. The bytes that are sent end with the zstd block that
+// which it began; of a stream that the pieces sent with recipes come in, to these alone, one behind the
+// other. skip is how many decoded bytes come before the chunk and are dropped. The bytes that are sent end with the zstd block that
 // has the chunk's last byte (RFC 8878, section 3.1.1.2), so the chunk can be decoded once they are there. If they do not fit into one frame,
 // frames that are marked as a part come first.
 //
@@ -39,7 +40,7 @@
 //	          stream 1 how (1 begins, 2 part) and 8 skip; the rest: the bytes
 //	scan      8 first number, 8 how many, 1 keep (0 or 1)
 //	scanned   8 number, 6 sum of each piece, nothing for zeros
-//	build     8 number, 1 encoding, the recipe (package moved), the rest: the bytes
+//	build     8 number, 1 encoding; then of the stream as data has it; the recipe (package moved), the rest: the bytes
 //	verified  8 number                                        8 bytes, repeated
 //	extent    8 offset, the rest: the bytes, at most a chunk
 //	blank     8 offset, 8 length

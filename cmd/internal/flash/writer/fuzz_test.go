@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 )
@@ -86,6 +87,8 @@ func FuzzServe(f *testing.F) {
 	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.StreamHead(0, protocol.Stream{Begins: true}), encoder.EncodeAll(stream, nil)),
 		say(protocol.Data, protocol.StreamHead(2, protocol.Stream{})), say(protocol.Finish)}, nil))
 	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Data, protocol.DataHead(0, protocol.S2, nil), s2.Encode(nil, small)), say(protocol.Finish)}, nil))
+	f.Add(bytes.Join([][]byte{open, say(protocol.Announce, announce), say(protocol.Build, protocol.StreamHead(2, protocol.Stream{Begins: true}),
+		moved.Recipe{Runs: []moved.Run{{Kind: moved.Sent, Count: 1}}}.Append(nil), encoder.EncodeAll(small[:450], nil))}, nil))
 	f.Add(append(open, say(protocol.Extent, protocol.Number(2*chunk.Size), small[:512-64])...))
 	f.Add(say(protocol.Data, protocol.DataHead(0, protocol.Zstd, nil), small))
 	f.Fuzz(func(t *testing.T, b []byte) {

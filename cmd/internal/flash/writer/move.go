@@ -97,7 +97,7 @@ func (s *session) build(payload []byte) error {
 		return fmt.Errorf("%w: %w", protocol.ErrProtocol, err)
 	}
 	if p.Bytes = sent; len(sent) > 0 {
-		if s.cut, err = decoded(p, s.cut); err != nil {
+		if s.cut, err = s.sent(p, recipe.Sends(c.Len)); err != nil {
 			return err
 		}
 		sent = s.cut
@@ -114,6 +114,18 @@ func (s *session) build(payload []byte) error {
 		return failure(protocol.KindDisk, fmt.Errorf("reading %s for chunk %d: %w", s.job.Disk, c.N, err))
 	}
 	return s.built(c.Chunk, out, differing, recipe)
+}
+
+// sent is the pieces, of so many bytes, that came with a recipe. It uses the buffer for pieces.
+func (s *session) sent(p protocol.Packet, n int) ([]byte, error) {
+	if p.Encoding != protocol.Streamed {
+		return decoded(p, s.cut)
+	}
+	if cap(s.cut) < n {
+		s.cut = make([]byte, n)
+	}
+	s.cut = s.cut[:n]
+	return s.cut, s.stream.next(p, s.cut)
 }
 
 // built hands on a chunk that a recipe made, if it is the one that was announced. If not (sums of pieces are short), the chunk is asked for
