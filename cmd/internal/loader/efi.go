@@ -27,6 +27,9 @@ func foreignLoader(f Facts) string {
 	if i := loaderInfo(f); i != "" && !strings.HasPrefix(i, "systemd-boot") && !strings.HasPrefix(i, "grub") {
 		return f.Get("loader_info")
 	}
+	if f.Get("efi_refind") != "" && loaderInfo(f) == "" {
+		return or(f.Get("efi_file"), "rEFInd")
+	}
 	p := firmwareProgram(f)
 	if p == "" || removable(p) || strings.HasPrefix(p, "grub") || strings.HasPrefix(p, "shim") || strings.HasPrefix(p, "systemd-boot") {
 		return ""

@@ -30,8 +30,10 @@ type uBootImage struct{}
 
 func (uBootImage) Name() string { return "U-Boot" }
 
+// Evidence is none of a boot.scr that lies beside an extlinux.conf: U-Boot looks for that first (doc/develop/distro.rst there).
 func (uBootImage) Evidence(f Facts) Evidence {
-	if slices.Contains(f["loader"], "uInitrd") || slices.Contains(f["loader"], "boot.scr") || f.Get("initrd_magic") == "27051956" {
+	script := slices.Contains(f["loader"], "boot.scr") && !slices.Contains(f["loader"], "extlinux/extlinux.conf")
+	if script || slices.Contains(f["loader"], "uInitrd") || f.Get("initrd_magic") == "27051956" {
 		return Possible
 	}
 	return Absent

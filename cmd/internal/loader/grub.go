@@ -14,7 +14,7 @@ func (grub) Name() string { return "GRUB" }
 func (grub) Evidence(f Facts) Evidence {
 	p := firmwareProgram(f)
 	switch {
-	case !slices.Contains(f["loader"], "grub/grub.cfg"):
+	case !slices.Contains(f["loader"], "grub/grub.cfg"), f.Get("arch") == "arm64" && f.Get("efi") == "": // there GRUB is a program of UEFI, and nothing else
 		return Absent
 	case strings.HasPrefix(loaderInfo(f), "grub"), f.Get("mbr") == "grub" && f.Get("efi") == "":
 		return Proven

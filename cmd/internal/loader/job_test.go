@@ -33,6 +33,7 @@ type local struct {
 	shell string
 	edit  func(program string) string // what fails, where a test wants that
 	tried bool                        // of a Raspberry Pi: the firmware has read tryboot.txt
+	arch  string                      // as dpkg has it; "" means amd64
 }
 
 func newLocal(t *testing.T, shell string) *local {

@@ -18,7 +18,7 @@ func (l *local) survey(mbr string) Facts {
 	l.edit = func(program string) string {
 		return noSeek + "uname() { case $1 in -r) echo " + running + ";; *) echo x86_64;; esac; }\n" +
 			"findmnt() { case $* in *SOURCE*-M*/boot/efi | *SOURCE\\ /*) echo /dev/x ;; esac; }\nblockdev() { :; }\n" +
-			"dpkg() { echo amd64; }\nlsblk() { case $* in *PARTUUID\\ /dev/x) echo " + diskGUID + " ;; *) echo '/dev/x disk' ;; esac; }\ndd() { echo '" + mbr + "'; }\n" +
+			"dpkg() { echo " + or(l.arch, "amd64") + "; }\nlsblk() { case $* in *PARTUUID\\ /dev/x) echo " + diskGUID + " ;; *) echo '/dev/x disk' ;; esac; }\ndd() { echo '" + mbr + "'; }\n" +
 			strings.ReplaceAll(program, `[ -b "$source" ]`, "true")
 	}
 	f, err := Survey(l.t.Context(), l)
@@ -79,6 +79,10 @@ func (l *local) grub(kernels ...string) {
 	l.put("boot/grub/grub.cfg", text)
 }
 
+func (l *local) extlinux() {
+	l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l0\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\n")
+}
+
 func TestOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		make     func(l *local)
@@ -112,14 +116,48 @@ func TestOf(t *testing.T) {
 		}, "", "a unified kernel image", Proven, "unified kernel image"},
 		"a UKI by the firmware": {func(l *local) { l.grub(running); l.variable("StubInfo"+loaderGUID, "") }, "", "a unified kernel image", Proven, "unified"},
 		"rEFInd":                {func(l *local) { l.grub(running); l.started(`\EFI\refind\refind_x64.efi`) }, "", "a program of UEFI", Proven, `\EFI\refind\refind_x64.efi`},
-		"rEFInd that says so":   {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("rEFInd 0.14")) }, "", "a program of UEFI", Proven, "rEFInd 0.14"},
-		"the kernel's stub":     {func(l *local) { l.grub(running); l.started(`\EFI\debian\vmlinuz.efi`) }, "", "a program of UEFI", Proven, `vmlinuz.efi`},
+		"rEFInd at the removable path": {func(l *local) {
+			l.grub(running)
+			l.put("boot/efi/EFI/BOOT/BOOTX64.EFI", "MZ\x00\x01"+utf16le("rEFInd - Booting OS"))
+			l.started(`\EFI\BOOT\BOOTX64.EFI`)
+		}, "", "a program of UEFI", Proven, `\EFI\BOOT\BOOTX64.EFI`},
+		"rEFInd by a firmware that names no file": {func(l *local) {
+			l.grub(running)
+			l.put("boot/efi/EFI/BOOT/BOOTX64.EFI", "MZ\x00\x01"+utf16le("rEFInd - Booting OS"))
+			l.variable("BootCurrent"+globalGUID, "\x0a\x00")
+		}, "", "a program of UEFI", Proven, "rEFInd"},
+		"rEFInd on another partition": {func(l *local) {
+			l.grub(running)
+			l.put("boot/EFI/BOOT/BOOTX64.EFI", "MZ\x00\x01"+utf16le("rEFInd - Booting OS"))
+			l.started(`\EFI\BOOT\BOOTX64.EFI`)
+		}, "", "GRUB", Possible, ""},
+		"rEFInd beside what was started": {func(l *local) {
+			l.grub(running)
+			l.put("boot/efi/EFI/BOOT/BOOTX64.EFI", "MZ\x00\x01"+utf16le("rEFInd - Booting OS"))
+			l.put("boot/efi/EFI/debian/shimx64.efi", "MZ")
+			l.started(`\EFI\debian\shimx64.efi`)
+		}, "", "GRUB", Proven, ""},
+		"rEFInd that says so":                        {func(l *local) { l.grub(running); l.variable("LoaderInfo"+loaderGUID, utf16le("rEFInd 0.14")) }, "", "a program of UEFI", Proven, "rEFInd 0.14"},
+		"the kernel's stub":                          {func(l *local) { l.grub(running); l.started(`\EFI\debian\vmlinuz.efi`) }, "", "a program of UEFI", Proven, `vmlinuz.efi`},
 		"the kernel's stub, as Debian's wiki has it": {func(l *local) { l.started(`\EFI\debian\vmlinuz`) }, "", "a program of UEFI", Proven, `\EFI\debian\vmlinuz`},
 		"systemd-boot alone, without variables": {func(l *local) { l.put("efi/loader/entries/x.conf", ""); l.put("sys/firmware/efi/runtime", "") }, "", "systemd-boot", Possible,
 			"systemd-boot"},
-		"extlinux": {func(l *local) {
-			l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l0\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\n")
+		"extlinux": {(*local).extlinux, "", "extlinux.conf", Possible, ""},
+		"extlinux, a leftover of GRUB on arm64": {func(l *local) {
+			l.arch = "arm64"
+			l.grub(running)
+			l.extlinux()
 		}, "", "extlinux.conf", Possible, ""},
+		"extlinux, and a boot.scr":                  {func(l *local) { l.extlinux(); l.put("boot/boot.scr", "") }, "", "extlinux.conf", Possible, ""},
+		"extlinux, and an initramfs for U-Boot":     {func(l *local) { l.extlinux(); l.put("boot/uInitrd", "") }, "", "U-Boot", Possible, "carries a header"},
+		"flash-kernel, a leftover of GRUB on arm64": {func(l *local) { l.arch = "arm64"; l.grub(running); l.put("boot/boot.scr", "") }, "", "U-Boot", Possible, "boot.scr"},
+		"GRUB on UEFI, arm64, a leftover of U-Boot": {func(l *local) {
+			l.arch = "arm64"
+			l.grub(running)
+			l.extlinux()
+			l.started(`\EFI\BOOT\BOOTAA64.EFI`)
+		}, "", "GRUB", Possible, ""},
+		"GRUB alone on arm64 without UEFI": {func(l *local) { l.arch = "arm64"; l.grub(running) }, "", "", 0, "found: grub/grub.cfg"},
 		"extlinux, a newer kernel": {func(l *local) {
 			l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l0\n\tlinux /boot/vmlinuz-6.1.0-57-amd64\nlabel l1\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\n")
 		}, "", "extlinux.conf", Possible, "boots 6.1.0-57-amd64 next"},
@@ -147,7 +185,7 @@ func TestOf(t *testing.T) {
 			found, evidence, err := Of(f)
 			if c.loader == "" {
 				if err == nil || !strings.Contains(err.Error(), c.text) {
-					t.Errorf("%v; want %q", err, c.text)
+					t.Errorf("%v: %v; want %q", found, err, c.text)
 				}
 				return
 			}

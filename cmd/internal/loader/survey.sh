@@ -30,6 +30,10 @@ if [ -f "$groundhog_root/proc/meminfo" ]; then
 	done <"$groundhog_root/proc/meminfo"
 fi
 fact machine "$(uname -m)"
+case $(uname -m) in
+aarch64) efi_removable=/EFI/BOOT/BOOTAA64.EFI ;;
+*) efi_removable=/EFI/BOOT/BOOTX64.EFI ;;
+esac
 
 # room DIR KEY: KiB free for root, and whether it can be written to.
 room() {
@@ -144,12 +148,14 @@ if [ -d "$efivars" ]; then
 fi
 part=$(efi_text "$efivars/LoaderDevicePartUUID-$loader_guid" | tr A-F a-f)
 part=${part:-$started}
+places=
 for esp in /efi /boot /boot/efi; do
 	[ -n "$part" ] || break
 	ls "$groundhog_root$esp/." >/dev/null 2>&1 # which mounts what is mounted on demand
 	source=$(findmnt -n -o SOURCE -t vfat -M "$groundhog_root$esp" 2>/dev/null)
 	[ "$(lsblk -n -d -o PARTUUID "${source:-/dev/null}" 2>/dev/null | tr A-F a-f)" = "$part" ] || continue
 	fact esp "$esp"
+	places=$esp
 	[ "$part" != "$started" ] || [ ! -d "$groundhog_root$esp/EFI" ] || fact bootnext yes
 	room "$esp" esp
 	fact loader_default "$(sed -n 's/^default[[:space:]]*//p' "$groundhog_root$esp/loader/loader.conf" 2>/dev/null)"
@@ -168,7 +174,18 @@ case ,$(findmnt -n -o OPTIONS -M "$efivars" 2>/dev/null), in
 *,ro,*) fact efivars_readonly yes ;;
 esac
 fact secure_boot "$(od -An -tu1 -j4 -N1 "$efivars/SecureBoot-$efi_global" 2>/dev/null | tr -d ' ')"
-[ ! -d "$efivars" ] || fact efi_file "$(efi_program)"
+if [ -d "$efivars" ]; then
+	program=$(efi_program)
+	fact efi_file "$program"
+	# Where the firmware names no file it started the one that it looks for (UEFI specification, 3.5.1.1). rEFInd has no variable that says that it was there.
+	program=$(printf %s "${program:-$efi_removable}" | tr '\134' /)
+	[ -n "$part" ] || places='/efi /boot /boot/efi'
+	for esp in $places; do
+		[ -f "$groundhog_root$esp$program" ] || continue
+		! tr -d '\000' <"$groundhog_root$esp$program" | LC_ALL=C grep -aq rEFInd || fact efi_refind yes
+		break
+	done
+fi
 
 # What starting another kernel from this one needs, and what would make a kexec of a reboot.
 fact kexec_file "$(sed -n 's/^CONFIG_KEXEC_FILE=//p' "$groundhog_root/boot/config-$kernel" 2>/dev/null)"
