@@ -167,12 +167,14 @@ func (o *indexOptions) pack(ctx context.Context, img *image.Image, path string, 
 		}
 		return packedOf(k), nil
 	}
-	k, to, err := pack.Export(ctx, o.store, path, img, o.level, progress)
+	k, to, err := pack.Export(ctx, o.store, image.Base(path), img, o.level, progress)
 	if err != nil {
 		return packedImage{}, err
 	}
-	if k.Image, err = filepath.Abs(path); err != nil {
-		return packedImage{}, err
+	if k.Image = image.Shown(path); img.URL() == "" {
+		if k.Image, err = filepath.Abs(path); err != nil {
+			return packedImage{}, err
+		}
 	}
 	k.Decoded = img.SHA256()
 	made := packedOf(k)

@@ -56,7 +56,7 @@ func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string
 	}
 	steps := []planned{
 		{"push", fmt.Sprintf("push build %s, unless it waits there already, and reboot into it%s (at most %s)", a.Facts.Build, at, o.RebootTimeout)},
-		{"flash", fmt.Sprintf("make its disk equal to %s (%s%s), and read that back", path, img.Compression(), size)},
+		{"flash", fmt.Sprintf("make its disk equal to %s (%s%s), and read that back", image.Shown(path), img.Compression(), size)},
 		{"wait", fmt.Sprintf("%s, and wait for a system with %s (at most %s)", boot, key, o.RebootTimeout)},
 	}
 	if o.Ready != "" {

@@ -92,8 +92,8 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 	}
 	// A decoder on the device may call an error what the decoder here leaves out, and busybox' knows less: it would fail half way.
 	common := len(f.img.Notes()) == 0 && f.img.Common()
-	if job.URL == "" && image.IsURL(f.path) && common {
-		job.URL = f.path
+	if job.URL == "" && common {
+		job.URL = f.img.URL()
 	}
 	if job.URL != "" && !common {
 		return job, nil, fmt.Errorf("the device may have no %s that reads all of %s: without --url it is decoded here", job.Compression, f.path)

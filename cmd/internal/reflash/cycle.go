@@ -44,7 +44,7 @@ func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image
 	if err != nil {
 		return result{err: err}
 	}
-	f := flashing{Host: h, at: o.waitsAt(h), FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: path}
+	f := flashing{Host: h, at: o.waitsAt(h), FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
 	if err := img.Err(); err != nil { // it was read while the device rebooted
 		return result{err: in(f.stays(ctx), fmt.Errorf("the image: %w", err))}

@@ -49,7 +49,7 @@ func (o *FlashOptions) flash(ctx context.Context, h Host, img *image.Image, path
 	if err != nil {
 		return result{err: in(Untouched, err)}
 	}
-	f := flashing{Host: h, at: h.Name, FlashOptions: o, c: c, options: options, record: record, img: img, path: path}
+	f := flashing{Host: h, at: h.Name, FlashOptions: o, c: c, options: options, record: record, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
 	err = f.surely(ctx, func() (err error) { f.state, err = f.c.State(ctx); return err })
 	if err == nil && !f.state.Initramfs {

@@ -33,7 +33,7 @@ type flashing struct {
 	state   device.State   // of the initramfs
 	img     *image.Image
 	at      string // where the initramfs answers
-	path    string // of the image, as named
+	path    string // of the image, for people
 	disk    disk.Info
 	grown   *enlarged        // the partition that fit made larger; nil: none
 	left    []table.Leftover // what stands at the disk's end from before

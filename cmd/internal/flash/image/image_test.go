@@ -236,6 +236,34 @@ func TestOpenCut(t *testing.T) {
 	}
 }
 
+// What lets somebody have an image is not said.
+func TestShown(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"/srv/a?b/disk?c": {"/srv/a?b/disk?c", "disk?c"},
+		"https://me:secret@host:8443/a/disk.xz?sig=secret": {"https://host:8443/a/disk.xz?...", "disk.xz"},
+		"http://secret@host/disk?#secret":                  {"http://host/disk?...", "disk"},
+		"https://me:secret@host/%zz":                       {"a URL that is none", "a URL that is none"},
+	} {
+		if got := [2]string{Shown(name), Base(name)}; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/no", http.NotFound)
+	mux.HandleFunc("/on", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "gopher://me:secret@host/?sig=secret", http.StatusFound)
+	})
+	mux.HandleFunc("/text", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "no image") })
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	at := "http://me:secret@" + strings.TrimPrefix(server.URL, "http://")
+	for _, url := range []string{at + "/no?sig=secret", at + "/on?sig=secret", at + "/text?sig=secret", "http://me:secret@127.0.0.1:1/?sig=secret", "http://me:secret@%/?secret", at + "/\x7f?secret"} {
+		if _, err := Open(t.Context(), url, "", nil); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // Many read at once, at their own speed, and one that gives up disturbs nobody.
 func TestMany(t *testing.T) {
 	want := disk(9<<20 + 1)

@@ -60,7 +60,7 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Opt
 	}
 	if err := i.begin(ctx); err != nil {
 		i.in.Close()
-		return nil, fmt.Errorf("opening image %s: %w", name, err)
+		return nil, fmt.Errorf("opening image %s: %w", Shown(name), err)
 	}
 	return i, nil
 }

@@ -2,12 +2,48 @@ package image
 
 import (
 	"io"
+	"net/url"
+	"path"
 	"strings"
 )
 
 // IsURL reports whether an image of that name is fetched.
 func IsURL(name string) bool {
 	return strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://")
+}
+
+// Shown is an image's name for people, logs and reports: of a URL neither who gets it nor the query, which may be what lets anybody have it.
+func Shown(name string) string {
+	if !IsURL(name) {
+		return name
+	}
+	u, err := url.Parse(name)
+	if err != nil {
+		return "a URL that is none"
+	}
+	query := ""
+	if u.RawQuery != "" || u.ForceQuery {
+		query = "?..."
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
+	return u.String() + query
+}
+
+// Base is the last element of an image's name, of a URL of its path.
+func Base(name string) string {
+	shown, _, _ := strings.Cut(Shown(name), "?")
+	if !IsURL(name) {
+		shown = name
+	}
+	return path.Base(shown)
+}
+
+// URL is where the image is fetched from, as it was given; "" for any other image.
+func (i *Image) URL() string {
+	if IsURL(i.name) {
+		return i.name
+	}
+	return ""
 }
 
 // Stored is a local image's bytes as they are stored; nil for any other. Each is independent.

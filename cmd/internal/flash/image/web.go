@@ -2,21 +2,23 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 )
 
 // get opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
-func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
+func (i *Image) get(ctx context.Context, from string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, getting(from, err)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -26,16 +28,24 @@ func (i *Image) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	r, err := (&http.Client{Transport: t, CheckRedirect: i.redirected}).Do(req)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, getting(from, err)
 	}
 	if r.StatusCode != http.StatusOK {
 		r.Body.Close()
 		cancel()
-		return nil, fmt.Errorf("getting %s: %s", url, r.Status)
+		return nil, getting(from, errors.New(r.Status))
 	}
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
 	return &body{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: pace{quiet: i.quiet}}, nil
+}
+
+// getting is an error of a URL, which names all of it.
+func getting(from string, err error) error {
+	if named, ok := errors.AsType[*url.Error](err); ok {
+		err = named.Err
+	}
+	return fmt.Errorf("getting %s: %w", Shown(from), err)
 }
 
 // maxRedirects is how often a server may lead elsewhere.
@@ -47,7 +57,7 @@ func (i *Image) redirected(to *http.Request, via []*http.Request) error {
 	case len(via) >= maxRedirects:
 		return fmt.Errorf("the server leads elsewhere for the %dth time", len(via))
 	case via[len(via)-1].URL.Scheme == "https" && to.URL.Scheme != "https" && i.want == "":
-		return fmt.Errorf("the server leads from https to %s, where anybody on the way may send another image: --sha256 tells", to.URL.Redacted())
+		return fmt.Errorf("the server leads from https to %s, where anybody on the way may send another image: --sha256 tells", Shown(to.URL.String()))
 	}
 	return nil
 }

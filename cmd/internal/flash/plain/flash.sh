@@ -96,7 +96,7 @@ forget_caches() {
 }
 
 fetch() {
-	curl -q -fsSL --proto '=http,https' --max-redirs 5 --connect-timeout 15 \
+	curl -q -gfsSL --proto '=http,https' --max-redirs 5 --connect-timeout 15 \
 		--speed-limit 1 --speed-time 30 --url "$url"
 }
 

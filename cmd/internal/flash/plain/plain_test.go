@@ -140,6 +140,16 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// curl takes brackets and braces for several URLs, unless it is told not to.
+func TestRunBrackets(t *testing.T) {
+	image := random(1, 512)
+	l, job := setUp(t, image, image, 1<<20)
+	job.URL += "?[1-3]{a,b}"
+	if r, err := Run(t.Context(), l, job); err != nil || !r.Verified {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestRunTable(t *testing.T) {
 	image, head, tail := random(1, 2<<20), random(2, 34*512), random(3, 33*512)
 	l, job := setUp(t, image, image, 4<<20)
