@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -84,15 +85,18 @@ func isPrivate(b []byte) bool {
 }
 
 // lines yields dropbear's lines with our number. A carriage return ends a line
-// for dropbear, but not for the editor that shows the number.
+// for dropbear, but not for the editor that shows the number. A line that fills dropbear's buffer is passed over as
+// far as that goes, and what is behind it is a line of its own.
 func lines(b []byte) func(func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		n := 0
 		for row := range bytes.Lines(b) {
 			n++
 			for piece := range bytes.FieldsFuncSeq(row, func(r rune) bool { return r == '\n' || r == '\r' }) {
-				if !yield(n, string(piece)) {
-					return
+				for piece := range slices.Chunk(piece, maxLine+1) {
+					if !yield(n, string(piece)) {
+						return
+					}
 				}
 			}
 		}
@@ -103,7 +107,6 @@ func lines(b []byte) func(func(int, string) bool) {
 func parseLine(line string) (AuthorizedKey, error) {
 	none := AuthorizedKey{}
 	if len(line) > maxLine {
-		// Of a comment too: dropbear would read its far end as a line.
 		return none, fmt.Errorf("%d bytes: dropbear gives up a line of more than %d", len(line), maxLine)
 	}
 	trimmed := strings.TrimLeft(line, " \t")
@@ -119,7 +122,7 @@ func parseLine(line string) (AuthorizedKey, error) {
 		return none, misplaced(trimmed)
 	}
 	b64, comment, _ := strings.Cut(rest, " ")
-	blob, err := base64.StdEncoding.DecodeString(b64)
+	blob, err := decodeLoosely(b64)
 	if err != nil || b64 == "" {
 		return none, errors.New("the key itself is not base64 (one blank goes before it and one behind)")
 	}
@@ -131,6 +134,17 @@ func parseLine(line string) (AuthorizedKey, error) {
 		return none, errors.New("the key is of another kind than the line says")
 	}
 	return AuthorizedKey{Text: line, Options: options, Key: pub, Comment: comment}, nil
+}
+
+// decodeLoosely decodes base64 as dropbear's libtomcrypt does: what is none of its digits is passed over, wherever it
+// stands, and so are bits that fill no byte.
+func decodeLoosely(text string) ([]byte, error) {
+	return base64.RawStdEncoding.DecodeString(strings.Map(func(r rune) rune {
+		if r == '+' || r == '/' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, text))
 }
 
 func looksLikeType(word string) bool {

@@ -204,3 +204,21 @@ func FuzzAuthorizedKeys(f *testing.F) {
 		}
 	})
 }
+
+// What dropbear takes for a key is told as one, however it is written: behind a line that is too long, with other characters in it.
+func TestHiddenKeys(t *testing.T) {
+	a, signer := newUser(t)
+	for name, file := range map[string]string{
+		"behind a long comment": "#" + strings.Repeat("c", maxLine) + a,
+		"behind a long line":    strings.Repeat("c", 2*(maxLine+1)) + a + "\n",
+		"a stray character":     strings.Replace(a, "AAAA", "AA!AA", 1),
+		"a tab":                 strings.Replace(a, "AAAA", "AA\tAA", 1),
+		"an equals sign":        strings.Replace(a, "AAAA", "AA=AA", 1),
+		"no ASCII":              strings.Replace(a, "AAAA", "AA\xe9AA", 1),
+	} {
+		keys, _, err := ParseAuthorizedKeys([]byte(file))
+		if err != nil || len(keys) != 1 || keys[0].Fingerprint() != Fingerprint(signer.PublicKey()) {
+			t.Errorf("%s: %v, %v", name, keys, err)
+		}
+	}
+}

@@ -83,6 +83,9 @@ func serverCases(t *testing.T) []serverCase {
 		"two blanks": strings.Replace(line, " ", "  ", 1), "tab inside": strings.Replace(line, " ", "\t", 1),
 		"blanks behind": line + "   ", "byte order mark": "\ufeff" + line, "quoted": `"` + line + `"`, "comment": "#" + line, "comment behind blanks": "  # " + line,
 		"longest": pad(maxLine) + "\n", "longest without end": pad(maxLine), "one too long": pad(maxLine+1) + "\n", "much too long": pad(3*maxLine) + "\n",
+		"behind a long line": "#" + strings.Repeat("c", maxLine) + line, "in a long line": "#" + strings.Repeat("c", maxLine-1) + line,
+		"a stray character": strings.Replace(line, "AAAA", "AA!AA", 1), "a tab in the key": strings.Replace(line, "AAAA", "AA\tAA", 1), "an equals sign": strings.Replace(line, "AAAA", "AA=AA", 1),
+		"no ASCII": strings.Replace(line, "AAAA", "AA\xe9AA", 1), "another alphabet": strings.Replace(line, "AAAA", "AA-AA_", 1), "digits behind it": line + "=A", "two behind it": line + "=AA",
 		"cut": line[:len(line)-4], "second line": "# c\nnonsense\n" + line, "nul": line + " \x00\n", "empty": "", "wrong kind": "ssh-ed25519" + strings.TrimPrefix(line, "ssh-rsa"),
 	} {
 		cases = append(cases, serverCase{name, file, user})
