@@ -13,15 +13,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/fixtures/tiny"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/undo"
 )
 
-// hookKeys is host keys of every kind, made once: an RSA key takes its time.
+// hookKeys is host keys of every kind, made once, the rsa one small: making a large one takes its time, and so does reading it.
 var hookKeys = sync.OnceValue(func() map[string]*dropbear.HostKey {
 	keys := map[string]*dropbear.HostKey{}
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
-		k, err := dropbear.GenerateHostKey(kind)
+		newKey := dropbear.GenerateHostKey
+		if kind == "rsa" {
+			newKey = func(string) (*dropbear.HostKey, error) { return tiny.SmallRSA() }
+		}
+		k, err := newKey(kind)
 		if err != nil {
 			panic(err)
 		}

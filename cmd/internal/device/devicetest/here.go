@@ -2,8 +2,12 @@ package devicetest
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 
 	"groundhog/cmd/internal/device"
 )
@@ -17,4 +21,24 @@ func Here(cmd *exec.Cmd, stdin io.Reader) (device.Result, error) {
 		return device.Result{}, err
 	}
 	return device.Result{Stdout: out.Bytes(), Stderr: errs.Bytes(), Exit: cmd.ProcessState.ExitCode()}, nil
+}
+
+// HideSSH sets PATH to a new directory with links to all programs but ssh(1).
+func HideSSH(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for _, from := range filepath.SplitList(os.Getenv("PATH")) {
+		all, _ := os.ReadDir(from) // one that is not there has no programs
+		for _, e := range all {
+			err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name()))
+			if err != nil && !errors.Is(err, fs.ErrExist) { // the first of that name is the one that is found
+				return err
+			}
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "ssh")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Setenv("PATH", dir)
 }
