@@ -11,7 +11,9 @@ import (
 
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
+	"groundhog/initrd/debian/dpkg"
 	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/show"
 	"groundhog/patches/sysroot"
 )
 
@@ -219,9 +221,27 @@ func (t *editTarget) find(names ...string) (string, error) {
 	}
 	found, err := sysroot.Find(t.Root, names...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", &sysroot.NotFound{Name: names[0], Layers: t.Layers}
+		return "", t.missing(names[0], names...)
 	}
 	return found, err
+}
+
+// missing says that none of the names is in the root tree, and where dpkg has put the file of one of them.
+func (t *editTarget) missing(shown string, names ...string) error {
+	nf := &sysroot.NotFound{Name: shown, Layers: t.Layers}
+	at, d, ok, err := dpkg.Diverted(t.Root, names...)
+	if err != nil || !ok { // of records that cannot be read patch says so where it attributes by them
+		return nf
+	}
+	by, now := "the administrator", "is there"
+	if d.By != "" {
+		by = "the package " + show.Printable(d.By)
+	}
+	if _, err := sysroot.Find(t.Root, d.To); err != nil {
+		now = "is not there either"
+	}
+	return fmt.Errorf("%w: %s has diverted /%s to /%s, which %s (in the root tree, dpkg-divert --list shows it, --rename --remove undoes it)",
+		nf, by, show.Printable(at), show.Printable(d.To), now)
 }
 
 // findProgram finds one that can be run: what a statoverride, say, took the right from could not be on the device either.

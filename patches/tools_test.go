@@ -67,3 +67,35 @@ func TestToolsThatAreScripts(t *testing.T) {
 		}
 	}
 }
+
+// A program that dpkg has put elsewhere is not just missing: it is said where it is, on either side of a merged /usr, in both halves.
+func TestToolsThatAreDiverted(t *testing.T) {
+	const records = "/bin/ours\n/bin/ours.distrib\nmine\n/usr/sbin/theirs\n/opt/theirs\n:\n"
+	for name, c := range map[string]struct {
+		records, tool, want string
+	}{
+		"by a package":         {records, "ours", ": the package mine has diverted /bin/ours to /bin/ours.distrib, which is there ("},
+		"by its path":          {records, "/usr/bin/ours", ": the package mine has diverted /bin/ours to /bin/ours.distrib, which is there ("},
+		"by the administrator": {records, "theirs", ": the administrator has diverted /usr/sbin/theirs to /opt/theirs, which is not there either ("},
+		"not":                  {records, "others", "others: not found"},
+		"odd records":          {"/bin/ours\n", "ours", "ours: not found"},
+	} {
+		tgt, tree := tiny.New("bookworm", true), hookTree("bookworm")
+		for _, root := range []fstest.MapFS{tgt.Root, tree} {
+			root["usr/bin/ours.distrib"] = &fstest.MapFile{Data: []byte("#!/bin/dash\n"), Mode: 0o755}
+			root["var/lib/dpkg/diversions"] = &fstest.MapFile{Data: []byte(c.records), Mode: 0o644}
+		}
+		o, h := defaults(tgt), hookOptions()
+		o.Tools, h.Tools = []string{c.tool}, []string{c.tool}
+		_, err := apply(read(t, tgt), tgt.Root, o)
+		_, hooksErr := Hooks(tree, nil, h, "")
+		for _, err := range []error{err, hooksErr} {
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if diverted := err != nil && strings.Contains(err.Error(), "diverted"); diverted != strings.Contains(c.want, "diverted") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

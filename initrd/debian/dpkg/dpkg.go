@@ -46,7 +46,7 @@ type Records struct {
 	Packages []Package
 	owners   map[string][]File // by path, with the /usr of the top level merged
 	byBase   map[string][]File // by the last element of the path
-	diverted map[string]diversion
+	diverted map[string]Diversion
 }
 
 // File is a path of a package.
@@ -59,11 +59,12 @@ type File struct {
 // Read reads the records. What is not as dpkg writes it is an error that
 // names the file and the line: half a record would make wrong answers.
 func Read(root fs.FS) (*Records, error) {
-	db := &Records{owners: map[string][]File{}, byBase: map[string][]File{}, diverted: map[string]diversion{}}
-	if err := db.readDiversions(root); err != nil {
+	db := &Records{owners: map[string][]File{}, byBase: map[string][]File{}}
+	var err error
+	if db.diverted, err = readDiversions(root); err != nil {
 		return nil, err
 	}
-	err := eachInstalled(root, func(s *stanza) error {
+	err = eachInstalled(root, func(s *stanza) error {
 		db.Packages = append(db.Packages, s.pkg)
 		return db.readFiles(root, s)
 	})
@@ -151,8 +152,8 @@ func (db *Records) readFiles(root fs.FS, s *stanza) error {
 			continue // "/." is in every list
 		}
 		o := File{Package: at, Path: file, MD5: sums[file]}
-		if d, ok := db.diverted[file]; ok && d.by != s.pkg.Name {
-			o.Path = d.to
+		if d, ok := db.diverted[file]; ok && d.By != s.pkg.Name {
+			o.Path = d.To
 		}
 		db.add(o)
 	}
