@@ -38,7 +38,7 @@ func (m *Manifest) Attribute(root fs.FS) error {
 
 // attribute does so by records that were read, and what is known of root's files.
 func (m *Manifest) attribute(root fs.FS, db *dpkg.Records, known map[string]readContent) error {
-	a := &attributor{root: root, db: db, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
+	a := &attributor{root: root, db: db, whole: m.Source == Root, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
 	if a.known = known; known != nil {
 		a.links = topLinks(m.Entries)
 	}
@@ -92,6 +92,7 @@ type attributor struct {
 	matches   []*match          // by entry
 	byContent map[string]*match // by SHA-256
 	closed    unreadable
+	whole     bool // what is installed is all of it here, whether it has files or not
 
 	known map[string]readContent // of root's files, by path; nil: root is not what the entries are of
 	links map[string]string      // then, what root's links at its top lead to

@@ -82,23 +82,29 @@ func (a *attributor) packages(entries []Entry) []Package {
 		p.Files++
 		p.Bytes += e.Size
 	}
-	here := map[string][]string{} // the packages that go by a name
+	type named struct{ name, version string }
+	here := map[string][]named{} // the packages that go by a name, and the version that they have by it
 	for _, p := range a.db.Packages {
-		if count[id{p.Name, p.Architecture}].Files > 0 {
-			for _, name := range append(p.Provides, p.Name) {
-				here[name] = append(here[name], p.Name)
+		if a.whole || count[id{p.Name, p.Architecture}].Files > 0 {
+			here[p.Name] = append(here[p.Name], named{p.Name, p.Version})
+			for _, r := range p.Provides {
+				here[r.Name] = append(here[r.Name], named{p.Name, r.Version})
 			}
 		}
 	}
 	var list []Package
 	for _, p := range a.db.Packages {
 		one := count[id{p.Name, p.Architecture}]
-		if one == nil || one.Files == 0 {
+		if one == nil || one.Files == 0 && !a.whole {
 			continue
 		}
 		delete(count, id{p.Name, p.Architecture}) // once
-		for _, name := range p.Depends {
-			one.Depends = append(one.Depends, here[name]...)
+		for _, r := range p.Depends {
+			for _, q := range here[r.Name] {
+				if r.Satisfied(q.version) {
+					one.Depends = append(one.Depends, q.name)
+				}
+			}
 		}
 		slices.Sort(one.Depends)
 		one.Depends = slices.DeleteFunc(slices.Compact(one.Depends), func(name string) bool { return name == p.Name })

@@ -213,8 +213,8 @@ func TestDepends(t *testing.T) {
 		file("usr/lib/x/libz.so.1.2", "zlib")))
 	root := handmade.Debian()
 	status := root["var/lib/dpkg/status"]
-	text := strings.NewReplacer("Package: curl\n", "Package: curl\nPre-Depends: zlib1g (>= 1:1)\nDepends: absent | virtual:any [amd64],\n theirs, curl\n",
-		"Package: mine\n", "Package: mine\nProvides: other, virtual (= 1)\n").Replace(string(status.Data))
+	text := strings.NewReplacer("Package: curl\n", "Package: curl\nPre-Depends: zlib1g (>= 1:1)\nDepends: absent | virtual:any [amd64],\n theirs, curl, vi (>= 3)\n",
+		"Package: mine\n", "Package: mine\nProvides: other, virtual (= 1)\nDepends: zlib1g (<< 1:1.2-3+b1) | curl (>= 8~) | virtual (>= 1), vi\n", "Package: theirs\n", "Package: theirs\nProvides: vi (= 2)\n").Replace(string(status.Data))
 	root["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(text), Mode: status.Mode}
 	if err := m.Attribute(root); err != nil {
 		t.Fatal(err)
@@ -223,8 +223,23 @@ func TestDepends(t *testing.T) {
 	for _, p := range m.Packages {
 		got[p.Name] = p.Depends
 	}
-	if d := cmp.Diff(map[string][]string{"curl": {"mine", "zlib1g"}, "mine": nil, "zlib1g": nil}, got); d != "" {
+	if d := cmp.Diff(map[string][]string{"curl": {"mine", "zlib1g"}, "mine": {}, "zlib1g": nil}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+	whole := handmade.Debian() // of a root tree all packages are here, those without a file of theirs as well
+	whole["var/lib/dpkg/status"] = root["var/lib/dpkg/status"]
+	delete(whole, "usr/bin/vi.tiny")
+	delete(whole, "usr/bin/tool.distrib")
+	tree, err := manifest.OfSystem(whole, whole, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(got)
+	for _, p := range tree.Packages {
+		got[p.Name] = p.Depends
+	}
+	if d := cmp.Diff(map[string][]string{"curl": {"mine", "theirs", "zlib1g"}, "mine": {"theirs"}, "theirs": nil, "zlib1g": nil}, got); d != "" {
+		t.Errorf("of the tree (-want +got):\n%s", d)
 	}
 	var b bytes.Buffer
 	if err := manifest.Encode(&b, m); err != nil {

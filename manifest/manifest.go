@@ -102,9 +102,9 @@ type Segment struct {
 	SHA256      string `json:"sha256,omitzero"`
 }
 
-// Package is a Debian package that files came from. Files and Bytes are what it
+// Package is a Debian package that files came from, or, of a root tree, that is installed there. Files and Bytes are what it
 // accounts for here; a hard-linked file counts once in Bytes. Depends names those of
-// the other packages here that it needs, without their architecture, sorted; BuiltUsing is sorted, too.
+// the other packages here that it needs, by name and version, without their architecture, sorted; BuiltUsing is sorted, too.
 type Package struct {
 	Name          string       `json:"name"`
 	Version       string       `json:"version"`

@@ -53,10 +53,11 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 		components = append(components, cyclonedx.Component{BOMRef: sourcePurl(m, src), Type: cyclonedx.ComponentTypeLibrary, Name: src.name, Version: src.version, PackageURL: sourcePurl(m, src)})
 	}
 	dependencies := []cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &contains}}
-	for _, p := range m.Packages { // CycloneDX has no word for a source: one depends on it
+	for i, list := range needs(m) { // CycloneDX has no word for a source: one depends on it
+		p := m.Packages[i]
 		var on []string
-		for _, i := range needs(m, p) {
-			on = append(on, purl(m, m.Packages[i]))
+		for _, j := range list {
+			on = append(on, purl(m, m.Packages[j]))
 		}
 		if p.Source != "" {
 			on = append(on, sourcePurl(m, sourceOf{p.Source, p.SourceVersion}))

@@ -61,16 +61,31 @@ func sources(m *manifest.Manifest) []sourceOf {
 	return slices.Compact(list)
 }
 
-// needs are the packages that p needs, by their place in m.Packages: of its own architecture, or of all.
-func needs(m *manifest.Manifest, p manifest.Package) []int {
-	var list []int
-	for i, q := range m.Packages {
-		_, named := slices.BinarySearch(p.Depends, q.Name)
-		if named && (q.Architecture == p.Architecture || q.Architecture == "all" || p.Architecture == "all") {
-			list = append(list, i)
+// needs are what each package needs, all by their place in m.Packages. Where one name is there of several architectures it is that of
+// the package's own, or of all; where it is there of neither, what any architecture may use (Multi-Arch: foreign), the machine's own first.
+func needs(m *manifest.Manifest) [][]int {
+	named := map[string][]int{}
+	for i, p := range m.Packages {
+		named[p.Name] = append(named[p.Name], i)
+	}
+	all := make([][]int, len(m.Packages))
+	for i, p := range m.Packages {
+		own := p.Architecture
+		if own == "all" {
+			own = m.Architecture
+		}
+		for _, name := range p.Depends {
+			for _, wanted := range [][]string{{own, "all"}, {m.Architecture}, nil} {
+				found := slices.DeleteFunc(slices.Clone(named[name]), func(j int) bool {
+					return wanted != nil && !slices.Contains(wanted, m.Packages[j].Architecture)
+				})
+				if all[i] = append(all[i], found...); len(found) > 0 {
+					break
+				}
+			}
 		}
 	}
-	return list
+	return all
 }
 
 // sourcePurl is a source package's URL: its architecture is "source".

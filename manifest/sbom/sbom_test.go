@@ -108,11 +108,13 @@ func TestOperatingSystem(t *testing.T) {
 // Packages need one another and were built from sources: in both forms each of that is said once, of packages that are listed.
 func TestSourcesAndDependencies(t *testing.T) {
 	m := attributed(t)
-	m.Release, m.Source = "trixie", manifest.Root
+	m.Release, m.Source, m.Architecture = "trixie", manifest.Root, "amd64"
 	m.Packages = []manifest.Package{
 		{Name: "libssl3t64", Version: "3.5-1", Architecture: "amd64", Source: "openssl", SourceVersion: "3.5-1", Files: 1},
 		{Name: "openssl", Version: "3.5-1+b1", Architecture: "amd64", Source: "openssl", SourceVersion: "3.5-1", Files: 1, Depends: []string{"ca-certificates", "libssl3t64"}},
 		{Name: "libssl3t64", Version: "3.5-1", Architecture: "armhf", Source: "openssl", SourceVersion: "3.5-1", Files: 1},
+		{Name: "foreign", Version: "1", Architecture: "armhf", Source: "openssl", SourceVersion: "3.5-1", Files: 1, Depends: []string{"libssl3t64", "openssl"}},
+		{Name: "scripts", Version: "1", Architecture: "all", Source: "openssl", SourceVersion: "3.5-1", Files: 1, Depends: []string{"foreign", "libssl3t64"}},
 		{Name: "ca-certificates", Version: "2025", Architecture: "all", Source: "ca-certificates", SourceVersion: "2025", Files: 1,
 			BuiltUsing: []manifest.BuiltUsing{{Source: "ca-certificates", Version: "2025"}, {Source: "openssl", Version: "3.5-1", Static: true}, {Source: "rustc", Version: "1.85-3"}, {Source: "rustc", Version: "1.85-3", Static: true}}}}
 	var spdx, cyclone bytes.Buffer
@@ -136,6 +138,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 	lib, tool, certs := "pkg:deb/debian/libssl3t64@3.5-1?arch=amd64"+distro+"&upstream=openssl%403.5-1", "pkg:deb/debian/openssl@3.5-1%2Bb1?arch=amd64"+distro+"&upstream=openssl%403.5-1",
 		"pkg:deb/debian/ca-certificates@2025?arch=all"+distro
 	foreign := strings.Replace(lib, "amd64", "armhf", 1)
+	app, scripts := "pkg:deb/debian/foreign@1?arch=armhf"+distro+"&upstream=openssl%403.5-1", "pkg:deb/debian/scripts@1?arch=all"+distro+"&upstream=openssl%403.5-1"
 	source, certSource := "pkg:deb/debian/openssl@3.5-1?arch=source"+distro, "pkg:deb/debian/ca-certificates@2025?arch=source"+distro
 	rust := "pkg:deb/debian/rustc@1.85-3?arch=source" + distro
 	got := map[string]bool{}
@@ -144,7 +147,9 @@ func TestSourcesAndDependencies(t *testing.T) {
 			got[strings.TrimSpace(r.Relationship+" "+r.RelationshipComment)+" "+named[string(r.RefA.ElementRefID)]+" "+named[string(r.RefB.ElementRefID)]] = true
 		}
 	}
-	want := map[string]bool{"DEPENDS_ON " + tool + " " + lib: true, "DEPENDS_ON " + tool + " " + certs: true, "GENERATES " + source + " " + lib: true,
+	want := map[string]bool{"DEPENDS_ON " + app + " " + foreign: true, "DEPENDS_ON " + app + " " + tool: true, "GENERATES " + source + " " + app: true,
+		"DEPENDS_ON " + scripts + " " + lib: true, "DEPENDS_ON " + scripts + " " + app: true, "GENERATES " + source + " " + scripts: true,
+		"DEPENDS_ON " + tool + " " + lib: true, "DEPENDS_ON " + tool + " " + certs: true, "GENERATES " + source + " " + lib: true,
 		"GENERATES " + source + " " + tool: true, "GENERATES " + source + " " + foreign: true, "GENERATES " + certSource + " " + certs: true,
 		"GENERATED_FROM Built-Using " + certs + " " + certSource: true, "GENERATED_FROM Static-Built-Using " + certs + " " + source: true,
 		"GENERATED_FROM Built-Using " + certs + " " + rust: true, "GENERATED_FROM Static-Built-Using " + certs + " " + rust: true}
@@ -164,7 +169,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 			on[d.Ref] = *d.Dependencies
 		}
 	}
-	if d := cmp.Diff(map[string][]string{tool: {certs, lib, source}, lib: {source}, foreign: {source}, certs: {certSource, source, rust}}, on,
+	if d := cmp.Diff(map[string][]string{app: {foreign, tool, source}, scripts: {app, lib, source}, tool: {certs, lib, source}, lib: {source}, foreign: {source}, certs: {certSource, source, rust}}, on,
 		cmpopts.SortSlices(strings.Compare)); d != "" {
 		t.Errorf("CycloneDX (-want +got):\n%s", d)
 	}

@@ -47,8 +47,8 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 		doc.Packages = append(doc.Packages, one)
 		doc.Relationships = append(doc.Relationships, relation(main.PackageSPDXIdentifier, "CONTAINS", one.PackageSPDXIdentifier))
 	}
-	for i, p := range m.Packages {
-		for _, j := range needs(m, p) {
+	for i, list := range needs(m) {
+		for _, j := range list {
 			doc.Relationships = append(doc.Relationships, relation(packageID(i), "DEPENDS_ON", packageID(j)))
 		}
 	}

@@ -30,7 +30,7 @@ var ErrNone = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/s
 type Package struct {
 	Name, Version, Architecture string
 	Source, SourceVersion       string
-	Depends, Provides           []string
+	Depends, Provides           []Relation
 	BuiltUsing                  []BuiltUsing
 }
 

@@ -72,20 +72,6 @@ func parseStanza(text string) (*stanza, error) {
 	return s, nil
 }
 
-// relations are the packages that a field of dependencies names (Debian Policy, 7.1), alternatives as well, without
-// versions and architectures.
-func relations(field string) []string {
-	var names []string
-	for one := range strings.FieldsFuncSeq(field, func(r rune) bool { return r == ',' || r == '|' }) {
-		name, _, _ := strings.Cut(strings.TrimSpace(one), " ")
-		name, _, _ = strings.Cut(name, "(")
-		if name, _, _ = strings.Cut(name, ":"); isPackageName(name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 var exactly = regexp.MustCompile(`^\s*(\S+)\s*\(=\s*(\S+)\s*\)`)
 
 // builtUsing are the source packages that a field names, with their versions: one without says nothing that could be looked up.
