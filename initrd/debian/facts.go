@@ -75,6 +75,7 @@ func Read(img *initrd.Image) *Facts {
 	f.Release = releaseOf(f.Server.Version)
 	f.Accounts = accounts(f.accountsFile(img, "etc/passwd"))
 	f.hostKeys(img)
+	f.Server.checkFiles(img, len(f.HostKeys))
 	f.logins(img)
 	f.ways(img)
 	if s := f.Server; f.HasDropbear() {

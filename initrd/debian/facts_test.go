@@ -147,6 +147,8 @@ func TestPortAndHarmless(t *testing.T) {
 		"-p 127.0.0.1:22 -p 192.0.2.1:23":      "23 [-p 192.0.2.1:23]",
 		"-p ::1:22":                            "0 [-p ::1:22]",
 		"-W 99 -K 1 -I 60 -G x -t -w -i":       "22 [-I 60]",
+		"-p 2222 -I soon -T 0 -r /x -b /x -j":  "2222 [-p 2222 -b /x -j]",
+		"-p ssh -j":                            "22 [-j]",
 	} {
 		s := debian.Read(archiveWith(t, rootLine, "DROPBEAR_OPTIONS='"+options+"'\n")).Server
 		if got := fmt.Sprint(s.Port(), " ", s.Harmless()); got != want {

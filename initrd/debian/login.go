@@ -211,7 +211,7 @@ func (f *Facts) keys(img *initrd.Image, k *keysFile, left *int64) {
 		return
 	}
 	keys, problems, err := dropbear.ParseAuthorizedKeys(b)
-	if v, known := f.Server.version(); known && err == nil {
+	if v, known := f.Server.version(); known {
 		_, problems, _ = dropbear.CheckAuthorizedKeys(b, v)
 		keys = slices.DeleteFunc(keys, func(k dropbear.AuthorizedKey) bool { return v.Usable(k) != nil })
 	}
@@ -220,7 +220,7 @@ func (f *Facts) keys(img *initrd.Image, k *keysFile, left *int64) {
 
 func (f *Facts) addKeys(file *keysFile, keys []dropbear.AuthorizedKey, problems []string, err error) {
 	if errors.Is(err, dropbear.ErrPrivateKey) {
-		f.problem("%s holds a private key: nobody can log in, and it is no secret any more", file.name)
+		f.problem("%s holds a private key: it lets nobody in, and it is no secret any more", file.name)
 	}
 	for _, p := range problems {
 		f.problem("%s: %s", file.name, p)

@@ -36,6 +36,9 @@ type Server struct {
 	inetd       bool // -i
 	twoFactors  bool // -t: a password besides the key
 	otherScript bool // the doubt is about the boot script, not about settings
+	delayedKeys bool // -R: host keys that are missing are made once somebody comes
+	banner      string
+	harmful     string // letters of the options for which dropbear would not start
 	// Broken says why dropbear would refuse to start, "" where it would start.
 	Broken string
 }
@@ -115,7 +118,10 @@ func (s *Server) Hindrance(keys []dropbear.AuthorizedKey) string {
 
 // Harmless is the options without those that [Server.Hindrance] may be about, and
 // without what is no plain word.
-func (s *Server) Harmless() []string {
+func (s *Server) Harmless() []string { return s.Without("cGWK" + s.harmful) }
+
+// Without is the options without those letters, those that take no part in a login's way, and what is no plain word.
+func (s *Server) Without(letters string) []string {
 	var all []string
 	word := regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
 	for i := 0; i < len(s.Options); i++ {
@@ -133,7 +139,7 @@ func (s *Server) Harmless() []string {
 				value = s.Options[i]
 			}
 			loops := strings.HasPrefix(value, "127.") || strings.HasPrefix(value, "localhost")
-			if word.MatchString(value) && !strings.Contains("cGWK", c) && !(c == "p" && loops) {
+			if word.MatchString(value) && !strings.Contains(letters, c) && !(c == "p" && loops) {
 				all = append(all, "-"+c, value)
 			}
 			break
@@ -314,8 +320,32 @@ func (s *Server) broken(format string, args ...any) {
 	}
 }
 
+// brokenBy is broken by an option that would have to go.
+func (s *Server) brokenBy(c byte, format string, args ...any) {
+	s.broken(format, args...)
+	s.harmful += string(rune(c))
+}
+
+// checkFiles looks at those that options name, when it is known which host keys there are.
+func (s *Server) checkFiles(img *initrd.Image, hostKeys int) {
+	if s.HostKeys != nil && hostKeys == 0 && !s.delayedKeys {
+		s.brokenBy('r', "-r: no file that it names holds a host key")
+		s.harmful += "d"
+	}
+	if s.banner == "" || s.Version == "" || s.Version >= "2024" { // later ones go on without
+		return
+	}
+	const longest = 2050 // MAX_BANNER_SIZE
+	at, ok := img.Resolve(strings.TrimPrefix(path.Clean(s.banner), "/"))
+	if !ok || !img.Lookup(at).IsFile() || img.ContentSize(img.Lookup(at)) > longest {
+		s.brokenBy('b', "-b %q is no file of at most %d bytes", s.banner, longest)
+	}
+}
+
 func (s *Server) flag(c byte) {
 	switch c {
+	case 'R':
+		s.delayedKeys = true
 	case 'w':
 		s.NoRoot = true
 	case 's':
@@ -341,15 +371,25 @@ func (s *Server) value(c byte, value string) {
 		s.KeysDir = value
 	case 'G':
 		s.Group = value
+	case 'b':
+		s.banner = value
 	case 'd', 'r':
-		s.HostKeys = append(s.HostKeys, value)
+		if s.HostKeys = append(s.HostKeys, value); len(s.HostKeys) > maxHostKeys {
+			s.brokenBy(c, "-%c: more than %d host keys", c, maxHostKeys)
+		}
+	case 'I', 'K', 'T', 'M':
+		if n, err := strconv.ParseUint(strings.TrimPrefix(value, "+"), 10, 32); err != nil || c == 'T' && n == 0 {
+			s.brokenBy(c, "-%c %q is no number that it takes", c, value)
+		}
 	case 'p':
 		s.listen(value)
 	}
 }
 
-// maxPorts is how many -p dropbear heeds (DROPBEAR_MAX_PORTS).
-const maxPorts = 10
+const (
+	maxPorts    = 10 // how many -p dropbear heeds (DROPBEAR_MAX_PORTS)
+	maxHostKeys = 4  // with how many -r it starts (MAX_HOSTKEYS)
+)
 
 // listen reads "[address:]port".
 func (s *Server) listen(spec string) {
@@ -362,7 +402,7 @@ func (s *Server) listen(spec string) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 || address != "" && net.ParseIP(address) == nil {
-		s.broken("-p %q is no port", spec)
+		s.brokenBy('p', "-p %q is no port", spec)
 		return
 	}
 	s.Listen = append(s.Listen, Listen{address, uint16(n)})

@@ -48,11 +48,8 @@ func (k AuthorizedKey) String() string { return Identity(k.Key, k.Comment) }
 // ParseAuthorizedKeys reads an authorized_keys file as dropbear does, whatever
 // its version. Each line that is neither a key, a comment nor blank gives a
 // problem, "line 3: ...", none of which repeats the line. The error is
-// ErrPrivateKey; nothing is returned besides.
+// ErrPrivateKey; keys are returned besides, because dropbear would read them all the same.
 func ParseAuthorizedKeys(b []byte) (keys []AuthorizedKey, problems []string, err error) {
-	if isPrivate(b) {
-		return nil, nil, fmt.Errorf("authorized_keys: %w", ErrPrivateKey)
-	}
 	for n, line := range lines(b) {
 		k, err := parseLine(line)
 		switch {
@@ -62,6 +59,9 @@ func ParseAuthorizedKeys(b []byte) (keys []AuthorizedKey, problems []string, err
 			k.Line = n
 			keys = append(keys, k)
 		}
+	}
+	if isPrivate(b) {
+		return keys, nil, fmt.Errorf("authorized_keys: %w", ErrPrivateKey)
 	}
 	return keys, problems, nil
 }
