@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -21,7 +22,7 @@ func (t *Archive) keysThere() ([]*dropbear.HostKey, error) {
 	}
 	var keys []*dropbear.HostKey
 	for _, k := range facts.HostKeys {
-		if k.Path != debian.HostKeyPath(k.Type()) {
+		if facts.Server.HostKeys == nil && k.Path != debian.HostKeyPath(k.Type()) {
 			return nil, fmt.Errorf("%s: it holds a key of another kind, %s", k.Path, k.Type())
 		}
 		keys = append(keys, k.HostKey)
@@ -39,9 +40,16 @@ func (t *Archive) hostKeys() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	server := debian.Read(t.Image).Server
 	for _, k := range keys {
 		if !slices.Contains(t.version.HostKeyTypes(), k.Type()) {
 			return "", fmt.Errorf("%v has no %s host keys", t.version, k.Type())
+		}
+		used := server.HostKeys == nil || slices.Contains(have, k) || t.opts.DropbearOptions != nil ||
+			slices.ContainsFunc(server.HostKeys, func(name string) bool { return path.Join("/", name) == "/"+debian.HostKeyPath(k.Type()) })
+		if !used {
+			return "", fmt.Errorf("%s: -r has dropbear take its host keys from %s, and not the %s key from %s: --dropbear-option '%s' would put options in the place of these",
+				server.Config, show.Printable(strings.Join(server.HostKeys, ", ")), k.Type(), debian.HostKeyPath(k.Type()), strings.Join(server.Without("dr"), " "))
 		}
 		if err := t.put(debian.HostKeyPath(k.Type()), initrd.TypeFile|0o600, k.Marshal()); err != nil {
 			return "", err
