@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"groundhog/initrd/debian"
@@ -97,15 +98,14 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 // checkIP refuses an IP= that no machine could be reached by, and says where it leaves the network unconfigured.
 func (t *editTarget) checkIP(s debian.Settings, all bootScripts) error {
 	value, sure := s.Get("IP")
-	client, _, fields := strings.Cut(value, ":")
-	_, err := netip.ParseAddr(value)
-	switch from := s.Vars["IP"].From; {
-	case !sure:
-	case oddByte.MatchString(value):
+	from := s.Vars["IP"].From
+	if sure && oddByte.MatchString(value) {
 		return fmt.Errorf("%s: IP=%q has a byte that no address has%s, and the network would not come up: nobody could log in; take it out there", from, value, lineEnds(value))
-	case strings.Contains(value, "[") || fields && (err == nil || client != "" && !strings.Contains(client, ".")):
-		return fmt.Errorf("%s: IP=%q has an IPv6 address, and initramfs-tools configures IPv4 alone (ipconfig): nobody could log in; take it out there", from, value)
-	case (value == "off" || value == "none") && !networkOfOthers(s, all):
+	}
+	if wrong := wrongIP(value); sure && wrong != "" {
+		return fmt.Errorf("%s: IP=%q %s: nobody could log in; take it out there, or write it as initramfs-tools(7) has it", from, value, wrong)
+	}
+	if sure && (value == "off" || value == "none") && !networkOfOthers(s, all) {
 		t.note("IP=%s in %s: nothing gives the machine an IPv4 address but ip= on its command line", value, from)
 	}
 	return nil
@@ -120,6 +120,49 @@ func lineEnds(value string) string {
 		return " (the file has DOS line ends)"
 	}
 	return ""
+}
+
+var (
+	plainIPv4 = regexp.MustCompile(`^(?:[0-9]{1,3}\.){3}[0-9]{1,3}$`)
+	// otherWords are what the kernel, dracut and others know besides; ipconfig takes a word without a colon for an interface.
+	otherWords    = []string{"dhcp6", "auto6", "auto", "either6", "link6", "link-local", "ibft", "static", "all", "yes", "true", "single-dhcp", "default"}
+	ipconfigWords = []string{"", "on", "any", "dhcp", "bootp", "both", "rarp", "static", "off", "none"} // as its 7th field
+)
+
+// wrongIP says what ipconfig, of klibc-utils, would not make of an IP=, "" of one that it takes: words that configure_networking knows, an
+// interface, or fields of which the first four, the eighth and the ninth are addresses.
+func wrongIP(value string) string {
+	fields := strings.Split(value, ":")
+	client := fields[0]
+	_, err := netip.ParseAddr(value)
+	switch {
+	case strings.Contains(value, "[") || len(fields) > 1 && (err == nil || client != "" && strings.Trim(client, "0123456789abcdefABCDEF") == ""):
+		return "has an IPv6 address, and initramfs-tools configures IPv4 alone (ipconfig)"
+	case len(fields) == 1 && (err == nil || slices.Contains(otherWords, strings.ToLower(value)) || value != strings.ToLower(value) && slices.Contains(ipconfigWords, strings.ToLower(value))):
+		return "is taken for the name of an interface (ipconfig)"
+	}
+	for _, at := range []int{0, 1, 2, 3, 7, 8} {
+		if len(fields) > max(at, 1) && fields[at] != "" && !isIPv4(fields[at]) {
+			return fmt.Sprintf("has %q where an IPv4 address or mask belongs (ipconfig)", fields[at])
+		}
+	}
+	if len(fields) > 6 && !slices.Contains(ipconfigWords, fields[6]) {
+		return fmt.Sprintf("has %q where ipconfig knows dhcp, bootp, both, rarp, any, on, off, none and static", fields[6])
+	}
+	return ""
+}
+
+// isIPv4 takes leading zeros, as ipconfig does.
+func isIPv4(s string) bool {
+	if !plainIPv4.MatchString(s) {
+		return false
+	}
+	for part := range strings.SplitSeq(s, ".") {
+		if n, err := strconv.Atoi(part); err != nil || n > 255 {
+			return false
+		}
+	}
+	return true
 }
 
 // networkOfOthers reports whether the root file system comes over the network, or a

@@ -1,0 +1,44 @@
+//go:build e2e
+
+package patches
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
+)
+
+// The ipconfig of the archive's own release takes what we take, and where it takes a word for an interface that nobody has we say so.
+func TestWrongIPAsIpconfig(t *testing.T) {
+	if os.Getuid() != 0 {
+		judge.Missing(t, "root, to chroot and to have a network of its own")
+	}
+	for _, suite := range judge.Cases([]string{"bookworm"}, "bullseye", "trixie") {
+		tgt, err := fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for value, right := range ipForms {
+			switch value {
+			case "", "on", "any", "dhcp", "bootp", "both", "rarp", "off", "none":
+				continue // configure_networking itself knows these
+			}
+			cmd := exec.Command(judge.Tool(t, "unshare"), "-n", "chroot", tgt.Root, "/usr/lib/klibc/bin/ipconfig", "-n", "-t", "1", "-d", value)
+			out, _ := cmd.CombinedOutput() // there is no interface, so it always fails
+			text := string(out)
+			device := strings.Contains(text, "ipconfig: "+value+": ")
+			switch {
+			case !strings.Contains(text, "no devices to configure") && !strings.Contains(text, "can't parse") && !strings.Contains(text, "invalid protocol"):
+				t.Fatalf("%s, IP=%q: %s", suite, value, text)
+			case right && !strings.Contains(text, "no devices to configure"):
+				t.Errorf("%s, IP=%q: %s", suite, value, text)
+			case !right && strings.Contains(text, "no devices to configure") && !device:
+				t.Errorf("%s, IP=%q is refused, and ipconfig takes it: %s", suite, value, text)
+			}
+		}
+	}
+}
