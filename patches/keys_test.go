@@ -214,3 +214,41 @@ func TestCount(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Host keys that -r names are the identity; a key that dropbear would not take from where it is put is refused, unless other options
+// come with it. Where -r names no key at all dropbear would not start.
+func TestHostKeysByOption(t *testing.T) {
+	own, given := tiny.HostKeys[1], tiny.HostKeys[0]
+	with := func(name string, key []byte) *tiny.Target {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["etc/dropbear/dropbear.conf"] = tiny.Text("DROPBEAR_OPTIONS=\"-r /" + name + " -j\"\n")
+		if key != nil {
+			tgt.Archive[name] = tiny.Text(string(key))
+		}
+		return tgt
+	}
+	const elsewhere, usual = "etc/dropbear/mine", "etc/dropbear/dropbear_ecdsa_host_key"
+	give := func(o *Options) { o.HostKeys = []*dropbear.HostKey{given} }
+	_, r := patch(t, with(elsewhere, own.Marshal()), func(o *Options) { o.HostKeys = nil })
+	if len(r.HostKeys) != 1 || r.HostKeys[0].Fingerprint() != own.Fingerprint() {
+		t.Errorf("kept: %v", r.HostKeys)
+	}
+	if err := refused(t, with(elsewhere, own.Marshal()), give); !strings.Contains(err.Error(), "-r has dropbear take its host keys from /"+elsewhere) || !strings.Contains(err.Error(), "--dropbear-option '-j'") {
+		t.Error(err)
+	}
+	if err := refused(t, with(elsewhere, nil), func(o *Options) { o.HostKeys = nil }); !strings.Contains(err.Error(), "-r") {
+		t.Error(err)
+	}
+	_, r = patch(t, with(usual, nil), give)
+	if len(r.HostKeys) != 1 || r.HostKeys[0].Fingerprint() != given.Fingerprint() {
+		t.Errorf("put where -r names it: %v", r.HostKeys)
+	}
+	img, r := patch(t, with(elsewhere, own.Marshal()), func(o *Options) { o.HostKeys, o.DropbearOptions = nil, []string{"-j"} })
+	facts := debian.Read(img)
+	if i := slices.IndexFunc(facts.HostKeys, func(k debian.HostKey) bool { return k.Fingerprint() == own.Fingerprint() }); i < 0 || facts.Server.HostKeys != nil {
+		t.Errorf("with other options the identity is gone: %v", facts.HostKeys)
+	}
+	if !slices.ContainsFunc(r.HostKeys, func(k *dropbear.HostKey) bool { return k.Fingerprint() == own.Fingerprint() }) {
+		t.Errorf("with other options: reported %v", r.HostKeys)
+	}
+}
