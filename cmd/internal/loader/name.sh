@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154,SC2034 # shared with common.sh, push.sh and restore.sh
+# shellcheck disable=SC2154,SC2034,SC2015 # shared with common.sh, push.sh and restore.sh
 # The way "name": $config, the config.txt of the Raspberry Pi's firmware, names the archive, $name beside $file, in place of $file, which stays
 # where it is. Cut at any instant, config.txt names the one or the other, and both are whole.
 
@@ -15,9 +15,8 @@ switch_name() {
 	new=${config%/*}/.groundhog-config
 	old=${file##*/}
 	sed "s|^\(initramfs  *\)$old\( .*\)\{0,1\}\$|\1$name\2|" "$state/original-$original" >"$new" || refuse "writing $new failed"
-	grep -q "^initramfs  *$name" "$new" || refuse "config.txt has no line 'initramfs $old'"
-	durable "$new" || refuse "writing $new failed"
-	wanted=$(hash_of "$new")
+	grep -q "^initramfs  *$name" "$new" || refuse "config.txt has no line 'initramfs $old': if it was edited since a push, groundhog restore mends that"
+	durable "$new" && wanted=$(hash_of "$new") || refuse "writing $new failed"
 	remember_push "$wanted"
 	settle "$config"
 	begin
@@ -30,6 +29,14 @@ switch_name() {
 put_back_name() {
 	old=${config%/*}/.groundhog-config
 	{ cp "$1" "$old" && durable "$old" && flip "$config" "$old"; } || fail "putting $config back failed"
+}
+
+# newer_name: config.txt was edited since the push. That stays, but for the line that names the archive, which goes.
+newer_name() {
+	one=groundhog_${file##*/initrd.img} new=${config%/*}/.groundhog-config
+	named="^\\(initramfs  *\\)\\($one\\|${one%?}_\\)\\( .*\\)\\{0,1\\}\$"
+	grep -q "$named" "$config" || return 0
+	sed "s#$named#\\1${file##*/}\\3#" "$config" >"$new" && durable "$new" && settle "$config" && flip "$config" "$new" && grep -q "^initramfs  *${file##*/}" "$config"
 }
 
 # drop_name NAME KEEP: what an earlier push put there besides, under either name: one that did not come to its end has left its own there, or the one before.

@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154,SC2034 # shared with common.sh and the ways
+# shellcheck disable=SC2154,SC2034,SC2015 # shared with common.sh and the ways
 # Puts an archive where the boot loader finds it. Standard input is the archive.
 #
 #   push.sh WAY FILE BYTES SHA256 KEEP CONFIG NAME KERNEL
@@ -45,12 +45,11 @@ keep_original() {
 	now=$(hash_of "$1") || refuse "reading $1 failed"
 	if pushed "$now"; then
 		original=$(value original)
-		[ "$(hash_of "$state/original-$original" 2>/dev/null)" = "$original" ] ||
+		[ -n "$original" ] && [ "$(hash_of "$state/original-$original" 2>/dev/null)" = "$original" ] ||
 			refuse "$1 was pushed, and its original in $state is damaged: make a new one (update-initramfs -u) first"
 		return
 	fi
 	original=$now
-	# shellcheck disable=SC2015 # any of them
 	cp -p "$1" "$state/.original" && [ "$(hash_of "$state/.original")" = "$now" ] && sync "$state/.original" &&
 		mv -f "$state/.original" "$state/original-$now" && sync "$state" || refuse "keeping a copy of $1 in $state failed"
 }
@@ -58,7 +57,6 @@ keep_original() {
 # place FILE: standard input becomes a file in $state, durable. Behind a pipe it is a process of its own, and its refusal ends only that:
 # whoever calls it has to end, too.
 place() {
-	# shellcheck disable=SC2015 # any of them
 	cat >"$state/.new" && sync "$state/.new" && mv -f "$state/.new" "$state/$1" && sync "$state" || refuse "writing $state/$1 failed"
 }
 

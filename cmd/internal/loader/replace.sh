@@ -22,5 +22,8 @@ put_back_replace() {
 	replace "$old" "$file" || fail "renaming $old failed: $file is the pushed one or the original"
 }
 
+# newer_replace: what is there in the archive's place needs nothing of it.
+newer_replace() { :; }
+
 # drop_replace NAME KEEP: what an earlier push put there besides.
 drop_replace() { :; }

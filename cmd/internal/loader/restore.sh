@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154,SC2034 # shared with common.sh and the ways
+# shellcheck disable=SC2154,SC2034,SC2015 # shared with common.sh and the ways
 # Puts the original initramfs back; run by a unit in the first system that boots after the waiting initramfs, or by
 # `groundhog restore` with the word force. Nothing that is newer than what was pushed is overwritten.
 # Exit 0: the original is there, or something newer; 1: nothing was changed; 2: trouble.
@@ -40,9 +40,12 @@ esac
 target=$("decides_$way")
 now=$(hash_of "$target") || fail "reading $target failed"
 [ "$now" != "$original" ] || over "$target is the original already"
-pushed "$now" || over "$target is newer than what was pushed: it stays as it is"
+if ! pushed "$now"; then
+	"newer_$way" || fail "$target was changed since the push, and still names what was pushed"
+	over "$target is newer than what was pushed: it stays as it is"
+fi
 kept=$state/original-$original
-[ "$(hash_of "$kept" 2>/dev/null)" = "$original" ] ||
+[ -n "$original" ] && [ "$(hash_of "$kept" 2>/dev/null)" = "$original" ] ||
 	fail "the original of $target kept in $state is damaged: $target stays the pushed one; update-initramfs -u makes a new one"
 "put_back_$way" "$kept"
 [ "$(from_medium "$target")" = "$original" ] || fail "$target does not read back as its original"

@@ -17,9 +17,9 @@ firmware_image() {
 # tryboot_text CONFIG IMAGE ARCHIVE: what config.txt says, with kernel and initramfs by name. What picks them in a section of one board
 # goes, and the last section is that of all.
 tryboot_text() {
-	printf '%s\n' "$tryboot_mark"
-	sed '/^[[:space:]]*\(initramfs[[:space:]]\|auto_initramfs=\|kernel=\)/d' "$1"
-	printf '\n[all]\nkernel=%s\ninitramfs %s followkernel\n' "$2" "$3"
+	printf '%s\n' "$tryboot_mark" &&
+		sed '/^[[:space:]]*\(initramfs[[:space:]]\|auto_initramfs=\|kernel=\)/d' "$1" &&
+		printf '\n[all]\nkernel=%s\ninitramfs %s followkernel\n' "$2" "$3"
 }
 
 decides_tryboot() { :; }
