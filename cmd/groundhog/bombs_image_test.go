@@ -16,9 +16,9 @@ import (
 	"groundhog/fixtures/judge"
 )
 
-// imageBomb is how large a bomb is, in bytes, that may take at most so much memory: what is kept of it would show. In the full tier it is
-// far more than any bound of what follows.
-func imageBomb(most int64) int64 { return max(most+64<<20, int64(judge.Times(0, 512<<20))) }
+// imageBomb is how large a bomb is, in bytes, that may take at most so much of something: what is kept of it would show, beside what a
+// process has anyway. In the full tier it is far more than any bound of what follows.
+func imageBomb(most int64) int64 { return max(most+16<<20, int64(judge.Times(0, 512<<20))) }
 
 // imageBase is what decoding an image takes beside a decoder's memory, and packing it on two cores: chunks on their way, two groups
 // of 8 MiB, each as it is, packed, and once more where it is proven.
@@ -95,8 +95,8 @@ func TestImageSays(t *testing.T) {
 	}
 }
 
-// roomSize is how many bytes a small room has.
-const roomSize = 160 << 20
+// roomSize is how many bytes a small room has: the 64 MiB that are left, and some.
+var roomSize = int64(judge.Times(96, 160)) << 20
 
 // smallRoom is a directory that has room for no more.
 func smallRoom(t *testing.T) string {
