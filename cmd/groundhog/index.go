@@ -51,7 +51,7 @@ zstd(1) packs where it is installed. Without it the library does, a tenth less w
   groundhog index --clear
   groundhog index disk.img --store /srv/www/images
 
-Exit codes: 0 done; 1 refused: it is no disk image, or its checksum is another; 2 trouble.`,
+Exit codes: 0 done; 1 refused: it is no disk image, or its checksum is another; 2 trouble; 130 interrupted.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -129,8 +129,18 @@ func (o *indexOptions) listKept(cmd *cobra.Command) error {
 	return o.print(cmd.OutOrStdout(), all)
 }
 
+// run packs an image. Who interrupts it ends it in order: temporary files go, and the bar.
 func (o *indexOptions) run(cmd *cobra.Command, path string) error {
-	ctx := cmd.Context()
+	ctx, stop := interruptible(cmd.Context())
+	defer stop()
+	err := o.packImage(ctx, cmd, path)
+	if err != nil && ctx.Err() != nil {
+		return exitCode{exitInterrupted, fmt.Errorf("packing %s: interrupted", image.Shown(path))}
+	}
+	return err
+}
+
+func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path string) error {
 	img, err := image.Open(ctx, path, o.sha256, cmd.InOrStdin(), image.Force(o.force))
 	if err != nil {
 		return refusal(err)

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-
+	"errors"
 	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +24,7 @@ import (
 	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/cmd/internal/flash/writer"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 )
 
@@ -249,6 +253,13 @@ func terminalCases() map[string]terminalCase {
 	}
 }
 
+// kexecs makes a device one on which kexec works.
+func kexecs(d *desk) {
+	for key, value := range map[string]string{"memory": "1000000", "memory_available": "800000", "kexec_file": "y", "kexec_disabled": "0", "kernel_size": "10000000"} {
+		d.Fact(key, value)
+	}
+}
+
 // deadDisk is a disk that takes no write.
 type deadDisk struct{ writer.Target }
 
@@ -278,6 +289,11 @@ func (c terminalCase) judge(t *testing.T, code int, seen string) {
 func TestTerminal(t *testing.T) {
 	cases := terminalCases()
 	cases["push --via kexec refused"] = terminalCase{verb: "push", more: []string{"--via", "kexec", "--dry-run"}, code: exitNo, says: []string{"refuse boot", "it has no /boot/vmlinuz-6.1.0-56-amd64", "nothing was changed"}}
+	cases["push --via kexec --dry-run done"] = terminalCase{verb: "push", more: []string{"--via", "kexec", "--dry-run", "-v"}, make: kexecs, code: exitDone, says: []string{"ok boot", "kexec", "every check is passed; nothing was changed"}}
+	system := bootable.Image(t, bootable.Entry, string(bootable.Kernel("6.1.0-57-amd64 (x@y) #1 SMP")))
+	starts := func(d *desk) { kexecs(d); writeFile(t, d.image, string(system)) }
+	cases["reflash --boot kexec --plan done"] = terminalCase{verb: "reflash", more: []string{"--boot", "kexec", "--plan"}, make: starts, code: exitDone, says: []string{"1. push build ", "3. start what GRUB starts of it", "by kexec"}}
+	cases["reflash --boot kexec done"] = terminalCase{verb: "reflash", more: []string{"--boot", "kexec", "--ready", "is-it-up"}, make: func(d *desk) { starts(d); d.On("is-it-up", devicetest.Say("", 0)) }, code: exitDone, says: []string{"verified: ", "booted by kexec"}}
 	cases["reflash --plan"] = terminalCase{verb: "reflash", more: []string{"--plan"}, code: exitDone, says: []string{"1. push build ", "2. make its disk equal to ", "3. reboot"}}
 	cases["reflash --boot kexec refused"] = terminalCase{verb: "reflash", more: []string{"--boot", "kexec", "--plan"}, code: exitNo, says: []string{"--boot kexec: ", "the image's own kernel cannot be told", "--boot firmware"}}
 	cases["index done"] = terminalCase{verb: "index", code: exitDone, says: []string{"packed ", "(zstd -1"}}
@@ -401,6 +417,53 @@ func TestTerminalInterrupted(t *testing.T) {
 			terminalCase{code: exitInterrupted, says: []string{c.says}}.judge(t, cmd.ProcessState.ExitCode(), seen.String())
 		})
 	}
+}
+
+// Ctrl-C while an image is read that never ends: nothing of it is left where it would be kept.
+func TestTerminalIndexInterrupted(t *testing.T) {
+	d := newDesk(t)
+	reached := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			return
+		}
+		w.Write(mbrImage(3 << 20)[:2<<20])
+		w.(http.Flusher).Flush()
+		close(reached)
+		<-r.Context().Done() // of who reads
+	}))
+	defer server.Close()
+	store := filepath.Join(t.TempDir(), "store")
+	cmd, seen := d.start(t.Context(), nil, "index", "--level", "1", "--store", store, server.URL+"/disk.img")
+	select {
+	case <-reached:
+	case <-seen.end:
+		t.Fatalf("it does not read: %q", seen)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-seen.end
+	cmd.Wait()
+	terminalCase{code: exitInterrupted, says: []string{"interrupted"}}.judge(t, cmd.ProcessState.ExitCode(), seen.String())
+	for _, left := range left(t, store) {
+		t.Errorf("%s is left", left)
+	}
+}
+
+// left is the files below a directory, which may not be there.
+func left(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // Into a pager: results go there, plain; a pager that ends early ends nothing, and what it did not take is on the terminal.

@@ -218,12 +218,8 @@ func TestKillLeaves(t *testing.T) {
 				m.dropbear()
 				r := m.start(sourceHold)
 				r.sees("groundhog-continue", 1)
-				start := time.Now()
 				syscall.Kill(m.pid("run/groundhog/wait.pid"), signal)
-				r.ends(0)
-				if took := time.Since(start); took > 5*time.Second {
-					t.Errorf("took %v", took)
-				}
+				r.ends(0) // of 15 minutes it waits for it half a one
 			})
 		})
 	}

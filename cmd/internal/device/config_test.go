@@ -264,7 +264,7 @@ func TestProxyJumpSilent(t *testing.T) {
 	config := write(t, a.path("config"), "Host jump\n HostName "+host+"\n Port "+port+"\n HostKeyAlias jump\n User bench\n IdentityFile "+a.path("login")+
 		"\n UserKnownHostsFile "+write(t, filepath.Join(a.dir, "known_jump"), "jump "+a.read(t, "host.pub"))+"\nHost * !jump\n ProxyJump jump\n")
 	o := b.good()
-	o.Config, o.Keepalive, o.Silence = config, 50*time.Millisecond, 500*time.Millisecond
+	o.Config, o.Keepalive, o.Silence = config, 100*time.Millisecond, 3*time.Second // which no dial on a loaded machine takes
 	c, err := Dial(t.Context(), b.target(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -37,14 +37,13 @@ func (s *server) startAgent(t *testing.T, keys ...string) {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	t.Setenv("SSH_AUTH_SOCK", socket)
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if c, err := net.Dial("unix", socket); err == nil {
+	judge.Until(t, "the agent answers", func() bool {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
 			c.Close()
-			break
-		} else if time.Since(begin) > 10*time.Second {
-			t.Fatal(err)
 		}
-	}
+		return err == nil
+	})
 	for _, key := range keys {
 		if out, err := exec.Command(judge.Tool(t, "ssh-add"), s.path(key)).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

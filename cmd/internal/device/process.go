@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -25,6 +26,25 @@ type Process struct {
 	frame   frame
 	out     *framed // Stdout
 	stderr  *outputTail
+}
+
+// input is a command's standard input. Package ssh has no lock for a Close while something is written, as a ping may be when a
+// command ends. A write that waits ends with the command or the connection, and the Close after it.
+type input struct {
+	mu sync.Mutex
+	to io.WriteCloser
+}
+
+func (i *input) Write(b []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.to.Write(b)
+}
+
+func (i *input) Close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.to.Close()
 }
 
 // Start starts a shell command; ending ctx closes the client.
@@ -52,8 +72,12 @@ func (c *Client) start(ctx context.Context, command string, stdin io.Reader, ali
 	p.session.Stderr = p.stderr
 	if stdin != nil {
 		p.session.Stdin = stdin
-	} else if p.Stdin, err = p.session.StdinPipe(); err != nil {
-		return fail(err)
+	} else {
+		in, err := p.session.StdinPipe()
+		if err != nil {
+			return fail(err)
+		}
+		p.Stdin = &input{to: in}
 	}
 	if err := p.session.Start(c.shell(p.frame.around(command))); err != nil {
 		p.session.Close()

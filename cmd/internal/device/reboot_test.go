@@ -6,7 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"groundhog/fixtures/judge"
 )
 
 const (
@@ -67,18 +68,13 @@ func (f *fake) boot(t *testing.T, id string) { f.put(t, "proc/sys/kernel/random/
 // did waits until the device was told something.
 func (f *fake) did(t *testing.T, what string) {
 	t.Helper()
-	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	judge.Until(t, "told: "+what, func() bool {
 		b, err := os.ReadFile(f.root + "/did")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(b), what) {
-			return
-		}
-		if time.Since(begin) > 15*time.Second {
-			t.Fatalf("%q was not done, only %q", what, b)
-		}
-	}
+		return strings.Contains(string(b), what)
+	})
 }
 
 func (f *fake) dial(t *testing.T) *Client {
@@ -164,13 +160,10 @@ func TestRebootInitramfs(t *testing.T) {
 			if !stuck {
 				f.did(t, "reboot -f\n")
 			}
-			for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-				if b, _ := os.ReadFile(f.root + "/proc/sysrq-trigger"); string(b) == "b\n" {
-					break
-				} else if time.Since(begin) > 15*time.Second {
-					t.Fatalf("sysrq was never told: %q", b)
-				}
-			}
+			judge.Until(t, "sysrq was told", func() bool {
+				b, _ := os.ReadFile(f.root + "/proc/sysrq-trigger")
+				return string(b) == "b\n"
+			})
 			if stuck { // let it end before its directory is removed
 				w, err := os.OpenFile(f.root+"/stuck", os.O_WRONLY, 0)
 				if err != nil {

@@ -420,16 +420,10 @@ func TestBusy(t *testing.T) {
 			Progress: func(Progress) { <-block }})
 		first <- err
 	}()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		if b, err := os.ReadFile(filepath.Join(b.run, "flash.lock")); err == nil && string(b) == "alice\n" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the first does not start")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	judge.Until(t, "the first has begun", func() bool {
+		b, err := os.ReadFile(filepath.Join(b.run, "flash.lock"))
+		return err == nil && string(b) == "alice\n"
+	})
 	_, err := Run(t.Context(), Job{Source: &source{b: img}, Who: "bob", Session: "y", Tool: "test", Connect: b.connect})
 	var f *protocol.Failure
 	if !errors.As(err, &f) || f.Kind != protocol.KindBusy || !strings.Contains(f.Text, "alice") {

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,50 +16,16 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 )
-
-// bzImage is the beginning of a kernel's file, that says which one it is.
-func bzImage(version string) []byte {
-	b := make([]byte, 0x400)
-	copy(b[0x202:], "HdrS")
-	binary.LittleEndian.PutUint16(b[0x20e:], 0x100)
-	return append(append(b[:0x300], version...), 0)
-}
-
-// systemImage is a disk with a filesystem that has GRUB's configuration, a kernel and an initramfs.
-func systemImage(t *testing.T, body, kernel string) []byte {
-	t.Helper()
-	dir := t.TempDir()
-	root, img := filepath.Join(dir, "root"), filepath.Join(dir, "img")
-	if err := os.MkdirAll(root+"/boot/grub", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{"grub/grub.cfg": "menuentry 'Debian' {\n" + body + "\n}\n", "vmlinuz": kernel, "initrd": strings.Repeat("initramfs ", 1000)} {
-		if err := os.WriteFile(filepath.Join(root, "boot", name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, args := range [][]string{{"truncate", "-s", "6M", img}, {"sfdisk", "-q", img}, {"mke2fs", "-q", "-F", "-t", "ext4", "-d", root, "-E", "offset=1048576", img, "5M"}} {
-		cmd := exec.Command(judge.Tool(t, args[0]), args[1:]...)
-		cmd.Stdin = strings.NewReader("label: dos\nstart=2048,type=83\n")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v: %s", args, err, out)
-		}
-	}
-	b, err := os.ReadFile(img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-const plainEntry = "linux /boot/vmlinuz root=/dev/vda1 ro\ninitrd /boot/initrd"
 
 // goodSystem is an image with a system, made once: many tests have a device each.
 func goodSystem(t *testing.T) []byte {
 	t.Helper()
-	system.once.Do(func() { system.image = systemImage(t, plainEntry, string(bzImage("6.1.0-57-amd64 (x@y) #1 SMP"))) })
+	system.once.Do(func() {
+		system.image = bootable.Image(t, bootable.Entry, string(bootable.Kernel("6.1.0-57-amd64 (x@y) #1 SMP")))
+	})
 	if system.image == nil {
 		judge.Missing(t, "an image with a system, as mke2fs makes it")
 	}
@@ -175,10 +139,10 @@ func TestReflashKexecRefuses(t *testing.T) {
 		want    string
 	}{
 		"no system":             {func(*testing.T) []byte { return diskImage(3<<20 + 512) }, nil, Untouched, "the image's own kernel cannot be told"},
-		"no kernel":             {func(t *testing.T) []byte { return systemImage(t, plainEntry, "MZ a program") }, nil, Untouched, "no Linux kernel in the bzImage format"},
+		"no kernel":             {func(t *testing.T) []byte { return bootable.Image(t, bootable.Entry, "MZ a program") }, nil, Untouched, "no Linux kernel in the bzImage format"},
 		"arm64":                 {goodSystem, func(b *bench) { b.archive.Facts.Arch = "arm64" }, Untouched, "kernels for arm64 have no kexec_file_load"},
 		"compressed, no system": {func(*testing.T) []byte { return diskImage(3<<20 + 512) }, compressed, Untouched, "the image's own kernel cannot be told"},
-		"compressed, no kernel": {func(t *testing.T) []byte { return systemImage(t, plainEntry, "MZ a program") }, compressed, Untouched, "no Linux kernel in the bzImage format"},
+		"compressed, no kernel": {func(t *testing.T) []byte { return bootable.Image(t, bootable.Entry, "MZ a program") }, compressed, Untouched, "no Linux kernel in the bzImage format"},
 		"under lockdown": {goodSystem, func(b *bench) {
 			b.On("kexec new trial", devicetest.Complain("groundhog-writer: this kernel allows no kexec (lockdown, ...)", 1))
 		}, Held, "allows no kexec"},
