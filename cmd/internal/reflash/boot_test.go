@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -193,7 +194,13 @@ func TestReflashKexecFalls(t *testing.T) {
 		"memory": {func(t *testing.T, b *bench) {
 			b.On("kexec new load", devicetest.Complain("groundhog-writer: cannot allocate memory", 1))
 		}, "cannot allocate memory"},
-		"silent":                    {func(t *testing.T, b *bench) { b.On("kexec new load", devicetest.Say("loaded\n", 0)) }, "does not say that it starts"},
+		"silent": {func(t *testing.T, b *bench) {
+			b.On("kexec new load", func(c *devicetest.Command) int {
+				io.WriteString(c.Stdout, "loaded\n")
+				io.Copy(io.Discard, c.Stdin)
+				return 0
+			})
+		}, "does not say that it starts"},
 		"reset":                     {func(t *testing.T, b *bench) { b.On("bootloader_type", devicetest.Say("114\n", 0)) }, "a boot loader has started it"},
 		"a stream without a system": {func(t *testing.T, b *bench) { b.stream(t, diskImage(3<<20+512)) }, "cannot be told"},
 		"hangs": {func(t *testing.T, b *bench) {
