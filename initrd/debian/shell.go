@@ -106,14 +106,55 @@ func (s *shell) confuse(format string, args ...any) {
 }
 
 func (s *shell) statement(st *syntax.Stmt) (status answer) {
+	certain := true
+	for _, r := range st.Redirs {
+		s.mayAssign(r.Word)
+		if r.Hdoc != nil {
+			s.mayAssign(r.Hdoc)
+		}
+		certain = certain && opensAlways(r)
+	}
 	if st.Background || st.Coprocess {
 		return yes // of a process of its own
 	}
-	status = s.command(st.Cmd)
+	if certain {
+		status = s.command(st.Cmd)
+	} else {
+		s.perhaps(func() { s.command(st.Cmd) })
+	}
 	if st.Negated {
 		status = -status
 	}
 	return status
+}
+
+// opensAlways reports whether a redirection cannot fail; where one does, the command is not run.
+func opensAlways(r *syntax.Redirect) bool {
+	to := r.Word.Lit()
+	switch r.Op {
+	case syntax.Hdoc, syntax.DashHdoc:
+		return true
+	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob:
+		return to == "/dev/null"
+	case syntax.DplOut:
+		return to == "1" || to == "2"
+	}
+	return false
+}
+
+// mayAssign looks at the expansions in a part that is not followed: ${X:=y} may give X a value.
+func (s *shell) mayAssign(part syntax.Node) {
+	s.perhaps(func() {
+		syntax.Walk(part, func(n syntax.Node) bool {
+			p, ok := n.(*syntax.ParamExp)
+			if ok && p.Param != nil && p.Exp != nil && (p.Exp.Op == syntax.AssignUnset || p.Exp.Op == syntax.AssignUnsetOrNull) && syntax.ValidName(p.Param.Value) {
+				text, _ := s.word(p.Exp.Word)
+				s.set(p.Param.Value, text, false)
+				return false // the word was looked at
+			}
+			return true
+		})
+	})
 }
 
 // answer is how a command ends, as far as that is known.
@@ -146,12 +187,17 @@ func (s *shell) command(cmd syntax.Command) answer {
 		s.perhaps(func() { s.statement(c.Body) })
 		return yes
 	case *syntax.CaseClause:
+		s.mayAssign(c.Word)
 		for _, item := range c.Items {
+			for _, pattern := range item.Patterns {
+				s.mayAssign(pattern)
+			}
 			s.perhaps(func() { s.all(item.Stmts) })
 		}
 	case *syntax.WhileClause:
 		s.perhaps(func() { s.all(c.Cond); s.all(c.Do) })
 	case *syntax.ForClause:
+		s.mayAssign(c.Loop)
 		s.perhaps(func() { s.all(c.Do) })
 		if loop, ok := c.Loop.(*syntax.WordIter); ok {
 			s.perhaps(func() { s.set(loop.Name.Value, "", false) })
@@ -216,6 +262,10 @@ func (s *shell) ifClause(c *syntax.IfClause) answer {
 
 // set gives a variable a value, or may do so.
 func (s *shell) set(name, value string, certain bool) {
+	if name == "IFS" {
+		s.confuse("it sets IFS, by which the shell splits words")
+		return
+	}
 	v := s.vars[name]
 	if s.size += len(value); s.size > maxShellState {
 		s.confuse("its values grow too large")
@@ -253,6 +303,15 @@ func (s *shell) call(c *syntax.CallExpr) answer {
 	}
 	args := c.Args[1:]
 	switch name {
+	case "export", "readonly", ":", "unset":
+	default:
+		for _, a := range c.Assigns { // for the command alone
+			if a.Value != nil {
+				s.mayAssign(a.Value)
+			}
+		}
+	}
+	switch name {
 	case "export", "readonly", ":", "unset": // the assignments before a special built-in stay
 		s.assign(c.Assigns)
 		return s.builtin(name, args)
@@ -263,11 +322,13 @@ func (s *shell) call(c *syntax.CallExpr) answer {
 			s.word(w)
 		}
 		return map[string]answer{"true": yes, "false": no}[name]
-	case ".", "source", "eval", "read", "getopts", "alias", "exec", "exit", "return", "trap", "set", "shift", "break", "continue", "command", "builtin":
+	case ".", "source", "eval", "read", "getopts", "alias", "exec", "exit", "return", "trap", "set", "shift", "break", "continue", "command", "builtin", "let", "[[", "local", "declare", "typeset":
 		s.confuse("line %d: %q is more than is followed", c.Pos().Line(), name)
 	}
-	for _, w := range args { // ${X:=y} among them
-		s.word(w)
+	for i, w := range args { // ${X:=y} among them
+		if text, certain := s.word(w); name == "printf" && i == 0 && (!certain || strings.HasPrefix(text, "-")) { // -v X
+			s.confuse("line %d: %q is more than is followed", c.Pos().Line(), name)
+		}
 	}
 	return unknown
 }
@@ -286,8 +347,9 @@ func (s *shell) assign(list []*syntax.Assign) {
 // declare is export or readonly, where the parser knows them for what they are.
 func (s *shell) declare(c *syntax.DeclClause) answer {
 	for _, a := range c.Args {
-		if a.Name == nil {
-			continue // an option, -p
+		if a.Name == nil { // a quoted word, an expansion, an option
+			s.builtin(c.Variant.Value, []*syntax.Word{a.Value})
+			continue
 		}
 		if a.Value != nil {
 			s.assign([]*syntax.Assign{a})
@@ -304,9 +366,13 @@ func (s *shell) builtin(name string, args []*syntax.Word) answer {
 		text, certain := s.word(w)
 		variable, value, assigned := strings.Cut(text, "=")
 		switch {
-		case name == ":":
+		case name == ":", text == "-p" && certain && name != "unset":
 			continue
-		case !syntax.ValidName(variable):
+		case !certain && !assigned:
+			s.confuse("%s of what only the machine knows", name)
+			continue
+		case !syntax.ValidName(variable), name == "unset" && assigned:
+			s.confuse("%s %.40q is more than is followed", name, text)
 			continue
 		case name == "unset" && certain && !s.unsure:
 			delete(s.vars, variable)

@@ -114,11 +114,14 @@ func (f *Facts) program(img *initrd.Image, name string, e *initrd.Entry) bool {
 	return true
 }
 
+// joined takes out what a shell takes out of a word, or never reads.
+var joined = strings.NewReplacer("\x00", "", "\\\n", "", `""`, "", "''", "")
+
 // script looks through a script's lines.
 func (f *Facts) script(name string, text []byte, known bool) {
 	var words []string
 	sum := sha256.New()
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(joined.Replace(string(text))) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "#") || !marked(line) || name == Script && known && execLine.MatchString(line) {
 			continue

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -19,6 +20,12 @@ func (s *shell) word(w *syntax.Word) (text string, certain bool) {
 		case *syntax.Lit:
 			if i == 0 && strings.HasPrefix(p.Value, "~") {
 				certain = false
+			}
+			if i+1 < len(w.Parts) && strings.HasSuffix(p.Value, "$") { // $'...' has escapes in some shells
+				switch w.Parts[i+1].(type) {
+				case *syntax.SglQuoted, *syntax.DblQuoted:
+					certain = false
+				}
 			}
 			b.WriteString(meant(unescape(p.Value, "")))
 		case *syntax.SglQuoted:
@@ -70,9 +77,14 @@ func (s *shell) expand(b *strings.Builder, part syntax.WordPart) bool {
 	p, ok := part.(*syntax.ParamExp)
 	if !ok || p.Param == nil || !syntax.ValidName(p.Param.Value) || p.Excl || p.Length || p.Width || p.Index != nil ||
 		p.Slice != nil || p.Repl != nil || p.Names != 0 || p.NestedParam != nil {
+		s.mayAssign(part)
 		return false
 	}
 	v, set := s.vars[p.Param.Value]
+	if !set && ofTheShell.MatchString(p.Param.Value) || len(v.Maybe) > 0 && p.Exp != nil {
+		s.mayAssign(part)
+		return false
+	}
 	if p.Exp == nil {
 		b.WriteString(v.Value)
 		return len(v.Maybe) == 0
@@ -100,7 +112,11 @@ func (s *shell) expand(b *strings.Builder, part syntax.WordPart) bool {
 		}
 		b.WriteString(v.Value)
 	default:
+		s.mayAssign(part)
 		return false
 	}
 	return len(v.Maybe) == 0
 }
+
+// ofTheShell is the variables that a shell has by itself, and those that /init and its scripts work with: they have values that no settings say.
+var ofTheShell = regexp.MustCompile(`[a-z]|^(?:PATH|HOME|PWD|OLDPWD|IFS|OPTIND|OPTARG|PPID|LINENO|PS[124]|RANDOM|HOSTNAME|TERM|SHELL|SHLVL|USER|LOGNAME|E?UID|PREREQ)$`)
