@@ -59,7 +59,7 @@ func choices(verb, flag string) []string {
 
 // takes is what a flag of a verb takes.
 func takes(verb, flag string) cli.Takes {
-	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag]}
+	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag], Empty: flag == "dropbear-option"}
 	switch flag {
 	case "sign-key", "signature", "authorized-keys", "host-key", "ca", "hosts", "expect-host-key":
 		t.In = true

@@ -119,12 +119,15 @@ func (o *flashOptions) open(ctx context.Context, in *input.Files, path string) (
 }
 
 func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) error {
+	if err := eachOnce(hosts); err != nil {
+		return err
+	}
 	if err := o.fits(); err != nil {
 		return cli.Misused(cmd, err)
 	}
 	img, err := o.open(cmd.Context(), inputsOf(cmd), path)
 	if err != nil {
-		return o.refused(cmd, hosts, err)
+		return o.refused(cmd, hosts, swapped(err, hosts, path))
 	}
 	defer img.Close()
 	o.together(len(hosts))

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/cmd/internal/tell"
 )
@@ -34,6 +38,34 @@ func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run fun
 		return nil
 	}
 	return exitCode{code: worst}
+}
+
+// eachOnce refuses, before any is reached, what is no device, and a device that is named twice.
+func eachOnce(hosts []string) error {
+	seen := map[string]bool{}
+	for _, name := range hosts {
+		if _, err := device.ParseTarget(name); err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("%s is named twice", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// swapped is an error of opening a file that is not there, of a command line on which a file stands where a device is meant.
+func swapped(err error, hosts []string, path string) error {
+	if _, missing := os.Stat(path); !errors.Is(missing, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range hosts {
+		if info, there := os.Stat(name); there == nil && !info.IsDir() {
+			return hint.To(err, name+" is a file here: devices are named first, and files behind them")
+		}
+	}
+	return err
 }
 
 // refused ends a verb before any device is reached: machines are told a verdict on each of them, too.

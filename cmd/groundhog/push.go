@@ -78,6 +78,9 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 }
 
 func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error {
+	if err := eachOnce(hosts); err != nil {
+		return err
+	}
 	if o.Initramfs != "" && len(hosts) > 1 {
 		return cli.Misused(cmd, errors.New("--initramfs is for one device"))
 	}
@@ -86,7 +89,7 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	}
 	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
 	if err != nil {
-		return o.refused(cmd, hosts, err)
+		return o.refused(cmd, hosts, swapped(err, hosts, path))
 	}
 	o.Roll = device.NewRoll(len(hosts))
 	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
@@ -137,6 +140,9 @@ Exit codes: 0 the original is there, or a newer one; 1 refused, nothing changed 
 was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, hosts []string) error {
+			if err := eachOnce(hosts); err != nil {
+				return err
+			}
 			roll := device.NewRoll(len(hosts))
 			return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 				return reflash.Restore(ctx, h, ssh, roll)

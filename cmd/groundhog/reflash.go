@@ -98,11 +98,11 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 	}
 	a, err := o.signed.readPushed(in, archive, int64(o.maxSize))
 	if err != nil {
-		return o.refused(cmd, hosts, err)
+		return o.refused(cmd, hosts, swapped(err, hosts, archive))
 	}
 	img, err := o.open(cmd.Context(), in, path)
 	if err != nil {
-		return o.refused(cmd, hosts, err)
+		return o.refused(cmd, hosts, swapped(err, hosts, path))
 	}
 	defer img.Close()
 	if err := o.fits(); err != nil {
@@ -145,17 +145,7 @@ func (o *reflashOptions) allHosts(in *input.Files, hosts []string) ([]string, er
 			return nil, fmt.Errorf("reading %s: %w", o.hosts, err)
 		}
 	}
-	seen := map[string]bool{}
-	for _, name := range hosts {
-		if _, err := device.ParseTarget(name); err != nil {
-			return nil, err
-		}
-		if seen[name] {
-			return nil, fmt.Errorf("%s is named twice", name)
-		}
-		seen[name] = true
-	}
-	return hosts, nil
+	return hosts, eachOnce(hosts)
 }
 
 // fingerprint is a host key's, given as such or as a public key's file.

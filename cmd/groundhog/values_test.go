@@ -51,6 +51,9 @@ func TestWrongValues(t *testing.T) {
 			if wrong == nil && !namesPath(f) && !slices.Contains(anyText, f.Name) {
 				t.Errorf("--%s %s is in no table", f.Name, what)
 			}
+			if kind := f.Value.Type(); f.Name != "dropbear-option" && (kind == "string" || kind == "stringArray") {
+				wrong = append(wrong, [2]string{"", `"" is`})
+			}
 			for _, w := range wrong {
 				hinted := strings.Contains(w[1], "fingerprint") || strings.Contains(w[1], "port") // by a hint of its own
 				code, out, said := here(verb.Name(), fmt.Sprintf("--%s=%s", f.Name, w[0]))

@@ -75,6 +75,7 @@ type Takes struct {
 	Check func(string) error // refuses what it does not take; may be nil
 	In    bool               // - is standard input
 	Out   bool               // - is standard output
+	Empty bool               // nothing, "", is something
 }
 
 // Values says what is wrong with the values of a command line's flags that can be told without looking further, and where standard
@@ -127,6 +128,8 @@ func wrongValue(f *pflag.Flag, takes Takes) *ValueError {
 		if d, _ := time.ParseDuration(text); d < 0 {
 			return &ValueError{f.Name, text + " is less than no time", ""}
 		}
+	case !takes.Empty && isText(f) && slices.Contains(valuesOf(f), ""): // a script's variable that was never set
+		return &ValueError{f.Name, `"" is empty; without the flag it is left to groundhog`, ""}
 	case takes.Check != nil && text != f.DefValue:
 		if err := takes.Check(text); err != nil {
 			return &ValueError{f.Name, err.Error(), hint.Of(err)}
@@ -135,6 +138,11 @@ func wrongValue(f *pflag.Flag, takes Takes) *ValueError {
 		return &ValueError{f.Name, fmt.Sprintf("%q is none of %s", text, strings.Join(takes.OneOf, ", ")), didYouMean(near(takes.OneOf, text))}
 	}
 	return nil
+}
+
+// isText reports whether a flag takes a text, or several.
+func isText(f *pflag.Flag) bool {
+	return slices.Contains([]string{"string", "stringArray", "stringSlice"}, f.Value.Type())
 }
 
 // valuesOf is what a flag was given, one or several.
