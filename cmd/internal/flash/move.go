@@ -161,17 +161,24 @@ func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error
 		if i == 4*imageSamples {
 			return nil, io.EOF
 		}
-		return src.Read(ctx, i+1) // the first chunk has a table in it, and goes its own way
+		n := i + 1 // the first chunk has a table in it, and goes its own way
+		return a.Shared.sample(n, func() ([]byte, error) { return src.Read(ctx, n) })
 	})
 	if err != nil || found {
 		return found, err
 	}
 	return a.found(share, func(i int64) ([]byte, error) {
-		data, ok := src.Peek(total * i / (2 * imageSamples))
-		if !ok || i == 2*imageSamples {
+		if i == 2*imageSamples {
 			return nil, io.EOF
 		}
-		return data, nil
+		n := total * i / (2 * imageSamples)
+		return a.Shared.sample(n, func() ([]byte, error) {
+			data, ok := src.Peek(n)
+			if !ok {
+				return nil, io.EOF
+			}
+			return data, nil
+		})
 	})
 }
 
@@ -185,25 +192,24 @@ func sampled(total, count int64) (all []int64) {
 	return slices.DeleteFunc(all, func(n int64) bool { return n >= total })
 }
 
-// found looks for up to imageSamples chunks of the image, which next gives one by one, in what is known of the disk; zeros do not count.
+// found looks for up to imageSamples chunks of the image, whose sums next gives one by one, in what is known of the disk; zeros do not count.
 // share is which part of the disk is known.
 func (a *line) found(share float64, next func(i int64) ([]byte, error)) (bool, error) {
 	found, looked := 0, 0
 	for i, chunks := int64(0), 0; chunks < imageSamples; i++ {
-		b, err := next(i)
+		sums, err := next(i)
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return false, a.imageFailed(err)
 		}
-		if chunk.IsZero(b) {
+		if sums == nil {
 			continue
 		}
 		chunks++
-		known, all := a.scan.table.Known(moved.AppendSums(nil, b))
+		known, all := a.scan.table.Known(sums)
 		found, looked = found+known, looked+all
-		chunk.Free(b)
 	}
 	return found >= leastFound && float64(found) >= share*float64(looked)/10, nil
 }

@@ -5,17 +5,26 @@ import (
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// Shared has several flashes of one image compress each chunk once, as long as they are not far apart. Its methods may be called by
-// all of these flashes at once. A nil Shared shares nothing.
+// Shared has several flashes of one image compress each chunk once, as long as they are not far apart, and read once what all of them
+// need of the image before they send. Its methods may be called by all of these flashes at once. A nil Shared shares nothing.
 type Shared struct {
 	mu     sync.Mutex
 	chunks map[int64]*sharedChunk
 	order  []int64 // of chunks, oldest first
 	bytes  int
 	sums   map[int64]sharedSums
+	looked map[int64]*sharedSample
+}
+
+// sharedSample is a chunk of the image that disks are looked through for.
+type sharedSample struct {
+	mu    sync.Mutex
+	known bool
+	sums  []byte
 }
 
 // sharedSums is the sums of the pieces of a chunk of the image: held against a device's own, they say which pieces differ.
@@ -41,7 +50,7 @@ const maxShared = 64 << 20
 
 // NewShared is a Shared in which nothing was compressed yet.
 func NewShared() *Shared {
-	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}}
+	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}, looked: map[int64]*sharedSample{}}
 }
 
 // compressed is what compress makes of chunk c, and with what. The first flash that asks calls it, and the others get the same bytes, which
@@ -111,4 +120,33 @@ func (s *Shared) keepSums(c chunk.Chunk, sums []byte) {
 	if len(s.sums) < maxSums {
 		s.sums[c.N] = sharedSums{c.Sum, sums}
 	}
+}
+
+// sample is the sums of the pieces of chunk n as a disk's are (package moved), nil for zeros. The first flash that asks reads the chunk; an
+// error is that flash's alone.
+func (s *Shared) sample(n int64, read func() ([]byte, error)) ([]byte, error) {
+	it := new(sharedSample)
+	if s != nil {
+		s.mu.Lock()
+		if s.looked[n] == nil {
+			s.looked[n] = it
+		}
+		it = s.looked[n]
+		s.mu.Unlock()
+	}
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	if it.known {
+		return it.sums, nil
+	}
+	b, err := read()
+	if err != nil {
+		return nil, err
+	}
+	defer chunk.Free(b)
+	if !chunk.IsZero(b) {
+		it.sums = moved.AppendSums(nil, b)
+	}
+	it.known = true
+	return it.sums, nil
 }

@@ -3,11 +3,13 @@ package flash
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 )
 
@@ -89,4 +91,33 @@ func TestSharedWithTrouble(t *testing.T) {
 	}
 	close(goes)
 	all.Wait()
+}
+
+// What disks are looked through for is read once for all flashes; zeros are none, and what one of them could not read the next one tries.
+func TestSharedSamples(t *testing.T) {
+	s, reads := NewShared(), atomic.Int64{}
+	data := noise(3, chunk.Size)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for n := range int64(5) {
+				sums, err := s.sample(n, func() ([]byte, error) { reads.Add(1); return bytes.Clone(data[:(n+1)*chunk.PieceSize]), nil })
+				if err != nil || !bytes.Equal(sums, moved.AppendSums(nil, data[:(n+1)*chunk.PieceSize])) {
+					t.Errorf("chunk %d: %d bytes of sums, %v", n, len(sums), err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := reads.Load(); n != 5 {
+		t.Errorf("5 chunks are read %d times", n)
+	}
+	for _, shared := range []*Shared{s, nil} {
+		if sums, err := shared.sample(7, func() ([]byte, error) { return nil, io.EOF }); sums != nil || err != io.EOF {
+			t.Errorf("%v, %v", sums, err)
+		}
+		if sums, err := shared.sample(7, func() ([]byte, error) { return make([]byte, chunk.Size), nil }); sums != nil || err != nil {
+			t.Errorf("zeros: %v, %v", sums, err)
+		}
+	}
 }

@@ -112,8 +112,16 @@ func (s *Store) put(g Group, packed []byte) error {
 	})
 }
 
-// get is a group's packed bytes; [ErrDamaged] where they are not those that were written.
-func (s *Store) get(g Group) ([]byte, error) {
+// check is [ErrDamaged] where packed bytes are not those that were written.
+func (g Group) check(b []byte) error {
+	if ID(chunk.SumOf(b)) != g.Sum {
+		return fmt.Errorf("%w: group %s", ErrDamaged, g.ID)
+	}
+	return nil
+}
+
+// read is as many bytes as the group has packed, from its file.
+func (s *Store) read(g Group) ([]byte, error) {
 	f, err := s.root.OpenFile(s.path(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -125,9 +133,6 @@ func (s *Store) get(g Group) ([]byte, error) {
 	b := make([]byte, g.Len)
 	if _, err := io.ReadFull(f, b); err != nil {
 		return nil, err
-	}
-	if ID(chunk.SumOf(b)) != g.Sum {
-		return nil, fmt.Errorf("%w: group %s", ErrDamaged, g.ID)
 	}
 	return b, nil
 }

@@ -22,6 +22,7 @@ package pack
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -83,7 +84,9 @@ type Groups struct {
 	store  *Store
 
 	mu     sync.Mutex
-	recent []recentGroup // the last ones that were read, the oldest first: those who send one image are not far apart
+	recent []recentGroup // the last ones that were asked for, the one that was not for longest first: those who send one image are not far apart
+	bytes  int64         // of them together
+	sound  map[int64]bool
 }
 
 type recentGroup struct {
@@ -91,24 +94,34 @@ type recentGroup struct {
 	b []byte
 }
 
-// maxRecent bounds how many groups that were read are kept.
-const maxRecent = 8
+// maxRecent bounds what is kept of the groups that were read, in bytes: some 30 groups.
+const maxRecent = 64 << 20
 
-// get is a group's packed bytes.
+// get is a group's packed bytes. They are held against their sum when they are read for the first time: what a disk has changed since, the
+// device finds, and the image goes there without the pack.
 func (g *Groups) get(n int64) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, r := range g.recent {
-		if r.n == n {
-			return r.b, nil
-		}
+	if at := slices.IndexFunc(g.recent, func(r recentGroup) bool { return r.n == n }); at >= 0 {
+		r := g.recent[at]
+		g.recent = append(slices.Delete(g.recent, at, at+1), r)
+		return r.b, nil
 	}
-	b, err := g.store.get(g.groups[n])
+	b, err := g.store.read(g.groups[n])
+	if err == nil && !g.sound[n] {
+		err = g.groups[n].check(b)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if g.recent = append(g.recent, recentGroup{n, b}); len(g.recent) > maxRecent {
-		g.recent = g.recent[1:]
+	if g.sound == nil {
+		g.sound = map[int64]bool{}
+	}
+	g.sound[n] = true
+	g.recent, g.bytes = append(g.recent, recentGroup{n, b}), g.bytes+int64(len(b))
+	for g.bytes > maxRecent && len(g.recent) > 1 {
+		g.bytes -= int64(len(g.recent[0].b))
+		g.recent = slices.Delete(g.recent, 0, 1)
 	}
 	return b, nil
 }

@@ -467,3 +467,31 @@ func TestLiveForgets(t *testing.T) {
 		}
 	}
 }
+
+// Groups that were read stay in memory, those that were used last and no more than their bound; a group that has to be read again is the
+// same.
+func TestGroupsInMemory(t *testing.T) {
+	img := image(6, 19)
+	s := at(t, t.TempDir())
+	k, err := Make(t.Context(), img, 3, s, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := k.From(s, img.Index())
+	want := make([][]byte, len(k.Groups))
+	for n := range k.Groups {
+		if want[n], err = g.get(int64(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.bytes = maxRecent // as if there were many more
+	for _, n := range []int64{2, 0, 1, 0, 2, 1} {
+		b, err := g.get(n)
+		if err != nil || !bytes.Equal(b, want[n]) {
+			t.Fatalf("group %d: %v", n, err)
+		}
+		if last := g.recent[len(g.recent)-1]; last.n != n || g.bytes > maxRecent {
+			t.Fatalf("group %d was the last to be used, not %d; %d bytes are kept", n, last.n, g.bytes)
+		}
+	}
+}
