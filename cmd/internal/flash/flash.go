@@ -45,6 +45,7 @@ type Job struct {
 	Check   bool    // compare only
 	Still   bool    // do not look for what moved on the disk
 	Shared  *Shared // with flashes of the same image; nil: with none
+	planned int     // chunks of one plan at most; 0: maxPlanned
 
 	// Connect makes a line to a writer; Close, or Release of a [Releaser], ends it. It is called again after a loss.
 	Connect func(ctx context.Context) (io.ReadWriteCloser, error)

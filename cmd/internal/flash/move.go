@@ -2,6 +2,7 @@ package flash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,12 +30,15 @@ type Reader interface {
 }
 
 const (
-	maxMoved     = 16 << 30 / chunk.Size // chunks of the disk that are looked through, from its beginning on
-	diskSamples  = 20                    // chunks at the disk's beginning, and as many spread over it, that are looked at first
-	imageSamples = 16                    // chunks of the image that are looked for in these
-	leastFound   = 8                     // different pieces that have to be found for the whole disk to be looked through
-	scanAhead    = 128                   // chunks that the device is asked for before it has answered
-	scanRange    = 64                    // chunks that are asked for in one frame
+	maxMoved     = 256 << 30 / chunk.Size     // chunks of the disk that are looked through, from its beginning on
+	maxHeld      = 64 << 30 / chunk.PieceSize // pieces of it, zeros not counted: they take 100 MB here
+	maxPlanned   = 16 << 30 / chunk.Size      // chunks of one plan
+	roomScanned  = 128                        // bytes that the device needs for a chunk of a scan
+	diskSamples  = 20                         // chunks at the disk's beginning, and as many spread over it, that are looked at first
+	imageSamples = 16                         // chunks of the image that are looked for in these
+	leastFound   = 8                          // different pieces that have to be found for the whole disk to be looked through
+	scanAhead    = 128                        // chunks that the device is asked for before it has answered
+	scanRange    = 64                         // chunks that are asked for in one frame
 )
 
 // scan is what a connection has learned of the disk.
@@ -105,11 +109,11 @@ func (a *line) move(ctx context.Context) error {
 	if !ok || skip || disk.Room < chunk.PieceSize {
 		return nil
 	}
-	total := (disk.Size + chunk.Size - 1) / chunk.Size
-	if size, ok := r.Source.Size(); ok {
-		total = min(total, (size+chunk.Size-1)/chunk.Size)
+	size, known := r.Source.Size()
+	if !known {
+		size = disk.Size
 	}
-	total = min(total, maxMoved)
+	total := lookedThrough(disk, size)
 	if total < 2 {
 		return nil
 	}
@@ -134,6 +138,11 @@ func (a *line) move(ctx context.Context) error {
 		return err
 	}
 	return a.rebuild(ctx)
+}
+
+// lookedThrough is how many chunks of a disk can be looked through for what an image of so many bytes has.
+func lookedThrough(disk protocol.Disk, image int64) int64 {
+	return min((min(disk.Size, image)+chunk.Size-1)/chunk.Size, maxMoved, disk.Room/roomScanned)
 }
 
 // newScan begins to learn of the disk.
@@ -214,15 +223,22 @@ func (a *line) found(share float64, next func(i int64) ([]byte, error)) (bool, e
 	return found >= leastFound && float64(found) >= share*float64(looked)/10, nil
 }
 
-// scanAll has the device scan the disk as far as the image goes.
+// scanAll has the device scan the disk as far as the image goes, or there is memory for what it holds.
 func (a *line) scanAll(total int64) error {
 	a.newScan()
-	for n := int64(0); n < total; n += scanRange {
+	for n := int64(0); n < total && !a.holdsEnough(); n += scanRange {
 		if err := a.ask(protocol.Range{First: n, Count: min(scanRange, total-n), Keep: true}, scanAhead); err != nil {
 			return err
 		}
 	}
 	return a.await(func() bool { return a.scan.heard == a.scan.asked })
+}
+
+// holdsEnough reports whether no more of the disk is to be scanned.
+func (a *line) holdsEnough() bool {
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
+	return a.scan.table.Pieces() >= maxHeld
 }
 
 // compareAll announces every chunk that is not known to be on the disk, and waits for all answers.
@@ -250,36 +266,44 @@ func (a *line) compareAll() error {
 	return a.await(func() bool { return r.chunks.count[uncompared] == 0 })
 }
 
-// rebuild sends a recipe for each chunk that differs, in the order of a plan. It returns when each is on the disk, or the device wants it
-// whole; lead sends those.
+// rebuild sends a recipe for each chunk that differs, in the order of a plan, or of several one behind the other: a plan of all of a large disk
+// would take too much memory. It returns when each is on the disk, or the device wants it whole; lead sends those.
 func (a *line) rebuild(ctx context.Context) error {
-	plan, chunks, err := a.plan(ctx)
-	if err != nil || plan == nil {
-		return err
-	}
 	news, err := newNews(a.run.disk.Window)
 	if err != nil {
 		return err
 	}
 	defer news.Close()
-	for _, step := range plan.Steps {
-		if err := a.await(func() bool { return a.run.chunks.count[building] < window }); err != nil {
+	for {
+		plan, chunks, err := a.plan(ctx)
+		if err != nil || plan == nil {
 			return err
 		}
-		if err := a.build(ctx, chunks[step.N], step, news); err != nil {
+		for _, step := range plan.Steps {
+			if err := a.await(func() bool { return a.run.chunks.count[building] < window }); err != nil {
+				return err
+			}
+			if err := a.build(ctx, chunks[step.N], step, news); err != nil {
+				return err
+			}
+		}
+		if err := a.await(func() bool { return a.run.chunks.count[building] == 0 }); err != nil {
 			return err
+		}
+		for n := range chunks {
+			a.scan.table.Forget(n)
+			delete(a.scan.scanned, n)
 		}
 	}
-	return a.await(func() bool { return a.run.chunks.count[building] == 0 })
 }
 
-// plan is how to make the chunks that differ of what the scan found, all but the first chunk.
+// plan is how to make chunks that differ of what the scan found, the first ones but for the image's first chunk.
 func (a *line) plan(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, error) {
-	r := a.run
+	r, most := a.run, cmp.Or(a.planned, maxPlanned)
 	r.mu.Lock()
 	chunks := map[int64]chunk.Chunk{}
 	for _, c := range r.Source.Index() {
-		if wants, _ := r.chunks.wants(c.N); wants && c.N != 0 && a.scan.scanned[c.N] {
+		if wants, _ := r.chunks.wants(c.N); wants && c.N != 0 && a.scan.scanned[c.N] && len(chunks) < most {
 			chunks[c.N] = c
 		}
 	}

@@ -72,6 +72,39 @@ func TestMoveSendsWhatIsNew(t *testing.T) {
 	}
 }
 
+// All of a disk is looked through as far as the image goes, within the memory that the device has.
+func TestLookedThrough(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct{ disk, image, room, want int64 }{
+		{disk: 32 * gib, image: 20*gib + 1, room: 32 << 20, want: 20*1024 + 1},
+		{disk: 8 * gib, image: 20 * gib, room: 32 << 20, want: 8 * 1024},
+		{disk: 2048 * gib, image: 2048 * gib, room: 32 << 20, want: 256 * 1024},
+		{disk: 64 * gib, image: 64 * gib, room: 1 << 20, want: 8 * 1024},
+		{disk: 64 * gib, image: 64 * gib, want: 0},
+	} {
+		if got := lookedThrough(protocol.Disk{Size: c.disk, Room: c.room}, c.image); got != c.want {
+			t.Errorf("%+v: %d chunks", c, got)
+		}
+	}
+}
+
+// A disk too large for one plan is made by several, one behind the other. A later one finds nothing where an earlier one has written.
+func TestMoveInParts(t *testing.T) {
+	for _, planned := range []int{1, 2, 5} {
+		for _, cut := range []bool{false, true} {
+			old, next := builds(uint64(planned))
+			b := newBench(t, append(slices.Clone(old), make([]byte, 4*chunk.Size)...))
+			if cut {
+				b.cuts = []int64{20_000}
+			}
+			r, err := b.move(&source{b: next, index: true}, func(j *Job) { j.planned = planned })
+			if err != nil || r.State != Verified || !cut && r.Moved < 5*chunk.Size {
+				t.Errorf("%d chunks a plan, cut %v: %+v, %v", planned, cut, r, err)
+			}
+		}
+	}
+}
+
 // What is new in one chunk is much like what is new in the others, as inodes are: it is packed in one stream, and sent in no more than it takes
 // there. A device without memory for a stream's window gets each chunk's by itself.
 func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {

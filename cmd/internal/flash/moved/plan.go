@@ -119,7 +119,15 @@ func (p *planner) find(i int) []int64 {
 	w := p.wanted[i]
 	from := make([]int64, len(w.Sums))
 	here := w.N * int64(p.perChunk)
-	before := int64(fromSent)
+	before, behind := int64(fromSent), int64(fromSent)
+	if i > 0 && len(p.from[i-1]) > 0 { // the chunk before this one or behind it has had its turn
+		switch last := p.from[i-1]; p.wanted[i-1].N {
+		case w.N - 1:
+			before = last[len(last)-1]
+		case w.N + 1:
+			behind = last[0]
+		}
+	}
 	for n, s := range w.Sums {
 		at, ok := p.at(here + int64(n))
 		switch {
@@ -134,14 +142,30 @@ func (p *planner) find(i int) []int64 {
 		}
 		before = from[n]
 	}
+	if p.mask != 0 {
+		p.findBefore(i, from, behind)
+	}
 	return from
+}
+
+// findBefore finds pieces that cannot be looked up, and lie before one that was found, in from or, behind the last one there, at behind.
+func (p *planner) findBefore(i int, from []int64, behind int64) {
+	w := p.wanted[i]
+	for n := len(from) - 1; n >= 0; n-- {
+		if tail := w.Tail && n == len(from)-1; from[n] == fromSent && !tail && behind > 0 {
+			if at, ok := p.at(behind - 1); ok && at == w.Sums[n] {
+				from[n] = p.use(i, behind-1)
+			}
+		}
+		behind = from[n]
+	}
 }
 
 // source chooses the place to copy a piece from, for the chunk whose turn is i: best the one behind before, the place of the piece before
 // it, so that runs are long; else one that is still there at that turn; else one that must be kept in memory.
 func (p *planner) source(i int, s Sum, before int64) int64 {
 	best, rank := int64(fromSent), 0
-	p.places(s, func(place int64) bool {
+	look := func(place int64) bool {
 		turn, overwritten := p.turn[place/int64(p.perChunk)]
 		there := !overwritten || turn >= i
 		r := 1
@@ -157,17 +181,33 @@ func (p *planner) source(i int, s Sum, before int64) int64 {
 			best, rank = place, r
 		}
 		return rank < 4
-	})
-	if best < 0 || rank > 2 {
+	}
+	goesOn := false
+	if at, ok := p.at(before + 1); before >= 0 && ok && at == s {
+		goesOn = !look(before + 1)
+	}
+	if !goesOn {
+		p.places(s, look)
+	}
+	if best < 0 {
 		return best
 	}
-	k := p.keeps[best]
+	return p.use(i, best)
+}
+
+// use is a place that is used by the chunk whose turn is i: if it is overwritten before that, it is kept in memory.
+func (p *planner) use(i int, place int64) int64 {
+	begin, overwritten := p.turn[place/int64(p.perChunk)]
+	if !overwritten || begin >= i {
+		return place
+	}
+	k := p.keeps[place]
 	if k == nil {
-		k = &keep{place: best, begin: p.turn[best/int64(p.perChunk)], limit: len(p.wanted)}
-		p.keeps[best] = k
+		k = &keep{place: place, begin: begin, limit: len(p.wanted)}
+		p.keeps[place] = k
 	}
 	k.uses = append(k.uses, i)
-	return best
+	return place
 }
 
 // fitBudget keeps no more pieces than memory has room for: it drops those first that are needed latest. It returns the most that are kept

@@ -1,6 +1,7 @@
 package moved
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,6 +12,7 @@ import (
 type world struct {
 	disk, image []Sum
 	budget      int
+	most        int        // pieces that can be looked up; 0: all
 	late        *rand.Rand // when what was taken gets to the disk
 }
 
@@ -20,11 +22,23 @@ func chunkOf(pieces []Sum, n int64) []Sum {
 	return pieces[n*small : min(int64(len(pieces)), (n+1)*small)]
 }
 
+// lineOf is sums as they are on the line.
+func lineOf(sums []Sum) (b []byte) {
+	for _, s := range sums {
+		b = binary.BigEndian.AppendUint64(b, uint64(s)<<(64-8*SumLen))
+		b = b[:len(b)-(8-SumLen)]
+	}
+	return b
+}
+
 // plan compares the two, as a scan and the answers to the announced chunks do.
 func (w *world) plan() *Plan {
-	t := newTable(small)
+	t := newTable(small, w.most)
+	if w.most == 0 {
+		t.most = len(w.disk)
+	}
 	for n := int64(0); n*small < int64(len(w.disk)); n++ {
-		t.add(n, chunkOf(w.disk, n))
+		t.Add(n, lineOf(chunkOf(w.disk, n)))
 	}
 	var wanted []Wanted
 	for n := int64(0); n*small < int64(len(w.image)); n++ {
@@ -148,7 +162,7 @@ func FuzzPlan(f *testing.F) {
 		if len(disk) > 200 || len(image) == 0 || len(image) > 200 || budget < 0 || cut < 0 {
 			return
 		}
-		w := &world{disk: symbols(disk), image: symbols(image), budget: budget, late: rand.New(rand.NewPCG(seed, 0))}
+		w := &world{disk: symbols(disk), image: symbols(image), budget: budget, most: int(seed % 32), late: rand.New(rand.NewPCG(seed, 0))}
 		for len(w.disk) < len(w.image) || len(w.disk)%small != 0 {
 			w.disk = append(w.disk, zeroSum)
 		}
@@ -178,7 +192,7 @@ func TestPlanShifts(t *testing.T) {
 		case 3:
 			image = append(image[at:], image[:at]...)
 		}
-		w := &world{disk: symbols(old), image: symbols(image[:min(len(image), length)]), budget: r.IntN(20), late: r}
+		w := &world{disk: symbols(old), image: symbols(image[:min(len(image), length)]), budget: r.IntN(20), most: int(seed % 5 * 13), late: r}
 		if len(w.image) == 0 {
 			continue
 		}
@@ -211,6 +225,47 @@ func TestPlanMovesAllOfADisk(t *testing.T) {
 	}
 }
 
+// Of a disk with more pieces than can be looked up some can be, wherever they lie, and by these the others are found: what moved in runs is found,
+// across chunks and in either direction, and what is everywhere, as filler is, does not take the others' room.
+func TestPlanOfALargeDisk(t *testing.T) {
+	const length, by, filler = 4000, 7, 400
+	r := rand.New(rand.NewPCG(8, 8))
+	old := make([]Sum, length)
+	for i := range old {
+		old[i] = Sum(r.Uint64()>>(64-8*SumLen) | 1<<40)
+	}
+	for i := range filler {
+		old[1000+i] = 1 << 41 // of the sums that are looked up to the end
+	}
+	fresh := []Sum{9001, 9002, 9003, 9004, 9005, 9006, 9007}
+	for name, image := range map[string][]Sum{
+		"towards the end":       append(slices.Clone(fresh), old[:length-by]...),
+		"towards the beginning": append(slices.Clone(old[by:]), fresh...),
+	} {
+		for _, most := range []int{length, length / 2, length / 8, length / 16} {
+			w := &world{disk: slices.Clone(old), image: image, budget: 2 * by, most: most, late: rand.New(rand.NewPCG(1, 1))}
+			if p := w.plan(); p.Sent > by+10 || most == length && p.Sent != by {
+				t.Errorf("%s, %d can be looked up: %d pieces sent, %d are new", name, most, p.Sent, by)
+			}
+			if err := w.check(length); err != nil {
+				t.Errorf("%s, %d can be looked up: %v", name, most, err)
+			}
+		}
+	}
+}
+
+// What a chunk does not hold any more is found there no longer, and elsewhere if it was there, too.
+func TestTableForgets(t *testing.T) {
+	table := newTable(small, 100)
+	table.Add(0, lineOf([]Sum{1, 2, 3, 4}))
+	table.Add(1, lineOf([]Sum{3, 5, 6, 7}))
+	table.Forget(1)
+	p := New(table, []Wanted{{N: 2, Sums: []Sum{3, 5, 1, 2}}}, 10)
+	if want := []Run{{Copy, 1, 2}, {Sent, 1, 0}, {Copy, 2, 0}}; !slices.Equal(p.Steps[0].Recipe.Runs, want) {
+		t.Errorf("%v, want %v", p.Steps[0].Recipe.Runs, want)
+	}
+}
+
 // With half of the content moved one way and half the other no order serves both, so one of them is kept, as far as there is room.
 func TestPlanBudget(t *testing.T) {
 	var disk, image []Sum
@@ -236,7 +291,7 @@ func BenchmarkPlan(b *testing.B) {
 	r := rand.New(rand.NewPCG(3, 3))
 	old := make([]Sum, length)
 	for i := range old {
-		old[i] = Sum(r.Uint64())
+		old[i] = Sum(r.Uint64() >> (64 - 8*SumLen))
 	}
 	shuffled := slices.Clone(old)
 	r.Shuffle(length, func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
@@ -247,7 +302,7 @@ func BenchmarkPlan(b *testing.B) {
 				var wanted []Wanted
 				for n := range int64(length / t.perChunk) {
 					at := n * int64(t.perChunk)
-					t.add(n, old[at:at+int64(t.perChunk)])
+					t.Add(n, lineOf(old[at:at+int64(t.perChunk)]))
 					wanted = append(wanted, Wanted{N: n, Sums: image[at : at+int64(t.perChunk)]})
 				}
 				p := New(t, wanted, 16<<10)

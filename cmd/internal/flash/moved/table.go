@@ -26,15 +26,12 @@ func AppendSums(out, b []byte) []byte {
 }
 
 // zeroSum is the sum of a whole piece of zeros.
-var zeroSum = sumsOf(AppendSums(nil, make([]byte, chunk.PieceSize)))[0]
+var zeroSum = sumAt(AppendSums(nil, make([]byte, chunk.PieceSize)), 0)
 
-// sumsOf reads sums as [AppendSums] has them.
-func sumsOf(b []byte) []Sum {
-	all := make([]Sum, 0, len(b)/SumLen)
-	for ; len(b) >= SumLen; b = b[SumLen:] {
-		all = append(all, Sum(binary.BigEndian.Uint32(b))<<16|Sum(binary.BigEndian.Uint16(b[4:])))
-	}
-	return all
+// sumAt is the ith of sums as [AppendSums] has them.
+func sumAt(b []byte, i int) Sum {
+	b = b[i*SumLen:]
+	return Sum(binary.BigEndian.Uint32(b))<<16 | Sum(binary.BigEndian.Uint16(b[4:]))
 }
 
 // maxPlaces is how many places of the same content are looked at. A piece of which there are more (filler of some kind) is
@@ -44,43 +41,87 @@ const maxPlaces = 16
 // nowhere ends a list of places.
 const nowhere = math.MaxUint32
 
+// maxKnown is how many pieces can be looked up by their sum. Of a disk with more, 16 GiB of them, every second can be, and so on by halves:
+// those whose sums end in so many zero bits, wherever they lie. The pieces before and behind one that was found are compared with
+// what is wanted before and behind it.
+const maxKnown = 16 << 30 / chunk.PieceSize
+
 // Table is what a disk holds: the place of every piece by its sum. A place is the number of a piece, counted from the
 // disk's beginning in units of [chunk.PieceSize]. Zeros are not in it, for nobody needs to look for them. It takes
-// some 40 bytes a piece, 1 % of the disk.
+// 6 bytes a piece, and some 30 more for one that can be looked up: 1 % of a disk of up to 16 GiB.
 type Table struct {
 	perChunk int // pieces
-	held     map[int64][]Sum
+	most     int // pieces that can be looked up
+	held     map[int64][]byte
 	first    map[Sum]uint32
 	next     map[uint32]uint32 // another place of the same content
+	more     map[Sum]uint8     // how many those are
+	mask     Sum               // bits that are zero in each sum of first
+	pieces   int
 }
 
 // NewTable is an empty table.
-func NewTable() *Table { return newTable(chunk.Size / chunk.PieceSize) }
+func NewTable() *Table { return newTable(chunk.Size/chunk.PieceSize, maxKnown) }
 
-func newTable(perChunk int) *Table {
-	return &Table{perChunk: perChunk, held: map[int64][]Sum{}, first: map[Sum]uint32{}, next: map[uint32]uint32{}}
+func newTable(perChunk, most int) *Table {
+	return &Table{perChunk: perChunk, most: most, held: map[int64][]byte{}, first: map[Sum]uint32{}, next: map[uint32]uint32{}, more: map[Sum]uint8{}}
 }
 
-// Add says what the disk holds at chunk n: the sums of its pieces as [AppendSums] has them. A last piece that
+// Add says what the disk holds at chunk n: the sums of its pieces as [AppendSums] has them, which belong to the table from now on. A last piece that
 // is shorter than the others must be left out.
-func (t *Table) Add(n int64, sums []byte) { t.add(n, sumsOf(sums)) }
-
-func (t *Table) add(n int64, sums []Sum) {
-	if n < 0 || len(sums) > t.perChunk || (n+1)*int64(t.perChunk) >= nowhere || t.held[n] != nil {
+func (t *Table) Add(n int64, sums []byte) {
+	if n < 0 || len(sums) > t.perChunk*SumLen || (n+1)*int64(t.perChunk) >= nowhere || t.held[n] != nil {
 		return
 	}
 	t.held[n] = sums
-	for i, s := range sums {
+	for i := range len(sums) / SumLen {
+		s := sumAt(sums, i)
 		if s == zeroSum {
 			continue
 		}
-		place := uint32(n)*uint32(t.perChunk) + uint32(i)
-		if other, ok := t.first[s]; ok {
-			t.next[place] = other
+		t.pieces++
+		if s&t.mask == 0 {
+			t.index(s, uint32(n)*uint32(t.perChunk)+uint32(i))
 		}
-		t.first[s] = place
+	}
+	for len(t.first)+len(t.next) > t.most && t.mask < 1<<(8*SumLen)-1 {
+		t.thin()
 	}
 }
+
+// index has a place be found by its sum.
+func (t *Table) index(s Sum, place uint32) {
+	if other, ok := t.first[s]; ok {
+		if t.more[s] == maxPlaces-1 { // as filler has, which would take all the room
+			return
+		}
+		t.more[s]++
+		t.next[place] = other
+	}
+	t.first[s] = place
+}
+
+// thin leaves about half of what can be looked up.
+func (t *Table) thin() {
+	t.mask = t.mask<<1 | 1
+	for s, place := range t.first {
+		if s&t.mask == 0 {
+			continue
+		}
+		delete(t.first, s)
+		delete(t.more, s)
+		for other, ok := t.next[place]; ok; other, ok = t.next[place] {
+			delete(t.next, place)
+			place = other
+		}
+	}
+}
+
+// Forget says that chunk n does not hold any more what was added.
+func (t *Table) Forget(n int64) { delete(t.held, n) }
+
+// Pieces is how many pieces were added, zeros not counted.
+func (t *Table) Pieces() int { return t.pieces }
 
 // Has reports whether the disk holds a piece, other than zeros, somewhere.
 func (t *Table) Has(s Sum) bool {
@@ -93,7 +134,8 @@ func (t *Table) Len() int { return len(t.first) }
 
 // Known counts those of a chunk's pieces, zeros not counted, that the disk holds somewhere, and all that are not zeros.
 func (t *Table) Known(sums []byte) (known, all int) {
-	for _, s := range sumsOf(sums) {
+	for i := range len(sums) / SumLen {
+		s := sumAt(sums, i)
 		if s == zeroSum {
 			continue
 		}
@@ -105,11 +147,11 @@ func (t *Table) Known(sums []byte) (known, all int) {
 	return known, all
 }
 
-// places calls each for the places of a piece until it returns false.
+// places calls each for the places of a piece that can be looked up, until it returns false.
 func (t *Table) places(s Sum, each func(place int64) bool) {
 	at, ok := t.first[s]
 	for n := 0; ok && n < maxPlaces; n++ {
-		if !each(int64(at)) {
+		if held, ok := t.at(int64(at)); ok && held == s && !each(int64(at)) {
 			return
 		}
 		at, ok = t.next[at]
@@ -118,10 +160,13 @@ func (t *Table) places(s Sum, each func(place int64) bool) {
 
 // at is the sum of what the disk holds at a place.
 func (t *Table) at(place int64) (Sum, bool) {
-	sums := t.held[place/int64(t.perChunk)]
-	i := int(place % int64(t.perChunk))
-	if i >= len(sums) {
+	if place < 0 {
 		return 0, false
 	}
-	return sums[i], true
+	sums := t.held[place/int64(t.perChunk)]
+	i := int(place % int64(t.perChunk))
+	if i >= len(sums)/SumLen {
+		return 0, false
+	}
+	return sumAt(sums, i), true
 }
