@@ -37,7 +37,7 @@ var servers = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "telnetd
 var (
 	serverWord = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(servers, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
 	netcat     = regexp.MustCompile(`(?:^|[^\w.-])(?:nc|netcat)(?:\s+[^\s;&|]+)*\s+-\w*[le]`)
-	steering   = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
+	steering   = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|groundhog/patches\.json|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
 )
 
 // harmless is what stands in the scripts of dropbear-initramfs and in ours, and starts nothing.
@@ -90,8 +90,8 @@ const preload = "etc/ld.so.preload"
 // rooms is where texts say what is run at boot: of initramfs-tools, of udev, of modprobe (install).
 var rooms = regexp.MustCompile(`^(?:init|(?:scripts|conf)/.*|(?:.*/)?(?:udev/rules\.d|modprobe\.d)/.*)$`)
 
-// settled is the files that are read for what they say themselves.
-var settled = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf))|(?:.*/)?authorized_keys|(?:usr/)?lib/modules/[^/]+/modules\.\w+)$`)
+// settled is the files that are read for what they say themselves; whoever sources one names it.
+var settled = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf)|groundhog/patches\.json)|(?:.*/)?authorized_keys|(?:usr/)?lib/modules/[^/]+/modules\.\w+)$`)
 
 func contentOrTarget(img *initrd.Image, e *initrd.Entry) []byte {
 	if e.IsFile() {

@@ -33,6 +33,8 @@ log_begin_msg "Stopping dropbear ($EXE)"
 		"a script elsewhere":  {"usr/lib/x", "#!/bin/sh\nsetsid telnetd -l /bin/sh\n", "usr/lib/x: it names telnetd"},
 		"what may be sourced": {"usr/share/x", "setsid telnetd -l /bin/sh\n", "usr/share/x: it names telnetd"},
 		"no text":             {"usr/share/x", "\x7fELF\x00 telnetd /etc/passwd\n", ""},
+		"a record":            {"etc/groundhog/patches.json", "{\n\"paths\": [\n\"root-x/.ssh/authorized_keys\"\n]\n}\n", ""},
+		"a record, sourced":   {"scripts/init-top/x", ". /etc/groundhog/patches.json\n", "scripts/init-top/x: it names groundhog/patches.json"},
 		"preloaded":           {"etc/ld.so.preload", "/x.so\n", "etc/ld.so.preload: every program loads what it names"},
 		"an index of modules": {"usr/lib/modules/6/modules.alias", "alias getty x\n", ""},
 		"keys at boot":        {"scripts/init-top/x", "cat /x >>/root*/.ssh/authorized_keys\n", "scripts/init-top/x: it names authorized_keys"},
@@ -46,7 +48,7 @@ log_begin_msg "Stopping dropbear ($EXE)"
 		"no end of accounts":  {"etc/passwd", strings.Repeat("# nothing\n", 110000), "etc/passwd: too long to look into; scripts/init-premount/dropbear: etc/passwd: too long to look into"},
 	} {
 		f := debian.Read(archiveWith(t, "root:*:0:0::/root-x:/bin/sh\n", "", handmade.Dir("scripts/init-top"), handmade.Dir("scripts/init-bottom"), handmade.Dir("usr"), handmade.Dir("usr/sbin"),
-			handmade.Dir("usr/lib"), handmade.Dir("usr/lib/modules"), handmade.Dir("usr/lib/modules/6"), handmade.Dir("usr/share"), handmade.Dir("usr/share/doc"), handmade.File("x", tiny.LoginEd25519), handmade.File(c.name, c.text)))
+			handmade.Dir("usr/lib"), handmade.Dir("usr/lib/modules"), handmade.Dir("usr/lib/modules/6"), handmade.Dir("usr/share"), handmade.Dir("usr/share/doc"), handmade.Dir("etc/groundhog"), handmade.File("x", tiny.LoginEd25519), handmade.File(c.name, c.text)))
 		var got []string
 		for _, w := range f.Ways {
 			got = append(got, w.Path+": "+w.What)
