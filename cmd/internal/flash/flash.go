@@ -13,11 +13,13 @@ import (
 	"io"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
+	"groundhog/initrd/show"
 )
 
 // Source is an image.
@@ -98,10 +100,27 @@ type Result struct {
 	Memory    int64         `json:"memory"`  // the writer's peak, bytes
 	Seconds   float64       `json:"seconds"` // from the first connection on
 	Differing []chunk.Chunk `json:"-"`       // of a check, in order
+	Looked    int64         `json:"-"`       // bytes of the disk, from its beginning on, that were looked through for what has moved; 0: it was not
+	Every     int64         `json:"-"`       // one block of so many was known there by its content; 1: each
 	Disk      protocol.Disk `json:"disk"`    // what was written to
 
 	// Checked is what the image's file was held against: --sha256, or a file of sums; "" for nothing.
 	Checked string `json:"checked_against"`
+}
+
+// LookedThrough says where the disk was not looked through as far as the image goes, or not block by block; "" where it was.
+func (r Result) LookedThrough() string {
+	var all []string
+	if r.Looked < min(r.Disk.Size, r.Size) {
+		all = append(all, "in its first "+show.Bytes(r.Looked))
+	}
+	if r.Every > 1 {
+		all = append(all, fmt.Sprintf("by one block of %d and those beside it", r.Every))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return " (looked for " + strings.Join(all, ", ") + ")"
 }
 
 // CheckedAgainst says so.

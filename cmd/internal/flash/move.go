@@ -231,7 +231,12 @@ func (a *line) scanAll(total int64) error {
 			return err
 		}
 	}
-	return a.await(func() bool { return a.scan.heard == a.scan.asked })
+	r := a.run
+	err := a.await(func() bool { return a.scan.heard == a.scan.asked })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Looked, r.result.Every = min(a.scan.heard*chunk.Size, r.disk.Size), a.scan.table.Every()
+	return err
 }
 
 // holdsEnough reports whether no more of the disk is to be scanned.

@@ -66,8 +66,8 @@ func TestMoveSendsWhatIsNew(t *testing.T) {
 		if most := int64(60 << 10); r.Sent > most { // sums, recipes, 9 pieces and the tail
 			t.Errorf("index %v: %d bytes sent, want %d at most", indexed, r.Sent, most)
 		}
-		if r.Moved < 8*chunk.Size {
-			t.Errorf("index %v: %d bytes moved", indexed, r.Moved)
+		if r.Moved < 8*chunk.Size || r.LookedThrough() != "" {
+			t.Errorf("index %v: %d bytes moved%s", indexed, r.Moved, r.LookedThrough())
 		}
 	}
 }
@@ -85,6 +85,19 @@ func TestLookedThrough(t *testing.T) {
 		if got := lookedThrough(protocol.Disk{Size: c.disk, Room: c.room}, c.image); got != c.want {
 			t.Errorf("%+v: %d chunks", c, got)
 		}
+	}
+}
+
+// What was not looked through is said.
+func TestLookedThroughIsSaid(t *testing.T) {
+	const gib = 1 << 30
+	r := Result{Size: 20 * gib, Looked: 20 * gib, Every: 1, Disk: protocol.Disk{Size: 32 * gib}}
+	if said := r.LookedThrough(); said != "" {
+		t.Errorf("all was looked through: %q", said)
+	}
+	r.Looked, r.Every = 8*gib, 4
+	if said := r.LookedThrough(); said != " (looked for in its first 8.0 GiB, by one block of 4 and those beside it)" {
+		t.Errorf("%q", said)
 	}
 }
 

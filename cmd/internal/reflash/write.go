@@ -41,7 +41,7 @@ func (f *flashing) byWriter(ctx context.Context) result {
 	default:
 		moved := ""
 		if r.Moved > 0 {
-			moved = fmt.Sprintf(", %s found elsewhere on the disk", show.Bytes(r.Moved))
+			moved = fmt.Sprintf(", %s found elsewhere on the disk%s", show.Bytes(r.Moved), r.LookedThrough())
 		}
 		out.done = fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
 			f.disk.Path, f.path, f.img.SHA256(), r.CheckedAgainst(), show.Bytes(r.Size), r.Seconds, show.Rate(float64(r.Size)/r.Seconds), show.Bytes(r.Sent), r.Written, moved, r.Same, r.Zeroed)

@@ -120,6 +120,9 @@ func (t *Table) thin() {
 // Forget says that chunk n does not hold any more what was added.
 func (t *Table) Forget(n int64) { delete(t.held, n) }
 
+// Every is which share of the pieces can be looked up: one of so many.
+func (t *Table) Every() int64 { return int64(t.mask) + 1 }
+
 // Pieces is how many pieces were added, zeros not counted.
 func (t *Table) Pieces() int { return t.pieces }
 

@@ -94,8 +94,8 @@ type recentGroup struct {
 	b []byte
 }
 
-// maxRecent bounds what is kept of the groups that were read, in bytes: some 30 groups.
-const maxRecent = 64 << 20
+// maxRecent bounds what is kept of the groups that were read, in bytes: some 15 groups.
+const maxRecent = 32 << 20
 
 // get is a group's packed bytes. They are held against their sum when they are read for the first time: what a disk has changed since, the
 // device finds, and the image goes there without the pack.
