@@ -102,7 +102,7 @@ func (t *editTarget) checkIP(s debian.Settings, all bootScripts) error {
 	if sure && oddByte.MatchString(value) {
 		return fmt.Errorf("%s: IP=%q has a byte that no address has%s, and the network would not come up: nobody could log in; take it out there", from, value, lineEnds(value))
 	}
-	if wrong := wrongIP(value); sure && wrong != "" {
+	if wrong := wrongIP(value, t.Release); sure && wrong != "" {
 		return fmt.Errorf("%s: IP=%q %s: nobody could log in; take it out there, or write it as initramfs-tools(7) has it", from, value, wrong)
 	}
 	if sure && (value == "off" || value == "none") && !networkOfOthers(s, all) {
@@ -130,8 +130,9 @@ var (
 )
 
 // wrongIP says what ipconfig, of klibc-utils, would not make of an IP=, "" of one that it takes: words that configure_networking knows, an
-// interface, or fields of which the first four, the eighth and the ninth are addresses.
-func wrongIP(value string) string {
+// interface, or fields of which the first four, the eighth and the ninth are addresses. Before trixie a length behind an address was
+// passed by.
+func wrongIP(value, release string) string {
 	fields := strings.Split(value, ":")
 	client := fields[0]
 	_, err := netip.ParseAddr(value)
@@ -142,7 +143,11 @@ func wrongIP(value string) string {
 		return "is taken for the name of an interface (ipconfig)"
 	}
 	for _, at := range []int{0, 1, 2, 3, 7, 8} {
-		if len(fields) > max(at, 1) && fields[at] != "" && !isIPv4(fields[at]) {
+		if len(fields) <= max(at, 1) || fields[at] == "" {
+			continue
+		}
+		address, _, length := strings.Cut(fields[at], "/")
+		if !isIPv4(address) || length && !slices.Contains([]string{"buster", "bullseye", "bookworm"}, release) {
 			return fmt.Sprintf("has %q where an IPv4 address or mask belongs (ipconfig)", fields[at])
 		}
 	}

@@ -22,8 +22,11 @@ func TestWrongIPAsIpconfig(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for value, right := range ipForms {
+		for value := range ipForms {
+			right := wrongIP(value, suite) == ""
 			switch value {
+			case "192.0.2.256::::box:eth1:off":
+				continue // before trixie ipconfig makes another address of it
 			case "", "on", "any", "dhcp", "bootp", "both", "rarp", "off", "none":
 				continue // configure_networking itself knows these
 			}

@@ -176,6 +176,9 @@ func TestHTMLInBrowser(t *testing.T) {
 	if n := eval(t, ctx, tileCount); n != 3 {
 		t.Errorf("%d files on the map, want 3", n)
 	}
+	if n := eval(t, ctx, `document.querySelectorAll("#map i").length`); n != 0 {
+		t.Errorf("%d pictures inside of files", n)
+	}
 	if n := eval(t, ctx, `document.querySelector("#map button").getBoundingClientRect().width|0`); n < 500 {
 		t.Errorf("the map's largest tile is %d wide", n)
 	}
@@ -222,6 +225,49 @@ const clipped = `[...document.querySelectorAll("#map button > *")].filter(e => e
 const wide = `document.documentElement.scrollWidth > innerWidth ? [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest("pre"))
   .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40)) : []`
 
+// colours is the computed background, or fill, of each of some elements, as the page has drawn them.
+const colours = `s => [...new Set([...document.querySelectorAll(s)].map(e => getComputedStyle(e)[e.namespaceURI.endsWith("svg") ? "fill" : "backgroundColor"]))]`
+
+// unexplained is colours of the page's picture that its legend has not.
+func unexplained(picture string) string {
+	return `(of => { const known = of("#legend span"); return of(` + "`" + picture + "`" + `).filter(c => !known.includes(c)); })(` + colours + `)`
+}
+
+// The page's head is painted before its data are read: what changed in all is to be seen at once, however much it is.
+func TestFirstPaint(t *testing.T) {
+	a, b := large(10_000, 1), large(10_000, 2)
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		e.Size, e.SHA256 = e.Size+int64(i%7)-2, fmt.Sprintf("%064x", i)
+	}
+	var html strings.Builder
+	if err := diff.Of(a, b, false).WriteHTML(&html, a, b); err != nil {
+		t.Fatal(err)
+	}
+	ctx, _ := browser(t, html.String())
+	const when = `JSON.stringify([performance.getEntriesByName("first-contentful-paint")[0].startTime, performance.getEntriesByType("navigation")[0].domInteractive].map(Math.round))`
+	first := 0
+	for range 5 {
+		do(t, ctx, chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS("#rows tr")))
+		text, err := chromedp.Run(ctx, chromedp.Evaluate[string](when))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var paint, drawn int
+		if _, err := fmt.Sscanf(text, "[%d,%d]", &paint, &drawn); err != nil {
+			t.Fatal(err)
+		}
+		load, _ := os.ReadFile("/proc/loadavg")
+		t.Logf("first paint after %d ms, all drawn after %d ms, load %s", paint, drawn, load)
+		if paint < drawn {
+			first++
+		}
+	}
+	if first == 0 {
+		t.Error("nothing was painted before all was drawn")
+	}
+}
+
 // Of 20,000 changes the page shows few at once and all in the end, to a keyboard, at any width, in both schemes.
 func TestLargePageInBrowser(t *testing.T) {
 	a, b := large(20_000, 1), large(20_000, 2)
@@ -239,6 +285,7 @@ func TestLargePageInBrowser(t *testing.T) {
 		t.Errorf("%d elements at first: the browser is slow to show them", n)
 	}
 	wrong(t, ctx, "texts on the map", clipped)
+	wrong(t, ctx, "colours on the map", unexplained("#map button, #map i"))
 	screenshot(t, ctx, "large.png")
 
 	// All are reached: each page of the table has others.
@@ -293,6 +340,40 @@ func TestLargePageInBrowser(t *testing.T) {
 	}
 }
 
+// A package that is most of the map shows what is in it.
+func TestLargePackageInBrowser(t *testing.T) {
+	a, b := large(400, 1), large(400, 2)
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		e.Size, e.Origin.Name = 1_000_000+int64(i), "package0"
+		e.Path = strings.Replace(e.Path, "/drivers/", fmt.Sprintf("/drivers/k%d/", i%4), 1)
+		a.Entries[i].Origin.Name, a.Entries[i].Path, a.Entries[i].Size = "package0", e.Path, e.Size
+	}
+	b.Entries[1].Size *= 3
+	b.Entries[0].Origin.Name = "package1"
+	a.Entries[0].Origin.Name = "package1"
+	var html strings.Builder
+	if err := diff.Of(a, b, false).WriteHTML(&html, a, b); err != nil {
+		t.Fatal(err)
+	}
+	ctx, complaints := browser(t, html.String())
+	if n := eval(t, ctx, `document.querySelectorAll("#map button i").length`); n < 4 {
+		t.Errorf("%d pictures in the package", n)
+	}
+	wrong(t, ctx, "colours on the map", unexplained("#map button, #map i"))
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1400, 420} {
+			show(t, ctx, width, scheme)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": pale"), pale)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": too wide"), wide)
+			wrong(t, ctx, fmt.Sprint(scheme, " ", width, ": texts on the map"), clipped)
+		}
+	}
+	if all := complaints(); len(all) > 0 {
+		t.Errorf("the browser complains: %q", all)
+	}
+}
+
 // The page of many builds: a package's bars on a click, nothing pale, nothing too wide.
 func TestHistoryInBrowser(t *testing.T) {
 	var builds []diff.Build
@@ -314,6 +395,7 @@ func TestHistoryInBrowser(t *testing.T) {
 	if n := eval(t, ctx, `document.querySelectorAll("#chart rect").length`); n != 12 {
 		t.Errorf("%d bars, want 12", n)
 	}
+	wrong(t, ctx, "colours of bars", unexplained("rect"))
 	do(t, ctx, click("#rows button"))
 	says(t, ctx, "#chart-name", "package")
 	if n := eval(t, ctx, `document.activeElement.matches('#rows button[aria-pressed="true"]') ? 1 : 0`); n != 1 {

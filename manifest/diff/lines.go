@@ -11,7 +11,18 @@ import (
 	"groundhog/manifest"
 )
 
+// keyName is what a key, or a way in without one, is called; keyLine is which it is.
+func keyName(role string, k manifest.Key) string {
+	if k.Bits == 0 {
+		return "way in"
+	}
+	return role + " key"
+}
+
 func keyLine(k manifest.Key) string {
+	if k.Bits == 0 {
+		return k.Path + ": " + k.Comment
+	}
 	return strings.TrimSpace(fmt.Sprintf("%d %s %s %s", k.Bits, k.Type, k.Fingerprint, k.Comment))
 }
 
@@ -64,7 +75,7 @@ func (c *Changes) head() []headLine {
 		add(Changed, f.Name, "%s -> %s", show.OrNone(f.Old), show.OrNone(f.New))
 	}
 	for _, k := range c.Keys {
-		add(k.Kind, k.Role+" key", "%s", keyLine(k.Key))
+		add(k.Kind, keyName(k.Role, k.Key), "%s", keyLine(k.Key))
 	}
 	for _, p := range c.Patches {
 		add(p.Kind, "patch", "%s", patchLine(p))

@@ -78,7 +78,7 @@ func (m *markdown) head(c *Changes) {
 		m.add(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(show.OrNone(f.Old)), codeSpan(show.OrNone(f.New))))
 	}
 	for _, k := range c.Keys {
-		m.add(fmt.Sprintf("- %s key %s: %s\n", k.Role, k.Kind, codeSpan(keyLine(k.Key))))
+		m.add(fmt.Sprintf("- %s %s: %s\n", keyName(k.Role, k.Key), k.Kind, codeSpan(keyLine(k.Key))))
 	}
 	for _, p := range c.Patches {
 		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, codeSpan(patchLine(p))))

@@ -19,6 +19,10 @@
     return e;
   }
 
+  // Bars have one depth less than tiles: their height shows the rest, and the palest could not be seen.
+  const barLegend = legend.filter(([name]) => !name.endsWith("-1"))
+    .map(([name, text]) => ({ "less-2": [name, "\u2212 up to 10\u00a0%"], same: ["same-bar", text], "more-2": [name, "+ up to 10\u00a0%"] })[name] || [name, text]);
+
   // bars are one for each build, coloured by what changed against the one before.
   function bars(sizes, w, h, gap) {
     const most = Math.max(...sizes, 1), wide = w / sizes.length;
@@ -42,7 +46,12 @@
       r.append(svg("title", {}, builds[i].name + (p.versions[i] ? "\n" + p.versions[i] : "") + "\n" + bytes(sizes[i]) + (i ? " (" + growth(sizes[i] - sizes[i - 1]) + ")" : "")));
       group.append(r);
     });
-    box.append(group, svg("text", { x: 64, y: top + h + 17 }, builds[0].name), svg("text", { x: w, y: top + h + 17, "text-anchor": "end" }, builds[last].name));
+    box.append(group);
+    const wide = (w - 64) / builds.length, all = builds.every(b => b.name.length * 7 < wide);
+    builds.forEach((b, i) => {
+      if (all) box.append(svg("text", { x: 64 + wide * (i + 0.5), y: top + h + 17, "text-anchor": "middle" }, b.name));
+      else if (i === 0 || i === last) box.append(svg("text", { x: i ? w : 64, y: top + h + 17, "text-anchor": i ? "end" : "start" }, b.name));
+    });
     byId("chart").replaceChildren(box);
     byId("chart-name").textContent = "Size over time: " + p.name;
     byId("all").hidden = !chosen;
@@ -93,7 +102,7 @@
   }
   byId("all").addEventListener("click", () => { chosen = null; drawChart(); drawTable(); byId("rows").focus({ preventScroll: true }); });
   byId("filter").addEventListener("input", () => { page = 0; drawTable(); });
-  drawLegend(legend);
+  drawLegend(barLegend);
   byId("script").hidden = byId("over").hidden = false;
   drawChart();
   drawTable();

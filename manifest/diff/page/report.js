@@ -113,11 +113,12 @@
   }
 
   // fits says how many lines a label takes in a width, 0 if a word of it does not fit.
+  const labelBreaks = new RegExp(breaks.source + "|(?<= )");
   const ruler = document.createElement("canvas").getContext("2d");
-  ruler.font = "13px system-ui, sans-serif";
-  function fits(label, width) {
+  function fits(label, width, size) {
+    ruler.font = size + 0.5 + "px system-ui, sans-serif";
     let lines = 1, x = 0;
-    for (const part of label.split(breaks)) {
+    for (const part of label.split(labelBreaks)) {
       const w = ruler.measureText(part).width;
       if (w > width) return 0;
       if (x + w > width) { lines++; x = 0; }
@@ -145,6 +146,23 @@
   const parent = () => at.path && prefixOf(at.pkg) !== at.path && within(at.path, prefixOf(at.pkg))
     ? { pkg: at.pkg, path: at.path.slice(0, Math.max(0, at.path.lastIndexOf("/"))) } : only ? { pkg: 0, path: "" } : at.path ? { pkg: at.pkg, path: "" } : { pkg: -1, path: "" };
 
+  // drawInner shows what is in a large package, so that it is no empty plane: a picture, not to be pressed, behind the tile's text.
+  function drawInner(tile, to, w, h, top) {
+    if (w < 260 || h - top < 120) return;
+    const inner = below(to).map(i => ({ ...i, area: areaOf(i) })).filter(i => i.area > 0).sort((a, b) => b.area - a.area);
+    if (inner.length < 2) return;
+    const box = make("span", null, { class: "inner", "aria-hidden": "true" });
+    box.style.top = top + "px";
+    box.append(...layout(inner, 0, 0, w - 10, h - top - 6).filter(t => t.w > 3 && t.h > 3).map(({ item: i, x, y, w, h }) => {
+      const e = make("i", null, { class: colour(...i[measure]) + (i[measure][1] === 0 ? " gone" : "") });
+      e.style.left = x + "px"; e.style.top = y + "px"; e.style.width = w - 2 + "px"; e.style.height = h - 2 + "px";
+      const size = 10.5, label = i.here ? "small files" : i.label.split("/").at(-1);
+      if (h >= size * 1.3 + 6 && fits(label, w - 12, size) === 1) e.textContent = label;
+      return e;
+    }));
+    tile.append(box);
+  }
+
   function drawMap() {
     const tiles = layout(items(), 0, 0, map.clientWidth, map.clientHeight).map(({ item: i, x, y, w, h }) => {
       const [old, now] = i[measure];
@@ -156,17 +174,21 @@
         "aria-label": i.label + ", " + says, "aria-pressed": at.path !== "" && i.go.path === at.path ? "true" : null }, () => go(i.go));
       b.style.left = x + "px"; b.style.top = y + "px";
       b.style.width = Math.max(1, w - 2) + "px"; b.style.height = Math.max(1, h - 2) + "px";
-      const label = [i.label, "\u2026/" + i.label.split("/").at(-1)].find(l => fits(l, w - 18) && fits(l, w - 18) * 17 + 12 <= h);
+      const short = "\u2026/" + i.label.split("/").at(-1), room = w - 18;
+      const [label, size] = [[i.label, 12.5], [i.label, 10.5], [short, 12.5], [short, 10.5]].find(([l, size]) => fits(l, room, size) && fits(l, room, size) * size * 1.3 + 12 <= h) || [];
       if (label) {
-        const lines = fits(label, w - 18);
-        b.append(make("span", null, {}, breakable(label)));
-        if (lines * 17 + 30 <= h && ruler.measureText(says).width <= w - 18) b.append(make("small", says));
+        const high = fits(label, room, size) * size * 1.3;
+        b.append(make("span", null, size < 12 ? { class: "small" } : {}, breakable(label)));
+        if (high + 28 <= h && fits(says, room, 11.5) === 1) {
+          b.append(make("small", says));
+          if (i.go.path === "" && at.pkg < 0) drawInner(b, i.go, w, h, high + 32);
+        }
       }
       return b;
     });
     if (tiles[0]) tiles[0].tabIndex = 0;
     map.replaceChildren(...tiles);
-    byId("measured").textContent = measure === "unpacked" ? "Areas are bytes in memory, of what is gone before."
+    byId("measured").textContent = measure === "unpacked" ? "Areas are bytes in memory; of what is gone, those that it had."
       : "Areas are shares of the file: how far each segment was compressed as a whole, spread over what is in it.";
   }
 
