@@ -378,7 +378,11 @@ func (s *Server) value(c byte, value string) {
 			s.brokenBy(c, "-%c: more than %d host keys", c, maxHostKeys)
 		}
 	case 'I', 'K', 'T', 'M':
-		if n, err := strconv.ParseUint(strings.TrimPrefix(value, "+"), 10, 32); err != nil || c == 'T' && n == 0 {
+		digits := strings.TrimPrefix(value, "+")
+		if s.Version != "" && s.Version < "2022" { // earlier ones take the digits in front, and none as 0
+			digits = "0" + digits[:len(digits)-len(strings.TrimLeft(digits, "0123456789"))]
+		}
+		if n, err := strconv.ParseUint(digits, 10, 32); err != nil || c == 'T' && n == 0 {
 			s.brokenBy(c, "-%c %q is no number that it takes", c, value)
 		}
 	case 'p':

@@ -6,6 +6,7 @@ package diff
 import (
 	"path"
 	"slices"
+	"strings"
 
 	"groundhog/initrd/debian"
 	"groundhog/manifest"
@@ -107,6 +108,7 @@ func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, a
 		ch.Kind, ch.From = Moved, old.Path
 		changes = append(changes, ch)
 	}
+	p.match(samePlace, moved)
 	p.match(func(e *manifest.Entry) string { return contentKey(e, path.Base(e.Path)) }, moved)
 	p.match(func(e *manifest.Entry) string { return contentKey(e, "") }, moved)
 	p.match(renamedFile(rename), moved)
@@ -126,6 +128,18 @@ func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, a
 
 // inHome is a path in root's random home without the random part; "" elsewhere.
 func inHome(e *manifest.Entry) string { return debian.StableHome(e.Path) }
+
+// samePlace is a key for what is found by programs where the old one was: on the other side of a merged /usr, or, a module or firmware,
+// compressed otherwise.
+func samePlace(e *manifest.Entry) string {
+	at := debian.MergedUsr(e.Path)
+	if strings.HasPrefix(at, "usr/lib/modules/") || strings.HasPrefix(at, "usr/lib/firmware/") {
+		for _, ext := range []string{".xz", ".zst", ".gz"} {
+			at = strings.TrimSuffix(at, ext)
+		}
+	}
+	return string(e.Type) + " " + at
+}
 
 // contentKey is a key for entries whose content is worth recognising elsewhere; ""
 // of others. The many names of one inode come and go: that is no move.

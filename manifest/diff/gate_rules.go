@@ -33,6 +33,9 @@ var rules = map[string]func(c *Changes, found func(where, what string)){
 		if ch.New != nil && ch.New.Origin != nil && ch.New.Origin.Kind == manifest.FromUnknown && !ch.Folded() {
 			return "from no package, and nothing known makes it"
 		}
+		if ch.New != nil && (ch.New.Type == manifest.Char || ch.New.Type == manifest.Block) && (ch.Old == nil || ch.Old.Type != ch.New.Type || ch.Old.Device != ch.New.Device) {
+			return "a device node, which no package has and nothing known makes"
+		}
 		return ""
 	}),
 	"keys": func(c *Changes, found func(string, string)) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/initrd/show"
 	"groundhog/manifest"
 )
@@ -92,7 +93,7 @@ func (c *Changes) underKernel(name string) (string, int) {
 // kernelPath is a key for what lies under a kernel that changed.
 func (c *Changes) kernelPath(e *manifest.Entry) string {
 	if name, i := c.underKernel(e.Path); i >= 0 {
-		return string(e.Type) + " " + name
+		return string(e.Type) + " " + debian.MergedUsr(name)
 	}
 	return ""
 }

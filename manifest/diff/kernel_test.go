@@ -3,6 +3,7 @@ package diff_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,51 @@ func TestKernelPackageOfAnotherRelease(t *testing.T) {
 	for _, g := range diff.Of(a, b, false).Packages {
 		if strings.HasPrefix(g.Name, "linux-image-") && (g.Was != "linux-image-6.1.0-50-amd64" || g.Name != "linux-image-6.12.94+deb13-amd64") {
 			t.Errorf("%s, was %s", g.Name, g.Was)
+		}
+	}
+}
+
+// What programs find where the old one was is not gone: across a merged /usr, with the next kernel as well, and compressed otherwise. What is
+// really gone is, and a device node that came is from nobody.
+func TestSamePlaceElsewhere(t *testing.T) {
+	rules, err := diff.ParseRules("removed,unknown")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := &manifest.Origin{Kind: manifest.FromPackage, Name: "kmod", Architecture: "amd64"}
+	system := func(kernel string, names ...string) *manifest.Manifest {
+		m := &manifest.Manifest{Schema: 1, Source: manifest.Root, Architecture: "amd64", Kernels: []string{kernel},
+			Packages: []manifest.Package{{Name: "kmod", Version: "1", Architecture: "amd64"}}}
+		for i, name := range names {
+			e := manifest.Entry{Path: name, Type: manifest.File, Mode: 0o755, Size: int64(1000 + i), SHA256: fmt.Sprintf("%064x", len(kernel)*1000+i), Origin: from}
+			if strings.HasPrefix(name, "dev/") {
+				e = manifest.Entry{Path: name, Type: manifest.Char, Device: "1:1"}
+			}
+			m.Entries = append(m.Entries, e)
+		}
+		slices.SortFunc(m.Entries, func(x, y manifest.Entry) int { return strings.Compare(x.Path, y.Path) })
+		return m
+	}
+	for what, c := range map[string]struct {
+		old, now *manifest.Manifest
+		want     string
+	}{
+		"merged":            {system("6.1.0-1-amd64", "bin/kmod", "lib/modules/6.1.0-1-amd64/kernel/a.ko"), system("6.1.0-1-amd64", "usr/bin/kmod", "usr/lib/modules/6.1.0-1-amd64/kernel/a.ko"), ""},
+		"split":             {system("6.1.0-1-amd64", "usr/bin/kmod", "usr/lib64/ld.so"), system("6.1.0-1-amd64 ", "bin/kmod", "lib64/ld.so"), ""},
+		"with a kernel":     {system("6.1.0-1-amd64", "lib/modules/6.1.0-1-amd64/modules.order"), system("6.12.9+deb13-amd64", "usr/lib/modules/6.12.9+deb13-amd64/modules.order"), ""},
+		"compressed":        {system("6.1.0-1-amd64", "usr/lib/modules/6.1.0-1-amd64/kernel/a.ko", "usr/lib/firmware/b.bin"), system("6.1.0-1-amd64 ", "usr/lib/modules/6.1.0-1-amd64/kernel/a.ko.xz", "usr/lib/firmware/b.bin.zst"), ""},
+		"packed documents":  {system("6.1.0-1-amd64", "usr/share/b"), system("6.1.0-1-amd64 ", "usr/share/b.xz"), "removed usr/share/b"},
+		"another directory": {system("6.1.0-1-amd64", "usr/bin/kmod"), system("6.1.0-1-amd64 ", "usr/sbin/kmod"), "removed usr/bin/kmod"},
+		"a device node":     {system("6.1.0-1-amd64"), system("6.1.0-1-amd64", "dev/mem"), "unknown dev/mem"},
+		"the same node":     {system("6.1.0-1-amd64", "dev/mem"), system("6.1.0-1-amd64", "dev/mem"), ""},
+	} {
+		c.now.Kernels[0] = strings.TrimSpace(c.now.Kernels[0]) // the blank was for other contents
+		var got []string
+		for _, trip := range diff.Of(c.old, c.now, false).Gate(rules) {
+			got = append(got, trip.Rule+" "+trip.Where)
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
 		}
 	}
 }
