@@ -71,6 +71,9 @@ type unpacking struct {
 	changed int                     // names that paths went through and that lead elsewhere now
 }
 
+// maxSteps is how many directories a symlink may lead through: forty such links may be followed for each name that is looked up.
+const maxSteps = 64
+
 // maxChanged is how many of those there may be: after each all paths are followed anew.
 const maxChanged = 1024
 
@@ -83,8 +86,8 @@ func (u *unpacking) refuses(name string, e *Entry) error {
 	if e.Name != "." && (last == "" || last == ".") && (!e.IsDir() || old != nil && !old.IsDir()) {
 		return no("the name of a directory, which it is none of")
 	}
-	if e.IsLink() && len(linkTarget(e)) >= maxNameSize {
-		return no("a symlink's target that is too long for the kernel")
+	if to := linkTarget(e); e.IsLink() && (len(to) >= maxNameSize || strings.Count(to, "/") > maxSteps) {
+		return no("a symlink's target that is too long for the kernel, or leads through more directories than any does")
 	}
 	if old == nil {
 		return u.refusesLink(name, e)

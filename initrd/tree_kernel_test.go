@@ -34,6 +34,7 @@ func oddCases() []oddCase {
 		{"an empty link", []Entry{file("x", "old"), symlink("l", "\x00"), file("l/x", "new")}, "new", false},
 		{"40 links", append(many[:2:2], file(strings.Repeat("l/", 40)+"x", "new")), "new", false},
 		{"41 links", append(many[:2:2], file(strings.Repeat("l/", 41)+"x", "new")), "old", true},
+		{"a link of many steps", []Entry{dir("d"), file("f", "old"), symlink("x", strings.Repeat("d/../", 40)+"f")}, "old", true},
 		{"too long a link", []Entry{file("f", "old"), symlink("x", strings.Repeat("./", 2047)+".f")}, "*", true},
 		{"too long a name", []Entry{hardlink(5, 2, "x", "old"), hardlink(5, 2, strings.Repeat("n", 256), "new")}, "old", true},
 		{"a long name", []Entry{file("d", ""), file(strings.Repeat("n", 256), "new"), symlink("x", strings.Repeat("n", 256))}, "-", false},

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -33,17 +34,26 @@ const (
 // logins finds who may log in: for every account that dropbear would let in, the
 // keys in the file that it reads for that account.
 func (f *Facts) logins(img *initrd.Image) {
-	shells := loginShells(f.accountsFile(img, "etc/shells"))
+	shells := map[string]bool{}
+	for _, s := range loginShells(f.accountsFile(img, "etc/shells")) {
+		shells[s] = true
+	}
+	all := f.Accounts
+	if len(all) > maxAccounts {
+		f.problem("etc/passwd: %d accounts are too many to be looked into", len(all))
+		f.Server.Doubt = cmp.Or(f.Server.Doubt, fmt.Sprintf("etc/passwd: more than %d accounts", maxAccounts))
+		all = all[:maxAccounts]
+	}
 	shadow := shadowHashes(f.accountsFile(img, "etc/shadow"))
 	group := f.groupOf(img)
 	keys := map[string]*keysFile{}
 	var order []*keysFile
-	for _, a := range f.Accounts {
+	for _, a := range all {
 		shell := a.Shell
 		if shell == "" {
 			shell = "/bin/sh"
 		}
-		if !slices.Contains(shells, shell) || f.Server.NoRoot && a.UID == 0 && f.Server.Doubt == "" {
+		if !shells[shell] || f.Server.NoRoot && a.UID == 0 && f.Server.Doubt == "" {
 			continue
 		}
 		if f.Server.Doubt == "" && f.Server.Group != "" && !group.has(a) {

@@ -118,6 +118,8 @@ func ways() []way {
 		{"-D in the environment", evil(map[string]edit{"conf/initramfs.conf": {data: "export DROPBEAR_OPTIONS='-D /evil/.ssh'\n"}})},
 		{"-D not in the environment", evil(map[string]edit{"conf/initramfs.conf": {data: "DROPBEAR_OPTIONS='-D /evil/.ssh'\n"}})},
 		{"-D in conf.d", evil(map[string]edit{"conf/conf.d": {dir: true}, "conf/conf.d/z": {data: "export DROPBEAR_OPTIONS=-D/evil/.ssh"}})},
+		{"-D in conf.d, and more in a name of two words", evil(map[string]edit{"conf/conf.d": {dir: true}, "conf/conf.d/a": {data: "export DROPBEAR_OPTIONS=-D/evil/.ssh\n"},
+			"conf/conf.d/z z": {data: "export DROPBEAR_OPTIONS=-jk\n"}})},
 		{"-D if", options("if [ -d / ]; then DROPBEAR_OPTIONS=-D/evil/.ssh; fi\n", nil)},
 		{"-D by eval", options("eval \"DROPBEAR_OPTIONS=-D\"/evil/.ssh\n", nil)},
 		{"-D of a command", options("DROPBEAR_OPTIONS=$(echo -D/evil/.ssh)\n", nil)},
@@ -455,7 +457,7 @@ func unpack(t *testing.T, img *initrd.Image, root string) {
 
 // boot is what /init and the boot script do as far as dropbear's options, with a
 // connection on standard input in the place of a port.
-const boot = `cd /; . /conf/initramfs.conf; for conf in conf/conf.d/*; do [ -f "$conf" ] && . "$conf"; done
+const boot = `cd /; . /conf/initramfs.conf; for conf in conf/conf.d/*; do [ -f ${conf} ] && . ${conf}; done
 exec sh -c 'for c in /etc/dropbear/config /etc/dropbear/dropbear.conf; do busybox grep -q "^ *\. $c" /scripts/init-premount/dropbear && [ -e $c ] && . $c; done
 exec /sbin/dropbear -Fs -i ${DROPBEAR_OPTIONS-}'`
 

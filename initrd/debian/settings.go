@@ -3,6 +3,7 @@ package debian
 import (
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,13 +38,28 @@ func confFiles(img *initrd.Image) []string {
 // SettingsFiles is the settings of an archive, in the order in which /init sources them.
 func SettingsFiles(img *initrd.Image) []SourceFile {
 	var files []SourceFile
-	for _, name := range confFiles(img) {
-		if b, err := img.ReadFile(name); err == nil {
-			files = append(files, SourceFile{name, b})
+	for i, name := range confFiles(img) {
+		if i == maxConfFiles {
+			return append(files, SourceFile{Name: confDir, Odd: "more files than are looked into"})
 		}
+		b, err := img.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		f := SourceFile{Name: name, Text: b}
+		if oddWord.MatchString(name) { // /init has it as several words, or as a pattern
+			f.Odd = "its name is not one word"
+		}
+		files = append(files, f)
 	}
 	return files
 }
+
+// maxConfFiles bounds the files that are sourced.
+const maxConfFiles = 1000
+
+// oddWord is what a shell splits, or takes for a pattern.
+var oddWord = regexp.MustCompile(`[][*?\\\s]`)
 
 // initShell is the shell that runs /init once it has its settings.
 func initShell(files []SourceFile) *shell {
@@ -52,10 +68,17 @@ func initShell(files []SourceFile) *shell {
 		s.set(name, "", true)
 		s.export(name)
 	}
+	s.sourceAll(files)
+	return s
+}
+
+func (s *shell) sourceAll(files []SourceFile) {
 	for _, f := range files {
 		s.source(f.Name, f.Text)
+		if f.Odd != "" {
+			s.confuse("%s", f.Odd)
+		}
 	}
-	return s
 }
 
 // Settings is the variables that files of settings set. Sure says why nothing is
@@ -81,9 +104,7 @@ func (s *shell) settings() Settings {
 // other; names are for messages.
 func Source(files []SourceFile) Settings {
 	s := newShell()
-	for _, f := range files {
-		s.source(f.Name, f.Text)
-	}
+	s.sourceAll(files)
 	return s.settings()
 }
 
@@ -94,4 +115,5 @@ func SourceInInit(files []SourceFile) Settings { return initShell(files).setting
 type SourceFile struct {
 	Name string
 	Text []byte
+	Odd  string // why only the machine can tell what becomes of it
 }

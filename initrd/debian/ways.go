@@ -27,6 +27,7 @@ const (
 	maxAccountsFile = 1 << 20  // bytes of etc/passwd, etc/shadow, etc/group
 	maxKeysFile     = 1 << 20  // bytes of an authorized_keys
 	maxKeysFiles    = 16 << 20 // bytes of all of them together
+	maxAccounts     = 512      // whose homes are looked for: each may lead through links of thousands of names
 	maxLogins       = 4096     // logins, and as many ways beside them
 )
 

@@ -1,6 +1,7 @@
 package debian_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"groundhog/fixtures/handmade"
 	"groundhog/fixtures/tiny"
+	"groundhog/initrd"
 	"groundhog/initrd/debian"
 )
 
@@ -57,6 +59,27 @@ log_begin_msg "Stopping dropbear ($EXE)"
 		if strings.Join(got, "; ") != c.want {
 			t.Errorf("%s: %q, want %q", what, got, c.want)
 		}
+	}
+}
+
+// Accounts whose homes lead through long links, and shells without end, are looked into as far as that takes no time to speak of; who is
+// beyond that is not passed over in silence.
+func TestAccountsAreBounded(t *testing.T) {
+	var passwd, shells strings.Builder
+	for i := range 60000 {
+		fmt.Fprintf(&passwd, "a%05d::0:0::/l\n", i)
+	}
+	for i := range 100000 {
+		fmt.Fprintf(&shells, "/%06d\n", i)
+	}
+	entries := []initrd.Entry{handmade.Dir("etc"), handmade.File("etc/passwd", passwd.String()), handmade.File("etc/shells", shells.String()+"/bin/sh\n"), handmade.Dir("d"), handmade.Dir("h"),
+		handmade.Dir("h/.ssh"), handmade.File("h/.ssh/authorized_keys", tiny.LoginEd25519), handmade.Dir("evil"), handmade.File("evil/authorized_keys", tiny.LoginECDSA), handmade.Link("l39", "h")}
+	for i := range 39 {
+		entries = append(entries, handmade.Link(strings.TrimSuffix(fmt.Sprintf("l%d", i), "0"), fmt.Sprintf("%sl%d", strings.Repeat("d/../", 30), i+1)))
+	}
+	f := debian.Read(handmade.Archive(t, entries...))
+	if len(f.Accounts) != 60000 || !strings.Contains(strings.Join(f.Problems, "; "), "60000 accounts are too many") || len(f.LoginKeys()) != 2 || len(f.Ways) == 0 {
+		t.Errorf("%d accounts, %d logins, %q, %v", len(f.Accounts), len(f.Logins), f.Problems, f.Ways)
 	}
 }
 
