@@ -28,6 +28,7 @@ type packedSource struct {
 	packed pack.Pack
 	reads  int
 	damage func(b []byte) ([]byte, error)
+	again  func() *packedSource // the same, with nothing read of it
 }
 
 func (p *packedSource) Pack() pack.Pack { return p }
@@ -82,7 +83,11 @@ func packedOf(t *testing.T, img []byte) *packedSource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &packedSource{source: s, packed: k.From(store, s.chunks())}
+	var packed func() *packedSource
+	packed = func() *packedSource {
+		return &packedSource{source: &source{b: img, index: true}, packed: k.From(store, s.chunks()), again: packed}
+	}
+	return packed()
 }
 
 // A disk that has nothing of the image is sent the image as it was packed: less than chunks that are compressed one by one.
@@ -132,6 +137,7 @@ func TestPackedInPart(t *testing.T) {
 // the disk, is never its.
 func TestPackedDamaged(t *testing.T) {
 	img := words(1, 30)
+	packed := packedOf(t, img)
 	for name, damage := range map[string]func([]byte) ([]byte, error){
 		"unreadable": func([]byte) ([]byte, error) { return nil, errors.New("input/output error") },
 		"flipped":    func(b []byte) ([]byte, error) { b[len(b)/2] ^= 1; return b, nil },
@@ -140,7 +146,7 @@ func TestPackedDamaged(t *testing.T) {
 		"another":    func(b []byte) ([]byte, error) { return noise(1, len(b)), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := packedOf(t, img)
+			src := packed.again()
 			src.damage = damage
 			b := newBench(t, noise(9, len(img)+chunk.Size))
 			if res, err := b.flashFrom(src); err != nil || res.Lost > 5 {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"groundhog/cmd/internal/hint"
@@ -20,9 +22,9 @@ import (
 var packers = map[string][]string{
 	"gzip":         {"gzip", "-c"},
 	"xz":           {"xz", "-c"},
-	"xz crc32":     {"xz", "-c", "--check=crc32"},
-	"xz sha256":    {"xz", "-c", "--check=sha256"},
-	"xz blocks":    {"xz", "-c", "-T2", "--block-size=4096"},
+	"xz crc32":     {"xz", "-1", "-c", "--check=crc32"},
+	"xz sha256":    {"xz", "-1", "-c", "--check=sha256"},
+	"xz blocks":    {"xz", "-1", "-c", "-T2", "--block-size=4096"},
 	"zstd":         {"zstd", "-c", "-q"},
 	"zstd nocheck": {"zstd", "-c", "-q", "--no-check"},
 	"zstd pzstd":   {"pzstd", "-q", "-c"},
@@ -41,14 +43,27 @@ func disk(n int) []byte {
 	return b
 }
 
+// packs is what packWith made: many tests pack the same.
+var packs sync.Map // of packKey
+
+type packKey struct {
+	cmd string
+	sum [sha256.Size]byte
+}
+
 func packWith(t testing.TB, cmd []string, b []byte) []byte {
 	t.Helper()
+	key := packKey{strings.Join(cmd, " "), sha256.Sum256(b)}
+	if made, ok := packs.Load(key); ok {
+		return bytes.Clone(made.([]byte))
+	}
 	c := exec.Command(judge.Tool(t, cmd[0]), cmd[1:]...)
 	c.Stdin = bytes.NewReader(b)
 	out, err := c.Output()
 	if err != nil {
 		t.Fatalf("%q: %v", cmd, err)
 	}
+	packs.Store(key, bytes.Clone(out))
 	return out
 }
 
