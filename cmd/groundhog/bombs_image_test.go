@@ -42,9 +42,7 @@ var imageBombs = []struct {
 
 // An image has no --max-size. How large it may be the disk says that it is for, or [image.MaxSize]: TestLargerThanDisk, TestMaxSize. What a small file unpacks to costs no more memory for being large, and takes no more room than there is.
 func TestImageBombs(t *testing.T) {
-	if testing.Short() {
-		judge.Missing(t, "time to unpack some GiB: -short")
-	}
+	judge.Unraced(t)
 	t.Setenv("GOMAXPROCS", "2") // groups are packed on each
 	room := smallRoom(t)
 	for _, c := range imageBombs {

@@ -188,9 +188,7 @@ const (
 )
 
 func TestBombs(t *testing.T) {
-	if testing.Short() {
-		judge.Missing(t, "time to feed some hundred bombs: -short")
-	}
+	judge.Unraced(t)
 	root := t.TempDir()
 	if err := tiny.New("bookworm", true).WriteRoot(root); err != nil {
 		t.Fatal(err)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-
-	"groundhog/fixtures/judge"
 )
 
 // again is b, for ever.
@@ -35,9 +33,6 @@ func TestFruitlessReadAhead(t *testing.T) {
 
 // A stream that goes on for ever behind an image's end, or before it begins, and has nothing in it ends, whatever the format has for nothing.
 func TestFruitless(t *testing.T) {
-	if testing.Short() {
-		judge.Missing(t, "time to read some GiB of nothing: -short")
-	}
 	img := disk(1 << 20)
 	empty := func(kind string) []byte { return packWith(t, packers[kind], nil) }
 	pages := func(b []byte) []byte { return bytes.Repeat(b, 1+4096/len(b)) } // to be quick
