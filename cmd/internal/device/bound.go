@@ -25,6 +25,7 @@ type watch struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	idle  time.Duration
+	most  time.Duration // for the command as a whole
 	began time.Time
 	begun bool // the command has said its word
 }
@@ -39,6 +40,7 @@ func (c *Client) watch(ctx context.Context) *watch {
 	if idle, ok := ctx.Value(patience{}).(time.Duration); ok {
 		w.idle = idle
 	}
+	w.most = time.Duration(c.options.idles) * w.idle
 	begin := c.options.LoginTimeout
 	w.timer = time.AfterFunc(begin, func() {
 		c.fail(fmt.Errorf("%w: it has not begun within %s", ErrIdle, begin))
@@ -55,7 +57,7 @@ func (w *watch) begin(c *Client) {
 	}
 	w.begun = true
 	w.timer = time.AfterFunc(w.idle, func() {
-		if took := time.Since(w.began); took > maxIdles*w.idle {
+		if took := time.Since(w.began); took > w.most {
 			c.fail(fmt.Errorf("%w: it is not over after %s", ErrIdle, took.Round(time.Second)))
 			return
 		}
@@ -67,7 +69,7 @@ func (w *watch) begin(c *Client) {
 func (w *watch) alive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer != nil && w.begun && time.Since(w.began) < maxIdles*w.idle && w.timer.Stop() {
+	if w.timer != nil && w.begun && time.Since(w.began) < w.most && w.timer.Stop() {
 		w.timer.Reset(w.idle)
 	}
 }

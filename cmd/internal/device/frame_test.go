@@ -118,7 +118,7 @@ func TestCommandBounds(t *testing.T) {
 		"does not begin":     {"sleep 60; ", "true", nil, "has not begun within 1s"},
 		"says nothing":       {"", "sleep 60", nil, "neither said nor taken anything for 2s"},
 		"takes nothing":      {"", "sleep 60", endless{}, "neither said nor taken anything for 2s"},
-		"does not stop":      {"", "while :; do echo x >&2; done", nil, "is given up: it is not over after"},
+		"does not stop":      {"", "while :; do echo x >&2; sleep 0.1; done", nil, "is given up: it is not over after"},
 		"answers too much":   {"", "cat /dev/zero", nil, "answers with more than"},
 		"is alive, and slow": {"", "for i in 1 2 3 4; do sleep 1; echo $i; done", nil, ""},
 	} {
@@ -135,7 +135,7 @@ func TestCommandBounds(t *testing.T) {
 				o.IdleTimeout = 10 * time.Second
 			}
 			if about == "does not stop" {
-				o.IdleTimeout = 400 * time.Millisecond
+				o.IdleTimeout, o.idles = 6*time.Second, 1
 			}
 			client, err := Dial(t.Context(), s.target(), o)
 			if err != nil {

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -30,6 +31,8 @@ type Options struct {
 	IdleTimeout    time.Duration // of a command that neither says nor takes anything; 10 min (Patient)
 	Keepalive      time.Duration // between two questions whether the device is there; 5 s
 	Silence        time.Duration // after which it is not; 20 s
+
+	idles int // how many IdleTimeouts a command may take as a whole; maxIdles, but for a test that waits for it
 }
 
 func (o Options) orDefault() Options {
@@ -43,6 +46,7 @@ func (o Options) orDefault() Options {
 	set(&o.IdleTimeout, 10*time.Minute)
 	set(&o.Keepalive, 5*time.Second)
 	set(&o.Silence, 20*time.Second)
+	o.idles = cmp.Or(o.idles, maxIdles)
 	return o
 }
 

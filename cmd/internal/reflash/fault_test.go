@@ -147,7 +147,7 @@ func benchOf(t *testing.T, path string, content []byte) *bench {
 // benchWith is a bench with an image that is open.
 func benchWith(t *testing.T, path string, content []byte, img *image.Image) *bench {
 	t.Helper()
-	b := &bench{Device: devicetest.Start(t), t: t, path: path, content: content, image: img, patience: time.Minute, reboot: time.Minute}
+	b := &bench{Device: devicetest.Start(t), t: t, path: path, content: content, image: img, patience: 5 * time.Minute, reboot: 5 * time.Minute}
 	file := filepath.Join(t.TempDir(), "reflash.img")
 	if err := os.WriteFile(file, []byte("an archive"), 0o600); err != nil {
 		t.Fatal(err)
