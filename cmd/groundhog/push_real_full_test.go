@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,13 +31,13 @@ func TestRealGRUB(t *testing.T) {
 	if env, err := b.ReadFile(ctx, "/boot/grub/grubenv"); err != nil || strings.Contains(string(env), "next_entry=groundhog") {
 		t.Errorf("GRUB has not taken it back: %q, %v", env, err)
 	}
-	shots := realShots(b, ctx)
+	shots := realShots(b, ctx, "oneshot")
 	realFails(b, ctx)
 	realUnused(b, ctx)
 	realUnused(b, ctx, "--via", "replace")
 	b.PowerOff()
 	realStates(b, ctx, shots)
-	realFlashed(b, ctx)
+	realFlashed(b, ctx, "oneshot")
 }
 
 // The same by systemd-boot on UEFI.
@@ -43,7 +45,7 @@ func TestRealSystemdBoot(t *testing.T) {
 	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.SystemdBoot}, virtual.Options{}, "--wait", "20s")
 	realCutWhileHeld(b, ctx)
 	realUnused(b, ctx)
-	realFlashed(b, ctx)
+	realFlashed(b, ctx, "oneshot")
 }
 
 // From the waiting initramfs what systemd-boot would start, its entry and then a unified image, is started by kexec. Then it starts the unified image itself, and boots the
@@ -115,6 +117,148 @@ func TestRealGRUBEFI(t *testing.T) {
 	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUBEFI}, virtual.Options{}, "--wait", "20s")
 	realCutWhileHeld(b, ctx)
 	realUnused(b, ctx)
+}
+
+// The same on arm64, and what replaces the initramfs; a flash ends well.
+func TestRealGRUBEFIArm64(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "arm64", Layout: virtual.GRUBEFI}, virtual.Options{}, "--wait", "20s")
+	realCutWhileHeld(b, ctx)
+	realUnused(b, ctx)
+	realUnused(b, ctx, "--via", "replace")
+	realFlashed(b, ctx, "oneshot")
+}
+
+// U-Boot boots what is in the initramfs' place: cut while held it boots the archive once more, unused and back, flashed. It is no more than
+// that which it reads that counts: a grub.cfg that was left behind and a boot.scr beside extlinux.conf pass no check.
+func TestRealUBoot(t *testing.T) {
+	judge.Tool(t, "mkimage")
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "arm64", Layout: virtual.UBoot}, virtual.Options{}, "--wait", "20s")
+	if out, err := b.SSH(ctx, "root", strings.NewReader(bootScript(t)), "cat >/boot/boot.scr && sync && ls /boot/grub/grub.cfg"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if code, out := b.verb("push", "--dry-run", "--via", "oneshot", b.target(), b.archive); code != 1 || !strings.Contains(out, "extlinux.conf has no one-shot that is known here") {
+		t.Errorf("a one-shot: %d", code)
+	}
+	if out := realPush(b, "--via", "replace"); !strings.Contains(out, "extlinux.conf boots /boot/initrd.img") {
+		t.Error("the check does not say by what it is booted")
+	}
+	b.PowerOff()
+	if err := b.PowerOn(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.WaitLogin(ctx, b.waiting()); err != nil {
+		t.Fatalf("cut while held: %v", err)
+	}
+	realBack(b, ctx)
+	if strings.Contains(b.Console(), scriptSays) {
+		t.Error("U-Boot runs boot.scr where there is an extlinux.conf")
+	}
+	realFlashed(b, ctx, "replace")
+}
+
+// Cut while pushed: U-Boot boots the old initramfs or the archive, whichever the disk has; the journal it does not read.
+func TestRealUBootCuts(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "arm64", Layout: virtual.UBoot}, virtual.Options{}, "--wait", "20s")
+	shots := realShots(b, ctx, "replace")
+	b.PowerOff()
+	realAround(b, ctx, shots, turn(t, ctx, shots, false, sha256Of(t, b.Base.Target.Plain), sha256Of(t, b.archive)))
+}
+
+// bootScript is a boot.scr, which tells of itself and boots nothing.
+func bootScript(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	text, script := filepath.Join(dir, "boot.cmd"), filepath.Join(dir, "boot.scr")
+	writeText(t, text, "echo \"boot.scr\" was run\nreset\n")
+	command(t, "mkimage", "-T", "script", "-d", text, script)
+	data, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+const scriptSays = "boot.scr was run"
+
+// waiting is how one logs in to the archive.
+func (b *bench) waiting() fixtures.Login {
+	return fixtures.Login{Key: b.Base.Key, KnownHosts: b.archive + ".known_hosts"}
+}
+
+// rEFInd, which the firmware starts, and which starts the kernel by itself: a replacement is refused by name, and the firmware is told to boot the archive once. It is
+// known, too, where a firmware looks without being told.
+func TestRealRefind(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUBEFI}, virtual.Options{}, "--wait", "20s")
+	again := func(script, started string) {
+		t.Helper()
+		boots := b.Boots()
+		b.says(ctx, script)
+		b.says(ctx, "systemctl --no-block reboot")
+		if err := b.WaitBoots(ctx, boots+1); err != nil {
+			t.Fatal(err)
+		}
+		realUp(b, ctx)
+		if line := b.says(ctx, "cat /proc/cmdline"); strings.Contains(line, "BOOT_IMAGE=") || !strings.Contains(line, `initrd=boot\initrd.img`) {
+			t.Fatalf("rEFInd did not start the kernel by itself: %s", line)
+		}
+		if code, out := b.verb("push", "--dry-run", b.target(), b.archive); code != 1 || !strings.Contains(out, "it is started by "+started) {
+			t.Errorf("a replacement: %d", code)
+		}
+	}
+	again(installRefind, `\EFI\refind\refind_x64.efi`)
+	realCutWhileHeld(b, ctx)
+	realUnused(b, ctx)
+	again(removableRefind, "rEFInd")
+}
+
+// Its default settings boot after 20 s what was booted last, or what is first in a menu.
+const installRefind = `set -e
+refind-install --yes
+cd /boot/efi/EFI/refind
+sed -i 's/^timeout .*/timeout -1/' refind.conf
+printf 'textonly\ndefault_selection vmlinuz\n' >>refind.conf
+sync`
+
+const removableRefind = `set -e
+cd /boot/efi/EFI
+cp -r refind/. BOOT
+cp refind/refind_x64.efi BOOT/BOOTX64.EFI
+efibootmgr | sed -n 's/^Boot\([0-9A-F]\{4\}\).*rEFInd.*/\1/p' | while read -r number; do efibootmgr --quiet --bootnum "$number" --delete-bootnum; done
+rm -r refind
+sync`
+
+// One machine is turned round in each of the three ways. How long each part takes is logged.
+func TestRealTurnaround(t *testing.T) {
+	b, ctx := startBench(t, virtual.Spec{Suite: "bookworm", Arch: "amd64", Layout: virtual.GRUBEFI}, virtual.Options{}, "--wait", "20s")
+	for _, c := range []struct {
+		via, boot string
+		firmware  int // how often that runs
+		phases    string
+	}{
+		{"replace", "firmware", 2, "survey send down up flash down up"},
+		{"oneshot", "firmware", 2, "survey send down up flash down up"},
+		{"kexec", "kexec", 0, "survey send down up flash load down up"},
+	} {
+		boots := b.Boots()
+		args := append(slowly, "--json", "--push-via", c.via, "--boot", c.boot, b.target(), b.archive, b.Base.Disk)
+		code, out := b.verb("reflash", args...)
+		if code != 0 {
+			t.Fatalf("reflash by %s: %d", c.via, code)
+		}
+		total, phases, figures := 0.0, []string{}, ""
+		for _, l := range verdictOf(t, out).Data.Turnaround {
+			phases, total = append(phases, l.Phase), total+l.Seconds
+			figures += fmt.Sprintf(" %s %.1f", l.Phase, l.Seconds)
+		}
+		if got := strings.Join(phases, " "); got != c.phases {
+			t.Errorf("by %s: %s, want %s", c.via, got, c.phases)
+		}
+		if got := b.Boots() - boots; got != c.firmware {
+			t.Errorf("by %s the firmware ran %d times, not %d", c.via, got, c.firmware)
+		}
+		t.Logf("by %s: %.1f s:%s", c.via, total, figures)
+		realUp(b, ctx)
+	}
 }
 
 // A kernel that the firmware starts by itself, without a boot loader: the firmware is told what to boot once.
@@ -258,6 +402,12 @@ func realUnused(b *bench, ctx context.Context, flags ...string) {
 	if len(flags) == 0 && !strings.Contains(out, "oneshot brought it there the last time") {
 		b.t.Error("what worked is not the way from then on")
 	}
+	realBack(b, ctx)
+}
+
+// realBack waits until the system is up that nobody flashed.
+func realBack(b *bench, ctx context.Context) {
+	b.t.Helper()
 	realUp(b, ctx)
 	b.says(ctx, "for i in $(seq 120); do systemctl is-active -q groundhog-restore && break; sleep 1; done")
 	if left := b.says(ctx, realLeft); left != "" {
@@ -279,12 +429,12 @@ func realFails(b *bench, ctx context.Context) {
 }
 
 // realShots takes snapshots of the disk while an archive is pushed.
-func realShots(b *bench, ctx context.Context) []shot {
+func realShots(b *bench, ctx context.Context, via string) []shot {
 	done := make(chan struct{})
 	result := make(chan int, 1)
 	go func() {
 		defer close(done)
-		code, _ := b.verb("push", "--via", "oneshot", b.target(), b.archive)
+		code, _ := b.verb("push", "--via", via, b.target(), b.archive)
 		result <- code
 	}()
 	all := shoot(ctx, b, done, 250*time.Millisecond)
@@ -321,15 +471,20 @@ func realStates(b *bench, ctx context.Context, all []shot) {
 			low = mid + 1
 		}
 	}
+	realAround(b, ctx, all, low)
+}
+
+// realAround has the boot loader itself boot the first of the disks on which it has to boot the archive, and the last one before that.
+func realAround(b *bench, ctx context.Context, all []shot, low int) {
 	if low == 0 || low == len(all) {
-		b.t.Fatalf("GRUB is first told in shot %d of %d", low, len(all))
+		b.t.Fatalf("the archive is first booted in shot %d of %d", low, len(all))
 	}
-	b.t.Logf("%d shots; GRUB is told from %s on", len(all), all[low].at)
+	b.t.Logf("%d shots; the archive is booted from %s on", len(all), all[low].at)
 	for n, held := range map[int]bool{low - 1: false, low: true} {
 		d := virtual.Start(b.t, b.Base.Spec, virtual.Options{From: all[n].disk})
 		who := d.Login("root")
 		if held {
-			who = fixtures.Login{Key: b.Base.Key, KnownHosts: b.archive + ".known_hosts"}
+			who = b.waiting()
 		}
 		if err := d.WaitLogin(ctx, who); err != nil {
 			b.t.Errorf("cut after %s: %v", all[n].at, err)
@@ -338,8 +493,8 @@ func realStates(b *bench, ctx context.Context, all []shot) {
 	}
 }
 
-// realFlashed goes on to a new system, by a one-shot.
-func realFlashed(b *bench, ctx context.Context) {
+// realFlashed goes on to a new system.
+func realFlashed(b *bench, ctx context.Context, via string) {
 	if on, _ := b.State(); !on {
 		if err := b.PowerOn(ctx); err != nil {
 			b.t.Fatal(err)
@@ -347,7 +502,7 @@ func realFlashed(b *bench, ctx context.Context) {
 	}
 	realUp(b, ctx)
 	b.says(ctx, "touch /root/old; sync")
-	if code, out := b.verb("reflash", append(slowly, "--push-via", "oneshot", b.target(), b.archive, b.Base.Disk)...); code != 0 || !strings.Contains(out, "the new system is up") {
+	if code, out := b.verb("reflash", append(slowly, "--push-via", via, b.target(), b.archive, b.Base.Disk)...); code != 0 || !strings.Contains(out, "the new system is up") {
 		b.t.Fatalf("reflash: %d", code)
 	}
 	if got := b.says(ctx, "ls /root/old 2>/dev/null; true"); got != "" {
