@@ -48,7 +48,7 @@ func TestCodec(t *testing.T) {
 			w := newWriter(&b)
 			for _, e := range want {
 				before := bare(e)
-				if err := w.write(&e); err != nil {
+				if err := w.writeEntry(&e); err != nil {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(before, bare(e), cmp.AllowUnexported(Entry{})); diff != "" {
@@ -73,7 +73,7 @@ func TestCodec(t *testing.T) {
 			}
 			r := newReader(bytes.NewReader(b.Bytes()), 1<<30)
 			for i := 0; ; i++ {
-				got, err := r.next()
+				got, err := r.nextEntry()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -180,7 +180,7 @@ func TestWriteFails(t *testing.T) {
 	}
 	w := newWriter(io.Discard)
 	for _, name := range []string{"", "a\x00b", strings.Repeat("n", maxNameSize)} {
-		if err := w.write(&Entry{Name: name}); err == nil {
+		if err := w.writeEntry(&Entry{Name: name}); err == nil {
 			t.Errorf("%.20q: written", name)
 		}
 	}

@@ -28,9 +28,9 @@ var Writable = []Compression{None, Gzip, Zstd, Xz, Lz4}
 // (lib/decompress_unzstd.c) and the largest dictionary we allocate for xz.
 const maxWindow = 128 << 20
 
-// method is one compression: its magic, where a stream of it ends, and both
+// compressionMethod is one compression: its magic, where a stream of it ends, and both
 // directions. Lengths are in bytes.
-type method struct {
+type compressionMethod struct {
 	name  Compression
 	magic string
 	// end finds the length of the stream that b starts with by its framing
@@ -42,7 +42,7 @@ type method struct {
 	maxLevel int
 }
 
-var methods = []method{
+var compressionMethods = []compressionMethod{
 	{name: Gzip, magic: "\x1f\x8b\x08", decode: decodeGzip, encode: encodeGzip, maxLevel: 9},
 	{name: Zstd, magic: zstdMagic, end: zstdEnd, decode: decodeZstd, encode: encodeZstd, maxLevel: 19},
 	{name: Xz, magic: xzMagic, end: xzEnd, decode: decodeXz, encode: encodeXz, maxLevel: 9},
@@ -51,23 +51,23 @@ var methods = []method{
 	{name: Lz4, magic: lz4Magic, end: lz4End, decode: decodeLz4, encode: encodeLz4, maxLevel: 9},
 }
 
-func methodOf(c Compression) (method, error) {
-	for _, m := range methods {
+func methodOf(c Compression) (compressionMethod, error) {
+	for _, m := range compressionMethods {
 		if m.name == c {
 			return m, nil
 		}
 	}
-	return method{}, fmt.Errorf("%q: no such compression", c)
+	return compressionMethod{}, fmt.Errorf("%q: no such compression", c)
 }
 
-// sniff tells the compression of the segment that b starts with.
-func sniff(b []byte) (method, bool) {
-	for _, m := range methods {
+// sniffCompression tells the compression of the segment that b starts with.
+func sniffCompression(b []byte) (compressionMethod, bool) {
+	for _, m := range compressionMethods {
 		if bytes.HasPrefix(b, []byte(m.magic)) {
 			return m, true
 		}
 	}
-	return method{}, false
+	return compressionMethod{}, false
 }
 
 // CheckLevel says whether c can be written, and at that level. Level 0 is the

@@ -8,8 +8,8 @@ import (
 
 // The conventions of a segment, which new entries keep.
 
-// prefix is "./" where the segment's names have it.
-func (s *Segment) prefix() string {
+// namePrefix is "./" where the segment's names have it.
+func (s *Segment) namePrefix() string {
 	for _, e := range s.Entries {
 		if e.Name != "." {
 			if strings.HasPrefix(e.Name, "./") {
@@ -21,14 +21,14 @@ func (s *Segment) prefix() string {
 	return ""
 }
 
-func (s *Segment) dev() Device {
+func (s *Segment) entryDevice() Device {
 	if len(s.Entries) == 0 {
 		return Device{}
 	}
 	return s.Entries[0].Dev
 }
 
-func (s *Segment) sums() bool { return len(s.Entries) > 0 && s.Entries[0].Sum }
+func (s *Segment) hasChecksums() bool { return len(s.Entries) > 0 && s.Entries[0].Sum }
 
 // freeInode is a number that no entry of s has: one more than the highest, or
 // the lowest free one where there is no more.
@@ -51,12 +51,12 @@ func (s *Segment) freeInode() uint32 {
 	return n
 }
 
-// insert puts a new entry into s where the order of the names has it: after
+// insertEntry puts a new entry into s where the order of the names has it: after
 // its directory, before the hard links at the end.
-func (img *Image) insert(s *Segment, e *Entry) {
+func (img *Image) insertEntry(s *Segment, e *Entry) {
 	name := e.Name
-	e.Name = s.prefix() + name
-	e.Ino, e.Dev, e.Sum, e.seg = s.freeInode(), s.dev(), s.sums(), s
+	e.Name = s.namePrefix() + name
+	e.Ino, e.Dev, e.Sum, e.seg = s.freeInode(), s.entryDevice(), s.hasChecksums(), s
 	at := len(s.Entries)
 	for ; at > 0; at-- {
 		// Of several runs in one segment the last is ours.
@@ -67,5 +67,5 @@ func (img *Image) insert(s *Segment, e *Entry) {
 	}
 	s.Entries = slices.Insert(s.Entries, at, e)
 	s.dirty = true
-	img.set(name, e)
+	img.setEntry(name, e)
 }

@@ -34,8 +34,8 @@ var (
 	ErrTooLarge = errors.New("over the limit")
 )
 
-// header is the 13 numbers of a cpio header, in the order of cpio(5).
-type header [13]uint32
+// cpioHeader is the 13 numbers of a cpio header, in the order of cpio(5).
+type cpioHeader [13]uint32
 
 const (
 	hIno = iota
@@ -55,7 +55,7 @@ const (
 
 // parseHeader reads the digits of a header, which the codec would read as 0
 // where they are none.
-func parseHeader(b []byte) (h header, sum bool, err error) {
+func parseHeader(b []byte) (h cpioHeader, sum bool, err error) {
 	magic := string(b[:6])
 	if magic != "070701" && magic != "070702" {
 		return h, false, fmt.Errorf("%w: no cpio header (%q)", ErrFormat, magic)
@@ -78,13 +78,13 @@ func parseHeader(b []byte) (h header, sum bool, err error) {
 	return h, magic == "070702", nil
 }
 
-// reader yields the entries of one run. It reads no byte beyond the trailer.
-type reader struct {
+// runReader yields the entries of one run. It reads no byte beyond the trailer.
+type runReader struct {
 	cr   *cpio.Reader
-	tap  *tap
+	tap  *headerTap
 	size int64    // bytes of data that may still come
 	skim *skimmer // nil: every content is held
-	room room
+	room contentRoom
 
 	memory *entryMemory // what is read, where it is held in any case
 }
@@ -95,18 +95,18 @@ type entryMemory struct {
 	b []byte
 }
 
-// tap passes bytes on, keeping and checking the header that starts after skip
+// headerTap passes bytes on, keeping and checking the header that starts after skip
 // more bytes.
-type tap struct {
+type headerTap struct {
 	r     io.Reader
 	skip  int64 // bytes until the next header
 	since int64 // bytes since that header began
-	head  header
+	head  cpioHeader
 	sum   bool
 	last  byte // of the name: the NUL, which the codec cuts off unseen
 }
 
-func (t *tap) Read(p []byte) (int, error) {
+func (t *headerTap) Read(p []byte) (int, error) {
 	if t.skip > 0 {
 		n, err := t.r.Read(p[:min(int64(len(p)), t.skip)])
 		t.skip -= int64(n)
@@ -133,30 +133,30 @@ func (t *tap) Read(p []byte) (int, error) {
 }
 
 // nameEnd is how many bytes after the start of a header its name ends.
-func (t *tap) nameEnd() int64 { return headerLen + int64(t.head[hNameSize]) }
+func (t *headerTap) nameEnd() int64 { return headerLen + int64(t.head[hNameSize]) }
 
 // atTrailer tells the codec's EOF for a trailer, which it gives right behind
 // the name, from its EOF for an input that stops: there a symlink cut off
 // before its target, for one, would look the same but for the name's length.
-func (t *tap) atTrailer() bool {
+func (t *headerTap) atTrailer() bool {
 	return t.skip == 0 && t.since == t.nameEnd() && t.head[hNameSize] == uint32(len(trailerName)+1)
 }
 
-func newReader(r io.Reader, size int64) *reader {
-	t := &tap{r: r}
-	return &reader{cr: cpio.NewReader(t), tap: t, size: size}
+func newReader(r io.Reader, size int64) *runReader {
+	t := &headerTap{r: r}
+	return &runReader{cr: cpio.NewReader(t), tap: t, size: size}
 }
 
-// next returns the next entry, the trailer included: it is the caller who
+// nextEntry returns the next entry, the trailer included: it is the caller who
 // knows whether another run may follow.
-func (r *reader) next() (*Entry, error) {
+func (r *runReader) nextEntry() (*Entry, error) {
 	r.tap.since = 0
 	hdr, err := r.cr.Next()
 	h := r.tap.head
 	switch {
 	case err == io.EOF && r.tap.atTrailer():
 		hdr = &cpio.Header{Name: trailerName}
-		err = discard(r.tap.r, pad4(r.tap.since))
+		err = discardBytes(r.tap.r, pad4(r.tap.since))
 	case err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	case err == cpio.ErrHeader:
@@ -192,8 +192,8 @@ func (r *reader) next() (*Entry, error) {
 		}
 		e.Data = r.memory.b[at : at+int(n) : at+int(n)]
 		unread = n // the codec will pass over it
-	case r.skim.lets(e, n):
-		err = r.skim.d.pass(e, r.cr, n)
+	case r.skim.letsGo(e, n):
+		err = r.skim.d.passContent(e, r.cr, n)
 	default:
 		e.Data, err = r.room.readData(r.cr, n)
 	}
@@ -201,7 +201,7 @@ func (r *reader) next() (*Entry, error) {
 		return nil, fmt.Errorf("%s: %w", e.Name, err)
 	}
 	r.tap.skip = unread + pad4(n)
-	if e.Sum && e.IsFile() && h[hSum] != e.sum() {
+	if e.Sum && e.IsFile() && h[hSum] != e.dataSum() {
 		return nil, fmt.Errorf("%w: %s: the checksum is wrong", ErrFormat, e.Name)
 	}
 	return e, nil
@@ -210,11 +210,11 @@ func (r *reader) next() (*Entry, error) {
 // readData reads exactly n bytes; a length is a claim until the bytes are there.
 // Once a sixteenth of them is, room is taken for all: a large file is then copied
 // only in its small beginnings, and room that is not written to costs no memory.
-func (m *room) readData(r io.Reader, n int64) ([]byte, error) {
+func (m *contentRoom) readData(r io.Reader, n int64) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	b := m.take(int(min(n, readAtOnce)))
+	b := m.takeZeros(int(min(n, readAtOnce)))
 	for have := 0; ; {
 		got, err := io.ReadFull(r, b[have:])
 		have += got
@@ -224,13 +224,13 @@ func (m *room) readData(r io.Reader, n int64) ([]byte, error) {
 		if int64(have) == n {
 			return b, nil
 		}
-		grown := m.take(int(min(16*int64(have), n)))
+		grown := m.takeZeros(int(min(16*int64(have), n)))
 		copy(grown, b)
 		b = grown
 	}
 }
 
-func discard(r io.Reader, n int64) error {
+func discardBytes(r io.Reader, n int64) error {
 	_, err := io.CopyN(io.Discard, r, n)
 	return eof.Unexpected(err)
 }
@@ -239,23 +239,23 @@ func discard(r io.Reader, n int64) error {
 // header, and starts a file's data, only there.
 func pad4(n int64) int64 { return -n & 3 }
 
-// writer writes one run.
-type writer struct {
+// runWriter writes one run.
+type runWriter struct {
 	cw  *cpio.Writer
-	fix *fix
+	fix *headerFixer
 	sum bool // a 070702 record was written: the trailer is one as well, as GNU cpio has it
 }
 
-// fix passes bytes on, puts the numbers of head in place of the ones in the
+// headerFixer passes bytes on, puts the numbers of head in place of the ones in the
 // next header, and keeps the first error.
-type fix struct {
+type headerFixer struct {
 	w    io.Writer
 	n    int64
 	head []byte
 	err  error
 }
 
-func (f *fix) Write(p []byte) (int, error) {
+func (f *headerFixer) Write(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
 	}
@@ -268,12 +268,12 @@ func (f *fix) Write(p []byte) (int, error) {
 	return n, f.err
 }
 
-func newWriter(w io.Writer) *writer {
-	f := &fix{w: w}
-	return &writer{cw: cpio.NewWriter(f), fix: f}
+func newWriter(w io.Writer) *runWriter {
+	f := &headerFixer{w: w}
+	return &runWriter{cw: cpio.NewWriter(f), fix: f}
 }
 
-func (w *writer) write(e *Entry) error {
+func (w *runWriter) writeEntry(e *Entry) error {
 	if int64(len(e.Data)) > math.MaxUint32 {
 		return fmt.Errorf("%s: %d bytes do not fit a cpio record", e.Name, len(e.Data))
 	}
@@ -281,7 +281,7 @@ func (w *writer) write(e *Entry) error {
 	if name == "" || len(name)+1 > maxNameSize || strings.Contains(e.Name, "\x00") {
 		return fmt.Errorf("%q: not a name that a cpio record can hold", e.Name)
 	}
-	w.fix.head = e.header(len(name) + 1)
+	w.fix.head = e.headerBytes(len(name) + 1)
 	w.sum = w.sum || e.Sum
 	mode := cpio.FileMode(cpio.TypeReg) // the codec gets what it cannot spoil; fix has the truth
 	if err := w.cw.WriteHeader(&cpio.Header{Name: name, Mode: mode, Inode: 1, Links: 1, Size: int64(len(e.Data))}); err != nil {
@@ -293,17 +293,17 @@ func (w *writer) write(e *Entry) error {
 	return w.fix.err
 }
 
-// header is e's header as cpio(5) has it, for a name of nameSize bytes with
+// headerBytes is e's header as cpio(5) has it, for a name of nameSize bytes with
 // its NUL.
-func (e *Entry) header(nameSize int) []byte {
-	h := header{hIno: e.Ino, hMode: e.Mode, hUID: e.UID, hGID: e.GID, hNlink: e.Nlink, hMtime: e.Mtime,
+func (e *Entry) headerBytes(nameSize int) []byte {
+	h := cpioHeader{hIno: e.Ino, hMode: e.Mode, hUID: e.UID, hGID: e.GID, hNlink: e.Nlink, hMtime: e.Mtime,
 		hSize: uint32(len(e.Data)), hDevMajor: e.Dev.Major, hDevMinor: e.Dev.Minor,
 		hRdevMajor: e.Rdev.Major, hRdevMinor: e.Rdev.Minor, hNameSize: uint32(nameSize)}
 	magic := "070701"
 	if e.Sum {
 		magic = "070702"
 		if e.IsFile() {
-			h[hSum] = e.sum()
+			h[hSum] = e.dataSum()
 		}
 	}
 	b := make([]byte, 0, headerLen)
@@ -315,8 +315,8 @@ func (e *Entry) header(nameSize int) []byte {
 }
 
 // close writes the trailer and zeros up to a multiple of 512, cpio's block.
-func (w *writer) close() error {
-	if err := w.write(&Entry{Name: trailerName, Nlink: 1, Sum: w.sum}); err != nil {
+func (w *runWriter) close() error {
+	if err := w.writeEntry(&Entry{Name: trailerName, Nlink: 1, Sum: w.sum}); err != nil {
 		return err
 	}
 	if err := w.cw.Flush(); err != nil {

@@ -23,12 +23,12 @@ type digests struct {
 	free chan []byte   // buffers for contents that are not held
 	done chan struct{} // no more jobs, and all are done
 
-	reached chan int         // offsets up to which the file is known to be an archive
-	ends    map[int64]cloner // state behind so many bytes of the file
-	whole   chan struct{}    // ends may be read
+	reached chan int                // offsets up to which the file is known to be an archive
+	ends    map[int64]cloneableHash // state behind so many bytes of the file
+	whole   chan struct{}           // ends may be read
 }
 
-type cloner interface {
+type cloneableHash interface {
 	hash.Hash
 	hash.Cloner
 }
@@ -40,8 +40,8 @@ type hashedContent struct {
 
 func contentOf(b []byte) hashedContent { return hashedContent{&b[0], len(b)} }
 
-// away stands for a content that was hashed and let go.
-type away struct {
+// releasedContent stands for a content that was hashed and let go.
+type releasedContent struct {
 	size int64
 	sum  Digest // not to be read before the digests are done
 }
@@ -49,7 +49,7 @@ type away struct {
 func hashAhead() *digests {
 	const buffers, size = 8, 256 << 10
 	d := &digests{jobs: make(chan func(), 1024), free: make(chan []byte, buffers), done: make(chan struct{}),
-		reached: make(chan int, 1), ends: map[int64]cloner{}, whole: make(chan struct{})}
+		reached: make(chan int, 1), ends: map[int64]cloneableHash{}, whole: make(chan struct{})}
 	for range buffers {
 		d.free <- make([]byte, size)
 	}
@@ -68,24 +68,24 @@ func hashAhead() *digests {
 	return d
 }
 
-// over says that nothing more will come.
-func (d *digests) over() {
+// endJobs says that nothing more will come.
+func (d *digests) endJobs() {
 	close(d.jobs)
 	close(d.reached)
 }
 
-// chain hashes the file as it turns out to be an archive, and remembers the
+// chainSegments hashes the file as it turns out to be an archive, and remembers the
 // state behind each segment: more may be appended, and the first segment's sum
 // is one of them.
-func (d *digests) chain(file []byte) {
+func (d *digests) chainSegments(file []byte) {
 	defer close(d.whole)
-	h := sha256.New().(cloner)
+	h := sha256.New().(cloneableHash)
 	at := 0
 	for end := range d.reached {
 		if end < at {
 			continue
 		}
-		feed(h, file[at:end])
+		feedHash(h, file[at:end])
 		at = end
 		c, err := h.Clone()
 		if err != nil {
@@ -95,15 +95,15 @@ func (d *digests) chain(file []byte) {
 	}
 }
 
-// reach notes that the file is an archive up to offset end.
-func (d *digests) reach(end int) {
+// reachOffset notes that the file is an archive up to offset end.
+func (d *digests) reachOffset(end int) {
 	if d != nil {
 		d.reached <- end
 	}
 }
 
-// appended continues the file of from bytes with more parts.
-func (d *digests) appended(from int64, parts ...[]byte) {
+// appendParts continues the file of from bytes with more parts.
+func (d *digests) appendParts(from int64, parts ...[]byte) {
 	if d == nil {
 		return
 	}
@@ -114,50 +114,50 @@ func (d *digests) appended(from int64, parts ...[]byte) {
 	}
 	h, _ := end.Clone()
 	for _, b := range parts {
-		feed(h, b)
+		feedHash(h, b)
 		from += int64(len(b))
 	}
 	d.ends[from] = h
 }
 
-// add hashes b before long.
-func (d *digests) add(b []byte) {
-	if do := d.once(b); do != nil {
+// hashLater hashes b before long.
+func (d *digests) hashLater(b []byte) {
+	if do := d.hashOnce(b); do != nil {
 		d.jobs <- do
 	}
 }
 
-// now hashes b at once, while its caller goes on. Of small contents nobody
+// hashNow hashes b at once, while its caller goes on. Of small contents nobody
 // would notice.
-func (d *digests) now(b []byte) {
+func (d *digests) hashNow(b []byte) {
 	if d != nil && len(b) >= 64<<10 {
-		if do := d.once(b); do != nil {
+		if do := d.hashOnce(b); do != nil {
 			go do()
 		}
 	}
 }
 
-// once is how b is to be hashed; nil if that is known, or not worth knowing.
-func (d *digests) once(b []byte) func() {
+// hashOnce is how b is to be hashed; nil if that is known, or not worth knowing.
+func (d *digests) hashOnce(b []byte) func() {
 	if len(b) == 0 {
 		return nil
 	}
-	sum, known := d.remember(b)
+	sum, known := d.rememberSum(b)
 	if known {
 		return nil
 	}
 	return func() { sum() }
 }
 
-// remember is how b's sum is had, computed at most once.
-func (d *digests) remember(b []byte) (sum func() Digest, known bool) {
+// rememberSum is how b's sum is had, computed at most once.
+func (d *digests) rememberSum(b []byte) (sum func() Digest, known bool) {
 	once, known := d.sums.LoadOrStore(contentOf(b), sync.OnceValue(func() Digest { return sumOf(b) }))
 	return once.(func() Digest), known
 }
 
-// pass hashes the n bytes of e's content and lets them go.
-func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
-	a := &away{size: n}
+// passContent hashes the n bytes of e's content and lets them go.
+func (d *digests) passContent(e *Entry, r io.Reader, n int64) error {
+	a := &releasedContent{size: n}
 	e.away = a
 	b := <-d.free
 	if n <= int64(len(b)) {
@@ -176,7 +176,7 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 	d.jobs <- func() {
 		h := sha256.New()
 		for b := range pieces {
-			feed(h, b)
+			feedHash(h, b)
 			d.free <- b[:cap(b)]
 		}
 		h.Sum(a.sum[:0])
@@ -195,24 +195,24 @@ func (d *digests) pass(e *Entry, r io.Reader, n int64) error {
 	}
 }
 
-func (d *digests) of(b []byte) Digest {
+func (d *digests) digestOf(b []byte) Digest {
 	if d == nil || len(b) == 0 {
 		return sumOf(b)
 	}
-	sum, _ := d.remember(b) // a hard-linked file is asked for by each of its names
+	sum, _ := d.rememberSum(b) // a hard-linked file is asked for by each of its names
 	return sum()
 }
 
 func sumOf(b []byte) (sum Digest) {
 	h := sha256.New()
-	feed(h, b)
+	feedHash(h, b)
 	h.Sum(sum[:0])
 	return sum
 }
 
-// feed writes b in pieces. Inside one the goroutine cannot be stopped, and for
+// feedHash writes b in pieces. Inside one the goroutine cannot be stopped, and for
 // the garbage collector's sake all others would wait: 20 ms for a whole file.
-func feed(h hash.Hash, b []byte) {
+func feedHash(h hash.Hash, b []byte) {
 	for piece := range slices.Chunk(b, 64<<10) {
 		h.Write(piece)
 	}
@@ -235,7 +235,7 @@ func (d *digests) upTo(n int64) (sum Digest, known bool) {
 // are computed meanwhile.
 func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 	d := hashAhead()
-	defer d.over()
+	defer d.endJobs()
 	return readWith(r, budget{Limits: l, digests: d})
 }
 
@@ -245,7 +245,7 @@ func ReadHashed(r io.Reader, l Limits) (*Image, error) {
 // decompressed again, so that this costs time only.
 func Skim(r io.Reader, l Limits, keep func(name string, size int64) bool) (*Image, error) {
 	d := hashAhead()
-	defer d.over()
+	defer d.endJobs()
 	return readWith(r, budget{l, d, &skimmer{d, keep}})
 }
 
@@ -255,15 +255,15 @@ type skimmer struct {
 	keep func(name string, size int64) bool
 }
 
-// lets says whether the content of e, of n bytes, is let go. Of hard links it
+// letsGo says whether the content of e, of n bytes, is let go. Of hard links it
 // is not clear whose content it is before all are read, and a checksum needs
 // all bytes.
-func (s *skimmer) lets(e *Entry, n int64) bool {
+func (s *skimmer) letsGo(e *Entry, n int64) bool {
 	return s != nil && n > 0 && e.IsFile() && e.Nlink < 2 && !e.Sum && !s.keep(e.Name, n)
 }
 
-// load brings back what was let go of the segment.
-func (s *Segment) load() {
+// loadContents brings back what was let go of the segment.
+func (s *Segment) loadContents() {
 	if s.was == nil || !slices.ContainsFunc(s.was.Entries, func(e *Entry) bool { return e.away != nil }) {
 		return
 	}
@@ -293,11 +293,11 @@ func (img *Image) Sum(e *Entry) Digest {
 		<-img.digests.done
 		return e.away.sum
 	}
-	return img.digests.of(img.Content(e))
+	return img.digests.digestOf(img.Content(e))
 }
 
-// rewritten forgets the sums of the file: it is another one now.
-func (d *digests) rewritten() {
+// forgetFile forgets the sums of the file: it is another one now.
+func (d *digests) forgetFile() {
 	if d != nil {
 		<-d.whole
 		clear(d.ends)
@@ -312,7 +312,7 @@ func (img *Image) SegmentSum(s *Segment) Digest {
 			return sum
 		}
 	}
-	return img.digests.of(s.was.raw)
+	return img.digests.digestOf(s.was.raw)
 }
 
 // FileSum is the SHA-256 of the file that was read, or last written.
@@ -325,11 +325,11 @@ func (img *Image) FileSum() Digest {
 		return sum
 	}
 	if first := img.Segments[0]; n == first.was.Size {
-		return img.digests.of(first.was.raw)
+		return img.digests.digestOf(first.was.raw)
 	}
 	h := sha256.New()
 	for _, s := range img.Segments {
-		feed(h, s.was.raw)
+		feedHash(h, s.was.raw)
 		h.Write(make([]byte, s.was.Padding))
 	}
 	return Digest(h.Sum(nil))

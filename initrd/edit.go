@@ -38,7 +38,7 @@ func (img *Image) Edits() []Edit {
 // made as needed, with their own parent's mode. The copy that the kernel sees
 // is the one that changes.
 func (img *Image) Put(name string, f File) (bool, error) {
-	name, err := img.target(name)
+	name, err := img.editedName(name)
 	if err != nil {
 		return false, err
 	}
@@ -52,11 +52,11 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	if old != nil && old.Mode == f.Mode && bytes.Equal(img.Content(old), f.Data) {
 		return false, nil
 	}
-	img.digests.now(f.Data)
+	img.digests.hashNow(f.Data)
 	if old != nil && old.seg != nil {
-		return true, img.replace(name, old, f)
+		return true, img.replaceEntry(name, old, f)
 	}
-	dir, err := img.parent(name)
+	dir, err := img.makeParent(name)
 	if err != nil {
 		return false, err
 	}
@@ -64,7 +64,7 @@ func (img *Image) Put(name string, f File) (bool, error) {
 	if e.IsDir() {
 		e.Nlink = 2
 	}
-	img.insert(img.home(dir), e)
+	img.insertEntry(img.segmentFor(dir), e)
 	return true, nil
 }
 
@@ -93,47 +93,47 @@ func (f File) checkFile(name string, old *Entry) error {
 	return nil
 }
 
-// target is the name in the tree that an edit of name means.
-func (img *Image) target(name string) (string, error) {
-	name = trim(name)
+// editedName is the name in the tree that an edit of name means.
+func (img *Image) editedName(name string) (string, error) {
+	name = treeName(name)
 	if err := checkName(name); err != nil {
 		return "", err
 	}
 	if name == "." {
 		return "", fmt.Errorf("%q: the root is not to be edited", name)
 	}
-	return img.place(name)
+	return img.kernelPlace(name)
 }
 
-// parent is the directory that name belongs in, made where it is missing.
-func (img *Image) parent(name string) (*Entry, error) {
+// makeParent is the directory that name belongs in, made where it is missing.
+func (img *Image) makeParent(name string) (*Entry, error) {
 	dir := path.Dir(name)
 	e := img.tree[dir]
 	switch {
 	case e == nil:
-		up, err := img.parent(dir)
+		up, err := img.makeParent(dir)
 		if err != nil {
 			return nil, err
 		}
 		e = &Entry{Name: dir, Mode: up.Mode, Nlink: 2, Mtime: up.Mtime}
-		img.insert(img.home(up), e)
+		img.insertEntry(img.segmentFor(up), e)
 	case !e.IsDir():
 		return nil, fmt.Errorf("%s: not a directory in the archive", dir)
 	}
 	return e, nil
 }
 
-// home is the segment for a new entry in dir: the one that has the copy of
+// segmentFor is the segment for a new entry in dir: the one that has the copy of
 // dir that the kernel sees, and without one the last.
-func (img *Image) home(dir *Entry) *Segment {
+func (img *Image) segmentFor(dir *Entry) *Segment {
 	if dir.seg != nil {
 		return dir.seg
 	}
 	return img.Segments[len(img.Segments)-1]
 }
 
-// replace changes the entry at name in its place.
-func (img *Image) replace(name string, old *Entry, f File) error {
+// replaceEntry changes the entry at name in its place.
+func (img *Image) replaceEntry(name string, old *Entry, f File) error {
 	if old.IsDir() != (f.Mode&TypeMask == TypeDir) {
 		return fmt.Errorf("%s: a directory cannot become a file, nor a file a directory", name)
 	}
@@ -143,20 +143,20 @@ func (img *Image) replace(name string, old *Entry, f File) error {
 	}
 	e.Mode, e.Data, e.away = f.Mode, f.Data, nil
 	if old.link != nil {
-		old.unlink()
+		old.leaveLinkGroup()
 		e.link, e.Nlink, e.Ino = nil, 1, old.seg.freeInode()
 	}
 	s := old.seg
 	s.Entries[slices.Index(s.Entries, old)] = &e
 	s.dirty = true
-	img.set(name, &e)
+	img.setEntry(name, &e)
 	return nil
 }
 
 // Remove takes the entry at name out of the archive, every copy of it. A
 // directory must be empty.
 func (img *Image) Remove(name string) error {
-	name, err := img.target(name)
+	name, err := img.editedName(name)
 	if err != nil {
 		return err
 	}
@@ -170,23 +170,23 @@ func (img *Image) Remove(name string) error {
 	}
 	for _, s := range img.Segments {
 		s.Entries = slices.DeleteFunc(s.Entries, func(e *Entry) bool {
-			at, err := img.place(e.Name)
+			at, err := img.kernelPlace(e.Name)
 			if e.IsTrailer() || err != nil || at != name {
 				return false
 			}
 			if e.link != nil {
-				e.unlink()
+				e.leaveLinkGroup()
 			}
 			s.dirty = true
 			return true
 		})
 	}
-	img.set(name, nil)
+	img.setEntry(name, nil)
 	return nil
 }
 
-// set makes e (nil: nothing) the entry at name and notes the edit.
-func (img *Image) set(name string, e *Entry) {
+// setEntry makes e (nil: nothing) the entry at name and notes the edit.
+func (img *Image) setEntry(name string, e *Entry) {
 	ed := img.edits[name]
 	if ed == nil {
 		ed = &Edit{Name: name, Before: img.tree[name]}

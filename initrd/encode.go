@@ -71,8 +71,8 @@ type nopWriteCloser struct{ io.Writer }
 
 func (nopWriteCloser) Close() error { return nil }
 
-// encoder starts a stream of size bytes in c; level 0 is the default.
-func encoder(w io.Writer, c Compression, level int, size int64) (io.WriteCloser, error) {
+// newEncoder starts a stream of size bytes in c; level 0 is the default.
+func newEncoder(w io.Writer, c Compression, level int, size int64) (io.WriteCloser, error) {
 	if c == None {
 		return nopWriteCloser{w}, nil
 	}

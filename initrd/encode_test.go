@@ -42,7 +42,7 @@ func TestZstdOnAnyMachine(t *testing.T) {
 		for _, n := range []int{1, 8} {
 			runtime.GOMAXPROCS(n)
 			var b bytes.Buffer
-			zw, err := encoder(&b, Zstd, level, int64(len(in)))
+			zw, err := newEncoder(&b, Zstd, level, int64(len(in)))
 			if err != nil {
 				t.Fatal(err)
 			}

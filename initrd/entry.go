@@ -37,8 +37,8 @@ type Entry struct {
 	// Of a hard-linked file only one name, as a rule the last, has the Data;
 	// [Image.Content] finds it.
 
-	namePad int   // NULs after the name beyond the one that ends it
-	away    *away // what Data was, where it was let go
+	namePad int              // NULs after the name beyond the one that ends it
+	away    *releasedContent // what Data was, where it was let go
 	seg     *Segment
 	link    *linkGroup
 }
@@ -58,8 +58,8 @@ func (e *Entry) IsFile() bool { return e.Type() == TypeFile }
 // IsLink reports whether e is a symbolic link; its target is in Data.
 func (e *Entry) IsLink() bool { return e.Type() == TypeLink }
 
-// known reports whether the type is one that the kernel unpacks.
-func (e *Entry) known() bool {
+// isKnownType reports whether the type is one that the kernel unpacks.
+func (e *Entry) isKnownType() bool {
 	switch e.Type() {
 	case TypeSocket, TypeLink, TypeFile, TypeBlock, TypeDir, TypeChar, TypePipe:
 		return true
@@ -105,8 +105,8 @@ func ModeString(mode uint32) string {
 	return string(s)
 }
 
-// sum is the checksum of a 070702 record: its data bytes added up, cpio(5).
-func (e *Entry) sum() uint32 {
+// dataSum is the checksum of a 070702 record: its data bytes added up, cpio(5).
+func (e *Entry) dataSum() uint32 {
 	var n uint32
 	for _, b := range e.Data {
 		n += uint32(b)

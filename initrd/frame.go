@@ -20,15 +20,15 @@ const (
 	lz4Block = 8<<20 + 8<<20/255 + 16
 )
 
-// walker steps through a byte slice; after a step beyond its end err is set
+// byteWalker steps through a byte slice; after a step beyond its end err is set
 // and every further step reads zeros.
-type walker struct {
+type byteWalker struct {
 	b   []byte
 	pos int
 	err error
 }
 
-func (w *walker) take(n int) []byte {
+func (w *byteWalker) takeBytes(n int) []byte {
 	if w.err == nil && (n < 0 || n > len(w.b)-w.pos) {
 		w.err = io.ErrUnexpectedEOF
 	}
@@ -39,39 +39,39 @@ func (w *walker) take(n int) []byte {
 	return w.b[w.pos-n : w.pos]
 }
 
-func (w *walker) byte() int { return int(w.take(1)[0]) }
+func (w *byteWalker) takeByte() int { return int(w.takeBytes(1)[0]) }
 
 // zstdEnd is the length of the zstd frame that b starts with (RFC 8878,
 // section 3.1.1).
 func zstdEnd(b []byte) (int, error) {
-	w := &walker{b: b}
-	w.take(4)
-	desc := w.byte()
+	w := &byteWalker{b: b}
+	w.takeBytes(4)
+	desc := w.takeByte()
 	single := desc&0x20 != 0
 	if !single {
-		w.take(1) // window descriptor
+		w.takeBytes(1) // window descriptor
 	}
-	w.take([]int{0, 1, 2, 4}[desc&3]) // dictionary id
+	w.takeBytes([]int{0, 1, 2, 4}[desc&3]) // dictionary id
 	size := []int{0, 2, 4, 8}[desc>>6]
 	if single && size == 0 {
 		size = 1
 	}
-	w.take(size)
+	w.takeBytes(size)
 	for last := false; !last && w.err == nil; {
-		h := w.take(3)
+		h := w.takeBytes(3)
 		head := int(h[0]) | int(h[1])<<8 | int(h[2])<<16
 		last = head&1 != 0
 		switch n := head >> 3; head >> 1 & 3 {
 		case 0, 2: // raw, compressed
-			w.take(n)
+			w.takeBytes(n)
 		case 1: // one byte, repeated
-			w.take(1)
+			w.takeBytes(1)
 		default:
 			return 0, fmt.Errorf("%w: reserved zstd block type", ErrFormat)
 		}
 	}
 	if desc&4 != 0 {
-		w.take(4) // checksum
+		w.takeBytes(4) // checksum
 	}
 	return w.pos, w.err
 }
@@ -108,26 +108,26 @@ func lz4End(b []byte) (int, error) {
 // section 2). Compressed data is walked chunk by chunk, because block headers
 // rarely carry its size.
 func xzEnd(b []byte) (int, error) {
-	w := &walker{b: b}
-	check := []int{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}[w.take(12)[7]&15]
+	w := &byteWalker{b: b}
+	check := []int{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}[w.takeBytes(12)[7]&15]
 	for w.err == nil {
-		size := w.byte()
+		size := w.takeByte()
 		if size == 0 { // the index
 			break
 		}
-		w.take(size*4 + 3) // the rest of the block header
+		w.takeBytes(size*4 + 3) // the rest of the block header
 		start := w.pos
 		xzChunks(w)
-		w.take(int(pad4(int64(w.pos - start))))
-		w.take(check)
+		w.takeBytes(int(pad4(int64(w.pos - start))))
+		w.takeBytes(check)
 	}
 	start := w.pos - 1
 	for n := 2 * w.varint(); n > 0 && w.err == nil; n-- {
 		w.varint()
 	}
-	w.take(int(pad4(int64(w.pos - start))))
-	w.take(4)          // the index's CRC32
-	foot := w.take(12) // the stream footer
+	w.takeBytes(int(pad4(int64(w.pos - start))))
+	w.takeBytes(4)          // the index's CRC32
+	foot := w.takeBytes(12) // the stream footer
 	if w.err == nil && string(foot[10:12]) != "YZ" {
 		return 0, fmt.Errorf("%w: xz stream without a footer", ErrFormat)
 	}
@@ -135,21 +135,21 @@ func xzEnd(b []byte) (int, error) {
 }
 
 // xzChunks walks LZMA2 chunks up to and with the end marker.
-func xzChunks(w *walker) {
+func xzChunks(w *byteWalker) {
 	for w.err == nil {
-		switch control := w.byte(); {
+		switch control := w.takeByte(); {
 		case control == 0:
 			return
 		case control >= 0x80:
-			h := w.take(4)
+			h := w.takeBytes(4)
 			n := int(h[2])<<8 | int(h[3]) + 1
 			if control >= 0xc0 {
 				n++ // properties
 			}
-			w.take(n)
+			w.takeBytes(n)
 		case control <= 2:
-			h := w.take(2)
-			w.take((int(h[0])<<8 | int(h[1])) + 1)
+			h := w.takeBytes(2)
+			w.takeBytes((int(h[0])<<8 | int(h[1])) + 1)
 		default:
 			w.err = fmt.Errorf("%w: bad LZMA2 chunk", ErrFormat)
 		}
@@ -157,10 +157,10 @@ func xzChunks(w *walker) {
 }
 
 // varint reads xz's multibyte integer, at most 9 bytes.
-func (w *walker) varint() uint64 {
+func (w *byteWalker) varint() uint64 {
 	var n uint64
 	for i := range 9 {
-		c := w.byte()
+		c := w.takeByte()
 		n |= uint64(c&0x7f) << (7 * i)
 		if c&0x80 == 0 || w.err != nil {
 			return n

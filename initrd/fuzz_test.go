@@ -68,7 +68,7 @@ func FuzzCodec(f *testing.F) {
 		var out bytes.Buffer
 		w := newWriter(&out)
 		for _, e := range s.Entries[:len(s.Entries)-1] {
-			if err := w.write(e); err != nil {
+			if err := w.writeEntry(e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,7 +94,7 @@ func FuzzFrames(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, ok := sniff(b)
+		m, ok := sniffCompression(b)
 		if !ok || m.end == nil {
 			return
 		}

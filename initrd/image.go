@@ -18,7 +18,7 @@ type budget struct {
 // DefaultLimits are the limits in force where none are given.
 var DefaultLimits = Limits{Unpacked: 2 << 30, Segments: 256, Entries: 1 << 20}
 
-func (l Limits) orDefault() Limits {
+func (l Limits) withDefaults() Limits {
 	if l.Unpacked == 0 {
 		l.Unpacked = DefaultLimits.Unpacked
 	}
@@ -57,7 +57,7 @@ type Image struct {
 	digests *digests
 	size    int64 // bytes of the file that was read, or last written
 	tree    map[string]*Entry
-	dirs    map[string]parent // parents as stored, to where they resolve
+	dirs    map[string]realParent // parents as stored, to where they resolve
 	ignored []*Entry
 	edits   map[string]*Edit
 }

@@ -17,20 +17,20 @@ import (
 func Read(r io.Reader, l Limits) (*Image, error) { return readWith(r, budget{Limits: l}) }
 
 func readWith(r io.Reader, l budget) (*Image, error) {
-	l.Limits = l.orDefault()
+	l.Limits = l.withDefaults()
 	d := l.digests
-	file, err := slurp(r, l.Unpacked)
+	file, err := readLimited(r, l.Unpacked)
 	if err != nil {
 		return nil, err
 	}
 	if d != nil {
-		go d.chain(file)
+		go d.chainSegments(file)
 	}
 	img := &Image{size: int64(len(file)), digests: d}
 	if err := img.readSegments(file, l); err != nil {
 		return nil, err
 	}
-	return img, img.index()
+	return img, img.buildTree()
 }
 
 func (img *Image) readSegments(file []byte, l budget) error {
@@ -55,7 +55,7 @@ func (img *Image) readSegments(file []byte, l budget) error {
 			}
 			return fmt.Errorf("segment %d at offset %#x: %w", len(img.Segments), pos, err)
 		}
-		s.remember()
+		s.rememberStored()
 		img.Segments = append(img.Segments, s)
 		pos += int(s.Size + s.Padding)
 	}
@@ -82,8 +82,8 @@ func readSegment(file []byte, pos int, l *budget) (*Segment, error) {
 	s.Size = int64(n)
 	s.raw = b[:n:n]
 	s.Padding = int64(countZeros(b[n:]))
-	l.digests.reach(pos + n)
-	l.digests.reach(pos + n + int(s.Padding))
+	l.digests.reachOffset(pos + n)
+	l.digests.reachOffset(pos + n + int(s.Padding))
 	return s, nil
 }
 
@@ -99,7 +99,7 @@ func (s *Segment) readPlain(b []byte, l *budget) (int, error) {
 }
 
 func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
-	m, ok := sniff(b)
+	m, ok := sniffCompression(b)
 	if !ok {
 		return 0, fmt.Errorf("%w: %s", ErrFormat, saidOfUnknown(b))
 	}
@@ -110,16 +110,16 @@ func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
 		if n, err = m.end(b); err != nil {
 			return 0, fmt.Errorf("%s: %w", m.name, err)
 		}
-		l.digests.reach(pos + n)
+		l.digests.reachOffset(pos + n)
 	}
 	in := bytes.NewReader(b[:n])
 	plain, err := m.decode(in)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", m.name, bad(err))
+		return 0, fmt.Errorf("%s: %w", m.name, badArchive(err))
 	}
 	defer plain.Close()
 	if err := s.readRuns(plain, l); err != nil {
-		return 0, fmt.Errorf("%s: %w", m.name, bad(err))
+		return 0, fmt.Errorf("%s: %w", m.name, badArchive(err))
 	}
 	if m.end == nil {
 		n -= in.Len()
@@ -129,7 +129,7 @@ func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
 
 // readRuns reads all runs of a compressed stream, to its end.
 func (s *Segment) readRuns(r io.Reader, l *budget) error {
-	counted := &counter{r: r}
+	counted := &countingReader{r: r}
 	in := bufio.NewReaderSize(counted, 64<<10)
 	for {
 		if err := s.readRun(in, l); err != nil {
@@ -155,7 +155,7 @@ func (s *Segment) readRun(in io.Reader, l *budget) error {
 	r.skim = l.skim
 	r.memory, _ = in.(*entryMemory)
 	for {
-		e, err := r.next()
+		e, err := r.nextEntry()
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (s *Segment) readRun(in io.Reader, l *budget) error {
 			return err
 		}
 		if l.digests != nil && e.IsFile() {
-			l.digests.add(e.Data)
+			l.digests.hashLater(e.Data)
 		}
 	}
 }
@@ -195,12 +195,12 @@ func checkName(name string) error {
 	return nil
 }
 
-type counter struct {
+type countingReader struct {
 	r io.Reader
 	n int64
 }
 
-func (c *counter) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	return n, err
@@ -226,9 +226,9 @@ func skipZeros(in *bufio.Reader, l *budget) (bool, error) {
 	}
 }
 
-// bad turns a decoder's complaint into one of ours: whatever it says, the
+// badArchive turns a decoder's complaint into one of ours: whatever it says, the
 // input is not an archive or ends too early.
-func bad(err error) error {
+func badArchive(err error) error {
 	if errors.Is(err, ErrFormat) || errors.Is(err, ErrTooLarge) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
@@ -247,8 +247,8 @@ func countZeros(b []byte) int {
 	return len(b)
 }
 
-// slurp reads all of r, at most limit bytes.
-func slurp(r io.Reader, limit int64) ([]byte, error) {
+// readLimited reads all of r, at most limit bytes.
+func readLimited(r io.Reader, limit int64) ([]byte, error) {
 	size := int64(bytes.MinRead)
 	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
@@ -256,7 +256,7 @@ func slurp(r io.Reader, limit int64) ([]byte, error) {
 		}
 	}
 	// Memory from make need not be cleared; that of a bytes.Buffer always is.
-	b := bytes.NewBuffer(block(int(size))[:0])
+	b := bytes.NewBuffer(allocHuge(int(size))[:0])
 	n, err := b.ReadFrom(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err

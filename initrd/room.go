@@ -5,21 +5,21 @@ import "unsafe"
 // Blocks grow from the first length to the last: a small archive must not cost 32 MiB.
 const firstBlock, lastBlock = 256 << 10, 32 << 20
 
-// room is memory for contents. What an archive holds stays together as long as anybody needs any of it; a few large
+// contentRoom is memory for contents. What an archive holds stays together as long as anybody needs any of it; a few large
 // blocks cost the system less than a page fault for each 4 KiB of thousands of small ones.
-type room struct {
+type contentRoom struct {
 	free []byte
 	next int // length of the next block
 }
 
-// take returns n bytes of zeros.
-func (r *room) take(n int) []byte {
+// takeZeros returns n bytes of zeros.
+func (r *contentRoom) takeZeros(n int) []byte {
 	if n > len(r.free) {
 		r.next = min(max(2*r.next, firstBlock), lastBlock)
 		if n > r.next/8 { // what is left would be wasted
-			return block(n)
+			return allocHuge(n)
 		}
-		r.free = block(r.next)
+		r.free = allocHuge(r.next)
 	}
 	b := r.free[:n:n]
 	r.free = r.free[n:]
@@ -29,9 +29,9 @@ func (r *room) take(n int) []byte {
 // hugePage is what x86-64's and, with pages of 4 KiB, arm64's page tables map at once.
 const hugePage = 2 << 20
 
-// block allocates n bytes, of which the kernel may map 2 MiB at a time: madvise(2), MADV_HUGEPAGE. It is a hint; where it is
+// allocHuge allocates n bytes, of which the kernel may map 2 MiB at a time: madvise(2), MADV_HUGEPAGE. It is a hint; where it is
 // not taken nothing is lost but time.
-func block(n int) []byte {
+func allocHuge(n int) []byte {
 	b := make([]byte, n)
 	if n < hugePage {
 		return b

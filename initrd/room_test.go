@@ -5,10 +5,10 @@ import "testing"
 // Contents lie beside one another and never in one another, whatever their
 // lengths, and appending to one leaves its neighbour alone.
 func TestRoom(t *testing.T) {
-	var r room
+	var r contentRoom
 	var all [][]byte
 	for _, n := range []int{1, firstBlock, firstBlock - 1, 3, 0, firstBlock / 8, 2 * firstBlock, lastBlock + 5, 7, hugePage, 1} {
-		b := r.take(n)
+		b := r.takeZeros(n)
 		if len(b) != n || cap(b) != n {
 			t.Fatalf("asked for %d bytes: length %d, capacity %d", n, len(b), cap(b))
 		}

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// maxLinks is how many symlinks one lookup follows, path_resolution(7).
-const maxLinks = 40
+// maxSymlinks is how many symlinks one lookup follows, path_resolution(7).
+const maxSymlinks = 40
 
 // maxComponent is the kernel's NAME_MAX.
 const maxComponent = 255
@@ -23,16 +23,16 @@ type linkGroup struct {
 	over    string // where a later record wrote into the file: what is there is its content
 }
 
-// parent is where a directory leads that the archive names.
-type parent struct {
+// realParent is where a directory leads that the archive names.
+type realParent struct {
 	real  string
 	links int // how many symlinks were followed on the way
 }
 
-// index builds the tree that the kernel makes of the segments, in its order.
-func (img *Image) index() error {
+// buildTree builds the tree that the kernel makes of the segments, in its order.
+func (img *Image) buildTree() error {
 	img.tree = map[string]*Entry{".": {Name: ".", Mode: TypeDir | 0o755}}
-	img.dirs = map[string]parent{}
+	img.dirs = map[string]realParent{}
 	img.edits = map[string]*Edit{}
 	img.ignored = nil
 	u := &unpacking{Image: img, held: map[string]int{}, over: map[string][]*linkGroup{}}
@@ -43,17 +43,17 @@ func (img *Image) index() error {
 				clear(links)
 				continue
 			}
-			e.join(links)
-			name, err := img.place(e.Name)
+			e.joinLinkGroup(links)
+			name, err := img.kernelPlace(e.Name)
 			if err == nil {
-				err = u.refuses(name, e)
+				err = u.refuseMisread(name, e)
 			}
 			if err != nil {
 				return fmt.Errorf("segment %d: %w", i, err)
 			}
-			if !u.unpack(name, e) {
+			if !u.unpackEntry(name, e) {
 				img.ignored = append(img.ignored, e)
-				if e.joins() {
+				if e.isFurtherName() {
 					return fmt.Errorf("segment %d: %w: %q: a hard link where the kernel makes none", i, ErrFormat, e.Name)
 				}
 			}
@@ -77,9 +77,9 @@ const maxSteps = 64
 // maxChanged is how many of those there may be: after each all paths are followed anew.
 const maxChanged = 1024
 
-// refuses is an error where the kernel would make of e something else than its record says, which no tool's records lead to: whoever
+// refuseMisread is an error where the kernel would make of e something else than its record says, which no tool's records lead to: whoever
 // reads them would take another content, mode or place for the one that the machine has.
-func (u *unpacking) refuses(name string, e *Entry) error {
+func (u *unpacking) refuseMisread(name string, e *Entry) error {
 	no := func(why string) error { return fmt.Errorf("%w: %q: %s", ErrFormat, e.Name, why) }
 	old := u.tree[name]
 	last := e.Name[strings.LastIndexByte(e.Name, '/')+1:]
@@ -92,7 +92,7 @@ func (u *unpacking) refuses(name string, e *Entry) error {
 	if old == nil {
 		return u.refusesLink(name, e)
 	}
-	inPlace := old.IsFile() && e.IsFile() && !e.joins() // opened and truncated, not made anew
+	inPlace := old.IsFile() && e.IsFile() && !e.isFurtherName() // opened and truncated, not made anew
 	switch {
 	case u.over[name] != nil && !inPlace:
 		return no("in the place of a file that other names have, and that was written into")
@@ -100,30 +100,30 @@ func (u *unpacking) refuses(name string, e *Entry) error {
 		return no("a file of several names is written into by more than one of them")
 	case old.Type() == e.Type() && (e.Type() == TypeChar || e.Type() == TypeBlock) && old.Rdev != e.Rdev:
 		return no("a device node in the place of one with another number, which the kernel keeps")
-	case u.changed == maxChanged && elsewhere(old, e):
+	case u.changed == maxChanged && leadsElsewhere(old, e):
 		return fmt.Errorf("%w of %d symlinks and directories that change", ErrTooLarge, maxChanged)
 	}
 	return u.refusesLink(name, e)
 }
 
-// elsewhere reports whether what went through a name leads elsewhere from now on.
-func elsewhere(old, e *Entry) bool {
+// leadsElsewhere reports whether what went through a name leads elsewhere from now on.
+func leadsElsewhere(old, e *Entry) bool {
 	return old.IsLink() != e.IsLink() || old.IsDir() != e.IsDir() || e.IsLink() && linkTarget(old) != linkTarget(e)
 }
 
 // isOver reports whether the file of that entry is one of others that was written into, by another name than that.
 func (u *unpacking) isOver(e *Entry, name string) bool {
-	at, err := u.place(e.Name)
+	at, err := u.kernelPlace(e.Name)
 	return err != nil || at != name && u.over[at] != nil
 }
 
 // refusesLink is an error where a further name of a hard-linked file would be one of something else.
 func (u *unpacking) refusesLink(name string, e *Entry) error {
-	if !e.joins() {
+	if !e.isFurtherName() {
 		return nil
 	}
 	first := e.link.members[0]
-	switch at, err := u.place(first.Name); {
+	switch at, err := u.kernelPlace(first.Name); {
 	case err != nil:
 		return err
 	case at == name || u.tree[at] != first || e.link.over != "":
@@ -134,17 +134,17 @@ func (u *unpacking) refusesLink(name string, e *Entry) error {
 	return nil
 }
 
-// joins reports whether e is a further name of a file that is there.
-func (e *Entry) joins() bool { return e.link != nil && e.link.members[0] != e }
+// isFurtherName reports whether e is a further name of a file that is there.
+func (e *Entry) isFurtherName() bool { return e.link != nil && e.link.members[0] != e }
 
-// unpack puts e at name as the kernel does (init/initramfs.c, do_name), or
+// unpackEntry puts e at name as the kernel does (init/initramfs.c, do_name), or
 // says that it does not.
-func (u *unpacking) unpack(name string, e *Entry) bool {
+func (u *unpacking) unpackEntry(name string, e *Entry) bool {
 	dir, old := u.tree[path.Dir(name)], u.tree[name]
 	switch {
 	case name == "." && !e.IsDir():
 		return false // the root stays what it is
-	case !e.IsFile() && !e.IsLink() && (len(e.Data) > 0 || !e.known()):
+	case !e.IsFile() && !e.IsLink() && (len(e.Data) > 0 || !e.isKnownType()):
 		return false // passed over
 	case dir == nil || !dir.IsDir():
 		return false
@@ -154,13 +154,13 @@ func (u *unpacking) unpack(name string, e *Entry) bool {
 		u.held[path.Dir(name)]++
 	case old.IsDir() && !e.IsDir() && u.held[name] > 0:
 		return false // rmdir fails, and what should come in its place with it
-	case old.IsFile() && e.IsFile() && old.link != nil && !e.joins():
+	case old.IsFile() && e.IsFile() && old.link != nil && !e.isFurtherName():
 		if old.link.over == "" {
 			u.over[name] = append(u.over[name], old.link)
 		}
 		old.link.over = name
 	}
-	if old != nil && elsewhere(old, e) {
+	if old != nil && leadsElsewhere(old, e) {
 		u.changed++
 		clear(u.dirs)
 	}
@@ -191,7 +191,7 @@ type linkKey struct {
 	dev Device
 }
 
-func (e *Entry) join(links map[linkKey]*linkGroup) {
+func (e *Entry) joinLinkGroup(links map[linkKey]*linkGroup) {
 	e.link = nil
 	if e.Nlink < 2 || !e.IsFile() {
 		return
@@ -205,22 +205,22 @@ func (e *Entry) join(links map[linkKey]*linkGroup) {
 	e.link.names++
 }
 
-// place is where the kernel puts a name: its parent's symlinks followed, the
+// kernelPlace is where the kernel puts a name: its parent's symlinks followed, the
 // last component as it is.
-func (img *Image) place(name string) (string, error) {
+func (img *Image) kernelPlace(name string) (string, error) {
 	p, err := img.placeClean(path.Clean(name))
 	return p.real, err
 }
 
 // placeClean is the same of a name that is clean, which all its parents are then.
-func (img *Image) placeClean(name string) (parent, error) {
+func (img *Image) placeClean(name string) (realParent, error) {
 	i := strings.LastIndexByte(name, '/')
 	if i < 0 {
-		return parent{real: name}, nil
+		return realParent{real: name}, nil
 	}
 	p, err := img.parentDir(name[:i])
 	if err != nil {
-		return parent{}, err
+		return realParent{}, err
 	}
 	if p.real == "." {
 		p.real = name[i+1:]
@@ -228,7 +228,7 @@ func (img *Image) placeClean(name string) (parent, error) {
 		p.real += name[i:]
 	}
 	if len(p.real) >= maxNameSize {
-		return parent{}, fmt.Errorf("%w: %.40q…: a path of %d bytes, through symlinks", ErrFormat, p.real, len(p.real))
+		return realParent{}, fmt.Errorf("%w: %.40q…: a path of %d bytes, through symlinks", ErrFormat, p.real, len(p.real))
 	}
 	return p, nil
 }
@@ -236,22 +236,22 @@ func (img *Image) placeClean(name string) (parent, error) {
 // parentDir is where the directory leads that the archive calls name. What is
 // known of its own parent is not found out again for each entry; deep trees
 // would take for ever.
-func (img *Image) parentDir(name string) (parent, error) {
+func (img *Image) parentDir(name string) (realParent, error) {
 	if p, ok := img.dirs[name]; ok {
 		return p, nil
 	}
 	p, err := img.placeClean(name)
 	if err != nil {
-		return parent{}, err
+		return realParent{}, err
 	}
 	e := img.tree[p.real]
 	if e != nil && e.IsLink() {
-		to, links, err := img.resolve(p.real, true)
-		if p.links += links; err == nil && p.links > maxLinks {
+		to, links, err := img.resolveLinks(p.real, true)
+		if p.links += links; err == nil && p.links > maxSymlinks {
 			err = tooManyLinks(name)
 		}
 		if err != nil {
-			return parent{}, err
+			return realParent{}, err
 		}
 		p.real = to
 		e = img.tree[to]
@@ -266,10 +266,10 @@ func tooManyLinks(name string) error {
 	return fmt.Errorf("%w: %q: too many levels of symbolic links", ErrFormat, name)
 }
 
-// resolve follows all symlinks of name, and says how many. With strict a link that climbs above
+// resolveLinks follows all symlinks of name, and says how many. With strict a link that climbs above
 // the root is an error; the kernel would stop at the root. A component that is
 // not there stays as it is, but nothing leads on through one.
-func (img *Image) resolve(name string, strict bool) (string, int, error) {
+func (img *Image) resolveLinks(name string, strict bool) (string, int, error) {
 	todo := strings.Split(path.Clean(name), "/")
 	at, links := ".", 0
 	for len(todo) > 0 {
@@ -295,7 +295,7 @@ func (img *Image) resolve(name string, strict bool) (string, int, error) {
 			at = next
 			continue
 		}
-		if links++; links > maxLinks {
+		if links++; links > maxSymlinks {
 			return "", links, tooManyLinks(name)
 		}
 		target := linkTarget(e)
@@ -307,14 +307,14 @@ func (img *Image) resolve(name string, strict bool) (string, int, error) {
 	return at, links, nil
 }
 
-// trim makes an absolute or relative path a name as the tree has it.
-func trim(name string) string { return path.Clean(strings.TrimLeft(name, "/")) }
+// treeName makes an absolute or relative path a name as the tree has it.
+func treeName(name string) string { return path.Clean(strings.TrimLeft(name, "/")) }
 
 // Lookup returns the entry at name as the kernel leaves it, or nil. Symlinks
 // are followed in all components but the last.
 func (img *Image) Lookup(name string) *Entry {
-	dir, base := path.Split(trim(name))
-	real, _, err := img.resolve(dir, false)
+	dir, base := path.Split(treeName(name))
+	real, _, err := img.resolveLinks(dir, false)
 	if err != nil {
 		return nil
 	}
@@ -324,7 +324,7 @@ func (img *Image) Lookup(name string) *Entry {
 // Resolve returns the name that name leads to, all symlinks followed, and
 // whether something is there.
 func (img *Image) Resolve(name string) (string, bool) {
-	real, _, err := img.resolve(trim(name), false)
+	real, _, err := img.resolveLinks(treeName(name), false)
 	return real, err == nil && img.tree[real] != nil
 }
 
@@ -347,7 +347,7 @@ func (img *Image) ReadFile(name string) ([]byte, error) {
 func (img *Image) Content(e *Entry) []byte {
 	if e.link == nil {
 		if e.away != nil {
-			e.seg.load()
+			e.seg.loadContents()
 		}
 		return e.Data
 	}

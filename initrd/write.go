@@ -16,17 +16,17 @@ const blockSize = 512
 // boundary, where the kernel looks for it. Afterwards the image is the archive
 // that was written, without edits.
 func (img *Image) WriteTo(w io.Writer) (int64, error) {
-	f := &fix{w: w}
+	f := &headerFixer{w: w}
 	behind, zeros := None, int64(0)
 	for i, s := range img.Segments {
 		if s.dirty {
-			if err := s.rewrite(); err != nil {
+			if err := s.encodeEntries(); err != nil {
 				return f.n, fmt.Errorf("segment %d: %w", i, err)
 			}
 		} else {
 			s.Padding = s.was.Padding
 		}
-		more := gap(behind, zeros, f.n, s.Compression)
+		more := zeroGap(behind, zeros, f.n, s.Compression)
 		if i > 0 {
 			img.Segments[i-1].Padding += more
 		}
@@ -42,34 +42,34 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	}
 	for _, s := range img.Segments {
 		s.dirty = false
-		s.remember()
+		s.rememberStored()
 	}
-	img.digests.rewritten()
-	return f.n, img.index()
+	img.digests.forgetFile()
+	return f.n, img.buildTree()
 }
 
-// rewrite encodes the segment's entries. A plain one ends with its trailer, the
+// encodeEntries encodes the segment's entries. A plain one ends with its trailer, the
 // rest is padding.
-func (s *Segment) rewrite() error {
-	s.load()
+func (s *Segment) encodeEntries() error {
+	s.loadContents()
 	room := len(s.raw) * 3 / 2 // another level makes it that much larger at most, as a rule
 	if s.Compression != s.was.Compression {
 		room = int(plainSize(s.Entries) / 2)
 	}
 	b := bytes.NewBuffer(make([]byte, 0, room))
-	if err := s.encode(b); err != nil {
+	if err := s.encodeTo(b); err != nil {
 		return err
 	}
-	s.measure(int64(b.Len()))
+	s.measureSizes(int64(b.Len()))
 	s.raw = b.Bytes()[:s.Size:s.Size]
 	return nil
 }
 
-// gap is how many more zeros the kernel needs behind a segment (lz4 or not,
+// zeroGap is how many more zeros the kernel needs behind a segment (lz4 or not,
 // n bytes from the start of the file, the last of them that many zeros) to find
 // the next: a boundary of 4 for plain cpio, and four to end an lz4 frame, which
 // has no mark of its own.
-func gap(behind Compression, zeros, n int64, next Compression) int64 {
+func zeroGap(behind Compression, zeros, n int64, next Compression) int64 {
 	var more int64
 	if behind == Lz4 && (next != Lz4 || zeros > 0) {
 		more = max(0, 4-zeros)
@@ -86,7 +86,7 @@ func gap(behind Compression, zeros, n int64, next Compression) int64 {
 // file, because the kernel would write into the file that all names share.
 // Afterwards the image is the archive that was written, without edits.
 func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, error) {
-	extra, err := img.appended()
+	extra, err := img.appendedEntries()
 	if err != nil {
 		return 0, err
 	}
@@ -95,13 +95,13 @@ func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, e
 	encoded := make(chan error, 1)
 	go func() {
 		if len(extra) > 0 {
-			encoded <- s.encode(b)
+			encoded <- s.encodeTo(b)
 		}
 		close(encoded)
 	}()
-	f := &fix{w: w}
+	f := &headerFixer{w: w}
 	for _, s := range img.Segments {
-		s.restore()
+		s.restoreStored()
 		f.Write(s.raw)
 		f.Write(make([]byte, s.Padding))
 	}
@@ -115,28 +115,28 @@ func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, e
 	if f.err != nil {
 		return f.n, f.err
 	}
-	return f.n, img.index()
+	return f.n, img.buildTree()
 }
 
 // appendSegment writes s, which was encoded as b, behind all others.
-func (img *Image) appendSegment(f *fix, s *Segment, b []byte) {
+func (img *Image) appendSegment(f *headerFixer, s *Segment, b []byte) {
 	last, end := img.Segments[len(img.Segments)-1], f.n
-	zeros := make([]byte, gap(last.Compression, last.Padding, end, s.Compression))
+	zeros := make([]byte, zeroGap(last.Compression, last.Padding, end, s.Compression))
 	last.Padding += int64(len(zeros))
-	last.remember()
+	last.rememberStored()
 	f.Write(zeros)
 	s.Offset = f.n
 	f.Write(b)
-	s.measure(int64(len(b)))
+	s.measureSizes(int64(len(b)))
 	s.raw = b[:s.Size:s.Size]
-	s.remember()
+	s.rememberStored()
 	img.Segments = append(img.Segments, s)
-	img.digests.appended(end, zeros, b)
+	img.digests.appendParts(end, zeros, b)
 }
 
-// remember notes what the segment holds as it stands in its file; restore goes
+// rememberStored notes what the segment holds as it stands in its file; restoreStored goes
 // back to that.
-func (s *Segment) remember() {
+func (s *Segment) rememberStored() {
 	was := *s
 	was.Entries = slices.Clone(s.Entries)
 	s.was = &was
@@ -145,15 +145,15 @@ func (s *Segment) remember() {
 	}
 }
 
-func (s *Segment) restore() {
+func (s *Segment) restoreStored() {
 	was := s.was
 	*s = *was
 	s.Entries, s.was = slices.Clone(was.Entries), was
 }
 
-// measure sets the segment's sizes after it took n bytes to encode, as [Read]
+// measureSizes sets the segment's sizes after it took n bytes to encode, as [Read]
 // would find them: a plain one ends with its trailer, the rest is padding.
-func (s *Segment) measure(n int64) {
+func (s *Segment) measureSizes(n int64) {
 	s.Size, s.Padding, s.Unpacked = n, 0, plainSize(s.Entries)
 	if s.Compression == None {
 		s.Size = runSize(s.Entries)
@@ -161,9 +161,9 @@ func (s *Segment) measure(n int64) {
 	}
 }
 
-// appended is the entries of an appended segment: edited ones in order,
+// appendedEntries is the entries of an appended segment: edited ones in order,
 // hard-linked files last.
-func (img *Image) appended() ([]*Entry, error) {
+func (img *Image) appendedEntries() ([]*Entry, error) {
 	var plain, linked []*Entry
 	for _, ed := range img.Edits() {
 		switch {
@@ -207,8 +207,8 @@ func (s *Segment) Encode(c Compression, level int) error {
 	return nil
 }
 
-func (s *Segment) encode(w io.Writer) error {
-	zw, err := encoder(w, s.Compression, s.Level, plainSize(s.Entries))
+func (s *Segment) encodeTo(w io.Writer) error {
+	zw, err := newEncoder(w, s.Compression, s.Level, plainSize(s.Entries))
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (s *Segment) encode(w io.Writer) error {
 func writeRun(w io.Writer, entries []*Entry) error {
 	cw := newWriter(w)
 	for _, e := range entries {
-		if err := cw.write(e); err != nil {
+		if err := cw.writeEntry(e); err != nil {
 			return err
 		}
 	}
@@ -239,7 +239,7 @@ func New(c Compression, entries ...Entry) (*Image, error) {
 	}
 	var b bytes.Buffer
 	s.Compression = c
-	if err := s.encode(&b); err != nil {
+	if err := s.encodeTo(&b); err != nil {
 		return nil, err
 	}
 	return Read(&b, Limits{})

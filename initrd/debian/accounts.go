@@ -15,10 +15,10 @@ type Account struct {
 	Home, Shell    string // as etc/passwd has them
 }
 
-// accounts is the users in etc/passwd, of two lines of one name the first, which
+// parseAccounts is the users in etc/passwd, of two lines of one name the first, which
 // is the one that counts. The rules are those of glibc's nss_files: leading blanks
 // are skipped, fields that are missing are empty, behind the seventh nothing ends.
-func accounts(passwd []byte) []Account {
+func parseAccounts(passwd []byte) []Account {
 	var all []Account
 	seen := map[string]bool{}
 	for line := range strings.Lines(string(passwd)) {
@@ -82,15 +82,15 @@ func loginShells(text []byte) []string {
 	return all
 }
 
-// group is a group of etc/group.
-type group struct {
+// accountGroup is a group of etc/group.
+type accountGroup struct {
 	gid     uint32
 	known   bool
 	members []string
 }
 
 // groupOf is the group of dropbear's -G.
-func (f *Facts) groupOf(img *initrd.Image) (g group) {
+func (f *Facts) groupOf(img *initrd.Image) (g accountGroup) {
 	if f.Server.Group == "" {
 		return g
 	}
@@ -108,8 +108,8 @@ func (f *Facts) groupOf(img *initrd.Image) (g group) {
 	return g
 }
 
-// has reports whether an account is in it, as its own group or by name.
-func (g group) has(a Account) bool {
+// hasMember reports whether an account is in it, as its own group or by name.
+func (g accountGroup) hasMember(a Account) bool {
 	_, named := slices.BinarySearch(g.members, a.Name)
 	return g.known && g.gid == a.GID || named
 }

@@ -41,7 +41,7 @@ func TestAccountsAsLibc(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := "none"
-		for _, a := range accounts([]byte(text)) {
+		for _, a := range parseAccounts([]byte(text)) {
 			if a.Name == "root" {
 				got = fmt.Sprintf("root:%s:%d:%d:%s:%s:%s", a.Password, a.UID, a.GID, strings.Split(want+":::::", ":")[4], a.Home, a.Shell)
 			}

@@ -25,33 +25,33 @@ func ReadCalls(name string, script []byte) (*Calls, error) {
 	if len(script) > maxSourced {
 		return nil, fmt.Errorf("%s: %d bytes, too long to look into", name, len(script))
 	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(parseable(script)), name)
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(parseableScript(script)), name)
 	if err != nil {
 		return nil, err
 	}
 	c := &Calls{by: map[string][]string{}, asked: map[string]bool{}}
-	c.walk(file, "")
+	c.walkPart(file, "")
 	return c, nil
 }
 
-// walk adds what a part of function calls.
-func (c *Calls) walk(part syntax.Node, function string) {
+// walkPart adds what a part of function calls.
+func (c *Calls) walkPart(part syntax.Node, function string) {
 	if c.by[function] == nil {
 		c.by[function] = []string{}
 	}
 	syntax.Walk(part, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.FuncDecl:
-			c.walk(n.Body, n.Name.Value)
+			c.walkPart(n.Body, n.Name.Value)
 			return false
 		case *syntax.CallExpr:
-			c.call(n.Args, function)
+			c.addCall(n.Args, function)
 		}
 		return true
 	})
 }
 
-func (c *Calls) call(args []*syntax.Word, function string) {
+func (c *Calls) addCall(args []*syntax.Word, function string) {
 	if len(args) == 0 {
 		return // assignments only
 	}
@@ -72,7 +72,7 @@ func (c *Calls) call(args []*syntax.Word, function string) {
 			}
 		}
 	case name == "exec" || name == "command":
-		c.call(args[1:], function)
+		c.addCall(args[1:], function)
 	}
 	if name != "" {
 		c.by[function] = append(c.by[function], name)

@@ -57,11 +57,11 @@ type HostKey struct {
 	*dropbear.HostKey
 }
 
-// maxProblems bounds what a hostile archive can make us say.
-const maxProblems = 100
+// maxFactProblems bounds what a hostile archive can make us say.
+const maxFactProblems = 100
 
-func (f *Facts) problem(format string, args ...any) {
-	if len(f.Problems) < maxProblems {
+func (f *Facts) noteProblem(format string, args ...any) {
+	if len(f.Problems) < maxFactProblems {
 		f.Problems = append(f.Problems, fmt.Sprintf(format, args...))
 	}
 }
@@ -70,20 +70,20 @@ func (f *Facts) problem(format string, args ...any) {
 // not an error.
 func Read(img *initrd.Image) *Facts {
 	init := initShell(SettingsFiles(img))
-	f := &Facts{Builder: builderOf(img), Kernels: kernels(img), Architecture: archiveArch(img),
-		Settings: init.settings(), Server: serverOf(img, init)}
+	f := &Facts{Builder: builderOf(img), Kernels: kernelVersions(img), Architecture: archiveArch(img),
+		Settings: init.sourcedSettings(), Server: serverOf(img, init)}
 	f.Release = releaseOf(f.Server.Version)
-	f.Accounts = accounts(f.accountsFile(img, "etc/passwd"))
-	f.hostKeys(img)
+	f.Accounts = parseAccounts(f.accountsFile(img, "etc/passwd"))
+	f.readHostKeys(img)
 	f.Server.checkFiles(img, len(f.HostKeys))
-	f.logins(img)
-	f.ways(img)
+	f.findLogins(img)
+	f.findWays(img)
 	if s := f.Server; f.HasDropbear() {
 		if s.Doubt != "" && !s.otherScript {
-			f.problem("how dropbear is started is not certain: %s", s.Doubt)
+			f.noteProblem("how dropbear is started is not certain: %s", s.Doubt)
 		}
 		if s.Broken != "" {
-			f.problem("dropbear would not start: %s", s.Broken)
+			f.noteProblem("dropbear would not start: %s", s.Broken)
 		}
 	}
 	return f
@@ -128,7 +128,7 @@ func (f *Facts) Kernel() string {
 	return f.Kernels[i]
 }
 
-func kernels(img *initrd.Image) []string {
+func kernelVersions(img *initrd.Image) []string {
 	var dirs, all []string
 	for _, name := range []string{"lib/modules", "usr/lib/modules"} {
 		if dir, ok := img.Resolve(name); ok && !slices.Contains(dirs, dir) {
@@ -177,8 +177,8 @@ func (f *Facts) CheckBuilder() error {
 // options name another file.
 func HostKeyPath(kind string) string { return "etc/dropbear/dropbear_" + kind + "_host_key" }
 
-// hostKeys reads the keys that the server would load.
-func (f *Facts) hostKeys(img *initrd.Image) {
+// readHostKeys reads the keys that the server would load.
+func (f *Facts) readHostKeys(img *initrd.Image) {
 	files := f.Server.HostKeys
 	if files == nil {
 		for _, kind := range []string{"ed25519", "ecdsa", "rsa", "dss"} {
@@ -195,17 +195,17 @@ func (f *Facts) hostKeys(img *initrd.Image) {
 			f.badHostKey(fmt.Errorf("%s: not a regular file", name))
 			continue
 		}
-		f.hostKey(name, b)
+		f.addHostKey(name, b)
 	}
 }
 
-func (f *Facts) hostKey(name string, b []byte) {
+func (f *Facts) addHostKey(name string, b []byte) {
 	k, err := dropbear.ParseHostKey(b)
 	if err != nil {
 		f.badHostKey(fmt.Errorf("%s: %w", name, err))
 		return
 	}
-	if v, known := f.Server.version(); known && !slices.Contains(v.HostKeyTypes(), k.Type()) {
+	if v, known := f.Server.knownVersion(); known && !slices.Contains(v.HostKeyTypes(), k.Type()) {
 		f.badHostKey(fmt.Errorf("%s: %v has no %s host keys", name, v, k.Type()))
 		return
 	}
@@ -214,7 +214,7 @@ func (f *Facts) hostKey(name string, b []byte) {
 
 func (f *Facts) badHostKey(err error) {
 	f.BadHostKeys = append(f.BadHostKeys, err)
-	f.problem("%v", err)
+	f.noteProblem("%v", err)
 }
 
 // PublicKeys is the public halves of the host keys: what the server answers with.

@@ -31,16 +31,16 @@ const (
 	ByNothing  How = "nothing" // -B, and an account without a password
 )
 
-// logins finds who may log in: for every account that dropbear would let in, the
+// findLogins finds who may log in: for every account that dropbear would let in, the
 // keys in the file that it reads for that account.
-func (f *Facts) logins(img *initrd.Image) {
+func (f *Facts) findLogins(img *initrd.Image) {
 	shells := map[string]bool{}
 	for _, s := range loginShells(f.accountsFile(img, "etc/shells")) {
 		shells[s] = true
 	}
 	all := f.Accounts
 	if len(all) > maxAccounts {
-		f.problem("etc/passwd: %d accounts are too many to be looked into", len(all))
+		f.noteProblem("etc/passwd: %d accounts are too many to be looked into", len(all))
 		f.Server.Doubt = cmp.Or(f.Server.Doubt, fmt.Sprintf("etc/passwd: more than %d accounts", maxAccounts))
 		all = all[:maxAccounts]
 	}
@@ -56,10 +56,10 @@ func (f *Facts) logins(img *initrd.Image) {
 		if !shells[shell] || f.Server.NoRoot && a.UID == 0 && f.Server.Doubt == "" {
 			continue
 		}
-		if f.Server.Doubt == "" && f.Server.Group != "" && !group.has(a) {
+		if f.Server.Doubt == "" && f.Server.Group != "" && !group.hasMember(a) {
 			continue
 		}
-		f.passwords(shadow, a)
+		f.notePasswords(shadow, a)
 		// Through a symbolic link ".." leads elsewhere than the name says.
 		if f.Server.Doubt == "" && strings.Contains(a.Home+f.Server.KeysDir, "..") {
 			f.Server.Doubt = "the home of " + a.Name + ": it has .. in it"
@@ -69,8 +69,8 @@ func (f *Facts) logins(img *initrd.Image) {
 		if !ok {
 			continue
 		}
-		if why := f.refused(img, a, name); why != "" {
-			f.problem("dropbear does not read %s for %s: %s", name, a.Name, why)
+		if why := f.whyRefused(img, a, name); why != "" {
+			f.noteProblem("dropbear does not read %s for %s: %s", name, a.Name, why)
 			continue
 		}
 		if keys[real] == nil {
@@ -84,7 +84,7 @@ func (f *Facts) logins(img *initrd.Image) {
 	}
 	left := int64(maxKeysFiles)
 	for _, k := range order {
-		f.keys(img, k, &left)
+		f.addLoginKeys(img, k, &left)
 	}
 }
 
@@ -106,8 +106,8 @@ func anyKeys(img *initrd.Image, known map[string]*keysFile) []*keysFile {
 	return more
 }
 
-// passwords notes logins that need no key.
-func (f *Facts) passwords(shadow map[string]string, a Account) {
+// notePasswords notes logins that need no key.
+func (f *Facts) notePasswords(shadow map[string]string, a Account) {
 	hash := a.Password
 	if hash == "x" {
 		known := false
@@ -138,10 +138,10 @@ func shadowHashes(text []byte) map[string]string {
 	return all
 }
 
-// refused says why dropbear does not read a file of keys, "" if it does: file and
+// whyRefused says why dropbear does not read a file of keys, "" if it does: file and
 // directories up to the home must belong to the user or root and be writable by
 // nobody else (svr-authpubkey.c, checkpubkeyperms).
-func (f *Facts) refused(img *initrd.Image, a Account, name string) string {
+func (f *Facts) whyRefused(img *initrd.Image, a Account, name string) string {
 	if a.Home == "" && f.Server.KeysDir == "~/.ssh" && !f.Server.perhapsLater() {
 		return "the account has no home"
 	}
@@ -159,11 +159,11 @@ func (f *Facts) refused(img *initrd.Image, a Account, name string) string {
 		}
 		at = path.Dir(at)
 	}
-	return unreadable(img, a, name)
+	return whyUnreadable(img, a, name)
 }
 
-// unreadable says why a user cannot read a file: dropbear opens it as that user.
-func unreadable(img *initrd.Image, a Account, name string) string {
+// whyUnreadable says why a user cannot read a file: dropbear opens it as that user.
+func whyUnreadable(img *initrd.Image, a Account, name string) string {
 	need := uint32(4) // to read the file, and then to search its directories
 	for at := name; a.UID != 0 && at != "."; at = path.Dir(at) {
 		real, _ := img.Resolve(at)
@@ -205,8 +205,8 @@ func badOwner(img *initrd.Image, a Account, name string) string {
 	return ""
 }
 
-// keys adds the keys in a file, and names what is none.
-func (f *Facts) keys(img *initrd.Image, k *keysFile, left *int64) {
+// addLoginKeys adds the keys in a file, and names what is none.
+func (f *Facts) addLoginKeys(img *initrd.Image, k *keysFile, left *int64) {
 	real, _ := img.Resolve(k.name)
 	if e := img.Lookup(real); e != nil && e.IsFile() {
 		n := img.ContentSize(e)
@@ -217,11 +217,11 @@ func (f *Facts) keys(img *initrd.Image, k *keysFile, left *int64) {
 	}
 	b, err := img.ReadFile(k.name)
 	if err != nil {
-		f.problem("%s: %v", k.name, err)
+		f.noteProblem("%s: %v", k.name, err)
 		return
 	}
 	keys, problems, err := dropbear.ParseAuthorizedKeys(b)
-	if v, known := f.Server.version(); known {
+	if v, known := f.Server.knownVersion(); known {
 		_, problems, _ = dropbear.CheckAuthorizedKeys(b, v)
 		keys = slices.DeleteFunc(keys, func(k dropbear.AuthorizedKey) bool { return v.Usable(k) != nil })
 	}
@@ -230,10 +230,10 @@ func (f *Facts) keys(img *initrd.Image, k *keysFile, left *int64) {
 
 func (f *Facts) addKeys(file *keysFile, keys []dropbear.AuthorizedKey, problems []string, err error) {
 	if errors.Is(err, dropbear.ErrPrivateKey) {
-		f.problem("%s holds a private key: it lets nobody in, and it is no secret any more", file.name)
+		f.noteProblem("%s holds a private key: it lets nobody in, and it is no secret any more", file.name)
 	}
 	for _, p := range problems {
-		f.problem("%s: %s", file.name, p)
+		f.noteProblem("%s: %s", file.name, p)
 	}
 	for _, k := range keys {
 		f.Logins = append(f.Logins, Login{ByKey, file.users, file.name, k})

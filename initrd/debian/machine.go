@@ -78,8 +78,8 @@ var archName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 func archiveArch(img *initrd.Image) string {
 	if b, err := img.ReadFile("conf/arch.conf"); err == nil {
 		s := newShell()
-		s.source("conf/arch.conf", b)
-		if arch, _ := s.settings().Get("DPKG_ARCH"); archName.MatchString(arch) {
+		s.sourceText("conf/arch.conf", b)
+		if arch, _ := s.sourcedSettings().Get("DPKG_ARCH"); archName.MatchString(arch) {
 			return arch
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func TestMarks(t *testing.T) {
 	words := append([]string{"nc", "netcat", "-l", "-e", "-x", "DROPBEAR_", "OPTIONS", "LD_", "PRELOAD", "AUDIT", "LIBRARY_PATH", "ld.so.", "preload", "authorized_", "keys", "etc/", "passwd",
 		"shadow", "group", "shells", "nsswitch", "/dev/", "tcp/", "udp/", "readlink -f", "/sbin/", "drop", "bear", "/scripts/init-", "premount", "bottom", "/", `"$@"`, "!=", "]", "log_a_msg", "log_", "_msg", `"x"`, `"`,
-		"groundhog_say", "groundhog_state", "groundhog", "_say", "-e", "/etc/", "rm -f", "~root/.ssh/", " # a", "#", ".", ". ", "fun", "ction", "in", "et", "d", "mount"}, servers...)
+		"groundhog_say", "groundhog_state", "groundhog", "_say", "-e", "/etc/", "rm -f", "~root/.ssh/", " # a", "#", ".", ". ", "fun", "ction", "in", "et", "d", "mount"}, serverPrograms...)
 	r := rand.New(rand.NewPCG(1, 2))
 	unmarked := 0
 	for range 100_000 {
@@ -24,14 +24,14 @@ func TestMarks(t *testing.T) {
 			continue
 		}
 		unmarked++
-		if harmless.MatchString(line) || serverWord.MatchString(line) || netcat.MatchString(line) || steering.MatchString(line) {
+		if harmlessLine.MatchString(line) || serverWord.MatchString(line) || netcatListens.MatchString(line) || steersDropbear.MatchString(line) {
 			t.Fatalf("no mark in %q", line)
 		}
 	}
 	if unmarked < 1000 {
 		t.Errorf("only %d lines without a mark", unmarked)
 	}
-	for _, s := range servers {
+	for _, s := range serverPrograms {
 		if !marked(s) {
 			t.Errorf("no mark in %s", s)
 		}

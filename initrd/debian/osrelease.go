@@ -10,8 +10,8 @@ type OSRelease struct{ ID, Codename, Version string }
 // say is empty, but for ID, which then is "linux".
 func ReadOSRelease(b []byte) (OSRelease, error) {
 	s := newShell()
-	s.source("os-release", b)
-	settings := s.settings()
+	s.sourceText("os-release", b)
+	settings := s.sourcedSettings()
 	if settings.Doubt != "" {
 		return OSRelease{}, errors.New(settings.Doubt)
 	}

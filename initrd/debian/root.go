@@ -67,17 +67,17 @@ func (f *Facts) rootKeys(root fs.FS) {
 		for _, name := range names {
 			b, err := rootFile(root, name, maxSourced)
 			if err != nil {
-				f.problem("%s: %v", name, err)
+				f.noteProblem("%s: %v", name, err)
 				continue
 			}
-			f.hostKey(name, b)
+			f.addHostKey(name, b)
 		}
 	}
 	files := rootLogins
 	passwd, err := rootFile(root, "etc/passwd", maxAccountsFile)
 	f.noteTooLong(err)
 	if err == nil {
-		f.Accounts = accounts(passwd)
+		f.Accounts = parseAccounts(passwd)
 		if name := f.RootKeys(); name != "" && !slices.Contains(files, name) {
 			files = append([]string{name}, files...)
 		}
@@ -97,7 +97,7 @@ var errTooLong = errors.New("too long to look into")
 
 func (f *Facts) noteTooLong(err error) {
 	if errors.Is(err, errTooLong) {
-		f.problem("%v", err)
+		f.noteProblem("%v", err)
 	}
 }
 

@@ -164,7 +164,7 @@ var versionString = regexp.MustCompile(`dropbear_(20[0-9]{2}\.[0-9]{1,3})`)
 
 // serverOf finds the server; where there is none it still says how one that came
 // into the archive would be started.
-func serverOf(img *initrd.Image, init *shell) *Server {
+func serverOf(img *initrd.Image, init *shellState) *Server {
 	s := &Server{KeysDir: "~/.ssh"}
 	for _, name := range []string{"sbin/dropbear", "usr/sbin/dropbear"} {
 		if real, ok := img.Resolve(name); ok && img.Lookup(real).IsFile() {
@@ -175,9 +175,9 @@ func serverOf(img *initrd.Image, init *shell) *Server {
 			break
 		}
 	}
-	s.configure(img.ReadFile, init.child())
+	s.followBootScript(img.ReadFile, init.childEnvironment())
 	if s.Doubt == "" {
-		s.Doubt = doubtful(img)
+		s.Doubt = whyDoubtful(img)
 	}
 	return s
 }
@@ -186,21 +186,21 @@ func serverOf(img *initrd.Image, init *shell) *Server {
 // read gives, with these settings.
 func ServerOf(version string, settings []SourceFile, read func(name string) ([]byte, error)) *Server {
 	s := &Server{KeysDir: "~/.ssh", Version: version}
-	s.configure(read, initShell(settings).child())
+	s.followBootScript(read, initShell(settings).childEnvironment())
 	return s
 }
 
-// configure follows the boot script as far as dropbear's options.
-func (s *Server) configure(read func(name string) ([]byte, error), sh *shell) {
+// followBootScript follows the boot script as far as dropbear's options.
+func (s *Server) followBootScript(read func(name string) ([]byte, error), sh *shellState) {
 	script, err := read(Script)
 	start := startOf(script)
 	for _, name := range start.configs {
 		if b, err := read(name); err == nil {
 			s.Config = name
-			sh.source(name, b)
+			sh.sourceText(name, b)
 		}
 	}
-	value, certain := sh.settings().Get("DROPBEAR_OPTIONS")
+	value, certain := sh.sourcedSettings().Get("DROPBEAR_OPTIONS")
 	switch {
 	case !certain && sh.blind != "":
 		s.Doubt = sh.blind
@@ -217,7 +217,7 @@ func (s *Server) configure(read func(name string) ([]byte, error), sh *shell) {
 	s.NoPasswords = err != nil // nothing starts it, so nothing lets them in
 	// A shell splits at these alone: a carriage return stays in the word, and dropbear does not start for it.
 	s.Options = strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" \t\n", c) })
-	s.parse(append(start.flags, s.Options...))
+	s.parseOptions(append(start.flags, s.Options...))
 	if len(s.Listen) == 0 {
 		s.Listen = []Listen{{Port: 22}}
 	}
@@ -242,7 +242,7 @@ var (
 // startOf knows the line that starts the server in the scripts of all supported
 // releases, and the one before it that has its flags.
 func startOf(script []byte) serverStart {
-	s := serverStart{elsewhere: elsewhere(script)}
+	s := serverStart{elsewhere: changedElsewhere(script)}
 	flags := ""
 	if found := execLine.FindAllSubmatch(script, -1); len(found) == 1 && len(anyStart.FindAll(script, -1)) == 1 {
 		flags = string(found[0][1])
@@ -275,46 +275,46 @@ const (
 // newFlags is the options that came later, by the year of the version.
 var newFlags = map[byte]string{'e': "2022", 't': "2022", 'z': "2022", '2': "2022", 'D': "2024", 'l': "2024", 'M': "2026"}
 
-// parse reads the options as svr-runopts.c does. What only later versions know is
+// parseOptions reads the options as svr-runopts.c does. What only later versions know is
 // heeded all the same: the version is the server's own word.
-func (s *Server) parse(args []string) {
+func (s *Server) parseOptions(args []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if len(arg) < 2 || arg[0] != '-' {
-			s.broken("%q is no option", arg)
+			s.noteBroken("%q is no option", arg)
 			continue
 		}
 		for j := 1; j < len(arg); j++ {
 			c := arg[j]
 			if year := newFlags[c]; s.Version != "" && s.Version < year {
-				s.broken("dropbear %s has no option -%c", s.Version, c)
+				s.noteBroken("dropbear %s has no option -%c", s.Version, c)
 			}
 			if strings.IndexByte(valueFlags, c) < 0 {
-				s.flag(c)
+				s.setFlag(c)
 				continue
 			}
 			value := arg[j+1:]
 			if value == "" {
 				if i++; i == len(args) {
-					s.broken("-%c has no value", c)
+					s.noteBroken("-%c has no value", c)
 					return
 				}
 				value = args[i]
 			}
-			s.value(c, value)
+			s.setValue(c, value)
 			break
 		}
 	}
 	if s.twoFactors && s.NoPasswords {
-		s.broken("-t wants the passwords that -s forbids")
+		s.noteBroken("-t wants the passwords that -s forbids")
 	}
 	if s.KeysDir == "" {
-		s.broken("-D names no directory")
+		s.noteBroken("-D names no directory")
 	}
 }
 
-// broken notes the first reason not to start.
-func (s *Server) broken(format string, args ...any) {
+// noteBroken notes the first reason not to start.
+func (s *Server) noteBroken(format string, args ...any) {
 	if s.Broken == "" {
 		s.Broken = fmt.Sprintf(format, args...)
 	}
@@ -322,7 +322,7 @@ func (s *Server) broken(format string, args ...any) {
 
 // brokenBy is broken by an option that would have to go.
 func (s *Server) brokenBy(c byte, format string, args ...any) {
-	s.broken(format, args...)
+	s.noteBroken(format, args...)
 	s.harmful += string(rune(c))
 }
 
@@ -342,7 +342,7 @@ func (s *Server) checkFiles(img *initrd.Image, hostKeys int) {
 	}
 }
 
-func (s *Server) flag(c byte) {
+func (s *Server) setFlag(c byte) {
 	switch c {
 	case 'R':
 		s.delayedKeys = true
@@ -358,12 +358,12 @@ func (s *Server) flag(c byte) {
 		s.twoFactors = true
 	default:
 		if strings.IndexByte(plainFlags, c) < 0 {
-			s.broken("there is no option -%s", strings.Trim(strconv.Quote(string(rune(c))), `"`))
+			s.noteBroken("there is no option -%s", strings.Trim(strconv.Quote(string(rune(c))), `"`))
 		}
 	}
 }
 
-func (s *Server) value(c byte, value string) {
+func (s *Server) setValue(c byte, value string) {
 	switch c {
 	case 'c':
 		s.ForcedCommand = value
@@ -386,7 +386,7 @@ func (s *Server) value(c byte, value string) {
 			s.brokenBy(c, "-%c %q is no number that it takes", c, value)
 		}
 	case 'p':
-		s.listen(value)
+		s.addListen(value)
 	}
 }
 
@@ -395,8 +395,8 @@ const (
 	maxHostKeys = 4  // with how many -r it starts (MAX_HOSTKEYS)
 )
 
-// listen reads "[address:]port".
-func (s *Server) listen(spec string) {
+// addListen reads "[address:]port".
+func (s *Server) addListen(spec string) {
 	if len(s.Listen) == maxPorts {
 		return
 	}
@@ -412,8 +412,8 @@ func (s *Server) listen(spec string) {
 	s.Listen = append(s.Listen, Listen{address, uint16(n)})
 }
 
-// version is what is known of the server's version.
-func (s *Server) version() (dropbear.Version, bool) {
+// knownVersion is what is known of the server's version.
+func (s *Server) knownVersion() (dropbear.Version, bool) {
 	return dropbear.Of(s.Version)
 }
 

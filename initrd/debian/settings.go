@@ -62,21 +62,21 @@ const maxConfFiles = 1000
 var oddWord = regexp.MustCompile(`[][*?\\\s]`)
 
 // initShell is the shell that runs /init once it has its settings.
-func initShell(files []SourceFile) *shell {
+func initShell(files []SourceFile) *shellState {
 	s := newShell()
 	for _, name := range initExports {
-		s.set(name, "", true)
-		s.export(name)
+		s.setVariable(name, "", true)
+		s.exportVariable(name)
 	}
 	s.sourceAll(files)
 	return s
 }
 
-func (s *shell) sourceAll(files []SourceFile) {
+func (s *shellState) sourceAll(files []SourceFile) {
 	for _, f := range files {
-		s.source(f.Name, f.Text)
+		s.sourceText(f.Name, f.Text)
 		if f.Odd != "" {
-			s.confuse("%s", f.Odd)
+			s.distrustAll("%s", f.Odd)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (s Settings) Get(name string) (string, bool) {
 	return v.Value, s.Doubt == "" && len(v.Maybe) == 0
 }
 
-func (s *shell) settings() Settings {
+func (s *shellState) sourcedSettings() Settings {
 	vars := maps.Clone(s.vars)
 	maps.DeleteFunc(vars, func(_ string, v Variable) bool { return v.From == "" })
 	return Settings{vars, s.blind}
@@ -105,11 +105,11 @@ func (s *shell) settings() Settings {
 func Source(files []SourceFile) Settings {
 	s := newShell()
 	s.sourceAll(files)
-	return s.settings()
+	return s.sourcedSettings()
 }
 
 // SourceInInit is the same of /init's shell, where some variables are set already.
-func SourceInInit(files []SourceFile) Settings { return initShell(files).settings() }
+func SourceInInit(files []SourceFile) Settings { return initShell(files).sourcedSettings() }
 
 // SourceFile is a file that a shell sources.
 type SourceFile struct {

@@ -22,8 +22,8 @@ const (
 // is no UTF-8, and a shell takes both as they are, in a comment of Latin-1, for example.
 const standIn = '\uf000'
 
-// parseable is a script with stand-ins for such bytes, and for those of the stand-ins' own characters.
-func parseable(text []byte) []byte {
+// parseableScript is a script with stand-ins for such bytes, and for those of the stand-ins' own characters.
+func parseableScript(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
@@ -39,8 +39,8 @@ func parseable(text []byte) []byte {
 	return out
 }
 
-// meant is a word of a parsed script with the bytes that its stand-ins stand for.
-func meant(word string) string {
+// meantWord is a word of a parsed script with the bytes that its stand-ins stand for.
+func meantWord(word string) string {
 	var out []byte
 	for _, r := range word {
 		if r >= standIn && r <= standIn+0xff {
@@ -62,10 +62,10 @@ type Variable struct {
 	exported bool
 }
 
-// shell is what a shell knows after it has sourced files (POSIX.1-2024, "Shell
+// shellState is what a shell knows after it has sourced files (POSIX.1-2024, "Shell
 // Command Language"). Nothing is run: what only a running machine can tell makes
 // a variable uncertain, and what may set any variable makes all of them so.
-type shell struct {
+type shellState struct {
 	vars map[string]Variable
 	from string // the file that is being sourced
 	// unsure is set while commands are looked at that may not be run.
@@ -75,37 +75,37 @@ type shell struct {
 	size  int
 }
 
-func newShell() *shell { return &shell{vars: map[string]Variable{}} }
+func newShell() *shellState { return &shellState{vars: map[string]Variable{}} }
 
-// child is what a program that the shell runs finds in its environment.
-func (s *shell) child() *shell {
-	c := &shell{vars: maps.Clone(s.vars), blind: s.blind, size: s.size}
+// childEnvironment is what a program that the shell runs finds in its environment.
+func (s *shellState) childEnvironment() *shellState {
+	c := &shellState{vars: maps.Clone(s.vars), blind: s.blind, size: s.size}
 	maps.DeleteFunc(c.vars, func(_ string, v Variable) bool { return !v.exported })
 	return c
 }
 
-// source reads a file as "." does.
-func (s *shell) source(name string, text []byte) {
+// sourceText reads a file as "." does.
+func (s *shellState) sourceText(name string, text []byte) {
 	s.from = name
 	if len(text) > maxSourced {
-		s.confuse("%d bytes, too long to look into", len(text))
+		s.distrustAll("%d bytes, too long to look into", len(text))
 		return
 	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(parseable(text)), name)
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(bytes.NewReader(parseableScript(text)), name)
 	if err != nil {
-		s.confuse("the shell that sources it would stop with an error")
+		s.distrustAll("the shell that sources it would stop with an error")
 		return
 	}
-	s.all(file.Stmts)
+	s.followAll(file.Stmts)
 }
 
-func (s *shell) confuse(format string, args ...any) {
+func (s *shellState) distrustAll(format string, args ...any) {
 	if s.blind == "" {
 		s.blind = s.from + ": " + fmt.Sprintf(format, args...)
 	}
 }
 
-func (s *shell) statement(st *syntax.Stmt) (status answer) {
+func (s *shellState) followStatement(st *syntax.Stmt) (status commandEnd) {
 	certain := true
 	for _, r := range st.Redirs {
 		s.mayAssign(r.Word)
@@ -115,12 +115,12 @@ func (s *shell) statement(st *syntax.Stmt) (status answer) {
 		certain = certain && opensAlways(r)
 	}
 	if st.Background || st.Coprocess {
-		return yes // of a process of its own
+		return endsWell // of a process of its own
 	}
 	if certain {
-		status = s.command(st.Cmd)
+		status = s.followCommand(st.Cmd)
 	} else {
-		s.perhaps(func() { s.command(st.Cmd) })
+		s.perhaps(func() { s.followCommand(st.Cmd) })
 	}
 	if st.Negated {
 		status = -status
@@ -143,13 +143,13 @@ func opensAlways(r *syntax.Redirect) bool {
 }
 
 // mayAssign looks at the expansions in a part that is not followed: ${X:=y} may give X a value.
-func (s *shell) mayAssign(part syntax.Node) {
+func (s *shellState) mayAssign(part syntax.Node) {
 	s.perhaps(func() {
 		syntax.Walk(part, func(n syntax.Node) bool {
 			p, ok := n.(*syntax.ParamExp)
 			if ok && p.Param != nil && p.Exp != nil && (p.Exp.Op == syntax.AssignUnset || p.Exp.Op == syntax.AssignUnsetOrNull) && syntax.ValidName(p.Param.Value) {
-				text, _ := s.word(p.Exp.Word)
-				s.set(p.Param.Value, text, false)
+				text, _ := s.expandWord(p.Exp.Word)
+				s.setVariable(p.Param.Value, text, false)
 				return false // the word was looked at
 			}
 			return true
@@ -157,59 +157,59 @@ func (s *shell) mayAssign(part syntax.Node) {
 	})
 }
 
-// answer is how a command ends, as far as that is known.
-type answer int
+// commandEnd is how a command ends, as far as that is known.
+type commandEnd int
 
 const (
-	no      answer = -1
-	unknown answer = 0
-	yes     answer = 1
+	endsBadly   commandEnd = -1
+	endsUnknown commandEnd = 0
+	endsWell    commandEnd = 1
 )
 
-func (s *shell) command(cmd syntax.Command) answer {
+func (s *shellState) followCommand(cmd syntax.Command) commandEnd {
 	switch c := cmd.(type) {
 	case nil:
-		return yes
+		return endsWell
 	case *syntax.CallExpr:
-		return s.call(c)
+		return s.followCall(c)
 	case *syntax.DeclClause:
-		return s.declare(c)
+		return s.followDeclaration(c)
 	case *syntax.Block:
-		return s.all(c.Stmts)
+		return s.followAll(c.Stmts)
 	case *syntax.BinaryCmd:
-		return s.binary(c)
+		return s.followBinary(c)
 	case *syntax.IfClause:
 		return s.ifClause(c)
 	case *syntax.Subshell:
-		return unknown
+		return endsUnknown
 	case *syntax.FuncDecl:
 		// Whether and when it is called is not followed.
-		s.perhaps(func() { s.statement(c.Body) })
-		return yes
+		s.perhaps(func() { s.followStatement(c.Body) })
+		return endsWell
 	case *syntax.CaseClause:
 		s.mayAssign(c.Word)
 		for _, item := range c.Items {
 			for _, pattern := range item.Patterns {
 				s.mayAssign(pattern)
 			}
-			s.perhaps(func() { s.all(item.Stmts) })
+			s.perhaps(func() { s.followAll(item.Stmts) })
 		}
 	case *syntax.WhileClause:
-		s.perhaps(func() { s.all(c.Cond); s.all(c.Do) })
+		s.perhaps(func() { s.followAll(c.Cond); s.followAll(c.Do) })
 	case *syntax.ForClause:
 		s.mayAssign(c.Loop)
-		s.perhaps(func() { s.all(c.Do) })
+		s.perhaps(func() { s.followAll(c.Do) })
 		if loop, ok := c.Loop.(*syntax.WordIter); ok {
-			s.perhaps(func() { s.set(loop.Name.Value, "", false) })
+			s.perhaps(func() { s.setVariable(loop.Name.Value, "", false) })
 		}
 	default:
-		s.confuse("line %d is more than is followed", cmd.Pos().Line())
+		s.distrustAll("line %d is more than is followed", cmd.Pos().Line())
 	}
-	return unknown
+	return endsUnknown
 }
 
 // perhaps looks at commands that may be run, or not, or often.
-func (s *shell) perhaps(f func()) {
+func (s *shellState) perhaps(f func()) {
 	was := s.unsure
 	s.unsure = true
 	f()
@@ -217,65 +217,65 @@ func (s *shell) perhaps(f func()) {
 }
 
 // when looks at what is run if a condition is met.
-func (s *shell) when(condition answer, f func()) {
+func (s *shellState) when(condition commandEnd, f func()) {
 	switch condition {
-	case yes:
+	case endsWell:
 		f()
-	case unknown:
+	case endsUnknown:
 		s.perhaps(f)
 	}
 }
 
-func (s *shell) all(list []*syntax.Stmt) (status answer) {
-	status = yes
+func (s *shellState) followAll(list []*syntax.Stmt) (status commandEnd) {
+	status = endsWell
 	for _, st := range list {
-		status = s.statement(st)
+		status = s.followStatement(st)
 	}
 	return status
 }
 
-func (s *shell) binary(c *syntax.BinaryCmd) answer {
+func (s *shellState) followBinary(c *syntax.BinaryCmd) commandEnd {
 	switch c.Op {
 	case syntax.AndStmt:
-		left, right := s.statement(c.X), unknown
-		s.when(left, func() { right = s.statement(c.Y) })
+		left, right := s.followStatement(c.X), endsUnknown
+		s.when(left, func() { right = s.followStatement(c.Y) })
 		return min(left, right)
 	case syntax.OrStmt:
-		left, right := s.statement(c.X), unknown
-		s.when(-left, func() { right = s.statement(c.Y) })
+		left, right := s.followStatement(c.X), endsUnknown
+		s.when(-left, func() { right = s.followStatement(c.Y) })
 		return max(left, right)
 	}
-	return unknown // a pipe: each side is a process of its own
+	return endsUnknown // a pipe: each side is a process of its own
 }
 
-func (s *shell) ifClause(c *syntax.IfClause) answer {
+func (s *shellState) ifClause(c *syntax.IfClause) commandEnd {
 	if len(c.Cond) == 0 { // else
-		return s.all(c.Then)
+		return s.followAll(c.Then)
 	}
-	met := s.all(c.Cond)
-	s.when(met, func() { s.all(c.Then) })
+	met := s.followAll(c.Cond)
+	s.when(met, func() { s.followAll(c.Then) })
 	if c.Else != nil {
 		s.when(-met, func() { s.ifClause(c.Else) })
 	}
-	return unknown
+	return endsUnknown
 }
 
-// set gives a variable a value, or may do so.
-func (s *shell) set(name, value string, certain bool) {
+// setVariable gives a variable a value, or may do so.
+func (s *shellState) setVariable(name, value string, certain bool) {
 	if name == "IFS" {
-		s.confuse("it sets IFS, by which the shell splits words")
+		s.distrustAll("it sets IFS, by which the shell splits words")
 		return
 	}
 	v := s.vars[name]
 	if s.size += len(value); s.size > maxShellState {
-		s.confuse("its values grow too large")
+		s.distrustAll("its values grow too large")
 		return
 	}
 	if certain && !s.unsure {
 		v.Value, v.Maybe = value, nil
 	} else if !slices.Contains(v.Maybe, value) {
 		if len(v.Maybe) == maxOtherWords {
-			s.confuse("too many values that %s may have", name)
+			s.distrustAll("too many values that %s may have", name)
 			return
 		}
 		v.Maybe = append(slices.Clip(v.Maybe), value)
@@ -284,22 +284,22 @@ func (s *shell) set(name, value string, certain bool) {
 	s.vars[name] = v
 }
 
-func (s *shell) export(name string) {
+func (s *shellState) exportVariable(name string) {
 	v := s.vars[name]
 	v.exported = true
 	s.vars[name] = v
 }
 
-// call is a simple command.
-func (s *shell) call(c *syntax.CallExpr) answer {
+// followCall is a simple command.
+func (s *shellState) followCall(c *syntax.CallExpr) commandEnd {
 	if len(c.Args) == 0 {
-		s.assign(c.Assigns)
-		return yes
+		s.followAssignments(c.Assigns)
+		return endsWell
 	}
-	name, certain := s.word(c.Args[0])
+	name, certain := s.expandWord(c.Args[0])
 	if !certain {
-		s.confuse("line %d runs what only the machine knows", c.Pos().Line())
-		return unknown
+		s.distrustAll("line %d runs what only the machine knows", c.Pos().Line())
+		return endsUnknown
 	}
 	args := c.Args[1:]
 	switch name {
@@ -313,104 +313,104 @@ func (s *shell) call(c *syntax.CallExpr) answer {
 	}
 	switch name {
 	case "export", "readonly", ":", "unset": // the assignments before a special built-in stay
-		s.assign(c.Assigns)
-		return s.builtin(name, args)
+		s.followAssignments(c.Assigns)
+		return s.followBuiltin(name, args)
 	case "[", "test":
-		return s.test(name, args)
+		return s.followTest(name, args)
 	case "true", "false":
 		for _, w := range args {
-			s.word(w)
+			s.expandWord(w)
 		}
-		return map[string]answer{"true": yes, "false": no}[name]
+		return map[string]commandEnd{"true": endsWell, "false": endsBadly}[name]
 	case ".", "source", "eval", "read", "getopts", "alias", "exec", "exit", "return", "trap", "set", "shift", "break", "continue", "command", "builtin", "let", "[[", "local", "declare", "typeset":
-		s.confuse("line %d: %q is more than is followed", c.Pos().Line(), name)
+		s.distrustAll("line %d: %q is more than is followed", c.Pos().Line(), name)
 	}
 	for i, w := range args { // ${X:=y} among them
-		if text, certain := s.word(w); name == "printf" && i == 0 && (!certain || strings.HasPrefix(text, "-")) { // -v X
-			s.confuse("line %d: %q is more than is followed", c.Pos().Line(), name)
+		if text, certain := s.expandWord(w); name == "printf" && i == 0 && (!certain || strings.HasPrefix(text, "-")) { // -v X
+			s.distrustAll("line %d: %q is more than is followed", c.Pos().Line(), name)
 		}
 	}
-	return unknown
+	return endsUnknown
 }
 
-func (s *shell) assign(list []*syntax.Assign) {
+func (s *shellState) followAssignments(list []*syntax.Assign) {
 	for _, a := range list {
 		if a.Append || a.Index != nil || a.Array != nil {
-			s.confuse("line %d is more than is followed", a.Pos().Line())
+			s.distrustAll("line %d is more than is followed", a.Pos().Line())
 			continue
 		}
-		value, certain := s.word(a.Value)
-		s.set(a.Name.Value, value, certain)
+		value, certain := s.expandWord(a.Value)
+		s.setVariable(a.Name.Value, value, certain)
 	}
 }
 
-// declare is export or readonly, where the parser knows them for what they are.
-func (s *shell) declare(c *syntax.DeclClause) answer {
+// followDeclaration is export or readonly, where the parser knows them for what they are.
+func (s *shellState) followDeclaration(c *syntax.DeclClause) commandEnd {
 	for _, a := range c.Args {
 		if a.Name == nil { // a quoted word, an expansion, an option
-			s.builtin(c.Variant.Value, []*syntax.Word{a.Value})
+			s.followBuiltin(c.Variant.Value, []*syntax.Word{a.Value})
 			continue
 		}
 		if a.Value != nil {
-			s.assign([]*syntax.Assign{a})
+			s.followAssignments([]*syntax.Assign{a})
 		}
 		if c.Variant.Value == "export" {
-			s.export(a.Name.Value)
+			s.exportVariable(a.Name.Value)
 		}
 	}
-	return yes
+	return endsWell
 }
 
-func (s *shell) builtin(name string, args []*syntax.Word) answer {
+func (s *shellState) followBuiltin(name string, args []*syntax.Word) commandEnd {
 	for _, w := range args {
-		text, certain := s.word(w)
+		text, certain := s.expandWord(w)
 		variable, value, assigned := strings.Cut(text, "=")
 		switch {
 		case name == ":", text == "-p" && certain && name != "unset":
 			continue
 		case !certain && !assigned:
-			s.confuse("%s of what only the machine knows", name)
+			s.distrustAll("%s of what only the machine knows", name)
 			continue
 		case !syntax.ValidName(variable), name == "unset" && assigned:
-			s.confuse("%s %.40q is more than is followed", name, text)
+			s.distrustAll("%s %.40q is more than is followed", name, text)
 			continue
 		case name == "unset" && certain && !s.unsure:
 			delete(s.vars, variable)
 			continue
 		case name == "unset":
-			s.set(variable, "", false)
+			s.setVariable(variable, "", false)
 			continue
 		case assigned:
-			s.set(variable, value, certain)
+			s.setVariable(variable, value, certain)
 		}
 		if name == "export" {
-			s.export(variable)
+			s.exportVariable(variable)
 		}
 	}
-	return yes
+	return endsWell
 }
 
-// test is the comparisons that settings are made to depend on.
-func (s *shell) test(name string, words []*syntax.Word) answer {
+// followTest is the comparisons that settings are made to depend on.
+func (s *shellState) followTest(name string, words []*syntax.Word) commandEnd {
 	var args []string
 	for _, w := range words {
-		text, certain := s.word(w)
+		text, certain := s.expandWord(w)
 		if !certain {
-			return unknown
+			return endsUnknown
 		}
 		args = append(args, text)
 	}
 	if name == "[" {
 		if len(args) == 0 || args[len(args)-1] != "]" {
-			return unknown
+			return endsUnknown
 		}
 		args = args[:len(args)-1]
 	}
-	is := func(b bool) answer {
+	is := func(b bool) commandEnd {
 		if b {
-			return yes
+			return endsWell
 		}
-		return no
+		return endsBadly
 	}
 	switch {
 	case len(args) == 1:
@@ -424,5 +424,5 @@ func (s *shell) test(name string, words []*syntax.Word) answer {
 	case len(args) == 3 && args[1] == "!=":
 		return is(args[0] != args[2])
 	}
-	return unknown
+	return endsUnknown
 }

@@ -31,18 +31,18 @@ const (
 	maxLogins       = 4096     // logins, and as many ways beside them
 )
 
-// servers let people in who reach them.
-var servers = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "telnetd", "in.telnetd", "getty", "agetty", "mingetty", "inetd", "xinetd",
+// serverPrograms let people in who reach them.
+var serverPrograms = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "telnetd", "in.telnetd", "getty", "agetty", "mingetty", "inetd", "xinetd",
 	"tcpsvd", "udpsvd", "rshd", "in.rshd", "rlogind", "in.rlogind", "socat", "ncat"}
 
 var (
-	serverWord = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(servers, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
-	netcat     = regexp.MustCompile(`(?:^|[^\w.-])(?:nc|netcat)(?:\s+[^\s;&|]+)*\s+-\w*[le]`)
-	steering   = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|groundhog/patches\.json|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
+	serverWord     = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(serverPrograms, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
+	netcatListens  = regexp.MustCompile(`(?:^|[^\w.-])(?:nc|netcat)(?:\s+[^\s;&|]+)*\s+-\w*[le]`)
+	steersDropbear = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|groundhog/patches\.json|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
 )
 
-// harmless is what stands in the scripts of dropbear-initramfs and in ours, and starts nothing.
-var harmless = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
+// harmlessLine is what stands in the scripts of dropbear-initramfs and in ours, and starts nothing.
+var harmlessLine = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
 	"(?:log_\\w+_msg|groundhog_say|groundhog_state \\w+) \"(?:[^\"`$]|\\$[^\"`(])*\"|" + `-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
 
 // marks are texts of which one stands in every line that harmless, serverWord, netcat or steering match in: they are looked for first,
@@ -54,8 +54,8 @@ func marked(line string) bool {
 	return slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(line, m) })
 }
 
-// ways finds what may let somebody in beside dropbear.
-func (f *Facts) ways(img *initrd.Image) {
+// findWays finds what may let somebody in beside dropbear.
+func (f *Facts) findWays(img *initrd.Image) {
 	if f.Server.Doubt != "" {
 		f.Ways = append(f.Ways, Way{Path: Script, What: f.Server.Doubt})
 	}
@@ -65,34 +65,34 @@ func (f *Facts) ways(img *initrd.Image) {
 		if len(f.Ways) >= maxLogins {
 			return
 		}
-		if slices.Contains(servers, path.Base(name)) && f.program(img, name, e) {
+		if slices.Contains(serverPrograms, path.Base(name)) && f.isServerProgram(img, name, e) {
 			f.Ways = append(f.Ways, Way{Path: name, What: "a server"})
 		}
-		if name == preload {
+		if name == preloadFile {
 			f.Ways = append(f.Ways, Way{Path: name, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, e))})
 		}
 		switch {
-		case !e.IsFile() || settled.MatchString(name):
+		case !e.IsFile() || settledFiles.MatchString(name):
 		case img.ContentSize(e) > maxSourced:
-			if rooms.MatchString(name) {
+			if bootTextPlaces.MatchString(name) {
 				f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
 			}
 		default:
-			if b := img.Content(e); rooms.MatchString(name) || bytes.IndexByte(b[:min(len(b), 512)], 0) < 0 {
-				f.script(name, b, known)
+			if b := img.Content(e); bootTextPlaces.MatchString(name) || bytes.IndexByte(b[:min(len(b), 512)], 0) < 0 {
+				f.scanScript(name, b, known)
 			}
 		}
 	}
 }
 
-// preload is the libraries that ld.so(8) puts before all others, in every program.
-const preload = "etc/ld.so.preload"
+// preloadFile is the libraries that ld.so(8) puts before all others, in every program.
+const preloadFile = "etc/ld.so.preload"
 
-// rooms is where texts say what is run at boot: of initramfs-tools, of udev, of modprobe (install).
-var rooms = regexp.MustCompile(`^(?:init|(?:scripts|conf)/.*|(?:.*/)?(?:udev/rules\.d|modprobe\.d)/.*)$`)
+// bootTextPlaces is where texts say what is run at boot: of initramfs-tools, of udev, of modprobe (install).
+var bootTextPlaces = regexp.MustCompile(`^(?:init|(?:scripts|conf)/.*|(?:.*/)?(?:udev/rules\.d|modprobe\.d)/.*)$`)
 
-// settled is the files that are read for what they say themselves; whoever sources one names it.
-var settled = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf)|groundhog/patches\.json)|(?:.*/)?authorized_keys|(?:usr/)?lib/modules/[^/]+/modules\.\w+)$`)
+// settledFiles is the files that are read for what they say themselves; whoever sources one names it.
+var settledFiles = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf)|groundhog/patches\.json)|(?:.*/)?authorized_keys|(?:usr/)?lib/modules/[^/]+/modules\.\w+)$`)
 
 func contentOrTarget(img *initrd.Image, e *initrd.Entry) []byte {
 	if e.IsFile() {
@@ -101,8 +101,8 @@ func contentOrTarget(img *initrd.Image, e *initrd.Entry) []byte {
 	return e.Data
 }
 
-// program reports whether a name is a server's program in a place that programs have, and not the server that is known, nor busybox by another name.
-func (f *Facts) program(img *initrd.Image, name string, e *initrd.Entry) bool {
+// isServerProgram reports whether a name is a server's program in a place that programs have, and not the server that is known, nor busybox by another name.
+func (f *Facts) isServerProgram(img *initrd.Image, name string, e *initrd.Entry) bool {
 	dir := path.Base(path.Dir(name))
 	real, ok := img.Resolve(name)
 	if dir != "bin" && dir != "sbin" || !ok || real == f.Server.Path || e.IsDir() {
@@ -118,8 +118,8 @@ func (f *Facts) program(img *initrd.Image, name string, e *initrd.Entry) bool {
 // joined takes out what a shell takes out of a word, or never reads.
 var joined = strings.NewReplacer("\x00", "", "\\\n", "", `""`, "", "''", "")
 
-// script looks through a script's lines.
-func (f *Facts) script(name string, text []byte, known bool) {
+// scanScript looks through a script's lines.
+func (f *Facts) scanScript(name string, text []byte, known bool) {
 	var words []string
 	sum := sha256.New()
 	for line := range strings.Lines(joined.Replace(string(text))) {
@@ -127,12 +127,12 @@ func (f *Facts) script(name string, text []byte, known bool) {
 		if strings.HasPrefix(line, "#") || !marked(line) || name == Script && known && execLine.MatchString(line) {
 			continue
 		}
-		line = harmless.ReplaceAllString(line, "")
-		found := steering.FindAllString(line, -1)
+		line = harmlessLine.ReplaceAllString(line, "")
+		found := steersDropbear.FindAllString(line, -1)
 		for _, m := range serverWord.FindAllStringSubmatch(line, -1) {
 			found = append(found, m[1])
 		}
-		if netcat.MatchString(line) {
+		if netcatListens.MatchString(line) {
 			found = append(found, "nc")
 		}
 		if found != nil {
@@ -147,15 +147,15 @@ func (f *Facts) script(name string, text []byte, known bool) {
 	f.Ways = append(f.Ways, Way{name, "it names " + strings.Join(slices.Compact(words), ", "), [sha256.Size]byte(sum.Sum(nil))})
 }
 
-// elsewhere is what may change, in Debian's boot script or beside it, how dropbear is started; "" of none.
-func elsewhere(script []byte) string {
+// changedElsewhere is what may change, in Debian's boot script or beside it, how dropbear is started; "" of none.
+func changedElsewhere(script []byte) string {
 	for line := range strings.Lines(string(script)) {
 		line = strings.TrimSpace(line)
-		switch m := sources.FindStringSubmatch(line); {
+		switch m := sourcesFile.FindStringSubmatch(line); {
 		case strings.HasPrefix(line, "#"), execLine.MatchString(line):
 		case m != nil && !knownSource.MatchString(m[1]):
 			return "it sources " + m[1]
-		case changes.MatchString(line) && !knownChange.MatchString(line):
+		case changesOptions.MatchString(line) && !knownChange.MatchString(line):
 			return "it changes how dropbear is started"
 		}
 	}
@@ -163,20 +163,20 @@ func elsewhere(script []byte) string {
 }
 
 var (
-	sources     = regexp.MustCompile(`(?:^|[;&|({]|\bthen|\belse|\bdo)\s*(?:\.|source)\s+(\S+)`)
-	knownSource = regexp.MustCompile(`^"?/(?:etc/dropbear/[\w.]+|scripts/functions|scripts/groundhog/\w+)"?$`)
-	changes     = regexp.MustCompile(`DROPBEAR_OPTIONS|\bflags=|\b(?:eval|alias|mount)\b`)
-	knownChange = regexp.MustCompile(`^local flags="\w+"$|^\[ "\$debug" != y \] \|\| flags="E\$flags"(?: # .*)?$`)
+	sourcesFile    = regexp.MustCompile(`(?:^|[;&|({]|\bthen|\belse|\bdo)\s*(?:\.|source)\s+(\S+)`)
+	knownSource    = regexp.MustCompile(`^"?/(?:etc/dropbear/[\w.]+|scripts/functions|scripts/groundhog/\w+)"?$`)
+	changesOptions = regexp.MustCompile(`DROPBEAR_OPTIONS|\bflags=|\b(?:eval|alias|mount)\b`)
+	knownChange    = regexp.MustCompile(`^local flags="\w+"$|^\[ "\$debug" != y \] \|\| flags="E\$flags"(?: # .*)?$`)
 )
 
-// orders is the files that /init sources to run scripts before dropbear's; one that does more than that may change its settings.
-var orders = []string{"init-top", "init-premount"}
+// orderStages is the files that /init sources to run scripts before dropbear's; one that does more than that may change its settings.
+var orderStages = []string{"init-top", "init-premount"}
 
 var orderLine = regexp.MustCompile(`^(?:#.*|/scripts/[\w./+-]+(?: "\$@")?|\[ -e /conf/param\.conf \] && \. /conf/param\.conf|)$`)
 
-// doubtful is why what dropbear is started with, or whom the C library knows, is not certain although settings and script are.
-func doubtful(img *initrd.Image) string {
-	for _, room := range orders {
+// whyDoubtful is why what dropbear is started with, or whom the C library knows, is not certain although settings and script are.
+func whyDoubtful(img *initrd.Image) string {
+	for _, room := range orderStages {
 		name := "scripts/" + room + "/ORDER"
 		b, err := img.ReadFile(name)
 		if err != nil {
@@ -221,7 +221,7 @@ func (f *Facts) accountsFile(img *initrd.Image, name string) []byte {
 
 // tooMuch notes what is too much to be looked into: it may let anybody in.
 func (f *Facts) tooMuch(img *initrd.Image, name string, e *initrd.Entry) {
-	f.problem("%s: %d bytes are too much to be looked into", name, img.ContentSize(e))
+	f.noteProblem("%s: %d bytes are too much to be looked into", name, img.ContentSize(e))
 	f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
 	if f.Server.Doubt == "" {
 		f.Server.Doubt = name + ": too long to look into"

@@ -7,9 +7,9 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// word is what a word comes to, and whether that is certain. Words are not split
+// expandWord is what a word comes to, and whether that is certain. Words are not split
 // and no file names are put in: assignments know neither.
-func (s *shell) word(w *syntax.Word) (text string, certain bool) {
+func (s *shellState) expandWord(w *syntax.Word) (text string, certain bool) {
 	if w == nil {
 		return "", true
 	}
@@ -27,32 +27,32 @@ func (s *shell) word(w *syntax.Word) (text string, certain bool) {
 					certain = false
 				}
 			}
-			b.WriteString(meant(unescape(p.Value, "")))
+			b.WriteString(meantWord(unescapeWord(p.Value, "")))
 		case *syntax.SglQuoted:
-			b.WriteString(meant(p.Value))
+			b.WriteString(meantWord(p.Value))
 			certain = certain && !p.Dollar
 		case *syntax.DblQuoted:
 			for _, inner := range p.Parts {
 				if lit, ok := inner.(*syntax.Lit); ok {
-					b.WriteString(meant(unescape(lit.Value, "$`\"\\")))
+					b.WriteString(meantWord(unescapeWord(lit.Value, "$`\"\\")))
 					continue
 				}
-				certain = s.expand(&b, inner) && certain
+				certain = s.expandPart(&b, inner) && certain
 			}
 		default:
-			certain = s.expand(&b, part) && certain
+			certain = s.expandPart(&b, part) && certain
 		}
 		if b.Len() > maxSourced {
-			s.confuse("a value grows too large")
+			s.distrustAll("a value grows too large")
 			return "", false
 		}
 	}
 	return b.String(), certain && s.blind == ""
 }
 
-// unescape takes out backslashes before the characters in only, "" for all, and
+// unescapeWord takes out backslashes before the characters in only, "" for all, and
 // with them the line ends that they hide.
-func unescape(s, only string) string {
+func unescapeWord(s, only string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
 	}
@@ -72,8 +72,8 @@ func unescape(s, only string) string {
 	return b.String()
 }
 
-// expand is $name and ${name} with a default or an alternative.
-func (s *shell) expand(b *strings.Builder, part syntax.WordPart) bool {
+// expandPart is $name and ${name} with a default or an alternative.
+func (s *shellState) expandPart(b *strings.Builder, part syntax.WordPart) bool {
 	p, ok := part.(*syntax.ParamExp)
 	if !ok || p.Param == nil || !syntax.ValidName(p.Param.Value) || p.Excl || p.Length || p.Width || p.Index != nil ||
 		p.Slice != nil || p.Repl != nil || p.Names != 0 || p.NestedParam != nil {
@@ -90,7 +90,7 @@ func (s *shell) expand(b *strings.Builder, part syntax.WordPart) bool {
 		return len(v.Maybe) == 0
 	}
 	value := func() bool {
-		text, certain := s.word(p.Exp.Word)
+		text, certain := s.expandWord(p.Exp.Word)
 		b.WriteString(text)
 		return certain
 	}
@@ -106,8 +106,8 @@ func (s *shell) expand(b *strings.Builder, part syntax.WordPart) bool {
 		b.WriteString(v.Value)
 	case syntax.AssignUnset, syntax.AssignUnsetOrNull:
 		if !set || op == syntax.AssignUnsetOrNull && v.Value == "" {
-			text, certain := s.word(p.Exp.Word)
-			s.set(p.Param.Value, text, certain && len(v.Maybe) == 0)
+			text, certain := s.expandWord(p.Exp.Word)
+			s.setVariable(p.Param.Value, text, certain && len(v.Maybe) == 0)
 			v = s.vars[p.Param.Value]
 		}
 		b.WriteString(v.Value)

@@ -92,7 +92,7 @@ func eachInstalled(root fs.FS, visit func(*stanza) error) error {
 	if err != nil {
 		return err
 	}
-	for i, text := range stanzas(b) {
+	for i, text := range splitStanzas(b) {
 		s, err := parseStanza(text)
 		if err != nil {
 			return fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
@@ -132,7 +132,7 @@ func (db *Records) Named(base string) []File { return db.byBase[base] }
 
 // readFiles reads a package's list and md5sums.
 func (db *Records) readFiles(root fs.FS, s *stanza) error {
-	list, name, err := db.info(root, s.pkg, "list")
+	list, name, err := db.readInfo(root, s.pkg, "list")
 	if err != nil {
 		return fmt.Errorf("%s is installed, but what belongs to it is not on record: %w", s.pkg.Name, err)
 	}
@@ -155,20 +155,20 @@ func (db *Records) readFiles(root fs.FS, s *stanza) error {
 		if d, ok := db.diverted[file]; ok && d.By != s.pkg.Name {
 			o.Path = d.To
 		}
-		db.add(o)
+		db.addFile(o)
 	}
 	return nil
 }
 
-func (db *Records) add(o File) {
+func (db *Records) addFile(o File) {
 	key, base := debian.MergedUsr(o.Path), path.Base(o.Path)
 	db.owners[key] = append(db.owners[key], o)
 	db.byBase[base] = append(db.byBase[base], o)
 }
 
-// info reads a file of a package's records; of a package of several
+// readInfo reads a file of a package's records; of a package of several
 // architectures its name has the architecture.
-func (db *Records) info(root fs.FS, p Package, ext string) (text, name string, err error) {
+func (db *Records) readInfo(root fs.FS, p Package, ext string) (text, name string, err error) {
 	for _, base := range []string{p.Name + ":" + p.Architecture, p.Name} {
 		name = "info/" + base + "." + ext
 		if text, err = readRecordFile(root, name); !errors.Is(err, fs.ErrNotExist) {
@@ -182,7 +182,7 @@ func (db *Records) info(root fs.FS, p Package, ext string) (text, name string, e
 // record. Configuration files are in the status file.
 func (db *Records) readSums(root fs.FS, s *stanza) (map[string]string, error) {
 	sums := s.conffiles
-	text, name, err := db.info(root, s.pkg, "md5sums")
+	text, name, err := db.readInfo(root, s.pkg, "md5sums")
 	if errors.Is(err, fs.ErrNotExist) {
 		return sums, nil
 	}

@@ -35,8 +35,8 @@ func (r Relation) Satisfied(version string) bool {
 
 var relationForm = regexp.MustCompile(`^\s*([a-z0-9+.-]+)(?::[a-z0-9-]+)?\s*(?:\(\s*([<>=]+)\s*([^\s()]+)\s*\))?`)
 
-// relations are the packages that a field of dependencies names, alternatives as well.
-func relations(field string) []Relation {
+// parseRelations are the packages that a field of dependencies names, alternatives as well.
+func parseRelations(field string) []Relation {
 	var list []Relation
 	for one := range strings.FieldsFuncSeq(field, func(r rune) bool { return r == ',' || r == '|' }) {
 		if m := relationForm.FindStringSubmatch(one); m != nil && isPackageName(m[1]) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// stanzas are the parts of a control file that empty lines separate.
-func stanzas(text string) []string {
+// splitStanzas are the parts of a control file that empty lines separate.
+func splitStanzas(text string) []string {
 	return slices.DeleteFunc(strings.Split(text, "\n\n"), func(s string) bool { return strings.TrimSpace(s) == "" })
 }
 
@@ -28,7 +28,7 @@ func parseStanza(text string) (*stanza, error) {
 		if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
 			switch name {
 			case "Conffiles":
-				s.conffile(line)
+				s.addConffile(line)
 			case "Depends", "Pre-Depends", "Provides", "Built-Using", "Static-Built-Using":
 				fields[name] += " " + strings.TrimSpace(line)
 			}
@@ -46,8 +46,8 @@ func parseStanza(text string) (*stanza, error) {
 	if !isPackageName(p.Name) {
 		return nil, fmt.Errorf("no package name: %.40q", p.Name)
 	}
-	p.Depends = append(relations(fields["Pre-Depends"]), relations(fields["Depends"])...)
-	p.Provides = relations(fields["Provides"])
+	p.Depends = append(parseRelations(fields["Pre-Depends"]), parseRelations(fields["Depends"])...)
+	p.Provides = parseRelations(fields["Provides"])
 	p.BuiltUsing = append(builtUsing(fields["Built-Using"], false), builtUsing(fields["Static-Built-Using"], true)...)
 	// "want flag status"; in these two states none of its files are there.
 	status := strings.Fields(fields["Status"])
@@ -72,20 +72,20 @@ func parseStanza(text string) (*stanza, error) {
 	return s, nil
 }
 
-var exactly = regexp.MustCompile(`^\s*(\S+)\s*\(=\s*(\S+)\s*\)`)
+var exactVersion = regexp.MustCompile(`^\s*(\S+)\s*\(=\s*(\S+)\s*\)`)
 
 // builtUsing are the source packages that a field names, with their versions: one without says nothing that could be looked up.
 func builtUsing(field string, static bool) (list []BuiltUsing) {
 	for one := range strings.SplitSeq(field, ",") {
-		if m := exactly.FindStringSubmatch(one); m != nil && isPackageName(m[1]) && isVersion(m[2]) {
+		if m := exactVersion.FindStringSubmatch(one); m != nil && isPackageName(m[1]) && isVersion(m[2]) {
 			list = append(list, BuiltUsing{m[1], m[2], static})
 		}
 	}
 	return list
 }
 
-// conffile reads " /etc/x MD5 [flags]".
-func (s *stanza) conffile(line string) {
+// addConffile reads " /etc/x MD5 [flags]".
+func (s *stanza) addConffile(line string) {
 	if f := strings.Fields(line); len(f) >= 2 && isMD5(f[1]) {
 		s.conffiles[strings.TrimPrefix(f[0], "/")] = f[1]
 	}

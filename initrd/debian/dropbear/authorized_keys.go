@@ -50,7 +50,7 @@ func (k AuthorizedKey) String() string { return Identity(k.Key, k.Comment) }
 // problem, "line 3: ...", none of which repeats the line. The error is
 // ErrPrivateKey; keys are returned besides, because dropbear would read them all the same.
 func ParseAuthorizedKeys(b []byte) (keys []AuthorizedKey, problems []string, err error) {
-	for n, line := range lines(b) {
+	for n, line := range numberedLines(b) {
 		k, err := parseLine(line)
 		switch {
 		case err != nil:
@@ -84,10 +84,10 @@ func isPrivate(b []byte) bool {
 	}
 }
 
-// lines yields dropbear's lines with our number. A carriage return ends a line
+// numberedLines yields dropbear's lines with our number. A carriage return ends a line
 // for dropbear, but not for the editor that shows the number. A line that fills dropbear's buffer is passed over as
 // far as that goes, and what is behind it is a line of its own.
-func lines(b []byte) func(func(int, string) bool) {
+func numberedLines(b []byte) func(func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		n := 0
 		for row := range bytes.Lines(b) {
@@ -119,7 +119,7 @@ func parseLine(line string) (AuthorizedKey, error) {
 	options, rest := splitOptions(line)
 	kind, rest, ok := strings.Cut(rest, " ")
 	if !ok || !looksLikeType(kind) {
-		return none, misplaced(trimmed)
+		return none, whyMisplaced(trimmed)
 	}
 	b64, comment, _ := strings.Cut(rest, " ")
 	blob, err := decodeLoosely(b64)
@@ -151,8 +151,8 @@ func looksLikeType(word string) bool {
 	return strings.HasPrefix(word, "ssh-") || strings.HasPrefix(word, "ecdsa-") || strings.HasPrefix(word, "sk-")
 }
 
-// misplaced says why no key was found where dropbear looks for it.
-func misplaced(trimmed string) error {
+// whyMisplaced says why no key was found where dropbear looks for it.
+func whyMisplaced(trimmed string) error {
 	word := trimmed
 	if i := strings.IndexAny(word, " \t"); i >= 0 {
 		word = word[:i]

@@ -159,7 +159,7 @@ func TestPrivateKeyIsRefusedUnseen(t *testing.T) {
 		line + "\n-----BEGIN OPENSSH PRIVATE KEY-----\r\n" + body, "# -----BEGIN RSA PRIVATE KEY-----\n" + body,
 		"PuTTY-User-Key-File-3: " + body, string(generate(t, "ed25519").Marshal()),
 	} {
-		for _, v := range dropbears {
+		for _, v := range dropbearVersions {
 			usable, problems, err := CheckAuthorizedKeys([]byte(file), v)
 			if !errors.Is(err, ErrPrivateKey) || usable != nil || problems != nil || strings.Contains(err.Error(), body) {
 				t.Errorf("%.30q: %v, %v, %v", file, usable, problems, err)
@@ -167,7 +167,7 @@ func TestPrivateKeyIsRefusedUnseen(t *testing.T) {
 		}
 	}
 	// Without its first line nothing is recognised, and still nothing repeated.
-	_, problems, err := CheckAuthorizedKeys([]byte(body+"\n"+body+" "+body+"\n"), dropbears[0])
+	_, problems, err := CheckAuthorizedKeys([]byte(body+"\n"+body+" "+body+"\n"), dropbearVersions[0])
 	if s := fmt.Sprint(problems, err); strings.Contains(s, body) || len(problems) != 2 {
 		t.Error(s)
 	}
@@ -182,7 +182,7 @@ func FuzzAuthorizedKeys(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		keys, lineProblems, _ := ParseAuthorizedKeys(b)
-		for _, v := range dropbears {
+		for _, v := range dropbearVersions {
 			usable, problems, err := CheckAuthorizedKeys(b, v)
 			if errors.Is(err, ErrPrivateKey) {
 				continue

@@ -43,7 +43,7 @@ func Identity(pub ssh.PublicKey, comment string) string {
 	if comment == "" {
 		comment = "no comment"
 	}
-	return fmt.Sprintf("%d %s %s (%s)", bits(pub), Fingerprint(pub), printableComment(comment), label(pub.Type()))
+	return fmt.Sprintf("%d %s %s (%s)", keyBits(pub), Fingerprint(pub), printableComment(comment), keyLabel(pub.Type()))
 }
 
 func printableComment(s string) string {
@@ -55,8 +55,8 @@ func printableComment(s string) string {
 	}, s)
 }
 
-// label turns an SSH key type into ssh-keygen's name for it.
-func label(keyType string) string {
+// keyLabel turns an SSH key type into ssh-keygen's name for it.
+func keyLabel(keyType string) string {
 	name, cert := strings.CutSuffix(keyType, "-cert-v01@openssh.com")
 	name, _ = strings.CutSuffix(name, "@openssh.com")
 	name, sk := strings.CutPrefix(name, "sk-")
@@ -77,9 +77,9 @@ func label(keyType string) string {
 	return name
 }
 
-// bits returns a key's size as ssh-keygen counts it. The kinds that do not show
+// keyBits returns a key's size as ssh-keygen counts it. The kinds that do not show
 // their numbers (security keys) are all on 256-bit curves.
-func bits(pub ssh.PublicKey) int {
+func keyBits(pub ssh.PublicKey) int {
 	if cert, ok := pub.(*ssh.Certificate); ok {
 		pub = cert.Key
 	}

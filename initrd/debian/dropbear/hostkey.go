@@ -62,7 +62,7 @@ func (k HostKey) Type() string {
 	if k.pub == nil {
 		return ""
 	}
-	return strings.ToLower(label(k.pub.Type()))
+	return strings.ToLower(keyLabel(k.pub.Type()))
 }
 
 // FileName returns the name dropbear and its hook look for:

@@ -102,7 +102,7 @@ func readECDSA(b []byte) (any, error) {
 	if err := ssh.Unmarshal(b, &w); err != nil {
 		return nil, errors.New("ecdsa key cut off or with bytes behind it")
 	}
-	curve := curves[w.Type]
+	curve := ecdsaCurves[w.Type]
 	size := (curve.Params().BitSize + 7) / 8
 	if w.D.Sign() <= 0 || w.D.BitLen() > 8*size {
 		return nil, errors.New("ecdsa key: private number out of range")
@@ -127,7 +127,7 @@ func readRSA(b []byte) (any, error) {
 	}, nil
 }
 
-var curves = map[string]elliptic.Curve{
+var ecdsaCurves = map[string]elliptic.Curve{
 	ssh.KeyAlgoECDSA256: elliptic.P256(),
 	ssh.KeyAlgoECDSA384: elliptic.P384(),
 	ssh.KeyAlgoECDSA521: elliptic.P521(),

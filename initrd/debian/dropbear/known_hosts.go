@@ -51,11 +51,11 @@ func KnownHosts(hosts []string, keys ...ssh.PublicKey) ([]byte, error) {
 }
 
 func compareKeys(a, b ssh.PublicKey) int {
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Type(), b.Type()), bytes.Compare(a.Marshal(), b.Marshal()))
+	return cmp.Or(cmp.Compare(keyRank(a), keyRank(b)), cmp.Compare(a.Type(), b.Type()), bytes.Compare(a.Marshal(), b.Marshal()))
 }
 
-func rank(k ssh.PublicKey) int {
-	switch label(k.Type()) {
+func keyRank(k ssh.PublicKey) int {
+	switch keyLabel(k.Type()) {
 	case "ED25519":
 		return 0
 	case "ECDSA":

@@ -88,7 +88,7 @@ func fromPrivate(key any) (*HostKey, error) {
 	}
 	raw := ssh.Marshal(wire)
 	if len(raw) > MaxHostKeySize {
-		return nil, fmt.Errorf("rsa key of %d bits: dropbear reads at most %d bytes, which is 4096 bits", bits(pub), MaxHostKeySize)
+		return nil, fmt.Errorf("rsa key of %d bits: dropbear reads at most %d bytes, which is 4096 bits", keyBits(pub), MaxHostKeySize)
 	}
 	return &HostKey{pub: pub, secret: func() []byte { return raw }}, nil
 }
@@ -102,7 +102,7 @@ func wireOfEd25519(k ed25519.PrivateKey) (any, error) {
 
 func wireOfECDSA(k *ecdsa.PrivateKey) (any, error) {
 	name := map[int]string{256: "nistp256", 384: "nistp384", 521: "nistp521"}[k.Curve.Params().BitSize]
-	if name == "" || curves["ecdsa-sha2-"+name] != k.Curve {
+	if name == "" || ecdsaCurves["ecdsa-sha2-"+name] != k.Curve {
 		return nil, errors.New("ecdsa key: dropbear has the curves nistp256, nistp384 and nistp521")
 	}
 	d, err := k.Bytes()

@@ -44,7 +44,7 @@ func TestServerAgrees(t *testing.T) {
 func installed(t *testing.T) Version {
 	t.Helper()
 	out, _ := exec.Command("dropbear", "-V").CombinedOutput() // 2020.81 ends with 1
-	for _, v := range dropbears {
+	for _, v := range dropbearVersions {
 		if strings.Contains(string(out), "v"+v.Dropbear) {
 			return v
 		}

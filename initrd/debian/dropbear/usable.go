@@ -30,7 +30,7 @@ func (v Version) Usable(k AuthorizedKey) error {
 	if !v.hasUserKey(k.Type()) {
 		return errKind{v, k.Type()}
 	}
-	if n := bits(k.Key); k.Type() == ssh.KeyAlgoRSA && n < minRSABits {
+	if n := keyBits(k.Key); k.Type() == ssh.KeyAlgoRSA && n < minRSABits {
 		return fmt.Errorf("rsa key of %d bits: dropbear wants %d at least", n, minRSABits)
 	}
 	return v.checkOptions(k.Options)
@@ -60,7 +60,7 @@ func CheckAuthorizedKeys(b []byte, v Version) (usable []AuthorizedKey, problems 
 		return nil, nil, fmt.Errorf("authorized_keys: %w", ErrPrivateKey)
 	}
 	var kinds []string
-	for n, line := range lines(b) {
+	for n, line := range numberedLines(b) {
 		k, err := parseLine(line)
 		if err == nil && k.Key == nil {
 			continue

@@ -36,9 +36,9 @@ type Version struct {
 
 const mib = 1 << 20
 
-// dropbears is sorted by age. Sources: Debian's hook and changelog of each
+// dropbearVersions is sorted by age. Sources: Debian's hook and changelog of each
 // release, dropbear's CHANGES, sysoptions.h and svr-authpubkeyoptions.c.
-var dropbears = []Version{
+var dropbearVersions = []Version{
 	{
 		Release: "buster", Dropbear: "2018.76", Tools: "0.133",
 		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
@@ -65,7 +65,7 @@ var dropbears = []Version{
 // Releases returns the code names ForRelease takes, oldest first.
 func Releases() []string {
 	var names []string
-	for _, v := range dropbears {
+	for _, v := range dropbearVersions {
 		names = append(names, v.Release)
 	}
 	return names
@@ -74,7 +74,7 @@ func Releases() []string {
 // ForRelease returns the Version of a Debian release by its code name. A release
 // that is not in Releases is refused by name.
 func ForRelease(name string) (Version, error) {
-	for _, v := range dropbears {
+	for _, v := range dropbearVersions {
 		if v.Release == name {
 			return v, nil
 		}
@@ -96,7 +96,7 @@ func (v Version) With(upstream string) Version {
 // Of is the Version with a dropbear of that year, by upstream's version.
 func Of(upstream string) (Version, bool) {
 	year, _, ok := strings.Cut(upstream, ".")
-	for _, v := range dropbears {
+	for _, v := range dropbearVersions {
 		if ok && strings.HasPrefix(v.Dropbear, year+".") {
 			return v, true
 		}
