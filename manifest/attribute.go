@@ -33,23 +33,23 @@ func (m *Manifest) Attribute(root fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
-	return m.attribute(root, db, nil)
+	return m.attributeBy(root, db, nil)
 }
 
-// attribute does so by records that were read, and what is known of root's files.
-func (m *Manifest) attribute(root fs.FS, db *dpkg.Records, known map[string]readContent) error {
-	a := &attributor{root: root, db: db, whole: m.Source == Root, byContent: map[string]*match{}, matches: make([]*match, len(m.Entries))}
+// attributeBy does so by records that were read, and what is known of root's files.
+func (m *Manifest) attributeBy(root fs.FS, db *dpkg.Records, known map[string]readContent) error {
+	a := &attributor{root: root, db: db, whole: m.Source == Root, byContent: map[string]*packageFile{}, matches: make([]*packageFile, len(m.Entries))}
 	if a.known = known; known != nil {
 		a.links = topLinks(m.Entries)
 	}
-	if err := cmp.Or(a.files(m.Entries), a.closed.err()); err != nil {
+	if err := cmp.Or(a.matchFiles(m.Entries), a.closed.err()); err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
 	for i := range m.Entries {
 		m.Entries[i].Origin = a.originOf(&m.Entries[i], a.matches[i])
 	}
-	m.Packages = a.packages(m.Entries)
-	m.sort()
+	m.Packages = a.countPackages(m.Entries)
+	m.sortLists()
 	return nil
 }
 
@@ -89,24 +89,24 @@ func (m *Manifest) SetSystem(id, version string) {
 type attributor struct {
 	root      fs.FS
 	db        *dpkg.Records
-	matches   []*match          // by entry
-	byContent map[string]*match // by SHA-256
-	closed    unreadable
+	matches   []*packageFile          // by entry
+	byContent map[string]*packageFile // by SHA-256
+	closed    unreadableNames
 	whole     bool // what is installed is all of it here, whether it has files or not
 
 	known map[string]readContent // of root's files, by path; nil: root is not what the entries are of
 	links map[string]string      // then, what root's links at its top lead to
 }
 
-// match is a package's file that has an entry's content.
-type match struct {
+// packageFile is a package's file that has an entry's content.
+type packageFile struct {
 	dpkg.File
 	modified bool // the package brought it with another content
 }
 
-// files finds packages for files: first at their own path, then, of what is
+// matchFiles finds packages for files: first at their own path, then, of what is
 // left, under their own name anywhere.
-func (a *attributor) files(entries []Entry) error {
+func (a *attributor) matchFiles(entries []Entry) error {
 	passes := []func(*Entry) []dpkg.File{
 		func(e *Entry) []dpkg.File { return a.samePath(e.Path) },
 		func(e *Entry) []dpkg.File {
@@ -170,11 +170,11 @@ func (a *attributor) samePath(name string) []dpkg.File {
 }
 
 // firstEqual is the first file in the list that has e's content, or nil.
-func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
+func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*packageFile, error) {
 	for _, o := range list {
 		if c, ok := a.contentAt(o.Path); ok && (c.md5 != "" || o.MD5 == "" || c.sha256 != e.SHA256) {
 			if c.size == e.Size && c.sha256 == e.SHA256 {
-				return &match{o, o.MD5 != "" && o.MD5 != c.md5}, nil
+				return &packageFile{o, o.MD5 != "" && o.MD5 != c.md5}, nil
 			}
 			continue
 		}
@@ -182,15 +182,15 @@ func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*match, error) {
 		if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
 			continue // gone since, or another file: neither is ours to complain about
 		}
-		sum, old, err := a.sums(o.Path)
-		if err := a.closed.note(o.Path, err); err != nil {
+		sum, old, err := a.fileSums(o.Path)
+		if err := a.closed.noteDenied(o.Path, err); err != nil {
 			return nil, err
 		}
 		if err != nil {
 			continue
 		}
 		if sum == e.SHA256 {
-			return &match{o, o.MD5 != "" && o.MD5 != old}, nil
+			return &packageFile{o, o.MD5 != "" && o.MD5 != old}, nil
 		}
 	}
 	return nil, nil
@@ -227,9 +227,9 @@ func topLinks(entries []Entry) map[string]string {
 	return links
 }
 
-// sums reads a file of the tree: its SHA-256 and its MD5, the only sum that
+// fileSums reads a file of the tree: its SHA-256 and its MD5, the only sum that
 // dpkg's records have.
-func (a *attributor) sums(name string) (string, string, error) {
+func (a *attributor) fileSums(name string) (string, string, error) {
 	f, err := a.root.Open(name)
 	if err != nil {
 		return "", "", err

@@ -9,8 +9,8 @@ import (
 )
 
 // originOf is the origin of e, whose own path or name gave the match f, if any.
-func (a *attributor) originOf(e *Entry, f *match) *Origin {
-	by := generator(e.Path)
+func (a *attributor) originOf(e *Entry, f *packageFile) *Origin {
+	by := generatorOf(e.Path)
 	switch e.Type {
 	case File:
 		if f == nil {
@@ -18,7 +18,7 @@ func (a *attributor) originOf(e *Entry, f *match) *Origin {
 		}
 	case Symlink:
 		if by == "" { // the links of the merged /usr are in base-files' list, too
-			f = a.link(e)
+			f = a.matchLink(e)
 		}
 	default:
 		return nil
@@ -41,16 +41,16 @@ func (a *attributor) originOf(e *Entry, f *match) *Origin {
 	return &Origin{Kind: FromUnknown}
 }
 
-// link is a symlink of a package that leads where e leads: mkinitramfs makes
+// matchLink is a symlink of a package that leads where e leads: mkinitramfs makes
 // absolute targets relative.
-func (a *attributor) link(e *Entry) *match {
+func (a *attributor) matchLink(e *Entry) *packageFile {
 	name, err := UnescapePath(e.Path)
 	if err != nil {
 		return nil
 	}
 	for _, o := range a.db.Owners(name) {
 		if target, err := fs.ReadLink(a.root, o.Path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
-			return &match{File: o}
+			return &packageFile{File: o}
 		}
 	}
 	return nil
@@ -64,9 +64,9 @@ func leadsTo(name, target string) string {
 	return debian.MergedUsr(path.Clean(target)[1:])
 }
 
-// packages counts what each package accounts for. Further names of a
+// countPackages counts what each package accounts for. Further names of a
 // hard-linked file are no files of their own.
-func (a *attributor) packages(entries []Entry) []Package {
+func (a *attributor) countPackages(entries []Entry) []Package {
 	type id struct{ name, arch string }
 	count := map[id]*Package{}
 	for _, p := range a.db.Packages {

@@ -25,7 +25,7 @@ type Limits struct {
 // DefaultLimits are the limits in force where none are given.
 var DefaultLimits = Limits{Bytes: 512 << 20, Items: 4 << 20}
 
-func (l Limits) orDefault() Limits {
+func (l Limits) withDefaults() Limits {
 	if l.Bytes == 0 {
 		l.Bytes = DefaultLimits.Bytes
 	}
@@ -39,12 +39,12 @@ func (l Limits) orDefault() Limits {
 // may come in any order. The error says where in the JSON; it wraps [ErrNewer]
 // or [ErrTooLarge] where that is the cause.
 func Decode(r io.Reader, l Limits) (*Manifest, error) {
-	l = l.orDefault()
-	in := bufio.NewReaderSize(&limited{r: r, left: l.Bytes, limit: l.Bytes}, headSize)
+	l = l.withDefaults()
+	in := bufio.NewReaderSize(&limitedReader{r: r, left: l.Bytes, limit: l.Bytes}, headSize)
 	m := new(Manifest)
 	err := decodeManifest(in, m, l.Items)
 	if err == nil {
-		m.sort()
+		m.sortLists()
 		err = m.checkManifest()
 	}
 	if err != nil {
@@ -79,13 +79,13 @@ func decodeManifest(in *bufio.Reader, m *Manifest, items int) error {
 	return unmarshal(bytes.NewReader(b), m, items)
 }
 
-// limited is a reader that fails, rather than ends, after so many bytes.
-type limited struct {
+// limitedReader is a reader that fails, rather than ends, after so many bytes.
+type limitedReader struct {
 	r           io.Reader
 	left, limit int64
 }
 
-func (l *limited) Read(p []byte) (int, error) {
+func (l *limitedReader) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left+1)])
 	if l.left -= int64(n); l.left < 0 {
 		return 0, fmt.Errorf("%w of %d bytes", ErrTooLarge, l.limit)
@@ -95,7 +95,7 @@ func (l *limited) Read(p []byte) (int, error) {
 
 // Encode checks a manifest and writes it as JSON. The lists of m are sorted.
 func Encode(w io.Writer, m *Manifest) error {
-	m.sort()
+	m.sortLists()
 	if err := m.checkManifest(); err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}

@@ -6,9 +6,9 @@ import (
 	"groundhog/initrd/debian"
 )
 
-// generated lists the files that are made while an archive is built, and their
+// generatedFiles lists the files that are made while an archive is built, and their
 // makers. It is asked only about files whose content no package has.
-var generated = []struct{ pattern, by string }{
+var generatedFiles = []struct{ pattern, by string }{
 	{"bin", "mkinitramfs"}, {"sbin", "mkinitramfs"}, {"lib", "mkinitramfs"}, {"lib32", "mkinitramfs"},
 	{"lib64", "mkinitramfs"}, {"libx32", "mkinitramfs"}, // links into usr
 	{"conf/arch.conf", "mkinitramfs"},
@@ -31,9 +31,9 @@ var generated = []struct{ pattern, by string }{
 	{RecordPath, "groundhog"},
 }
 
-// generator is who makes the file at a path while an archive is built, or "".
-func generator(name string) string {
-	for _, g := range generated {
+// generatorOf is who makes the file at a path while an archive is built, or "".
+func generatorOf(name string) string {
+	for _, g := range generatedFiles {
 		if ok, _ := path.Match(g.pattern, debian.MergedUsr(name)); ok {
 			return g.by
 		}

@@ -44,19 +44,19 @@ func (h *hasher) hashAll() error {
 	return cmp.Or(errs...)
 }
 
-// rooms are what files are read into: a fresh one for each of some ten thousand small files is work for the collector.
-var rooms = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+// readBuffers are what files are read into: a fresh one for each of some ten thousand small files is work for the collector.
+var readBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // copyTo reads r to its end.
 func copyTo(w io.Writer, r io.Reader) (int64, error) {
-	room := rooms.Get().(*[128 << 10]byte)
-	defer rooms.Put(room)
+	room := readBuffers.Get().(*[128 << 10]byte)
+	defer readBuffers.Put(room)
 	return io.CopyBuffer(struct{ io.Writer }{w}, r, room[:])
 }
 
-// entry gives out the size and SHA-256 of e's content; names of a hard-linked
+// hashEntry gives out the size and SHA-256 of e's content; names of a hard-linked
 // file get those of the first one in byPath.
-func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath map[string]*Entry) {
+func (h *hasher) hashEntry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath map[string]*Entry) {
 	if !e.IsFile() {
 		return
 	}
@@ -72,8 +72,8 @@ func (h *hasher) entry(img *initrd.Image, e *initrd.Entry, out *Entry, byPath ma
 	}})
 }
 
-// file gives m the SHA-256 of the file that img was read from.
-func (h *hasher) file(img *initrd.Image, m *Manifest) {
+// hashArchive gives m the SHA-256 of the file that img was read from.
+func (h *hasher) hashArchive(img *initrd.Image, m *Manifest) {
 	h.jobs = append(h.jobs, hashJob{img.Size(), func() error {
 		sum := img.FileSum()
 		m.Archive.SHA256 = hex.EncodeToString(sum[:])
@@ -81,8 +81,8 @@ func (h *hasher) file(img *initrd.Image, m *Manifest) {
 	}})
 }
 
-// segment gives out the SHA-256 of a segment.
-func (h *hasher) segment(img *initrd.Image, s *initrd.Segment, out *Segment) {
+// hashSegment gives out the SHA-256 of a segment.
+func (h *hasher) hashSegment(img *initrd.Image, s *initrd.Segment, out *Segment) {
 	h.jobs = append(h.jobs, hashJob{s.Size, func() error {
 		sum := img.SegmentSum(s)
 		out.SHA256 = hex.EncodeToString(sum[:])

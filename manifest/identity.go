@@ -15,8 +15,8 @@ import (
 	"groundhog/initrd/debian/dropbear"
 )
 
-// identify says which machine the entries are for and who may log in to it.
-func (m *Manifest) identify(f *debian.Facts) {
+// identifyMachine says which machine the entries are for and who may log in to it.
+func (m *Manifest) identifyMachine(f *debian.Facts) {
 	m.Architecture, m.Dropbear = f.Architecture, f.HasDropbear()
 	for _, k := range f.Kernels {
 		m.Kernels = append(m.Kernels, EscapePath(k))
@@ -32,20 +32,20 @@ func (m *Manifest) identify(f *debian.Facts) {
 			if l.How == debian.ByNothing {
 				who = l.Users[0] + " without a password"
 			}
-			m.AuthorizedKeys = append(m.AuthorizedKeys, keyless(l.Path, string(l.How), who, nil))
+			m.AuthorizedKeys = append(m.AuthorizedKeys, keylessLogin(l.Path, string(l.How), who, nil))
 		}
 	}
 	for _, w := range f.Ways {
-		m.AuthorizedKeys = append(m.AuthorizedKeys, keyless(w.Path, "way", w.What, w.Sum[:]))
+		m.AuthorizedKeys = append(m.AuthorizedKeys, keylessLogin(w.Path, "way", w.What, w.Sum[:]))
 	}
 	for _, p := range f.Problems {
-		m.problem("%s", EscapePath(p))
+		m.noteProblem("%s", EscapePath(p))
 	}
 }
 
-// keyless is a login without a key, or a way in beside dropbear's, among the keys because it is as much of a way
+// keylessLogin is a login without a key, or a way in beside dropbear's, among the keys because it is as much of a way
 // in. Its fingerprint is of nothing but its own description, and of what was described.
-func keyless(name, how, who string, of []byte) Key {
+func keylessLogin(name, how, who string, of []byte) Key {
 	sum := sha256.Sum256(append([]byte(who), of...))
 	return Key{Path: EscapePath(name), Type: how, Fingerprint: "SHA256:" + hex.EncodeToString(sum[:]), Comment: EscapePath(who)}
 }
@@ -55,8 +55,8 @@ func plainWord(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }
 
-// stable hashes etc/passwd as it would be without the random name of root's home.
-func (m *Manifest) stable(f *debian.Facts, passwd []byte) {
+// hashStablePasswd hashes etc/passwd as it would be without the random name of root's home.
+func (m *Manifest) hashStablePasswd(f *debian.Facts, passwd []byte) {
 	root := f.Root()
 	if root == nil {
 		return
@@ -80,7 +80,7 @@ func keyOf(name string, pub ssh.PublicKey, comment string) Key {
 // maxProblems bounds what a hostile archive can make us say.
 const maxProblems = 100
 
-func (m *Manifest) problem(format string, args ...any) {
+func (m *Manifest) noteProblem(format string, args ...any) {
 	if len(m.Problems) < maxProblems {
 		m.Problems = append(m.Problems, strings.ToValidUTF8(fmt.Sprintf(format, args...), "?"))
 	}

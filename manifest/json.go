@@ -38,13 +38,13 @@ func marshal(v any) ([]byte, error) {
 func unmarshal(r io.Reader, v any, items int) error {
 	return oneLine(json.UnmarshalRead(r, v, json.RejectUnknownMembers(true),
 		json.WithUnmarshalers(json.JoinUnmarshalers(
-			bounded[string](&items), bounded[Entry](&items), bounded[Key](&items), bounded[Input](&items),
-			bounded[Patch](&items), bounded[Segment](&items), bounded[Package](&items)))))
+			boundedList[string](&items), boundedList[Entry](&items), boundedList[Key](&items), boundedList[Input](&items),
+			boundedList[Patch](&items), boundedList[Segment](&items), boundedList[Package](&items)))))
 }
 
-// bounded reads a list whose elements are counted before there is room made
+// boundedList reads a list whose elements are counted before there is room made
 // for them: "{}" is two bytes here and two hundred in memory.
-func bounded[T any](left *int) *json.Unmarshalers {
+func boundedList[T any](left *int) *json.Unmarshalers {
 	return json.UnmarshalFromFunc(func(dec *jsontext.Decoder, list *[]T) error {
 		if dec.PeekKind() != '[' {
 			return fmt.Errorf("not a list")

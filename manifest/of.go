@@ -26,41 +26,41 @@ func Of(img *initrd.Image) (*Manifest, error) {
 	}
 	m := &Manifest{Schema: Schema, Source: Initramfs}
 	var work hasher
-	m.segments(img, &work)
-	m.tree(img, &work)
-	m.others(img, &work)
+	m.listSegments(img, &work)
+	m.listTree(img, &work)
+	m.listOutsideTree(img, &work)
 	if err := work.hashAll(); err != nil {
 		return nil, fmt.Errorf("hashing: %w", err)
 	}
-	m.sort()
+	m.sortLists()
 	facts := debian.Read(img)
-	m.identify(facts)
+	m.identifyMachine(facts)
 	if passwd, err := img.ReadFile("etc/passwd"); err == nil {
-		m.stable(facts, passwd)
+		m.hashStablePasswd(facts, passwd)
 	}
 	m.readRecord(img)
-	m.sort()
+	m.sortLists()
 	return m, nil
 }
 
-// segments lists the segments.
-func (m *Manifest) segments(img *initrd.Image, work *hasher) {
+// listSegments lists the segments.
+func (m *Manifest) listSegments(img *initrd.Image, work *hasher) {
 	var unpacked int64
 	m.Segments = make([]Segment, len(img.Segments))
 	for i, s := range img.Segments {
 		seg := &m.Segments[i]
 		seg.Compression, seg.Entries = string(s.Compression), len(s.Entries)
 		seg.Offset, seg.Size, seg.Padding, seg.Unpacked = s.Offset, s.Size, s.Padding, s.Unpacked
-		work.segment(img, s, seg)
+		work.hashSegment(img, s, seg)
 		unpacked += s.Unpacked
 	}
 	m.Archive = &Archive{Size: img.Size(), Unpacked: unpacked}
-	work.file(img, m)
+	work.hashArchive(img, m)
 }
 
-// tree lists what the kernel ends up with.
-func (m *Manifest) tree(img *initrd.Image, work *hasher) {
-	at := indexes(img)
+// listTree lists what the kernel ends up with.
+func (m *Manifest) listTree(img *initrd.Image, work *hasher) {
+	at := segmentIndexes(img)
 	first := map[any]int{} // the entry that has a hard-linked file's first name
 	for name, e := range img.Tree() {
 		m.Entries = append(m.Entries, entryOf(name, e, at))
@@ -78,15 +78,15 @@ func (m *Manifest) tree(img *initrd.Image, work *hasher) {
 	}
 	i := 0
 	for _, e := range img.Tree() {
-		work.entry(img, e, &m.Entries[i], byPath)
+		work.hashEntry(img, e, &m.Entries[i], byPath)
 		i++
 	}
 }
 
-// others lists the entries that are in a segment but not in the tree. A
+// listOutsideTree lists the entries that are in a segment but not in the tree. A
 // directory that a later segment repeats as it is hides nothing.
-func (m *Manifest) others(img *initrd.Image, work *hasher) {
-	at := indexes(img)
+func (m *Manifest) listOutsideTree(img *initrd.Image, work *hasher) {
+	at := segmentIndexes(img)
 	inTree := map[*initrd.Entry]bool{}
 	for _, e := range img.Tree() {
 		inTree[e] = true
@@ -98,7 +98,7 @@ func (m *Manifest) others(img *initrd.Image, work *hasher) {
 	var hidden []*initrd.Entry
 	for _, s := range img.Segments {
 		for _, e := range s.Entries {
-			if inTree[e] || e.IsTrailer() || repeated(img, e) {
+			if inTree[e] || e.IsTrailer() || repeatsDir(img, e) {
 				continue
 			}
 			hidden = append(hidden, e)
@@ -116,16 +116,16 @@ func (m *Manifest) others(img *initrd.Image, work *hasher) {
 			list = &m.Ignored
 		}
 		*list = append(*list, entryOf(path.Clean(e.Name), e, at))
-		work.entry(img, e, &(*list)[len(*list)-1], nil)
+		work.hashEntry(img, e, &(*list)[len(*list)-1], nil)
 	}
 }
 
-func repeated(img *initrd.Image, e *initrd.Entry) bool {
+func repeatsDir(img *initrd.Image, e *initrd.Entry) bool {
 	now := img.Lookup(e.Name)
 	return e.IsDir() && now != nil && now.Mode == e.Mode && now.UID == e.UID && now.GID == e.GID
 }
 
-func indexes(img *initrd.Image) map[*initrd.Segment]int {
+func segmentIndexes(img *initrd.Image) map[*initrd.Segment]int {
 	at := map[*initrd.Segment]int{}
 	for i, s := range img.Segments {
 		at[s] = i
@@ -133,12 +133,12 @@ func indexes(img *initrd.Image) map[*initrd.Segment]int {
 	return at
 }
 
-var types = map[uint32]Type{initrd.TypeFile: File, initrd.TypeDir: Dir, initrd.TypeLink: Symlink,
+var entryTypes = map[uint32]Type{initrd.TypeFile: File, initrd.TypeDir: Dir, initrd.TypeLink: Symlink,
 	initrd.TypeChar: Char, initrd.TypeBlock: Block, initrd.TypePipe: Fifo, initrd.TypeSocket: Socket}
 
 // TypeOf is what an entry of an archive is.
 func TypeOf(e *initrd.Entry) Type {
-	if t, ok := types[e.Type()]; ok {
+	if t, ok := entryTypes[e.Type()]; ok {
 		return t
 	}
 	return Unknown
@@ -157,8 +157,8 @@ func entryOf(name string, e *initrd.Entry, at map[*initrd.Segment]int) Entry {
 	return out
 }
 
-// sort puts every list in the order in which it is written.
-func (m *Manifest) sort() {
+// sortLists puts every list in the order in which it is written.
+func (m *Manifest) sortLists() {
 	byPath := func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Segment, b.Segment))
 	}

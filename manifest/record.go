@@ -127,7 +127,7 @@ func (m *Manifest) readRecord(img *initrd.Image) {
 		return
 	}
 	if err != nil {
-		m.problem("%v", err)
+		m.noteProblem("%v", err)
 		return
 	}
 	m.Groundhog = &Groundhog{Tool: r.Tool, Build: r.Build, Board: r.Board}

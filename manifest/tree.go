@@ -23,7 +23,7 @@ import (
 // all). Links are described, not followed. Files are read by several goroutines
 // at once. What this user may not read is an [Unreadable] that names all of it.
 func OfTree(root fs.FS) (*Manifest, error) {
-	return new(treeReader).read(root)
+	return new(treeReader).readTree(root)
 }
 
 // OfSystem is [OfTree] and [Manifest.Attribute] in one, for which each file is read
@@ -33,14 +33,14 @@ func OfTree(root fs.FS) (*Manifest, error) {
 func OfSystem(root, records fs.FS, progress func(done, total int64)) (*Manifest, error) {
 	db, noDB := dpkg.Read(records)
 	r := &treeReader{db: db, progress: progress}
-	m, err := r.read(root)
+	m, err := r.readTree(root)
 	if err != nil || errors.Is(noDB, dpkg.ErrNone) {
 		return m, err
 	}
 	if noDB != nil {
 		return nil, fmt.Errorf("attributing to packages: %w", noDB)
 	}
-	return m, m.attribute(records, db, r.contents(m))
+	return m, m.attributeBy(records, db, r.contentsByPath(m))
 }
 
 // treeReader reads a root tree.
@@ -60,17 +60,17 @@ type readContent struct {
 	md5    string // "" where it was not asked for
 }
 
-func (t *treeReader) read(root fs.FS) (*Manifest, error) {
+func (t *treeReader) readTree(root fs.FS) (*Manifest, error) {
 	m := &Manifest{Schema: Schema, Source: Root}
 	first := map[inode]string{}
-	var closed unreadable
+	var closed unreadableNames
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return closed.note(name, err) // a directory that cannot be listed; it is among the entries
+			return closed.noteDenied(name, err) // a directory that cannot be listed; it is among the entries
 		}
 		info, err := fs.Lstat(root, name)
 		if err != nil {
-			return closed.note(name, err)
+			return closed.noteDenied(name, err)
 		}
 		e, err := treeEntry(root, name, info)
 		if err != nil {
@@ -91,15 +91,15 @@ func (t *treeReader) read(root fs.FS) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
-	if err := cmp.Or(t.hash(m, root, &closed), closed.err()); err != nil {
+	if err := cmp.Or(t.hashFiles(m, root, &closed), closed.err()); err != nil {
 		return nil, fmt.Errorf("reading the root tree: %w", err)
 	}
-	m.sort()
+	m.sortLists()
 	facts := debian.ReadRoot(root)
-	m.identify(facts)
+	m.identifyMachine(facts)
 	m.Release = facts.Release
 	m.SetSystem(facts.System.ID, facts.System.Version)
-	m.sort()
+	m.sortLists()
 	return m, nil
 }
 
@@ -162,8 +162,8 @@ func typeOf(mode fs.FileMode) Type {
 	return Unknown
 }
 
-// hash reads all files, each hard-linked one once.
-func (t *treeReader) hash(m *Manifest, root fs.FS, closed *unreadable) error {
+// hashFiles reads all files, each hard-linked one once.
+func (t *treeReader) hashFiles(m *Manifest, root fs.FS, closed *unreadableNames) error {
 	var work hasher
 	byPath := map[string]*Entry{}
 	for i := range m.Entries {
@@ -182,17 +182,17 @@ func (t *treeReader) hash(m *Manifest, root fs.FS, closed *unreadable) error {
 			}
 			f, err := root.Open(name)
 			if err != nil {
-				return closed.note(name, err)
+				return closed.noteDenied(name, err)
 			}
 			defer f.Close()
-			return t.file(e, name, f)
+			return t.readEntry(e, name, f)
 		}})
 	}
 	return work.hashAll()
 }
 
-// file reads one file.
-func (t *treeReader) file(e *Entry, name string, f io.Reader) (err error) {
+// readEntry reads one file.
+func (t *treeReader) readEntry(e *Entry, name string, f io.Reader) (err error) {
 	sum, old := sha256.New(), hash.Hash(nil)
 	to := []io.Writer{sum}
 	if t.db != nil && len(t.db.Owners(name)) > 0 {
@@ -228,8 +228,8 @@ func (p progressOf) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// contents is what was read, by path.
-func (t *treeReader) contents(m *Manifest) map[string]readContent {
+// contentsByPath is what was read, by path.
+func (t *treeReader) contentsByPath(m *Manifest) map[string]readContent {
 	all := make(map[string]readContent, len(t.md5))
 	for i := range m.Entries {
 		if e := &m.Entries[i]; e.Type == File {

@@ -26,14 +26,14 @@ func (u *Unreadable) Error() string {
 // Unwrap is the cause.
 func (u *Unreadable) Unwrap() error { return fs.ErrPermission }
 
-// unreadable collects those names; it may be used by several goroutines at once.
-type unreadable struct {
+// unreadableNames collects those names; it may be used by several goroutines at once.
+type unreadableNames struct {
 	mu    sync.Mutex
 	names []string
 }
 
-// note takes err up if it says that name may not be read, and returns it if not.
-func (u *unreadable) note(name string, err error) error {
+// noteDenied takes err up if it says that name may not be read, and returns it if not.
+func (u *unreadableNames) noteDenied(name string, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
@@ -44,7 +44,7 @@ func (u *unreadable) note(name string, err error) error {
 }
 
 // err is what was collected, nil if that is nothing.
-func (u *unreadable) err() error {
+func (u *unreadableNames) err() error {
 	if len(u.names) == 0 {
 		return nil
 	}

@@ -47,55 +47,55 @@ func Verify(img *initrd.Image, m *Manifest) ([]Deviation, error) {
 		return nil, err
 	}
 	v := new(verifier)
-	v.equal("archive", "sha256", m.Archive.SHA256, got.Archive.SHA256)
-	v.equal("archive", "size", num(m.Archive.Size), num(got.Archive.Size))
-	v.equal("archive", "unpacked", num(m.Archive.Unpacked), num(got.Archive.Unpacked))
-	v.segments(m.Segments, got.Segments)
-	v.derived(m, got)
-	v.entries(m.Entries, got.Entries)
-	v.aside("shadowed", m.Shadowed, got.Shadowed)
-	v.aside("ignored", m.Ignored, got.Ignored)
+	v.wantEqual("archive", "sha256", m.Archive.SHA256, got.Archive.SHA256)
+	v.wantEqual("archive", "size", formatNumber(m.Archive.Size), formatNumber(got.Archive.Size))
+	v.wantEqual("archive", "unpacked", formatNumber(m.Archive.Unpacked), formatNumber(got.Archive.Unpacked))
+	v.compareSegments(m.Segments, got.Segments)
+	v.compareDerived(m, got)
+	v.compareEntries(m.Entries, got.Entries)
+	v.compareAside("shadowed", m.Shadowed, got.Shadowed)
+	v.compareAside("ignored", m.Ignored, got.Ignored)
 	return v.found, nil
 }
 
 type verifier struct{ found []Deviation }
 
-func (v *verifier) equal(where, what, want, got string) {
+func (v *verifier) wantEqual(where, what, want, got string) {
 	if want != got {
 		v.found = append(v.found, Deviation{where, what, want, got})
 	}
 }
 
-func num[N int | int64 | uint32](n N) string { return strconv.FormatInt(int64(n), 10) }
+func formatNumber[N int | int64 | uint32](n N) string { return strconv.FormatInt(int64(n), 10) }
 
-func (v *verifier) segments(want, got []Segment) {
-	v.equal("archive", "number of segments", num(len(want)), num(len(got)))
+func (v *verifier) compareSegments(want, got []Segment) {
+	v.wantEqual("archive", "number of segments", formatNumber(len(want)), formatNumber(len(got)))
 	for i := range min(len(want), len(got)) {
-		w, g, where := want[i], got[i], "segment "+num(i)
-		v.equal(where, "offset", num(w.Offset), num(g.Offset))
-		v.equal(where, "size", num(w.Size), num(g.Size))
-		v.equal(where, "padding", num(w.Padding), num(g.Padding))
-		v.equal(where, "unpacked", num(w.Unpacked), num(g.Unpacked))
-		v.equal(where, "compression", w.Compression, g.Compression)
-		v.equal(where, "entries", num(w.Entries), num(g.Entries))
+		w, g, where := want[i], got[i], "segment "+formatNumber(i)
+		v.wantEqual(where, "offset", formatNumber(w.Offset), formatNumber(g.Offset))
+		v.wantEqual(where, "size", formatNumber(w.Size), formatNumber(g.Size))
+		v.wantEqual(where, "padding", formatNumber(w.Padding), formatNumber(g.Padding))
+		v.wantEqual(where, "unpacked", formatNumber(w.Unpacked), formatNumber(g.Unpacked))
+		v.wantEqual(where, "compression", w.Compression, g.Compression)
+		v.wantEqual(where, "entries", formatNumber(w.Entries), formatNumber(g.Entries))
 		if w.SHA256 != "" {
-			v.equal(where, "sha256", w.SHA256, g.SHA256)
+			v.wantEqual(where, "sha256", w.SHA256, g.SHA256)
 		}
 	}
 }
 
-// derived compares what a manifest says beside the entries. The release may be
+// compareDerived compares what a manifest says beside the entries. The release may be
 // known from elsewhere; only a record that contradicts it counts.
-func (v *verifier) derived(want, got *Manifest) {
-	v.equal("manifest", "architecture", want.Architecture, got.Architecture)
+func (v *verifier) compareDerived(want, got *Manifest) {
+	v.wantEqual("manifest", "architecture", want.Architecture, got.Architecture)
 	if got.Release != "" {
-		v.equal("manifest", "release", want.Release, got.Release)
+		v.wantEqual("manifest", "release", want.Release, got.Release)
 	}
-	v.equal("manifest", "dropbear", strconv.FormatBool(want.Dropbear), strconv.FormatBool(got.Dropbear))
-	v.equal("manifest", "kernels", strings.Join(want.Kernels, " "), strings.Join(got.Kernels, " "))
-	v.equal("manifest", "host_keys", keyText(want.HostKeys), keyText(got.HostKeys))
-	v.equal("manifest", "authorized_keys", keyText(want.AuthorizedKeys), keyText(got.AuthorizedKeys))
-	v.equal("manifest", "patches", patchText(want), patchText(got))
+	v.wantEqual("manifest", "dropbear", strconv.FormatBool(want.Dropbear), strconv.FormatBool(got.Dropbear))
+	v.wantEqual("manifest", "kernels", strings.Join(want.Kernels, " "), strings.Join(got.Kernels, " "))
+	v.wantEqual("manifest", "host_keys", keyText(want.HostKeys), keyText(got.HostKeys))
+	v.wantEqual("manifest", "authorized_keys", keyText(want.AuthorizedKeys), keyText(got.AuthorizedKeys))
+	v.wantEqual("manifest", "patches", patchText(want), patchText(got))
 }
 
 func keyText(keys []Key) string {
@@ -117,8 +117,8 @@ func patchText(m *Manifest) string {
 	return strings.Join(all, "; ")
 }
 
-// entries compares two sorted lists whose paths are unique.
-func (v *verifier) entries(want, got []Entry) {
+// compareEntries compares two sorted lists whose paths are unique.
+func (v *verifier) compareEntries(want, got []Entry) {
 	for len(want) > 0 || len(got) > 0 {
 		switch {
 		case len(got) == 0 || len(want) > 0 && want[0].Path < got[0].Path:
@@ -128,30 +128,30 @@ func (v *verifier) entries(want, got []Entry) {
 			v.found = append(v.found, Deviation{Where: got[0].Path, What: "extra"})
 			got = got[1:]
 		default:
-			v.entry(&want[0], &got[0])
+			v.compareEntry(&want[0], &got[0])
 			want, got = want[1:], got[1:]
 		}
 	}
 }
 
-func (v *verifier) entry(w, g *Entry) {
-	v.equal(w.Path, "type", string(w.Type), string(g.Type))
-	v.equal(w.Path, "mode", w.Mode.String(), g.Mode.String())
-	v.equal(w.Path, "uid", num(w.UID), num(g.UID))
-	v.equal(w.Path, "gid", num(w.GID), num(g.GID))
-	v.equal(w.Path, "size", num(w.Size), num(g.Size))
-	v.equal(w.Path, "mtime", num(w.Mtime), num(g.Mtime))
-	v.equal(w.Path, "segment", num(w.Segment), num(g.Segment))
-	v.equal(w.Path, "sha256", w.SHA256, g.SHA256)
-	v.equal(w.Path, "stable_sha256", w.Stable, g.Stable)
-	v.equal(w.Path, "target", w.Target, g.Target)
-	v.equal(w.Path, "device", w.Device, g.Device)
-	v.equal(w.Path, "link_of", w.LinkOf, g.LinkOf)
-	v.equal(w.Path, "patch", w.Patch, g.Patch)
+func (v *verifier) compareEntry(w, g *Entry) {
+	v.wantEqual(w.Path, "type", string(w.Type), string(g.Type))
+	v.wantEqual(w.Path, "mode", w.Mode.String(), g.Mode.String())
+	v.wantEqual(w.Path, "uid", formatNumber(w.UID), formatNumber(g.UID))
+	v.wantEqual(w.Path, "gid", formatNumber(w.GID), formatNumber(g.GID))
+	v.wantEqual(w.Path, "size", formatNumber(w.Size), formatNumber(g.Size))
+	v.wantEqual(w.Path, "mtime", formatNumber(w.Mtime), formatNumber(g.Mtime))
+	v.wantEqual(w.Path, "segment", formatNumber(w.Segment), formatNumber(g.Segment))
+	v.wantEqual(w.Path, "sha256", w.SHA256, g.SHA256)
+	v.wantEqual(w.Path, "stable_sha256", w.Stable, g.Stable)
+	v.wantEqual(w.Path, "target", w.Target, g.Target)
+	v.wantEqual(w.Path, "device", w.Device, g.Device)
+	v.wantEqual(w.Path, "link_of", w.LinkOf, g.LinkOf)
+	v.wantEqual(w.Path, "patch", w.Patch, g.Patch)
 }
 
-// aside compares lists in which a path may come more than once.
-func (v *verifier) aside(where string, want, got []Entry) {
+// compareAside compares lists in which a path may come more than once.
+func (v *verifier) compareAside(where string, want, got []Entry) {
 	strip := func(list []Entry) map[Entry]int {
 		counts := map[Entry]int{}
 		for _, e := range list {

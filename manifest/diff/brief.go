@@ -36,7 +36,7 @@ func (c *Changes) WriteBrief(w io.Writer, color bool) error {
 		return err
 	}
 	t := &textReport{w: bufio.NewWriter(w), color: color}
-	t.head(c)
+	t.writeHead(c)
 	groups := slices.Clone(c.Packages)
 	slices.SortStableFunc(groups, func(x, y Group) int {
 		return cmp.Or(cmp.Compare(sizeOf(y.Growth), sizeOf(x.Growth)), cmp.Compare(y.Files, x.Files))
@@ -51,13 +51,13 @@ func (c *Changes) WriteBrief(w io.Writer, color bool) error {
 		if i < 3 {
 			lines = 4
 		}
-		left = t.brief(&shown[i], lines) || left
+		left = t.briefGroup(&shown[i], lines) || left
 	}
-	left = t.others(more) || left
-	t.total(c)
+	left = t.countOthers(more) || left
+	t.writeTotal(c)
 	left = t.briefTrips(c.Tripped) || left
 	if left {
-		t.line(dim, "all of it: -v, or --html FILE for a browser")
+		t.writeLine(styleDim, "all of it: -v, or --html FILE for a browser")
 	}
 	return t.w.Flush()
 }
@@ -71,9 +71,9 @@ type briefLine struct {
 	notable bool // shown whatever its size
 }
 
-// brief writes a group in some lines, and reports whether it left any out.
-func (t *textReport) brief(g *Group, lines int) (left bool) {
-	t.line(bold, "%s: %s", g.Title(), g.Summary())
+// briefGroup writes a group in some lines, and reports whether it left any out.
+func (t *textReport) briefGroup(g *Group, lines int) (left bool) {
+	t.writeLine(styleBold, "%s: %s", g.Title(), g.Summary())
 	rest, by := 0, int64(0)
 	for i, l := range briefLines(g) {
 		if i >= lines && !(l.notable && i < briefNotable) {
@@ -81,13 +81,13 @@ func (t *textReport) brief(g *Group, lines int) (left bool) {
 			continue
 		}
 		left = left || l.count > 1
-		t.line(marks[l.first.Kind].style, "  %s", l.say)
+		t.writeLine(kindMarks[l.first.Kind].style, "  %s", l.say)
 		if l.notable {
-			t.text(l.first)
+			t.writeTextDiff(l.first)
 		}
 	}
 	if rest > 0 {
-		t.line(dim, "  ... %d more, %s", rest, show.Growth(by))
+		t.writeLine(styleDim, "  ... %d more, %s", rest, show.Growth(by))
 	}
 	return left || rest > 0
 }
@@ -96,7 +96,7 @@ func (t *textReport) brief(g *Group, lines int) (left bool) {
 func briefLines(g *Group) []briefLine {
 	var lines []briefLine
 	alike := map[string][]briefLine{}
-	for line, ch := range shortened(g.Entries) {
+	for line, ch := range shortenedLines(g.Entries) {
 		e := cmp.Or(ch.New, ch.Old)
 		l := briefLine{line, ch, 1, ch.Growth, isNotable(ch)}
 		what := ""
@@ -104,7 +104,7 @@ func briefLines(g *Group) []briefLine {
 		case l.notable:
 			lines = append(lines, l)
 			continue
-		case moduleName(e) != "":
+		case moduleOf(e) != "":
 			what = ch.Mark() + " %d modules of the kernel"
 		case e.Type == manifest.File:
 			what = ch.Mark() + " %d files in " + strings.ReplaceAll(path.Dir(ch.Path), "%", "%%")
@@ -137,21 +137,21 @@ func briefLines(g *Group) []briefLine {
 
 // isNotable reports whether a change is one of who may do what, or has a text that was asked for.
 func isNotable(ch *Change) bool {
-	return ch.Text != "" || setuid(nil, ch) != "" || slices.ContainsFunc(ch.Fields, func(f string) bool {
+	return ch.Text != "" || gainsSetuid(nil, ch) != "" || slices.ContainsFunc(ch.Fields, func(f string) bool {
 		return f == FieldMode || f == FieldOwner || f == FieldType || f == FieldDevice
 	})
 }
 
 func sizeOf(growth int64) int64 { return max(growth, -growth) }
 
-// others counts the groups that are not shown, and reports whether there are any.
-func (t *textReport) others(groups []Group) bool {
+// countOthers counts the groups that are not shown, and reports whether there are any.
+func (t *textReport) countOthers(groups []Group) bool {
 	files, by := 0, int64(0)
 	for i := range groups {
 		files, by = files+groups[i].Files, by+groups[i].Growth
 	}
 	if len(groups) > 0 {
-		t.line(bold, "%s more: %s, %s", show.Count(len(groups), "package"), show.Count(files, "file"), show.Growth(by))
+		t.writeLine(styleBold, "%s more: %s, %s", show.Count(len(groups), "package"), show.Count(files, "file"), show.Growth(by))
 	}
 	return len(groups) > 0
 }
@@ -165,13 +165,13 @@ func (t *textReport) briefTrips(trips []Trip) bool {
 			rules = append(rules, trip.Rule)
 		}
 		if count[trip.Rule] <= briefTrips {
-			t.trip(trip)
+			t.writeTrip(trip)
 		}
 	}
 	left := false
 	for _, r := range rules {
 		if n := count[r] - briefTrips; n > 0 {
-			t.line(red, "tripped %s: %d more", r, n)
+			t.writeLine(styleRed, "tripped %s: %d more", r, n)
 			left = true
 		}
 	}

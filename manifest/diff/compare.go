@@ -5,17 +5,17 @@ import "groundhog/manifest"
 // difference is in what two entries differ; the zero value is in nothing. It
 // is bits, because of most pairs nothing more is ever wanted.
 type difference struct {
-	fields field
-	noise  noise
+	fields fieldBits
+	noise  noiseBits
 }
 
 type (
-	field uint8
-	noise uint8
+	fieldBits uint8
+	noiseBits uint8
 )
 
 const (
-	fieldType field = 1 << iota
+	fieldType fieldBits = 1 << iota
 	fieldContent
 	fieldMode
 	fieldOwner
@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	noiseTime noise = 1 << iota
+	noiseTime noiseBits = 1 << iota
 	noiseLinks
 	noiseSegment
 	noiseHome
@@ -38,14 +38,14 @@ var (
 	noiseNames = []string{NoiseTime, NoiseLinks, NoiseSegment, NoiseHome, NoiseCache, NoiseKernel}
 )
 
-// compare says in what two entries differ, their paths and origins aside.
-func compare(a, b *manifest.Entry) (d difference) {
-	field := func(bit field, differs bool) {
+// differenceOf says in what two entries differ, their paths and origins aside.
+func differenceOf(a, b *manifest.Entry) (d difference) {
+	field := func(bit fieldBits, differs bool) {
 		if differs {
 			d.fields |= bit
 		}
 	}
-	noise := func(bit noise, differs bool) {
+	noise := func(bit noiseBits, differs bool) {
 		if differs {
 			d.noise |= bit
 		}
@@ -72,22 +72,22 @@ func compare(a, b *manifest.Entry) (d difference) {
 	return d
 }
 
-// fold counts a difference that is nothing but noise, and reports whether that
+// foldNoise counts a difference that is nothing but noise, and reports whether that
 // is all that is wanted of it.
-func (d difference) fold(counts map[noise]int, all bool) bool {
+func (d difference) foldNoise(counts map[noiseBits]int, all bool) bool {
 	if d.fields != 0 {
 		return false
 	}
 	for bit := range noiseNames {
-		if n := noise(1 << bit); d.noise&n != 0 {
+		if n := noiseBits(1 << bit); d.noise&n != 0 {
 			counts[n]++
 		}
 	}
 	return !all
 }
 
-// change is the difference in words.
-func (d difference) change(a, b *manifest.Entry) Change {
+// changeInWords is the difference in words.
+func (d difference) changeInWords(a, b *manifest.Entry) Change {
 	c := Change{Kind: Changed, Path: b.Path, Growth: ownSize(b) - ownSize(a), Old: a, New: b, Fields: []string{}}
 	for bit, name := range fieldNames {
 		if d.fields&(1<<bit) != 0 {

@@ -23,22 +23,22 @@ const ChangesSchema = 1
 func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c := &Changes{Schema: ChangesSchema, Old: sideOf(a), New: sideOf(b), Facts: []Fact{}, Keys: []KeyChange{},
 		Patches: []PatchChange{}, Own: []OwnChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}, Kernels: pairKernels(a.Kernels, b.Kernels)}
-	rename := renamed(a.Packages, b.Packages, c.Kernels)
-	changes := c.entries(a.Entries, b.Entries, rename, all)
+	rename := renamedPackages(a.Packages, b.Packages, c.Kernels)
+	changes := c.compareEntries(a.Entries, b.Entries, rename, all)
 	c.Total.Growth = c.New.Content - c.Old.Content
 	c.Total.File = c.New.Size - c.Old.Size
-	c.facts(a, b)
-	c.keys("host", a.HostKeys, b.HostKeys)
-	c.keys("authorized", a.AuthorizedKeys, b.AuthorizedKeys)
-	c.patches(a.Patches, b.Patches)
-	c.segments(a.Segments, b.Segments)
-	c.modules(a.Entries, b.Entries, changes)
+	c.compareFacts(a, b)
+	c.compareKeys("host", a.HostKeys, b.HostKeys)
+	c.compareKeys("authorized", a.AuthorizedKeys, b.AuthorizedKeys)
+	c.comparePatches(a.Patches, b.Patches)
+	c.compareSegments(a.Segments, b.Segments)
+	c.compareModules(a.Entries, b.Entries, changes)
 	c.countModules(b.Entries, changes)
-	c.count(changes)
-	c.own(changes)
-	c.group(a, b, rename, changes)
+	c.countEntries(changes)
+	c.countOwn(changes)
+	c.groupByPackage(a, b, rename, changes)
 	c.Same = c.Total.Added+c.Total.Removed+c.Total.Changed+c.Total.Moved == 0 && len(c.Facts) == 0 &&
-		len(c.Keys) == 0 && len(c.Patches) == 0 && len(c.Segments) == 0 && !c.versions()
+		len(c.Keys) == 0 && len(c.Patches) == 0 && len(c.Segments) == 0 && !c.versionsChanged()
 	return c
 }
 
@@ -66,11 +66,11 @@ func ownSize(e *manifest.Entry) int64 {
 	return e.Size
 }
 
-// entries walks both lists, which are sorted, side by side.
-func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, all bool) []Change {
+// compareEntries walks both lists, which are sorted, side by side.
+func (c *Changes) compareEntries(a, b []manifest.Entry, rename map[groupKey]groupKey, all bool) []Change {
 	var changes []Change
 	var gone, come []*manifest.Entry
-	folded := map[noise]int{}
+	folded := map[noiseBits]int{}
 	for i, j := 0, 0; i < len(a) || j < len(b); {
 		switch {
 		case j == len(b) || i < len(a) && a[i].Path < b[j].Path:
@@ -80,8 +80,8 @@ func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, a
 			come = append(come, &b[j])
 			j++
 		default:
-			if d := compare(&a[i], &b[j]); d != (difference{}) && !d.fold(folded, all) {
-				changes = append(changes, d.change(&a[i], &b[j]))
+			if d := differenceOf(&a[i], &b[j]); d != (difference{}) && !d.foldNoise(folded, all) {
+				changes = append(changes, d.changeInWords(&a[i], &b[j]))
 			}
 			i++
 			j++
@@ -89,29 +89,29 @@ func (c *Changes) entries(a, b []manifest.Entry, rename map[groupKey]groupKey, a
 	}
 	p := &pairs{gone: gone, come: come}
 	same := func(old, now *manifest.Entry, d difference) {
-		if !d.fold(folded, all) {
-			ch := d.change(old, now)
+		if !d.foldNoise(folded, all) {
+			ch := d.changeInWords(old, now)
 			ch.From = old.Path
 			changes = append(changes, ch)
 		}
 	}
-	p.match(inHome, func(old, now *manifest.Entry) {
-		d := compare(old, now)
+	p.takePairs(inHome, func(old, now *manifest.Entry) {
+		d := differenceOf(old, now)
 		d.noise |= noiseHome
 		same(old, now, d)
 	})
 	kernel := func(old, now *manifest.Entry) { same(old, now, c.ofKernel(old, now)) }
-	p.match(c.kernelPath, kernel)
-	p.match(c.kernelModule, kernel)
+	p.takePairs(c.kernelPath, kernel)
+	p.takePairs(c.kernelModule, kernel)
 	moved := func(old, now *manifest.Entry) {
-		ch := compare(old, now).change(old, now)
+		ch := differenceOf(old, now).changeInWords(old, now)
 		ch.Kind, ch.From = Moved, old.Path
 		changes = append(changes, ch)
 	}
-	p.match(samePlace, moved)
-	p.match(func(e *manifest.Entry) string { return contentKey(e, path.Base(e.Path)) }, moved)
-	p.match(func(e *manifest.Entry) string { return contentKey(e, "") }, moved)
-	p.match(renamedFile(rename), moved)
+	p.takePairs(samePlace, moved)
+	p.takePairs(func(e *manifest.Entry) string { return contentKey(e, path.Base(e.Path)) }, moved)
+	p.takePairs(func(e *manifest.Entry) string { return contentKey(e, "") }, moved)
+	p.takePairs(renamedFile(rename), moved)
 	for _, e := range p.gone {
 		changes = append(changes, Change{Kind: Removed, Path: e.Path, Growth: -ownSize(e), Old: e, Fields: []string{}})
 	}
@@ -153,8 +153,8 @@ func contentKey(e *manifest.Entry, base string) string {
 // pairs is what is gone and what has come.
 type pairs struct{ gone, come []*manifest.Entry }
 
-// match takes out pairs of the same key, each entry once, in order of paths.
-func (p *pairs) match(key func(*manifest.Entry) string, found func(old, now *manifest.Entry)) {
+// takePairs takes out pairs of the same key, each entry once, in order of paths.
+func (p *pairs) takePairs(key func(*manifest.Entry) string, found func(old, now *manifest.Entry)) {
 	if len(p.gone) == 0 || len(p.come) == 0 {
 		return
 	}
@@ -179,8 +179,8 @@ func (p *pairs) match(key func(*manifest.Entry) string, found func(old, now *man
 	p.gone = slices.DeleteFunc(p.gone, func(e *manifest.Entry) bool { return taken[e] })
 }
 
-// count adds up what became of entries.
-func (c *Changes) count(changes []Change) {
+// countEntries adds up what became of entries.
+func (c *Changes) countEntries(changes []Change) {
 	for i := range changes {
 		switch ch := &changes[i]; {
 		case ch.Kind == Added:

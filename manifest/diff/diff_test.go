@@ -54,7 +54,7 @@ func TestDiffAgainstMaps(t *testing.T) {
 		case 0:
 			e = link("", fmt.Sprint("to", rnd.IntN(3)))
 		case 1:
-			e = node("", 1, uint32(rnd.IntN(3)))
+			e = mapNode("", 1, uint32(rnd.IntN(3)))
 		case 2:
 			e.Mode |= 0o111
 		case 3:

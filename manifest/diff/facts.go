@@ -12,7 +12,7 @@ import (
 	"groundhog/manifest"
 )
 
-func (c *Changes) facts(a, b *manifest.Manifest) {
+func (c *Changes) compareFacts(a, b *manifest.Manifest) {
 	fact := func(name, old, new string) {
 		if old != new {
 			c.Facts = append(c.Facts, Fact{name, old, new})
@@ -35,12 +35,12 @@ func (c *Changes) facts(a, b *manifest.Manifest) {
 	fact("tool", old.Tool, now.Tool)
 	fact("build", old.Build, now.Build)
 	fact("board", old.Board, now.Board)
-	fact("shadowed", aside(a.Shadowed), aside(b.Shadowed))
-	fact("ignored", aside(a.Ignored), aside(b.Ignored))
+	fact("shadowed", asideText(a.Shadowed), asideText(b.Shadowed))
+	fact("ignored", asideText(a.Ignored), asideText(b.Ignored))
 }
 
-// aside is a short text of entries that the kernel does not end up with.
-func aside(list []manifest.Entry) string {
+// asideText is a short text of entries that the kernel does not end up with.
+func asideText(list []manifest.Entry) string {
 	var names []string
 	for i := range list {
 		e := &list[i]
@@ -50,9 +50,9 @@ func aside(list []manifest.Entry) string {
 	return strings.Join(names, ", ")
 }
 
-// keys compares by fingerprint and comment; where a file lies that has a random
+// compareKeys compares by fingerprint and comment; where a file lies that has a random
 // name in its path does not matter.
-func (c *Changes) keys(role string, a, b []manifest.Key) {
+func (c *Changes) compareKeys(role string, a, b []manifest.Key) {
 	id := func(k manifest.Key) [4]string {
 		e := manifest.Entry{Path: k.Path}
 		return [4]string{cmp.Or(inHome(&e), k.Path), k.Type, k.Fingerprint, k.Comment}
@@ -74,7 +74,7 @@ func (c *Changes) keys(role string, a, b []manifest.Key) {
 	}
 }
 
-func (c *Changes) patches(a, b []manifest.Patch) {
+func (c *Changes) comparePatches(a, b []manifest.Patch) {
 	old := map[string]manifest.Patch{}
 	for _, p := range a {
 		old[p.Name] = p
@@ -85,7 +85,7 @@ func (c *Changes) patches(a, b []manifest.Patch) {
 		switch {
 		case !was:
 			c.Patches = append(c.Patches, PatchChange{Kind: Added, Name: p.Name, New: p.Summary})
-		case o.Summary != p.Summary || !slices.Equal(c.places(o.Paths), c.places(p.Paths)):
+		case o.Summary != p.Summary || !slices.Equal(c.commonPlaces(o.Paths), c.commonPlaces(p.Paths)):
 			c.Patches = append(c.Patches, PatchChange{Changed, p.Name, o.Summary, p.Summary})
 		}
 	}
@@ -94,14 +94,14 @@ func (c *Changes) patches(a, b []manifest.Patch) {
 	}
 }
 
-// places is paths as the two sides have in common: random homes are all alike, and what lies under a kernel that became
+// commonPlaces is paths as the two sides have in common: random homes are all alike, and what lies under a kernel that became
 // another one is named as it is there, a module whatever directory it is in.
-func (c *Changes) places(paths []string) []string {
+func (c *Changes) commonPlaces(paths []string) []string {
 	var list []string
 	for _, p := range paths {
 		e := &manifest.Entry{Path: p, Type: manifest.File}
 		under, kernel := c.underKernel(p)
-		if name := moduleName(e); kernel >= 0 && name != "" {
+		if name := moduleOf(e); kernel >= 0 && name != "" {
 			under = fmt.Sprint("module ", kernel, " ", name)
 		}
 		list = append(list, cmp.Or(inHome(e), under))
@@ -110,7 +110,7 @@ func (c *Changes) places(paths []string) []string {
 	return slices.Compact(list)
 }
 
-func (c *Changes) segments(a, b []manifest.Segment) {
+func (c *Changes) compareSegments(a, b []manifest.Segment) {
 	for i := range max(len(a), len(b)) {
 		switch {
 		case i >= len(a):
@@ -123,9 +123,9 @@ func (c *Changes) segments(a, b []manifest.Segment) {
 	}
 }
 
-// modules finds those whose name is on one side only, whatever directory of a
+// compareModules finds those whose name is on one side only, whatever directory of a
 // kernel's version they lie in.
-func (c *Changes) modules(a, b []manifest.Entry, changes []Change) {
+func (c *Changes) compareModules(a, b []manifest.Entry, changes []Change) {
 	come, gone := map[string]bool{}, map[string]bool{}
 	for i := range changes {
 		if changes[i].Kind != Changed {
@@ -141,7 +141,7 @@ func noteModule(names map[string]bool, e *manifest.Entry) {
 	if e == nil {
 		return
 	}
-	if name := moduleName(e); name != "" {
+	if name := moduleOf(e); name != "" {
 		names[name] = true
 	}
 }
@@ -152,7 +152,7 @@ func (c *Changes) addModules(kind Kind, names map[string]bool, other []manifest.
 		return
 	}
 	for i := range other {
-		if name := moduleName(&other[i]); name != "" {
+		if name := moduleOf(&other[i]); name != "" {
 			delete(names, name)
 		}
 	}
@@ -161,9 +161,9 @@ func (c *Changes) addModules(kind Kind, names map[string]bool, other []manifest.
 	}
 }
 
-// moduleName is the name of the kernel module that an entry is, as lsmod(8) has
+// moduleOf is the name of the kernel module that an entry is, as lsmod(8) has
 // it, or "".
-func moduleName(e *manifest.Entry) string {
+func moduleOf(e *manifest.Entry) string {
 	if e.Type != manifest.File || !strings.Contains(e.Path, ".ko") {
 		return ""
 	}

@@ -35,7 +35,7 @@ func ParseRules(list string) ([]Rule, error) {
 		one = strings.TrimSpace(one)
 		name, limit, sized := strings.Cut(one, ">")
 		r := Rule{Name: name}
-		find, known := rules[name]
+		find, known := gateRules[name]
 		switch {
 		case !known:
 			return nil, fmt.Errorf("rule %q: there is none (there are %s)", one, strings.Join(RuleNames, ", "))
@@ -93,15 +93,15 @@ func (c *Changes) Gate(list []Rule) []Trip {
 	for _, r := range list {
 		switch r.Name {
 		case "size":
-			c.grown(r, "the file", c.Old.Size, c.New.Size-c.Old.Size)
+			c.tripGrowth(r, "the file", c.Old.Size, c.New.Size-c.Old.Size)
 		case "unpacked":
-			c.grown(r, "the content", c.Old.Content, c.Total.Growth)
+			c.tripGrowth(r, "the content", c.Old.Content, c.Total.Growth)
 		case "own":
-			c.grown(r, "what groundhog put there", c.Old.Own, c.Total.Own)
+			c.tripGrowth(r, "what groundhog put there", c.Old.Own, c.Total.Own)
 		case "rest":
-			c.grown(r, "what groundhog did not put there", c.Old.Content-c.Old.Own, c.Total.Growth-c.Total.Own)
+			c.tripGrowth(r, "what groundhog did not put there", c.Old.Content-c.Old.Own, c.Total.Growth-c.Total.Own)
 		default:
-			rules[r.Name](c, func(where, what string) {
+			gateRules[r.Name](c, func(where, what string) {
 				c.Tripped = append(c.Tripped, Trip{r.Name, where, what})
 			})
 		}
@@ -109,13 +109,13 @@ func (c *Changes) Gate(list []Rule) []Trip {
 	return c.Tripped
 }
 
-func (c *Changes) grown(r Rule, what string, old, by int64) {
+func (c *Changes) tripGrowth(r Rule, what string, old, by int64) {
 	limit, most := r.Limit, show.Bytes(int64(r.Limit))
 	if r.Share {
 		limit, most = float64(old)*r.Limit/100, strconv.FormatFloat(r.Limit, 'g', -1, 64)+"%"
 	}
 	if float64(by) > limit {
 		c.Tripped = append(c.Tripped, Trip{r.Name + ">" + most, what,
-			fmt.Sprintf("%s -> %s (%s)", show.Bytes(old), show.Bytes(old+by), growth(old, old+by))})
+			fmt.Sprintf("%s -> %s (%s)", show.Bytes(old), show.Bytes(old+by), growthText(old, old+by))})
 	}
 }

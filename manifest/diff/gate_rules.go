@@ -10,26 +10,26 @@ import (
 	"groundhog/manifest"
 )
 
-// rules has a function for each rule's name, which reports what breaks it. It is
+// gateRules has a function for each rule's name, which reports what breaks it. It is
 // nil for size, unpacked, own and rest: these have a limit, and Gate compares them itself.
-var rules = map[string]func(c *Changes, found func(where, what string)){
+var gateRules = map[string]func(c *Changes, found func(where, what string)){
 	"any": func(c *Changes, found func(string, string)) {
 		if !c.Same {
 			found("archive", "something differs")
 		}
 	},
-	"added":   entries(func(_ *Group, ch *Change) string { return kindIs(ch, Added) }),
-	"removed": entries(func(_ *Group, ch *Change) string { return kindIs(ch, Removed) }),
-	"moved":   entries(func(_ *Group, ch *Change) string { return kindIs(ch, Moved) }),
-	"changed": entries(func(_ *Group, ch *Change) string { return kindIs(ch, Changed) }),
-	"content": entries(fieldIs(FieldContent)),
-	"mode":    entries(fieldIs(FieldMode)),
-	"owner":   entries(fieldIs(FieldOwner)),
-	"type":    entries(fieldIs(FieldType)),
-	"target":  entries(fieldIs(FieldTarget)),
-	"device":  entries(fieldIs(FieldDevice)),
-	"setuid":  entries(setuid),
-	"unknown": entries(func(_ *Group, ch *Change) string {
+	"added":   entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Added) }),
+	"removed": entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Removed) }),
+	"moved":   entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Moved) }),
+	"changed": entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Changed) }),
+	"content": entryRule(fieldIs(FieldContent)),
+	"mode":    entryRule(fieldIs(FieldMode)),
+	"owner":   entryRule(fieldIs(FieldOwner)),
+	"type":    entryRule(fieldIs(FieldType)),
+	"target":  entryRule(fieldIs(FieldTarget)),
+	"device":  entryRule(fieldIs(FieldDevice)),
+	"setuid":  entryRule(gainsSetuid),
+	"unknown": entryRule(func(_ *Group, ch *Change) string {
 		if ch.New != nil && ch.New.Origin != nil && ch.New.Origin.Kind == manifest.FromUnknown && !ch.Folded() {
 			return "from no package, and nothing known makes it"
 		}
@@ -42,7 +42,7 @@ var rules = map[string]func(c *Changes, found func(where, what string)){
 		for _, k := range c.Keys {
 			found(k.Path, fmt.Sprintf("%s %s key %s %s", k.Kind, k.Role, k.Type, k.Fingerprint))
 		}
-		entries(decides)(c, found)
+		entryRule(decidesLogin)(c, found)
 	},
 	"packages": func(c *Changes, found func(string, string)) {
 		for _, g := range c.Packages {
@@ -80,7 +80,7 @@ var RuleNames = []string{"any", "added", "removed", "changed", "moved", "content
 	"device", "setuid", "unknown", "keys", "packages", "patches", "segments", "modules", "kernel", "release",
 	"architecture", "size>N", "unpacked>N", "own>N", "rest>N"}
 
-func entries(find func(*Group, *Change) string) func(*Changes, func(string, string)) {
+func entryRule(find func(*Group, *Change) string) func(*Changes, func(string, string)) {
 	return func(c *Changes, found func(string, string)) {
 		for g, ch := range c.Each {
 			if what := find(g, ch); what != "" {
@@ -90,12 +90,12 @@ func entries(find func(*Group, *Change) string) func(*Changes, func(string, stri
 	}
 }
 
-// deciding is the files that say who may log in: accounts, and what dropbear goes by.
-var deciding = regexp.MustCompile(`^(?:etc/(?:passwd|shadow|group|shells|nsswitch\.conf|pam\.d/.*|ssh/.*|dropbear/(?:config|dropbear\.conf))|(?:.*/)?(?:authorized_keys|libnss_[^/]*\.so[^/]*))$`)
+// decidingFiles is the files that say who may log in: accounts, and what dropbear goes by.
+var decidingFiles = regexp.MustCompile(`^(?:etc/(?:passwd|shadow|group|shells|nsswitch\.conf|pam\.d/.*|ssh/.*|dropbear/(?:config|dropbear\.conf))|(?:.*/)?(?:authorized_keys|libnss_[^/]*\.so[^/]*))$`)
 
-// decides finds those that came, went or are others. What a key's options allow, or an account's number, is in them and in no key.
-func decides(g *Group, ch *Change) string {
-	from, to := deciding.MatchString(ch.From), deciding.MatchString(ch.Path)
+// decidesLogin finds those that came, went or are others. What a key's options allow, or an account's number, is in them and in no key.
+func decidesLogin(g *Group, ch *Change) string {
+	from, to := decidingFiles.MatchString(ch.From), decidingFiles.MatchString(ch.Path)
 	if !from && !to || ch.Folded() {
 		return ""
 	}
@@ -131,8 +131,8 @@ func fieldIs(field string) func(*Group, *Change) string {
 	}
 }
 
-// setuid finds files that now run as their owner or group and did not before.
-func setuid(_ *Group, ch *Change) string {
+// gainsSetuid finds files that now run as their owner or group and did not before.
+func gainsSetuid(_ *Group, ch *Change) string {
 	const bits = 0o6000
 	if ch.New == nil || ch.New.Type != manifest.File || ch.New.Mode&bits == 0 {
 		return ""

@@ -10,9 +10,9 @@ import (
 // groupKey is what changes are sorted by.
 type groupKey struct{ origin, name, arch string }
 
-// group sorts the changes by package. A side without attribution takes that of
+// groupByPackage sorts the changes by package. A side without attribution takes that of
 // the other.
-func (c *Changes) group(a, b *manifest.Manifest, rename map[groupKey]groupKey, changes []Change) {
+func (c *Changes) groupByPackage(a, b *manifest.Manifest, rename map[groupKey]groupKey, changes []Change) {
 	groups := map[groupKey]*Group{}
 	get := func(k groupKey) *Group {
 		was := ""
@@ -72,8 +72,8 @@ func (c *Changes) addVersions(a, b *manifest.Manifest, get func(groupKey) *Group
 	}
 }
 
-// versions reports whether a package came, went, or has another version.
-func (c *Changes) versions() bool {
+// versionsChanged reports whether a package came, went, or has another version.
+func (c *Changes) versionsChanged() bool {
 	return slices.ContainsFunc(c.Packages, func(g Group) bool { return g.Old != g.New || g.Was != "" })
 }
 

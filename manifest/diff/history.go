@@ -46,7 +46,7 @@ func BuildOf(name string, m *manifest.Manifest) (Build, error) {
 		b.packages = append(b.packages, manifest.Package{Name: p.Name, Architecture: p.Architecture, Version: p.Version})
 		text += len(p.Name) + len(p.Architecture) + len(p.Version)
 	}
-	index, packed := map[groupKey]int{}, packing(m)
+	index, packed := map[groupKey]int{}, packedShare(m)
 	for j := range m.Entries {
 		e := &m.Entries[j]
 		if e.Type != manifest.File || e.LinkOf != "" {
@@ -80,15 +80,15 @@ func WriteHistory(w io.Writer, builds []Build) error {
 	first, last := builds[0], builds[len(builds)-1]
 	c := &Changes{Old: first.side, New: last.side}
 	return writePage(w, "history", fmt.Sprintf("%d builds: %s → %s", len(builds), first.name, last.name), map[string]any{
-		"Cards":  c.cards(first.cards, last.cards),
+		"Cards":  c.figureCards(first.cards, last.cards),
 		"Builds": h.Builds,
-		"Totals": h.totals(),
+		"Totals": h.packageTotals(),
 		"Data":   h,
 	})
 }
 
-// history is what the page's script works on. A package has a size and a version for each build.
-type history struct {
+// buildHistory is what the page's script works on. A package has a size and a version for each build.
+type buildHistory struct {
 	Packed   bool             `json:"packed"`
 	Builds   []historyBuild   `json:"builds"`
 	Packages []historyPackage `json:"packages"`
@@ -110,10 +110,10 @@ type historyPackage struct {
 	Versions []string `json:"versions"`
 }
 
-func historyOf(builds []Build) (*history, error) {
-	h := &history{Packed: true, Packages: []historyPackage{}}
+func historyOf(builds []Build) (*buildHistory, error) {
+	h := &buildHistory{Packed: true, Packages: []historyPackage{}}
 	index := map[string]int{}
-	became := becoming(builds)
+	became := becomesNext(builds)
 	packageAt := func(i int, k groupKey) *historyPackage {
 		for ; i < len(became); i++ {
 			if now, ok := became[i][k]; ok {
@@ -152,26 +152,26 @@ func historyOf(builds []Build) (*history, error) {
 	return h, nil
 }
 
-// becoming has for each build but the last which packages of it became which of the next.
-func becoming(builds []Build) []map[groupKey]groupKey {
+// becomesNext has for each build but the last which packages of it became which of the next.
+func becomesNext(builds []Build) []map[groupKey]groupKey {
 	var all []map[groupKey]groupKey
 	for i := range len(builds) - 1 {
 		a, b := builds[i], builds[i+1]
-		all = append(all, renamed(a.packages, b.packages, pairKernels(a.kernels, b.kernels)))
+		all = append(all, renamedPackages(a.packages, b.packages, pairKernels(a.kernels, b.kernels)))
 	}
 	return all
 }
 
-// totals are the packages from the first to the last build, where no script runs, those that changed most first.
-func (h *history) totals() []total {
-	var list []total
+// packageTotals are the packages from the first to the last build, where no script runs, those that changed most first.
+func (h *buildHistory) packageTotals() []packageTotal {
+	var list []packageTotal
 	for _, p := range h.Packages {
 		last := len(p.Unpacked) - 1
-		t := total{pagePackage: pagePackage{Name: p.Name, bytesOf: bytesOf{p.Unpacked[0], p.Unpacked[last], p.Packed[0], p.Packed[last]}}}
+		t := packageTotal{pagePackage: pagePackage{Name: p.Name, bytesOf: bytesOf{p.Unpacked[0], p.Unpacked[last], p.Packed[0], p.Packed[last]}}}
 		t.Growth, t.Packed = t.New-t.Old, t.NewPacked-t.OldPacked
 		list = append(list, t)
 	}
-	slices.SortStableFunc(list, func(x, y total) int {
+	slices.SortStableFunc(list, func(x, y packageTotal) int {
 		return cmp.Or(cmp.Compare(sizeOf(y.Growth), sizeOf(x.Growth)), cmp.Compare(x.Name, y.Name))
 	})
 	return list[:min(len(list), mostTotals)]

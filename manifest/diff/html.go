@@ -28,10 +28,10 @@ func pageFile(name string) string {
 }
 
 var pageTemplates = template.Must(template.New("").Funcs(template.FuncMap{"bytes": show.Bytes, "growth": show.Growth, "count": show.Count,
-	"trend": trend, "breakable": breakable}).ParseFS(pageFiles, "page/*.html"))
+	"trend": trendWord, "breakable": breakableParts}).ParseFS(pageFiles, "page/*.html"))
 
-// trend is the page's word, and so its colour, for a growth.
-func trend(n int64) string {
+// trendWord is the page's word, and so its colour, for a growth.
+func trendWord(n int64) string {
 	switch {
 	case n > 0:
 		return "more"
@@ -61,14 +61,14 @@ func policyHash(s string) string {
 // directory and file, and a table of what changed by package. Without a script it lists totals.
 func (c *Changes) WriteHTML(w io.Writer, a, b *manifest.Manifest) error {
 	s := sizesOf(c, a, b)
-	rows := s.rows()
+	rows := s.tableRows()
 	return writePage(w, "report", fmt.Sprintf("%s → %s", cmp.Or(c.Old.Name, "old"), cmp.Or(c.New.Name, "new")), map[string]any{
 		"C":      c,
-		"Cards":  c.cards(a, b),
+		"Cards":  c.figureCards(a, b),
 		"Broken": c.brokenRules(),
-		"Head":   c.head(),
-		"Totals": s.totals(),
-		"Data":   pageData{Packed: len(a.Segments) > 0 && len(b.Segments) > 0, Packages: s.list, Nodes: s.tiles(), Rows: rows},
+		"Head":   c.headLines(),
+		"Totals": s.packageTotals(),
+		"Data":   pageData{Packed: len(a.Segments) > 0 && len(b.Segments) > 0, Packages: s.list, Nodes: s.mapTiles(), Rows: rows},
 	})
 }
 
@@ -76,12 +76,12 @@ func (c *Changes) WriteHTML(w io.Writer, a, b *manifest.Manifest) error {
 type pageData struct {
 	Packed   bool          `json:"packed"` // whether shares of a file are known
 	Packages []pagePackage `json:"packages"`
-	Nodes    []node        `json:"nodes"`
-	Rows     []row         `json:"rows"`
+	Nodes    []mapNode     `json:"nodes"`
+	Rows     []tableRow    `json:"rows"`
 }
 
-// row is a change as the table shows it.
-type row struct {
+// tableRow is a change as the table shows it.
+type tableRow struct {
 	mark                           string
 	pkg                            int
 	path, from, details, own, text string
@@ -89,15 +89,15 @@ type row struct {
 }
 
 // MarshalJSON writes a row as a list: there are tens of thousands of them.
-func (r row) MarshalJSON() ([]byte, error) {
+func (r tableRow) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{r.mark, r.pkg, r.path, r.from, r.details, r.own, r.Old, r.New, r.OldPacked, r.NewPacked, r.text})
 }
 
-func (s *sizes) rows() []row {
-	rows := []row{}
+func (s *packageSizes) tableRows() []tableRow {
+	rows := []tableRow{}
 	for g, ch := range s.c.Each {
-		r := row{mark: ch.Mark(), pkg: s.packageOf(groupKey{g.Origin, g.Name, g.Architecture}), path: show.Printable(ch.Path), from: show.Printable(ch.from()),
-			details: show.Printable(strings.Join(ch.parts(), ", ")), own: show.Printable(cmp.Or(patchOf(ch.New), patchOf(ch.Old))), text: ch.Text}
+		r := tableRow{mark: ch.Mark(), pkg: s.packageNumber(groupKey{g.Origin, g.Name, g.Architecture}), path: show.Printable(ch.Path), from: show.Printable(ch.cameFrom()),
+			details: show.Printable(strings.Join(ch.detailParts(), ", ")), own: show.Printable(cmp.Or(patchOf(ch.New), patchOf(ch.Old))), text: ch.Text}
 		if under, _ := s.c.underKernel(ch.Path); ch.Kind == Removed && under != ch.Path {
 			r.path, r.from = show.Printable(under), r.path // beside the modules of the kernel that there is now
 		}
@@ -112,17 +112,17 @@ func (s *sizes) rows() []row {
 	return rows
 }
 
-// card is one figure of the whole.
-type card struct {
+// figureCard is one figure of the whole.
+type figureCard struct {
 	Name, Old, New, Growth, Trend, Note string
 }
 
-// cards are the sizes of the whole, the two that seem to contradict each other side by side: what a boot loader reads, and what
+// figureCards are the sizes of the whole, the two that seem to contradict each other side by side: what a boot loader reads, and what
 // it is in memory.
-func (c *Changes) cards(a, b *manifest.Manifest) []card {
-	var cards []card
+func (c *Changes) figureCards(a, b *manifest.Manifest) []figureCard {
+	var cards []figureCard
 	add := func(name string, old, now int64, note string) {
-		cards = append(cards, card{name, show.Bytes(old), show.Bytes(now), growth(old, now), trend(now - old), note})
+		cards = append(cards, figureCard{name, show.Bytes(old), show.Bytes(now), growthText(old, now), trendWord(now - old), note})
 	}
 	if c.Old.Size > 0 && c.New.Size > 0 {
 		add("the file, compressed", c.Old.Size, c.New.Size, packedNote(a, b))
@@ -146,8 +146,8 @@ func packedNote(a, b *manifest.Manifest) string {
 	return "packed " + ratio(b) + ", as before"
 }
 
-// total is a package's line where no script runs.
-type total struct {
+// packageTotal is a package's line where no script runs.
+type packageTotal struct {
 	pagePackage
 	Files          int
 	Growth, Packed int64
@@ -156,20 +156,20 @@ type total struct {
 // mostTotals is how many packages are listed where no script runs.
 const mostTotals = 500
 
-// totals is the packages that changed, largest first.
-func (s *sizes) totals() []total {
+// packageTotals is the packages that changed, largest first.
+func (s *packageSizes) packageTotals() []packageTotal {
 	files := map[int]int{}
 	for i := range s.c.Packages {
 		g := &s.c.Packages[i]
-		files[s.packageOf(groupKey{g.Origin, g.Name, g.Architecture})] += g.Files
+		files[s.packageNumber(groupKey{g.Origin, g.Name, g.Architecture})] += g.Files
 	}
-	var list []total
+	var list []packageTotal
 	for i, p := range s.list {
 		if n, changed := files[i]; changed {
-			list = append(list, total{p, n, p.New - p.Old, p.NewPacked - p.OldPacked})
+			list = append(list, packageTotal{p, n, p.New - p.Old, p.NewPacked - p.OldPacked})
 		}
 	}
-	slices.SortStableFunc(list, func(x, y total) int { return cmp.Compare(sizeOf(y.Growth), sizeOf(x.Growth)) })
+	slices.SortStableFunc(list, func(x, y packageTotal) int { return cmp.Compare(sizeOf(y.Growth), sizeOf(x.Growth)) })
 	return list[:min(len(list), mostTotals)]
 }
 
@@ -196,9 +196,9 @@ func (c *Changes) brokenRules() []brokenRule {
 	return list
 }
 
-// breakable is a text without what would turn a line around or break it, in parts between which a line may be broken: it is
+// breakableParts is a text without what would turn a line around or break it, in parts between which a line may be broken: it is
 // not within a word of a path.
-func breakable(text string) []string {
+func breakableParts(text string) []string {
 	var parts []string
 	from := 0
 	text = show.Printable(text)

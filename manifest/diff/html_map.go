@@ -25,10 +25,10 @@ func (b *bytesOf) add(o bytesOf) {
 	b.OldPacked, b.NewPacked = b.OldPacked+o.OldPacked, b.NewPacked+o.NewPacked
 }
 
-func (b *bytesOf) most() int64 { return max(b.Old, b.New) }
+func (b *bytesOf) larger() int64 { return max(b.Old, b.New) }
 
-// node is a file of one package, or the sum of what is too small to be seen below a directory.
-type node struct {
+// mapNode is a file of one package, or the sum of what is too small to be seen below a directory.
+type mapNode struct {
 	pkg   int // in pageData.Packages
 	path  string
 	small bool
@@ -37,7 +37,7 @@ type node struct {
 }
 
 // MarshalJSON writes a node as a list: there are thousands of them.
-func (n node) MarshalJSON() ([]byte, error) {
+func (n mapNode) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{n.pkg, n.path, n.small, n.files, n.Old, n.New, n.OldPacked, n.NewPacked})
 }
 
@@ -48,9 +48,9 @@ type pagePackage struct {
 	bytesOf
 }
 
-// sizes adds up the bytes of both sides by package, directory and file. What a kernel or a package that became another one
+// packageSizes adds up the bytes of both sides by package, directory and file. What a kernel or a package that became another one
 // had lies where the new one has it.
-type sizes struct {
+type packageSizes struct {
 	c       *Changes
 	rename  map[groupKey]groupKey
 	came    map[string]string // old path to new path
@@ -58,7 +58,7 @@ type sizes struct {
 	packed  func(*manifest.Entry) int64 // of a side
 	index   map[string]int              // of packages, by name
 	list    []pagePackage
-	nodes   map[nodeKey]*node
+	nodes   map[nodeKey]*mapNode
 	total   bytesOf
 	before  map[string]*manifest.Entry
 	newPack func(*manifest.Entry) int64
@@ -69,9 +69,9 @@ type nodeKey struct {
 	path string
 }
 
-func sizesOf(c *Changes, a, b *manifest.Manifest) *sizes {
-	s := &sizes{c: c, rename: renamed(a.Packages, b.Packages, c.Kernels), came: map[string]string{}, before: byPath(a), after: byPath(b),
-		packed: packing(a), newPack: packing(b), index: map[string]int{}, nodes: map[nodeKey]*node{}}
+func sizesOf(c *Changes, a, b *manifest.Manifest) *packageSizes {
+	s := &packageSizes{c: c, rename: renamedPackages(a.Packages, b.Packages, c.Kernels), came: map[string]string{}, before: byPath(a), after: byPath(b),
+		packed: packedShare(a), newPack: packedShare(b), index: map[string]int{}, nodes: map[nodeKey]*mapNode{}}
 	for _, ch := range c.Each {
 		if ch.From != "" {
 			s.came[ch.From] = ch.Path
@@ -79,17 +79,17 @@ func sizesOf(c *Changes, a, b *manifest.Manifest) *sizes {
 	}
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		s.add(e.Path, &Change{New: e, Old: s.before[e.Path]}, e, bytesOf{New: e.Size, NewPacked: s.newPack(e)}, 1)
+		s.addEntry(e.Path, &Change{New: e, Old: s.before[e.Path]}, e, bytesOf{New: e.Size, NewPacked: s.newPack(e)}, 1)
 	}
 	for i := range a.Entries {
 		e := &a.Entries[i]
 		under, _ := c.underKernel(e.Path)
 		at := cmp.Or(s.came[e.Path], under)
-		s.add(at, &Change{New: s.after[at], Old: e}, e, bytesOf{Old: e.Size, OldPacked: s.packed(e)}, 0)
+		s.addEntry(at, &Change{New: s.after[at], Old: e}, e, bytesOf{Old: e.Size, OldPacked: s.packed(e)}, 0)
 	}
 	for i := range c.Packages {
 		g := &c.Packages[i]
-		s.list[s.packageOf(groupKey{g.Origin, g.Name, g.Architecture})].Version = show.Printable(pageVersion(g))
+		s.list[s.packageNumber(groupKey{g.Origin, g.Name, g.Architecture})].Version = show.Printable(pageVersion(g))
 	}
 	return s
 }
@@ -115,9 +115,9 @@ func byPath(m *manifest.Manifest) map[string]*manifest.Entry {
 	return all
 }
 
-// packing says what an entry's share of the file is: nothing is known of that but how far its segment as a whole was
+// packedShare says what an entry's share of the file is: nothing is known of that but how far its segment as a whole was
 // compressed.
-func packing(m *manifest.Manifest) func(*manifest.Entry) int64 {
+func packedShare(m *manifest.Manifest) func(*manifest.Entry) int64 {
 	return func(e *manifest.Entry) int64 {
 		if e.Segment < 0 || e.Segment >= len(m.Segments) || m.Segments[e.Segment].Unpacked <= 0 {
 			return 0
@@ -127,8 +127,8 @@ func packing(m *manifest.Manifest) func(*manifest.Entry) int64 {
 	}
 }
 
-// packageOf is a group's number, under its new name. Two architectures of a package are one.
-func (s *sizes) packageOf(k groupKey) int {
+// packageNumber is a group's number, under its new name. Two architectures of a package are one.
+func (s *packageSizes) packageNumber(k groupKey) int {
 	if now, ok := s.rename[k]; ok {
 		k = now
 	}
@@ -142,14 +142,14 @@ func (s *sizes) packageOf(k groupKey) int {
 	return i
 }
 
-// add counts e, which is one of its new and its old self, where its change is listed.
-func (s *sizes) add(at string, ch *Change, e *manifest.Entry, by bytesOf, files int) {
+// addEntry counts e, which is one of its new and its old self, where its change is listed.
+func (s *packageSizes) addEntry(at string, ch *Change, e *manifest.Entry, by bytesOf, files int) {
 	if e.Type != manifest.File || e.LinkOf != "" {
 		return
 	}
-	k := nodeKey{s.packageOf(groupOf(ch)), at}
+	k := nodeKey{s.packageNumber(groupOf(ch)), at}
 	if s.nodes[k] == nil {
-		s.nodes[k] = &node{pkg: k.pkg, path: at}
+		s.nodes[k] = &mapNode{pkg: k.pkg, path: at}
 	}
 	s.nodes[k].add(by)
 	s.nodes[k].files += files
@@ -157,32 +157,32 @@ func (s *sizes) add(at string, ch *Change, e *manifest.Entry, by bytesOf, files 
 	s.total.add(by)
 }
 
-// tiles is the nodes, the largest first; small files are one with their directory, small directories with that above them.
-func (s *sizes) tiles() []node {
+// mapTiles is the nodes, the largest first; small files are one with their directory, small directories with that above them.
+func (s *packageSizes) mapTiles() []mapNode {
 	nodes := s.nodes
 	for again := true; again; {
 		again = false
-		up := map[nodeKey]*node{}
+		up := map[nodeKey]*mapNode{}
 		for k, n := range nodes {
 			small := n.small
-			if k.path != "/" && (n.most() < s.list[n.pkg].most()/smallOfPackage || n.most() < s.total.most()/smallOfAll) {
+			if k.path != "/" && (n.larger() < s.list[n.pkg].larger()/smallOfPackage || n.larger() < s.total.larger()/smallOfAll) {
 				k.path = strings.TrimPrefix(path.Dir(strings.TrimSuffix(k.path, "/")), ".") + "/"
 				small, again = true, true
 			}
 			if up[k] == nil {
-				up[k] = &node{pkg: k.pkg, path: show.Printable(strings.TrimSuffix(k.path, "/")), small: small}
+				up[k] = &mapNode{pkg: k.pkg, path: show.Printable(strings.TrimSuffix(k.path, "/")), small: small}
 			}
 			up[k].add(n.bytesOf)
 			up[k].files += n.files
 		}
 		nodes = up
 	}
-	list := make([]node, 0, len(nodes))
+	list := make([]mapNode, 0, len(nodes))
 	for _, n := range nodes {
 		list = append(list, *n)
 	}
-	slices.SortFunc(list, func(x, y node) int {
-		return cmp.Or(cmp.Compare(y.most(), x.most()), cmp.Compare(x.pkg, y.pkg), cmp.Compare(x.path, y.path), cmp.Compare(x.files, y.files))
+	slices.SortFunc(list, func(x, y mapNode) int {
+		return cmp.Or(cmp.Compare(y.larger(), x.larger()), cmp.Compare(x.pkg, y.pkg), cmp.Compare(x.path, y.path), cmp.Compare(x.files, y.files))
 	})
 	return list
 }

@@ -21,8 +21,8 @@ type KernelChange struct {
 	Removed int    `json:"removed"`
 }
 
-// line is the change on a line: "6.1.0-50-amd64 -> 6.1.0-51-amd64: 1028 modules, 37 changed in size, 2 new".
-func (k *KernelChange) line() string {
+// kernelLine is the change on a line: "6.1.0-50-amd64 -> 6.1.0-51-amd64: 1028 modules, 37 changed in size, 2 new".
+func (k *KernelChange) kernelLine() string {
 	s := fmt.Sprintf("%s -> %s: %s, %d changed in size", k.Old, k.New, show.Count(k.Modules, "module"), k.Resized)
 	if k.Added > 0 {
 		s += fmt.Sprintf(", %d new", k.Added)
@@ -37,7 +37,7 @@ func (k *KernelChange) line() string {
 // one that is left if there is just one on either side.
 func pairKernels(a, b []string) []KernelChange {
 	pairs := []KernelChange{}
-	gone, come := without(a, b), without(b, a)
+	gone, come := withoutThose(a, b), withoutThose(b, a)
 	pair := func(same func(x, y string) bool) {
 		for _, old := range slices.Clone(gone) {
 			like := func(k string) bool { return same(old, k) }
@@ -46,22 +46,22 @@ func pairKernels(a, b []string) []KernelChange {
 			}
 			if now := of(come); len(now) == 1 && len(of(gone)) == 1 {
 				pairs = append(pairs, KernelChange{Old: old, New: now[0]})
-				gone, come = without(gone, []string{old}), without(come, now)
+				gone, come = withoutThose(gone, []string{old}), withoutThose(come, now)
 			}
 		}
 	}
-	pair(func(x, y string) bool { return flavour(x) == flavour(y) })
+	pair(func(x, y string) bool { return kernelFlavour(x) == kernelFlavour(y) })
 	pair(func(string, string) bool { return true })
 	return pairs
 }
 
-// without is a without what is in b.
-func without(a, b []string) []string {
+// withoutThose is a without what is in b.
+func withoutThose(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(k string) bool { return slices.Contains(b, k) })
 }
 
-// flavour is a kernel's release without the numbers in front: "cloud-amd64" of 6.1.0-50-cloud-amd64.
-func flavour(release string) string {
+// kernelFlavour is a kernel's release without the numbers in front: "cloud-amd64" of 6.1.0-50-cloud-amd64.
+func kernelFlavour(release string) string {
 	parts := strings.Split(release, "-")
 	for len(parts) > 0 && parts[0] != "" && parts[0][0] >= '0' && parts[0][0] <= '9' {
 		parts = parts[1:]
@@ -100,15 +100,15 @@ func (c *Changes) kernelPath(e *manifest.Entry) string {
 
 // kernelModule is a key for its modules, in whatever directory they lie.
 func (c *Changes) kernelModule(e *manifest.Entry) string {
-	if _, i := c.underKernel(e.Path); i >= 0 && moduleName(e) != "" {
-		return fmt.Sprint(i, " ", moduleName(e))
+	if _, i := c.underKernel(e.Path); i >= 0 && moduleOf(e) != "" {
+		return fmt.Sprint(i, " ", moduleOf(e))
 	}
 	return ""
 }
 
 // ofKernel compares two entries that lie under a kernel that changed: a target that differs in its release alone is no difference.
 func (c *Changes) ofKernel(old, now *manifest.Entry) difference {
-	d := compare(old, now)
+	d := differenceOf(old, now)
 	d.noise |= noiseKernel
 	was, _ := c.underKernel(old.Target)
 	if is, _ := c.underKernel(now.Target); was == is {
@@ -147,7 +147,7 @@ func (c *Changes) countModules(b []manifest.Entry, changes []Change) {
 
 // kernelOf is the kernel that changed whose module e is, nil of all else.
 func (c *Changes) kernelOf(e *manifest.Entry) *KernelChange {
-	if moduleName(e) == "" {
+	if moduleOf(e) == "" {
 		return nil
 	}
 	if _, i := c.underKernel(e.Path); i >= 0 {

@@ -56,20 +56,20 @@ type headLine struct {
 }
 
 // Sign is a character for what became of it.
-func (l headLine) Sign() string { return marks[l.Kind].sign }
+func (l headLine) Sign() string { return kindMarks[l.Kind].sign }
 
-// head is what differs beside entries.
-func (c *Changes) head() []headLine {
+// headLines is what differs beside entries.
+func (c *Changes) headLines() []headLine {
 	var list []headLine
 	add := func(k Kind, name, format string, args ...any) {
 		list = append(list, headLine{k, name, fmt.Sprintf(format, args...)})
 	}
 	for i := range c.Kernels {
-		add(Changed, "kernel", "%s", c.Kernels[i].line())
+		add(Changed, "kernel", "%s", c.Kernels[i].kernelLine())
 	}
 	for _, f := range c.Facts {
 		old, now := strings.Fields(f.Old), strings.Fields(f.New)
-		if n := len(c.Kernels); f.Name == "kernels" && n > 0 && len(without(old, now)) == n && len(without(now, old)) == n {
+		if n := len(c.Kernels); f.Name == "kernels" && n > 0 && len(withoutThose(old, now)) == n && len(withoutThose(now, old)) == n {
 			continue // each has its own line already
 		}
 		add(Changed, f.Name, "%s -> %s", show.OrNone(f.Old), show.OrNone(f.New))
@@ -112,9 +112,9 @@ func someOf(names []string, n int) string {
 // fewNames is how many names of one inode are listed; busybox has 256.
 const fewNames = 3
 
-// shortened yields a line for each change; many names of one hard-linked file
+// shortenedLines yields a line for each change; many names of one hard-linked file
 // that came or went together are one line, with the first of them.
-func shortened(changes []Change) iter.Seq2[string, *Change] {
+func shortenedLines(changes []Change) iter.Seq2[string, *Change] {
 	type group struct {
 		kind  Kind
 		first string
@@ -133,7 +133,7 @@ func shortened(changes []Change) iter.Seq2[string, *Change] {
 		said := map[group]bool{}
 		for i := range changes {
 			ch := &changes[i]
-			g, line := of(ch), ch.line()
+			g, line := of(ch), ch.changeLine()
 			if g.first != "" && count[g] > fewNames {
 				line = fmt.Sprintf("%s %d further names of %s", ch.Mark(), count[g], g.first)
 			}
@@ -148,24 +148,24 @@ func shortened(changes []Change) iter.Seq2[string, *Change] {
 	}
 }
 
-// line is a change on one line.
-func (c *Change) line() string {
+// changeLine is a change on one line.
+func (c *Change) changeLine() string {
 	where := c.Path
-	if from := c.from(); from != "" {
+	if from := c.cameFrom(); from != "" {
 		where = from + " -> " + c.Path
 	}
 	return strings.TrimRight(c.Mark()+" "+where+"  "+c.Details(), " ")
 }
 
-// from is where a change came from, if that is news: not if the release of a kernel is all that differs in the path, or how a
+// cameFrom is where a change came from, if that is news: not if the release of a kernel is all that differs in the path, or how a
 // module is compressed.
-func (c *Change) from() string {
+func (c *Change) cameFrom() string {
 	old, now := strings.Split(c.From, "/"), strings.Split(c.Path, "/")
 	if !slices.Contains(c.Noise, NoiseKernel) || len(old) != len(now) {
 		return c.From
 	}
 	differ := 0
-	module := func(name string) string { return moduleName(&manifest.Entry{Type: manifest.File, Path: name}) }
+	module := func(name string) string { return moduleOf(&manifest.Entry{Type: manifest.File, Path: name}) }
 	for i := range old {
 		if old[i] != now[i] && !(i == len(old)-1 && module(c.Path) != "" && module(c.From) == module(c.Path)) {
 			differ++

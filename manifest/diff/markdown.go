@@ -21,28 +21,28 @@ const maxMarkdown = 60000
 // a forge makes no link, no mention, no picture and no markup of it.
 func (c *Changes) WriteMarkdown(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	m := &markdown{left: maxMarkdown}
-	m.head(c)
-	m.table(c)
+	m := &markdownReport{left: maxMarkdown}
+	m.writeHead(c)
+	m.writeTable(c)
 	for i := range c.Packages {
-		m.details(&c.Packages[i])
+		m.writeDetails(&c.Packages[i])
 	}
 	if m.missing > 0 {
 		m.left = 200
-		m.add(fmt.Sprintf("\n%s left out: the report would be too long for a comment.\n", show.Count(m.missing, "part")))
+		m.addPart(fmt.Sprintf("\n%s left out: the report would be too long for a comment.\n", show.Count(m.missing, "part")))
 	}
 	out.WriteString(m.b.String())
 	return out.Flush()
 }
 
-type markdown struct {
+type markdownReport struct {
 	b       strings.Builder
 	left    int
 	missing int // parts that did not fit
 }
 
-// add writes a part whole or not at all.
-func (m *markdown) add(part string) bool {
+// addPart writes a part whole or not at all.
+func (m *markdownReport) addPart(part string) bool {
 	if len(part) > m.left {
 		m.missing++
 		return false
@@ -52,59 +52,59 @@ func (m *markdown) add(part string) bool {
 	return true
 }
 
-func (m *markdown) head(c *Changes) {
+func (m *markdownReport) writeHead(c *Changes) {
 	title := "### Initramfs: changed\n\n"
 	if c.Same {
 		title = "### Initramfs: no difference\n\n"
 	}
-	m.add(title)
+	m.addPart(title)
 	for _, t := range c.Tripped {
-		m.add(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", escapeMarkdown(t.Rule), codeSpan(t.Where), codeSpan(t.What)))
+		m.addPart(fmt.Sprintf("- :no_entry: **%s** %s: %s\n", escapeMarkdown(t.Rule), codeSpan(t.Where), codeSpan(t.What)))
 	}
 	if len(c.Tripped) > 0 {
-		m.add("\n")
+		m.addPart("\n")
 	}
-	m.add(escapeMarkdown(c.TotalLine()) + "\n\n")
+	m.addPart(escapeMarkdown(c.TotalLine()) + "\n\n")
 	if own := c.OwnLine(); own != "" {
-		m.add("Of the growth: " + codeSpan(own) + "\n\n")
+		m.addPart("Of the growth: " + codeSpan(own) + "\n\n")
 	}
 	if f := c.FoldedLine(); f != "" {
-		m.add("Folded: " + escapeMarkdown(f) + "\n\n")
+		m.addPart("Folded: " + escapeMarkdown(f) + "\n\n")
 	}
 	for i := range c.Kernels {
-		m.add("- kernel " + codeSpan(c.Kernels[i].line()) + "\n")
+		m.addPart("- kernel " + codeSpan(c.Kernels[i].kernelLine()) + "\n")
 	}
 	for _, f := range c.Facts {
-		m.add(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(show.OrNone(f.Old)), codeSpan(show.OrNone(f.New))))
+		m.addPart(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(show.OrNone(f.Old)), codeSpan(show.OrNone(f.New))))
 	}
 	for _, k := range c.Keys {
-		m.add(fmt.Sprintf("- %s %s: %s\n", keyName(k.Role, k.Key), k.Kind, codeSpan(keyLine(k.Key))))
+		m.addPart(fmt.Sprintf("- %s %s: %s\n", keyName(k.Role, k.Key), k.Kind, codeSpan(keyLine(k.Key))))
 	}
 	for _, p := range c.Patches {
-		m.add(fmt.Sprintf("- patch %s: %s\n", p.Kind, codeSpan(patchLine(p))))
+		m.addPart(fmt.Sprintf("- patch %s: %s\n", p.Kind, codeSpan(patchLine(p))))
 	}
 	for _, s := range c.Segments {
-		m.add(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, codeSpan(segmentLine(s))))
+		m.addPart(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, codeSpan(segmentLine(s))))
 	}
 	for _, kind := range []Kind{Added, Removed} {
 		if names := c.moduleNames(kind); len(names) > 0 {
-			m.add(fmt.Sprintf("- modules %s: %s\n", kind, codeSpan(someOf(names, 12))))
+			m.addPart(fmt.Sprintf("- modules %s: %s\n", kind, codeSpan(someOf(names, 12))))
 		}
 	}
 }
 
-func (m *markdown) table(c *Changes) {
+func (m *markdownReport) writeTable(c *Changes) {
 	if len(c.Packages) == 0 {
 		return
 	}
-	m.add("\n| package | files | growth |\n|---|---:|---:|\n")
+	m.addPart("\n| package | files | growth |\n|---|---:|---:|\n")
 	for i := range c.Packages {
 		g := &c.Packages[i]
-		m.add(fmt.Sprintf("| %s | %d | %s |\n", codeSpan(g.Title()), g.Files, show.Growth(g.Growth)))
+		m.addPart(fmt.Sprintf("| %s | %d | %s |\n", codeSpan(g.Title()), g.Files, show.Growth(g.Growth)))
 	}
 }
 
-func (m *markdown) details(g *Group) {
+func (m *markdownReport) writeDetails(g *Group) {
 	if len(g.Entries) == 0 {
 		return
 	}
@@ -113,12 +113,12 @@ func (m *markdown) details(g *Group) {
 	fmt.Fprintf(&b, "\n<details><summary><code>%s</code>: %s</summary>\n\n",
 		html.EscapeString(show.Printable(g.Title())), html.EscapeString(g.Summary()))
 	var body strings.Builder
-	for line, ch := range shortened(g.Entries) {
+	for line, ch := range shortenedLines(g.Entries) {
 		body.WriteString(show.Printable(line) + "\n" + ch.Text)
 	}
 	fence := strings.Repeat("`", max(3, longestTicks(body.String())+1))
 	fmt.Fprintf(&b, "%sdiff\n%s%s\n</details>\n", fence, body.String(), fence)
-	m.add(b.String())
+	m.addPart(b.String())
 }
 
 // escapeMarkdown makes a text mean nothing but itself in Markdown.

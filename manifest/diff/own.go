@@ -32,8 +32,8 @@ func patchOf(e *manifest.Entry) string {
 	return e.Patch
 }
 
-// own adds up what changed of groundhog's own files.
-func (c *Changes) own(changes []Change) {
+// countOwn adds up what changed of groundhog's own files.
+func (c *Changes) countOwn(changes []Change) {
 	by := map[string]*OwnChange{}
 	for i := range changes {
 		ch := &changes[i]

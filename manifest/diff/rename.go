@@ -13,11 +13,11 @@ import (
 // 3.11 of libpython3.11-minimal, the 6.1.0-50 of linux-image-6.1.0-50-amd64, with the marks of library transitions.
 var versionInName = regexp.MustCompile(`[0-9]+([.+-]?[0-9]+)*(t64)?`)
 
-func stem(name string) string { return versionInName.ReplaceAllLiteralString(name, "#") }
+func nameStem(name string) string { return versionInName.ReplaceAllLiteralString(name, "#") }
 
-// renamed finds packages whose name carries a version and that came as another one went: there is one such package on
+// renamedPackages finds packages whose name carries a version and that came as another one went: there is one such package on
 // either side, or it is named after a kernel that became another one. The result leads from the old one to the new one.
-func renamed(a, b []manifest.Package, kernels []KernelChange) map[groupKey]groupKey {
+func renamedPackages(a, b []manifest.Package, kernels []KernelChange) map[groupKey]groupKey {
 	only := func(list, other []manifest.Package) map[groupKey][]groupKey {
 		there := map[groupKey]bool{}
 		for _, p := range other {
@@ -25,8 +25,8 @@ func renamed(a, b []manifest.Package, kernels []KernelChange) map[groupKey]group
 		}
 		found := map[groupKey][]groupKey{}
 		for _, p := range list {
-			if k := packageKey(p); !there[k] && stem(p.Name) != p.Name {
-				s := groupKey{k.origin, stem(p.Name), k.arch}
+			if k := packageKey(p); !there[k] && nameStem(p.Name) != p.Name {
+				s := groupKey{k.origin, nameStem(p.Name), k.arch}
 				found[s] = append(found[s], k)
 			}
 		}
@@ -37,7 +37,7 @@ func renamed(a, b []manifest.Package, kernels []KernelChange) map[groupKey]group
 	for _, k := range kernels { // 6.1.0-56-amd64 and 6.12.94+deb13-amd64 have no stem in common
 		for _, old := range slices.Concat(slices.Collect(maps.Values(gone))...) {
 			now := groupKey{old.origin, strings.ReplaceAll(old.name, k.Old, k.New), old.arch}
-			if slices.Contains(come[groupKey{old.origin, stem(now.name), old.arch}], now) {
+			if slices.Contains(come[groupKey{old.origin, nameStem(now.name), old.arch}], now) {
 				to[old] = now
 			}
 		}
@@ -65,9 +65,9 @@ func renamedFile(to map[groupKey]groupKey) func(*manifest.Entry) string {
 			return ""
 		}
 		name := names[groupKey{string(e.Origin.Kind), e.Origin.Name, e.Origin.Architecture}]
-		if name == "" || stem(e.Path) == e.Path {
+		if name == "" || nameStem(e.Path) == e.Path {
 			return ""
 		}
-		return name + " " + string(e.Type) + " " + stem(e.Path)
+		return name + " " + string(e.Type) + " " + nameStem(e.Path)
 	}
 }

@@ -18,28 +18,28 @@ func (c *Changes) WriteJSON(w io.Writer) error { return manifest.WriteJSON(w, c)
 // What could steer a terminal is written as escapes.
 func (c *Changes) WriteText(w io.Writer, color bool) error {
 	t := &textReport{w: bufio.NewWriter(w), color: color}
-	t.head(c)
+	t.writeHead(c)
 	for i := range c.Packages {
-		t.group(&c.Packages[i])
+		t.writeGroup(&c.Packages[i])
 	}
-	t.total(c)
+	t.writeTotal(c)
 	for _, trip := range c.Tripped {
-		t.trip(trip)
+		t.writeTrip(trip)
 	}
 	return t.w.Flush()
 }
 
-func (t *textReport) trip(trip Trip) {
-	t.line(red, "tripped %s: %s: %s", trip.Rule, trip.Where, trip.What)
+func (t *textReport) writeTrip(trip Trip) {
+	t.writeLine(styleRed, "tripped %s: %s: %s", trip.Rule, trip.Where, trip.What)
 }
 
 // The colours, ECMA-48 "select graphic rendition".
 const (
-	bold  = "1"
-	red   = "31"
-	green = "32"
-	cyan  = "36"
-	dim   = "2"
+	styleBold  = "1"
+	styleRed   = "31"
+	styleGreen = "32"
+	styleCyan  = "36"
+	styleDim   = "2"
 )
 
 type textReport struct {
@@ -47,7 +47,7 @@ type textReport struct {
 	color bool
 }
 
-func (t *textReport) line(style, format string, args ...any) {
+func (t *textReport) writeLine(style, format string, args ...any) {
 	said := show.Printable(fmt.Sprintf(format, args...))
 	if t.color && style != "" {
 		said = "\x1b[" + style + "m" + said + "\x1b[0m"
@@ -55,32 +55,32 @@ func (t *textReport) line(style, format string, args ...any) {
 	t.w.WriteString(said + "\n")
 }
 
-// marks is the letter and colour of what came or went.
-var marks = map[Kind]struct{ sign, style string }{
-	Added: {"+", green}, Removed: {"-", red}, Changed: {"~", cyan}, Moved: {"~", cyan}}
+// kindMarks is the letter and colour of what came or went.
+var kindMarks = map[Kind]struct{ sign, style string }{
+	Added: {"+", styleGreen}, Removed: {"-", styleRed}, Changed: {"~", styleCyan}, Moved: {"~", styleCyan}}
 
-func (t *textReport) head(c *Changes) {
-	for _, l := range c.head() {
-		t.line(marks[l.Kind].style, "%s %-12s %s", l.Sign(), l.Name, l.Value)
+func (t *textReport) writeHead(c *Changes) {
+	for _, l := range c.headLines() {
+		t.writeLine(kindMarks[l.Kind].style, "%s %-12s %s", l.Sign(), l.Name, l.Value)
 	}
 }
 
-func (t *textReport) group(g *Group) {
-	t.line(bold, "%s: %s", g.Title(), g.Summary())
-	for line, ch := range shortened(g.Entries) {
-		style := marks[ch.Kind].style
+func (t *textReport) writeGroup(g *Group) {
+	t.writeLine(styleBold, "%s: %s", g.Title(), g.Summary())
+	for line, ch := range shortenedLines(g.Entries) {
+		style := kindMarks[ch.Kind].style
 		if ch.Mark() == "." {
-			style = dim
+			style = styleDim
 		}
-		t.line(style, "  %s", line)
-		t.text(ch)
+		t.writeLine(style, "  %s", line)
+		t.writeTextDiff(ch)
 	}
 }
 
-// text writes the lines that differ in a text.
-func (t *textReport) text(ch *Change) {
+// writeTextDiff writes the lines that differ in a text.
+func (t *textReport) writeTextDiff(ch *Change) {
 	for l := range strings.Lines(ch.Text) {
-		t.line(lineStyle(l), "    %s", strings.TrimSuffix(l, "\n"))
+		t.writeLine(lineStyle(l), "    %s", strings.TrimSuffix(l, "\n"))
 	}
 }
 
@@ -88,35 +88,35 @@ func (t *textReport) text(ch *Change) {
 func lineStyle(l string) string {
 	switch l[0] {
 	case '+':
-		return green
+		return styleGreen
 	case '-':
-		return red
+		return styleRed
 	case '@':
-		return cyan
+		return styleCyan
 	}
 	return ""
 }
 
-func (t *textReport) total(c *Changes) {
+func (t *textReport) writeTotal(c *Changes) {
 	if c.Same {
-		t.line("", "no difference")
+		t.writeLine("", "no difference")
 	} else {
-		t.line(bold, "total: %s", c.TotalLine())
+		t.writeLine(styleBold, "total: %s", c.TotalLine())
 	}
 	if own := c.OwnLine(); own != "" {
-		t.line("", "of the growth: %s", own)
+		t.writeLine("", "of the growth: %s", own)
 	}
 	if f := c.FoldedLine(); f != "" {
-		t.line(dim, "folded: %s", f)
+		t.writeLine(styleDim, "folded: %s", f)
 	}
 }
 
 // TotalLine is all counts and sizes in a line.
 func (c *Changes) TotalLine() string {
 	s := fmt.Sprintf("%d added, %d removed, %d changed, %d moved; content %s -> %s (%s)", c.Total.Added, c.Total.Removed,
-		c.Total.Changed, c.Total.Moved, show.Bytes(c.Old.Content), show.Bytes(c.New.Content), growth(c.Old.Content, c.New.Content))
+		c.Total.Changed, c.Total.Moved, show.Bytes(c.Old.Content), show.Bytes(c.New.Content), growthText(c.Old.Content, c.New.Content))
 	if c.Old.Size > 0 && c.New.Size > 0 {
-		s += fmt.Sprintf("; file %s -> %s (%s)", show.Bytes(c.Old.Size), show.Bytes(c.New.Size), growth(c.Old.Size, c.New.Size))
+		s += fmt.Sprintf("; file %s -> %s (%s)", show.Bytes(c.Old.Size), show.Bytes(c.New.Size), growthText(c.Old.Size, c.New.Size))
 	}
 	return s
 }

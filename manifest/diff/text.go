@@ -9,8 +9,8 @@ import (
 	"groundhog/manifest"
 )
 
-// growth is a growth in bytes and, of what was there before, in percent.
-func growth(old, now int64) string {
+// growthText is a growth in bytes and, of what was there before, in percent.
+func growthText(old, now int64) string {
 	s := show.Growth(now - old)
 	if old > 0 && now != old {
 		s += fmt.Sprintf(", %+.1f%%", 100*float64(now-old)/float64(old))
@@ -70,15 +70,15 @@ func (c *Change) Mark() string {
 // Details says what differs, for people: "content, mode 0644 -> 4755, +1.2 KiB".
 // Noise is told only where there is nothing else.
 func (c *Change) Details() string {
-	parts := c.parts()
+	parts := c.detailParts()
 	if e := cmp.Or(c.New, c.Old); c.Growth != 0 || c.Kind != Changed && e != nil && e.Type == manifest.File && e.LinkOf == "" {
 		parts = append(parts, show.Growth(c.Growth))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// parts is the details but for the growth.
-func (c *Change) parts() []string {
+// detailParts is the details but for the growth.
+func (c *Change) detailParts() []string {
 	var parts []string
 	for _, f := range c.Fields {
 		parts = append(parts, describeField(c, f))

@@ -22,7 +22,7 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 		return err
 	}
 	bom := cyclonedx.NewBOM()
-	bom.SerialNumber = "urn:uuid:" + uuid(digest)
+	bom.SerialNumber = "urn:uuid:" + digestUUID(digest)
 	main := cycloneMain(m)
 	tool, version, _ := strings.Cut(cmp.Or(m.Tool, "groundhog"), " ")
 	bom.Metadata = &cyclonedx.Metadata{Timestamp: cmp.Or(m.Created, epoch), Component: main,
@@ -38,7 +38,7 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 		return fmt.Errorf("writing CycloneDX: %w", ErrEmpty)
 	}
 	if s, ok := systemOf(m); ok { // Trivy leaves packages out where there is no component of this type, and refuses two
-		add(cyclonedx.Component{BOMRef: "os:" + s.id + "@" + s.version, Type: cyclonedx.ComponentTypeOS, Name: s.id, Version: s.version, CPE: s.cpe(),
+		add(cyclonedx.Component{BOMRef: "os:" + s.id + "@" + s.version, Type: cyclonedx.ComponentTypeOS, Name: s.id, Version: s.version, CPE: s.cpeName(),
 			SWID: &cyclonedx.SWID{TagID: s.id, Name: s.id, Version: s.version}})
 	}
 	for _, p := range m.Packages {
@@ -49,15 +49,15 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 			add(cycloneFile(e))
 		}
 	}
-	for _, src := range sources(m) {
+	for _, src := range sourcePackages(m) {
 		components = append(components, cyclonedx.Component{BOMRef: sourcePurl(m, src), Type: cyclonedx.ComponentTypeLibrary, Name: src.name, Version: src.version, PackageURL: sourcePurl(m, src)})
 	}
 	dependencies := []cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &contains}}
-	for i, list := range needs(m) { // CycloneDX has no word for a source: one depends on it
+	for i, list := range neededPackages(m) { // CycloneDX has no word for a source: one depends on it
 		p := m.Packages[i]
 		var on []string
 		for _, j := range list {
-			on = append(on, purl(m, m.Packages[j]))
+			on = append(on, packageURL(m, m.Packages[j]))
 		}
 		if p.Source != "" {
 			on = append(on, sourcePurl(m, sourceOf{p.Source, p.SourceVersion}))
@@ -68,7 +68,7 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 			}
 		}
 		if len(on) > 0 {
-			dependencies = append(dependencies, cyclonedx.Dependency{Ref: purl(m, p), Dependencies: &on})
+			dependencies = append(dependencies, cyclonedx.Dependency{Ref: packageURL(m, p), Dependencies: &on})
 		}
 	}
 	bom.Components = &components
@@ -80,14 +80,14 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 	return nil
 }
 
-// uuid makes a UUID of version 8 (RFC 9562) of a digest.
-func uuid(digest string) string {
+// digestUUID makes a UUID of version 8 (RFC 9562) of a digest.
+func digestUUID(digest string) string {
 	variant := "89ab"[digest[16]&3]
 	return digest[:8] + "-" + digest[8:12] + "-8" + digest[13:16] + "-" + string(variant) + digest[17:20] + "-" + digest[20:32]
 }
 
 func cycloneMain(m *manifest.Manifest) *cyclonedx.Component {
-	c := &cyclonedx.Component{BOMRef: "main", Type: cyclonedx.ComponentTypePlatform, Name: title(m), Description: about(m)}
+	c := &cyclonedx.Component{BOMRef: "main", Type: cyclonedx.ComponentTypePlatform, Name: componentTitle(m), Description: manifestSummary(m)}
 	if m.Archive != nil {
 		c.Hashes = &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: m.Archive.SHA256}}
 	}
@@ -95,7 +95,7 @@ func cycloneMain(m *manifest.Manifest) *cyclonedx.Component {
 }
 
 func cyclonePackage(m *manifest.Manifest, p manifest.Package) cyclonedx.Component {
-	purl := purl(m, p)
+	purl := packageURL(m, p)
 	return cyclonedx.Component{BOMRef: purl, Type: cyclonedx.ComponentTypeLibrary, Name: p.Name, Version: p.Version, PackageURL: purl,
 		Properties: &[]cyclonedx.Property{{Name: "aquasecurity:trivy:SrcName", Value: p.Source}, {Name: "aquasecurity:trivy:SrcVersion", Value: p.SourceVersion},
 			{Name: "groundhog:files", Value: strconv.Itoa(p.Files)},

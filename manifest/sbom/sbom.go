@@ -35,8 +35,8 @@ func digestOf(m *manifest.Manifest) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// title is what the main component is called.
-func title(m *manifest.Manifest) string {
+// componentTitle is what the main component is called.
+func componentTitle(m *manifest.Manifest) string {
 	if m.Archive != nil && m.Archive.Name != "" {
 		return m.Archive.Name
 	}
@@ -46,8 +46,8 @@ func title(m *manifest.Manifest) string {
 // sourceOf is a source package, by name and version.
 type sourceOf struct{ name, version string }
 
-// sources are those that the packages were built from and built using, each once, in order.
-func sources(m *manifest.Manifest) []sourceOf {
+// sourcePackages are those that the packages were built from and built using, each once, in order.
+func sourcePackages(m *manifest.Manifest) []sourceOf {
 	var list []sourceOf
 	for _, p := range m.Packages {
 		if p.Source != "" {
@@ -61,9 +61,9 @@ func sources(m *manifest.Manifest) []sourceOf {
 	return slices.Compact(list)
 }
 
-// needs are what each package needs, all by their place in m.Packages. Where one name is there of several architectures it is that of
+// neededPackages are what each package needs, all by their place in m.Packages. Where one name is there of several architectures it is that of
 // the package's own, or of all; where it is there of neither, what any architecture may use (Multi-Arch: foreign), the machine's own first.
-func needs(m *manifest.Manifest) [][]int {
+func neededPackages(m *manifest.Manifest) [][]int {
 	named := map[string][]int{}
 	for i, p := range m.Packages {
 		named[p.Name] = append(named[p.Name], i)
@@ -90,11 +90,11 @@ func needs(m *manifest.Manifest) [][]int {
 
 // sourcePurl is a source package's URL: its architecture is "source".
 func sourcePurl(m *manifest.Manifest, s sourceOf) string {
-	return purl(m, manifest.Package{Name: s.name, Version: s.version, Architecture: "source", Source: s.name, SourceVersion: s.version})
+	return packageURL(m, manifest.Package{Name: s.name, Version: s.version, Architecture: "source", Source: s.name, SourceVersion: s.version})
 }
 
-// purl is a package's URL (package-url/purl-spec, type deb).
-func purl(m *manifest.Manifest, p manifest.Package) string {
+// packageURL is a package's URL (package-url/purl-spec, type deb).
+func packageURL(m *manifest.Manifest, p manifest.Package) string {
 	query := url.Values{"arch": {p.Architecture}}
 	vendor := "debian"
 	if s, ok := systemOf(m); ok {

@@ -29,39 +29,39 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 		SPDXVersion:       v2_3.Version,
 		DataLicense:       v2_3.DataLicense,
 		SPDXIdentifier:    "DOCUMENT",
-		DocumentName:      title(m),
+		DocumentName:      componentTitle(m),
 		DocumentNamespace: "https://spdx.org/spdxdocs/groundhog-" + digest,
 		CreationInfo: &v2_3.CreationInfo{Created: cmp.Or(m.Created, epoch),
 			Creators: []common.Creator{{CreatorType: "Tool", Creator: strings.ReplaceAll(cmp.Or(m.Tool, "groundhog"), " ", "-")}}},
 	}
 	main := spdxMain(m)
 	doc.Packages = append(doc.Packages, main)
-	doc.Relationships = append(doc.Relationships, relation("DOCUMENT", "DESCRIBES", main.PackageSPDXIdentifier))
+	doc.Relationships = append(doc.Relationships, spdxRelation("DOCUMENT", "DESCRIBES", main.PackageSPDXIdentifier))
 	if s, ok := systemOf(m); ok {
 		os := spdxSystem(s)
 		doc.Packages = append(doc.Packages, os)
-		doc.Relationships = append(doc.Relationships, relation(main.PackageSPDXIdentifier, "CONTAINS", os.PackageSPDXIdentifier))
+		doc.Relationships = append(doc.Relationships, spdxRelation(main.PackageSPDXIdentifier, "CONTAINS", os.PackageSPDXIdentifier))
 	}
 	for i, p := range m.Packages {
 		one := spdxPackage(m, i, p)
 		doc.Packages = append(doc.Packages, one)
-		doc.Relationships = append(doc.Relationships, relation(main.PackageSPDXIdentifier, "CONTAINS", one.PackageSPDXIdentifier))
+		doc.Relationships = append(doc.Relationships, spdxRelation(main.PackageSPDXIdentifier, "CONTAINS", one.PackageSPDXIdentifier))
 	}
-	for i, list := range needs(m) {
+	for i, list := range neededPackages(m) {
 		for _, j := range list {
-			doc.Relationships = append(doc.Relationships, relation(packageID(i), "DEPENDS_ON", packageID(j)))
+			doc.Relationships = append(doc.Relationships, spdxRelation(packageID(i), "DEPENDS_ON", packageID(j)))
 		}
 	}
-	for i, src := range sources(m) {
+	for i, src := range sourcePackages(m) {
 		one := spdxSource(m, i, src)
 		doc.Packages = append(doc.Packages, one)
 		for j, p := range m.Packages {
 			if (sourceOf{p.Source, p.SourceVersion}) == src {
-				doc.Relationships = append(doc.Relationships, relation(one.PackageSPDXIdentifier, "GENERATES", packageID(j)))
+				doc.Relationships = append(doc.Relationships, spdxRelation(one.PackageSPDXIdentifier, "GENERATES", packageID(j)))
 			}
 			for _, b := range p.BuiltUsing {
 				if (sourceOf{b.Source, b.Version}) == src {
-					from := relation(packageID(j), "GENERATED_FROM", one.PackageSPDXIdentifier)
+					from := spdxRelation(packageID(j), "GENERATED_FROM", one.PackageSPDXIdentifier)
 					if from.RelationshipComment = "Built-Using"; b.Static {
 						from.RelationshipComment = "Static-Built-Using"
 					}
@@ -78,16 +78,16 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 	return err
 }
 
-func relation(a common.ElementID, kind string, b common.ElementID) *v2_3.Relationship {
+func spdxRelation(a common.ElementID, kind string, b common.ElementID) *v2_3.Relationship {
 	return &v2_3.Relationship{RefA: common.MakeDocElementID("", string(a)), RefB: common.MakeDocElementID("", string(b)), Relationship: kind}
 }
 
 const noAssertion = "NOASSERTION"
 
 func spdxMain(m *manifest.Manifest) *v2_3.Package {
-	p := &v2_3.Package{PackageName: title(m), PackageSPDXIdentifier: "main", PackageDownloadLocation: noAssertion,
+	p := &v2_3.Package{PackageName: componentTitle(m), PackageSPDXIdentifier: "main", PackageDownloadLocation: noAssertion,
 		PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
-		PrimaryPackagePurpose: "ARCHIVE", PackageComment: about(m)}
+		PrimaryPackagePurpose: "ARCHIVE", PackageComment: manifestSummary(m)}
 	if m.Source == manifest.Root {
 		p.PrimaryPackagePurpose = "OPERATING-SYSTEM"
 	}
@@ -99,12 +99,12 @@ func spdxMain(m *manifest.Manifest) *v2_3.Package {
 }
 
 // spdxSystem is the operating system. Trivy takes the package for it whose identifier begins like this one.
-func spdxSystem(s system) *v2_3.Package {
+func spdxSystem(s operatingSystem) *v2_3.Package {
 	p := &v2_3.Package{PackageName: s.id, PackageVersion: s.version, PackageSPDXIdentifier: "OperatingSystem",
 		PackageSupplier:         &common.Supplier{Supplier: s.supplier, SupplierType: "Organization"},
 		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
 		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion, PrimaryPackagePurpose: "OPERATING-SYSTEM"}
-	if cpe := s.cpe(); cpe != "" {
+	if cpe := s.cpeName(); cpe != "" {
 		p.PackageExternalReferences = []*v2_3.PackageExternalReference{{Category: "SECURITY", RefType: "cpe23Type", Locator: cpe}}
 	}
 	return p
@@ -136,12 +136,12 @@ func spdxPackage(m *manifest.Manifest, i int, p manifest.Package) *v2_3.Package 
 		PackageDownloadLocation: noAssertion, PackageLicenseConcluded: noAssertion,
 		PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
 		PackageSourceInfo:         "built package from: " + p.Source + " " + p.SourceVersion,
-		PackageExternalReferences: []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: purl(m, p)}},
+		PackageExternalReferences: []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: packageURL(m, p)}},
 		PackageComment:            fmt.Sprintf("%s here, %d bytes", show.Count(p.Files, "file"), p.Bytes)}
 }
 
-// about says in a line what the manifest knows beside packages.
-func about(m *manifest.Manifest) string {
+// manifestSummary says in a line what the manifest knows beside packages.
+func manifestSummary(m *manifest.Manifest) string {
 	var parts []string
 	add := func(name, value string) {
 		if value != "" {

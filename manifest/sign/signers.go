@@ -22,9 +22,9 @@ type Signer struct {
 // that may sign.
 var ErrNotAllowed = errors.New("not an allowed signer")
 
-// allowed finds the line that lets pub sign for our namespace. Lines are tried
+// allowedSigner finds the line that lets pub sign for our namespace. Lines are tried
 // in order, as ssh-keygen does; those that are none are passed over.
-func allowed(file []byte, pub ssh.PublicKey, signer string) (*Signer, error) {
+func allowedSigner(file []byte, pub ssh.PublicKey, signer string) (*Signer, error) {
 	blob := pub.Marshal()
 	reason, named := "", false
 	for i, line := range strings.Split(string(file), "\n") {
@@ -39,7 +39,7 @@ func allowed(file []byte, pub ssh.PublicKey, signer string) (*Signer, error) {
 		if named = true; !bytes.Equal(l.blob, blob) {
 			continue
 		}
-		if err := l.permits(signer); err != nil {
+		if err := l.permitsSigner(signer); err != nil {
 			reason = fmt.Sprintf(" (line %d: %v)", i+1, err)
 			continue
 		}
@@ -105,9 +105,9 @@ func splitOptions(s string) []string {
 	})
 }
 
-// permits says why a line does not let its key sign for us, as signer if that
+// permitsSigner says why a line does not let its key sign for us, as signer if that
 // is not empty.
-func (l *signerLine) permits(signer string) error {
+func (l *signerLine) permitsSigner(signer string) error {
 	if signer != "" && !matchList(l.principals, signer) {
 		return fmt.Errorf("it is %q, not %q", l.principals, signer)
 	}

@@ -124,7 +124,7 @@ func Check(message, sig, allowedSigners []byte, signer string) (*Signer, error) 
 	if err := pub.Verify(signed, &s); err != nil {
 		return nil, errors.New("signature: it is not of this manifest, or damaged")
 	}
-	return allowed(allowedSigners, pub, signer)
+	return allowedSigner(allowedSigners, pub, signer)
 }
 
 // signatureFormats are the signatures that count, by the type of the key. SHA-1 and DSA are
