@@ -14,18 +14,18 @@ import (
 // exactly once.
 var ErrAnchor = errors.New("anchor not found exactly once")
 
-// edit is a change to a text; it changes nothing where it has been made.
-type edit = undo.Edit
+// textEdit is a change to a text; it changes nothing where it has been made.
+type textEdit = undo.Edit
 
 // lineBefore inserts line before the one line that is anchor, lineAfter behind
 // it.
-func lineBefore(anchor, line string) edit { return besides(anchor, line, 0) }
-func lineAfter(anchor, line string) edit  { return besides(anchor, line, 1) }
+func lineBefore(anchor, line string) textEdit { return insertBesides(anchor, line, 0) }
+func lineAfter(anchor, line string) textEdit  { return insertBesides(anchor, line, 1) }
 
-func besides(anchor, line string, behind int) edit {
+func insertBesides(anchor, line string, behind int) textEdit {
 	return func(text []byte) ([]byte, error) {
 		lines := strings.SplitAfter(string(text), "\n")
-		at, err := only(lines, anchor)
+		at, err := onlyLine(lines, anchor)
 		if err != nil {
 			return nil, err
 		}
@@ -41,8 +41,8 @@ func besides(anchor, line string, behind int) edit {
 	}
 }
 
-// only is the index of the one line that equals want.
-func only(lines []string, want string) (int, error) {
+// onlyLine is the index of the one line that equals want.
+func onlyLine(lines []string, want string) (int, error) {
 	at, n := -1, 0
 	for i, l := range lines {
 		if strings.TrimSuffix(l, "\n") == want {
@@ -57,15 +57,15 @@ func only(lines []string, want string) (int, error) {
 }
 
 // hasLine changes nothing where the one line is.
-func hasLine(line string) edit {
+func hasLine(line string) textEdit {
 	return func(text []byte) ([]byte, error) {
-		_, err := only(strings.SplitAfter(string(text), "\n"), line)
+		_, err := onlyLine(strings.SplitAfter(string(text), "\n"), line)
 		return text, err
 	}
 }
 
 // withLine appends line unless the text has it.
-func withLine(line string) edit {
+func withLine(line string) textEdit {
 	return func(text []byte) ([]byte, error) {
 		if slices.Contains(strings.Split(string(text), "\n"), line) {
 			return text, nil
@@ -77,8 +77,8 @@ func withLine(line string) edit {
 	}
 }
 
-// all makes several edits one.
-func all(edits ...edit) edit {
+// allEdits makes several edits one.
+func allEdits(edits ...textEdit) textEdit {
 	return func(text []byte) ([]byte, error) {
 		for _, e := range edits {
 			var err error

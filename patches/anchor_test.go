@@ -14,7 +14,7 @@ import (
 func TestAnchors(t *testing.T) {
 	for _, c := range []struct {
 		name, text, want string
-		edit             edit
+		edit             textEdit
 	}{
 		{"before", "a\nb\n", "x\na\nb\n", lineBefore("a", "x")},
 		{"after", "a\nb\n", "a\nx\nb\n", lineAfter("a", "x")},
@@ -38,7 +38,7 @@ func TestAnchors(t *testing.T) {
 			t.Errorf("%s: it wrote into its input: %q", c.name, before)
 		}
 	}
-	for _, e := range []edit{lineBefore("a", "x"), lineAfter("a", "x"), hasLine("a")} {
+	for _, e := range []textEdit{lineBefore("a", "x"), lineAfter("a", "x"), hasLine("a")} {
 		for _, text := range []string{"", "b\n", "a\na\n", "a=1\na=2\n", " a=1\n"} {
 			if got, err := e([]byte(text)); !errors.Is(err, ErrAnchor) {
 				t.Errorf("%q: %q, %v", text, got, err)
@@ -110,13 +110,13 @@ func FuzzAnchors(f *testing.F) {
 		if anchor == "" || anchor == line || strings.Contains(anchor+line, "\n") {
 			return // callers give lines, and other lines than they look for
 		}
-		for _, e := range []edit{lineBefore(anchor, line), lineAfter(anchor, line), withLine(line)} {
+		for _, e := range []textEdit{lineBefore(anchor, line), lineAfter(anchor, line), withLine(line)} {
 			checkEdit(t, e, text, line)
 		}
 	})
 }
 
-func checkEdit(t *testing.T, e edit, text, line string) {
+func checkEdit(t *testing.T, e textEdit, text, line string) {
 	t.Helper()
 	once, err := e([]byte(text))
 	if err != nil {

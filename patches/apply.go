@@ -25,18 +25,18 @@ type Patch struct {
 // what earlier ones brought, and hook copies what the others want copied.
 func All() []Patch {
 	return []Patch{
-		{"dropbear", "puts Debian's dropbear into an archive that has none", (*Archive).dropbear, nil},
+		{"dropbear", "puts Debian's dropbear into an archive that has none", (*Archive).graftDropbear, nil},
 		{"authorized-keys", "says who may log in", (*Archive).authorizedKeys, (*Tree).authorizedKeys},
-		{"host-keys", "gives the device an identity that is known before it boots", (*Archive).hostKeys, (*Tree).hostKeys},
-		{"link", "lets a fast link be fast and a dead one be noticed", (*Archive).link, (*Tree).link},
+		{"host-keys", "gives the device an identity that is known before it boots", (*Archive).ensureHostKeys, (*Tree).ensureHostKeys},
+		{"link", "lets a fast link be fast and a dead one be noticed", (*Archive).tuneLink, (*Tree).tuneLink},
 		{"interface", "names the network interface and waits for it", (*Archive).networkInterface, (*Tree).networkInterface},
 		{"mac", "sets the interface's MAC address before DHCP asks", (*Archive).macAddress, (*Tree).macAddress},
-		{"modules", "adds kernel modules with what they need", (*Archive).modules, (*Tree).modules},
-		{"curl", "adds curl with its libraries and certificates", (*Archive).curl, (*Tree).curl},
-		{"tools", "adds further programs with their libraries", (*Archive).tools, (*Tree).tools},
-		{"writer", "adds the device's half of groundhog flash", (*Archive).writer, (*Tree).writer},
-		{"wait", "keeps the boot waiting for somebody to come", (*Archive).wait, (*Tree).wait},
-		{"hook", "has Debian's dropbear hook copy what is wanted", nil, (*Tree).hook},
+		{"modules", "adds kernel modules with what they need", (*Archive).addAskedModules, (*Tree).listModules},
+		{"curl", "adds curl with its libraries and certificates", (*Archive).addCurl, (*Tree).hookCurl},
+		{"tools", "adds further programs with their libraries", (*Archive).addTools, (*Tree).hookTools},
+		{"writer", "adds the device's half of groundhog flash", (*Archive).addWriter, (*Tree).hookWriter},
+		{"wait", "keeps the boot waiting for somebody to come", (*Archive).holdBoot, (*Tree).holdBoot},
+		{"hook", "has Debian's dropbear hook copy what is wanted", nil, (*Tree).extendHook},
 	}
 }
 
@@ -105,7 +105,7 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if err := t.noteDriver(); err != nil {
 		return nil, err
 	}
-	if err := t.record(r, tool, source); err != nil {
+	if err := t.leaveRecord(r, tool, source); err != nil {
 		return nil, err
 	}
 	r.Notes, r.Firmware = t.notes, t.firmware

@@ -15,7 +15,7 @@ import (
 // archiveFS is an archive, as the kernel unpacks it, for who reads root trees.
 type archiveFS struct{ img *initrd.Image }
 
-func (a archiveFS) stat(op, name string, follow bool) (*archiveFile, error) {
+func (a archiveFS) statFile(op, name string, follow bool) (*archiveFile, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
@@ -43,7 +43,7 @@ func (a archiveFS) stat(op, name string, follow bool) (*archiveFile, error) {
 }
 
 func (a archiveFS) Open(name string) (fs.File, error) {
-	f, err := a.stat("open", name, true)
+	f, err := a.statFile("open", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (a archiveFS) Open(name string) (fs.File, error) {
 }
 
 func (a archiveFS) Lstat(name string) (fs.FileInfo, error) {
-	f, err := a.stat("lstat", name, false)
+	f, err := a.statFile("lstat", name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (a archiveFS) Lstat(name string) (fs.FileInfo, error) {
 }
 
 func (a archiveFS) ReadLink(name string) (string, error) {
-	f, err := a.stat("readlink", name, false)
+	f, err := a.statFile("readlink", name, false)
 	if err == nil && f.mode.Type() != fs.ModeSymlink {
 		err = &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
 	}
@@ -77,14 +77,14 @@ func (a archiveFS) ReadLink(name string) (string, error) {
 }
 
 func (a archiveFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	dir, err := a.stat("readdir", name, true)
+	dir, err := a.statFile("readdir", name, true)
 	if err != nil {
 		return nil, err
 	}
 	var list []fs.DirEntry
 	for at := range a.img.Tree() {
 		if path.Dir(at) == dir.name && at != "." {
-			if f, err := a.stat("readdir", at, false); err == nil {
+			if f, err := a.statFile("readdir", at, false); err == nil {
 				list = append(list, fs.FileInfoToDirEntry(archiveInfo{f}))
 			}
 		}

@@ -31,7 +31,7 @@ func (t *Archive) authorizedKeys() (string, error) {
 		return "", fmt.Errorf("%s: %w", from, err)
 	}
 	for _, p := range problems {
-		t.note("%s: %s", from, p)
+		t.addNote("%s: %s", from, p)
 	}
 	t.noteReplaced(facts, name, usable)
 	if err := t.putKeys(name, strings.Trim(facts.Root().Home, "/"), keys); err != nil {
@@ -48,7 +48,7 @@ func (t *Archive) noteReplaced(facts *debian.Facts, name string, usable []dropbe
 	for _, l := range facts.Logins {
 		kept := slices.ContainsFunc(usable, func(k dropbear.AuthorizedKey) bool { return k.Fingerprint() == l.Key.Fingerprint() })
 		if l.How == debian.ByKey && l.Path == name && !kept {
-			t.note("%s could log in, and no more: the given keys take the place of the archive's", l.Key)
+			t.addNote("%s could log in, and no more: the given keys take the place of the archive's", l.Key)
 		}
 	}
 }
@@ -65,11 +65,11 @@ func (t *Archive) putKeys(name, home string, keys []byte) error {
 		if there && dir != home && !strings.HasPrefix(dir, home+"/") {
 			continue
 		}
-		if err := t.put(dir, initrd.TypeDir|0o700, nil); err != nil {
+		if err := t.putEntry(dir, initrd.TypeDir|0o700, nil); err != nil {
 			return err
 		}
 	}
-	return t.put(name, initrd.TypeFile|0o600, keys)
+	return t.putEntry(name, initrd.TypeFile|0o600, keys)
 }
 
 func (t *Archive) chooseKeys(name string) (keys []byte, from string, err error) {
@@ -80,7 +80,7 @@ func (t *Archive) chooseKeys(name string) (keys []byte, from string, err error) 
 		return old, "the archive", nil
 	}
 	for _, name := range []string{"root/.ssh/authorized_keys", t.version.RootAuthorizedKeys()} {
-		b, err := t.optional(name)
+		b, err := t.readOptional(name)
 		if err != nil {
 			return nil, "", err
 		}
@@ -105,7 +105,7 @@ func (t *Tree) authorizedKeys() (string, error) {
 	}
 	if len(bytes.TrimSpace(keys)) == 0 && t.opts.AuthorizedKeys == nil {
 		from = "root/.ssh/authorized_keys"
-		if keys, err = t.optional(from); err != nil {
+		if keys, err = t.readOptional(from); err != nil {
 			return "", err
 		}
 		if len(bytes.TrimSpace(keys)) == 0 {
@@ -117,7 +117,7 @@ func (t *Tree) authorizedKeys() (string, error) {
 		return "", fmt.Errorf("%s: %w", from, err)
 	}
 	for _, p := range problems {
-		t.note("%s: %s", from, p)
+		t.addNote("%s: %s", from, p)
 	}
 	t.report.AuthorizedKeys = usable
 	summary := show.Count(len(usable), "key") + " in " + name
@@ -125,7 +125,7 @@ func (t *Tree) authorizedKeys() (string, error) {
 		return summary, t.undo.Keep(name)
 	}
 	if t.opts.AuthorizedKeys == nil {
-		t.note("those who may log in as root, by %s, may log in to the initramfs", from)
+		t.addNote("those who may log in as root, by %s, may log in to the initramfs", from)
 	}
 	t.undo.Set(name, now, 0o600, keys)
 	return summary, nil

@@ -33,10 +33,10 @@ func wordSet(words string) map[string]bool {
 // errApplets is returned for a busybox without the table that --list prints.
 var errApplets = errors.New("no table of applet names in it")
 
-// applets reads the names of its applets out of a busybox: a row of sorted
+// readApplets reads the names of its applets out of a busybox: a row of sorted
 // strings, each with a NUL, ended by an empty one, the first two of which are
 // "[" and "[[". Running it is not possible for another architecture.
-func applets(busybox []byte) ([]string, error) {
+func readApplets(busybox []byte) ([]string, error) {
 	const start = "\x00[\x00[[\x00"
 	at := bytes.Index(busybox, []byte(start))
 	if at < 0 {
@@ -63,7 +63,7 @@ func (t *Archive) graftBusybox() (int, error) {
 	if _, ok := t.Image.Resolve("bin/busybox"); ok {
 		return 0, nil
 	}
-	src, err := t.find("usr/bin/busybox")
+	src, err := t.findInTree("usr/bin/busybox")
 	if err != nil {
 		return 0, err
 	}
@@ -80,7 +80,7 @@ func (t *Archive) graftBusybox() (int, error) {
 		return 0, fmt.Errorf("%s in the root tree cannot be used as busybox: %w", src, err)
 	}
 	for _, name := range names {
-		t.touch(name)
+		t.touchEntry(name)
 	}
 	if err := t.Image.PutLinks(names, initrd.File{Mode: initrd.TypeFile | 0o755, Data: data}); err != nil {
 		return 0, err
@@ -91,7 +91,7 @@ func (t *Archive) graftBusybox() (int, error) {
 // freeNames is the paths at which busybox goes: those of its applets that are
 // free, or held by a tool of klibc, which mkinitramfs leaves out beside busybox.
 func (t *Archive) freeNames(busybox []byte) ([]string, error) {
-	list, err := applets(busybox)
+	list, err := readApplets(busybox)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,8 @@ func (t *Archive) freeNames(busybox []byte) ([]string, error) {
 	return names, nil
 }
 
-// klibc is the interpreter of klibc's programs, /usr/lib from trixie on.
-var klibc = regexp.MustCompile(`^(/usr)?/lib/klibc-[A-Za-z0-9_-]+\.so\x00$`)
+// klibcInterpreter is the interpreter of klibc's programs, /usr/lib from trixie on.
+var klibcInterpreter = regexp.MustCompile(`^(/usr)?/lib/klibc-[A-Za-z0-9_-]+\.so\x00$`)
 
 // fromKlibc reports whether a program is one of klibc's: those name klibc as
 // their interpreter.
@@ -131,7 +131,7 @@ func fromKlibc(b []byte) bool {
 		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
 			interp := make([]byte, p.Filesz)
 			if _, err := p.ReadAt(interp, 0); err == nil {
-				return klibc.Match(interp)
+				return klibcInterpreter.Match(interp)
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func TestGraftBusybox(t *testing.T) {
 func TestAppletsOfInstalled(t *testing.T) {
 	path := judge.Tool(t, "busybox")
 	b := readHost(t, path)
-	got, err := applets(b)
+	got, err := readApplets(b)
 	must(t, err)
 	var names []string
 	sbin := map[string]bool{}
@@ -85,7 +85,7 @@ func TestApplets(t *testing.T) {
 		"\x00[\x00[[\x00a\nb\x00\x00":            "",
 		"\x00[\x00[[\x00" + strings.Repeat("a\x00", 64<<10) + "\x00": "",
 	} {
-		got, err := applets([]byte(in))
+		got, err := readApplets([]byte(in))
 		if strings.Join(got, " ") != want || (err == nil) != (want != "") {
 			t.Errorf("%.40q: %q, %v; want %q", in, got, err, want)
 		}
@@ -99,7 +99,7 @@ func FuzzApplets(f *testing.F) {
 	f.Add([]byte("\x00[\x00[[\x00..\x00.\x00\x00"))
 	f.Add([]byte("\x00[\x00[[\x00a\x00a\x00busybox\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		names, err := applets(b)
+		names, err := readApplets(b)
 		if err != nil {
 			return
 		}

@@ -23,19 +23,19 @@ var errGap = errors.New("a device that boots this archive could not be reached")
 // searchPath is PATH as /init and dropbear's sessions have it.
 var searchPath = []string{"sbin", "usr/sbin", "bin", "usr/bin"}
 
-// A call is a script that runs a command.
-type call struct{ script, command string }
+// A scriptCall is a script that runs a command.
+type scriptCall struct{ script, command string }
 
-// calls is what runs from power-on to a login: our own scripts, and dropbear's with
+// bootCalls is what runs from power-on to a login: our own scripts, and dropbear's with
 // the functions of initramfs-tools that it calls.
-func (t *Archive) calls() ([]call, error) {
+func (t *Archive) bootCalls() ([]scriptCall, error) {
 	all, err := ownCalls()
 	if err != nil {
 		return nil, err
 	}
 	all = slices.Clone(all)
 	functions := t.readCalls("scripts/functions")
-	for _, name := range []string{premount, bottom} {
+	for _, name := range []string{premountScript, bottomScript} {
 		c := t.readCalls(name)
 		if c == nil {
 			continue
@@ -45,15 +45,15 @@ func (t *Archive) calls() ([]call, error) {
 			with = append(with, functions)
 		}
 		for _, command := range debian.Reached(c.Main(), with...) {
-			all = append(all, call{name, command})
+			all = append(all, scriptCall{name, command})
 		}
 	}
 	return all, nil
 }
 
 // ownCalls is those of our own scripts.
-var ownCalls = sync.OnceValues(func() ([]call, error) {
-	var all []call
+var ownCalls = sync.OnceValues(func() ([]scriptCall, error) {
+	var all []scriptCall
 	var parsed []*debian.Calls
 	files := append(scripts.Files(), scripts.Shell())
 	for _, f := range files {
@@ -65,7 +65,7 @@ var ownCalls = sync.OnceValues(func() ([]call, error) {
 	}
 	for i, f := range files {
 		for _, command := range debian.Reached(parsed[i].Every(), parsed...) {
-			all = append(all, call{f.Path, command})
+			all = append(all, scriptCall{f.Path, command})
 		}
 	}
 	return all, nil
@@ -84,8 +84,8 @@ func (t *Archive) readCalls(name string) *debian.Calls {
 	return c
 }
 
-// command is where the archive has a command, "" where it has none.
-func (t *Archive) command(name string) string {
+// findCommand is where the archive has a command, "" where it has none.
+func (t *Archive) findCommand(name string) string {
 	names := []string{strings.TrimPrefix(name, "/")}
 	if !strings.Contains(name, "/") {
 		names = nil
@@ -104,16 +104,16 @@ func (t *Archive) command(name string) string {
 
 // busyboxHas reports whether a program, if it is busybox, has an applet of that name.
 func (t *Archive) busyboxHas(at, applet string) bool {
-	box := t.busybox()
+	box := t.readBusybox()
 	if box == nil || !bytes.Equal(t.Image.Content(t.Image.Lookup(at)), box) || applet == "busybox" {
 		return true
 	}
-	list, err := applets(box)
+	list, err := readApplets(box)
 	return err != nil || slices.Contains(list, applet)
 }
 
-// busybox is the archive's, nil where it has none.
-func (t *Archive) busybox() []byte {
+// readBusybox is the archive's, nil where it has none.
+func (t *Archive) readBusybox() []byte {
 	b, err := t.Image.ReadFile("bin/busybox")
 	if err != nil {
 		return nil
@@ -124,23 +124,23 @@ func (t *Archive) busybox() []byte {
 // supplyCommands makes what is called and missing, as far as that can be had: the root tree's busybox where the
 // archive has none, and names for one that has too few. It says what it did, "" for nothing.
 func (t *Archive) supplyCommands() (string, error) {
-	calls, err := t.calls()
+	calls, err := t.bootCalls()
 	if err != nil {
 		return "", err
 	}
-	missing := slices.DeleteFunc(calls, func(c call) bool { return t.command(c.command) != "" })
+	missing := slices.DeleteFunc(calls, func(c scriptCall) bool { return t.findCommand(c.command) != "" })
 	if len(missing) == 0 {
 		return "", nil
 	}
-	if t.busybox() == nil {
+	if t.readBusybox() == nil {
 		if t.Root == nil {
 			return "", nil // checkCalls names what is missing
 		}
 		names, err := t.graftBusybox()
 		return fmt.Sprintf(", busybox taken from the root tree with %s", show.Count(names, "name")), err
 	}
-	list, err := applets(t.busybox())
-	if err != nil || !slices.ContainsFunc(missing, func(c call) bool { return slices.Contains(list, c.command) }) {
+	list, err := readApplets(t.readBusybox())
+	if err != nil || !slices.ContainsFunc(missing, func(c scriptCall) bool { return slices.Contains(list, c.command) }) {
 		return "", nil
 	}
 	names, err := t.nameApplets(list)
@@ -157,11 +157,11 @@ func (t *Archive) nameApplets(list []string) (int, error) {
 			dir = "sbin"
 		}
 		name := path.Join(dir, applet)
-		if t.Image.Lookup(name) != nil || t.command(applet) != "" {
+		if t.Image.Lookup(name) != nil || t.findCommand(applet) != "" {
 			continue
 		}
 		at, _ := t.Image.Resolve(dir)
-		if err := t.put(name, initrd.TypeLink|0o777, []byte(relative(at, box))); err != nil {
+		if err := t.putEntry(name, initrd.TypeLink|0o777, []byte(relativePath(at, box))); err != nil {
 			return 0, err
 		}
 		n++
@@ -171,7 +171,7 @@ func (t *Archive) nameApplets(list []string) (int, error) {
 
 // checkCalls looks up everything that has to run in the patched archive.
 func (t *Archive) checkCalls() error {
-	calls, err := t.calls()
+	calls, err := t.bootCalls()
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (t *Archive) checkCalls() error {
 	gaps := map[string][]string{}
 	programs := []string{"sbin/dropbear"}
 	for _, c := range calls {
-		at := t.command(c.command)
+		at := t.findCommand(c.command)
 		switch {
 		case at != "":
 			programs = append(programs, at)
@@ -196,19 +196,19 @@ func (t *Archive) checkCalls() error {
 	}
 	if len(said) > 0 {
 		return fmt.Errorf("%w: %s, not in the archive (install %s in the root tree, run update-initramfs there and patch what it made)",
-			errGap, strings.Join(said, "; "), t.packageOf(gaps))
+			errGap, strings.Join(said, "; "), t.packagesFor(gaps))
 	}
 	return t.checkPrograms(programs)
 }
 
-// packageOf is what to install for commands that are missing.
-func (t *Archive) packageOf(gaps map[string][]string) string {
+// packagesFor is what to install for commands that are missing.
+func (t *Archive) packagesFor(gaps map[string][]string) string {
 	for _, list := range gaps {
 		if slices.Contains(list, "ipconfig") {
 			return "klibc-utils"
 		}
 	}
-	if t.busybox() != nil {
+	if t.readBusybox() != nil {
 		return "Debian's busybox, which has these,"
 	}
 	return "busybox"
@@ -220,7 +220,7 @@ func (t *Archive) checkPrograms(programs []string) error {
 	if root := debian.Read(t.Image).Root(); root != nil && root.Shell != "" {
 		programs = append(programs, strings.TrimPrefix(root.Shell, "/"))
 	}
-	for _, name := range append(t.all, "init", premount, bottom, "bin/curl", WriterPath) {
+	for _, name := range append(t.all, "init", premountScript, bottomScript, "bin/curl", WriterPath) {
 		if e := t.Image.Lookup(name); e != nil && e.IsFile() && e.Perm()&0o111 != 0 {
 			programs = append(programs, name)
 		}

@@ -17,8 +17,8 @@ const confPath = scripts.Conf
 
 var confValue = regexp.MustCompile(`^[A-Za-z0-9_.:-]*$`)
 
-// set makes NAME=value the one line for NAME in the settings.
-func (t *Archive) set(name, value string) error {
+// setSetting makes NAME=value the one line for NAME in the settings.
+func (t *Archive) setSetting(name, value string) error {
 	if !confValue.MatchString(value) {
 		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
 	}
@@ -29,7 +29,7 @@ func (t *Archive) set(name, value string) error {
 			return err
 		}
 	}
-	return t.generated(confPath, setLine(old, name, value))
+	return t.putGenerated(confPath, setLine(old, name, value))
 }
 
 // setLine replaces the first line of name, drops any other, or appends one.
@@ -51,8 +51,8 @@ func setLine(text []byte, name, value string) []byte {
 	return []byte(b.String())
 }
 
-// setting reads one back; "" where it is not set.
-func (t *Archive) setting(name string) string {
+// readSetting reads one back; "" where it is not set.
+func (t *Archive) readSetting(name string) string {
 	b, err := t.Image.ReadFile(confPath)
 	if err != nil {
 		return ""
@@ -65,10 +65,10 @@ func (t *Archive) setting(name string) string {
 	return ""
 }
 
-func seconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
+func formatSeconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Second)) }
 
-// setting makes NAME=value the one line for NAME in the settings of a root tree.
-func (t *Tree) setting(name, value string) error {
+// setSetting makes NAME=value the one line for NAME in the settings of a root tree.
+func (t *Tree) setSetting(name, value string) error {
 	if !confValue.MatchString(value) {
 		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
 	}

@@ -10,16 +10,16 @@ import (
 	"groundhog/patches/sysroot"
 )
 
-// bundle is where Debian's curl looks for certificates.
-const bundle = "etc/ssl/certs/ca-certificates.crt"
+// certBundle is where Debian's curl looks for certificates.
+const certBundle = "etc/ssl/certs/ca-certificates.crt"
 
-// curl adds curl, what it needs to look names up, and certificates.
-func (t *Archive) curl() (string, error) {
+// addCurl adds curl, what it needs to look names up, and certificates.
+func (t *Archive) addCurl() (string, error) {
 	if !t.opts.Curl {
 		return "", nil
 	}
 	if _, ok := t.Image.Resolve("bin/curl"); ok {
-		return "in the archive already", t.certificates()
+		return "in the archive already", t.addCertificates()
 	}
 	libs, err := t.copyExec("usr/bin/curl", "bin/curl")
 	if err != nil {
@@ -32,27 +32,27 @@ func (t *Archive) curl() (string, error) {
 			}
 		}
 	}
-	if err := t.certificates(); err != nil {
+	if err := t.addCertificates(); err != nil {
 		return "", err
 	}
 	certs := "and certificates"
-	if _, ok := t.Image.Resolve(bundle); !ok {
+	if _, ok := t.Image.Resolve(certBundle); !ok {
 		certs = "without certificates"
-		t.note("no %s in the root tree: https will fail in the initramfs (--ca FILE gives some)", bundle)
+		t.addNote("no %s in the root tree: https will fail in the initramfs (--ca FILE gives some)", certBundle)
 	}
 	return fmt.Sprintf("with %d libraries %s", libs, certs), nil
 }
 
-// certificates puts in those given, else the root tree's bundle, else the ones
+// addCertificates puts in those given, else the root tree's bundle, else the ones
 // that the ca-certificates package would make it from.
-func (t *Archive) certificates() error {
+func (t *Archive) addCertificates() error {
 	pem := t.opts.CA
 	if pem == nil {
-		if _, ok := t.Image.Resolve(bundle); ok {
+		if _, ok := t.Image.Resolve(certBundle); ok {
 			return nil
 		}
 		var err error
-		if pem, err = t.optional(bundle); err != nil {
+		if pem, err = t.readOptional(certBundle); err != nil {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (t *Archive) certificates() error {
 			return err
 		}
 	}
-	return t.generated(bundle, pem)
+	return t.putGenerated(certBundle, pem)
 }
 
 // packagedCertificates joins the certificates that the ca-certificates package
@@ -92,13 +92,13 @@ func (t *editTarget) packagedCertificates() ([]byte, error) {
 	return all, nil
 }
 
-// curl has the hook copy curl and what it looks names up with; certificates
+// hookCurl has the hook copy curl and what it looks names up with; certificates
 // are our own hook's part.
-func (t *Tree) curl() (string, error) {
+func (t *Tree) hookCurl() (string, error) {
 	if !t.opts.Curl {
 		return "", nil
 	}
-	if _, err := t.need("usr/bin/curl", "curl"); err != nil {
+	if _, err := t.needFile("usr/bin/curl", "curl"); err != nil {
 		return "", err
 	}
 	found, err := t.findProgram("usr/bin/curl")
@@ -117,7 +117,7 @@ func (t *Tree) curl() (string, error) {
 		for _, dir := range []string{"usr/lib/", "lib/"} {
 			names = append(names, dir+machine.Triplet+"/libnss_dns.so.2")
 		}
-		if found, err = t.find(names...); err != nil {
+		if found, err = t.findInTree(names...); err != nil {
 			return "", fmt.Errorf("%w: without it curl cannot look names up", err)
 		}
 		t.copyExec(found, "")
@@ -127,17 +127,17 @@ func (t *Tree) curl() (string, error) {
 }
 
 func (t *Tree) hookCertificates() (string, error) {
-	t.added = append(t.added, bundle)
+	t.added = append(t.added, certBundle)
 	if t.opts.CA != nil {
 		return "with its libraries and the given certificates", t.undo.Own(ownDir+"/ca.pem", 0o644, t.opts.CA)
 	}
-	pem, err := t.optional(bundle)
+	pem, err := t.readOptional(certBundle)
 	if err != nil {
 		return "", err
 	}
 	if len(pem) == 0 {
 		t.added = t.added[:len(t.added)-1]
-		t.note("no %s in the root tree: https will fail in the initramfs (install ca-certificates there, or --ca FILE gives some)", bundle)
+		t.addNote("no %s in the root tree: https will fail in the initramfs (install ca-certificates there, or --ca FILE gives some)", certBundle)
 		return "with its libraries, without certificates", nil
 	}
 	return "with its libraries and certificates", nil

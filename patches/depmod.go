@@ -20,10 +20,10 @@ var errNoDepmod = errors.New("modules must be added, and there is no depmod here
 // depmodTime is far more than depmod needs for a whole kernel's modules.
 const depmodTime = 5 * time.Minute
 
-// depmod makes module indexes from files (path below lib/modules/KERNEL to
+// runDepmod makes module indexes from files (path below lib/modules/KERNEL to
 // content) in a temporary tree and returns those of the wanted ones that it
 // made.
-func depmod(kernel string, files map[string][]byte, wanted []string) (map[string][]byte, error) {
+func runDepmod(kernel string, files map[string][]byte, wanted []string) (map[string][]byte, error) {
 	program, err := findDepmod()
 	if err != nil {
 		return nil, err

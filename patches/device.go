@@ -50,9 +50,9 @@ func namedBy(s debian.Settings) namedDevice {
 	return namedDevice{}
 }
 
-// device is what is done about the interface: the setting for our scripts, the
+// deviceSettings is what is done about the interface: the setting for our scripts, the
 // value that DEVICE is given in the settings, if any, and how it is told.
-type device struct {
+type deviceSettings struct {
 	ours, told string
 	give       bool
 	value      string
@@ -62,37 +62,37 @@ type device struct {
 // Where nobody named one it is eth0, and our scripts ask any where that is not the
 // one wired interface; and nothing at all where others than dropbear bring the network
 // up by these settings. before is our scripts' setting, of an archive that was patched before.
-func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before string) (device, error) {
+func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before string) (deviceSettings, error) {
 	if err := t.checkIP(s, all); err != nil {
-		return device{}, err
+		return deviceSettings{}, err
 	}
 	if boot, sure := s.Get("BOOT"); sure && oddByte.MatchString(boot) {
-		t.note("BOOT=%q in %s has a byte that is in the name of no script%s: unless its command line says boot=, the machine does not boot when nobody flashes it", boot, s.Vars["BOOT"].From, lineEnds(boot))
+		t.addNote("BOOT=%q in %s has a byte that is in the name of no script%s: unless its command line says boot=, the machine does not boot when nobody flashes it", boot, s.Vars["BOOT"].From, lineEnds(boot))
 	}
 	now := namedBy(s)
 	want := t.opts.Device
 	switch {
 	case want == anyDevice:
 		t.tellDevice(s, now, "")
-		return device{ours: anyDevice, told: anyTold, give: true}, nil
+		return deviceSettings{ours: anyDevice, told: anyTold, give: true}, nil
 	case want != "":
 		t.tellDevice(s, now, want)
-		return device{ours: want, told: want, give: true, value: want}, nil
+		return deviceSettings{ours: want, told: want, give: true, value: want}, nil
 	case now.doubt != "":
-		t.note("DEVICE is left to what the machine makes of it (%s); --device names it", now.doubt)
-		return device{ours: before, told: "what the settings name on the machine"}, nil
+		t.addNote("DEVICE is left to what the machine makes of it (%s); --device names it", now.doubt)
+		return deviceSettings{ours: before, told: "what the settings name on the machine"}, nil
 	case now.value == "" && (before == anyDevice || networkOfOthers(s, all)):
-		return device{ours: anyDevice, told: anyTold}, nil
+		return deviceSettings{ours: anyDevice, told: anyTold}, nil
 	case now.value == "":
-		return device{ours: anyDevice, told: firstDevice, give: true, value: firstDevice}, nil
+		return deviceSettings{ours: anyDevice, told: firstDevice, give: true, value: firstDevice}, nil
 	case before == anyDevice && now.by == "DEVICE" && now.value == firstDevice:
-		return device{ours: anyDevice, told: firstDevice}, nil
+		return deviceSettings{ours: anyDevice, told: firstDevice}, nil
 	case now.by != "BOOTIF" && !mayBeDevice(now.value):
-		return device{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
+		return deviceSettings{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
 	case now.by == "BOOTIF":
-		return device{ours: before, told: "the one with the address that BOOTIF in " + now.from + " names"}, nil
+		return deviceSettings{ours: before, told: "the one with the address that BOOTIF in " + now.from + " names"}, nil
 	}
-	return device{ours: before, told: fmt.Sprintf("%s as configured (%s in %s)", now.value, now.by, now.from)}, nil
+	return deviceSettings{ours: before, told: fmt.Sprintf("%s as configured (%s in %s)", now.value, now.by, now.from)}, nil
 }
 
 // checkIP refuses an IP= that no machine could be reached by, and says where it leaves the network unconfigured.
@@ -106,7 +106,7 @@ func (t *editTarget) checkIP(s debian.Settings, all bootScripts) error {
 		return fmt.Errorf("%s: IP=%q %s: nobody could log in; take it out there, or write it as initramfs-tools(7) has it", from, value, wrong)
 	}
 	if sure && (value == "off" || value == "none") && !networkOfOthers(s, all) {
-		t.note("IP=%s in %s: nothing gives the machine an IPv4 address but ip= on its command line", value, from)
+		t.addNote("IP=%s in %s: nothing gives the machine an IPv4 address but ip= on its command line", value, from)
 	}
 	return nil
 }
@@ -178,8 +178,8 @@ func networkOfOthers(s debian.Settings, all bootScripts) bool {
 		return true
 	}
 	for _, stage := range slices.Concat([]string{"init-top", "init-premount"}, earlyStages, lateStages) {
-		for _, name := range all.names(stage) {
-			if name != "dropbear" && networkWords.Match(commentLine.ReplaceAll(all.text(stage, name), nil)) {
+		for _, name := range all.scriptNames(stage) {
+			if name != "dropbear" && networkWords.Match(commentLine.ReplaceAll(all.scriptText(stage, name), nil)) {
 				return true
 			}
 		}
@@ -192,14 +192,14 @@ func (t *editTarget) tellDevice(s debian.Settings, now namedDevice, want string)
 	old, sure := s.Get("DEVICE")
 	switch {
 	case !sure:
-		t.note("DEVICE was what only the machine knows, now %s", cmp.Or(want, "any interface"))
+		t.addNote("DEVICE was what only the machine knows, now %s", cmp.Or(want, "any interface"))
 	case old != "" && old != want && want == "":
-		t.note("DEVICE was %s, now any interface", quoteOdd(old))
+		t.addNote("DEVICE was %s, now any interface", quoteOdd(old))
 	case old != "" && old != want:
-		t.note("DEVICE was %s, now %s", quoteOdd(old), want)
+		t.addNote("DEVICE was %s, now %s", quoteOdd(old), want)
 	}
 	if now.by == "IP" && now.value != want || now.by == "BOOTIF" {
-		t.note("%s in %s names the interface, and comes before DEVICE", now.by, now.from)
+		t.addNote("%s in %s names the interface, and comes before DEVICE", now.by, now.from)
 	}
 }
 
@@ -213,8 +213,8 @@ func quoteOdd(s string) string {
 
 // deviceLine is a line that gives DEVICE a value and does nothing else.
 var (
-	deviceLine = regexp.MustCompile("(?m)^([ \\t]*(?:(?:export|readonly)[ \\t]+)?DEVICE=)(?:\"[^\"$`\\\\\\n]*\"|'[^'\\n]*'|[A-Za-z0-9_.,:@%+-]*\\r?)([ \\t]*(?:[ \\t]#.*)?)$")
-	readonly   = regexp.MustCompile(`\breadonly\b`)
+	deviceLine   = regexp.MustCompile("(?m)^([ \\t]*(?:(?:export|readonly)[ \\t]+)?DEVICE=)(?:\"[^\"$`\\\\\\n]*\"|'[^'\\n]*'|[A-Za-z0-9_.,:@%+-]*\\r?)([ \\t]*(?:[ \\t]#.*)?)$")
+	readonlyWord = regexp.MustCompile(`\breadonly\b`)
 )
 
 // giveDevice makes the settings end up with DEVICE=value by changing one of their
@@ -269,7 +269,7 @@ func lastLine(text []byte, value string) []byte {
 
 // oneMore adds a line; nil where an earlier one may forbid it.
 func oneMore(files []debian.SourceFile, at int, value string) []byte {
-	if slices.ContainsFunc(files, func(f debian.SourceFile) bool { return readonly.Match(f.Text) }) {
+	if slices.ContainsFunc(files, func(f debian.SourceFile) bool { return readonlyWord.Match(f.Text) }) {
 		return nil
 	}
 	text := slices.Clone(files[at].Text)

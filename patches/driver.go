@@ -76,7 +76,7 @@ func (t *Archive) noteDriver() error {
 		}
 		consider(name, "/kernel/"+strings.TrimPrefix(file, "kernel/"), aliases, nil)
 	}
-	aliases := t.aliases()
+	aliases := t.moduleAliases()
 	for name, file := range t.modulesThere() {
 		list, module := aliases[name], []byte(nil)
 		if aliases == nil || !strings.Contains(file, "/kernel/") {
@@ -96,15 +96,15 @@ func (t *Archive) noteDriver() error {
 	switch {
 	case best == wiredDriver:
 	case best == wirelessDriver:
-		t.note("of network drivers there are only wireless ones in the archive, such as %s: unless the kernel has a wired card's built in, name one with --module", wireless)
+		t.addNote("of network drivers there are only wireless ones in the archive, such as %s: unless the kernel has a wired card's built in, name one with --module", wireless)
 	default:
-		t.note("no network driver in the archive: unless the kernel has it built in, name one with --module")
+		t.addNote("no network driver in the archive: unless the kernel has it built in, name one with --module")
 	}
 	return nil
 }
 
-// aliases is modules.alias, by module; nil where the archive has none.
-func (t *Archive) aliases() map[string][]string {
+// moduleAliases is modules.alias, by module; nil where the archive has none.
+func (t *Archive) moduleAliases() map[string][]string {
 	b, err := t.Image.ReadFile("lib/modules/" + t.Kernel + "/modules.alias")
 	if err != nil {
 		return nil

@@ -17,18 +17,18 @@ import (
 const toolsDir = "usr/share/initramfs-tools"
 
 const (
-	premount = "scripts/init-premount/dropbear"
-	bottom   = "scripts/init-bottom/dropbear"
+	premountScript = "scripts/init-premount/dropbear"
+	bottomScript   = "scripts/init-bottom/dropbear"
 )
 
-// home is root's home in a grafted archive. Debian's hook makes up a name so
+// graftedHome is root's home in a grafted archive. Debian's hook makes up a name so
 // that it cannot be $rootmnt; ours cannot either, and is the same every time.
-const home = "root-groundhog"
+const graftedHome = "root-groundhog"
 
-// dropbear puts in what Debian's own hook would: the server with its
+// graftDropbear puts in what Debian's own hook would: the server with its
 // libraries, its scripts with their ORDER lines, accounts, configuration and
 // busybox.
-func (t *Archive) dropbear() (string, error) {
+func (t *Archive) graftDropbear() (string, error) {
 	if _, ok := t.Image.Resolve("sbin/dropbear"); ok {
 		supplied, err := t.supplyCommands()
 		if err != nil {
@@ -43,7 +43,7 @@ func (t *Archive) dropbear() (string, error) {
 	if err := t.copyNSS("libnss_files.so.2"); err != nil {
 		return "", err
 	}
-	for _, script := range []string{premount, bottom} {
+	for _, script := range []string{premountScript, bottomScript} {
 		if err := t.graftScript(script); err != nil {
 			return "", err
 		}
@@ -64,7 +64,7 @@ func (t *Archive) dropbear() (string, error) {
 
 // checkDropbear refuses an archive that has the server but not what starts it.
 func (t *Archive) checkDropbear() error {
-	for _, name := range []string{premount, "etc/passwd", "bin/sh"} {
+	for _, name := range []string{premountScript, "etc/passwd", "bin/sh"} {
 		if _, ok := t.Image.Resolve(name); !ok {
 			return fmt.Errorf("the archive has sbin/dropbear but no %s", name)
 		}
@@ -74,7 +74,7 @@ func (t *Archive) checkDropbear() error {
 
 // graftScript copies a boot script and has its directory's ORDER run it.
 func (t *Archive) graftScript(name string) error {
-	src, err := t.find(path.Join(toolsDir, name))
+	src, err := t.findInTree(path.Join(toolsDir, name))
 	if err != nil {
 		return fmt.Errorf("%w (is dropbear-initramfs in it?)", err)
 	}
@@ -82,7 +82,7 @@ func (t *Archive) graftScript(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(name, initrd.TypeFile|0o755, data); err != nil {
+	if err := t.putEntry(name, initrd.TypeFile|0o755, data); err != nil {
 		return err
 	}
 	order := path.Join(path.Dir(name), "ORDER")
@@ -92,23 +92,23 @@ func (t *Archive) graftScript(name string) error {
 			return err
 		}
 	}
-	return t.generated(order, orderWith(old, "/"+name))
+	return t.putGenerated(order, orderWith(old, "/"+name))
 }
 
-// param is the line that stands behind each script in an ORDER file.
-const param = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
+// paramLine is the line that stands behind each script in an ORDER file.
+const paramLine = "[ -e /conf/param.conf ] && . /conf/param.conf\n"
 
 // orderLast puts script behind all others in an ORDER file.
 func orderLast(order []byte, script string) []byte {
 	line := script + " \"$@\"\n"
-	if at := bytes.LastIndex(order, []byte("/scripts/")); at >= 0 && string(order[at:]) == line+param {
+	if at := bytes.LastIndex(order, []byte("/scripts/")); at >= 0 && string(order[at:]) == line+paramLine {
 		return order
 	}
-	order = bytes.ReplaceAll(order, []byte(line+param), nil)
+	order = bytes.ReplaceAll(order, []byte(line+paramLine), nil)
 	if len(order) > 0 && !bytes.HasSuffix(order, []byte("\n")) {
 		order = append(order, '\n')
 	}
-	return append(slices.Clip(order), line+param...)
+	return append(slices.Clip(order), line+paramLine...)
 }
 
 // orderWith adds script to an ORDER file: two lines, among the others by name,
@@ -131,26 +131,26 @@ func orderWith(order []byte, script string) []byte {
 			}
 		}
 	}
-	return []byte(strings.Join(slices.Insert(lines, at, script+" \"$@\"\n", param), ""))
+	return []byte(strings.Join(slices.Insert(lines, at, script+" \"$@\"\n", paramLine), ""))
 }
 
 // graftAccounts makes root known to the libc, with a home that is not $rootmnt.
 func (t *Archive) graftAccounts() error {
-	for _, dir := range []string{home, home + "/.ssh"} {
-		if err := t.put(dir, initrd.TypeDir|0o700, nil); err != nil {
+	for _, dir := range []string{graftedHome, graftedHome + "/.ssh"} {
+		if err := t.putEntry(dir, initrd.TypeDir|0o700, nil); err != nil {
 			return err
 		}
 	}
 	files := []struct{ name, text string }{
 		{"etc/nsswitch.conf", "passwd: files\ngroup: files\n"},
-		{"etc/passwd", "root:*:0:0::/" + home + ":/bin/sh\n"},
+		{"etc/passwd", "root:*:0:0::/" + graftedHome + ":/bin/sh\n"},
 		{"etc/group", "root:!:0:\n"},
 	}
 	for _, f := range files {
 		if _, ok := t.Image.Resolve(f.name); ok {
 			return fmt.Errorf("%s: in the archive without dropbear, something else made it", f.name)
 		}
-		if err := t.generated(f.name, []byte(f.text)); err != nil {
+		if err := t.putGenerated(f.name, []byte(f.text)); err != nil {
 			return err
 		}
 	}
@@ -159,11 +159,11 @@ func (t *Archive) graftAccounts() error {
 
 // graftConfig copies the configuration, where the root tree has one.
 func (t *Archive) graftConfig() error {
-	conf, err := t.optional(t.version.RootConfig())
+	conf, err := t.readOptional(t.version.RootConfig())
 	if err != nil || conf == nil {
 		return err
 	}
-	return t.generated(t.version.ArchiveConfig, conf)
+	return t.putGenerated(t.version.ArchiveConfig, conf)
 }
 
 // copyNSS copies a module of the name service switch, which programs open by

@@ -33,19 +33,19 @@ var (
 
 // bootScripts is the scripts of a stage, by name, in the order in which they run.
 type bootScripts interface {
-	names(stage string) []string
-	text(stage, name string) []byte
+	scriptNames(stage string) []string
+	scriptText(stage, name string) []byte
 }
 
-// early is the scripts of later stages that are run before the wait, a path a line:
+// earlyScripts is the scripts of later stages that are run before the wait, a path a line:
 // those that bring the network up and do no more. The wait would keep them, and with
 // them whoever is to log in, from ever coming. Others that have to do with the
 // network are told of.
-func (t *editTarget) early(all bootScripts) []byte {
+func (t *editTarget) earlyScripts(all bootScripts) []byte {
 	var list, now, held []string
 	for _, stage := range slices.Concat(earlyStages, lateStages) {
-		for _, name := range all.names(stage) {
-			text := commentLine.ReplaceAll(all.text(stage, name), nil)
+		for _, name := range all.scriptNames(stage) {
+			text := commentLine.ReplaceAll(all.scriptText(stage, name), nil)
 			switch at := path.Join("scripts", stage, name); {
 			case name == "dropbear" || !scriptName.MatchString(name) || !networkWords.Match(text):
 			case slices.Contains(earlyStages, stage) && !holdWords.Match(text):
@@ -59,10 +59,10 @@ func (t *editTarget) early(all bootScripts) []byte {
 		return []byte(strings.Join(list, "")) // nothing is held
 	}
 	if now != nil {
-		t.note("%s: brings the network up, and is run before the wait", strings.Join(now, ", "))
+		t.addNote("%s: brings the network up, and is run before the wait", strings.Join(now, ", "))
 	}
 	if held != nil {
-		t.note("%s: has to do with the network, and with disks or what comes after them: the wait holds it back until the boot goes on", strings.Join(held, ", "))
+		t.addNote("%s: has to do with the network, and with disks or what comes after them: the wait holds it back until the boot goes on", strings.Join(held, ", "))
 	}
 	return []byte(strings.Join(list, ""))
 }
@@ -72,7 +72,7 @@ type archiveScripts struct{ *initrd.Image }
 
 var orderLine = regexp.MustCompile(`(?m)^/scripts/([\w-]+)/([^/\s]+) "\$@"`)
 
-func (a archiveScripts) names(stage string) []string {
+func (a archiveScripts) scriptNames(stage string) []string {
 	var all []string
 	order, err := a.ReadFile("scripts/" + stage + "/ORDER")
 	if err != nil {
@@ -86,7 +86,7 @@ func (a archiveScripts) names(stage string) []string {
 	return all
 }
 
-func (a archiveScripts) text(stage, name string) []byte {
+func (a archiveScripts) scriptText(stage, name string) []byte {
 	b, _ := a.ReadFile("scripts/" + stage + "/" + name)
 	return b
 }
@@ -97,7 +97,7 @@ type treeScripts struct{ fs.FS }
 
 var scriptDirs = []string{"etc/initramfs-tools/scripts", toolsDir + "/scripts"}
 
-func (r treeScripts) names(stage string) []string {
+func (r treeScripts) scriptNames(stage string) []string {
 	var all []string
 	for _, dir := range scriptDirs {
 		found, _ := fs.Glob(r, path.Join(dir, stage, "*"))
@@ -111,7 +111,7 @@ func (r treeScripts) names(stage string) []string {
 	return slices.Compact(all)
 }
 
-func (r treeScripts) text(stage, name string) []byte {
+func (r treeScripts) scriptText(stage, name string) []byte {
 	for _, dir := range scriptDirs {
 		if real, err := sysroot.Find(r, path.Join(dir, stage, name)); err == nil {
 			b, _ := fs.ReadFile(r, real)

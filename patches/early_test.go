@@ -77,18 +77,18 @@ func checkEarly(t *testing.T, list string, notes []string) {
 // later are run before it, and what else has to do with the network is told of.
 func TestEarlyInArchive(t *testing.T) {
 	tgt := tiny.New("bookworm", true)
-	order := map[string]string{"init-premount": string(tgt.Archive["scripts/init-premount/ORDER"].Data) + "/scripts/init-premount/wireless \"$@\"\n" + param}
+	order := map[string]string{"init-premount": string(tgt.Archive["scripts/init-premount/ORDER"].Data) + "/scripts/init-premount/wireless \"$@\"\n" + paramLine}
 	tgt.Archive["scripts/init-premount/wireless"] = tiny.Program([]byte("#!/bin/sh\nwpa_supplicant\n"))
 	for _, s := range stageScripts {
 		tgt.Archive["scripts/"+s.at] = tiny.Program([]byte("#!/bin/sh\n" + s.text))
-		order[path.Dir(s.at)] += "/scripts/" + s.at + " \"$@\"\n" + param
+		order[path.Dir(s.at)] += "/scripts/" + s.at + " \"$@\"\n" + paramLine
 	}
 	for stage, text := range order {
 		tgt.Archive["scripts/"+stage+"/ORDER"] = tiny.Text(text)
 	}
 	img, r := patch(t, tgt, nil)
 	checkEarly(t, text(t, img, scripts.Early), r.Notes)
-	if got := text(t, img, "scripts/init-premount/ORDER"); got != order["init-premount"]+"/"+scripts.Gate+" \"$@\"\n"+param {
+	if got := text(t, img, "scripts/init-premount/ORDER"); got != order["init-premount"]+"/"+scripts.Gate+" \"$@\"\n"+paramLine {
 		t.Errorf("ORDER:\n%s", got)
 	}
 	for stage, want := range order {
@@ -107,17 +107,17 @@ func TestEarlyInArchive(t *testing.T) {
 // An archive of 0.3, whose dropbear script waited at its end, waits once.
 func TestWaitMoves(t *testing.T) {
 	tgt := tiny.New("bookworm", true)
-	script := *tgt.Archive[premount]
+	script := *tgt.Archive[premountScript]
 	script.Data = append(slices.Clip(script.Data), scripts.OldHoldLine+"\n"...)
-	tgt.Archive[premount] = &script
+	tgt.Archive[premountScript] = &script
 	img, _ := patch(t, tgt, nil)
-	if got := text(t, img, premount); strings.Contains(got, scripts.OldHoldLine) || ScriptState([]byte(got)) != Patched {
+	if got := text(t, img, premountScript); strings.Contains(got, scripts.OldHoldLine) || ScriptState([]byte(got)) != Patched {
 		t.Errorf("%s", got)
 	}
 }
 
 func TestOrderLast(t *testing.T) {
-	const a, b = "/scripts/init-premount/a \"$@\"\n" + param, "/scripts/init-premount/b \"$@\"\n" + param
+	const a, b = "/scripts/init-premount/a \"$@\"\n" + paramLine, "/scripts/init-premount/b \"$@\"\n" + paramLine
 	for order, want := range map[string]string{"": b, a: a + b, a + b: a + b, b + a: a + b, "x": "x\n" + b, a[:len(a)-1]: a + b} {
 		if got := string(orderLast([]byte(order), "/scripts/init-premount/b")); got != want {
 			t.Errorf("%q: %q, want %q", order, got, want)

@@ -63,7 +63,7 @@ func (t *Archive) copyFile(src, dst string) error {
 	if err != nil {
 		return err
 	}
-	return t.put(dst, initrd.TypeFile|uint32(info.Mode().Perm()), data)
+	return t.putEntry(dst, initrd.TypeFile|uint32(info.Mode().Perm()), data)
 }
 
 // copyLibrary copies the file and, where the loader knows it by another name,
@@ -80,11 +80,11 @@ func (t *Archive) copyLibrary(lib sysroot.File) error {
 		return nil
 	}
 	target, _ := t.Image.Resolve(lib.Path)
-	return t.put(name, initrd.TypeLink|0o777, []byte(relative(path.Dir(name), target)))
+	return t.putEntry(name, initrd.TypeLink|0o777, []byte(relativePath(path.Dir(name), target)))
 }
 
-// relative is the way from directory dir to the file at name.
-func relative(dir, name string) string {
+// relativePath is the way from directory dir to the file at name.
+func relativePath(dir, name string) string {
 	from, to := strings.Split(path.Clean(dir), "/"), strings.Split(name, "/")
 	if from[0] == "." {
 		from = nil

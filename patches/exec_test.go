@@ -112,14 +112,14 @@ func TestOlderLibrary(t *testing.T) {
 func TestCertificates(t *testing.T) {
 	certs := func(tgt *tiny.Target, change func(*Options)) (string, *Report) {
 		img, r := patch(t, tgt, change)
-		b, _ := img.ReadFile(bundle)
+		b, _ := img.ReadFile(certBundle)
 		return string(b), r
 	}
 	tgt := tiny.New("bookworm", true)
 	if got, _ := certs(tgt, func(o *Options) { o.CA = []byte("given") }); got != "given" {
 		t.Errorf("%q", got)
 	}
-	delete(tgt.Root, bundle)
+	delete(tgt.Root, certBundle)
 	const dir = "usr/share/ca-certificates/mozilla/"
 	tgt.Root[dir+"b.crt"], tgt.Root[dir+"a.crt"], tgt.Root[dir+"README"] = tiny.Text("B"), tiny.Text("A"), tiny.Text("no")
 	if got, _ := certs(tgt, nil); got != "AB" {
@@ -132,7 +132,7 @@ func TestCertificates(t *testing.T) {
 	if got != "" || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "--ca") }) {
 		t.Errorf("%q, %q", got, r.Notes)
 	}
-	tgt.Archive[bundle] = tiny.Text("the archive's")
+	tgt.Archive[certBundle] = tiny.Text("the archive's")
 	if got, _ := certs(tgt, nil); got != "the archive's" {
 		t.Errorf("%q", got)
 	}
@@ -143,7 +143,7 @@ func TestRelative(t *testing.T) {
 		{"usr/lib", "usr/lib/x", "x"}, {"usr/lib", "usr/lib/a/x", "a/x"}, {"usr/lib64", "usr/lib/a/x", "../lib/a/x"},
 		{".", "usr/x", "usr/x"}, {"a/b/c", "x", "../../../x"}, {"a", "a", "../a"},
 	} {
-		if got := relative(c[0], c[1]); got != c[2] {
+		if got := relativePath(c[0], c[1]); got != c[2] {
 			t.Errorf("from %s to %s: %s, want %s", c[0], c[1], got, c[2])
 		}
 	}

@@ -37,8 +37,8 @@ const (
 	maxPatterns = 128
 )
 
-// asks is an error where modules ask for too many files of firmware.
-func asks(modules []sysroot.Module) error {
+// asksTooMuch is an error where modules ask for too many files of firmware.
+func asksTooMuch(modules []sysroot.Module) error {
 	names, patterns := 0, 0
 	for _, m := range modules {
 		for _, name := range m.Firmware {
@@ -55,7 +55,7 @@ func asks(modules []sysroot.Module) error {
 
 // addFirmware adds what the modules ask for and returns how many files that is.
 func (t *Archive) addFirmware(modules []sysroot.Module) (int, error) {
-	if err := asks(modules); err != nil {
+	if err := asksTooMuch(modules); err != nil {
 		return 0, err
 	}
 	before, left := len(t.touched), int64(maxFirmware)
@@ -104,7 +104,7 @@ func (t *Archive) oneFirmware(module, name string, left *int64) error {
 		if !asIs {
 			at = path.Join(path.Dir(at), path.Base(f.Name))
 		}
-		if err := t.put(at, initrd.TypeFile|0o644, content); err != nil {
+		if err := t.putEntry(at, initrd.TypeFile|0o644, content); err != nil {
 			return err
 		}
 		t.firmware = append(t.firmware, Firmware{module, f.Name, FirmwareAdded})
@@ -153,7 +153,7 @@ func (t *editTarget) noteFirmware() {
 		if has[m] > 0 {
 			others = fmt.Sprintf(" (%s that it asks for, too, is there)", show.Count(has[m], "file"))
 		}
-		t.note("module %s asks for firmware that is not in %s: %s%s", m, where, someOf(missing[m]), others)
+		t.addNote("module %s asks for firmware that is not in %s: %s%s", m, where, someOf(missing[m]), others)
 	}
 }
 
@@ -193,7 +193,7 @@ func (t *Archive) archiveModules(have map[string]string) ([]sysroot.Module, erro
 // hookFirmware tells what firmware the root tree lacks, and has the hook copy what
 // mkinitramfs leaves there: what is packed, and what a pattern stands for.
 func (t *Tree) hookFirmware(kernel string, modules []sysroot.Module) error {
-	if err := asks(modules); err != nil {
+	if err := asksTooMuch(modules); err != nil {
 		return err
 	}
 	for _, m := range modules {
@@ -213,9 +213,9 @@ func (t *Tree) hookFirmware(kernel string, modules []sysroot.Module) error {
 				if _, asIs, err := sysroot.ReadFirmware(t.Root, kernel, f); err != nil {
 					return fmt.Errorf("module %s: %w", m.Name, err)
 				} else if !asIs {
-					t.note("module %s asks for firmware that this kernel cannot unpack: %s", m.Name, f.Path)
+					t.addNote("module %s asks for firmware that this kernel cannot unpack: %s", m.Name, f.Path)
 				} else if !toolName.MatchString(f.Path) {
-					t.note("module %s asks for firmware that no hook can name: %s", m.Name, f.Path)
+					t.addNote("module %s asks for firmware that no hook can name: %s", m.Name, f.Path)
 				} else if !slices.Contains(t.execs, "copy_exec /"+f.Path+" || exit 1") {
 					t.copyExec(f.Path, "")
 				}

@@ -25,10 +25,10 @@ func TestGraft(t *testing.T) {
 				"etc/group":                           "root:!:0:\n",
 				"etc/nsswitch.conf":                   "passwd: files\ngroup: files\n",
 				"root-groundhog/.ssh/authorized_keys": "# who may log in\n" + tiny.LoginECDSA,
-				"scripts/init-premount/ORDER":         "/scripts/init-premount/dropbear \"$@\"\n" + param + "/scripts/init-premount/groundhog \"$@\"\n" + param,
-				"scripts/init-bottom/ORDER": "/scripts/init-bottom/dropbear \"$@\"\n" + param +
-					"/scripts/init-bottom/udev \"$@\"\n" + param,
-				bottom: string(tgt.Root["usr/share/initramfs-tools/"+bottom].Data),
+				"scripts/init-premount/ORDER":         "/scripts/init-premount/dropbear \"$@\"\n" + paramLine + "/scripts/init-premount/groundhog \"$@\"\n" + paramLine,
+				"scripts/init-bottom/ORDER": "/scripts/init-bottom/dropbear \"$@\"\n" + paramLine +
+					"/scripts/init-bottom/udev \"$@\"\n" + paramLine,
+				bottomScript: string(tgt.Root["usr/share/initramfs-tools/"+bottomScript].Data),
 			} {
 				if got := text(t, img, name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
@@ -36,7 +36,7 @@ func TestGraft(t *testing.T) {
 			}
 			for name, want := range map[string]uint32{
 				"root-groundhog": 0o700, "root-groundhog/.ssh": 0o700, "root-groundhog/.ssh/authorized_keys": 0o600,
-				premount: 0o755, bottom: 0o755, "etc/passwd": 0o644, "scripts/init-premount/ORDER": 0o644,
+				premountScript: 0o755, bottomScript: 0o755, "etc/passwd": 0o644, "scripts/init-premount/ORDER": 0o644,
 				"etc/dropbear/dropbear_ecdsa_host_key": 0o600, "sbin/dropbear": 0o755,
 			} {
 				if e := img.Lookup(name); e == nil || e.Perm() != want {
@@ -62,7 +62,7 @@ func TestDropbearThere(t *testing.T) {
 	if _, r := patch(t, tgt, nil); r.Patches[0].Changed || r.Patches[0].Summary != "in the archive already" {
 		t.Errorf("%+v", r.Patches[0])
 	}
-	for _, name := range []string{premount, "etc/passwd"} {
+	for _, name := range []string{premountScript, "etc/passwd"} {
 		tgt := tiny.New("bookworm", true)
 		delete(tgt.Archive, name)
 		err := refused(t, tgt, nil)
@@ -85,8 +85,8 @@ func TestGraftForeignAccounts(t *testing.T) {
 
 // What a graft needs and the root tree lacks is named, with the tree.
 func TestGraftMissing(t *testing.T) {
-	for _, name := range []string{"usr/sbin/dropbear", "usr/bin/busybox", "usr/share/initramfs-tools/" + premount,
-		"usr/share/initramfs-tools/" + bottom, tiny.Libs + "libz.so.1.2.13", tiny.Libs + "libnss_files.so.2"} {
+	for _, name := range []string{"usr/sbin/dropbear", "usr/bin/busybox", "usr/share/initramfs-tools/" + premountScript,
+		"usr/share/initramfs-tools/" + bottomScript, tiny.Libs + "libz.so.1.2.13", tiny.Libs + "libnss_files.so.2"} {
 		tgt := tiny.New("bullseye", false)
 		delete(tgt.Root, name)
 		want := strings.TrimSuffix(strings.TrimPrefix(name, tiny.Libs), ".2.13")
@@ -141,7 +141,7 @@ func TestGraftUnmerged(t *testing.T) {
 func TestOrderWith(t *testing.T) {
 	run := func(names ...string) (all string) {
 		for _, n := range names {
-			all += "/scripts/init-bottom/" + n + " \"$@\"\n" + param
+			all += "/scripts/init-bottom/" + n + " \"$@\"\n" + paramLine
 		}
 		return all
 	}
@@ -165,7 +165,7 @@ func TestOrderWith(t *testing.T) {
 // FuzzOrder: a script is added once, with its line of parameters, and all
 // others stay as they are.
 func FuzzOrder(f *testing.F) {
-	f.Add("/scripts/init-bottom/udev \"$@\"\n"+param, "dropbear")
+	f.Add("/scripts/init-bottom/udev \"$@\"\n"+paramLine, "dropbear")
 	f.Add("x", "dropbear")
 	f.Add("/scripts/init-bottom/a \"$@\"\n", "a")
 	f.Fuzz(func(t *testing.T, order, name string) {
@@ -177,7 +177,7 @@ func FuzzOrder(f *testing.F) {
 		if twice := orderWith(once, script); string(twice) != string(once) {
 			t.Fatalf("again: %q, then %q", once, twice)
 		}
-		added := script + " \"$@\"\n" + param
+		added := script + " \"$@\"\n" + paramLine
 		if string(once) == order {
 			if !strings.Contains("\n"+order, "\n"+script+` "$@"`) {
 				t.Fatalf("not added to %q", order)

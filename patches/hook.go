@@ -10,9 +10,9 @@ import (
 	"groundhog/manifest"
 )
 
-// hook has Debian's hook copy the programs, and brings our own.
-func (t *Tree) hook() (string, error) {
-	change := all(withoutCrypttab(t.version.Release), hookBlock(t.execs))
+// extendHook has Debian's hook copy the programs, and brings our own.
+func (t *Tree) extendHook() (string, error) {
+	change := allEdits(withoutCrypttab(t.version.Release), hookBlock(t.execs))
 	if err := t.undo.Edit(dropbearHook, pristineHook, change); err != nil {
 		return "", err
 	}
@@ -56,7 +56,7 @@ var (
 )
 
 // hookBlock puts the commands before the one line that copies the server.
-func hookBlock(commands []string) edit {
+func hookBlock(commands []string) textEdit {
 	return func(text []byte) ([]byte, error) {
 		lines := strings.SplitAfter(string(text), "\n")
 		at, err := onlyMatch(lines, serverLine)
@@ -74,7 +74,7 @@ func hookBlock(commands []string) edit {
 
 // withoutCrypttab makes buster's condition a comment. A hook of another release
 // has none; if one has, it is not the hook we know.
-func withoutCrypttab(release string) edit {
+func withoutCrypttab(release string) textEdit {
 	return func(text []byte) ([]byte, error) {
 		lines := strings.SplitAfter(string(text), "\n")
 		at, err := onlyMatch(lines, crypttabLine)

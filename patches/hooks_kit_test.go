@@ -71,7 +71,7 @@ func hookTree(release string) fstest.MapFS {
 		"lib/modules/6.1.0/modules.builtin":        file("kernel/drivers/net/mii.ko\n", 0o644),
 		v.RootConfig():                             file("# all comments\n#DROPBEAR_OPTIONS=\n", 0o644),
 		dropbearHook:                               file("#!/bin/sh\n"+crypttab+". /usr/share/initramfs-tools/hook-functions\ncopy_exec /usr/sbin/dropbear /sbin\n", 0o755),
-		path.Join(toolsDir, premount):              file("#!/bin/sh\nrun_dropbear() {\n\texec /sbin/dropbear -Fs ${DROPBEAR_OPTIONS-}\n}\n"+nfsLine+"\nrun_dropbear &\necho $! >/run/dropbear.pid\n", 0o755),
+		path.Join(toolsDir, premountScript):        file("#!/bin/sh\nrun_dropbear() {\n\texec /sbin/dropbear -Fs ${DROPBEAR_OPTIONS-}\n}\n"+nfsLine+"\nrun_dropbear &\necho $! >/run/dropbear.pid\n", 0o755),
 	}
 	for _, kind := range v.HostKeyTypes() {
 		k := hookKeys()[kind]

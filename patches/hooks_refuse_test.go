@@ -21,7 +21,7 @@ func TestHooksMissing(t *testing.T) {
 		"usr/sbin/sfdisk":                          {"sfdisk", "install the package"},
 		"etc/initramfs-tools/initramfs.conf":       {"initramfs.conf", "install initramfs-tools"},
 		dropbearHook:                               {dropbearHook, "dropbear-initramfs"},
-		path.Join(toolsDir, premount):              {premount, "dropbear-initramfs"},
+		path.Join(toolsDir, premountScript):        {premountScript, "dropbear-initramfs"},
 		"etc/os-release":                           {"os-release", "--release"},
 		"root/.ssh/authorized_keys":                {"nobody could log in", "--authorized-keys"},
 		"lib/modules/6.1.0/modules.builtin":        {"module mii", "linux-image"},
@@ -153,12 +153,12 @@ func TestHooksAfterAnUpgrade(t *testing.T) {
 	tree := hookTree("bookworm")
 	applyChanges(t, tree, mustHooks(t, tree, hookOptions()).steps())
 	newer := hookTree("bookworm")
-	for _, name := range []string{dropbearHook, path.Join(toolsDir, premount)} {
+	for _, name := range []string{dropbearHook, path.Join(toolsDir, premountScript)} {
 		tree[name] = &fstest.MapFile{Data: append([]byte("# newer\n"), newer[name].Data...), Mode: 0o755}
 	}
 	want := tree[dropbearHook]
 	applyChanges(t, tree, mustHooks(t, tree, hookOptions()).steps())
-	if ScriptState(tree[path.Join(toolsDir, premount)].Data) != Patched {
+	if ScriptState(tree[path.Join(toolsDir, premountScript)].Data) != Patched {
 		t.Error("the new script was not patched")
 	}
 	revertChanges(t, tree)
@@ -197,7 +197,7 @@ func FuzzPristineHook(f *testing.F) {
 		if err != nil || string(clean) != text {
 			return // has our marks already
 		}
-		after, err := all(withoutCrypttab(release), hookBlock([]string{"copy_exec /x || exit 1"}))(clean)
+		after, err := allEdits(withoutCrypttab(release), hookBlock([]string{"copy_exec /x || exit 1"}))(clean)
 		if err != nil {
 			return
 		}

@@ -33,10 +33,10 @@ func newHookRun(t *testing.T) *hookRun {
 	h := &hookRun{t, t.TempDir(), t.TempDir()}
 	h.write(h.root, ownDir+"/continue", "the end\n")
 	h.write(h.root, ownDir+"/patches.json", "{}\n")
-	h.write(h.root, bundle, "system\n")
+	h.write(h.root, certBundle, "system\n")
 	h.write(h.dest, "conf/arch.conf", "")
 	h.write(h.dest, scripts.Conf, "GROUNDHOG_WAIT=1\n")
-	h.write(h.dest, premount, scripts.NetworkLine+"\nrun_dropbear &\n")
+	h.write(h.dest, premountScript, scripts.NetworkLine+"\nrun_dropbear &\n")
 	h.write(h.dest, "etc/passwd", "root:*:0:0::/root-x:/bin/sh\n")
 	return h
 }
@@ -86,7 +86,7 @@ func TestHookRuns(t *testing.T) {
 		h.has("usr/bin/groundhog-shell", "shell\n")
 		h.has("etc/passwd", "root:*:0:0::/root-x:/usr/bin/groundhog-shell\n")
 		h.has("etc/shells", "/bin/sh\n/usr/bin/groundhog-shell\n")
-		h.has(bundle, "system\n")
+		h.has(certBundle, "system\n")
 		h.has(manifest.RecordPath, "{}\n")
 		h.has(scripts.Conf, "GROUNDHOG_WAIT=1\nGROUNDHOG_EPOCH=1000\n")
 		for _, name := range []string{"continue", "shell"} {
@@ -106,12 +106,12 @@ func TestHookPlainCases(t *testing.T) {
 		}
 		h.has("usr/bin/groundhog-shell", "")
 		h.has("etc/passwd", "root:*:0:0::/root-x:/bin/sh\n")
-		h.has(bundle, "") // nobody to read it
+		h.has(certBundle, "") // nobody to read it
 		h.write(h.dest, "bin/curl", "curl")
 		if out, err := h.run(shell); err != nil || out != "" {
 			t.Fatalf("%v: %s", err, out)
 		}
-		h.has(bundle, "given\n")
+		h.has(certBundle, "given\n")
 	})
 }
 
@@ -120,7 +120,7 @@ func TestHookPlainCases(t *testing.T) {
 func TestHookGivesUp(t *testing.T) {
 	eachHookShell(t, func(t *testing.T, shell []string) {
 		h := newHookRun(t)
-		h.write(h.dest, premount, "run_dropbear &\n")
+		h.write(h.dest, premountScript, "run_dropbear &\n")
 		h.write(h.dest, scripts.Gate, "gate\n")
 		if out, err := h.run(shell); err != nil || !strings.Contains(out, "run groundhog hooks again") {
 			t.Errorf("%v: %s", err, out)

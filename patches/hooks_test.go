@@ -63,7 +63,7 @@ func TestHooksOverThoseOfAnOlderVersion(t *testing.T) {
 	eachHookTree(t, func(t *testing.T, tree fstest.MapFS) {
 		original, fresh := maps.Clone(tree), maps.Clone(tree)
 		applyChanges(t, fresh, mustHooks(t, fresh, hookOptions()).steps())
-		at, state := path.Join(toolsDir, premount), path.Join(undo.KeepDir, "state.json")
+		at, state := path.Join(toolsDir, premountScript), path.Join(undo.KeepDir, "state.json")
 		older := func() fstest.MapFS {
 			old, script := maps.Clone(fresh), fresh[at].Data
 			before := withoutLines(script, scripts.NFSLine)
@@ -188,7 +188,7 @@ func TestHooksScripts(t *testing.T) {
 	eachHookTree(t, func(t *testing.T, tree fstest.MapFS) {
 		release := strings.TrimSpace(strings.SplitAfter(string(tree["etc/os-release"].Data), "CODENAME=")[1])
 		applyChanges(t, tree, mustHooks(t, tree, hookOptions()).steps())
-		if s := ScriptState(tree[path.Join(toolsDir, premount)].Data); s != Patched {
+		if s := ScriptState(tree[path.Join(toolsDir, premountScript)].Data); s != Patched {
 			t.Errorf("the boot script is %s", s)
 		}
 		want := "#!/bin/sh\n"
@@ -226,8 +226,8 @@ func TestHooksAnchors(t *testing.T) {
 	anchors := []struct{ file, line string }{
 		{dropbearHook, "copy_exec /usr/sbin/dropbear /sbin\n"},
 		{dropbearHook, "[ -r /etc/crypttab ] || exit 0\n"},
-		{path.Join(toolsDir, premount), startLine + "\n"},
-		{path.Join(toolsDir, premount), pidLine + "\n"},
+		{path.Join(toolsDir, premountScript), startLine + "\n"},
+		{path.Join(toolsDir, premountScript), pidLine + "\n"},
 	}
 	for _, a := range anchors {
 		for name, replace := range map[string]string{"none": "", "two": a.line + a.line} {

@@ -30,8 +30,8 @@ func (t *Archive) keysThere() ([]*dropbear.HostKey, error) {
 	return keys, nil
 }
 
-// hostKeys sees to it that the device has an identity.
-func (t *Archive) hostKeys() (string, error) {
+// ensureHostKeys sees to it that the device has an identity.
+func (t *Archive) ensureHostKeys() (string, error) {
 	have, err := t.keysThere()
 	if err != nil {
 		return "", err
@@ -51,7 +51,7 @@ func (t *Archive) hostKeys() (string, error) {
 			return "", fmt.Errorf("%s: -r has dropbear take its host keys from %s, and not the %s key from %s: --dropbear-option '%s' would put options in the place of these",
 				server.Config, show.Printable(strings.Join(server.HostKeys, ", ")), k.Type(), debian.HostKeyPath(k.Type()), strings.Join(server.Without("dr"), " "))
 		}
-		if err := t.put(debian.HostKeyPath(k.Type()), initrd.TypeFile|0o600, k.Marshal()); err != nil {
+		if err := t.putEntry(debian.HostKeyPath(k.Type()), initrd.TypeFile|0o600, k.Marshal()); err != nil {
 			return "", err
 		}
 	}
@@ -70,7 +70,7 @@ func (t *editTarget) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostK
 	var keys []*dropbear.HostKey
 	for _, kind := range t.version.HostKeyTypes() {
 		name := path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
-		b, err := t.optional(name)
+		b, err := t.readOptional(name)
 		if err != nil {
 			return nil, "", err
 		}
@@ -108,12 +108,12 @@ func (t *editTarget) newHostKeys(why string) ([]*dropbear.HostKey, string, error
 	return keys, fmt.Sprintf("%s made: %s", show.Count(len(keys), "key"), why), nil
 }
 
-// hostKeys keeps the keys in the tree, or puts in others. The public halves that
+// ensureHostKeys keeps the keys in the tree, or puts in others. The public halves that
 // newer packages keep beside them follow.
-func (t *Tree) hostKeys() (string, error) {
+func (t *Tree) ensureHostKeys() (string, error) {
 	var have []*dropbear.HostKey
 	for _, kind := range t.version.HostKeyTypes() {
-		k, err := t.hostKey(kind)
+		k, err := t.readHostKey(kind)
 		if err != nil {
 			return "", err
 		}
@@ -150,9 +150,9 @@ func (t *Tree) hostKeyName(kind string) string {
 	return path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
 }
 
-// hostKey is the key in the tree, nil where there is none. It stays, unless
+// readHostKey is the key in the tree, nil where there is none. It stays, unless
 // another is put there.
-func (t *Tree) hostKey(kind string) (*dropbear.HostKey, error) {
+func (t *Tree) readHostKey(kind string) (*dropbear.HostKey, error) {
 	name := t.hostKeyName(kind)
 	for _, n := range []string{name, name + ".pub"} {
 		if err := t.undo.Keep(n); err != nil {

@@ -19,7 +19,7 @@ import (
 func (t *Archive) networkInterface() (string, error) {
 	files := debian.SettingsFiles(t.Image)
 	settings := debian.SourceInInit(files)
-	d, err := t.chooseDevice(settings, archiveScripts{t.Image}, t.setting("GROUNDHOG_DEVICE"))
+	d, err := t.chooseDevice(settings, archiveScripts{t.Image}, t.readSetting("GROUNDHOG_DEVICE"))
 	if err != nil {
 		return "", err
 	}
@@ -32,22 +32,22 @@ func (t *Archive) networkInterface() (string, error) {
 			return "", err
 		}
 		if at >= 0 {
-			if err := t.edit(files[at].Name, func([]byte) ([]byte, error) { return text, nil }); err != nil {
+			if err := t.editText(files[at].Name, func([]byte) ([]byte, error) { return text, nil }); err != nil {
 				return "", err
 			}
 		}
 		t.noteDoubt(debian.Read(t.Image).Settings, d)
 	}
-	if err := t.install("interface"); err != nil {
+	if err := t.installScripts("interface"); err != nil {
 		return "", err
 	}
-	if err := t.edit(premount, withNetwork); err != nil {
+	if err := t.editText(premountScript, withNetwork); err != nil {
 		return "", err
 	}
-	if err := t.set("GROUNDHOG_DEVICE", d.ours); err != nil {
+	if err := t.setSetting("GROUNDHOG_DEVICE", d.ours); err != nil {
 		return "", err
 	}
-	if err := t.set("GROUNDHOG_INTERFACE_TIMEOUT", seconds(t.opts.InterfaceTimeout)); err != nil {
+	if err := t.setSetting("GROUNDHOG_INTERFACE_TIMEOUT", formatSeconds(t.opts.InterfaceTimeout)); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s, waited for up to %v", d.told, t.opts.InterfaceTimeout), nil
@@ -74,16 +74,16 @@ func (t *Archive) noteOlder(now namedDevice) error {
 		files = append(files, debian.SourceFile{Name: name, Text: text})
 	}
 	if tree := namedBy(debian.SourceInInit(files)); tree.doubt == "" && tree.value != "" && tree.value != now.value {
-		t.note("%s in the root tree names the interface %s by %s, and the archive %s: that of the archive is taken; update-initramfs makes one anew, and --device names it here",
+		t.addNote("%s in the root tree names the interface %s by %s, and the archive %s: that of the archive is taken; update-initramfs makes one anew, and --device names it here",
 			tree.from, quoteOdd(tree.value), tree.by, cmp.Or(now.value, "none"))
 	}
 	return nil
 }
 
 // noteDoubt tells that DEVICE could not be proven to be what it was given.
-func (t *editTarget) noteDoubt(s debian.Settings, d device) {
+func (t *editTarget) noteDoubt(s debian.Settings, d deviceSettings) {
 	if v, sure := s.Get("DEVICE"); !sure || v != d.value {
-		t.note("what becomes of DEVICE only the machine can tell (%s); our scripts use %s", s.Doubt, d.ours)
+		t.addNote("what becomes of DEVICE only the machine can tell (%s); our scripts use %s", s.Doubt, d.ours)
 	}
 }
 
@@ -112,17 +112,17 @@ func (t *Tree) networkInterface() (string, error) {
 		t.noteDoubt(debian.SourceInInit(files), d)
 	}
 	t.noteModules(debian.SourceInInit(files))
-	if err := t.install("interface"); err != nil {
+	if err := t.installScripts("interface"); err != nil {
 		return "", err
 	}
-	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, withNetwork); err != nil {
+	if err := t.undo.Edit(path.Join(toolsDir, premountScript), pristinePremount, withNetwork); err != nil {
 		return "", err
 	}
-	t.added = append(t.added, premount, scripts.Conf)
-	if err := t.setting("GROUNDHOG_DEVICE", d.ours); err != nil {
+	t.added = append(t.added, premountScript, scripts.Conf)
+	if err := t.setSetting("GROUNDHOG_DEVICE", d.ours); err != nil {
 		return "", err
 	}
-	err = t.setting("GROUNDHOG_INTERFACE_TIMEOUT", seconds(t.opts.InterfaceTimeout))
+	err = t.setSetting("GROUNDHOG_INTERFACE_TIMEOUT", formatSeconds(t.opts.InterfaceTimeout))
 	return fmt.Sprintf("%s, waited for up to %v", d.told, t.opts.InterfaceTimeout), err
 }
 

@@ -46,10 +46,10 @@ func (t *editTarget) withOptions(text []byte) ([]byte, error) {
 	return withLine(line)([]byte(b.String()))
 }
 
-// link sets dropbear's options and, where its sessions lack it, sbin in their
+// tuneLink sets dropbear's options and, where its sessions lack it, sbin in their
 // PATH. Then all is known of how one logs in: who could not run a command there
 // could not flash.
-func (t *Archive) link() (string, error) {
+func (t *Archive) tuneLink() (string, error) {
 	conf := t.version.ArchiveConfig
 	var old []byte
 	if _, ok := t.Image.Resolve(conf); ok {
@@ -62,7 +62,7 @@ func (t *Archive) link() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := t.generated(conf, text); err != nil {
+	if err := t.putGenerated(conf, text); err != nil {
 		return "", err
 	}
 	summary := "dropbear " + t.optionsToldOf()
@@ -76,8 +76,8 @@ func (t *Archive) link() (string, error) {
 	if err := t.checkWayIn(facts.Server, facts.Hindrance()); err != nil {
 		return "", err
 	}
-	if port := facts.Server.Port(); port != 22 || t.setting(portSetting) != "" {
-		return summary + onPort(port), t.set(portSetting, fmt.Sprint(port))
+	if port := facts.Server.Port(); port != 22 || t.readSetting(portSetting) != "" {
+		return summary + onPort(port), t.setSetting(portSetting, fmt.Sprint(port))
 	}
 	return summary, nil
 }
@@ -104,7 +104,7 @@ func onPort(port uint16) string {
 func (t *editTarget) checkWayIn(s *debian.Server, hindrance string) error {
 	switch {
 	case s.Doubt != "":
-		t.note("whether you can log in only the machine can tell (%s); --dropbear-option gives dropbear options that are certain", s.Doubt)
+		t.addNote("whether you can log in only the machine can tell (%s); --dropbear-option gives dropbear options that are certain", s.Doubt)
 		return nil
 	case hindrance == "":
 		return nil
@@ -122,11 +122,11 @@ func (t *editTarget) checkWayIn(s *debian.Server, hindrance string) error {
 // a shell that etc/shells lists.
 func (t *Archive) sbinInPath() error {
 	shell := scripts.Shell()
-	if err := t.put(shell.Path, typeFile(shell.Mode), shell.Data); err != nil {
+	if err := t.putEntry(shell.Path, typeFile(shell.Mode), shell.Data); err != nil {
 		return err
 	}
 	name := "/" + shell.Path
-	err := t.edit("etc/passwd", func(text []byte) ([]byte, error) { return withShell(text, name) })
+	err := t.editText("etc/passwd", func(text []byte) ([]byte, error) { return withShell(text, name) })
 	if err != nil {
 		return err
 	}
@@ -136,11 +136,11 @@ func (t *Archive) sbinInPath() error {
 			return err
 		}
 	}
-	shells, err = all(withLine("/bin/sh"), withLine(name))(shells)
+	shells, err = allEdits(withLine("/bin/sh"), withLine(name))(shells)
 	if err != nil {
 		return err
 	}
-	if err := t.generated("etc/shells", shells); err != nil {
+	if err := t.putGenerated("etc/shells", shells); err != nil {
 		return fmt.Errorf("etc/shells: %w", err)
 	}
 	return nil
@@ -165,8 +165,8 @@ func withShell(passwd []byte, shell string) ([]byte, error) {
 	return []byte(strings.Join(lines, "")), nil
 }
 
-// link sets dropbear's options in the configuration that the hook copies.
-func (t *Tree) link() (string, error) {
+// tuneLink sets dropbear's options in the configuration that the hook copies.
+func (t *Tree) tuneLink() (string, error) {
 	if err := t.undo.Edit(t.version.RootConfig(), nil, t.withOptions); err != nil {
 		return "", err
 	}
@@ -192,7 +192,7 @@ func (t *Tree) link() (string, error) {
 		}
 	}
 	if port := s.Port(); port != 22 {
-		return summary + onPort(port), t.setting(portSetting, fmt.Sprint(port))
+		return summary + onPort(port), t.setSetting(portSetting, fmt.Sprint(port))
 	}
 	return summary, nil
 }
@@ -200,10 +200,10 @@ func (t *Tree) link() (string, error) {
 // willHave is what an archive of the tree will have of dropbear's script and
 // configuration.
 func (t *Tree) willHave(name string) ([]byte, error) {
-	at, pristine := "", edit(nil)
+	at, pristine := "", textEdit(nil)
 	switch name {
-	case premount:
-		at, pristine = path.Join(toolsDir, premount), pristinePremount
+	case premountScript:
+		at, pristine = path.Join(toolsDir, premountScript), pristinePremount
 	case t.version.ArchiveConfig:
 		at = t.version.RootConfig()
 	default:

@@ -18,9 +18,9 @@ import (
 // line; it is there only if something is listed.
 const modulesList = "conf/modules"
 
-// modules puts the kernel modules that were asked for into the archive, with
+// addAskedModules puts the kernel modules that were asked for into the archive, with
 // what they need, has /init load them, and rebuilds the indexes.
-func (t *Archive) modules() (string, error) {
+func (t *Archive) addAskedModules() (string, error) {
 	if len(t.opts.Modules) == 0 {
 		return "", nil
 	}
@@ -162,12 +162,12 @@ func (t *Archive) listModules() error {
 	if text == string(old) {
 		return nil
 	}
-	return t.generated(modulesList, []byte(text))
+	return t.putGenerated(modulesList, []byte(text))
 }
 
-// indexes is the files that depmod(8) makes from the modules themselves. Those
+// moduleIndexes is the files that depmod(8) makes from the modules themselves. Those
 // that it makes from modules.builtin stay the same when a module is added.
-var indexes = []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin",
+var moduleIndexes = []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin",
 	"modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"}
 
 // rebuildIndexes has kmod's own depmod read the archive's modules.
@@ -184,20 +184,20 @@ func (t *Archive) rebuildIndexes() error {
 			files[rest] = t.Image.Content(e)
 		}
 	}
-	made, err := depmod(t.Kernel, files, indexes)
+	made, err := runDepmod(t.Kernel, files, moduleIndexes)
 	if err != nil {
 		return err
 	}
-	for _, name := range indexes {
+	for _, name := range moduleIndexes {
 		b, ok := made[name]
 		if !ok {
 			continue
 		}
 		at := path.Join(dir, name)
 		if e := t.Image.Lookup(at); e != nil {
-			err = t.put(at, e.Mode, b)
+			err = t.putEntry(at, e.Mode, b)
 		} else {
-			err = t.put(at, initrd.TypeFile|0o644, b)
+			err = t.putEntry(at, initrd.TypeFile|0o644, b)
 		}
 		if err != nil {
 			return err
@@ -206,9 +206,9 @@ func (t *Archive) rebuildIndexes() error {
 	return nil
 }
 
-// modules lists the modules in etc/initramfs-tools/modules: mkinitramfs copies
+// listModules lists the modules in etc/initramfs-tools/modules: mkinitramfs copies
 // them with what they need, and has /init load them.
-func (t *Tree) modules() (string, error) {
+func (t *Tree) listModules() (string, error) {
 	if len(t.opts.Modules) == 0 {
 		return "", nil
 	}
@@ -261,7 +261,7 @@ func (t *Tree) checkModules() error {
 		return lacking[0]
 	}
 	for _, err := range lacking {
-		t.note("%v", err)
+		t.addNote("%v", err)
 	}
 	t.noteFirmware()
 	return nil
@@ -269,7 +269,7 @@ func (t *Tree) checkModules() error {
 
 // listedModules adds modules to a list as etc/initramfs-tools/modules is one:
 // name and arguments, one a line, # for comments.
-func listedModules(modules []string) edit {
+func listedModules(modules []string) textEdit {
 	return func(text []byte) ([]byte, error) {
 		var listed []string
 		for line := range strings.Lines(string(text)) {

@@ -98,7 +98,7 @@ func judgeIndexes(t *testing.T, img *initrd.Image) {
 		t.Errorf("modprobe would load %s", got)
 	}
 	output(t, "depmod", "-b", root, kernel)
-	for _, name := range indexes {
+	for _, name := range moduleIndexes {
 		b, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, name))
 		must(t, err)
 		if string(b) != text(t, img, path.Join(dir, name)) {

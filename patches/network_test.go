@@ -33,11 +33,11 @@ func TestNetworkAndWait(t *testing.T) {
 			config = "config"
 		}
 		want := strings.NewReplacer("run_dropbear &\n", scripts.NetworkLine+"\nrun_dropbear &\n", nfsLine, scripts.NFSLine+"\n"+nfsLine).Replace(tiny.Premount(config))
-		if got := text(t, img, premount); got != want {
+		if got := text(t, img, premountScript); got != want {
 			t.Errorf("the premount script:\n%s", got)
 		}
-		if e := img.Lookup(premount); e.Perm()&0o111 != 0o111&e.Perm()|0o100&e.Perm() || e.Perm()&0o100 == 0 {
-			t.Errorf("%s: %s", premount, e.ModeString())
+		if e := img.Lookup(premountScript); e.Perm()&0o111 != 0o111&e.Perm()|0o100&e.Perm() || e.Perm()&0o100 == 0 {
+			t.Errorf("%s: %s", premountScript, e.ModeString())
 		}
 		if got := text(t, img, "conf/initramfs.conf"); got != "MODULES=most\nBUSYBOX=auto\nDEVICE=eth0\nNFSROOT=auto\n" {
 			t.Errorf("conf/initramfs.conf:\n%s", got)

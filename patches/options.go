@@ -57,8 +57,8 @@ func Defaults() Options {
 // deviceName is an interface name that the kernel takes (dev_valid_name) and
 // that is one plain word in shell.
 var (
-	deviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
-	moduleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	deviceName     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
+	moduleNameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 	// Words with blanks between them; what a shell could take for more is not among
 	// the characters.
 	dropbearOption = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=, -]{0,200}$`)
@@ -96,7 +96,7 @@ func (o *Options) checkOptions() error {
 		return fmt.Errorf("device %q: no interface of that name leads to the machine, nobody could log in", o.Device)
 	}
 	for _, m := range o.Modules {
-		if !moduleName.MatchString(m) {
+		if !moduleNameForm.MatchString(m) {
 			return fmt.Errorf("module %q: not the name of a kernel module", m)
 		}
 	}

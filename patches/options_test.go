@@ -105,17 +105,17 @@ func TestSettings(t *testing.T) {
 		if v[0] == '-' || v == strings.Repeat("a", 300) {
 			continue // harmless behind NAME=
 		}
-		if err := target.set("GROUNDHOG_X", v); err == nil || strings.Contains(err.Error(), "\n") {
+		if err := target.setSetting("GROUNDHOG_X", v); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", v, err)
 		}
 	}
 	if len(img.Edits()) != 0 {
 		t.Error("a refused value changed something")
 	}
-	must(t, target.set("GROUNDHOG_X", "02:00:5e:10:00:01"))
-	must(t, target.set("GROUNDHOG_XY", ""))
-	must(t, target.set("GROUNDHOG_X", "eth0.1_a-b"))
-	if got := text(t, img, confPath); got != "GROUNDHOG_X=eth0.1_a-b\nGROUNDHOG_XY=\n" || target.setting("GROUNDHOG_X") != "eth0.1_a-b" {
+	must(t, target.setSetting("GROUNDHOG_X", "02:00:5e:10:00:01"))
+	must(t, target.setSetting("GROUNDHOG_XY", ""))
+	must(t, target.setSetting("GROUNDHOG_X", "eth0.1_a-b"))
+	if got := text(t, img, confPath); got != "GROUNDHOG_X=eth0.1_a-b\nGROUNDHOG_XY=\n" || target.readSetting("GROUNDHOG_X") != "eth0.1_a-b" {
 		t.Errorf("%q", got)
 	}
 }

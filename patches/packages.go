@@ -66,7 +66,7 @@ func (t *editTarget) rootPackages() (rootPackages, error) {
 	versions, err := dpkg.Versions(root)
 	if err != nil {
 		if !errors.Is(err, dpkg.ErrNone) {
-			t.note("which initramfs-tools is in the root tree cannot be told: %v", err)
+			t.addNote("which initramfs-tools is in the root tree cannot be told: %v", err)
 		}
 		return rootPackages{}, nil
 	}
@@ -76,7 +76,7 @@ func (t *editTarget) rootPackages() (rootPackages, error) {
 // rootDropbear is the root tree's dropbear, which is used; what is odd about it is said.
 func (t *editTarget) rootDropbear(has rootPackages) string {
 	if odd := (debian.System{Release: t.Release, Dropbear: has.dropbear}).Odd("the root tree"); odd != "" && t.opts.Release == "" {
-		t.note("%s", odd)
+		t.addNote("%s", odd)
 	}
 	return has.dropbear
 }
@@ -96,12 +96,12 @@ func (t *editTarget) setVersion(server, tools string, anchors []toolsAnchor, rea
 	}
 	for _, name := range dropbear.Releases() {
 		if other, err := dropbear.ForRelease(name); err == nil && other.Tools == tools {
-			t.note("initramfs-tools %s is in the root tree, as %s has it, not %s (%s)", tools, name, t.Release, v.Tools)
+			t.addNote("initramfs-tools %s is in the root tree, as %s has it, not %s (%s)", tools, name, t.Release, v.Tools)
 			return nil
 		}
 	}
 	if t.opts.Release != "" {
-		t.note("initramfs-tools %s is in the root tree, which no supported release has; it is treated as that of %s", tools, t.Release)
+		t.addNote("initramfs-tools %s is in the root tree, which no supported release has; it is treated as that of %s", tools, t.Release)
 		return nil
 	}
 	for _, a := range anchors {
@@ -114,6 +114,6 @@ func (t *editTarget) setVersion(server, tools string, anchors []toolsAnchor, rea
 				tools, a.file, strings.TrimPrefix(a.line.String(), "(?m)"), t.Release, v.Tools)
 		}
 	}
-	t.note("initramfs-tools %s is in the root tree, which no supported release has: it is taken for %s's %s, since what is needed of it is as known", tools, t.Release, v.Tools)
+	t.addNote("initramfs-tools %s is in the root tree, which no supported release has: it is taken for %s's %s, since what is needed of it is as known", tools, t.Release, v.Tools)
 	return nil
 }

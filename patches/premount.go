@@ -18,10 +18,10 @@ const (
 
 func typeFile(m fs.FileMode) uint32 { return initrd.TypeFile | uint32(m.Perm()) }
 
-// install puts a patch's scripts into the archive.
-func (t *Archive) install(patch string) error {
+// installScripts puts a patch's scripts into the archive.
+func (t *Archive) installScripts(patch string) error {
 	for _, f := range scripts.Of(patch) {
-		if err := t.put(f.Path, typeFile(f.Mode), f.Data); err != nil {
+		if err := t.putEntry(f.Path, typeFile(f.Mode), f.Data); err != nil {
 			return err
 		}
 	}
@@ -36,7 +36,7 @@ func pristinePremount(text []byte) ([]byte, error) {
 // withNetwork has our scripts look after the interface before the network is configured: in the background before
 // dropbear starts, and before that for an NFS root.
 func withNetwork(text []byte) ([]byte, error) {
-	if _, err := only(strings.SplitAfter(string(text), "\n"), nfsLine); err == nil {
+	if _, err := onlyLine(strings.SplitAfter(string(text), "\n"), nfsLine); err == nil {
 		if text, err = lineBefore(nfsLine, scripts.NFSLine)(text); err != nil {
 			return nil, err
 		}

@@ -21,9 +21,9 @@ func readRecord(img *initrd.Image) (*manifest.Record, error) {
 	return r, err
 }
 
-// record leaves in the archive what was done to it, and its id. An archive
+// leaveRecord leaves in the archive what was done to it, and its id. An archive
 // that no patch changed keeps the record and the id that it has.
-func (t *Archive) record(r *Report, tool, source string) error {
+func (t *Archive) leaveRecord(r *Report, tool, source string) error {
 	old, err := readRecord(t.Image)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (t *Archive) record(r *Report, tool, source string) error {
 		return nil
 	}
 	r.Build = t.buildID(source)
-	if err := t.set("GROUNDHOG_BUILD", r.Build); err != nil {
+	if err := t.setSetting("GROUNDHOG_BUILD", r.Build); err != nil {
 		return err
 	}
 	rec := t.recordOf(tool, r.Build, r.Patches)
@@ -44,7 +44,7 @@ func (t *Archive) record(r *Report, tool, source string) error {
 	if err != nil {
 		return err
 	}
-	return t.generated(manifest.RecordPath, b)
+	return t.putGenerated(manifest.RecordPath, b)
 }
 
 // mergePatches adds what is new to what was done before. A path that a later
@@ -83,7 +83,7 @@ func (t *Archive) buildID(source string) string {
 		fmt.Fprintf(h, "%q %o %x\n", e.Name, e.After.Mode, t.Image.Sum(e.After))
 	}
 	for _, name := range []string{"GROUNDHOG_DEVICE", "GROUNDHOG_INTERFACE_TIMEOUT", "GROUNDHOG_MAC", "GROUNDHOG_WAIT", "GROUNDHOG_EPOCH"} {
-		fmt.Fprintf(h, "%s=%s\n", name, t.setting(name))
+		fmt.Fprintf(h, "%s=%s\n", name, t.readSetting(name))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

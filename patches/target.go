@@ -56,7 +56,7 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	var err error
 	found := debian.SystemOf(img, facts.Server)
 	t.System = cmp.Or(debian.DerivedBy(t.Kernel), found.Derived())
-	if t.Release, err = t.release(facts, found); err != nil {
+	if t.Release, err = t.debianRelease(facts, found); err != nil {
 		return nil, err
 	}
 	if err := t.checkArch(); err != nil {
@@ -85,14 +85,14 @@ func (t *Archive) checkArch() error {
 	return fmt.Errorf("the archive is for %s, the root tree for %s", t.Arch, arch)
 }
 
-// release is the Debian release: asked for, or that of an earlier run, or what archive and root tree say
+// debianRelease is the Debian release: asked for, or that of an earlier run, or what archive and root tree say
 // together. Where they disagree nothing fits that would be taken from the tree.
-func (t *Archive) release(facts *debian.Facts, found debian.System) (string, error) {
+func (t *Archive) debianRelease(facts *debian.Facts, found debian.System) (string, error) {
 	if t.opts.Release != "" {
 		if err := found.Supported(); err != nil {
-			t.note("%v; it is treated as %s", err, t.opts.Release)
+			t.addNote("%v; it is treated as %s", err, t.opts.Release)
 		} else if found.Release != "" && found.Release != t.opts.Release {
-			t.note("the archive is of %s (%s), and treated as %s", found.Release, found, t.opts.Release)
+			t.addNote("the archive is of %s (%s), and treated as %s", found.Release, found, t.opts.Release)
 		}
 		return t.opts.Release, nil
 	}
@@ -105,7 +105,7 @@ func (t *Archive) release(facts *debian.Facts, found debian.System) (string, err
 		return "", fmt.Errorf("%w; --release overrides", err)
 	}
 	if odd := found.Odd("the archive"); odd != "" {
-		t.note("%s", odd)
+		t.addNote("%s", odd)
 	}
 	tree, err := t.rootRelease()
 	switch {
@@ -118,7 +118,7 @@ func (t *Archive) release(facts *debian.Facts, found debian.System) (string, err
 	case found.Release == "" || found.Release == tree:
 		return tree, nil
 	case facts.HasDropbear() && !t.opts.wantsRoot():
-		t.note("the archive is of %s (%s), the root tree of %s: nothing but keys is taken from it", found.Release, found, tree)
+		t.addNote("the archive is of %s (%s), the root tree of %s: nothing but keys is taken from it", found.Release, found, tree)
 		return found.Release, nil
 	}
 	return "", fmt.Errorf("the archive is of %s (%s), the root tree of %s: give the tree that the archive was made in; --release overrides", found.Release, found, tree)
@@ -141,11 +141,11 @@ func (t *editTarget) rootRelease() (string, error) {
 	} else if err != nil {
 		return "", err
 	}
-	return t.supported(release)
+	return t.supportedRelease(release)
 }
 
-// supported is a root tree's release; what the tree is derived of is noted.
-func (t *editTarget) supported(release debian.OSRelease) (string, error) {
+// supportedRelease is a root tree's release; what the tree is derived of is noted.
+func (t *editTarget) supportedRelease(release debian.OSRelease) (string, error) {
 	t.System = cmp.Or(t.System, release.Derived())
 	if _, err := sysroot.Find(t.Root, rpiIssue); err == nil {
 		t.System = cmp.Or(t.System, debian.RaspberryPiOS)
@@ -162,18 +162,18 @@ func (t *editTarget) supported(release debian.OSRelease) (string, error) {
 
 // The three ways to change the archive. Each notes the path it changed.
 
-// put makes the entry at name what is given.
-func (t *Archive) put(name string, mode uint32, data []byte) error {
+// putEntry makes the entry at name what is given.
+func (t *Archive) putEntry(name string, mode uint32, data []byte) error {
 	changed, err := t.Image.Put(name, initrd.File{Mode: mode, Data: data})
 	if changed {
-		t.touch(name)
+		t.touchEntry(name)
 	}
 	return err
 }
 
-// generated writes a file that mkinitramfs would have written, with the mode
+// putGenerated writes a file that mkinitramfs would have written, with the mode
 // of such files in this archive: 0600 where dropbear's UMASK was in force.
-func (t *Archive) generated(name string, data []byte) error {
+func (t *Archive) putGenerated(name string, data []byte) error {
 	mode := uint32(initrd.TypeFile | 0o644)
 	if e := t.Image.Lookup("conf/arch.conf"); e != nil {
 		mode = e.Mode
@@ -181,11 +181,11 @@ func (t *Archive) generated(name string, data []byte) error {
 	if e := t.Image.Lookup(name); e != nil {
 		mode = 0
 	}
-	return t.put(name, mode, data)
+	return t.putEntry(name, mode, data)
 }
 
-// edit changes the text that name leads to.
-func (t *Archive) edit(name string, change edit) error {
+// editText changes the text that name leads to.
+func (t *Archive) editText(name string, change textEdit) error {
 	real, ok := t.Image.Resolve(name)
 	if !ok {
 		return fmt.Errorf("%s: not in the archive", name)
@@ -198,10 +198,10 @@ func (t *Archive) edit(name string, change edit) error {
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", name, t.Release, err)
 	}
-	return t.put(real, 0, text)
+	return t.putEntry(real, 0, text)
 }
 
-func (t *Archive) touch(name string) {
+func (t *Archive) touchEntry(name string) {
 	if real, ok := t.Image.Resolve(path.Dir(name)); ok {
 		name = path.Join(real, path.Base(name))
 	}
@@ -210,12 +210,12 @@ func (t *Archive) touch(name string) {
 	}
 }
 
-func (t *editTarget) note(format string, args ...any) {
+func (t *editTarget) addNote(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
-// find looks a file up in the root tree; the error says in which trees.
-func (t *editTarget) find(names ...string) (string, error) {
+// findInTree looks a file up in the root tree; the error says in which trees.
+func (t *editTarget) findInTree(names ...string) (string, error) {
 	if t.Root == nil {
 		return "", fmt.Errorf("%s: not in the archive, and no root tree was given to take it from (--root or --deb)", names[0])
 	}
@@ -246,7 +246,7 @@ func (t *editTarget) missing(shown string, names ...string) error {
 
 // findProgram finds one that can be run: what a statoverride, say, took the right from could not be on the device either.
 func (t *editTarget) findProgram(names ...string) (string, error) {
-	found, err := t.find(names...)
+	found, err := t.findInTree(names...)
 	if err != nil {
 		return "", err
 	}
@@ -261,8 +261,8 @@ func (t *editTarget) findProgram(names ...string) (string, error) {
 	return found, err
 }
 
-// optional reads a file of the root tree, nil where there is none.
-func (t *editTarget) optional(name string) ([]byte, error) {
+// readOptional reads a file of the root tree, nil where there is none.
+func (t *editTarget) readOptional(name string) ([]byte, error) {
 	if t.Root == nil {
 		return nil, nil
 	}

@@ -12,8 +12,8 @@ import (
 	"groundhog/patches/sysroot"
 )
 
-// tools adds the further programs, each where the root tree has it.
-func (t *Archive) tools() (string, error) {
+// addTools adds the further programs, each where the root tree has it.
+func (t *Archive) addTools() (string, error) {
 	var names []string
 	for _, tool := range t.opts.Tools {
 		src, err := t.findTool(tool)
@@ -52,7 +52,7 @@ func (t *Archive) notBusybox(src, dst string) error {
 	if err != nil {
 		return err
 	}
-	return t.put(dst, initrd.TypeFile|0o755, data)
+	return t.putEntry(dst, initrd.TypeFile|0o755, data)
 }
 
 // findTool finds a program by its path, or by its name where PATH would.
@@ -71,7 +71,7 @@ func (t *editTarget) findTool(tool string) (string, error) {
 	return found, err
 }
 
-func (t *Tree) tools() (string, error) {
+func (t *Tree) hookTools() (string, error) {
 	var names []string
 	for _, tool := range t.opts.Tools {
 		found, err := t.findTool(tool)

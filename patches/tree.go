@@ -76,9 +76,9 @@ func Hooks(root fs.FS, layers []string, opts Options, tool string) (*HooksReport
 		t.record = append(t.record, Applied{Name: p.Name, Summary: summary, Paths: slices.Compact(t.added)})
 	}
 	if t.leftOut != "" {
-		t.note("%s", t.leftOut)
+		t.addNote("%s", t.leftOut)
 	}
-	return t.report, t.finish(tool)
+	return t.report, t.finishChanges(tool)
 }
 
 // openTree refuses what is no root tree of a supported release with
@@ -93,7 +93,7 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w (--release names it)", err)
 		}
-		if t.Release, err = t.supported(release); err != nil {
+		if t.Release, err = t.supportedRelease(release); err != nil {
 			return nil, err
 		}
 	}
@@ -101,17 +101,17 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.setVersion(t.rootDropbear(has), has.tools, treeAnchors, t.optional); err != nil {
+	if err := t.setVersion(t.rootDropbear(has), has.tools, treeAnchors, t.readOptional); err != nil {
 		return nil, err
 	}
 	for _, f := range []struct{ name, pkg string }{
 		{"etc/initramfs-tools/initramfs.conf", "initramfs-tools"},
 		{dropbearHook, "dropbear-initramfs"},
-		{path.Join(toolsDir, premount), "dropbear-initramfs"},
+		{path.Join(toolsDir, premountScript), "dropbear-initramfs"},
 		{"usr/sbin/dropbear", "dropbear-bin"},
 		{"usr/bin/busybox", "busybox"},
 	} {
-		if _, err := t.need(f.name, f.pkg); err != nil {
+		if _, err := t.needFile(f.name, f.pkg); err != nil {
 			return nil, err
 		}
 	}
@@ -124,11 +124,11 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 	return t, err
 }
 
-// finish names the build, writes the record and turns everything into changes.
-func (t *Tree) finish(tool string) error {
+// finishChanges names the build, writes the record and turns everything into changes.
+func (t *Tree) finishChanges(tool string) error {
 	r := t.report
 	r.Build = t.buildID()
-	if err := t.setting("GROUNDHOG_BUILD", r.Build); err != nil {
+	if err := t.setSetting("GROUNDHOG_BUILD", r.Build); err != nil {
 		return err
 	}
 	if err := t.putRecord(tool); err != nil {
@@ -146,9 +146,9 @@ func (t *Tree) finish(tool string) error {
 	return nil
 }
 
-// need finds what a package of the root tree has to have brought.
-func (t *Tree) need(name, pkg string) (string, error) {
-	found, err := t.find(name)
+// needFile finds what a package of the root tree has to have brought.
+func (t *Tree) needFile(name, pkg string) (string, error) {
+	found, err := t.findInTree(name)
 	if err != nil {
 		return "", fmt.Errorf("%w: install %s there", err, pkg)
 	}
@@ -170,8 +170,8 @@ func (t *Tree) buildID() string {
 	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
-// install puts a patch's scripts where mkinitramfs finds them.
-func (t *Tree) install(patch string) error {
+// installScripts puts a patch's scripts where mkinitramfs finds them.
+func (t *Tree) installScripts(patch string) error {
 	for _, f := range scripts.Of(patch) {
 		at, mode := path.Join(toolsDir, f.Path), f.Mode
 		if !strings.HasPrefix(f.Path, "scripts/") { // a command: the hook puts it in its place

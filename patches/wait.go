@@ -7,25 +7,25 @@ import (
 	"groundhog/patches/scripts"
 )
 
-// wait keeps the boot waiting, and says on the console for what.
-func (t *Archive) wait() (string, error) {
-	if err := t.install("wait"); err != nil {
+// holdBoot keeps the boot waiting, and says on the console for what.
+func (t *Archive) holdBoot() (string, error) {
+	if err := t.installScripts("wait"); err != nil {
 		return "", err
 	}
 	// What waited at its end up to 0.3; the pid is what wait knows dropbear by.
-	if err := t.edit(premount, all(hasLine(pidLine), waitsElsewhere)); err != nil {
+	if err := t.editText(premountScript, allEdits(hasLine(pidLine), waitsElsewhere)); err != nil {
 		return "", err
 	}
 	if err := t.waitLast(); err != nil {
 		return "", err
 	}
-	early := t.early(archiveScripts{t.Image})
+	early := t.earlyScripts(archiveScripts{t.Image})
 	if _, there := t.Image.Resolve(scripts.Early); there || len(early) > 0 {
-		if err := t.generated(scripts.Early, early); err != nil {
+		if err := t.putGenerated(scripts.Early, early); err != nil {
 			return "", err
 		}
 	}
-	if err := t.set("GROUNDHOG_WAIT", seconds(t.opts.Wait)); err != nil {
+	if err := t.setSetting("GROUNDHOG_WAIT", formatSeconds(t.opts.Wait)); err != nil {
 		return "", err
 	}
 	// The clock of a board without a battery is set to at least this: the
@@ -34,7 +34,7 @@ func (t *Archive) wait() (string, error) {
 	if e := t.Image.Lookup("conf/arch.conf"); e != nil {
 		epoch = fmt.Sprint(e.Mtime)
 	}
-	if err := t.set("GROUNDHOG_EPOCH", epoch); err != nil {
+	if err := t.setSetting("GROUNDHOG_EPOCH", epoch); err != nil {
 		return "", err
 	}
 	if t.opts.Wait == 0 {
@@ -50,25 +50,25 @@ func (t *Archive) waitLast() error {
 	if err != nil {
 		return err
 	}
-	return t.generated(name, orderLast(order, "/"+scripts.Gate))
+	return t.putGenerated(name, orderLast(order, "/"+scripts.Gate))
 }
 
-func (t *Tree) wait() (string, error) {
-	if err := t.install("wait"); err != nil {
+func (t *Tree) holdBoot() (string, error) {
+	if err := t.installScripts("wait"); err != nil {
 		return "", err
 	}
-	if err := t.undo.Edit(path.Join(toolsDir, premount), pristinePremount, hasLine(pidLine)); err != nil {
+	if err := t.undo.Edit(path.Join(toolsDir, premountScript), pristinePremount, hasLine(pidLine)); err != nil {
 		return "", err
 	}
-	early := t.early(treeScripts{t.Root})
+	early := t.earlyScripts(treeScripts{t.Root})
 	if len(early) > 0 {
 		if err := t.undo.Own(path.Join(toolsDir, scripts.Early), 0o644, early); err != nil {
 			return "", err
 		}
 		t.added = append(t.added, scripts.Early)
 	}
-	t.added = append(t.added, premount, scripts.Conf)
-	if err := t.setting("GROUNDHOG_WAIT", seconds(t.opts.Wait)); err != nil {
+	t.added = append(t.added, premountScript, scripts.Conf)
+	if err := t.setSetting("GROUNDHOG_WAIT", formatSeconds(t.opts.Wait)); err != nil {
 		return "", err
 	}
 	if t.opts.Wait == 0 {

@@ -24,8 +24,8 @@ const maxWriter = 16 << 20
 // writerArchs is the architectures that there is a writer for.
 var writerArchs = []string{"amd64", "arm64", "armhf", "armel"}
 
-// writer adds the device's half of `groundhog flash`.
-func (t *Archive) writer() (string, error) {
+// addWriter adds the device's half of `groundhog flash`.
+func (t *Archive) addWriter() (string, error) {
 	if t.opts.Writer == nil {
 		return "", nil
 	}
@@ -33,11 +33,11 @@ func (t *Archive) writer() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return writerSummary(b), t.put(WriterPath, initrd.TypeFile|0o755, b)
+	return writerSummary(b), t.putEntry(WriterPath, initrd.TypeFile|0o755, b)
 }
 
-// writer has the hook copy it.
-func (t *Tree) writer() (string, error) {
+// hookWriter has the hook copy it.
+func (t *Tree) hookWriter() (string, error) {
 	if t.opts.Writer == nil {
 		return "", nil
 	}

@@ -16,21 +16,21 @@ import (
 	"time"
 )
 
-// limits set in the shell's way, POSIX ulimit and the forms that dash and bash share:
+// shellLimits set in the shell's way, POSIX ulimit and the forms that dash and bash share:
 // seconds on a processor, KiB of addresses, blocks of 512 bytes of a file (2 GiB),
 // open files, no core. A limit that is lower already stays.
-const limits = `ulimit -t 120; ulimit -v 4194304; ulimit -f 4194304; ulimit -n 256; ulimit -c 0; exec "$@"`
+const shellLimits = `ulimit -t 120; ulimit -v 4194304; ulimit -f 4194304; ulimit -n 256; ulimit -c 0; exec "$@"`
 
-// grace is how long a program may hold its output open once it was ended.
-const grace = time.Second
+// outputGrace is how long a program may hold its output open once it was ended.
+const outputGrace = time.Second
 
 // Run runs a program to its end, or until ctx is done. setup may set everything of
 // the command but Path, Args and SysProcAttr; it is called once more where a network
 // of its own could not be had.
 func Run(ctx context.Context, setup func(*exec.Cmd), program string, args ...string) error {
 	for _, apart := range []bool{true, false} {
-		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", limits, "sh", program}, args...)...)
-		cmd.WaitDelay = grace
+		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", shellLimits, "sh", program}, args...)...)
+		cmd.WaitDelay = outputGrace
 		setup(cmd)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -75,7 +75,7 @@ func TestOriginalCannotBeWritten(t *testing.T) {
 func TestOriginalVerify(t *testing.T) {
 	t.Parallel()
 	analyze := judge.Tool(t, "systemd-analyze")
-	script, err := source.ReadFile("groundhog/original")
+	script, err := scriptFS.ReadFile("groundhog/original")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ const (
 )
 
 //go:embed groundhog
-var source embed.FS
+var scriptFS embed.FS
 
 // A File is one file for the archive: its path there without a leading slash, its permission bits
 // and its bytes.
@@ -62,9 +62,9 @@ type File struct {
 	Data []byte
 }
 
-// lists is which files each patch brings: the one list of them. functions comes
+// patchFiles is which files each patch brings: the one list of them. functions comes
 // with both, because all others source it.
-var lists = map[string][]string{
+var patchFiles = map[string][]string{
 	"interface": {"functions", "mac", "network"},
 	"wait":      {"functions", "gate", "hold", "original", "reach", "wait", "watchdog", "work", "continue"},
 }
@@ -74,14 +74,14 @@ var lists = map[string][]string{
 // (cache_run_scripts, with the argument prereqs).
 func Of(patch string) []File {
 	var files []File
-	for _, name := range lists[patch] {
+	for _, name := range patchFiles[patch] {
 		switch name {
 		case "continue":
-			files = append(files, file(name, contPath, 0o755))
+			files = append(files, scriptFile(name, contPath, 0o755))
 		case "gate":
-			files = append(files, file(name, Gate, 0o755))
+			files = append(files, scriptFile(name, Gate, 0o755))
 		default:
-			files = append(files, file(name, path.Join(Dir, name), 0o644))
+			files = append(files, scriptFile(name, path.Join(Dir, name), 0o644))
 		}
 	}
 	return files
@@ -90,7 +90,7 @@ func Of(patch string) []File {
 // Files returns what every reflash archive gets, sorted by path.
 func Files() []File {
 	seen := map[string]File{}
-	for patch := range lists {
+	for patch := range patchFiles {
 		for _, f := range Of(patch) {
 			seen[f.Path] = f
 		}
@@ -105,10 +105,10 @@ func Files() []File {
 // Shell returns root's login shell for buster and bullseye, whose sessions have no sbin in PATH.
 // It works only where etc/passwd names it as root's shell and etc/shells lists it: dropbear refuses
 // a shell that getusershell(3) does not know, and without that file it knows only sh and csh.
-func Shell() File { return file("shell", ShellPath, 0o755) }
+func Shell() File { return scriptFile("shell", ShellPath, 0o755) }
 
-func file(name, to string, mode fs.FileMode) File {
-	data, err := source.ReadFile("groundhog/" + name)
+func scriptFile(name, to string, mode fs.FileMode) File {
+	data, err := scriptFS.ReadFile("groundhog/" + name)
 	if err != nil {
 		panic(err) // embedded at build time; TestFiles reads every one
 	}

@@ -29,7 +29,7 @@ func TestFiles(t *testing.T) {
 	if !slices.IsSorted(names) {
 		t.Errorf("not sorted: %q", names)
 	}
-	entries, err := source.ReadDir("groundhog")
+	entries, err := scriptFS.ReadDir("groundhog")
 	if err != nil || len(entries) != len(files) {
 		t.Errorf("%d files embedded, %d given out (%v)", len(entries), len(files), err)
 	}

@@ -33,9 +33,9 @@ func newArReader(r io.Reader) (*arReader, error) {
 	return &arReader{r: r}, nil
 }
 
-// next skips to the next member and returns its name; io.EOF comes only at the end
+// nextMember skips to the next member and returns its name; io.EOF comes only at the end
 // of a member with its padding.
-func (a *arReader) next() (string, error) {
+func (a *arReader) nextMember() (string, error) {
 	skip := a.left + a.pad
 	if n, err := io.CopyN(io.Discard, a.r, skip); err != nil || n != skip {
 		return "", eof.Unexpected(err)

@@ -35,8 +35,8 @@ func openBeneath(root *os.Root) *beneath {
 	return b
 }
 
-// takes reports whether a name is for it.
-func (b *beneath) takes(name string) bool { return b != nil && len(name) < maxPath }
+// takesName reports whether a name is for it.
+func (b *beneath) takesName(name string) bool { return b != nil && len(name) < maxPath }
 
 func (b *beneath) openAt(name string, flags uint64) (*os.File, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}

@@ -12,7 +12,7 @@ import (
 type beneath struct{}
 
 func openBeneath(*os.Root) *beneath                { return nil }
-func (*beneath) takes(string) bool                 { return false }
+func (*beneath) takesName(string) bool             { return false }
 func (*beneath) lstat(string) (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
 func (*beneath) readLink(string) (string, error)   { return "", errors.ErrUnsupported }
 func (*beneath) open(string) (*os.File, error)     { return nil, errors.ErrUnsupported }

@@ -56,7 +56,7 @@ func Closure(fsys fs.FS, programs ...string) ([]File, error) {
 		l.parsed = &t.parsed // programs share most of their libraries
 	}
 	for _, name := range programs {
-		if err := l.program(name, 0); err != nil {
+		if err := l.addProgram(name, 0); err != nil {
 			return nil, fmt.Errorf("closure of %s: %w", name, err)
 		}
 	}
@@ -75,13 +75,13 @@ func Interpreters(fsys fs.FS, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, p, err := l.load(found); err != nil || p.script == "" {
+	if _, p, err := l.loadFile(found); err != nil || p.script == "" {
 		return nil, nil // whoever runs it, or copies it with its libraries, says what is wrong
 	}
 	if l.conf, err = ldConf(fsys); err != nil {
 		return nil, err
 	}
-	err = l.program(found, 0)
+	err = l.addProgram(found, 0)
 	return l.interpreters, err
 }
 
@@ -92,57 +92,57 @@ type linker struct {
 	files map[string]File
 	// interpreters are those of scripts, in the order in which they are asked for.
 	interpreters []string
-	parsed       *sync.Map // name of the file itself to *parsed
+	parsed       *sync.Map // name of the file itself to *parsedFile
 	buf          []byte    // of the last file that was parsed
 	needs        int
 	lookups      int
 	read         int64
 }
 
-// parsed is a file once read. Its bytes are not kept beyond the header.
-type parsed struct {
+// parsedFile is a file once read. Its bytes are not kept beyond the header.
+type parsedFile struct {
 	elf    *elfFile // nil if it is none
-	dyn    dynamic
+	dyn    dynamicInfo
 	script string // the interpreter after "#!"
 	found  string // the name of what env is to find in PATH; "" of another interpreter
 	err    error
 }
 
-// program adds what a program needs; depth counts the scripts that led to it.
-func (l *linker) program(name string, depth int) error {
+// addProgram adds what a program needs; depth counts the scripts that led to it.
+func (l *linker) addProgram(name string, depth int) error {
 	found, err := Find(l.fsys, name)
 	if err != nil {
 		return err
 	}
-	at, p, err := l.load(found)
+	at, p, err := l.loadFile(found)
 	if err != nil {
-		return fmt.Errorf("%s: %w", show(found), err)
+		return fmt.Errorf("%s: %w", showName(found), err)
 	}
 	if p.elf != nil {
-		return l.link(at, p)
+		return l.linkProgram(at, p)
 	}
 	if p.script == "" {
-		return fmt.Errorf("%s: neither an ELF file nor a script", show(found))
+		return fmt.Errorf("%s: neither an ELF file nor a script", showName(found))
 	}
 	if depth >= maxScripts {
-		return fmt.Errorf("%s: scripts interpreted by scripts: %w", show(found), syscall.ELOOP)
+		return fmt.Errorf("%s: scripts interpreted by scripts: %w", showName(found), syscall.ELOOP)
 	}
 	interp := strings.TrimLeft(path.Clean(p.script), "/")
 	if p.script[0] != '/' || interp == "" {
-		return fmt.Errorf("%s: interpreter %q is no absolute path", show(found), p.script)
+		return fmt.Errorf("%s: interpreter %q is no absolute path", showName(found), p.script)
 	}
-	f, err := l.find(interp)
+	f, err := l.findFile(interp)
 	if err != nil {
-		return fmt.Errorf("interpreter of %s: %w", show(found), err)
+		return fmt.Errorf("interpreter of %s: %w", showName(found), err)
 	}
-	l.interpreted(f)
-	if err := l.program(interp, depth+1); err != nil || p.found == "" {
+	l.addInterpreter(f)
+	if err := l.addProgram(interp, depth+1); err != nil || p.found == "" {
 		return err
 	}
-	return l.foundByEnv(p.found, show(found), depth)
+	return l.foundByEnv(p.found, showName(found), depth)
 }
 
-func (l *linker) interpreted(by File) {
+func (l *linker) addInterpreter(by File) {
 	l.files[by.Name] = by
 	l.interpreters = append(l.interpreters, by.Name)
 }
@@ -158,14 +158,14 @@ func (l *linker) foundByEnv(name, script string, depth int) error {
 	}
 	at, err := Find(l.fsys, names...)
 	if err != nil {
-		return fmt.Errorf("interpreter of %s: %s, which env is to find: %w", script, show(name), err)
+		return fmt.Errorf("interpreter of %s: %s, which env is to find: %w", script, showName(name), err)
 	}
-	f, err := l.find(at)
+	f, err := l.findFile(at)
 	if err != nil {
 		return err
 	}
-	l.interpreted(f)
-	return l.program(at, depth+1)
+	l.addInterpreter(f)
+	return l.addProgram(at, depth+1)
 }
 
 // envFinds is the program that is named in the line of a script that env is to run: options and assignments stand before it (env(1)).
@@ -178,11 +178,11 @@ func envFinds(words []string) string {
 	return ""
 }
 
-// find is the file that a name, maybe with "..", leads to, or its twin in /usr.
-func (l *linker) find(name string) (File, error) {
+// findFile is the file that a name, maybe with "..", leads to, or its twin in /usr.
+func (l *linker) findFile(name string) (File, error) {
 	name = strings.TrimLeft(name, "/")
 	tries := []string{name}
-	if other := twin(name); other != "" {
+	if other := usrTwin(name); other != "" {
 		tries = append(tries, other)
 	}
 	var first error
@@ -190,38 +190,38 @@ func (l *linker) find(name string) (File, error) {
 		if l.lookups++; l.lookups > maxLookups {
 			return File{}, fmt.Errorf("more than %d names looked up", maxLookups)
 		}
-		at, info, err := walk(lookupIn(l.fsys), try)
+		at, info, err := walkLinks(lookupIn(l.fsys), try)
 		if err == nil && !info.Mode().IsRegular() {
 			err = errNotRegular
 		}
 		if err == nil {
-			return File{Name: l.unlinked(try), Path: at}, nil
+			return File{Name: l.withoutUsrLinks(try), Path: at}, nil
 		}
-		if first == nil || absent(first) {
-			first = failed(l.fsys, "find", try, at, err)
+		if first == nil || isAbsent(first) {
+			first = pathError(l.fsys, "find", try, at, err)
 		}
 	}
 	return File{}, first
 }
 
-// unlinked is name without the links that a merged /usr has at the top, and
+// withoutUsrLinks is name without the links that a merged /usr has at the top, and
 // without "..".
-func (l *linker) unlinked(name string) string {
+func (l *linker) withoutUsrLinks(name string) string {
 	dir, rest, _ := strings.Cut(name, "/")
 	if slices.Contains(strings.Split(name, "/"), "..") {
 		dir, rest = path.Split(name)
-	} else if !slices.Contains(mergeable, dir) {
+	} else if !slices.Contains(mergedUsrDirs, dir) {
 		return path.Clean(name)
 	}
-	at, _, err := walk(lookupIn(l.fsys), strings.TrimRight(dir, "/"))
+	at, _, err := walkLinks(lookupIn(l.fsys), strings.TrimRight(dir, "/"))
 	if err != nil {
 		return path.Clean(name) // cannot be: the whole name was just found
 	}
 	return path.Join(at, rest)
 }
 
-// load reads a file and remembers what it is.
-func (l *linker) load(name string) (string, *parsed, error) {
+// loadFile reads a file and remembers what it is.
+func (l *linker) loadFile(name string) (string, *parsedFile, error) {
 	at, err := Resolve(l.fsys, name)
 	if err != nil {
 		return "", nil, err
@@ -231,17 +231,17 @@ func (l *linker) load(name string) (string, *parsed, error) {
 		if l.read > maxRead { // nothing that the file is to blame for
 			return "", nil, fmt.Errorf("more than %d bytes of programs and libraries", maxRead)
 		}
-		known, _ = l.parsed.LoadOrStore(at, l.parse(at))
+		known, _ = l.parsed.LoadOrStore(at, l.parseFile(at))
 	}
-	p := known.(*parsed)
+	p := known.(*parsedFile)
 	return at, p, p.err
 }
 
-func (l *linker) parse(at string) *parsed {
-	p := &parsed{}
+func (l *linker) parseFile(at string) *parsedFile {
+	p := &parsedFile{}
 	b, err := readHead(l.fsys, at, 256) // what the kernel reads of a script
 	if err != nil {
-		return &parsed{err: err}
+		return &parsedFile{err: err}
 	}
 	if rest, ok := bytes.CutPrefix(b, []byte("#!")); ok {
 		line, _, _ := strings.Cut(string(rest), "\n")
@@ -256,12 +256,12 @@ func (l *linker) parse(at string) *parsed {
 		return p
 	}
 	if b, err = readInto(l.buf, l.fsys, at, fileLimit); err != nil {
-		return &parsed{err: err}
+		return &parsedFile{err: err}
 	}
 	l.buf = b
 	l.read += int64(len(b))
 	if p.elf, p.err = parseELF(b); p.err == nil {
-		p.dyn, p.err = p.elf.dynamic()
+		p.dyn, p.err = p.elf.readDynamic()
 		p.elf.b = nil
 	}
 	return p

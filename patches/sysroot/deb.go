@@ -34,7 +34,7 @@ func unpackDebs(l Layer, below *Tree) (*placer, error) {
 	p := &placer{mem: newMemory(), below: below, left: l.limit - below.unpacked, limit: l.limit}
 	for _, file := range files {
 		if err := unpackFile(file, p); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", show(file), err)
+			return nil, fmt.Errorf("reading %s: %w", showName(file), err)
 		}
 	}
 	return p, nil
@@ -45,7 +45,7 @@ func unpackDebs(l Layer, below *Tree) (*placer, error) {
 func DebFiles(path string) ([]string, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening package %s: %w", path, cause(err))
+		return nil, fmt.Errorf("opening package %s: %w", path, bareCause(err))
 	}
 	if fi.Mode().IsRegular() {
 		return []string{path}, nil
@@ -55,7 +55,7 @@ func DebFiles(path string) ([]string, error) {
 	}
 	entries, err := os.ReadDir(path) // sorted
 	if err != nil {
-		return nil, fmt.Errorf("reading packages in %s: %w", path, cause(err))
+		return nil, fmt.Errorf("reading packages in %s: %w", path, bareCause(err))
 	}
 	var files []string
 	for _, e := range entries {
@@ -72,7 +72,7 @@ func DebFiles(path string) ([]string, error) {
 func unpackFile(file string, p *placer) error {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would never open
 	if err != nil {
-		return cause(err)
+		return bareCause(err)
 	}
 	defer f.Close()
 	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
@@ -103,17 +103,17 @@ func unpackDeb(r io.Reader, p *placer) error {
 		case "debian-binary":
 			err = checkVersion(a)
 		case "control.tar":
-			err = unpackTar(a, suffix, p, p.control)
+			err = unpackTar(a, suffix, p, p.keepControl)
 		case "data.tar":
-			p.begin()
-			err = unpackTar(a, suffix, p, p.place)
+			p.beginPackage()
+			err = unpackTar(a, suffix, p, p.placeEntry)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", show(name), err)
+			return fmt.Errorf("%s: %w", showName(name), err)
 		}
 	}
 	for err == nil { // to the end: a cut file must not pass
-		_, err = a.next()
+		_, err = a.nextMember()
 	}
 	if err != io.EOF {
 		return fmt.Errorf("after data.tar: %w", err)
@@ -123,7 +123,7 @@ func unpackDeb(r io.Reader, p *placer) error {
 
 func nextMember(a *arReader) (string, error) {
 	for {
-		name, err := a.next()
+		name, err := a.nextMember()
 		if err != nil || !strings.HasPrefix(name, "_") {
 			return name, err
 		}

@@ -95,10 +95,10 @@ func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
 // unpackOnly is a package in memory as a tree of its own.
 func unpackOnly(b []byte, limit int64) (*Tree, error) {
 	m := newMemory()
-	below := &Tree{known: map[string]place{}}
+	below := &Tree{known: map[string]treePlace{}}
 	p := &placer{mem: m, below: below, left: limit, limit: limit, packages: make([]Package, 1)}
 	err := unpackDeb(bytes.NewReader(b), p)
-	return &Tree{known: map[string]place{}, layers: []layer{{"test.deb", m}}, packages: p.packages}, err
+	return &Tree{known: map[string]treePlace{}, layers: []namedLayer{{"test.deb", m}}, packages: p.packages}, err
 }
 
 // Every cut fails, none panics; so does every flipped byte of what a checksum covers.
@@ -156,7 +156,7 @@ func TestDebRefused(t *testing.T) {
 			t.Errorf("error %v, want one line with %q", err, want)
 		}
 	}
-	if err := (&placer{names: map[string]*node{}}).place(&sparse, strings.NewReader("")); err == nil {
+	if err := (&placer{names: map[string]*memoryNode{}}).placeEntry(&sparse, strings.NewReader("")); err == nil {
 		t.Error("a sparse file passes")
 	}
 }
@@ -224,10 +224,10 @@ func TestDebLayersShareTheLimit(t *testing.T) {
 func TestHardLinksShareContent(t *testing.T) {
 	tree, err := unpackOnly(deb(t, "p", "", sample()...), DefaultLimit)
 	must(t, err)
-	m := tree.layers[0].store.(*memory)
-	a, err := m.find("usr/bin/tool")
+	m := tree.layers[0].layerStore.(*memoryStore)
+	a, err := m.findNode("usr/bin/tool")
 	must(t, err)
-	if b, err := m.find("usr/bin/same"); err != nil || a != b {
+	if b, err := m.findNode("usr/bin/same"); err != nil || a != b {
 		t.Errorf("two copies of a hard-linked file: %v", err)
 	}
 	if _, err := tree.Stat("usr/null"); err == nil {

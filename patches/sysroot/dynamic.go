@@ -14,8 +14,8 @@ const (
 	maxString = 4095
 )
 
-// dynamic is what ld.so(8) reads of a file before it looks for libraries.
-type dynamic struct {
+// dynamicInfo is what ld.so(8) reads of a file before it looks for libraries.
+type dynamicInfo struct {
 	interp    string // PT_INTERP
 	soname    string
 	needed    []string
@@ -24,17 +24,17 @@ type dynamic struct {
 	noDefault bool     // DF_1_NODEFLIB
 }
 
-// dynamic reads PT_INTERP and PT_DYNAMIC. A static program has neither.
-func (f *elfFile) dynamic() (dynamic, error) {
-	var d dynamic
-	segments, err := f.segments()
+// readDynamic reads PT_INTERP and PT_DYNAMIC. A static program has neither.
+func (f *elfFile) readDynamic() (dynamicInfo, error) {
+	var d dynamicInfo
+	segments, err := f.programHeaders()
 	if err != nil {
 		return d, err
 	}
 	for _, p := range segments {
 		switch elf.ProgType(p.Type) {
 		case elf.PT_INTERP:
-			b, err := f.at(p.Off, p.Filesz)
+			b, err := f.bytesAt(p.Off, p.Filesz)
 			if err == nil {
 				d.interp, err = cString(b)
 			}
@@ -42,9 +42,9 @@ func (f *elfFile) dynamic() (dynamic, error) {
 				return d, fmt.Errorf("program interpreter: %w", err)
 			}
 		case elf.PT_DYNAMIC:
-			b, err := f.at(p.Off, p.Filesz)
+			b, err := f.bytesAt(p.Off, p.Filesz)
 			if err == nil {
-				err = f.entries(b, segments, &d)
+				err = f.readDynEntries(b, segments, &d)
 			}
 			if err != nil {
 				return d, fmt.Errorf("dynamic section: %w", err)
@@ -54,12 +54,12 @@ func (f *elfFile) dynamic() (dynamic, error) {
 	return d, nil
 }
 
-// entries reads the dynamic entries in b, up to DT_NULL.
-func (f *elfFile) entries(b []byte, segments []elf.Prog64, d *dynamic) error {
+// readDynEntries reads the dynamic entries in b, up to DT_NULL.
+func (f *elfFile) readDynEntries(b []byte, segments []elf.Prog64, d *dynamicInfo) error {
 	var tags []elf.Dyn64 // those with strings
 	var strtab uint64
 	for {
-		e, rest, ok := f.entry(b)
+		e, rest, ok := f.firstDynEntry(b)
 		if !ok || elf.DynTag(e.Tag) == elf.DT_NULL {
 			break
 		}
@@ -78,7 +78,7 @@ func (f *elfFile) entries(b []byte, segments []elf.Prog64, d *dynamic) error {
 	if len(tags) == 0 {
 		return nil
 	}
-	table, err := f.loaded(strtab, segments)
+	table, err := f.loadedBytes(strtab, segments)
 	if err != nil {
 		return err
 	}
@@ -90,12 +90,12 @@ func (f *elfFile) entries(b []byte, segments []elf.Prog64, d *dynamic) error {
 		if err != nil {
 			return err
 		}
-		d.set(elf.DynTag(e.Tag), s)
+		d.setString(elf.DynTag(e.Tag), s)
 	}
 	return nil
 }
 
-func (d *dynamic) set(tag elf.DynTag, s string) {
+func (d *dynamicInfo) setString(tag elf.DynTag, s string) {
 	switch tag {
 	case elf.DT_NEEDED:
 		d.needed = append(d.needed, s)
@@ -108,9 +108,9 @@ func (d *dynamic) set(tag elf.DynTag, s string) {
 	}
 }
 
-// entry is the first dynamic entry in b, widened, and what follows it.
-func (f *elfFile) entry(b []byte) (e elf.Dyn64, rest []byte, ok bool) {
-	if f.wide() {
+// firstDynEntry is the first dynamic entry in b, widened, and what follows it.
+func (f *elfFile) firstDynEntry(b []byte) (e elf.Dyn64, rest []byte, ok bool) {
+	if f.is64Bit() {
 		if len(b) < 16 {
 			return e, nil, false
 		}
@@ -122,11 +122,11 @@ func (f *elfFile) entry(b []byte) (e elf.Dyn64, rest []byte, ok bool) {
 	return elf.Dyn64{Tag: int64(int32(f.order.Uint32(b))), Val: uint64(f.order.Uint32(b[4:]))}, b[8:], true
 }
 
-// loaded is the file's content from an address on, to the end of its segment.
-func (f *elfFile) loaded(addr uint64, segments []elf.Prog64) ([]byte, error) {
+// loadedBytes is the file's content from an address on, to the end of its segment.
+func (f *elfFile) loadedBytes(addr uint64, segments []elf.Prog64) ([]byte, error) {
 	for _, p := range segments {
 		if elf.ProgType(p.Type) == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
-			b, err := f.at(p.Off, p.Filesz)
+			b, err := f.bytesAt(p.Off, p.Filesz)
 			if err != nil {
 				return nil, err
 			}

@@ -56,31 +56,31 @@ func parseELF(b []byte) (*elfFile, error) {
 	return f, nil
 }
 
-func (f *elfFile) wide() bool { return elf.Class(f.Ident[elf.EI_CLASS]) == elf.ELFCLASS64 }
+func (f *elfFile) is64Bit() bool { return elf.Class(f.Ident[elf.EI_CLASS]) == elf.ELFCLASS64 }
 
-// at is n bytes at an offset, or an error if the file does not hold them.
-func (f *elfFile) at(off, n uint64) ([]byte, error) {
+// bytesAt is n bytes at an offset, or an error if the file does not hold them.
+func (f *elfFile) bytesAt(off, n uint64) ([]byte, error) {
 	if size := uint64(len(f.b)); off > size || n > size-off {
 		return nil, fmt.Errorf("%d bytes at offset %#x lie outside the file", n, off)
 	}
 	return f.b[off : off+n], nil
 }
 
-// segments are the program headers, 32-bit ones widened.
-func (f *elfFile) segments() ([]elf.Prog64, error) {
+// programHeaders are the program headers, 32-bit ones widened.
+func (f *elfFile) programHeaders() ([]elf.Prog64, error) {
 	size := uint64(binary.Size(elf.Prog64{}))
-	if !f.wide() {
+	if !f.is64Bit() {
 		size = uint64(binary.Size(elf.Prog32{}))
 	}
 	if f.Phnum > 0 && uint64(f.Phentsize) != size {
 		return nil, fmt.Errorf("program headers of %d bytes", f.Phentsize)
 	}
-	table, err := f.at(f.Phoff, uint64(f.Phnum)*size)
+	table, err := f.bytesAt(f.Phoff, uint64(f.Phnum)*size)
 	if err != nil {
 		return nil, fmt.Errorf("program headers: %w", err)
 	}
 	list := make([]elf.Prog64, f.Phnum)
-	if f.wide() {
+	if f.is64Bit() {
 		_, err = binary.Decode(table, f.order, list)
 		return list, err
 	}
@@ -95,16 +95,16 @@ func (f *elfFile) segments() ([]elf.Prog64, error) {
 	return list, nil
 }
 
-// section is the content of the first section with that name, nil if there is none.
-func (f *elfFile) section(name string) ([]byte, error) {
+// sectionBytes is the content of the first section with that name, nil if there is none.
+func (f *elfFile) sectionBytes(name string) ([]byte, error) {
 	size := binary.Size(elf.Section64{})
-	if !f.wide() {
+	if !f.is64Bit() {
 		size = binary.Size(elf.Section32{})
 	}
 	if f.Shnum > 0 && int(f.Shentsize) != size {
 		return nil, fmt.Errorf("section headers of %d bytes", f.Shentsize)
 	}
-	table, err := f.at(f.Shoff, uint64(f.Shnum)*uint64(size))
+	table, err := f.bytesAt(f.Shoff, uint64(f.Shnum)*uint64(size))
 	if err != nil {
 		return nil, fmt.Errorf("section headers: %w", err)
 	}
@@ -128,7 +128,7 @@ func (f *elfFile) section(name string) ([]byte, error) {
 // sectionData is what the first header of a table describes.
 func (f *elfFile) sectionData(header []byte) ([]byte, error) {
 	var s elf.Section64
-	if f.wide() {
+	if f.is64Bit() {
 		if _, err := binary.Decode(header, f.order, &s); err != nil {
 			return nil, err
 		}
@@ -142,5 +142,5 @@ func (f *elfFile) sectionData(header []byte) ([]byte, error) {
 	if elf.SectionFlag(s.Flags)&elf.SHF_COMPRESSED != 0 || elf.SectionType(s.Type) == elf.SHT_NOBITS {
 		return nil, errors.New("section without plain content")
 	}
-	return f.at(s.Off, s.Size)
+	return f.bytesAt(s.Off, s.Size)
 }

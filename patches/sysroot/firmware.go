@@ -49,7 +49,7 @@ func FindFirmware(fsys fs.FS, kernel, name string) ([]Firmware, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("firmware %s: %w", show(n), err)
+			return nil, fmt.Errorf("firmware %s: %w", showName(n), err)
 		}
 		all = append(all, Firmware{n, at})
 	}
@@ -60,7 +60,7 @@ func FindFirmware(fsys fs.FS, kernel, name string) ([]Firmware, error) {
 func matchFirmware(fsys fs.FS, kernel, pattern string) []string {
 	var names []string
 	for _, p := range FirmwarePaths(kernel, pattern) {
-		for _, p := range []string{p, twin(p)} {
+		for _, p := range []string{p, usrTwin(p)} {
 			found, _ := fs.Glob(fsys, p)
 			for _, f := range found {
 				f = strings.TrimPrefix(strings.TrimPrefix(f, "usr/"), "lib/firmware/")
@@ -77,7 +77,7 @@ func matchFirmware(fsys fs.FS, kernel, pattern string) []string {
 // it as it is: if it is packed and this kernel knows no such form, what it
 // unpacks to is returned.
 func ReadFirmware(fsys fs.FS, kernel string, f Firmware) (content []byte, asIs bool, err error) {
-	b, err := readFile(fsys, f.Path, fileLimit)
+	b, err := readRegular(fsys, f.Path, fileLimit)
 	if err != nil {
 		return nil, false, err
 	}
@@ -86,7 +86,7 @@ func ReadFirmware(fsys fs.FS, kernel string, f Firmware) (content []byte, asIs b
 	}
 	plain, err := unpackBytes(b, fileLimit)
 	if err != nil {
-		return nil, false, fmt.Errorf("reading %s: %w", show(f.Path), err)
+		return nil, false, fmt.Errorf("reading %s: %w", showName(f.Path), err)
 	}
 	return plain, false, nil
 }
@@ -106,7 +106,7 @@ func unpacksFirmware(fsys fs.FS, kernel, suffix string) bool {
 	if slices.Compare(version[:], []int{5, 19}) < 0 {
 		option = "CONFIG_FW_LOADER_COMPRESS"
 	}
-	config, err := readFile(fsys, "boot/config-"+kernel, 16<<20)
+	config, err := readRegular(fsys, "boot/config-"+kernel, 16<<20)
 	return err != nil || slices.Contains(strings.Split(string(config), "\n"), option+"=y")
 }
 

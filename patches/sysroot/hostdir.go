@@ -19,68 +19,68 @@ type hostDir struct {
 func openHostDir(path string) (*hostDir, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, cause(err))
+		return nil, fmt.Errorf("%s: %w", path, bareCause(err))
 	}
 	return &hostDir{path: path, root: root, fast: openBeneath(root)}, nil
 }
 
 func (d *hostDir) lstat(name string) (fs.FileInfo, error) {
 	look := d.root.Lstat
-	if d.fast.takes(name) {
+	if d.fast.takesName(name) {
 		look = d.fast.lstat
 	}
 	fi, err := look(name)
-	return fi, d.blame(err)
+	return fi, d.blameLayer(err)
 }
 
 func (d *hostDir) readLink(name string) (string, error) {
 	read := d.root.Readlink
-	if d.fast.takes(name) {
+	if d.fast.takesName(name) {
 		read = d.fast.readLink
 	}
 	target, err := read(name)
-	return target, d.blame(err)
+	return target, d.blameLayer(err)
 }
 
 func (d *hostDir) readDir(name string) ([]fs.DirEntry, error) {
 	f, err := d.root.Open(name)
 	if err != nil {
-		return nil, d.blame(err)
+		return nil, d.blameLayer(err)
 	}
 	defer f.Close()
 	list, err := f.ReadDir(-1)
-	return list, d.blame(err)
+	return list, d.blameLayer(err)
 }
 
 func (d *hostDir) open(name string) (fs.File, error) {
 	// Should it have become a named pipe since it was looked at, this must not wait.
 	open := func(name string) (*os.File, error) { return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) }
-	if d.fast.takes(name) {
+	if d.fast.takesName(name) {
 		open = d.fast.open
 	}
 	f, err := open(name)
 	if err != nil {
-		return nil, d.blame(err)
+		return nil, d.blameLayer(err)
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.Close()
-		return nil, d.blame(errNotRegular)
+		return nil, d.blameLayer(errNotRegular)
 	}
 	return f, nil
 }
 
 func (d *hostDir) close() error { return errors.Join(d.fast.close(), d.root.Close()) }
 
-// blame says which layer had the trouble; the name is the caller's to add.
-func (d *hostDir) blame(err error) error {
+// blameLayer says which layer had the trouble; the name is the caller's to add.
+func (d *hostDir) blameLayer(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", d.path, cause(err))
+	return fmt.Errorf("%s: %w", d.path, bareCause(err))
 }
 
-// cause is err without the operation and the path that the os package adds.
-func cause(err error) error {
+// bareCause is err without the operation and the path that the os package adds.
+func bareCause(err error) error {
 	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 		return pe.Err
 	}

@@ -35,16 +35,16 @@ func (l Layer) Limit(bytes int64) Layer {
 	return l
 }
 
-// A lookup answers for names whose directories are no symbolic links. A name that
+// A nameLookup answers for names whose directories are no symbolic links. A name that
 // is not there gives fs.ErrNotExist.
-type lookup interface {
+type nameLookup interface {
 	lstat(name string) (fs.FileInfo, error)
 	readLink(name string) (string, error)
 }
 
-// A store is what one opened layer holds, by names in that layer.
-type store interface {
-	lookup
+// A layerStore is what one opened layer holds, by names in that layer.
+type layerStore interface {
+	nameLookup
 	readDir(name string) ([]fs.DirEntry, error)
 	open(name string) (fs.File, error)
 	close() error

@@ -36,15 +36,15 @@ type confReader struct {
 // cannot know the target's processor.
 func ldConf(fsys fs.FS) ([]string, error) {
 	r := &confReader{fsys: fsys, seen: map[string]bool{}}
-	if err := r.file("etc/ld.so.conf", 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := r.readConf("etc/ld.so.conf", 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("reading etc/ld.so.conf: %w", err)
 	}
 	return r.dirs, nil
 }
 
-func (r *confReader) file(name string, depth int) error {
+func (r *confReader) readConf(name string, depth int) error {
 	if depth > confDepth {
-		return fmt.Errorf("%s: includes deeper than %d", show(name), confDepth)
+		return fmt.Errorf("%s: includes deeper than %d", showName(name), confDepth)
 	}
 	at, err := Resolve(r.fsys, name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *confReader) file(name string, depth int) error {
 		return nil
 	}
 	r.seen[at] = true
-	b, err := readFile(r.fsys, at, confLimit)
+	b, err := readRegular(r.fsys, at, confLimit)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (r *confReader) file(name string, depth int) error {
 		case len(words) == 0 || words[0] == "hwcap":
 		case words[0] == "include":
 			for _, pattern := range words[1:] {
-				if err := r.include(path.Dir(name), pattern, depth+1); err != nil {
+				if err := r.readIncluded(path.Dir(name), pattern, depth+1); err != nil {
 					return err
 				}
 			}
@@ -75,49 +75,49 @@ func (r *confReader) file(name string, depth int) error {
 				continue
 			}
 			if r.dirs = append(r.dirs, dir); len(r.dirs) > confMaxDirs {
-				return fmt.Errorf("%s: more than %d directories", show(name), confMaxDirs)
+				return fmt.Errorf("%s: more than %d directories", showName(name), confMaxDirs)
 			}
 		}
 	}
 	return nil
 }
 
-// include reads the files that match a pattern, in the order of their names.
-func (r *confReader) include(dir, pattern string, depth int) error {
+// readIncluded reads the files that match a pattern, in the order of their names.
+func (r *confReader) readIncluded(dir, pattern string, depth int) error {
 	if r.includes++; r.includes > confMaxIncludes {
-		return fmt.Errorf("include %s: more than %d patterns", show(pattern), confMaxIncludes)
+		return fmt.Errorf("include %s: more than %d patterns", showName(pattern), confMaxIncludes)
 	}
 	if !strings.HasPrefix(pattern, "/") {
 		pattern = path.Join("/", dir, pattern)
 	}
 	dir, base := path.Split(pattern)
 	if strings.ContainsAny(dir, `*?[\`) {
-		return fmt.Errorf("include %s: wildcards in the name of a directory are not supported", show(pattern))
+		return fmt.Errorf("include %s: wildcards in the name of a directory are not supported", showName(pattern))
 	}
-	at, _, err := walk(lookupIn(r.fsys), strings.TrimLeft(dir, "/"))
-	if absent(err) {
+	at, _, err := walkLinks(lookupIn(r.fsys), strings.TrimLeft(dir, "/"))
+	if isAbsent(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("include %s: %w", show(pattern), cause(err))
+		return fmt.Errorf("include %s: %w", showName(pattern), bareCause(err))
 	}
 	entries, err := fs.ReadDir(r.fsys, at)
 	if err != nil {
-		return fmt.Errorf("include %s: %w", show(pattern), cause(err))
+		return fmt.Errorf("include %s: %w", showName(pattern), bareCause(err))
 	}
 	if r.names += len(entries); r.names > confMaxNames {
-		return fmt.Errorf("include %s: more than %d names to look at", show(pattern), confMaxNames)
+		return fmt.Errorf("include %s: more than %d names to look at", showName(pattern), confMaxNames)
 	}
 	for _, e := range entries {
 		hidden := strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(base, ".")
 		ok, err := path.Match(base, e.Name())
 		if err != nil {
-			return fmt.Errorf("include %s: %w", show(pattern), err)
+			return fmt.Errorf("include %s: %w", showName(pattern), err)
 		}
 		if !ok || hidden || e.IsDir() {
 			continue
 		}
-		if err := r.file(path.Join(at, e.Name()), depth); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := r.readConf(path.Join(at, e.Name()), depth); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

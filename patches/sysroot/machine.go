@@ -13,11 +13,11 @@ import (
 // float calling convention ([debian.ARMHardFloat]).
 const armSoftFloat = 0x200
 
-// platforms is $PLATFORM of the loader; it is missing where it depends on the
+// loaderPlatforms is $PLATFORM of the loader; it is missing where it depends on the
 // processor.
-var platforms = map[string]string{"amd64": "x86_64", "i386": "i686", "arm64": "aarch64"}
+var loaderPlatforms = map[string]string{"amd64": "x86_64", "i386": "i686", "arm64": "aarch64"}
 
-func (f *elfFile) architecture() (debian.Machine, error) {
+func (f *elfFile) debianMachine() (debian.Machine, error) {
 	if m, ok := debian.MachineOf(elf.Machine(f.Machine), elf.Class(f.Ident[elf.EI_CLASS]), elf.Data(f.Ident[elf.EI_DATA]), f.Flags); ok {
 		return m, nil
 	}
@@ -25,12 +25,12 @@ func (f *elfFile) architecture() (debian.Machine, error) {
 		elf.Machine(f.Machine), elf.Class(f.Ident[elf.EI_CLASS]))
 }
 
-// fits reports whether the loader would put a library into the same process.
-func (f *elfFile) fits(lib *elfFile) bool {
+// takesLibrary reports whether the loader would put a library into the same process.
+func (f *elfFile) takesLibrary(lib *elfFile) bool {
 	const float = armSoftFloat | debian.ARMHardFloat
 	clash := elf.Machine(f.Machine) == elf.EM_ARM &&
 		f.Flags&float != 0 && lib.Flags&float != 0 && f.Flags&float != lib.Flags&float
-	return f.Machine == lib.Machine && f.wide() == lib.wide() &&
+	return f.Machine == lib.Machine && f.is64Bit() == lib.is64Bit() &&
 		f.Ident[elf.EI_DATA] == lib.Ident[elf.EI_DATA] && !clash
 }
 
@@ -40,7 +40,7 @@ func Arch(fsys fs.FS) (string, error) {
 	for _, name := range debian.Witnesses {
 		at, err := Find(fsys, name)
 		if err != nil {
-			if absent(err) {
+			if isAbsent(err) {
 				continue
 			}
 			return "", fmt.Errorf("finding the architecture: %w", err)
@@ -53,7 +53,7 @@ func Arch(fsys fs.FS) (string, error) {
 		if err != nil {
 			continue // a script, perhaps
 		}
-		m, err := f.architecture()
+		m, err := f.debianMachine()
 		if err != nil {
 			return "", fmt.Errorf("finding the architecture: %s: %w", at, err)
 		}

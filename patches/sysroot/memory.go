@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// A node is a file, directory or symbolic link in memory. Hard links are one node
+// A memoryNode is a file, directory or symbolic link in memory. Hard links are one node
 // under several names.
-type node struct {
+type memoryNode struct {
 	mode     fs.FileMode
 	modTime  time.Time
 	data     []byte // a file's content, a link's target
-	children map[string]*node
+	children map[string]*memoryNode
 }
 
-// memory is the store that packages are unpacked into.
-type memory struct{ root *node }
+// memoryStore is the store that packages are unpacked into.
+type memoryStore struct{ root *memoryNode }
 
-func newMemory() *memory { return &memory{root: &node{mode: fs.ModeDir | 0o755}} }
+func newMemory() *memoryStore { return &memoryStore{root: &memoryNode{mode: fs.ModeDir | 0o755}} }
 
-func (m *memory) find(name string) (*node, error) {
+func (m *memoryStore) findNode(name string) (*memoryNode, error) {
 	n := m.root
 	if name == "." {
 		return n, nil
@@ -38,23 +38,23 @@ func (m *memory) find(name string) (*node, error) {
 	return n, nil
 }
 
-func (n *node) add(name string, child *node) {
+func (n *memoryNode) addChild(name string, child *memoryNode) {
 	if n.children == nil {
-		n.children = map[string]*node{}
+		n.children = map[string]*memoryNode{}
 	}
 	n.children[name] = child
 }
 
-func (m *memory) lstat(name string) (fs.FileInfo, error) {
-	n, err := m.find(name)
+func (m *memoryStore) lstat(name string) (fs.FileInfo, error) {
+	n, err := m.findNode(name)
 	if err != nil {
 		return nil, err
 	}
 	return nodeInfo{path.Base(name), n}, nil
 }
 
-func (m *memory) readLink(name string) (string, error) {
-	n, err := m.find(name)
+func (m *memoryStore) readLink(name string) (string, error) {
+	n, err := m.findNode(name)
 	if err != nil {
 		return "", err
 	}
@@ -64,8 +64,8 @@ func (m *memory) readLink(name string) (string, error) {
 	return string(n.data), nil
 }
 
-func (m *memory) readDir(name string) ([]fs.DirEntry, error) {
-	n, err := m.find(name)
+func (m *memoryStore) readDir(name string) ([]fs.DirEntry, error) {
+	n, err := m.findNode(name)
 	if err != nil {
 		return nil, err
 	}
@@ -77,20 +77,20 @@ func (m *memory) readDir(name string) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-func (m *memory) open(name string) (fs.File, error) {
-	n, err := m.find(name)
+func (m *memoryStore) open(name string) (fs.File, error) {
+	n, err := m.findNode(name)
 	if err != nil {
 		return nil, err
 	}
 	return &nodeFile{bytes.NewReader(n.data), nodeInfo{path.Base(name), n}}, nil
 }
 
-func (m *memory) close() error { return nil }
+func (m *memoryStore) close() error { return nil }
 
 // nodeInfo is a node under one of its names.
 type nodeInfo struct {
 	name string
-	node *node
+	node *memoryNode
 }
 
 func (i nodeInfo) Name() string       { return i.name }

@@ -28,7 +28,7 @@ func ParseModinfo(name string, b []byte) (Modinfo, error) {
 	}
 	m, err := parseModinfo(plain)
 	if err != nil {
-		return Modinfo{}, fmt.Errorf("reading module %s: %w", show(name), err)
+		return Modinfo{}, fmt.Errorf("reading module %s: %w", showName(name), err)
 	}
 	return m, nil
 }
@@ -37,7 +37,7 @@ func ParseModinfo(name string, b []byte) (Modinfo, error) {
 func UnpackModule(name string, b []byte) ([]byte, error) {
 	plain, err := unpackBytes(b, fileLimit)
 	if err != nil {
-		return nil, fmt.Errorf("reading module %s: %w", show(name), err)
+		return nil, fmt.Errorf("reading module %s: %w", showName(name), err)
 	}
 	return plain, nil
 }
@@ -51,7 +51,7 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 	if err != nil {
 		return m, err
 	}
-	section, err := f.section(".modinfo")
+	section, err := f.sectionBytes(".modinfo")
 	if err != nil {
 		return m, err
 	}
@@ -72,7 +72,7 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 				}
 			}
 		case "softdep":
-			m.soft(value)
+			m.readSoftDeps(value)
 		case "firmware":
 			if firmwareName(value) {
 				m.Firmware = append(m.Firmware, value)
@@ -87,8 +87,8 @@ func parseModinfo(plain []byte) (Modinfo, error) {
 	return m, nil
 }
 
-// soft reads "pre: a b post: c", the form of modprobe.d(5).
-func (m *Modinfo) soft(value string) {
+// readSoftDeps reads "pre: a b post: c", the form of modprobe.d(5).
+func (m *Modinfo) readSoftDeps(value string) {
 	var list *[]string
 	for word := range strings.FieldsSeq(value) {
 		if len(m.Pre)+len(m.Post) > maxModinfo {
@@ -113,7 +113,7 @@ func moduleName(s string) string { return strings.ReplaceAll(s, "-", "_") }
 // whether its own name says that it holds one.
 func ModuleName(file string) (string, bool) {
 	base := path.Base(file)
-	for _, c := range compressions {
+	for _, c := range moduleCompressions {
 		base = strings.TrimSuffix(base, c.suffix)
 	}
 	base, ok := strings.CutSuffix(base, ".ko")

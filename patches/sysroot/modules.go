@@ -57,13 +57,13 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 		return nil, fmt.Errorf("opening modules: %w%s", err, otherKernels(fsys))
 	}
 	m := &Modules{fsys: fsys, version: version, dir: name}
-	m.index = sync.OnceValues(m.walk)
-	b, err := readFile(fsys, path.Join(name, "modules.builtin"), 16<<20)
+	m.index = sync.OnceValues(m.findModules)
+	b, err := readRegular(fsys, path.Join(name, "modules.builtin"), 16<<20)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("opening modules: %w", err)
 	}
 	m.builtin = parseBuiltin(string(b))
-	b, err = readFile(fsys, path.Join(name, "modules.builtin.modinfo"), 16<<20)
+	b, err = readRegular(fsys, path.Join(name, "modules.builtin.modinfo"), 16<<20)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("opening modules: %w", err)
 	}
@@ -78,8 +78,8 @@ func otherKernels(fsys fs.FS) string {
 	for _, dir := range []string{"lib/modules", "usr/lib/modules"} {
 		list, _ := fs.ReadDir(fsys, dir)
 		for _, e := range list {
-			if e.IsDir() && !slices.Contains(all, show(e.Name())) {
-				all = append(all, show(e.Name()))
+			if e.IsDir() && !slices.Contains(all, showName(e.Name())) {
+				all = append(all, showName(e.Name()))
 			}
 		}
 	}
@@ -103,8 +103,8 @@ func parseBuiltin(text string) map[string]bool {
 	return names
 }
 
-// walk finds the files of all modules; the first of a name wins.
-func (m *Modules) walk() (map[string]string, error) {
+// findModules finds the files of all modules; the first of a name wins.
+func (m *Modules) findModules() (map[string]string, error) {
 	index := map[string]string{}
 	for _, sub := range moduleDirs {
 		err := fs.WalkDir(m.fsys, path.Join(m.dir, sub), func(at string, d fs.DirEntry, err error) error {
@@ -137,17 +137,17 @@ func (m *Modules) Needs(names ...string) ([]Module, error) {
 	w := &moduleSearch{Modules: m, paths: index, seen: map[string]bool{}, left: maxModuleBytes}
 	for _, name := range names {
 		name = moduleName(name)
-		if !w.has(name) {
-			return nil, fmt.Errorf("module %s: not in kernel %s (looked in %s)", show(name), m.version, m.where())
+		if !w.hasModule(name) {
+			return nil, fmt.Errorf("module %s: not in kernel %s (looked in %s)", showName(name), m.version, m.placesLooked())
 		}
-		if err := w.add(name); err != nil {
+		if err := w.addModule(name); err != nil {
 			return nil, err
 		}
 	}
 	return w.list, nil
 }
 
-func (m *Modules) where() string {
+func (m *Modules) placesLooked() string {
 	return m.dir + "/{" + strings.Join(moduleDirs, ",") + "} and modules.builtin"
 }
 
@@ -160,30 +160,30 @@ type moduleSearch struct {
 	left  int64 // bytes
 }
 
-func (w *moduleSearch) has(name string) bool { return w.paths[name] != "" || w.builtin[name] }
+func (w *moduleSearch) hasModule(name string) bool { return w.paths[name] != "" || w.builtin[name] }
 
-func (w *moduleSearch) add(name string) error {
+func (w *moduleSearch) addModule(name string) error {
 	if w.seen[name] {
 		return nil
 	}
 	if w.seen[name] = true; len(w.seen) > maxModules {
-		return fmt.Errorf("module %s: more than %d modules", show(name), maxModules)
+		return fmt.Errorf("module %s: more than %d modules", showName(name), maxModules)
 	}
 	file := w.paths[name]
 	if file == "" {
 		w.list = append(w.list, Module{Name: name, Builtin: true, Firmware: w.asks[name]})
 		return nil
 	}
-	info, err := w.info(name, file)
+	info, err := w.readModinfo(name, file)
 	if err != nil {
 		return err
 	}
 	for _, dep := range info.Depends {
-		if !w.has(dep) {
+		if !w.hasModule(dep) {
 			return fmt.Errorf("module %s: needs %s, which is not in kernel %s (looked in %s)",
-				show(name), show(dep), w.version, w.where())
+				showName(name), showName(dep), w.version, w.placesLooked())
 		}
-		if err := w.add(dep); err != nil {
+		if err := w.addModule(dep); err != nil {
 			return err
 		}
 	}
@@ -196,21 +196,21 @@ func (w *moduleSearch) add(name string) error {
 
 func (w *moduleSearch) addSoft(names []string) error {
 	for _, name := range names {
-		if !w.has(name) {
+		if !w.hasModule(name) {
 			continue
 		}
-		if err := w.add(name); err != nil {
+		if err := w.addModule(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// info reads a module and checks that this kernel would take it.
-func (w *moduleSearch) info(name, file string) (Modinfo, error) {
-	b, err := readFile(w.fsys, file, fileLimit)
+// readModinfo reads a module and checks that this kernel would take it.
+func (w *moduleSearch) readModinfo(name, file string) (Modinfo, error) {
+	b, err := readRegular(w.fsys, file, fileLimit)
 	if err != nil {
-		return Modinfo{}, fmt.Errorf("module %s: %w", show(name), err)
+		return Modinfo{}, fmt.Errorf("module %s: %w", showName(name), err)
 	}
 	plain, err := unpackBytes(b, min(fileLimit, w.left))
 	w.left -= int64(len(plain))
@@ -219,10 +219,10 @@ func (w *moduleSearch) info(name, file string) (Modinfo, error) {
 		info, err = parseModinfo(plain)
 	}
 	if err != nil {
-		return Modinfo{}, fmt.Errorf("reading module %s: %w", show(file), err)
+		return Modinfo{}, fmt.Errorf("reading module %s: %w", showName(file), err)
 	}
 	if built, _, _ := strings.Cut(info.Vermagic, " "); built != w.version {
-		return Modinfo{}, fmt.Errorf("module %s: built for kernel %q, not %s (%s)", show(name), built, w.version, show(file))
+		return Modinfo{}, fmt.Errorf("module %s: built for kernel %q, not %s (%s)", showName(name), built, w.version, showName(file))
 	}
 	return info, nil
 }

@@ -103,7 +103,7 @@ func TestModinfoAsKmod(t *testing.T) {
 	field := func(key string) string { return strings.TrimSpace(string(run(t, tool, "-F", key, name))) }
 	want := Modinfo{Name: field("name"), Vermagic: field("vermagic") + " ", Depends: strings.Split(moduleName(field("depends")), ","),
 		Firmware: strings.Fields(field("firmware")), Aliases: strings.Fields(field("alias"))}
-	want.soft(field("softdep"))
+	want.readSoftDeps(field("softdep"))
 	for _, ending := range compressed[:4] {
 		got, err := ParseModinfo(name, squeeze(t, ending, b))
 		must(t, err)

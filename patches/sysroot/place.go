@@ -11,13 +11,13 @@ import (
 	"syscall"
 )
 
-// A placer unpacks packages into memory, over what lies below. As a lookup it is
+// A placer unpacks packages into memory, over what lies below. As a nameLookup it is
 // what dpkg would see on the disk at that moment.
 type placer struct {
-	mem   *memory
+	mem   *memoryStore
 	below *Tree
-	names map[string]*node // files of this package, for its hard links
-	left  int64            // bytes
+	names map[string]*memoryNode // files of this package, for its hard links
+	left  int64                  // bytes
 	limit int64
 
 	dir, dirAt string // the directory resolved last, and to what
@@ -25,12 +25,12 @@ type placer struct {
 	packages []Package // what was unpacked; the last one is at work
 }
 
-func (p *placer) begin() {
-	p.names = map[string]*node{}
+func (p *placer) beginPackage() {
+	p.names = map[string]*memoryNode{}
 	p.dir = ""
 }
 
-func (p *placer) charge(n int64) error {
+func (p *placer) chargeBytes(n int64) error {
 	if p.left -= n; p.left < 0 {
 		return fmt.Errorf("unpacks to %w", tooLong(p.limit))
 	}
@@ -42,7 +42,7 @@ func (p *placer) lstat(name string) (fs.FileInfo, error) {
 		return fi, nil
 	}
 	fi, err := p.below.lstat(name)
-	if absent(err) {
+	if isAbsent(err) {
 		err = fs.ErrNotExist
 	}
 	return fi, err
@@ -55,14 +55,14 @@ func (p *placer) readLink(name string) (string, error) {
 	return p.below.readLink(name)
 }
 
-// place puts one tar entry where dpkg would.
-func (p *placer) place(hdr *tar.Header, content io.Reader) error {
+// placeEntry puts one tar entry where dpkg would.
+func (p *placer) placeEntry(hdr *tar.Header, content io.Reader) error {
 	name, err := cleanName(hdr.Name)
 	if err != nil || name == "." {
 		return err
 	}
 	if err := p.placeAt(name, hdr, content); err != nil {
-		return fmt.Errorf("%s: %w", show(name), err)
+		return fmt.Errorf("%s: %w", showName(name), err)
 	}
 	if len(p.packages) > 0 {
 		pkg := &p.packages[len(p.packages)-1]
@@ -74,11 +74,11 @@ func (p *placer) place(hdr *tar.Header, content io.Reader) error {
 func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error {
 	var err error
 	// The type comes from the flag alone: the mode field may hold type bits, too.
-	n := &node{mode: hdr.FileInfo().Mode() &^ fs.ModeType, modTime: hdr.ModTime}
+	n := &memoryNode{mode: hdr.FileInfo().Mode() &^ fs.ModeType, modTime: hdr.ModTime}
 	switch hdr.Typeflag {
 	case tar.TypeDir:
 		n.mode |= fs.ModeDir
-		if _, fi, err := walk(p, name); err == nil && fi.IsDir() {
+		if _, fi, err := walkLinks(p, name); err == nil && fi.IsDir() {
 			return nil // a link to a directory stays, too
 		}
 	case tar.TypeSymlink:
@@ -93,10 +93,10 @@ func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error 
 			return err
 		}
 		if n = p.names[target]; n == nil {
-			return fmt.Errorf("hard link to %s, which does not come before it", show(target))
+			return fmt.Errorf("hard link to %s, which does not come before it", showName(target))
 		}
 	case tar.TypeReg:
-		if sparse(hdr) {
+		if isSparse(hdr) {
 			return errors.New("sparse file")
 		}
 		if hdr.Size > p.left {
@@ -110,12 +110,12 @@ func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error 
 	default:
 		return fmt.Errorf("unknown tar entry type %q", hdr.Typeflag)
 	}
-	return p.put(name, n)
+	return p.putNode(name, n)
 }
 
-// put adds a node at a name whose directories may be links.
-func (p *placer) put(name string, n *node) error {
-	dir, err := p.directory(path.Dir(name))
+// putNode adds a node at a name whose directories may be links.
+func (p *placer) putNode(name string, n *memoryNode) error {
+	dir, err := p.makeDirectory(path.Dir(name))
 	if err != nil {
 		return err
 	}
@@ -133,12 +133,12 @@ func (p *placer) put(name string, n *node) error {
 	if n.mode.IsRegular() {
 		p.names[name] = n
 	}
-	return p.attach(at, n)
+	return p.attachNode(at, n)
 }
 
-// attach adds a node at a name without links. Directories that only lower layers
+// attachNode adds a node at a name without links. Directories that only lower layers
 // have are repeated, as they are there.
-func (p *placer) attach(at string, n *node) error {
+func (p *placer) attachNode(at string, n *memoryNode) error {
 	parent := p.mem.root
 	if dir := path.Dir(at); dir != "." {
 		var done string
@@ -149,40 +149,40 @@ func (p *placer) attach(at string, n *node) error {
 				if err != nil {
 					return err
 				}
-				parent.add(part, &node{mode: fi.Mode(), modTime: fi.ModTime()})
-				if err := p.charge(nodeCost); err != nil {
+				parent.addChild(part, &memoryNode{mode: fi.Mode(), modTime: fi.ModTime()})
+				if err := p.chargeBytes(nodeCost); err != nil {
 					return err
 				}
 			}
 			parent = parent.children[part]
 		}
 	}
-	parent.add(path.Base(at), n)
-	return p.charge(nodeCost)
+	parent.addChild(path.Base(at), n)
+	return p.chargeBytes(nodeCost)
 }
 
-// directory resolves a directory and makes it where it is missing.
-func (p *placer) directory(name string) (string, error) {
+// makeDirectory resolves a directory and makes it where it is missing.
+func (p *placer) makeDirectory(name string) (string, error) {
 	if name == p.dir && name != "" {
 		return p.dirAt, nil
 	}
-	at, fi, err := walk(p, name)
+	at, fi, err := walkLinks(p, name)
 	switch {
 	case err == nil && fi.IsDir():
 	case err == nil:
-		return "", fmt.Errorf("%s: %w", show(at), syscall.ENOTDIR)
+		return "", fmt.Errorf("%s: %w", showName(at), syscall.ENOTDIR)
 	case !errors.Is(err, fs.ErrNotExist) || name == ".":
 		return "", err
 	default:
-		parent, err := p.directory(path.Dir(name))
+		parent, err := p.makeDirectory(path.Dir(name))
 		if err != nil {
 			return "", err
 		}
 		at = path.Join(parent, path.Base(name))
 		if _, err := p.lstat(at); err == nil {
-			return "", fmt.Errorf("%s: symbolic link that leads nowhere", show(at))
+			return "", fmt.Errorf("%s: symbolic link that leads nowhere", showName(at))
 		}
-		if err := p.attach(at, &node{mode: fs.ModeDir | 0o755}); err != nil {
+		if err := p.attachNode(at, &memoryNode{mode: fs.ModeDir | 0o755}); err != nil {
 			return "", err
 		}
 	}

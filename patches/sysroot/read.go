@@ -12,18 +12,18 @@ import (
 
 // openRegular opens a regular file of any file system, links followed inside it.
 func openRegular(fsys fs.FS, name string) (fs.File, error) {
-	at, info, err := walk(lookupIn(fsys), name)
+	at, info, err := walkLinks(lookupIn(fsys), name)
 	if err != nil {
-		return nil, failed(fsys, "open", name, at, err)
+		return nil, pathError(fsys, "open", name, at, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: show(name), Err: errNotRegular}
+		return nil, &fs.PathError{Op: "open", Path: showName(name), Err: errNotRegular}
 	}
 	return fsys.Open(at)
 }
 
-// readFile reads a regular file of at most limit bytes, links followed.
-func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+// readRegular reads a regular file of at most limit bytes, links followed.
+func readRegular(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	return readInto(nil, fsys, name, limit)
 }
 
@@ -40,7 +40,7 @@ func readInto(b []byte, fsys fs.FS, name string, limit int64) ([]byte, error) {
 		err = tooLong(limit)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", show(name), err)
+		return nil, fmt.Errorf("reading %s: %w", showName(name), err)
 	}
 	return into.Bytes(), nil
 }

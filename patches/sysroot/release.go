@@ -17,7 +17,7 @@ func Release(fsys fs.FS) (release debian.OSRelease, err error) {
 	if err != nil {
 		return release, fmt.Errorf("reading the release: %w", err)
 	}
-	b, err := readFile(fsys, name, 1<<20)
+	b, err := readRegular(fsys, name, 1<<20)
 	if err != nil {
 		return release, fmt.Errorf("reading the release: %w", err)
 	}

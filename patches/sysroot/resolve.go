@@ -17,22 +17,22 @@ const (
 	maxTarget = 4095
 )
 
-// plainFS is any other file system as a lookup.
+// plainFS is any other file system as a nameLookup.
 type plainFS struct{ fs.FS }
 
 func (p plainFS) lstat(name string) (fs.FileInfo, error) { return fs.Lstat(p.FS, name) }
 func (p plainFS) readLink(name string) (string, error)   { return fs.ReadLink(p.FS, name) }
 
-func lookupIn(fsys fs.FS) lookup {
+func lookupIn(fsys fs.FS) nameLookup {
 	if t, ok := fsys.(*Tree); ok {
 		return t
 	}
 	return plainFS{fsys}
 }
 
-// walk follows name, which may hold "..", to a name without symbolic links, and
+// walkLinks follows name, which may hold "..", to a name without symbolic links, and
 // says what is there. With an error it returns where it got stuck.
-func walk(l lookup, name string) (string, fs.FileInfo, error) {
+func walkLinks(l nameLookup, name string) (string, fs.FileInfo, error) {
 	at, rest, links := ".", name, 0
 	info, err := l.lstat(at)
 	if err != nil {
@@ -99,9 +99,9 @@ func Resolve(fsys fs.FS, name string) (string, error) {
 	if !validName(name) {
 		return "", &fs.PathError{Op: "resolve", Path: name, Err: fs.ErrInvalid}
 	}
-	at, _, err := walk(lookupIn(fsys), name)
+	at, _, err := walkLinks(lookupIn(fsys), name)
 	if err != nil {
-		return "", failed(fsys, "resolve", name, at, err)
+		return "", pathError(fsys, "resolve", name, at, err)
 	}
 	return at, nil
 }
@@ -113,7 +113,7 @@ func Resolve(fsys fs.FS, name string) (string, error) {
 func Find(fsys fs.FS, names ...string) (string, error) {
 	var trouble error
 	for _, name := range names {
-		for _, try := range []string{name, twin(name)} {
+		for _, try := range []string{name, usrTwin(name)} {
 			if try == "" {
 				continue
 			}
@@ -121,7 +121,7 @@ func Find(fsys fs.FS, names ...string) (string, error) {
 			if err == nil {
 				return try, nil
 			}
-			if !absent(err) {
+			if !isAbsent(err) {
 				trouble = cmp.Or(trouble, err)
 			}
 		}
@@ -132,11 +132,11 @@ func Find(fsys fs.FS, names ...string) (string, error) {
 	return "", &NotFound{Name: strings.Join(names, " or "), Layers: layersOf(fsys)}
 }
 
-// twin is name on the other side of a merged /usr, "" if it has none.
-func twin(name string) string {
+// usrTwin is name on the other side of a merged /usr, "" if it has none.
+func usrTwin(name string) string {
 	inner, usr := strings.CutPrefix(name, "usr/")
 	top, _, _ := strings.Cut(inner, "/")
-	if !slices.Contains(mergeable, top) {
+	if !slices.Contains(mergedUsrDirs, top) {
 		return ""
 	}
 	if usr {
@@ -145,8 +145,8 @@ func twin(name string) string {
 	return "usr/" + name
 }
 
-// absent reports whether err means that there is no such file.
-func absent(err error) bool {
+// isAbsent reports whether err means that there is no such file.
+func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
@@ -159,9 +159,9 @@ type NotFound struct {
 }
 
 func (e *NotFound) Error() string {
-	s := show(e.Name) + ": "
+	s := showName(e.Name) + ": "
 	if e.At != "" && e.At != e.Name {
-		s += "leads to " + show(e.At) + ", "
+		s += "leads to " + showName(e.At) + ", "
 	}
 	s += "not found"
 	if len(e.Layers) > 0 {
@@ -179,19 +179,19 @@ func layersOf(fsys fs.FS) []string {
 	return nil
 }
 
-// show is a name for a message. Names come from foreign files: one that is not
+// showName is a name for a message. Names come from foreign files: one that is not
 // plain text is quoted, so that a message stays one line and no terminal obeys it.
-func show(name string) string {
+func showName(name string) string {
 	if q := strconv.Quote(name); q[1:len(q)-1] != name {
 		return q
 	}
 	return name
 }
 
-// failed is the error for an operation on name that got stuck at another.
-func failed(fsys fs.FS, op, name, at string, err error) error {
+// pathError is the error for an operation on name that got stuck at another.
+func pathError(fsys fs.FS, op, name, at string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
-		return &fs.PathError{Op: op, Path: show(name), Err: cause(err)}
+		return &fs.PathError{Op: op, Path: showName(name), Err: bareCause(err)}
 	}
 	e := &NotFound{Name: name, Layers: layersOf(fsys)}
 	if !strings.HasPrefix(name, at) {

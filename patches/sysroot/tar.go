@@ -18,7 +18,7 @@ const (
 
 // unpackTar gives each entry of a control.tar or data.tar to each.
 func unpackTar(r io.Reader, suffix string, p *placer, each func(*tar.Header, io.Reader) error) error {
-	zr, err := unpacker(suffix, r)
+	zr, err := unpackMember(suffix, r)
 	if err != nil {
 		return err
 	}
@@ -46,8 +46,8 @@ func unpackTar(r io.Reader, suffix string, p *placer, each func(*tar.Header, io.
 	return nil
 }
 
-// control keeps the control files that say what dpkg would note of a package.
-func (p *placer) control(hdr *tar.Header, content io.Reader) error {
+// keepControl keeps the control files that say what dpkg would note of a package.
+func (p *placer) keepControl(hdr *tar.Header, content io.Reader) error {
 	if len(p.packages) == 0 || hdr.Typeflag != tar.TypeReg {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (p *placer) control(hdr *tar.Header, content io.Reader) error {
 	if name != "control" && name != "md5sums" {
 		return nil
 	}
-	if sparse(hdr) || hdr.Size > maxControl {
+	if isSparse(hdr) || hdr.Size > maxControl {
 		return fmt.Errorf("%s: %w", name, tooLong(maxControl))
 	}
 	b, err := readClaimed(content, hdr.Size)
@@ -87,7 +87,7 @@ func (s *tarStream) Read(b []byte) (int, error) {
 			s.zeros = 0
 		}
 		s.zeros += n - i
-		if e := s.placer.charge(int64(n)); e != nil {
+		if e := s.placer.chargeBytes(int64(n)); e != nil {
 			return 0, e
 		}
 	}
@@ -107,9 +107,9 @@ func cleanName(s string) (string, error) {
 	return path.Join(".", strings.TrimLeft(s, "/")), nil
 }
 
-// sparse reports a file with holes: a header of a few bytes would claim gigabytes.
+// isSparse reports a file with holes: a header of a few bytes would claim gigabytes.
 // dpkg knows none.
-func sparse(hdr *tar.Header) bool {
+func isSparse(hdr *tar.Header) bool {
 	for key := range hdr.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
 			return true

@@ -13,8 +13,8 @@ import (
 
 // A Tree is layers seen as one. It may be used by several goroutines at once.
 type Tree struct {
-	layers []layer // the lowest first
-	moves  []move
+	layers []namedLayer // the lowest first
+	moves  []dirMove
 
 	packages []Package // of all layers
 	unpacked int64     // bytes that they came to
@@ -23,20 +23,20 @@ type Tree struct {
 	read  atomic.Int64 // bytes of all that was read of files in directories
 
 	mu    sync.Mutex
-	known map[string]place // directories and links looked up so far
+	known map[string]treePlace // directories and links looked up so far
 
 	parsed sync.Map // of every [Closure]
 }
 
-// A place is what is at a name: one part for a file or a link, all that merge for a directory.
-type place struct {
+// A treePlace is what is at a name: one part for a file or a link, all that merge for a directory.
+type treePlace struct {
 	info  fs.FileInfo
 	parts []layerPart
 }
 
-type layer struct {
+type namedLayer struct {
 	name string
-	store
+	layerStore
 }
 
 // A layerPart is what one layer holds of a directory, under its name in that layer.
@@ -45,38 +45,38 @@ type layerPart struct {
 	path  string
 }
 
-// A move says that a layer's directory at from is seen at to, because a layer
+// A dirMove says that a layer's directory at from is seen at to, because a layer
 // below has a symbolic link there that leads to it.
-type move struct {
+type dirMove struct {
 	level    int
 	from, to string
 }
 
-// mergeable are the top-level directories that a merged /usr turns into links.
-var mergeable = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
+// mergedUsrDirs are the top-level directories that a merged /usr turns into links.
+var mergedUsrDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 
 // Open lays the layers over one another, the last one on top.
 func Open(layers ...Layer) (*Tree, error) {
 	if len(layers) == 0 {
 		return nil, errors.New("opening the root tree: no layer given")
 	}
-	t := &Tree{known: map[string]place{}}
+	t := &Tree{known: map[string]treePlace{}}
 	for _, l := range layers {
 		t.limit = max(t.limit, l.limit)
-		if err := t.add(l); err != nil {
+		if err := t.addLayer(l); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the root tree: %w", err), t.Close())
 		}
 	}
 	return t, nil
 }
 
-func (t *Tree) add(l Layer) error {
+func (t *Tree) addLayer(l Layer) error {
 	if l.debs {
 		p, err := unpackDebs(l, t)
 		if err != nil {
 			return err
 		}
-		t.push(layer{l.path, p.mem}, nil)
+		t.pushLayer(namedLayer{l.path, p.mem}, nil)
 		t.packages = append(t.packages, p.packages...)
 		t.unpacked = p.limit - p.left
 		return nil
@@ -85,8 +85,8 @@ func (t *Tree) add(l Layer) error {
 	if err != nil {
 		return err
 	}
-	var moves []move
-	for _, name := range mergeable {
+	var moves []dirMove
+	for _, name := range mergedUsrDirs {
 		fi, err := d.lstat(name)
 		if err != nil || !fi.IsDir() {
 			continue
@@ -94,15 +94,15 @@ func (t *Tree) add(l Layer) error {
 		if low, err := t.lstat(name); err != nil || low.Mode().Type() != fs.ModeSymlink {
 			continue
 		}
-		if to, low, err := walk(t, name); err == nil && low.IsDir() {
-			moves = append(moves, move{len(t.layers), name, to})
+		if to, low, err := walkLinks(t, name); err == nil && low.IsDir() {
+			moves = append(moves, dirMove{len(t.layers), name, to})
 		}
 	}
-	t.push(layer{l.path, d}, moves)
+	t.pushLayer(namedLayer{l.path, d}, moves)
 	return nil
 }
 
-func (t *Tree) push(l layer, moves []move) {
+func (t *Tree) pushLayer(l namedLayer, moves []dirMove) {
 	t.layers = append(t.layers, l)
 	t.moves = append(t.moves, moves...)
 	clear(t.known)
@@ -127,39 +127,39 @@ func (t *Tree) Layers() []string {
 	return names
 }
 
-// parts is what the layers hold of a directory, the topmost first.
-func (t *Tree) parts(dir string) ([]layerPart, error) {
-	fi, list, err := t.entry(dir)
+// layerParts is what the layers hold of a directory, the topmost first.
+func (t *Tree) layerParts(dir string) ([]layerPart, error) {
+	fi, list, err := t.cachedEntry(dir)
 	if err == nil && !fi.IsDir() {
 		err = syscall.ENOTDIR
 	}
 	return list, err
 }
 
-// entry is what is at name, which has no symbolic link among its directories. Directories and links are asked for
+// cachedEntry is what is at name, which has no symbolic link among its directories. Directories and links are asked for
 // again and again, on the way to all that is in them; they are looked up once.
-func (t *Tree) entry(name string) (fs.FileInfo, []layerPart, error) {
+func (t *Tree) cachedEntry(name string) (fs.FileInfo, []layerPart, error) {
 	t.mu.Lock()
 	p, ok := t.known[name]
 	t.mu.Unlock()
 	if ok {
 		return p.info, p.parts, nil
 	}
-	info, parts, err := t.find(name)
+	info, parts, err := t.lookUpEntry(name)
 	if err == nil && info.Mode()&(fs.ModeDir|fs.ModeSymlink) != 0 {
 		t.mu.Lock()
-		t.known[name] = place{info, parts}
+		t.known[name] = treePlace{info, parts}
 		t.mu.Unlock()
 	}
 	return info, parts, err
 }
 
-// find is entry, looked up.
-func (t *Tree) find(name string) (fs.FileInfo, []layerPart, error) {
+// lookUpEntry is cachedEntry, looked up.
+func (t *Tree) lookUpEntry(name string) (fs.FileInfo, []layerPart, error) {
 	if name == "." {
 		return t.rootEntry()
 	}
-	parents, err := t.parts(path.Dir(name))
+	parents, err := t.layerParts(path.Dir(name))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -206,7 +206,7 @@ func (t *Tree) rootEntry() (fs.FileInfo, []layerPart, error) {
 }
 
 func (t *Tree) movedAway(p layerPart) bool {
-	return slices.ContainsFunc(t.moves, func(m move) bool { return m.level == p.level && m.from == p.path })
+	return slices.ContainsFunc(t.moves, func(m dirMove) bool { return m.level == p.level && m.from == p.path })
 }
 
 func (t *Tree) movedHere(dir string, parts []layerPart) []layerPart {
@@ -220,12 +220,12 @@ func (t *Tree) movedHere(dir string, parts []layerPart) []layerPart {
 }
 
 func (t *Tree) lstat(name string) (fs.FileInfo, error) {
-	fi, _, err := t.entry(name)
+	fi, _, err := t.cachedEntry(name)
 	return fi, err
 }
 
 func (t *Tree) readLink(name string) (string, error) {
-	_, parts, err := t.entry(name)
+	_, parts, err := t.cachedEntry(name)
 	if err != nil {
 		return "", err
 	}

@@ -93,18 +93,18 @@ func TestPipesAreNotOpened(t *testing.T) {
 
 // counting counts what is asked of a layer.
 type counting struct {
-	store
+	layerStore
 	lstats, opens map[string]int
 }
 
 func (c *counting) lstat(name string) (fs.FileInfo, error) {
 	c.lstats[name]++
-	return c.store.lstat(name)
+	return c.layerStore.lstat(name)
 }
 
 func (c *counting) open(name string) (fs.File, error) {
 	c.opens[name]++
-	return c.store.open(name)
+	return c.layerStore.open(name)
 }
 
 // Every library is below the same few directories, and programs share most of theirs.
@@ -118,8 +118,8 @@ func TestNothingIsLookedUpTwice(t *testing.T) {
 		writeTree(t, dir, map[string]string{name: text})
 	}
 	tree := open(t, Dir(dir))
-	c := &counting{tree.layers[0].store, map[string]int{}, map[string]int{}}
-	tree.layers[0].store = c
+	c := &counting{tree.layers[0].layerStore, map[string]int{}, map[string]int{}}
+	tree.layers[0].layerStore = c
 	var lists [][]string
 	for range 2 {
 		list, err := Closure(tree, "usr/bin/prog", "usr/bin/sh")

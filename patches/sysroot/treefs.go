@@ -25,8 +25,8 @@ var errNotRegular = errors.New("not a regular file")
 // bytes, and a file that could not be asked for would be in no manifest.
 func validName(name string) bool { return fs.ValidPath(strings.ToValidUTF8(name, "?")) }
 
-// at resolves name, its last link too if follow is set.
-func (t *Tree) at(op, name string, follow bool) (string, error) {
+// resolveName resolves name, its last link too if follow is set.
+func (t *Tree) resolveName(op, name string, follow bool) (string, error) {
 	if !validName(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
@@ -34,48 +34,48 @@ func (t *Tree) at(op, name string, follow bool) (string, error) {
 	if !follow {
 		dir = path.Dir(name)
 	}
-	at, info, err := walk(t, dir)
+	at, info, err := walkLinks(t, dir)
 	if err != nil {
-		return "", failed(t, op, name, at, err)
+		return "", pathError(t, op, name, at, err)
 	}
 	if follow || name == "." {
 		return at, nil
 	}
 	if !info.IsDir() {
-		return "", failed(t, op, name, at, fs.ErrNotExist)
+		return "", pathError(t, op, name, at, fs.ErrNotExist)
 	}
 	return path.Join(at, path.Base(name)), nil
 }
 
-// info is what is at name.
-func (t *Tree) info(op, name string, follow bool) (fs.FileInfo, error) {
-	at, err := t.at(op, name, follow)
+// infoAt is what is at name.
+func (t *Tree) infoAt(op, name string, follow bool) (fs.FileInfo, error) {
+	at, err := t.resolveName(op, name, follow)
 	if err != nil {
 		return nil, err
 	}
 	fi, err := t.lstat(at)
 	if err != nil {
-		return nil, failed(t, op, name, at, err)
+		return nil, pathError(t, op, name, at, err)
 	}
 	return fi, nil
 }
 
 // Stat describes the file that name leads to, under that file's own name.
-func (t *Tree) Stat(name string) (fs.FileInfo, error) { return t.info("stat", name, true) }
+func (t *Tree) Stat(name string) (fs.FileInfo, error) { return t.infoAt("stat", name, true) }
 
 // Lstat describes the file or symbolic link at name.
-func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return t.info("lstat", name, false) }
+func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return t.infoAt("lstat", name, false) }
 
 // ReadLink returns a symbolic link's target as it is stored: it may be absolute,
 // and then means the tree's root.
 func (t *Tree) ReadLink(name string) (string, error) {
-	at, err := t.at("readlink", name, false)
+	at, err := t.resolveName("readlink", name, false)
 	if err != nil {
 		return "", err
 	}
 	target, err := t.readLink(at)
 	if err != nil {
-		return "", failed(t, "readlink", name, at, err)
+		return "", pathError(t, "readlink", name, at, err)
 	}
 	return target, nil
 }
@@ -83,21 +83,21 @@ func (t *Tree) ReadLink(name string) (string, error) {
 // Open opens a regular file or a directory. Anything else is refused: a device or
 // a named pipe of a foreign tree is nothing to open on the build host.
 func (t *Tree) Open(name string) (fs.File, error) {
-	at, err := t.at("open", name, false)
+	at, err := t.resolveName("open", name, false)
 	var info fs.FileInfo
 	var parts []layerPart
 	if err == nil {
-		info, parts, err = t.entry(at)
+		info, parts, err = t.cachedEntry(at)
 	}
 	if err != nil || info.Mode().Type() == fs.ModeSymlink { // else it was found by looking once
-		if at, err = t.at("open", name, true); err != nil {
+		if at, err = t.resolveName("open", name, true); err != nil {
 			return nil, err
 		}
-		info, parts, err = t.entry(at)
+		info, parts, err = t.cachedEntry(at)
 	}
 	switch {
 	case err != nil:
-		return nil, failed(t, "open", name, at, err)
+		return nil, pathError(t, "open", name, at, err)
 	case info.IsDir():
 		return &dirFile{tree: t, path: name, info: info}, nil
 	case !info.Mode().IsRegular():
@@ -105,14 +105,14 @@ func (t *Tree) Open(name string) (fs.File, error) {
 	}
 	f, err := t.layers[parts[0].level].open(parts[0].path)
 	if err != nil {
-		return nil, failed(t, "open", name, at, err)
+		return nil, pathError(t, "open", name, at, err)
 	}
 	if _, ok := f.(*nodeFile); ok {
 		return f, nil // was counted when it was unpacked
 	}
 	if info.Size() > t.limit {
 		f.Close()
-		return nil, &fs.PathError{Op: "open", Path: show(name), Err: tooLong(t.limit)}
+		return nil, &fs.PathError{Op: "open", Path: showName(name), Err: tooLong(t.limit)}
 	}
 	return &meteredFile{f, t}, nil
 }
@@ -150,27 +150,27 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 	}
 	b := bytes.NewBuffer(make([]byte, size)[:0])
 	if _, err := b.ReadFrom(f); err != nil {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: cause(err)}
+		return nil, &fs.PathError{Op: "read", Path: name, Err: bareCause(err)}
 	}
 	return b.Bytes(), nil
 }
 
 // ReadDir lists a directory of all layers, sorted. Names may be of any bytes, and are what [Tree.Open] takes.
 func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
-	at, err := t.at("readdir", name, true)
+	at, err := t.resolveName("readdir", name, true)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := t.parts(at)
+	parts, err := t.layerParts(at)
 	if err != nil {
-		return nil, failed(t, "readdir", name, at, err)
+		return nil, pathError(t, "readdir", name, at, err)
 	}
 	seen := map[string]bool{}
 	var list []fs.DirEntry
 	for _, p := range parts {
 		entries, err := t.layers[p.level].readDir(p.path)
 		if err != nil {
-			return nil, failed(t, "readdir", name, at, err)
+			return nil, pathError(t, "readdir", name, at, err)
 		}
 		for _, e := range entries {
 			base := e.Name()

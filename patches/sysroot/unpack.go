@@ -24,27 +24,27 @@ const (
 	zstdWindow = 128 << 20
 )
 
-type compression struct {
+type moduleCompression struct {
 	suffix string
 	magic  []byte
 	open   func(io.Reader) (io.ReadCloser, error)
 }
 
-// compressions of kernel modules, by the ending that kmod gives them and by their
+// moduleCompressions are those of kernel modules, by the ending that kmod gives them and by their
 // magic.
-var compressions = []compression{
+var moduleCompressions = []moduleCompression{
 	{".gz", []byte{0x1f, 0x8b}, openGzip},
 	{".xz", []byte("\xfd7zXZ\x00"), openXZ},
 	{".zst", []byte{0x28, 0xb5, 0x2f, 0xfd}, openZstd},
 }
 
 // debCompressions are those that dpkg reads, deb(5): of old packages two more.
-var debCompressions = append(slices.Clone(compressions),
-	compression{suffix: ".bz2", open: openBzip2}, compression{suffix: ".lzma", open: openLzma})
+var debCompressions = append(slices.Clone(moduleCompressions),
+	moduleCompression{suffix: ".bz2", open: openBzip2}, moduleCompression{suffix: ".lzma", open: openLzma})
 
-// unpacker reads what r unpacks to, by the ending of a package's member; "" is not
+// unpackMember reads what r unpacks to, by the ending of a package's member; "" is not
 // compressed.
-func unpacker(suffix string, r io.Reader) (io.ReadCloser, error) {
+func unpackMember(suffix string, r io.Reader) (io.ReadCloser, error) {
 	if suffix == "" {
 		return io.NopCloser(r), nil
 	}
@@ -58,7 +58,7 @@ func unpacker(suffix string, r io.Reader) (io.ReadCloser, error) {
 
 // unpackBytes unpacks b, judged by its magic, to at most limit bytes.
 func unpackBytes(b []byte, limit int64) ([]byte, error) {
-	for _, c := range compressions {
+	for _, c := range moduleCompressions {
 		if !bytes.HasPrefix(b, c.magic) {
 			continue
 		}

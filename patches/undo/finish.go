@@ -18,7 +18,7 @@ func (t *Tree) Finish(build string) (keep, changes []Change, err error) {
 	}
 	for _, at := range t.Paths() {
 		f := t.files[at]
-		if f.changed() {
+		if f.needsWriting() {
 			changes = append(changes, Change{Path: at, Before: f.Current, After: f.After, Mode: f.Mode})
 		}
 	}
@@ -40,8 +40,8 @@ func (t *Tree) restoreRest() error {
 		if err != nil {
 			return err
 		}
-		if now := sum(f.Current); !e.wrote(now) && now != e.Before {
-			t.note("%s: changed since groundhog wrote it, left as it is", e.Path)
+		if now := sumIfThere(f.Current); !e.wroteHash(now) && now != e.Before {
+			t.addNote("%s: changed since groundhog wrote it, left as it is", e.Path)
 		}
 	}
 	return nil
@@ -49,18 +49,18 @@ func (t *Tree) restoreRest() error {
 
 // keepOriginals works out what has to be kept for a revert.
 func (t *Tree) keepOriginals(build string, changes []Change) (keep []Change, err error) {
-	s := &undoState{Schema: stateSchema, Build: build, Files: []entry{}, Directories: []string{}}
+	s := &undoState{Schema: stateSchema, Build: build, Files: []stateEntry{}, Directories: []string{}}
 	if t.state != nil {
 		s.Directories = slices.Clone(t.state.Directories)
 	}
 	for _, at := range t.Paths() {
 		f := t.files[at]
-		old := t.state.entry(at)
+		old := t.state.entryFor(at)
 		switch {
-		case old != nil && !f.changed() && (f.ours() || sum(f.Current) != old.Before):
+		case old != nil && !f.needsWriting() && (f.changesOriginal() || sumIfThere(f.Current) != old.Before):
 			s.Files = append(s.Files, *old) // also of a file that somebody changed since
-		case f.ours(), old != nil && f.changed(): // going back to what it was: known until it is
-			s.Files = append(s.Files, entry{Path: at, Before: sum(f.original), After: sum(f.After), Replaced: old.replaced(sum(f.Current))})
+		case f.changesOriginal(), old != nil && f.needsWriting(): // going back to what it was: known until it is
+			s.Files = append(s.Files, stateEntry{Path: at, Before: sumIfThere(f.original), After: sumIfThere(f.After), Replaced: old.replacedBy(sumIfThere(f.Current))})
 			c, err := t.keepOriginal(at, f)
 			if err != nil {
 				return nil, err
@@ -71,7 +71,7 @@ func (t *Tree) keepOriginals(build string, changes []Change) (keep []Change, err
 	for _, c := range append(slices.Clone(changes), keep...) {
 		s.Directories = append(s.Directories, t.missingDirs(c)...)
 	}
-	s.Directories = append(s.Directories, t.missingDirs(Change{Path: t.keeper.state(), After: []byte{}})...)
+	s.Directories = append(s.Directories, t.missingDirs(Change{Path: t.keeper.stateFile(), After: []byte{}})...)
 	slices.Sort(s.Directories)
 	s.Directories = slices.Compact(s.Directories)
 	c, err := t.keepState(s)
@@ -87,11 +87,11 @@ func (t *Tree) keepOriginal(at string, f *File) ([]Change, error) {
 	if f.original == nil {
 		return nil, nil
 	}
-	kept, err := readFile(t.root, t.keeper.original(at))
+	kept, err := readTreeFile(t.root, t.keeper.originalFile(at))
 	if err != nil || bytes.Equal(kept.Current, f.original) && kept.Current != nil {
 		return nil, err
 	}
-	return []Change{{Path: t.keeper.original(at), Before: kept.Current, After: f.original, Mode: f.nowMode, Like: at}}, nil
+	return []Change{{Path: t.keeper.originalFile(at), Before: kept.Current, After: f.original, Mode: f.nowMode, Like: at}}, nil
 }
 
 // dropOriginals removes what the new state no longer names.
@@ -100,11 +100,11 @@ func (t *Tree) dropOriginals(s *undoState) (drop []Change, err error) {
 		return nil, nil
 	}
 	for _, e := range t.state.Files {
-		if now := s.entry(e.Path); e.Before == "" || now != nil && now.Before != "" {
+		if now := s.entryFor(e.Path); e.Before == "" || now != nil && now.Before != "" {
 			continue
 		}
-		at := t.keeper.original(e.Path)
-		f, err := readFile(t.root, at)
+		at := t.keeper.originalFile(e.Path)
+		f, err := readTreeFile(t.root, at)
 		if err != nil {
 			return nil, err
 		}
@@ -115,15 +115,15 @@ func (t *Tree) dropOriginals(s *undoState) (drop []Change, err error) {
 
 // keepState writes the state, unless it is there as it is.
 func (t *Tree) keepState(s *undoState) ([]Change, error) {
-	b, err := s.encode()
+	b, err := s.encodeJSON()
 	if err != nil {
 		return nil, err
 	}
-	f, err := readFile(t.root, t.keeper.state())
+	f, err := readTreeFile(t.root, t.keeper.stateFile())
 	if err != nil || bytes.Equal(f.Current, b) {
 		return nil, err
 	}
-	return []Change{{Path: t.keeper.state(), Before: f.Current, After: b, Mode: 0o644}}, nil
+	return []Change{{Path: t.keeper.stateFile(), Before: f.Current, After: b, Mode: 0o644}}, nil
 }
 
 // missingDirs is the directories that have to be made for a file.

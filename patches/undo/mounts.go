@@ -22,10 +22,10 @@ func Inside(dir string, empty []string, groups ...[]Change) error {
 		return err
 	}
 	defer root.Close()
-	return inside(root, empty, groups)
+	return checkInside(root, empty, groups)
 }
 
-func inside(root *os.Root, empty []string, groups [][]Change) error {
+func checkInside(root *os.Root, empty []string, groups [][]Change) error {
 	looked := map[string]bool{}
 	look := func(name string) error {
 		at := path.Dir(name)
@@ -73,8 +73,8 @@ func insideAt(root *os.Root, at string) error {
 	return err
 }
 
-// mount is a line of mountinfo (proc_pid_mountinfo(5)).
-type mount struct {
+// mountLine is a line of mountinfo (proc_pid_mountinfo(5)).
+type mountLine struct {
 	id     int
 	device string // major:minor of the filesystem
 	root   string // which of the filesystem's directories it has
@@ -82,7 +82,7 @@ type mount struct {
 }
 
 // readMounts reads mountinfo.
-func readMounts(text string) (all []mount, err error) {
+func readMounts(text string) (all []mountLine, err error) {
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < 5 {
@@ -92,7 +92,7 @@ func readMounts(text string) (all []mount, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("mountinfo: %q", line)
 		}
-		all = append(all, mount{id, f[2], unescapeMount(f[3]), unescapeMount(f[4])})
+		all = append(all, mountLine{id, f[2], unescapeMount(f[3]), unescapeMount(f[4])})
 	}
 	return all, nil
 }
@@ -114,17 +114,17 @@ func unescapeMount(s string) string {
 }
 
 // outsideOf is where else than below root a directory is that the mount with this id has at the path at; "" for nowhere.
-func outsideOf(all []mount, id int, at, root string) string {
+func outsideOf(all []mountLine, id int, at, root string) string {
 	for _, m := range all {
 		if m.id != id {
 			continue
 		}
 		in := path.Join(m.root, strings.TrimPrefix(at, m.point)) // the filesystem's name for it
 		for _, other := range all {
-			if other.device != m.device || !below(in, other.root) {
+			if other.device != m.device || !isBelow(in, other.root) {
 				continue
 			}
-			if there := path.Join(other.point, strings.TrimPrefix(in, other.root)); !below(there, root) {
+			if there := path.Join(other.point, strings.TrimPrefix(in, other.root)); !isBelow(there, root) {
 				return there
 			}
 		}
@@ -132,7 +132,7 @@ func outsideOf(all []mount, id int, at, root string) string {
 	return ""
 }
 
-// below reports whether a path is that of a directory or of something in it.
-func below(name, dir string) bool {
+// isBelow reports whether a path is that of a directory or of something in it.
+func isBelow(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }

@@ -27,7 +27,7 @@ func Revert(root fs.FS) (*Reverted, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := k.read()
+	s, err := k.readState()
 	if err != nil || s == nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func Revert(root fs.FS) (*Reverted, error) {
 	var changed []string
 	for i := range s.Files {
 		e := &s.Files[i]
-		c, err := k.revert(e)
+		c, err := k.revertEntry(e)
 		if errors.Is(err, ErrChanged) {
 			changed = append(changed, e.Path)
 			continue
@@ -46,20 +46,20 @@ func Revert(root fs.FS) (*Reverted, error) {
 			r.Changes = append(r.Changes, *c)
 		}
 		if e.Before != "" {
-			r.Drop = append(r.Drop, Change{Path: k.original(e.Path), Before: []byte{}})
+			r.Drop = append(r.Drop, Change{Path: k.originalFile(e.Path), Before: []byte{}})
 		}
 	}
 	if changed != nil {
 		return nil, fmt.Errorf("%s: %w", strings.Join(changed, ", "), ErrChanged)
 	}
-	r.Drop = append(r.Drop, Change{Path: k.state(), Before: []byte{}})
+	r.Drop = append(r.Drop, Change{Path: k.stateFile(), Before: []byte{}})
 	return r, k.readDrops(r.Drop)
 }
 
 // readDrops fills in what is to be dropped.
 func (k *keeper) readDrops(drop []Change) error {
 	for i := range drop {
-		f, err := readFile(k.root, drop[i].Path)
+		f, err := readTreeFile(k.root, drop[i].Path)
 		if err != nil {
 			return err
 		}
@@ -68,26 +68,26 @@ func (k *keeper) readDrops(drop []Change) error {
 	return nil
 }
 
-// revert is the change that undoes one; nil where it is undone already.
-func (k *keeper) revert(e *entry) (*Change, error) {
-	if at, err := place(k.root, e.Path); err != nil {
+// revertEntry is the change that undoes one; nil where it is undone already.
+func (k *keeper) revertEntry(e *stateEntry) (*Change, error) {
+	if at, err := placeInTree(k.root, e.Path); err != nil {
 		return nil, err
 	} else if at != e.Path {
 		return nil, ErrChanged
 	}
-	now, err := readFile(k.root, e.Path)
+	now, err := readTreeFile(k.root, e.Path)
 	if err != nil {
 		return nil, err
 	}
-	switch hash := sum(now.Current); {
+	switch hash := sumIfThere(now.Current); {
 	case hash == e.Before:
 		return nil, nil
-	case e.wrote(hash):
-		f, err := k.before(e)
+	case e.wroteHash(hash):
+		f, err := k.originalOf(e)
 		if err != nil || f.Current == nil {
 			return &Change{Path: e.Path, Before: now.Current}, err
 		}
-		return &Change{Path: e.Path, Before: now.Current, After: f.Current, Mode: f.Mode, Like: k.original(e.Path)}, nil
+		return &Change{Path: e.Path, Before: now.Current, After: f.Current, Mode: f.Mode, Like: k.originalFile(e.Path)}, nil
 	}
 	return nil, ErrChanged
 }

@@ -25,12 +25,12 @@ type keeper struct {
 }
 
 func openKeeper(root fs.FS) (*keeper, error) {
-	dir, err := place(root, KeepDir)
+	dir, err := placeInTree(root, KeepDir)
 	return &keeper{root, dir}, err
 }
 
-func (k *keeper) state() string               { return path.Join(k.dir, "state.json") }
-func (k *keeper) original(name string) string { return path.Join(k.dir, "original", name) }
+func (k *keeper) stateFile() string               { return path.Join(k.dir, "state.json") }
+func (k *keeper) originalFile(name string) string { return path.Join(k.dir, "original", name) }
 
 // stateSchema is the version of the state that is written.
 const stateSchema = 1
@@ -38,13 +38,13 @@ const stateSchema = 1
 // undoState is state.json. Hashes are SHA-256 in lower-case hexadecimal, "" for
 // a file that is not there.
 type undoState struct {
-	Schema      int      `json:"schema"`
-	Build       string   `json:"build"`
-	Files       []entry  `json:"files"`       // sorted by path
-	Directories []string `json:"directories"` // that groundhog made, sorted
+	Schema      int          `json:"schema"`
+	Build       string       `json:"build"`
+	Files       []stateEntry `json:"files"`       // sorted by path
+	Directories []string     `json:"directories"` // that groundhog made, sorted
 }
 
-type entry struct {
+type stateEntry struct {
 	Path   string `json:"path"` // below the root, free of symbolic links
 	Before string `json:"before"`
 	After  string `json:"after"`
@@ -53,21 +53,21 @@ type entry struct {
 	Replaced string `json:"replaced,omitzero"`
 }
 
-// wrote reports whether a file with that hash is groundhog's work.
-func (e *entry) wrote(hash string) bool {
+// wroteHash reports whether a file with that hash is groundhog's work.
+func (e *stateEntry) wroteHash(hash string) bool {
 	return hash != "" && (hash == e.After || hash == e.Replaced)
 }
 
-// replaced is what the next entry has to say of the file as it is now.
-func (e *entry) replaced(now string) string {
-	if e == nil || !e.wrote(now) {
+// replacedBy is what the next entry has to say of the file as it is now.
+func (e *stateEntry) replacedBy(now string) string {
+	if e == nil || !e.wroteHash(now) {
 		return ""
 	}
 	return now
 }
 
-// sum is the hash of a file that is there, "" of one that is not.
-func sum(b []byte) string {
+// sumIfThere is the hash of a file that is there, "" of one that is not.
+func sumIfThere(b []byte) string {
 	if b == nil {
 		return ""
 	}
@@ -79,35 +79,35 @@ func isSum(s string) bool {
 	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// entry is the one for a path; nil, also of no state.
-func (s *undoState) entry(at string) *entry {
+// entryFor is the one for a path; nil, also of no state.
+func (s *undoState) entryFor(at string) *stateEntry {
 	if s == nil {
 		return nil
 	}
-	i := slices.IndexFunc(s.Files, func(e entry) bool { return e.Path == at })
+	i := slices.IndexFunc(s.Files, func(e stateEntry) bool { return e.Path == at })
 	if i < 0 {
 		return nil
 	}
 	return &s.Files[i]
 }
 
-// before is the original of an entry, with its mode; of a file that was not
+// originalOf is the original of an entry, with its mode; of a file that was not
 // there, no content.
-func (k *keeper) before(e *entry) (*File, error) {
+func (k *keeper) originalOf(e *stateEntry) (*File, error) {
 	if e.Before == "" {
 		return &File{}, nil
 	}
-	at := k.original(e.Path)
-	f, err := readFile(k.root, at)
-	if err == nil && sum(f.Current) != e.Before {
+	at := k.originalFile(e.Path)
+	f, err := readTreeFile(k.root, at)
+	if err == nil && sumIfThere(f.Current) != e.Before {
 		err = fmt.Errorf("%s: missing, or not the original that was kept there", at)
 	}
 	return f, err
 }
 
-// read is the state that an earlier run left, nil where none did.
-func (k *keeper) read() (*undoState, error) {
-	f, err := readFile(k.root, k.state())
+// readState is the state that an earlier run left, nil where none did.
+func (k *keeper) readState() (*undoState, error) {
+	f, err := readTreeFile(k.root, k.stateFile())
 	if err != nil || f.Current == nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (k *keeper) read() (*undoState, error) {
 		err = s.checkState()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.state(), err)
+		return nil, fmt.Errorf("%s: %w", k.stateFile(), err)
 	}
 	return s, nil
 }
@@ -143,7 +143,7 @@ func (s *undoState) checkState() error {
 			return errors.New("directories out of order")
 		}
 	}
-	for _, name := range slices.Concat(s.Directories, s.paths()) {
+	for _, name := range slices.Concat(s.Directories, s.entryPaths()) {
 		if !fs.ValidPath(name) || name == "." {
 			return fmt.Errorf("%q is no path in a root tree", name)
 		}
@@ -155,9 +155,9 @@ func (s *undoState) checkState() error {
 // lies, or its original, or the state itself. The state is a file of the tree like
 // others; nothing that it merely names is removed.
 func (s *undoState) madeFor(k *keeper) []string {
-	names := append(s.paths(), k.state())
-	for _, name := range s.paths() {
-		names = append(names, k.original(name))
+	names := append(s.entryPaths(), k.stateFile())
+	for _, name := range s.entryPaths() {
+		names = append(names, k.originalFile(name))
 	}
 	ours := map[string]bool{}
 	for _, name := range names {
@@ -168,14 +168,14 @@ func (s *undoState) madeFor(k *keeper) []string {
 	return slices.DeleteFunc(slices.Clone(s.Directories), func(dir string) bool { return !ours[dir] })
 }
 
-func (s *undoState) paths() (names []string) {
+func (s *undoState) entryPaths() (names []string) {
 	for _, e := range s.Files {
 		names = append(names, e.Path)
 	}
 	return names
 }
 
-func (s *undoState) encode() ([]byte, error) {
+func (s *undoState) encodeJSON() ([]byte, error) {
 	b, err := json.MarshalIndent(s, "", "  ")
 	return append(b, '\n'), err
 }

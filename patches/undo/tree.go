@@ -60,11 +60,11 @@ func Open(root fs.FS) (*Tree, error) {
 	if t.keeper, err = openKeeper(root); err != nil {
 		return nil, err
 	}
-	t.state, err = t.keeper.read()
+	t.state, err = t.keeper.readState()
 	return t, err
 }
 
-func (t *Tree) note(format string, args ...any) {
+func (t *Tree) addNote(format string, args ...any) {
 	t.Notes = append(t.Notes, fmt.Sprintf(format, args...))
 }
 
@@ -77,11 +77,11 @@ func (t *Tree) File(at string) *File { return t.files[at] }
 // ReadFile is the content of a file now, links followed inside the tree; nil where
 // there is none.
 func ReadFile(root fs.FS, name string) ([]byte, error) {
-	at, err := place(root, name)
+	at, err := placeInTree(root, name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := readFile(root, at)
+	f, err := readTreeFile(root, at)
 	if err != nil {
 		return nil, err
 	}
@@ -99,24 +99,24 @@ func (t *Tree) Load(name string, pristine Edit) (*File, error) {
 	at, ok := t.names[name]
 	if !ok {
 		var err error
-		if at, err = place(t.root, name); err != nil {
+		if at, err = placeInTree(t.root, name); err != nil {
 			return nil, err
 		}
 		t.names[name] = at
 		if at != name {
-			t.note("%s leads to %s, which is what is changed", name, at)
+			t.addNote("%s leads to %s, which is what is changed", name, at)
 		}
 	}
 	if f := t.files[at]; f != nil {
 		return f, nil
 	}
-	f, err := readFile(t.root, at)
+	f, err := readTreeFile(t.root, at)
 	if err != nil {
 		return nil, err
 	}
 	f.original = f.Current
-	if e := t.state.entry(at); e != nil && e.wrote(sum(f.Current)) && sum(f.Current) != e.Before {
-		kept, err := t.keeper.before(e)
+	if e := t.state.entryFor(at); e != nil && e.wroteHash(sumIfThere(f.Current)) && sumIfThere(f.Current) != e.Before {
+		kept, err := t.keeper.originalOf(e)
 		if err != nil {
 			return nil, err
 		}
@@ -132,8 +132,8 @@ func (t *Tree) Load(name string, pristine Edit) (*File, error) {
 	return f, nil
 }
 
-// readFile reads what is at a path free of links.
-func readFile(root fs.FS, at string) (*File, error) {
+// readTreeFile reads what is at a path free of links.
+func readTreeFile(root fs.FS, at string) (*File, error) {
 	r, err := root.Open(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &File{}, nil
@@ -158,14 +158,14 @@ func readFile(root fs.FS, at string) (*File, error) {
 	return &File{Current: b, Mode: info.Mode().Perm(), nowMode: info.Mode().Perm()}, err
 }
 
-// place is where name leads, links followed inside the tree; what is not there
+// placeInTree is where name leads, links followed inside the tree; what is not there
 // yet is placed below what is.
-func place(root fs.FS, name string) (string, error) {
+func placeInTree(root fs.FS, name string) (string, error) {
 	at, err := sysroot.Resolve(root, name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) || name == "." {
 		return at, err
 	}
-	dir, err := place(root, path.Dir(name))
+	dir, err := placeInTree(root, path.Dir(name))
 	if err != nil {
 		return "", err
 	}
@@ -225,13 +225,13 @@ func (t *Tree) Set(name string, f *File, mode fs.FileMode, after []byte) {
 // Paths is those of all loaded files, sorted.
 func (t *Tree) Paths() []string { return slices.Sorted(maps.Keys(t.files)) }
 
-// changed reports whether the file has to be written.
-func (f *File) changed() bool {
+// needsWriting reports whether the file has to be written.
+func (f *File) needsWriting() bool {
 	return (f.After == nil) != (f.Current == nil) || !bytes.Equal(f.After, f.Current) ||
 		f.After != nil && f.Mode != f.nowMode
 }
 
-// ours reports whether groundhog makes the file other than it was.
-func (f *File) ours() bool {
+// changesOriginal reports whether groundhog makes the file other than it was.
+func (f *File) changesOriginal() bool {
 	return (f.After == nil) != (f.original == nil) || !bytes.Equal(f.After, f.original)
 }

@@ -22,11 +22,11 @@ type treeWriter struct {
 	root *os.Root
 	aside,
 	made []string // directories, the outermost first
-	done []undone
+	done []fileBefore
 }
 
-// undone is how a file was before.
-type undone struct {
+// fileBefore is how a file was before.
+type fileBefore struct {
 	change Change
 	mode   fs.FileMode
 	time   time.Time
@@ -47,11 +47,11 @@ func Write(dir string, empty []string, groups ...[]Change) error {
 		return err
 	}
 	defer root.Close()
-	if err := inside(root, empty, groups); err != nil {
+	if err := checkInside(root, empty, groups); err != nil {
 		return err
 	}
 	w := &treeWriter{root: root}
-	if err := w.write(groups); err != nil {
+	if err := w.writeGroups(groups); err != nil {
 		err = fmt.Errorf("writing below %s: %w", dir, err)
 		if undone := w.rollback(); undone != nil {
 			err = fmt.Errorf("%w; rolling back: %w", err, undone)
@@ -75,16 +75,16 @@ func removeEmpty(root *os.Root, name string) error {
 	return unix.Unlinkat(int(dir.Fd()), path.Base(name), unix.AT_REMOVEDIR)
 }
 
-func (w *treeWriter) write(groups [][]Change) error {
+func (w *treeWriter) writeGroups(groups [][]Change) error {
 	for _, c := range slices.Concat(groups...) {
-		if err := w.stage(c); err != nil {
+		if err := w.stageChange(c); err != nil {
 			return err
 		}
 	}
 	for _, group := range groups {
 		dirs := map[string]bool{}
 		for _, c := range group {
-			if err := w.commit(c); err != nil {
+			if err := w.commitChange(c); err != nil {
 				return err
 			}
 			for dir := path.Dir(c.Path); !dirs[dir]; dir = path.Dir(dir) {
@@ -92,7 +92,7 @@ func (w *treeWriter) write(groups [][]Change) error {
 			}
 		}
 		for dir := range dirs {
-			if err := w.sync(dir); err != nil {
+			if err := w.syncDir(dir); err != nil {
 				return err
 			}
 		}
@@ -100,9 +100,9 @@ func (w *treeWriter) write(groups [][]Change) error {
 	return nil
 }
 
-// stage checks that the file is still what the change was worked out from, and
+// stageChange checks that the file is still what the change was worked out from, and
 // writes its new content aside.
-func (w *treeWriter) stage(c Change) error {
+func (w *treeWriter) stageChange(c Change) error {
 	now, err := w.root.ReadFile(c.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -113,7 +113,7 @@ func (w *treeWriter) stage(c Change) error {
 	if c.After == nil {
 		return nil
 	}
-	if err := w.mkdirs(path.Dir(c.Path)); err != nil {
+	if err := w.makeDirs(path.Dir(c.Path)); err != nil {
 		return err
 	}
 	var when time.Time
@@ -124,12 +124,12 @@ func (w *treeWriter) stage(c Change) error {
 		}
 		when = info.ModTime()
 	}
-	return w.create(c.Path, c.After, c.Mode, when)
+	return w.createAside(c.Path, c.After, c.Mode, when)
 }
 
-// create writes a file aside. It belongs to whom the file in its place does, as
+// createAside writes a file aside. It belongs to whom the file in its place does, as
 // far as we may give it away.
-func (w *treeWriter) create(name string, data []byte, mode fs.FileMode, when time.Time) error {
+func (w *treeWriter) createAside(name string, data []byte, mode fs.FileMode, when time.Time) error {
 	aside := asideOf(name)
 	if err := w.root.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // left by a run that was killed
@@ -152,23 +152,23 @@ func (w *treeWriter) create(name string, data []byte, mode fs.FileMode, when tim
 	return err
 }
 
-func (w *treeWriter) mkdirs(dir string) error {
+func (w *treeWriter) makeDirs(dir string) error {
 	if dir == "." {
 		return nil
 	}
 	if _, err := w.root.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := w.mkdirs(path.Dir(dir)); err != nil {
+	if err := w.makeDirs(path.Dir(dir)); err != nil {
 		return err
 	}
 	w.made = append(w.made, dir)
 	return cmp.Or(w.root.Mkdir(dir, 0o755), w.root.Chmod(dir, 0o755)) // whatever the umask
 }
 
-// commit gives the file its name, or removes it.
-func (w *treeWriter) commit(c Change) error {
-	u := undone{change: c}
+// commitChange gives the file its name, or removes it.
+func (w *treeWriter) commitChange(c Change) error {
+	u := fileBefore{change: c}
 	if info, err := w.root.Lstat(c.Path); err == nil {
 		u.mode, u.time = info.Mode().Perm(), info.ModTime()
 	}
@@ -185,7 +185,7 @@ func (w *treeWriter) commit(c Change) error {
 	return err
 }
 
-func (w *treeWriter) sync(dir string) error {
+func (w *treeWriter) syncDir(dir string) error {
 	f, err := w.root.Open(dir)
 	if err != nil {
 		return err
@@ -200,7 +200,7 @@ func (w *treeWriter) rollback() error {
 		c := u.change
 		switch {
 		case c.Before != nil:
-			err := w.create(c.Path, c.Before, u.mode, u.time)
+			err := w.createAside(c.Path, c.Before, u.mode, u.time)
 			if err == nil {
 				err = w.root.Rename(asideOf(c.Path), c.Path)
 			}

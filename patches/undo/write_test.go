@@ -64,12 +64,12 @@ func TestWriteTreeRollsBack(t *testing.T) {
 		}
 		w := &treeWriter{root: root}
 		for _, c := range someChanges {
-			if err := w.stage(c); err != nil {
+			if err := w.stageChange(c); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, c := range someChanges[:n] {
-			if err := w.commit(c); err != nil {
+			if err := w.commitChange(c); err != nil {
 				t.Fatal(err)
 			}
 		}
