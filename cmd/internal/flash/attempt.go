@@ -21,8 +21,8 @@ import (
 // errAnew says that what this run knows of the disk does not hold any more: all chunks have to be compared again.
 var errAnew = errors.New("the device has lost what was known of this flash")
 
-// attempt connects once and goes on with the flash; nil when it is done.
-func (r *run) attempt(ctx context.Context) error {
+// attemptOnce connects once and goes on with the flash; nil when it is done.
+func (r *flashRun) attemptOnce(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	late := time.AfterFunc(r.Patience, cancel)
@@ -33,62 +33,62 @@ func (r *run) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := &line{run: r, raw: raw, end: make(chan struct{}), pace: newPace(senders)}
+	a := &writerLine{flashRun: r, raw: raw, end: make(chan struct{}), pace: newPace(senderCount)}
 	a.heard.Store(time.Now().UnixNano())
-	a.stall.got()
+	a.stall.noteProgress()
 	a.w = wire.NewWriter(pieceWriter{pacedWriter{countWriter{raw, &r.sent}, a.pace}, &a.stall.out})
 	defer a.close(nil)
 	stop := context.AfterFunc(ctx, func() { a.close(ctx.Err()) })
 	defer stop()
-	go a.guarded(a.beat)
-	if err := a.open(); err != nil {
-		return a.cause(err)
+	go a.guardPanic(a.keepBeating)
+	if err := a.openDisk(); err != nil {
+		return a.closeCause(err)
 	}
-	return a.cause(a.talk())
+	return a.closeCause(a.talkToWriter())
 }
 
-// line is a connection to a writer.
-type line struct {
-	*run
+// writerLine is a connection to a writer.
+type writerLine struct {
+	*flashRun
 	raw   io.ReadWriteCloser
 	w     *wire.Writer
 	r     *wire.Reader
 	heard atomic.Int64
-	stall stall
-	pace  *pace
+	stall deviceStall
+	pace  *linePace
 
 	once  sync.Once
 	end   chan struct{} // closed with the line
 	why   error
-	ended bool  // Finish was sent, or is about to be
-	scan  *scan // what the disk holds; nil: it was not looked through
+	ended bool      // Finish was sent, or is about to be
+	scan  *diskScan // what the disk holds; nil: it was not looked through
 
-	stream stream
+	stream packedStream
 }
 
 // close ends the line; the first reason is kept.
-func (a *line) close(why error) {
+func (a *writerLine) close(why error) {
 	a.once.Do(func() {
-		a.run.mu.Lock()
+		a.flashRun.mu.Lock()
 		a.why = why
-		done := a.run.finished
-		a.run.mu.Unlock()
+		done := a.flashRun.finished
+		a.flashRun.mu.Unlock()
 		close(a.end)
 		if r, ok := a.raw.(Releaser); done && ok {
 			r.Release()
 		} else {
 			a.raw.Close()
 		}
-		a.run.mu.Lock()
-		a.run.cond.Broadcast()
-		a.run.mu.Unlock()
+		a.flashRun.mu.Lock()
+		a.flashRun.cond.Broadcast()
+		a.flashRun.mu.Unlock()
 	})
 }
 
-// cause is err, or why the line was closed from our side.
-func (a *line) cause(err error) error {
-	a.run.mu.Lock()
-	defer a.run.mu.Unlock()
+// closeCause is err, or why the line was closed from our side.
+func (a *writerLine) closeCause(err error) error {
+	a.flashRun.mu.Lock()
+	defer a.flashRun.mu.Unlock()
 	if err == nil || a.why == nil {
 		return err
 	}
@@ -99,8 +99,8 @@ func (a *line) cause(err error) error {
 	return a.why
 }
 
-// beat sends a ping now and then, and closes the line to a writer that has said nothing for too long.
-func (a *line) beat() {
+// keepBeating sends a ping now and then, and closes the line to a writer that has said nothing for too long.
+func (a *writerLine) keepBeating() {
 	tick := time.NewTicker(a.Ping)
 	defer tick.Stop()
 	for {
@@ -113,7 +113,7 @@ func (a *line) beat() {
 			a.close(fmt.Errorf("the device has said nothing for %s", quiet.Round(time.Second)))
 			return
 		}
-		if err := a.stalled(); err != nil {
+		if err := a.whyStalled(); err != nil {
 			a.close(err)
 			return
 		}
@@ -122,7 +122,7 @@ func (a *line) beat() {
 	}
 }
 
-func (a *line) next() (wire.Type, []byte, error) {
+func (a *writerLine) nextFrame() (wire.Type, []byte, error) {
 	kind, b, err := a.r.Next()
 	a.heard.Store(time.Now().UnixNano())
 	if err == nil && kind == protocol.Failed {
@@ -135,8 +135,8 @@ func (a *line) next() (wire.Type, []byte, error) {
 	return kind, b, err
 }
 
-// open says hello and opens the disk.
-func (a *line) open() error {
+// openDisk says hello and opens the disk.
+func (a *writerLine) openDisk() error {
 	a.r = wire.NewReader(newBuffered(a.raw))
 	if err := wire.SayHello(a.w, a.Tool); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *line) open() error {
 		return err
 	}
 	for {
-		kind, b, err := a.next()
+		kind, b, err := a.nextFrame()
 		if err != nil {
 			return err
 		}
@@ -164,15 +164,15 @@ func (a *line) open() error {
 		if err != nil {
 			return err
 		}
-		a.stall.got()
+		a.stall.noteProgress()
 		a.stall.opened.Store(true)
-		return a.opened(d)
+		return a.takeDisk(d)
 	}
 }
 
-// opened takes in what the writer says of the disk, and readies the ledger for this connection.
-func (a *line) opened(d protocol.Disk) error {
-	r := a.run
+// takeDisk takes in what the writer says of the disk, and readies the ledger for this connection.
+func (a *writerLine) takeDisk(d protocol.Disk) error {
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.disk.Size != 0 && !d.Resumed && d.Last != "" && d.Last != r.disk.Last {
@@ -182,35 +182,35 @@ func (a *line) opened(d protocol.Disk) error {
 		return errAnew
 	}
 	r.disk, r.result.Disk = d, d
-	a.stream.use(r.packFor(d))
-	r.chunks.connect()
+	a.stream.usePack(r.packFor(d))
+	r.chunks.beginConnection()
 	if !r.indexed && !r.feeding {
-		r.index()
+		r.takeIndex()
 	}
 	return nil
 }
 
-// talk runs the connection until Done.
-func (a *line) talk() error {
+// talkToWriter runs the connection until Done.
+func (a *writerLine) talkToWriter() error {
 	failed := make(chan error, 1)
 	go func() {
 		err := io.ErrUnexpectedEOF
-		a.guarded(func() { err = a.listen() })
+		a.guardPanic(func() { err = a.listenUntilDone() })
 		failed <- err
 		a.close(nil)
 	}()
-	send := make(chan *item, window)
+	send := make(chan *ledgerItem, chunkWindow)
 	var sending sync.WaitGroup
-	for range senders {
+	for range senderCount {
 		sending.Go(func() {
-			a.guarded(func() { a.send(send) })
+			a.guardPanic(func() { a.sendItems(send) })
 			for range send { // after a panic nobody may wait for us
 			}
 		})
 	}
-	err := a.move(a.run.ctx)
+	err := a.moveChunks(a.flashRun.ctx)
 	if err == nil {
-		err = a.lead(send)
+		err = a.leadSending(send)
 	}
 	close(send)
 	sending.Wait()
@@ -229,12 +229,12 @@ func (a *line) talk() error {
 	return err
 }
 
-// senders is how many compress and send at once.
-const senders = 2
+// senderCount is how many compress and send at once.
+const senderCount = 2
 
-// lead announces, hands data to the senders and finishes.
-func (a *line) lead(send chan<- *item) error {
-	r := a.run
+// leadSending announces, hands data to the senders and finishes.
+func (a *writerLine) leadSending(send chan<- *ledgerItem) error {
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -244,22 +244,22 @@ func (a *line) lead(send chan<- *item) error {
 		r.feeding = true
 		var want func(int64) bool
 		if r.indexed {
-			want = func(n int64) bool { return r.wants(n) && !r.later(r.known[n]) }
+			want = func(n int64) bool { return r.wantsData(n) && !r.sendLater(r.known[n]) }
 		}
-		go r.guarded(func() { r.feed(want) })
+		go r.guardPanic(func() { r.feedImage(want) })
 	}
 	for {
 		if r.feedErr != nil {
 			return r.feedErr
 		}
-		if a.closed() {
+		if a.isClosed() {
 			return io.ErrUnexpectedEOF
 		}
-		batch, data := r.chunks.ready(a.stream.ordered())
+		batch, data := r.chunks.readyToSend(a.stream.isOrdered())
 		r.announced = r.announced || len(batch) > 0
 		if len(batch) > 0 || len(data) > 0 {
 			r.mu.Unlock()
-			err := a.announce(batch)
+			err := a.announceChunks(batch)
 			for _, it := range data {
 				send <- it
 			}
@@ -269,17 +269,17 @@ func (a *line) lead(send chan<- *item) error {
 			}
 			continue
 		}
-		if r.chunks.short() {
+		if r.chunks.endedShort() {
 			return fmt.Errorf("%w: it ended before all was read that differs", ErrImage)
 		}
-		if r.chunks.over() {
-			extents := outside(r.extents, r.end, r.disk.Block)
+		if r.chunks.allOnDisk() {
+			extents := outsideImage(r.extents, r.end, r.disk.Block)
 			if r.Check { // what the system has written behind its image since then is its own
 				extents = slices.DeleteFunc(extents, func(e chunk.Extent) bool { return e.Data == nil })
 			}
 			a.ended = true
 			r.mu.Unlock()
-			err := a.finish(extents)
+			err := a.finishDisk(extents)
 			r.mu.Lock()
 			return err
 		}
@@ -287,15 +287,15 @@ func (a *line) lead(send chan<- *item) error {
 	}
 }
 
-// ahead is how many chunks of an index are announced before the first of them is answered, so that the writer's cores have work while an
+// announceAhead is how many chunks of an index are announced before the first of them is answered, so that the writer's cores have work while an
 // answer is on its way. More would keep data waiting behind announcements.
-const ahead = 256
+const announceAhead = 256
 
 // farAhead is how many chunks may be known to differ before their data was read from the image. With the sums of their pieces they take
 // 4 MiB at most.
 const farAhead = 2048
 
-func (a *line) closed() bool {
+func (a *writerLine) isClosed() bool {
 	select {
 	case <-a.end:
 		return true
@@ -304,7 +304,7 @@ func (a *line) closed() bool {
 	}
 }
 
-func (a *line) announce(batch []chunk.Chunk) error {
+func (a *writerLine) announceChunks(batch []chunk.Chunk) error {
 	for len(batch) > 0 {
 		n := min(len(batch), protocol.MaxBatch)
 		var b []byte
@@ -319,9 +319,9 @@ func (a *line) announce(batch []chunk.Chunk) error {
 	return nil
 }
 
-// outside is the extents without those zeros that lie inside an image of this length. The length of an image that comes as a stream was
+// outsideImage is the extents without those zeros that lie inside an image of this length. The length of an image that comes as a stream was
 // not known when the extents were chosen.
-func outside(extents []chunk.Extent, end, block int64) (all []chunk.Extent) {
+func outsideImage(extents []chunk.Extent, end, block int64) (all []chunk.Extent) {
 	block = max(block, 512)
 	end = (end + block - 1) / block * block
 	for _, e := range extents {
@@ -335,7 +335,7 @@ func outside(extents []chunk.Extent, end, block int64) (all []chunk.Extent) {
 	return all
 }
 
-func (a *line) finish(extents []chunk.Extent) error {
+func (a *writerLine) finishDisk(extents []chunk.Extent) error {
 	for _, e := range extents {
 		var err error
 		if e.Data == nil {
@@ -350,45 +350,45 @@ func (a *line) finish(extents []chunk.Extent) error {
 	return a.w.Write(protocol.Finish)
 }
 
-// poor is the largest share of its length that a chunk may have compressed, to be sent compressed.
-const poor = 0.95
+// poorRatio is the largest share of its length that a chunk may have compressed, to be sent compressed.
+const poorRatio = 0.95
 
-// send compresses and sends chunks.
-func (a *line) send(items <-chan *item) {
+// sendItems compresses and sends chunks.
+func (a *writerLine) sendItems(items <-chan *ledgerItem) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)) // frame and chunk have sums of their own
 	if err != nil {
 		a.close(err)
 		return
 	}
 	defer encoder.Close()
-	p := parcel{w: a.w, encoder: encoder, run: a.run, pace: a.pace}
+	p := parcel{w: a.w, encoder: encoder, run: a.flashRun, pace: a.pace}
 	for {
 		a.stream.turn.Lock()
 		it, ok := <-items
 		done, err := false, error(nil)
-		if ok && !a.closed() {
-			done, err = a.streams(it)
+		if ok && !a.isClosed() {
+			done, err = a.sendStreamed(it)
 		}
 		a.stream.turn.Unlock()
 		switch {
 		case !ok:
 			return
-		case a.closed():
+		case a.isClosed():
 			continue
 		case !done && err == nil:
-			err = p.send(it)
+			err = p.sendChunk(it)
 		}
 		if err == nil {
-			a.stream.sent(a.run.ctx, it, done, &p)
+			a.stream.noteSent(a.flashRun.ctx, it, done, &p)
 		}
 		if err != nil {
 			a.close(err)
 			continue
 		}
-		a.run.mu.Lock()
-		a.run.chunks.sent(it) // before the next chunk: Finish may follow
-		a.run.cond.Broadcast()
-		a.run.mu.Unlock()
+		a.flashRun.mu.Lock()
+		a.flashRun.chunks.noteSent(it) // before the next chunk: Finish may follow
+		a.flashRun.cond.Broadcast()
+		a.flashRun.mu.Unlock()
 	}
 }
 
@@ -396,24 +396,24 @@ func (a *line) send(items <-chan *item) {
 type parcel struct {
 	w           *wire.Writer
 	encoder     *zstd.Encoder
-	run         *run
-	pace        *pace
+	run         *flashRun
+	pace        *linePace
 	packed, cut []byte // buffers for a compressed chunk, and for the pieces of one
 
 	whole bool // the last chunk was sent whole
 }
 
-// send sends a chunk, or those of its pieces that differ from what the device holds.
-func (p *parcel) send(it *item) error {
+// sendChunk sends a chunk, or those of its pieces that differ from what the device holds.
+func (p *parcel) sendChunk(it *ledgerItem) error {
 	plain, pieces := []byte(nil), (*chunk.Pieces)(nil)
 	if it.held != nil {
 		var err error
-		if pieces, err = p.run.differing(it); err != nil {
+		if pieces, err = p.run.differingPieces(it); err != nil {
 			return err
 		}
 		if *pieces == (chunk.Pieces{}) || pieces.All(it.c.Len) { // none seems to differ where two pieces have the same short sum
 			pieces = nil
-		} else if err := p.run.load(it); err != nil {
+		} else if err := p.run.loadData(it); err != nil {
 			return err
 		} else {
 			p.cut = pieces.Cut(p.cut[:0], it.data)
@@ -423,7 +423,7 @@ func (p *parcel) send(it *item) error {
 	encoding, b := protocol.Zstd, []byte(nil)
 	if pieces == nil {
 		var err error
-		if encoding, b, err = p.compressed(it); err != nil {
+		if encoding, b, err = p.compressedChunk(it); err != nil {
 			return err
 		}
 		plain = it.data
@@ -431,34 +431,34 @@ func (p *parcel) send(it *item) error {
 		p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
 		b = p.packed
 	}
-	if b == nil || pieces != nil && float64(len(b)) > poor*float64(len(plain)) {
+	if b == nil || pieces != nil && float64(len(b)) > poorRatio*float64(len(plain)) {
 		encoding, b = protocol.Raw, plain
 	}
 	p.whole = pieces == nil
 	return p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
 }
 
-// compressed is the whole chunk, compressed by us or by another flash, and with what; nil where it does not compress, and then its data was read.
-func (p *parcel) compressed(it *item) (e protocol.Encoding, b []byte, err error) {
-	e, b = p.run.Shared.compressed(it.c, func() (protocol.Encoding, []byte) {
-		if err = p.run.load(it); err != nil {
+// compressedChunk is the whole chunk, compressed by us or by another flash, and with what; nil where it does not compress, and then its data was read.
+func (p *parcel) compressedChunk(it *ledgerItem) (e protocol.Encoding, b []byte, err error) {
+	e, b = p.run.Shared.compressOnce(it.c, func() (protocol.Encoding, []byte) {
+		if err = p.run.loadData(it); err != nil {
 			return protocol.Raw, nil
 		}
-		e := p.pace.next()
+		e := p.pace.nextEncoding()
 		began := time.Now()
 		if e == protocol.S2 {
 			p.packed = s2.Encode(p.packed[:cap(p.packed)], it.data)
 		} else {
 			p.packed = p.encoder.EncodeAll(it.data, p.packed[:0])
 		}
-		p.pace.did(e, len(it.data), len(p.packed), time.Since(began))
-		if float64(len(p.packed)) > poor*float64(len(it.data)) {
+		p.pace.noteCompressed(e, len(it.data), len(p.packed), time.Since(began))
+		if float64(len(p.packed)) > poorRatio*float64(len(it.data)) {
 			return protocol.Raw, nil
 		}
 		return e, p.packed
 	})
 	if b == nil && err == nil {
-		err = p.run.load(it)
+		err = p.run.loadData(it)
 	}
 	return e, b, err
 }

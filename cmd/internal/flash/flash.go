@@ -141,7 +141,7 @@ var (
 	ErrImage = errors.New("the image") // it cannot be read to its end, or is another than it should be
 )
 
-func (j Job) orDefault() Job {
+func (j Job) withDefaults() Job {
 	set := func(d *time.Duration, to time.Duration) {
 		if *d <= 0 {
 			*d = to
@@ -164,22 +164,22 @@ func (j Job) orDefault() Job {
 func Run(ctx context.Context, j Job) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	j = j.orDefault()
+	j = j.withDefaults()
 	began := time.Now()
 	r, err := newRun(ctx, j), error(nil)
 	for {
-		err = r.loop(ctx)
+		err = r.connectUntilDone(ctx)
 		if !errors.Is(err, errAnew) || !j.Source.Again() || r.result.Lost >= maxAnew {
 			break
 		}
 		j.Say("the device has lost what it knew of this flash: comparing all of it again")
-		r = r.anew(ctx)
+		r = r.runAnew(ctx)
 	}
 	cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.Seconds = time.Since(began).Seconds()
-	r.result.State = r.state(err)
+	r.result.State = r.deviceState(err)
 	r.result.Sent = r.sent.Load()
 	if s, ok := j.Source.(interface{ Checked() string }); ok {
 		r.result.Checked = s.Checked()
@@ -195,8 +195,8 @@ func Run(ctx context.Context, j Job) (Result, error) {
 // maxAnew bounds how often a device may forget.
 const maxAnew = 20
 
-// state is what is known of the device.
-func (r *run) state(err error) State {
+// deviceState is what is known of the device.
+func (r *flashRun) deviceState(err error) State {
 	var f *protocol.Failure
 	switch {
 	case r.finished && !r.Check:
@@ -211,12 +211,12 @@ func (r *run) state(err error) State {
 	return Unknown
 }
 
-// loop connects until the flash is done, or trying again is of no use.
-func (r *run) loop(ctx context.Context) error {
+// connectUntilDone connects until the flash is done, or trying again is of no use.
+func (r *flashRun) connectUntilDone(ctx context.Context) error {
 	last, pause, damaged := time.Now(), 250*time.Millisecond, 0
 	for {
 		before := r.settledSoFar()
-		err := r.attempt(ctx)
+		err := r.attemptOnce(ctx)
 		switch end := ctx.Err(); {
 		case err == nil:
 			return end
@@ -228,12 +228,12 @@ func (r *run) loop(ctx context.Context) error {
 		if r.settledSoFar() > before {
 			last, pause = time.Now(), 250*time.Millisecond
 		}
-		r.mistrust(err)
+		r.mistrustPacks(err)
 		var f *protocol.Failure
 		var v *wire.VersionError
 		switch {
-		case r.fatal() != nil:
-			return r.fatal()
+		case r.fatalError() != nil:
+			return r.fatalError()
 		case damaged < maxDamaged && (errors.Is(err, protocol.ErrProtocol) || errors.As(err, &f) && (f.Kind == protocol.KindData || f.Kind == protocol.KindBug)):
 			damaged++ // something was lost on the way, or is another thing than was sent
 		case errors.As(err, &f) && f.Kind == protocol.KindBusy && (r.result.Lost > 0 || r.Going != nil && r.Going(f.Text)):
@@ -244,7 +244,7 @@ func (r *run) loop(ctx context.Context) error {
 		if time.Since(last) > r.Patience {
 			return fmt.Errorf("no progress within %s; last: %w", r.Patience, err)
 		}
-		r.lost()
+		r.countLost()
 		r.Say(fmt.Sprintf("%v; trying again", err))
 		select {
 		case <-time.After(pause):
@@ -266,8 +266,8 @@ type Bug struct {
 
 func (b *Bug) Error() string { return fmt.Sprintf("a bug of groundhog: %v", b.Value) }
 
-// guarded is a part of a flash. A panic in it, which a device's odd answer may provoke, ends this flash and not the program.
-func (r *run) guarded(do func()) {
+// guardPanic is a part of a flash. A panic in it, which a device's odd answer may provoke, ends this flash and not the program.
+func (r *flashRun) guardPanic(do func()) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -285,9 +285,9 @@ func (r *run) guarded(do func()) {
 var errGiveUp = errors.New("giving up")
 
 // Permanent marks an error of Connect that trying again does not help.
-func Permanent(err error) error { return permanent{err} }
+func Permanent(err error) error { return permanentError{err} }
 
-type permanent struct{ error }
+type permanentError struct{ error }
 
-func (p permanent) Unwrap() error        { return p.error }
-func (p permanent) Is(target error) bool { return target == errGiveUp }
+func (p permanentError) Unwrap() error        { return p.error }
+func (p permanentError) Is(target error) bool { return target == errGiveUp }

@@ -77,11 +77,11 @@ func (b *bench) heldBy(t *testing.T, who string) (held <-chan struct{}, let func
 		writer.Serve(context.Background(), there, writer.Config{Tool: "test", Run: b.run, Ping: 50 * time.Millisecond, Open: func(string, bool) (writer.Target, error) { return b.disk, nil }})
 		there.Close()
 	})
-	a := &line{run: newRun(t.Context(), Job{Disk: "/dev/test", Who: who, Session: "other", Source: &source{}}.orDefault()), raw: here, end: make(chan struct{})}
-	a.stall.got()
+	a := &writerLine{flashRun: newRun(t.Context(), Job{Disk: "/dev/test", Who: who, Session: "other", Source: &source{}}.withDefaults()), raw: here, end: make(chan struct{})}
+	a.stall.noteProgress()
 	go func() {
 		a.w = wire.NewWriter(here)
-		if err := a.open(); err != nil {
+		if err := a.openDisk(); err != nil {
 			t.Error(err)
 		}
 		close(opened)
@@ -94,14 +94,14 @@ func TestStateOfBusyAfterLoss(t *testing.T) {
 	r := newRun(t.Context(), Job{})
 	busy := &protocol.Failure{Kind: protocol.KindBusy}
 	r.announced = true
-	if got := r.state(busy); got != Untouched {
+	if got := r.deviceState(busy); got != Untouched {
 		t.Errorf("on the first connection: %s", got)
 	}
 	r.result.Lost = 1
-	if got := r.state(busy); got != Unknown {
+	if got := r.deviceState(busy); got != Unknown {
 		t.Errorf("after a loss: %s", got)
 	}
-	if got := r.state(io.EOF); got != Unknown {
+	if got := r.deviceState(io.EOF); got != Unknown {
 		t.Errorf("after a loss without a word: %s", got)
 	}
 }

@@ -28,7 +28,7 @@ type trial struct {
 	has       []bool // what the disk has
 	announced map[int64]bool
 	inbox     []func() error // what it has not done yet, in any order
-	outbox    []*item        // what the senders have
+	outbox    []*ledgerItem  // what the senders have
 	connects  int
 	new       bool // nothing was done on this connection
 }
@@ -37,7 +37,7 @@ func newTrial(seed uint64) *trial {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := &trial{Rand: r, l: newLedger(), indexed: r.IntN(3) > 0, fitted: r.IntN(4) == 0, check: r.IntN(6) == 0}
 	s.moves = s.indexed && !s.check && r.IntN(2) == 0
-	s.has = make([]bool, 1+r.IntN(3*window))
+	s.has = make([]bool, 1+r.IntN(3*chunkWindow))
 	alike := r.Float64()
 	for n := range s.has {
 		s.has[n] = r.Float64() < alike
@@ -54,9 +54,9 @@ func (s *trial) connect() {
 	s.announced, s.inbox, s.outbox = map[int64]bool{}, nil, nil
 	s.connects++
 	s.new = true
-	s.l.connect()
+	s.l.beginConnection()
 	if s.indexed && s.connects == 1 {
-		s.l.list(s.image, s.fitted)
+		s.l.listIndex(s.image, s.fitted)
 	}
 }
 
@@ -85,23 +85,23 @@ func (s *trial) compare(c chunk.Chunk) error {
 	case s.IntN(2) == 0 && c.N != 0:
 		held = []byte{1}
 	}
-	_, _, err := s.l.answer(reply, held, s.check)
+	_, _, err := s.l.takeAnswer(reply, held, s.check)
 	return err
 }
 
 // write is the writer's answer to data; what was cut into pieces may not come out whole.
-func (s *trial) write(it *item, pieces bool) error {
+func (s *trial) write(it *ledgerItem, pieces bool) error {
 	switch n := it.c.N; {
 	case !s.announced[n]:
 		return fmt.Errorf("data of chunk %d, which this writer does not know", n)
 	case n == 0: // at the end
 		return nil
 	case pieces && s.IntN(3) == 0:
-		_, _, err := s.l.answer(protocol.Reply{N: n, Answer: protocol.Needed}, nil, false)
+		_, _, err := s.l.takeAnswer(protocol.Reply{N: n, Answer: protocol.Needed}, nil, false)
 		return err
 	default:
 		s.has[n] = true
-		return s.l.verified(n)
+		return s.l.takeVerified(n)
 	}
 }
 
@@ -110,21 +110,21 @@ func (s *trial) rebuild(c chunk.Chunk) error {
 	switch {
 	case c.Zero:
 		s.has[c.N] = true
-		_, _, err := s.l.answer(protocol.Reply{N: c.N, Answer: protocol.Zeroed}, nil, false)
+		_, _, err := s.l.takeAnswer(protocol.Reply{N: c.N, Answer: protocol.Zeroed}, nil, false)
 		return err
 	case s.IntN(3) == 0:
-		_, _, err := s.l.answer(protocol.Reply{N: c.N, Answer: protocol.Needed}, nil, false)
+		_, _, err := s.l.takeAnswer(protocol.Reply{N: c.N, Answer: protocol.Needed}, nil, false)
 		return err
 	default:
 		s.has[c.N] = true
-		return s.l.verified(c.N)
+		return s.l.takeVerified(c.N)
 	}
 }
 
 // move has all compared and sends recipes for what differs, as far as this connection lasts.
 func (s *trial) move(cut func() bool) error {
-	s.l.again(s.fitted)
-	for more := s.l.ask(ahead); len(more) > 0; more = s.l.ask(ahead) {
+	s.l.compareAgain(s.fitted)
+	for more := s.l.nextToAnnounce(announceAhead); len(more) > 0; more = s.l.nextToAnnounce(announceAhead) {
 		if err := s.announce(more); err != nil {
 			return err
 		}
@@ -135,8 +135,8 @@ func (s *trial) move(cut func() bool) error {
 		}
 	}
 	for _, c := range s.image {
-		if wants, known := s.l.wants(c.N); wants && known && c.N != 0 && s.announced[c.N] && !cut() {
-			s.l.build(c.N)
+		if wants, known := s.l.wantsData(c.N); wants && known && c.N != 0 && s.announced[c.N] && !cut() {
+			s.l.noteRecipe(c.N)
 			s.inbox = append(s.inbox, func() error { return s.rebuild(c) })
 		}
 	}
@@ -158,7 +158,7 @@ func (s *trial) deliver() error {
 
 // walk is a step of the image's walk, if there is room and it is known whether it is needed.
 func (s *trial) walk() {
-	if s.l.full() || s.l.whole {
+	if s.l.windowFull() || s.l.whole {
 		return
 	}
 	s.walking = true
@@ -168,7 +168,7 @@ func (s *trial) walk() {
 	}
 	c := s.image[s.next]
 	if s.indexed {
-		wants, known := s.l.wants(c.N)
+		wants, known := s.l.wantsData(c.N)
 		if !known {
 			return
 		}
@@ -182,7 +182,7 @@ func (s *trial) walk() {
 	if !c.Zero {
 		data = make([]byte, c.Len)
 	}
-	s.l.read(c, data)
+	s.l.enterData(c, data)
 }
 
 // step is something that happens.
@@ -191,7 +191,7 @@ func (s *trial) step() error {
 	case 0:
 		s.walk()
 	case 1:
-		batch, data := s.l.ready(s.IntN(2) == 0)
+		batch, data := s.l.readyToSend(s.IntN(2) == 0)
 		s.outbox = append(s.outbox, data...)
 		return s.announce(batch)
 	case 2:
@@ -204,9 +204,9 @@ func (s *trial) step() error {
 			}
 			s.inbox = append(s.inbox, func() error { return s.write(it, pieces) })
 			if s.IntN(2) == 0 { // the answer may be here before we have noted that it is sent
-				s.inbox = append(s.inbox, func() error { s.l.sent(it); return nil })
+				s.inbox = append(s.inbox, func() error { s.l.noteSent(it); return nil })
 			} else {
-				s.l.sent(it)
+				s.l.noteSent(it)
 			}
 		}
 	default:
@@ -219,20 +219,20 @@ func (s *trial) step() error {
 
 // sound reports what cannot be.
 func (s *trial) sound() error {
-	var count [stages]int
+	var count [stageCount]int
 	for n, it := range s.l.chunks {
 		count[it.at]++
-		if _, ok := s.l.pending[n]; ok != (it.at >= inHand) || it.at < inHand && it.data != nil {
+		if _, ok := s.l.pending[n]; ok != (it.at >= stageInHand) || it.at < stageInHand && it.data != nil {
 			return fmt.Errorf("chunk %d, at stage %d, is pending: %v, with data: %v", n, it.at, ok, it.data != nil)
 		}
-		if s.has[n] && it.at > uncompared && it.at < inHand && s.connects == 1 {
+		if s.has[n] && it.at > stageUncompared && it.at < stageInHand && s.connects == 1 {
 			return fmt.Errorf("chunk %d is on the disk, and at stage %d", n, it.at)
 		}
 	}
 	if count != s.l.count {
 		return fmt.Errorf("stages %v, counted as %v", count, s.l.count)
 	}
-	if len(s.l.pending) > window && s.walking {
+	if len(s.l.pending) > chunkWindow && s.walking {
 		return fmt.Errorf("%d chunks in hand", len(s.l.pending))
 	}
 	settled := int64(len(s.image) - len(s.l.chunks))
@@ -242,7 +242,7 @@ func (s *trial) sound() error {
 	if s.l.settled != settled {
 		return fmt.Errorf("%d chunks settled, %d counted", settled, s.l.settled)
 	}
-	if s.l.short() {
+	if s.l.endedShort() {
 		return fmt.Errorf("the image's end came, and there is %v", s.l.count)
 	}
 	return nil
@@ -274,7 +274,7 @@ func (s *trial) run() error {
 		if err := s.sound(); err != nil {
 			return err
 		}
-		if s.l.over() && len(s.outbox) == 0 {
+		if s.l.allOnDisk() && len(s.outbox) == 0 {
 			return nil
 		}
 	}
@@ -290,7 +290,7 @@ func TestLedger(t *testing.T) {
 				seed, len(s.image), s.indexed, s.fitted, s.moves, s.check, s.connects, err)
 		}
 		for n, has := range s.has {
-			if first := s.l.chunks[0]; n == 0 && first != nil && first.at == given {
+			if first := s.l.chunks[0]; n == 0 && first != nil && first.at == stageGiven {
 				continue
 			}
 			if !has && !s.check {

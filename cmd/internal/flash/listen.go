@@ -12,28 +12,28 @@ import (
 
 func newBuffered(r io.Reader) io.Reader { return bufio.NewReaderSize(r, 64<<10) }
 
-// listen takes what the writer says until Done.
-func (a *line) listen() error {
+// listenUntilDone takes what the writer says until Done.
+func (a *writerLine) listenUntilDone() error {
 	for {
-		kind, b, err := a.next()
+		kind, b, err := a.nextFrame()
 		if err != nil {
 			return err
 		}
 		if kind != protocol.Ping {
-			a.stall.got()
+			a.stall.noteProgress()
 		}
 		switch kind {
 		case protocol.Ping:
 		case protocol.Answers:
-			err = a.answers(b)
+			err = a.takeAnswers(b)
 		case protocol.Held:
-			err = a.held(b)
+			err = a.takeHeld(b)
 		case protocol.Scanned:
-			err = a.scanned(b)
+			err = a.takeScanned(b)
 		case protocol.Verified:
-			err = a.verified(b)
+			err = a.takeVerified(b)
 		case protocol.Done:
-			return a.account(b)
+			return a.takeAccount(b)
 		default:
 			err = fmt.Errorf("%w: a frame of type %d", protocol.ErrProtocol, kind)
 		}
@@ -43,16 +43,16 @@ func (a *line) listen() error {
 	}
 }
 
-func (a *line) answers(b []byte) error {
+func (a *writerLine) takeAnswers(b []byte) error {
 	replies, err := protocol.Replies(b)
 	if err != nil {
 		return err
 	}
-	r := a.run
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range replies {
-		if err := a.answer(p, nil); err != nil {
+		if err := a.takeReply(p, nil); err != nil {
 			return err
 		}
 	}
@@ -61,26 +61,26 @@ func (a *line) answers(b []byte) error {
 	return nil
 }
 
-// held is that a chunk is needed, with what the disk has in its place.
-func (a *line) held(b []byte) error {
+// takeHeld is that a chunk is needed, with what the disk has in its place.
+func (a *writerLine) takeHeld(b []byte) error {
 	n, sums, err := protocol.ReadHeld(b)
 	if err != nil {
 		return err
 	}
-	r := a.run
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n == 0 || len(sums) != chunk.PieceCount(r.chunks.length(n))*chunk.PieceSumLen {
+	if n == 0 || len(sums) != chunk.PieceCount(r.chunks.chunkLength(n))*chunk.PieceSumLen {
 		return fmt.Errorf("%w: %d bytes of sums for chunk %d", protocol.ErrProtocol, len(sums), n)
 	}
 	defer r.cond.Broadcast()
-	return a.answer(protocol.Reply{N: n, Answer: protocol.Needed}, slices.Clone(sums))
+	return a.takeReply(protocol.Reply{N: n, Answer: protocol.Needed}, slices.Clone(sums))
 }
 
-// answer takes one reply; held is what came with it. The caller holds mu.
-func (a *line) answer(p protocol.Reply, held []byte) error {
-	r := a.run
-	what, c, err := r.chunks.answer(p, held, r.Check)
+// takeReply takes one reply; held is what came with it. The caller holds mu.
+func (a *writerLine) takeReply(p protocol.Reply, held []byte) error {
+	r := a.flashRun
+	what, c, err := r.chunks.takeAnswer(p, held, r.Check)
 	switch what {
 	case isSame:
 		r.result.Same++
@@ -93,16 +93,16 @@ func (a *line) answer(p protocol.Reply, held []byte) error {
 	return err
 }
 
-func (a *line) verified(b []byte) error {
+func (a *writerLine) takeVerified(b []byte) error {
 	numbers, err := protocol.Numbers(b)
 	if err != nil {
 		return err
 	}
-	r := a.run
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range numbers {
-		if err := r.chunks.verified(n); err != nil {
+		if err := r.chunks.takeVerified(n); err != nil {
 			return err
 		}
 		r.touched = true
@@ -113,7 +113,7 @@ func (a *line) verified(b []byte) error {
 	return nil
 }
 
-func (r *run) tellLocked() {
+func (r *flashRun) tellLocked() {
 	size, ok := r.Source.Size()
 	if !ok {
 		size = 0
@@ -121,13 +121,13 @@ func (r *run) tellLocked() {
 	r.Progress(Progress{Done: r.chunks.bytes, Total: size, Wire: r.sent.Load()})
 }
 
-// account is the end of a good flash.
-func (a *line) account(b []byte) error {
+// takeAccount is the end of a good flash.
+func (a *writerLine) takeAccount(b []byte) error {
 	account, err := protocol.ReadAccount(b)
 	if err != nil {
 		return err
 	}
-	r := a.run
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !a.ended {
@@ -139,7 +139,7 @@ func (a *line) account(b []byte) error {
 		} else {
 			r.result.Written++
 		}
-		r.chunks.settle(it)
+		r.chunks.settleItem(it)
 	}
 	if r.Check && account.Extents > 0 {
 		for _, e := range slices.DeleteFunc(slices.Clone(r.extents), func(e chunk.Extent) bool { return e.Data == nil }) { // which of them does not matter: a table's backup is one thing

@@ -41,8 +41,8 @@ const (
 	scanRange    = 64                         // chunks that are asked for in one frame
 )
 
-// scan is what a connection has learned of the disk.
-type scan struct {
+// diskScan is what a connection has learned of the disk.
+type diskScan struct {
 	table   *moved.Table
 	asked   int64
 	heard   int64
@@ -50,14 +50,14 @@ type scan struct {
 	scanned map[int64]bool
 }
 
-// scanned takes in what the device says of one chunk of its disk.
-func (a *line) scanned(b []byte) error {
+// takeScanned takes in what the device says of one chunk of its disk.
+func (a *writerLine) takeScanned(b []byte) error {
 	n, sums, err := protocol.ReadScanned(b)
 	if err != nil {
 		return err
 	}
-	a.run.mu.Lock()
-	defer a.run.mu.Unlock()
+	a.flashRun.mu.Lock()
+	defer a.flashRun.mu.Unlock()
 	s := a.scan
 	if s == nil || s.heard == s.asked || s.scanned[n] {
 		return fmt.Errorf("%w: chunk %d of a scan that was not asked for", protocol.ErrProtocol, n)
@@ -69,28 +69,28 @@ func (a *line) scanned(b []byte) error {
 	} else {
 		s.table.Add(n, slices.Clone(sums))
 	}
-	a.run.cond.Broadcast()
+	a.flashRun.cond.Broadcast()
 	return nil
 }
 
-// ask has the device scan a range of its disk. It returns once at most so many of the chunks that were asked for are unanswered.
-func (a *line) ask(r protocol.Range, left int64) error {
-	a.run.mu.Lock()
+// askScan has the device scan a range of its disk. It returns once at most so many of the chunks that were asked for are unanswered.
+func (a *writerLine) askScan(r protocol.Range, left int64) error {
+	a.flashRun.mu.Lock()
 	a.scan.asked += r.Count
-	a.run.mu.Unlock()
+	a.flashRun.mu.Unlock()
 	if err := a.w.Write(protocol.Scan, protocol.AppendRange(nil, r)); err != nil {
 		return err
 	}
-	return a.await(func() bool { return a.scan.asked-a.scan.heard <= left })
+	return a.awaitDone(func() bool { return a.scan.asked-a.scan.heard <= left })
 }
 
-// await waits until done says so, or the line is closed. done is called with mu held.
-func (a *line) await(done func() bool) error {
-	r := a.run
+// awaitDone waits until done says so, or the line is closed. done is called with mu held.
+func (a *writerLine) awaitDone(done func() bool) error {
+	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !done() {
-		if a.closed() || r.ctx.Err() != nil {
+		if a.isClosed() || r.ctx.Err() != nil {
 			return io.ErrUnexpectedEOF
 		}
 		r.cond.Wait()
@@ -98,10 +98,10 @@ func (a *line) await(done func() bool) error {
 	return nil
 }
 
-// move has the device make chunks of what its disk holds elsewhere, if the disk has enough of the image. All other chunks, and the first
-// one in any case, are left to lead.
-func (a *line) move(ctx context.Context) error {
-	r := a.run
+// moveChunks has the device make chunks of what its disk holds elsewhere, if the disk has enough of the image. All other chunks, and the first
+// one in any case, are left to leadSending.
+func (a *writerLine) moveChunks(ctx context.Context) error {
+	r := a.flashRun
 	src, ok := r.Source.(Reader)
 	r.mu.Lock()
 	disk, skip := r.disk, r.Check || r.feeding || r.Still
@@ -117,7 +117,7 @@ func (a *line) move(ctx context.Context) error {
 	if total < 2 {
 		return nil
 	}
-	worth, err := a.sample(ctx, src, total)
+	worth, err := a.sampleDisk(ctx, src, total)
 	if err != nil || !worth {
 		return err
 	}
@@ -137,7 +137,7 @@ func (a *line) move(ctx context.Context) error {
 	if err := a.compareAll(); err != nil {
 		return err
 	}
-	return a.rebuild(ctx)
+	return a.rebuildChunks(ctx)
 }
 
 // lookedThrough is how many chunks of a disk can be looked through for what an image of so many bytes has.
@@ -146,27 +146,27 @@ func lookedThrough(disk protocol.Disk, image int64) int64 {
 }
 
 // newScan begins to learn of the disk.
-func (a *line) newScan() {
-	a.run.mu.Lock()
-	defer a.run.mu.Unlock()
-	a.scan = &scan{table: moved.NewTable(), zeroed: map[int64]bool{}, scanned: map[int64]bool{}}
+func (a *writerLine) newScan() {
+	a.flashRun.mu.Lock()
+	defer a.flashRun.mu.Unlock()
+	a.scan = &diskScan{table: moved.NewTable(), zeroed: map[int64]bool{}, scanned: map[int64]bool{}}
 }
 
-// sample looks at a few chunks of disk and image, and reports whether the disk holds something of the image. Where the whole image is
+// sampleDisk looks at a few chunks of disk and image, and reports whether the disk holds something of the image. Where the whole image is
 // somewhere on the disk, the share of pieces that is found is the share of the disk that was looked at. A build that was made anew has
 // its content near where the last one had it, so the beginnings of both are looked at first, and then chunks spread over both.
-func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error) {
+func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total int64) (bool, error) {
 	a.newScan()
-	for _, n := range sampled(total, diskSamples) {
-		if err := a.ask(protocol.Range{First: n, Count: 1}, 2*diskSamples); err != nil {
+	for _, n := range sampledChunks(total, diskSamples) {
+		if err := a.askScan(protocol.Range{First: n, Count: 1}, 2*diskSamples); err != nil {
 			return false, err
 		}
 	}
-	if err := a.await(func() bool { return a.scan.heard == a.scan.asked }); err != nil {
+	if err := a.awaitDone(func() bool { return a.scan.heard == a.scan.asked }); err != nil {
 		return false, err
 	}
 	share := float64(a.scan.asked) / float64(total)
-	found, err := a.found(share, func(i int64) ([]byte, error) {
+	found, err := a.findsImage(share, func(i int64) ([]byte, error) {
 		if i == 4*imageSamples {
 			return nil, io.EOF
 		}
@@ -176,7 +176,7 @@ func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error
 	if err != nil || found {
 		return found, err
 	}
-	return a.found(share, func(i int64) ([]byte, error) {
+	return a.findsImage(share, func(i int64) ([]byte, error) {
 		if i == 2*imageSamples {
 			return nil, io.EOF
 		}
@@ -191,8 +191,8 @@ func (a *line) sample(ctx context.Context, src Reader, total int64) (bool, error
 	})
 }
 
-// sampled is the numbers of the disk's chunks to look at: some at its beginning, and as many spread over it.
-func sampled(total, count int64) (all []int64) {
+// sampledChunks is the numbers of the disk's chunks to look at: some at its beginning, and as many spread over it.
+func sampledChunks(total, count int64) (all []int64) {
 	for i := range count {
 		all = append(all, i, i*total/count)
 	}
@@ -201,9 +201,9 @@ func sampled(total, count int64) (all []int64) {
 	return slices.DeleteFunc(all, func(n int64) bool { return n >= total })
 }
 
-// found looks for up to imageSamples chunks of the image, whose sums next gives one by one, in what is known of the disk; zeros do not count.
+// findsImage looks for up to imageSamples chunks of the image, whose sums next gives one by one, in what is known of the disk; zeros do not count.
 // share is which part of the disk is known.
-func (a *line) found(share float64, next func(i int64) ([]byte, error)) (bool, error) {
+func (a *writerLine) findsImage(share float64, next func(i int64) ([]byte, error)) (bool, error) {
 	found, looked := 0, 0
 	for i, chunks := int64(0), 0; chunks < imageSamples; i++ {
 		sums, err := next(i)
@@ -224,15 +224,15 @@ func (a *line) found(share float64, next func(i int64) ([]byte, error)) (bool, e
 }
 
 // scanAll has the device scan the disk as far as the image goes, or there is memory for what it holds.
-func (a *line) scanAll(total int64) error {
+func (a *writerLine) scanAll(total int64) error {
 	a.newScan()
 	for n := int64(0); n < total && !a.holdsEnough(); n += scanRange {
-		if err := a.ask(protocol.Range{First: n, Count: min(scanRange, total-n), Keep: true}, scanAhead); err != nil {
+		if err := a.askScan(protocol.Range{First: n, Count: min(scanRange, total-n), Keep: true}, scanAhead); err != nil {
 			return err
 		}
 	}
-	r := a.run
-	err := a.await(func() bool { return a.scan.heard == a.scan.asked })
+	r := a.flashRun
+	err := a.awaitDone(func() bool { return a.scan.heard == a.scan.asked })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.Looked, r.result.Every = min(a.scan.heard*chunk.Size, r.disk.Size), a.scan.table.Every()
@@ -240,59 +240,59 @@ func (a *line) scanAll(total int64) error {
 }
 
 // holdsEnough reports whether no more of the disk is to be scanned.
-func (a *line) holdsEnough() bool {
-	a.run.mu.Lock()
-	defer a.run.mu.Unlock()
+func (a *writerLine) holdsEnough() bool {
+	a.flashRun.mu.Lock()
+	defer a.flashRun.mu.Unlock()
 	return a.scan.table.Pieces() >= maxHeld
 }
 
 // compareAll announces every chunk that is not known to be on the disk, and waits for all answers.
-func (a *line) compareAll() error {
-	r := a.run
+func (a *writerLine) compareAll() error {
+	r := a.flashRun
 	r.mu.Lock()
 	if !r.indexed {
-		r.index()
+		r.takeIndex()
 	} else { // what differed on earlier connections is announced again: this writer does not know it
-		r.chunks.again(r.Fit != nil)
+		r.chunks.compareAgain(r.Fit != nil)
 	}
 	r.mu.Unlock()
 	for {
 		r.mu.Lock()
-		more := r.chunks.ask(ahead)
+		more := r.chunks.nextToAnnounce(announceAhead)
 		r.announced = r.announced || len(more) > 0
 		r.mu.Unlock()
-		if err := a.announce(more); err != nil {
+		if err := a.announceChunks(more); err != nil {
 			return err
 		}
-		if err := a.await(func() bool { return r.chunks.unsaid <= ahead/2 }); err != nil || len(more) == 0 {
+		if err := a.awaitDone(func() bool { return r.chunks.unsaid <= announceAhead/2 }); err != nil || len(more) == 0 {
 			break
 		}
 	}
-	return a.await(func() bool { return r.chunks.count[uncompared] == 0 })
+	return a.awaitDone(func() bool { return r.chunks.count[stageUncompared] == 0 })
 }
 
-// rebuild sends a recipe for each chunk that differs, in the order of a plan, or of several one behind the other: a plan of all of a large disk
-// would take too much memory. It returns when each is on the disk, or the device wants it whole; lead sends those.
-func (a *line) rebuild(ctx context.Context) error {
-	news, err := newNews(a.run.disk.Window)
+// rebuildChunks sends a recipe for each chunk that differs, in the order of a plan, or of several one behind the other: a plan of all of a large disk
+// would take too much memory. It returns when each is on the disk, or the device wants it whole; leadSending sends those.
+func (a *writerLine) rebuildChunks(ctx context.Context) error {
+	news, err := newNews(a.flashRun.disk.Window)
 	if err != nil {
 		return err
 	}
 	defer news.Close()
 	for {
-		plan, chunks, err := a.plan(ctx)
+		plan, chunks, err := a.planMoves(ctx)
 		if err != nil || plan == nil {
 			return err
 		}
 		for _, step := range plan.Steps {
-			if err := a.await(func() bool { return a.run.chunks.count[building] < window }); err != nil {
+			if err := a.awaitDone(func() bool { return a.flashRun.chunks.count[stageBuilding] < chunkWindow }); err != nil {
 				return err
 			}
-			if err := a.build(ctx, chunks[step.N], step, news); err != nil {
+			if err := a.sendRecipe(ctx, chunks[step.N], step, news); err != nil {
 				return err
 			}
 		}
-		if err := a.await(func() bool { return a.run.chunks.count[building] == 0 }); err != nil {
+		if err := a.awaitDone(func() bool { return a.flashRun.chunks.count[stageBuilding] == 0 }); err != nil {
 			return err
 		}
 		for n := range chunks {
@@ -302,13 +302,13 @@ func (a *line) rebuild(ctx context.Context) error {
 	}
 }
 
-// plan is how to make chunks that differ of what the scan found, the first ones but for the image's first chunk.
-func (a *line) plan(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, error) {
-	r, most := a.run, cmp.Or(a.planned, maxPlanned)
+// planMoves is how to make chunks that differ of what the scan found, the first ones but for the image's first chunk.
+func (a *writerLine) planMoves(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, error) {
+	r, most := a.flashRun, cmp.Or(a.planned, maxPlanned)
 	r.mu.Lock()
 	chunks := map[int64]chunk.Chunk{}
 	for _, c := range r.Source.Index() {
-		if wants, _ := r.chunks.wants(c.N); wants && c.N != 0 && a.scan.scanned[c.N] && len(chunks) < most {
+		if wants, _ := r.chunks.wantsData(c.N); wants && c.N != 0 && a.scan.scanned[c.N] && len(chunks) < most {
 			chunks[c.N] = c
 		}
 	}
@@ -326,7 +326,7 @@ func (a *line) plan(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, er
 		}
 		group.Go(func() error {
 			err := io.ErrUnexpectedEOF // after a panic
-			r.guarded(func() {
+			r.guardPanic(func() {
 				var sums []byte
 				if sums, err = r.pieceSums(ctx, c, nil); err == nil {
 					want[i] = moved.WantedOf(n, sums, c.Len)
@@ -344,11 +344,11 @@ func (a *line) plan(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, er
 	return moved.New(a.scan.table, want, int(room/chunk.PieceSize)), chunks, nil
 }
 
-// build sends one chunk's recipe, with the pieces that the disk has nowhere.
-func (a *line) build(ctx context.Context, c chunk.Chunk, step moved.Step, news *news) error {
+// sendRecipe sends one chunk's recipe, with the pieces that the disk has nowhere.
+func (a *writerLine) sendRecipe(ctx context.Context, c chunk.Chunk, step moved.Step, news *recipePacker) error {
 	var sent []byte
 	if step.Recipe.Count(moved.Sent) > 0 {
-		b, err := a.glimpse(ctx, c) // the device holds the chunk that comes of it against its sum
+		b, err := a.glimpseChunk(ctx, c) // the device holds the chunk that comes of it against its sum
 		if err != nil {
 			return a.imageFailed(err)
 		}
@@ -358,20 +358,20 @@ func (a *line) build(ctx context.Context, c chunk.Chunk, step moved.Step, news *
 		sent = step.Recipe.Cut(b)
 		chunk.Free(b)
 	}
-	head, packed, err := news.pack(c.N, sent)
+	head, packed, err := news.packRecipe(c.N, sent)
 	if err != nil {
 		return err
 	}
-	r := a.run
+	r := a.flashRun
 	r.mu.Lock()
-	r.chunks.build(c.N)
+	r.chunks.noteRecipe(c.N)
 	r.mu.Unlock()
 	return a.w.Write(protocol.Build, head, step.Recipe.Append(nil), packed)
 }
 
-// news packs the pieces that are sent with recipes. Of a next build they are inodes, directories and parts of files, a few of each chunk:
+// recipePacker packs the pieces that are sent with recipes. Of a next build they are inodes, directories and parts of files, a few of each chunk:
 // in one stream they take a fifth less than each recipe's by themselves.
-type news struct {
+type recipePacker struct {
 	*zstd.Encoder
 	stream bool         // else the device has no memory for a window
 	begun  bool         // something was sent in the stream
@@ -379,17 +379,17 @@ type news struct {
 }
 
 // newNews packs for a device with memory for a window of so many bytes.
-func newNews(window int64) (n *news, err error) {
-	n = &news{stream: window >= protocol.MaxWindow}
+func newNews(window int64) (n *recipePacker, err error) {
+	n = &recipePacker{stream: window >= protocol.MaxWindow}
 	n.Encoder, err = zstd.NewWriter(&n.out, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(protocol.MaxWindow))
 	return n, err
 }
 
-// pack is how the payload of chunk n's Build begins, and how it ends; what it returns is good until the next call.
-func (n *news) pack(number int64, sent []byte) (head, packed []byte, err error) {
+// packRecipe is how the payload of chunk n's Build begins, and how it ends; what it returns is good until the next call.
+func (n *recipePacker) packRecipe(number int64, sent []byte) (head, packed []byte, err error) {
 	if len(sent) == 0 || !n.stream {
-		if p := n.EncodeAll(sent, nil); len(sent) > 0 && float64(len(p)) <= poor*float64(len(sent)) {
+		if p := n.EncodeAll(sent, nil); len(sent) > 0 && float64(len(p)) <= poorRatio*float64(len(sent)) {
 			return protocol.BuildHead(number, protocol.Zstd), p, nil
 		}
 		return protocol.BuildHead(number, protocol.Raw), sent, nil

@@ -142,7 +142,7 @@ func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		head, packed, err := n.pack(3, alike)
+		head, packed, err := n.packRecipe(3, alike)
 		n.Close()
 		p, failed := protocol.ReadBuild(append(head, packed...))
 		if err != nil || failed != nil || p.N != 3 || p.Encoding != want {

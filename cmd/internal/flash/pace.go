@@ -8,55 +8,55 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// pace is how fast chunks are compressed and the line takes bytes, as far as was seen on this connection: it decides how a chunk is
+// linePace is how fast chunks are compressed and the line takes bytes, as far as was seen on this connection: it decides how a chunk is
 // compressed that goes by itself. Where the line is what is waited for, zstd saves a quarter of S2's bytes; where it is our processor, S2
 // takes less than half of zstd's time. A device that is slow holds the line up, which looks like a slow line from here, and is taken for
 // one: a Compute Module 3 decodes S2 with 4 instructions a byte in place of 13, but one of its cores has to decrypt all that comes
 // (fixtures/bench/cm3). Its methods may be called by all senders at once.
-type pace struct {
+type linePace struct {
 	mu      sync.Mutex
 	senders float64
-	line    rate                  // seconds for a byte on it
-	packing [protocol.S2 + 1]rate // seconds for a byte of a chunk, by what it is compressed with
-	packed  [protocol.S2 + 1]rate // bytes that come of it
-	chunks  int                   // that were compressed
+	line    byteRate                  // seconds for a byte on it
+	packing [protocol.S2 + 1]byteRate // seconds for a byte of a chunk, by what it is compressed with
+	packed  [protocol.S2 + 1]byteRate // bytes that come of it
+	chunks  int                       // that were compressed
 }
 
-// rate is what a byte takes, of the last ones for the most part.
-type rate struct{ took, bytes float64 }
+// byteRate is what a byte takes, of the last ones for the most part.
+type byteRate struct{ took, bytes float64 }
 
 // rateOf is what bytes are taken for until more is known.
-func rateOf(each, bytes float64) rate { return rate{each * bytes, bytes} }
+func rateOf(each, bytes float64) byteRate { return byteRate{each * bytes, bytes} }
 
-// horizon is how many bytes a rate remembers.
-const horizon = 4 << 20
+// rateHorizon is how many bytes a rate remembers.
+const rateHorizon = 4 << 20
 
-func (r *rate) add(took float64, bytes int) {
-	left := max(0, 1-float64(bytes)/horizon)
+func (r *byteRate) add(took float64, bytes int) {
+	left := max(0, 1-float64(bytes)/rateHorizon)
 	r.took, r.bytes = left*r.took+took, left*r.bytes+float64(bytes)
 }
 
-func (r rate) each() float64 { return r.took / r.bytes }
+func (r byteRate) perByte() float64 { return r.took / r.bytes }
 
 // lookAgain is after how many chunks the other way is tried once, so that what is known of it does not get old.
 const lookAgain = 32
 
 // newPace is that of a line on which so many send. It is taken for one of 100 Mbit/s until some was sent: that the kernel takes the
 // first bytes at once says nothing.
-func newPace(senders int) *pace {
-	p := &pace{senders: float64(senders), line: rateOf(80e-9, 1<<20)}
+func newPace(senders int) *linePace {
+	p := &linePace{senders: float64(senders), line: rateOf(80e-9, 1<<20)}
 	p.packing[protocol.Zstd], p.packed[protocol.Zstd] = rateOf(3e-9, 1), rateOf(0.4, 1)
 	p.packing[protocol.S2], p.packed[protocol.S2] = rateOf(1.2e-9, 1), rateOf(0.5, 1)
 	return p
 }
 
-// next is how the next chunk is to be compressed.
-func (p *pace) next() protocol.Encoding {
+// nextEncoding is how the next chunk is to be compressed.
+func (p *linePace) nextEncoding() protocol.Encoding {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.chunks++
 	best, other := protocol.Zstd, protocol.S2
-	if p.chunk(other) < p.chunk(best) {
+	if p.secondsPerByte(other) < p.secondsPerByte(best) {
 		best, other = other, best
 	}
 	if p.chunks%lookAgain == 0 {
@@ -65,32 +65,32 @@ func (p *pace) next() protocol.Encoding {
 	return best
 }
 
-// chunk is what a byte of a chunk takes that is compressed so, in seconds: as long as the line is at it, or as the senders are who
+// secondsPerByte is what a byte of a chunk takes that is compressed so, in seconds: as long as the line is at it, or as the senders are who
 // compress it and give it to the line.
-func (p *pace) chunk(e protocol.Encoding) float64 {
-	line := p.packed[e].each() * p.line.each()
-	return max(line, (p.packing[e].each()+line)/p.senders)
+func (p *linePace) secondsPerByte(e protocol.Encoding) float64 {
+	line := p.packed[e].perByte() * p.line.perByte()
+	return max(line, (p.packing[e].perByte()+line)/p.senders)
 }
 
-// did notes that bytes were compressed.
-func (p *pace) did(e protocol.Encoding, plain, packed int, took time.Duration) {
+// noteCompressed notes that bytes were compressed.
+func (p *linePace) noteCompressed(e protocol.Encoding, plain, packed int, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.packing[e].add(took.Seconds(), plain)
 	p.packed[e].add(float64(packed), plain)
 }
 
-// waits reports whether the line is so slow that there is time to compress better than zstd does in a hurry.
-func (p *pace) waits() bool {
+// lineWaits reports whether the line is so slow that there is time to compress better than zstd does in a hurry.
+func (p *linePace) lineWaits() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.packed[protocol.Zstd].each()*p.line.each() > 2*p.packing[protocol.Zstd].each()
+	return p.packed[protocol.Zstd].perByte()*p.line.perByte() > 2*p.packing[protocol.Zstd].perByte()
 }
 
 // pacedWriter tells a pace what the line takes.
 type pacedWriter struct {
 	io.Writer
-	pace *pace
+	pace *linePace
 }
 
 func (w pacedWriter) Write(b []byte) (int, error) {

@@ -21,15 +21,15 @@ type lineAndCores struct {
 }
 
 // send tells a pace what so many chunks take there, and returns how many of them it has compressed with S2.
-func (l lineAndCores) send(p *pace, chunks int) (fast int) {
+func (l lineAndCores) send(p *linePace, chunks int) (fast int) {
 	for range chunks {
-		e := p.next()
+		e := p.nextEncoding()
 		speed, packed := l.zstd, chunk.Size*36/100
 		if e == protocol.S2 {
 			speed, packed = l.s2, chunk.Size*48/100
 			fast++
 		}
-		p.did(e, chunk.Size, packed, time.Duration(chunk.Size/speed*1e9))
+		p.noteCompressed(e, chunk.Size, packed, time.Duration(chunk.Size/speed*1e9))
 		p.mu.Lock()
 		p.line.add(float64(packed)/l.line, packed)
 		p.mu.Unlock()
@@ -60,7 +60,7 @@ func TestPace(t *testing.T) {
 		{"no line at all", []lineAndCores{slow, free}, 40, true, false},
 		{"slow again", []lineAndCores{free, slow}, 100, false, true},
 	} {
-		p := newPace(senders)
+		p := newPace(senderCount)
 		for n, l := range c.lines {
 			if n < len(c.lines)-1 {
 				got := l.send(p, c.first)
@@ -75,8 +75,8 @@ func TestPace(t *testing.T) {
 			if want := map[bool]int{true: chunks}[c.s2]; got < want-once(chunks) || got > want+once(chunks) {
 				t.Errorf("%s: %d of %d chunks went as S2", c.name, got, chunks)
 			}
-			if p.waits() != c.waits {
-				t.Errorf("%s: that the line is what is waited for: %t", c.name, p.waits())
+			if p.lineWaits() != c.waits {
+				t.Errorf("%s: that the line is what is waited for: %t", c.name, p.lineWaits())
 			}
 		}
 	}
@@ -105,9 +105,9 @@ func TestParcelEncodings(t *testing.T) {
 		{lineAndCores{2e9, 400e6, 1e9}, noise(1, chunk.Size), protocol.Raw},
 	} {
 		var line bytes.Buffer
-		p := parcel{w: wire.NewWriter(&line), encoder: encoder, run: newRun(t.Context(), Job{}), pace: newPace(senders)}
+		p := parcel{w: wire.NewWriter(&line), encoder: encoder, run: newRun(t.Context(), Job{}), pace: newPace(senderCount)}
 		c.at.send(p.pace, 40)
-		if err := p.send(&item{c: chunk.Of(3, c.data), data: c.data}); err != nil {
+		if err := p.sendChunk(&ledgerItem{c: chunk.Of(3, c.data), data: c.data}); err != nil {
 			t.Fatal(err)
 		}
 		_, b, err := wire.NewReader(&line).Next()
@@ -133,14 +133,14 @@ func TestParcelEncodings(t *testing.T) {
 
 // What a line takes is measured where it is given to the line.
 func TestPacedWriter(t *testing.T) {
-	p := newPace(senders)
+	p := newPace(senderCount)
 	w := pacedWriter{io.Discard, p}
 	for range 100 {
 		if n, err := w.Write(make([]byte, 64<<10)); n != 64<<10 || err != nil {
 			t.Fatal(n, err)
 		}
 	}
-	if p.line.each() >= 80e-9 || p.waits() && p.line.each() < 1e-9 {
-		t.Errorf("nobody waits for this line, which takes %g s a byte", p.line.each())
+	if p.line.perByte() >= 80e-9 || p.lineWaits() && p.line.perByte() < 1e-9 {
+		t.Errorf("nobody waits for this line, which takes %g s a byte", p.line.perByte())
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// run is a flash over all its connections.
-type run struct {
+// flashRun is a flash over all its connections.
+type flashRun struct {
 	Job
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -36,16 +36,16 @@ type run struct {
 	result    Result
 }
 
-func newRun(ctx context.Context, j Job) *run {
-	r := &run{Job: j, chunks: newLedger()}
+func newRun(ctx context.Context, j Job) *flashRun {
+	r := &flashRun{Job: j, chunks: newLedger()}
 	r.cond = sync.NewCond(&r.mu)
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	context.AfterFunc(r.ctx, func() { r.mu.Lock(); r.cond.Broadcast(); r.mu.Unlock() })
 	return r
 }
 
-// anew is a run from the beginning, for a device that was written to before.
-func (r *run) anew(ctx context.Context) *run {
+// runAnew is a run from the beginning, for a device that was written to before.
+func (r *flashRun) runAnew(ctx context.Context) *flashRun {
 	r.cancel()
 	next := newRun(ctx, r.Job)
 	next.sent.Store(r.sent.Load())
@@ -54,27 +54,27 @@ func (r *run) anew(ctx context.Context) *run {
 	return next
 }
 
-func (r *run) settledSoFar() int64 {
+func (r *flashRun) settledSoFar() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.chunks.settled
 }
 
-func (r *run) lost() {
+func (r *flashRun) countLost() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.Lost++
 }
 
-func (r *run) fatal() error {
+func (r *flashRun) fatalError() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.feedErr
 }
 
-// index takes the image's index, where it is known: its chunks are compared while those that differ are sent. The
+// takeIndex takes the image's index, where it is known: its chunks are compared while those that differ are sent. The
 // caller holds mu.
-func (r *run) index() {
+func (r *flashRun) takeIndex() {
 	all := r.Source.Index()
 	if all == nil {
 		return
@@ -82,15 +82,15 @@ func (r *run) index() {
 	r.end = chunk.End(all)
 	r.indexed = true
 	r.known = all
-	r.chunks.list(all, r.Fit != nil)
+	r.chunks.listIndex(all, r.Fit != nil)
 }
 
-// wants reports whether the disk differs in a chunk of the index. It waits until that is known.
-func (r *run) wants(n int64) bool {
+// wantsData reports whether the disk differs in a chunk of the index. It waits until that is known.
+func (r *flashRun) wantsData(n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.ctx.Err() == nil {
-		if wants, known := r.chunks.wants(n); known {
+		if wants, known := r.chunks.wantsData(n); known {
 			return wants
 		}
 		r.cond.Wait()
@@ -100,7 +100,7 @@ func (r *run) wants(n int64) bool {
 
 // needsNoData reports whether a chunk that is wanted can most likely be sent without its data: it was packed, or another flash has
 // compressed it. Should it not, its data is read then.
-func (r *run) needsNoData(c chunk.Chunk) bool {
+func (r *flashRun) needsNoData(c chunk.Chunk) bool {
 	if _, ok := r.Source.(Reader); !ok || c.Zero || c.N == 0 {
 		return false
 	}
@@ -115,37 +115,37 @@ func (r *run) needsNoData(c chunk.Chunk) bool {
 	return ok
 }
 
-// later has a chunk of the index sent without its data being read now; false where it is to be read.
-func (r *run) later(c chunk.Chunk) bool {
+// sendLater has a chunk of the index sent without its data being read now; false where it is to be read.
+func (r *flashRun) sendLater(c chunk.Chunk) bool {
 	if !r.needsNoData(c) {
 		return false
 	}
-	return r.take(c, nil) == nil
+	return r.takeChunk(c, nil) == nil
 }
 
-// take takes in what the walk has come to, as soon as there is room.
-func (r *run) take(c chunk.Chunk, data []byte) error {
+// takeChunk takes in what the walk has come to, as soon as there is room.
+func (r *flashRun) takeChunk(c chunk.Chunk, data []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for r.chunks.full() && r.ctx.Err() == nil {
+	for r.chunks.windowFull() && r.ctx.Err() == nil {
 		r.cond.Wait()
 	}
 	r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
-	r.chunks.read(c, data)
+	r.chunks.enterData(c, data)
 	r.cond.Broadcast()
 	return r.ctx.Err()
 }
 
-// feed walks through the image, once; chunks wait in the window for their place.
-func (r *run) feed(want func(int64) bool) {
+// feedImage walks through the image, once; chunks wait in the window for their place.
+func (r *flashRun) feedImage(want func(int64) bool) {
 	err := r.Source.Walk(r.ctx, want, func(c chunk.Chunk, data []byte) error {
 		if r.Fit != nil && c.N == 0 {
 			var err error
-			if c, data, err = r.fit(c, data); err != nil {
+			if c, data, err = r.fitFirstChunk(c, data); err != nil {
 				return err
 			}
 		}
-		return r.take(c, data)
+		return r.takeChunk(c, data)
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,8 +156,8 @@ func (r *run) feed(want func(int64) bool) {
 	r.cond.Broadcast()
 }
 
-// fit has the first chunk changed for this disk.
-func (r *run) fit(c chunk.Chunk, data []byte) (chunk.Chunk, []byte, error) {
+// fitFirstChunk has the first chunk changed for this disk.
+func (r *flashRun) fitFirstChunk(c chunk.Chunk, data []byte) (chunk.Chunk, []byte, error) {
 	size, ok := r.Source.Size()
 	if !ok {
 		if all := r.Source.Index(); all != nil {

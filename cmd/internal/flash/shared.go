@@ -53,9 +53,9 @@ func NewShared() *Shared {
 	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}, looked: map[int64]*sharedSample{}}
 }
 
-// compressed is what compress makes of chunk c, and with what. The first flash that asks calls it, and the others get the same bytes, which
+// compressOnce is what compress makes of chunk c, and with what. The first flash that asks calls it, and the others get the same bytes, which
 // nobody may change. nil: the chunk does not compress, or could not be read.
-func (s *Shared) compressed(c chunk.Chunk, compress func() (protocol.Encoding, []byte)) (protocol.Encoding, []byte) {
+func (s *Shared) compressOnce(c chunk.Chunk, compress func() (protocol.Encoding, []byte)) (protocol.Encoding, []byte) {
 	if s == nil {
 		return compress()
 	}
@@ -73,15 +73,15 @@ func (s *Shared) compressed(c chunk.Chunk, compress func() (protocol.Encoding, [
 	it.once.Do(func() {
 		var how protocol.Encoding
 		var b []byte
-		defer func() { s.keep(c.N, it, how, b) }() // also after a panic, which ends this flash: the others wait for the chunk
+		defer func() { s.keepChunk(c.N, it, how, b) }() // also after a panic, which ends this flash: the others wait for the chunk
 		how, b = compress()
 		b = slices.Clone(b)
 	})
 	return it.how, it.packed
 }
 
-// keep keeps what was made of chunk n, and lets go of the oldest, whatever one flash is still waiting for.
-func (s *Shared) keep(n int64, it *sharedChunk, how protocol.Encoding, b []byte) {
+// keepChunk keeps what was made of chunk n, and lets go of the oldest, whatever one flash is still waiting for.
+func (s *Shared) keepChunk(n int64, it *sharedChunk, how protocol.Encoding, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	it.done, it.how, it.packed = true, how, b

@@ -22,7 +22,7 @@ func TestShared(t *testing.T) {
 		all.Go(func() {
 			for n := range int64(100) {
 				c := chunk.Chunk{N: n, Len: chunk.Size, Sum: chunk.Sum{byte(n)}}
-				how, got := s.compressed(c, func() (protocol.Encoding, []byte) { count.Add(1); return protocol.Encoding(n % 3), packed(n) })
+				how, got := s.compressOnce(c, func() (protocol.Encoding, []byte) { count.Add(1); return protocol.Encoding(n % 3), packed(n) })
 				if !bytes.Equal(got, packed(n)) || how != protocol.Encoding(n%3) {
 					t.Errorf("chunk %d is another one", n)
 				}
@@ -37,7 +37,7 @@ func TestShared(t *testing.T) {
 		t.Errorf("%d bytes in %d chunks are kept", s.bytes, len(s.chunks))
 	}
 	other := chunk.Chunk{N: 99, Len: chunk.Size, Sum: chunk.Sum{200}}
-	if _, got := s.compressed(other, func() (protocol.Encoding, []byte) { return protocol.Raw, []byte("fitted") }); string(got) != "fitted" {
+	if _, got := s.compressOnce(other, func() (protocol.Encoding, []byte) { return protocol.Raw, []byte("fitted") }); string(got) != "fitted" {
 		t.Error("a chunk that was changed for one disk is another's")
 	}
 }
@@ -76,15 +76,15 @@ func TestSharedWithTrouble(t *testing.T) {
 	waits, goes := make(chan bool), make(chan bool)
 	var all sync.WaitGroup
 	all.Go(func() {
-		s.compressed(at(0), func() (protocol.Encoding, []byte) { close(waits); <-goes; return protocol.Raw, nil })
+		s.compressOnce(at(0), func() (protocol.Encoding, []byte) { close(waits); <-goes; return protocol.Raw, nil })
 	})
 	<-waits
 	all.Go(func() {
 		defer func() { recover() }()
-		s.compressed(at(1), func() (protocol.Encoding, []byte) { panic("odd") })
+		s.compressOnce(at(1), func() (protocol.Encoding, []byte) { panic("odd") })
 	})
 	for n := range int64(3 * maxShared / chunk.Size) {
-		s.compressed(at(n+2), func() (protocol.Encoding, []byte) { return protocol.Raw, make([]byte, chunk.Size) })
+		s.compressOnce(at(n+2), func() (protocol.Encoding, []byte) { return protocol.Raw, make([]byte, chunk.Size) })
 	}
 	if s.bytes > maxShared {
 		t.Errorf("%d bytes are kept", s.bytes)

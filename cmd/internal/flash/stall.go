@@ -13,46 +13,46 @@ const maxStall = 2 * time.Minute
 // pingLen is a Ping's bytes on the line: they are no progress.
 const pingLen = 8
 
-// stall notices a device that is alive and gets on with nothing: a disk operation that never returns, a frame that was lost on
+// deviceStall notices a device that is alive and gets on with nothing: a disk operation that never returns, a frame that was lost on
 // the way, a writer that says no more than that it is there.
-type stall struct {
+type deviceStall struct {
 	out, pings atomic.Int64 // bytes and pings on the line, towards the device
 	seen       int64        // bytes, at the last look
 	moved      atomic.Int64 // when something was last got on with, ns
 	opened     atomic.Bool
 }
 
-// got notes that the device has got on with something.
-func (s *stall) got() { s.moved.Store(time.Now().UnixNano()) }
+// noteProgress notes that the device has got on with something.
+func (s *deviceStall) noteProgress() { s.moved.Store(time.Now().UnixNano()) }
 
-// since is how long nothing was got on with.
-func (s *stall) since() time.Duration {
+// sinceProgress is how long nothing was got on with.
+func (s *deviceStall) sinceProgress() time.Duration {
 	if bytes := s.out.Load() - pingLen*s.pings.Load(); bytes > s.seen {
 		s.seen = bytes
-		s.got()
+		s.noteProgress()
 	}
 	return time.Since(time.Unix(0, s.moved.Load()))
 }
 
-// owes is what the device has to do, "" for nothing: then it waits for the image, as we do.
-func (a *line) owes() string {
+// deviceOwes is what the device has to do, "" for nothing: then it waits for the image, as we do.
+func (a *writerLine) deviceOwes() string {
 	if !a.stall.opened.Load() {
 		return "opening its disk"
 	}
-	a.run.mu.Lock()
-	defer a.run.mu.Unlock()
+	a.flashRun.mu.Lock()
+	defer a.flashRun.mu.Unlock()
 	what := ""
 	if s := a.scan; s != nil && s.heard < s.asked {
 		what = "scanning its disk"
 	}
-	if a.run.chunks.unsaid > 0 {
+	if a.flashRun.chunks.unsaid > 0 {
 		what = "comparing"
 	}
-	for n, it := range a.run.chunks.pending {
+	for n, it := range a.flashRun.chunks.pending {
 		switch {
-		case it.at == asked && what == "":
+		case it.at == stageAsked && what == "":
 			what = "comparing"
-		case it.at >= going && n != 0: // the first chunk waits for the end
+		case it.at >= stageGoing && n != 0: // the first chunk waits for the end
 			what = "writing"
 		}
 	}
@@ -62,14 +62,14 @@ func (a *line) owes() string {
 	return what
 }
 
-// stalled is why the line is given up; nil as long as the device gets on, or has nothing to do.
-func (a *line) stalled() error {
-	what := a.owes()
+// whyStalled is why the line is given up; nil as long as the device gets on, or has nothing to do.
+func (a *writerLine) whyStalled() error {
+	what := a.deviceOwes()
 	if what == "" {
-		a.stall.got()
+		a.stall.noteProgress()
 		return nil
 	}
-	if quiet := a.stall.since(); quiet > a.Stalled {
+	if quiet := a.stall.sinceProgress(); quiet > a.Stalled {
 		return fmt.Errorf("the device answers, and has not got on with %s for %s", what, quiet.Round(time.Second))
 	}
 	return nil

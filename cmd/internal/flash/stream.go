@@ -15,8 +15,8 @@ import (
 // Packer is a Source that may have been packed beforehand. Pack is nil where it was not.
 type Packer interface{ Pack() pack.Pack }
 
-// stream is the zstd stream that a connection sends packed bytes in. It knows where in the packed image the device's decoder stands.
-type stream struct {
+// packedStream is the zstd stream that a connection sends packed bytes in. It knows where in the packed image the device's decoder stands.
+type packedStream struct {
 	turn sync.Mutex // held while the next chunk is chosen and, if it goes in the stream, sent: the stream has an order
 	pack pack.Pack  // nil: the image was not packed, or the device has no memory for the pack's window
 	on   bool       // a frame was begun: at and off hold
@@ -26,8 +26,8 @@ type stream struct {
 	credit int64 // how many packed bytes may be sent that no chunk needs, only to stay in the stream
 }
 
-// streamed is how a chunk is sent in the stream.
-type streamed struct {
+// streamedChunk is how a chunk is sent in the stream.
+type streamedChunk struct {
 	begins   bool  // the decoder begins anew, at from
 	skip     int64 // bytes that it gives before the chunk's first
 	from, to int64 // the packed bytes to send
@@ -35,37 +35,37 @@ type streamed struct {
 	spent, saved int64 // what this takes from the stream's credit, and adds to it
 }
 
-// How many packed bytes may be sent to get to a chunk, beside those of the chunk itself: worse, as a share of the chunk's own, is
-// about what it would be longer if it were compressed alone; forNearby is what zeros before it cost. saved is the share of each chunk
+// How many packed bytes may be sent to get to a chunk, beside those of the chunk itself: worseShare, as a share of the chunk's own, is
+// about what it would be longer if it were compressed alone; forNearby is what zeros before it cost. savedShare is the share of each chunk
 // sent in the stream that its credit grows by: a file that is one frame cannot be entered again once its stream was left.
 const (
-	worse     = 0.4
-	forNearby = 4 << 10 // bytes
-	saved     = 0.1
+	worseShare = 0.4
+	forNearby  = 4 << 10 // bytes
+	savedShare = 0.1
 )
 
-// place says how to send chunk c in the stream; false where it is better sent by itself.
-func (s *stream) place(c chunk.Chunk) (streamed, bool) {
+// placeChunk says how to send chunk c in the stream; false where it is better sent by itself.
+func (s *packedStream) placeChunk(c chunk.Chunk) (streamedChunk, bool) {
 	if s.pack == nil {
-		return streamed{}, false
+		return streamedChunk{}, false
 	}
 	p, ok := s.pack.Place(c)
 	if !ok {
-		return streamed{}, false
+		return streamedChunk{}, false
 	}
 	off := c.N * chunk.Size
 	own := p.End - p.Before
-	out := streamed{begins: true, skip: off - p.Off, from: p.Entry, to: p.End}
+	out := streamedChunk{begins: true, skip: off - p.Off, from: p.Entry, to: p.End}
 	if s.on && s.at >= p.Entry && s.at <= p.End && s.off <= off { // it goes on from where it is
-		out = streamed{skip: off - s.off, from: s.at, to: p.End}
+		out = streamedChunk{skip: off - s.off, from: s.at, to: p.End}
 	}
 	cost := out.to - out.from
-	free := int64(worse*float64(own)) + forNearby
+	free := int64(worseShare*float64(own)) + forNearby
 	if cost > maxStreamed || out.skip > protocol.MaxSkip || cost-own > free+s.credit {
-		return streamed{}, false
+		return streamedChunk{}, false
 	}
 	out.spent = max(0, cost-own-free)
-	out.saved = int64(saved * float64(own))
+	out.saved = int64(savedShare * float64(own))
 	return out, true
 }
 
@@ -76,15 +76,15 @@ const (
 	perFrame    = wire.MaxPayload - protocol.StreamHeadLen
 )
 
-// streams sends a chunk in the stream, if that is the better way. The caller has the turn.
-func (a *line) streams(it *item) (bool, error) {
+// sendStreamed sends a chunk in the stream, if that is the better way. The caller has the turn.
+func (a *writerLine) sendStreamed(it *ledgerItem) (bool, error) {
 	s := &a.stream
-	p, ok := s.place(it.c)
+	p, ok := s.placeChunk(it.c)
 	if !ok {
 		return false, nil
 	}
 	if it.held != nil {
-		differing, err := a.run.differing(it)
+		differing, err := a.flashRun.differingPieces(it)
 		if err != nil || !differing.Most(it.c.Len) {
 			return false, err
 		}
@@ -105,7 +105,7 @@ func (a *line) streams(it *item) (bool, error) {
 }
 
 // imageFailed notes that the image cannot be had: no other connection helps.
-func (r *run) imageFailed(err error) error {
+func (r *flashRun) imageFailed(err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil {
@@ -118,8 +118,8 @@ func (r *run) imageFailed(err error) error {
 	return r.feedErr
 }
 
-// load reads a chunk's data where it was not read before. An image that cannot be read ends the flash.
-func (r *run) load(it *item) (err error) {
+// loadData reads a chunk's data where it was not read before. An image that cannot be read ends the flash.
+func (r *flashRun) loadData(it *ledgerItem) (err error) {
 	if it.data != nil || it.c.Zero {
 		return nil
 	}
@@ -129,8 +129,8 @@ func (r *run) load(it *item) (err error) {
 	return nil
 }
 
-// differing is the pieces of a chunk that the device does not have.
-func (r *run) differing(it *item) (*chunk.Pieces, error) {
+// differingPieces is the pieces of a chunk that the device does not have.
+func (r *flashRun) differingPieces(it *ledgerItem) (*chunk.Pieces, error) {
 	sums, err := r.pieceSums(r.ctx, it.c, it.data)
 	if err != nil {
 		return nil, err
@@ -140,13 +140,13 @@ func (r *run) differing(it *item) (*chunk.Pieces, error) {
 
 // pieceSums is the sums of the pieces of chunk c, by which is guessed what of it the device has; data is nil where the chunk was not read yet. What
 // is read for them is not held against the chunk's sum: the device does that with what comes of the guess.
-func (r *run) pieceSums(ctx context.Context, c chunk.Chunk, data []byte) ([]byte, error) {
+func (r *flashRun) pieceSums(ctx context.Context, c chunk.Chunk, data []byte) ([]byte, error) {
 	if sums := r.Shared.pieceSums(c); sums != nil {
 		return sums, nil
 	}
 	if data == nil {
 		var err error
-		if data, err = r.glimpse(ctx, c); err != nil {
+		if data, err = r.glimpseChunk(ctx, c); err != nil {
 			return nil, r.imageFailed(err)
 		}
 		defer chunk.Free(data)
@@ -156,8 +156,8 @@ func (r *run) pieceSums(ctx context.Context, c chunk.Chunk, data []byte) ([]byte
 	return sums, nil
 }
 
-// glimpse is the data of a chunk, held against nothing where it can be had so; nil may be zeros.
-func (r *run) glimpse(ctx context.Context, c chunk.Chunk) ([]byte, error) {
+// glimpseChunk is the data of a chunk, held against nothing where it can be had so; nil may be zeros.
+func (r *flashRun) glimpseChunk(ctx context.Context, c chunk.Chunk) ([]byte, error) {
 	src := r.Source.(Reader)
 	if data, ok := src.Peek(c.N); ok {
 		if len(data) == c.Len {
@@ -168,28 +168,28 @@ func (r *run) glimpse(ctx context.Context, c chunk.Chunk) ([]byte, error) {
 	return src.Read(ctx, c.N)
 }
 
-// use has chunks sent from a pack from now on; nil: from none.
-func (s *stream) use(p pack.Pack) {
+// usePack has chunks sent from a pack from now on; nil: from none.
+func (s *packedStream) usePack(p pack.Pack) {
 	if s.pack = p; p != nil {
 		s.credit = p.Credit()
 	}
 }
 
-// ordered reports whether chunks are sent in the order of the image.
-func (s *stream) ordered() bool {
+// isOrdered reports whether chunks are sent in the order of the image.
+func (s *packedStream) isOrdered() bool {
 	live, ok := s.pack.(*pack.Live)
 	return s.pack != nil && (!ok || live.Active())
 }
 
-// sent notes that a chunk was sent, for who packs while that goes on.
-func (s *stream) sent(ctx context.Context, it *item, streamed bool, p *parcel) {
+// noteSent notes that a chunk was sent, for who packs while that goes on.
+func (s *packedStream) noteSent(ctx context.Context, it *ledgerItem, streamed bool, p *parcel) {
 	if live, ok := s.pack.(*pack.Live); ok {
-		live.Sent(ctx, it.c.N, streamed || p.whole, streamed || p.pace.waits())
+		live.Sent(ctx, it.c.N, streamed || p.whole, streamed || p.pace.lineWaits())
 	}
 }
 
 // packFor is the source's pack, if the device has memory for its window. A pack from which something wrong came out is not used again.
-func (r *run) packFor(disk protocol.Disk) pack.Pack {
+func (r *flashRun) packFor(disk protocol.Disk) pack.Pack {
 	src, ok := r.Source.(Packer)
 	if !ok || r.packBad {
 		return nil
@@ -201,8 +201,8 @@ func (r *run) packFor(disk protocol.Disk) pack.Pack {
 	return p
 }
 
-// mistrust ends the use of packs: the device has unpacked something else than the chunk that was announced.
-func (r *run) mistrust(err error) {
+// mistrustPacks ends the use of packs: the device has unpacked something else than the chunk that was announced.
+func (r *flashRun) mistrustPacks(err error) {
 	var f *protocol.Failure
 	if errors.As(err, &f) && f.Kind == protocol.KindData {
 		r.mu.Lock()

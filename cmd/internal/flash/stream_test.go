@@ -264,11 +264,11 @@ func (far) Place(chunk.Chunk) (pack.Place, bool) { return pack.Place{End: 10}, t
 
 // What lies further behind in a stream than a device skips is sent by itself: to it the stream would be no stream.
 func TestStreamSkips(t *testing.T) {
-	s := stream{pack: far{}}
-	if _, ok := s.place(chunk.Chunk{N: protocol.MaxSkip / chunk.Size}); !ok {
+	s := packedStream{pack: far{}}
+	if _, ok := s.placeChunk(chunk.Chunk{N: protocol.MaxSkip / chunk.Size}); !ok {
 		t.Error("the last one that a device skips to")
 	}
-	if p, ok := s.place(chunk.Chunk{N: protocol.MaxSkip/chunk.Size + 1}); ok {
+	if p, ok := s.placeChunk(chunk.Chunk{N: protocol.MaxSkip/chunk.Size + 1}); ok {
 		t.Errorf("%d bytes are skipped", p.skip)
 	}
 }

@@ -90,16 +90,16 @@ func (e Extent) End() int64 {
 // SumOf hashes the bytes of a chunk.
 func SumOf(b []byte) Sum { return blake3.Sum256(b) }
 
-// zeros is what zero chunks are compared with, piece by piece: small enough to
+// zeroBytes is what zero chunks are compared with, piece by piece: small enough to
 // stay in a core's cache.
-var zeros [16 << 10]byte
+var zeroBytes [16 << 10]byte
 
 // IsZero reports whether all of b is zero. It looks no further than the first
 // piece that is not, and costs next to nothing for data.
 func IsZero(b []byte) bool {
 	for len(b) > 0 {
-		n := min(len(b), len(zeros))
-		if !bytes.Equal(b[:n], zeros[:n]) {
+		n := min(len(b), len(zeroBytes))
+		if !bytes.Equal(b[:n], zeroBytes[:n]) {
 			return false
 		}
 		b = b[n:]
@@ -107,15 +107,15 @@ func IsZero(b []byte) bool {
 	return true
 }
 
-// buffers are used again: fresh memory costs a page fault every 4 KiB, more than a fast hash of what is in it.
-var buffers = sync.Pool{New: func() any { return new([Size]byte) }}
+// chunkBuffers are used again: fresh memory costs a page fault every 4 KiB, more than a fast hash of what is in it.
+var chunkBuffers = sync.Pool{New: func() any { return new([Size]byte) }}
 
 // Buffer is room for a chunk of n bytes, with anything in it.
-func Buffer(n int) []byte { return buffers.Get().(*[Size]byte)[:n] }
+func Buffer(n int) []byte { return chunkBuffers.Get().(*[Size]byte)[:n] }
 
 // Free takes a chunk's memory back that nobody uses any more, wherever it came from.
 func Free(b []byte) {
 	if cap(b) == Size {
-		buffers.Put((*[Size]byte)(b[:Size]))
+		chunkBuffers.Put((*[Size]byte)(b[:Size]))
 	}
 }

@@ -32,7 +32,7 @@ func TestSumOf(t *testing.T) {
 // A byte anywhere makes a chunk one with data; lengths that are no multiple of
 // anything do not matter.
 func TestIsZero(t *testing.T) {
-	for _, n := range []int{0, 1, len(zeros) - 1, len(zeros), len(zeros) + 1, 3*len(zeros) + 5, Size} {
+	for _, n := range []int{0, 1, len(zeroBytes) - 1, len(zeroBytes), len(zeroBytes) + 1, 3*len(zeroBytes) + 5, Size} {
 		b := make([]byte, n)
 		if !IsZero(b) {
 			t.Errorf("%d zeros are not zero", n)

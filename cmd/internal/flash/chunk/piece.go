@@ -67,7 +67,7 @@ func (p *Pieces) Add(n, count int) {
 	}
 }
 
-func (p *Pieces) has(n int) bool { return p[n/8]&(1<<(n%8)) != 0 }
+func (p *Pieces) hasPiece(n int) bool { return p[n/8]&(1<<(n%8)) != 0 }
 
 // Runs gives the bytes, from and to, of pieces that follow one another in a chunk of n bytes.
 func (p *Pieces) Runs(n int) iter.Seq2[int, int] {
@@ -75,7 +75,7 @@ func (p *Pieces) Runs(n int) iter.Seq2[int, int] {
 		count := PieceCount(n)
 		for at := 0; at < count; at++ {
 			first := at
-			for at < count && p.has(at) {
+			for at < count && p.hasPiece(at) {
 				at++
 			}
 			if at > first && !yield(first*PieceSize, min(at*PieceSize, n)) {
@@ -86,10 +86,10 @@ func (p *Pieces) Runs(n int) iter.Seq2[int, int] {
 }
 
 // All reports whether the pieces are all of a chunk of n bytes.
-func (p *Pieces) All(n int) bool { return p.bytes(n) == n }
+func (p *Pieces) All(n int) bool { return p.byteLength(n) == n }
 
-// bytes is how many bytes of a chunk of n bytes they are.
-func (p *Pieces) bytes(n int) (sum int) {
+// byteLength is how many bytes of a chunk of n bytes they are.
+func (p *Pieces) byteLength(n int) (sum int) {
 	for from, to := range p.Runs(n) {
 		sum += to - from
 	}
@@ -97,7 +97,7 @@ func (p *Pieces) bytes(n int) (sum int) {
 }
 
 // Most reports whether the pieces are so much of a chunk of n bytes that it is sent whole.
-func (p *Pieces) Most(n int) bool { return p.bytes(n) > n*3/4 }
+func (p *Pieces) Most(n int) bool { return p.byteLength(n) > n*3/4 }
 
 // Cut appends the pieces' bytes of chunk b.
 func (p *Pieces) Cut(out, b []byte) []byte {

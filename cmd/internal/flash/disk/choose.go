@@ -21,13 +21,13 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	var what string
 	switch {
 	case want != "":
-		f, err := matcher(want)
+		f, err := targetMatcher(want)
 		if err != nil {
 			return Info{}, err
 		}
 		fits, what = f, want
 	case recorded != nil:
-		fits, what = func(d Info) bool { return recorded.same(d.Identity) }, "the disk recorded at push ("+recorded.String()+")"
+		fits, what = func(d Info) bool { return recorded.sameDisk(d.Identity) }, "the disk recorded at push ("+recorded.String()+")"
 	default:
 		fits, what = func(d Info) bool { return !d.Removable && !d.ReadOnly }, "a disk that is not removable"
 	}
@@ -39,9 +39,9 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return Info{}, fmt.Errorf("%w as %s; there is %s", ErrNone, what, list(all))
+		return Info{}, fmt.Errorf("%w as %s; there is %s", ErrNone, what, describeDisks(all))
 	case len(found) > 1:
-		return Info{}, fmt.Errorf("%w by %s: %s", ErrSeveral, what, list(found))
+		return Info{}, fmt.Errorf("%w by %s: %s", ErrSeveral, what, describeDisks(found))
 	case found[0].InUse != "":
 		return Info{}, fmt.Errorf("%w: %s", ErrInUse, found[0].InUse)
 	case found[0].ReadOnly:
@@ -52,19 +52,19 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 
 // CheckWanted refuses what names no disk, whichever there are.
 func CheckWanted(want string) error {
-	_, err := matcher(want)
+	_, err := targetMatcher(want)
 	return err
 }
 
-// matcher reads --target's value.
-func matcher(want string) (func(Info) bool, error) {
+// targetMatcher reads --target's value.
+func targetMatcher(want string) (func(Info) bool, error) {
 	if strings.HasPrefix(want, "/") {
 		return func(d Info) bool { return d.Path == want }, nil
 	}
 	name, value, ok := strings.Cut(want, ":")
-	for _, k := range kinds {
+	for _, k := range nameKinds {
 		if ok && value != "" && k.name == name {
-			return func(d Info) bool { return k.equal(*k.of(&d.Identity), value) }, nil
+			return func(d Info) bool { return k.sameName(*k.of(&d.Identity), value) }, nil
 		}
 	}
 	return nil, fmt.Errorf("%q names no disk: %s does", want, Names())
@@ -73,7 +73,7 @@ func matcher(want string) (func(Info) bool, error) {
 // Names says by what [Choose] knows a disk, for people: "a path, or serial:, cid: or ptuuid: and its value".
 func Names() string {
 	var all []string
-	for _, k := range kinds {
+	for _, k := range nameKinds {
 		all = append(all, k.name+":")
 	}
 	last := len(all) - 1
@@ -92,7 +92,7 @@ func (d Info) String() string {
 	return s
 }
 
-func list(all []Info) string {
+func describeDisks(all []Info) string {
 	if len(all) == 0 {
 		return "none"
 	}

@@ -27,19 +27,19 @@ type nameKind struct {
 	own  bool // it is the disk's own, and no flash changes it
 }
 
-// kinds are all of them, in the order in which they are shown. push's survey has a fact of the same name for each (disk_NAME).
-var kinds = []nameKind{
+// nameKinds are all of them, in the order in which they are shown. push's survey has a fact of the same name for each (disk_NAME).
+var nameKinds = []nameKind{
 	{"serial", func(d *Identity) *string { return &d.Serial }, false, true},
 	{"cid", func(d *Identity) *string { return &d.CID }, true, true},
 	{"ptuuid", func(d *Identity) *string { return &d.PTUUID }, true, false},
 }
 
-func (k nameKind) equal(a, b string) bool { return a == b || k.fold && strings.EqualFold(a, b) }
+func (k nameKind) sameName(a, b string) bool { return a == b || k.fold && strings.EqualFold(a, b) }
 
 // Described is a disk that somebody describes by words: path, size (bytes), model, serial, cid and ptuuid.
 func Described(said func(name string) string) (Identity, error) {
 	d := Identity{Path: said("path"), Model: attributeWord([]byte(said("model")))}
-	for _, k := range kinds {
+	for _, k := range nameKinds {
 		*k.of(&d) = attributeWord([]byte(said(k.name)))
 	}
 	if size := said("size"); size != "" {
@@ -61,7 +61,7 @@ const maxWord = 256
 // Check refuses what no disk can be, where somebody else describes one.
 func (d *Identity) Check() error {
 	words := []string{d.Path, d.Model}
-	for _, k := range kinds {
+	for _, k := range nameKinds {
 		words = append(words, *k.of(d))
 	}
 	for _, w := range words {
@@ -88,17 +88,17 @@ var printableASCII = func() string {
 	return b.String()
 }()
 
-// same reports whether d is the disk that was recorded. What is the disk's own decides. Of a disk
+// sameDisk reports whether d is the disk that was recorded. What is the disk's own decides. Of a disk
 // that has nothing of its own, size and model must agree, and its table or its path: a flash changes the table, a boot the path.
-func (r *Identity) same(d Identity) bool {
+func (r *Identity) sameDisk(d Identity) bool {
 	if r.Size != d.Size {
 		return false
 	}
 	own := false
-	for _, k := range kinds {
+	for _, k := range nameKinds {
 		was, is := *k.of(r), *k.of(&d)
 		if k.own && (was != "" || is != "") {
-			if own = true; !k.equal(was, is) {
+			if own = true; !k.sameName(was, is) {
 				return false
 			}
 		}
@@ -112,7 +112,7 @@ func (d Identity) String() string {
 	if d.Model != "" {
 		s += ", " + d.Model
 	}
-	for _, k := range kinds {
+	for _, k := range nameKinds {
 		if v := *k.of(&d); v != "" {
 			s += ", " + k.name + ":" + v
 		}

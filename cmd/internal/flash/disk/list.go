@@ -64,14 +64,14 @@ func (d *Info) Check() error {
 // isBlock says whether a logical block size is one that the kernel knows: a power of two, 512 to 65,536 bytes.
 func isBlock(n int64) bool { return n >= 512 && n <= 65536 && n&(n-1) == 0 }
 
-// skipped begin the names of what is no disk: memory, loops, what stands upon disks,
+// skippedNames begin the names of what is no disk: memory, loops, what stands upon disks,
 // optical and floppy drives (Documentation/admin-guide/devices.txt).
-var skipped = []string{"loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock", "drbd", "rbd", "bcache"}
+var skippedNames = []string{"loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock", "drbd", "rbd", "bcache"}
 
 // isDisk says by the kernel's name whether a block device is one. An eMMC's boot
 // partitions and its RPMB are block devices of their own and never the system's.
 func isDisk(name string) bool {
-	for _, s := range skipped {
+	for _, s := range skippedNames {
 		if strings.HasPrefix(name, s) {
 			return false
 		}
@@ -87,12 +87,12 @@ func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, er
 	if err != nil {
 		return nil, fmt.Errorf("listing disks: %w", err)
 	}
-	used := users(root)
+	used := findUses(root)
 	var all []Info
 	for _, e := range entries {
 		sys := path.Join("sys/block", e.Name())
-		sectors, err := strconv.ParseInt(read(root, sys+"/size"), 10, 64)
-		if !isDisk(e.Name()) || read(root, sys+"/hidden") == "1" || err != nil || sectors <= 0 || sectors > MaxSize/512 {
+		sectors, err := strconv.ParseInt(readAttribute(root, sys+"/size"), 10, 64)
+		if !isDisk(e.Name()) || readAttribute(root, sys+"/hidden") == "1" || err != nil || sectors <= 0 || sectors > MaxSize/512 {
 			continue
 		}
 		d := Info{
@@ -100,16 +100,16 @@ func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, er
 				// "!" stands for a slash: cciss!c0d0.
 				Path:   "/dev/" + strings.ReplaceAll(e.Name(), "!", "/"),
 				Size:   sectors * 512,
-				Model:  first(root, sys+"/device/model", sys+"/device/name"),
-				Serial: serial(root, sys),
-				CID:    read(root, sys+"/device/cid"),
+				Model:  firstAttribute(root, sys+"/device/model", sys+"/device/name"),
+				Serial: serialNumber(root, sys),
+				CID:    readAttribute(root, sys+"/device/cid"),
 			},
 			Block:     512,
-			Removable: read(root, sys+"/removable") == "1" || read(root, sys+"/device/type") == "SD",
-			ReadOnly:  read(root, sys+"/ro") == "1",
-			InUse:     used.of(root, sys, e.Name()),
+			Removable: readAttribute(root, sys+"/removable") == "1" || readAttribute(root, sys+"/device/type") == "SD",
+			ReadOnly:  readAttribute(root, sys+"/ro") == "1",
+			InUse:     used.useOf(root, sys, e.Name()),
 		}
-		if n, err := strconv.ParseInt(read(root, sys+"/queue/logical_block_size"), 10, 64); err == nil && isBlock(n) {
+		if n, err := strconv.ParseInt(readAttribute(root, sys+"/queue/logical_block_size"), 10, 64); err == nil && isBlock(n) {
 			d.Block = n
 		}
 		d.PTUUID, err = tableOf(d.Path, d.Block, open)
@@ -125,9 +125,9 @@ func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, er
 // maxAttribute bounds what is read of a file in sysfs: a page.
 const maxAttribute = 4096
 
-// read is an attribute without the blanks around it, "" where there is none. What a disk says of
+// readAttribute is an attribute without the blanks around it, "" where there is none. What a disk says of
 // itself is printed, so nothing but printable ASCII gets through.
-func read(root fs.FS, name string) string {
+func readAttribute(root fs.FS, name string) string {
 	f, err := root.Open(name)
 	if err != nil {
 		return ""
@@ -151,19 +151,19 @@ func sysfsLine(s string) string {
 	return strings.TrimSpace(show.ASCII(strings.NewReplacer("\n", " ", "\t", " ", "\x00", " ").Replace(s)))
 }
 
-func first(root fs.FS, names ...string) string {
+func firstAttribute(root fs.FS, names ...string) string {
 	for _, n := range names {
-		if s := read(root, n); s != "" {
+		if s := readAttribute(root, n); s != "" {
 			return s
 		}
 	}
 	return ""
 }
 
-// serial is a disk's serial number: virtio-blk's, NVMe's and MMC's is an attribute, a
+// serialNumber is a disk's serial number: virtio-blk's, NVMe's and MMC's is an attribute, a
 // SCSI disk's is in its page 80h of vital product data (SPC-4, 7.8.16), behind four bytes.
-func serial(root fs.FS, sys string) string {
-	if s := first(root, sys+"/serial", sys+"/device/serial"); s != "" {
+func serialNumber(root fs.FS, sys string) string {
+	if s := firstAttribute(root, sys+"/serial", sys+"/device/serial"); s != "" {
 		return s
 	}
 	b, err := fs.ReadFile(root, sys+"/device/vpd_pg80")
@@ -186,7 +186,7 @@ func tableOf(name string, block int64, open func(string) (io.ReadCloser, error))
 		return "", err
 	}
 	if header := b[block:]; string(header[:8]) == "EFI PART" {
-		return guid([16]byte(header[56:72])), nil
+		return guidText([16]byte(header[56:72])), nil
 	}
 	if b[510] == 0x55 && b[511] == 0xaa && [4]byte(b[440:444]) != [4]byte{} {
 		return hex.EncodeToString([]byte{b[443], b[442], b[441], b[440]}), nil
@@ -194,7 +194,7 @@ func tableOf(name string, block int64, open func(string) (io.ReadCloser, error))
 	return "", nil
 }
 
-// guid is a GUID in text: the first three fields are little endian (UEFI 2.10, appendix A).
-func guid(b [16]byte) string {
+// guidText is a GUID in text: the first three fields are little endian (UEFI 2.10, appendix A).
+func guidText(b [16]byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", []byte{b[3], b[2], b[1], b[0]}, []byte{b[5], b[4]}, []byte{b[7], b[6]}, b[8:10], b[10:])
 }

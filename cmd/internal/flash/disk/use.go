@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// uses is what uses block devices: mount points by "major:minor", swaps by path.
-type uses struct{ mounts, swaps map[string]string }
+// diskUses is what uses block devices: mount points by "major:minor", swaps by path.
+type diskUses struct{ mounts, swaps map[string]string }
 
-func users(root fs.FS) uses {
-	u := uses{map[string]string{}, map[string]string{}}
+func findUses(root fs.FS) diskUses {
+	u := diskUses{map[string]string{}, map[string]string{}}
 	mounts, _ := fs.ReadFile(root, "proc/self/mountinfo")
 	for line := range strings.Lines(string(mounts)) {
 		if f := strings.Fields(line); len(f) > 4 {
@@ -25,8 +25,8 @@ func users(root fs.FS) uses {
 	return u
 }
 
-// of says what uses a disk or a part of it, "" for nothing.
-func (u uses) of(root fs.FS, sys, name string) string {
+// useOf says what uses a disk or a part of it, "" for nothing.
+func (u diskUses) useOf(root fs.FS, sys, name string) string {
 	entries, _ := fs.ReadDir(root, sys)
 	parts := []string{""}
 	for _, e := range entries {
@@ -39,7 +39,7 @@ func (u uses) of(root fs.FS, sys, name string) string {
 		if part != "" {
 			dir, dev = sys+"/"+part, part
 		}
-		if at := u.mounts[read(root, dir+"/dev")]; at != "" {
+		if at := u.mounts[readAttribute(root, dir+"/dev")]; at != "" {
 			return "/dev/" + dev + " is mounted on " + sysfsLine(at)
 		}
 		if u.swaps["/dev/"+dev] != "" {

@@ -43,9 +43,9 @@ func (i *Image) checkFile(ctx context.Context) error {
 // Checked is what the image as it is stored is held against, "--sha256" or a file's name; "" for nothing.
 func (i *Image) Checked() string { return i.against }
 
-// beside looks for an image's checksum where sha256sum(1) is told to put it: NAME.sha256, or SHA256SUMS in its directory.
+// checksumBeside looks for an image's checksum where sha256sum(1) is told to put it: NAME.sha256, or SHA256SUMS in its directory.
 // image is its file's; from is the file that has the sum; sum and from are "" where there is none.
-func beside(name string, image fs.FileInfo) (sum, from string, err error) {
+func checksumBeside(name string, image fs.FileInfo) (sum, from string, err error) {
 	abs, err := filepath.Abs(name)
 	if err != nil {
 		return "", "", err

@@ -28,30 +28,30 @@ import (
 // --long=27 ask for, with room. What was packed for more is refused.
 const maxWindow = 128 << 20
 
-// format is a way to compress, known by its first bytes (file(1), the formats' own
+// compressionFormat is a way to compress, known by its first bytes (file(1), the formats' own
 // specifications).
-type format struct {
+type compressionFormat struct {
 	name   string
 	magic  string
-	decode func(r *bufio.Reader, o decoding) (io.Reader, error)
+	decode func(r *bufio.Reader, o decodeOptions) (io.Reader, error)
 }
 
-var imageFormats = []format{
-	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader, o decoding) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) }},
+var imageFormats = []compressionFormat{
+	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader, o decodeOptions) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) }},
 	{"xz", "\xfd7zXZ\x00", decodeXZ},
 	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
-	{"zstd", skippable, decodeZstd}, // pzstd puts one before each frame
-	{"bzip2", "BZh", func(r *bufio.Reader, _ decoding) (io.Reader, error) { return bzip2.NewReader(r), nil }},
+	{"zstd", skippableFrame, decodeZstd}, // pzstd puts one before each frame
+	{"bzip2", "BZh", func(r *bufio.Reader, _ decodeOptions) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 	{"lz4", "\x04\x22\x4d\x18", decodeLZ4},
 }
 
-// skippable is how a zstd frame begins that has nothing of the content; its first byte may have any other low half (RFC 8878, section 3.1.2).
-const skippable = "\x50\x2a\x4d\x18"
+// skippableFrame is how a zstd frame begins that has nothing of the content; its first byte may have any other low half (RFC 8878, section 3.1.2).
+const skippableFrame = "\x50\x2a\x4d\x18"
 
-// begins reports whether b is the first bytes of the format.
-func (f format) begins(b []byte) bool {
-	if f.magic == skippable && len(b) == len(skippable) {
-		return b[0]&0xf0 == skippable[0] && string(b[1:]) == skippable[1:]
+// beginsFormat reports whether b is the first bytes of the format.
+func (f compressionFormat) beginsFormat(b []byte) bool {
+	if f.magic == skippableFrame && len(b) == len(skippableFrame) {
+		return b[0]&0xf0 == skippableFrame[0] && string(b[1:]) == skippableFrame[1:]
 	}
 	return string(b) == f.magic
 }
@@ -65,11 +65,11 @@ func (f format) begins(b []byte) bool {
 //
 // Closing the image ends the decoder, not r.
 func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
-	return decodeBy(r, decoding{note: func(string) {}})
+	return decodeBy(r, decodeOptions{note: func(string) {}})
 }
 
-// decoding is how to decode.
-type decoding struct {
+// decodeOptions is how to decode.
+type decodeOptions struct {
 	lenient bool          // whatever is behind a gzip stream's end is left out
 	note    func(string)  // is told what was left out
 	xz      []claim.XZ    // what a file that is here is made of; nil where it is not known
@@ -77,19 +77,19 @@ type decoding struct {
 }
 
 // decodeBy is [Decode], told how.
-func decodeBy(r io.Reader, o decoding) (image io.ReadCloser, compression string, err error) {
+func decodeBy(r io.Reader, o decodeOptions) (image io.ReadCloser, compression string, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for _, f := range imageFormats {
 		b, err := in.Peek(len(f.magic))
 		if err != nil && err != io.EOF {
 			return nil, "", err
 		}
-		if !f.begins(b) {
+		if !f.beginsFormat(b) {
 			continue
 		}
 		d, err := f.decode(in, o)
 		if err != nil {
-			return nil, "", beyond(f.name, eof.Unexpected(err))
+			return nil, "", beyondDecoder(f.name, eof.Unexpected(err))
 		}
 		plain := &decoderReader{d, f.name}
 		if c, ok := d.(io.Closer); ok {
@@ -104,7 +104,7 @@ func decodeBy(r io.Reader, o decoding) (image io.ReadCloser, compression string,
 }
 
 // decodeXZ decodes the blocks of a file that has several on all cores; whatever else it is, on one.
-func decodeXZ(r *bufio.Reader, o decoding) (io.Reader, error) {
+func decodeXZ(r *bufio.Reader, o decodeOptions) (io.Reader, error) {
 	cores, memory := runtime.GOMAXPROCS(0), decodingMemory()
 	if xzblock.Worth(o.xz, cores, maxWindow, memory) {
 		return xzblock.NewReader(r, o.xz, cores, maxWindow, memory), nil
@@ -145,7 +145,7 @@ func (c countedReader) Read(p []byte) (int, error) {
 
 // decodeZstd decodes some blocks before they are asked for; where it is told how many bytes it took, it reads no further than the
 // block that it decodes.
-func decodeZstd(r *bufio.Reader, o decoding) (io.Reader, error) {
+func decodeZstd(r *bufio.Reader, o decodeOptions) (io.Reader, error) {
 	from, cores := io.Reader(r), min(4, runtime.GOMAXPROCS(0))
 	if o.read != nil {
 		from, cores = countedReader{r, o.read}, 1
@@ -159,7 +159,7 @@ func decodeZstd(r *bufio.Reader, o decoding) (io.Reader, error) {
 }
 
 // decodeLZ4 reads frame behind frame, which the library leaves to its caller.
-func decodeLZ4(r *bufio.Reader, _ decoding) (io.Reader, error) {
+func decodeLZ4(r *bufio.Reader, _ decodeOptions) (io.Reader, error) {
 	return &lz4Frames{in: r, frame: lz4.NewReader(r)}, nil
 }
 
@@ -193,13 +193,13 @@ type decoderReader struct {
 func (n *decoderReader) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
 	if err != nil && err != io.EOF {
-		err = beyond(n.name, err)
+		err = beyondDecoder(n.name, err)
 	}
 	return k, err
 }
 
-// beyond is a decoder's error. Where that is a bound of ours, or asks for what is not here, it says how to have the file decoded all the same.
-func beyond(name string, err error) error {
+// beyondDecoder is a decoder's error. Where that is a bound of ours, or asks for what is not here, it says how to have the file decoded all the same.
+func beyondDecoder(name string, err error) error {
 	const flash = " IMAGE | groundhog flash HOST -"
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):

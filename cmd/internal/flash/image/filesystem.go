@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// filesystems is what may be in a partition, by the bytes that libblkid looks for, too; the first that fits counts.
-var filesystems = []struct {
+// filesystemMagics is what may be in a partition, by the bytes that libblkid looks for, too; the first that fits counts.
+var filesystemMagics = []struct {
 	name   string
 	offset int
 	magic  string
@@ -32,7 +32,7 @@ func filesystemAt(image io.ReaderAt, off int64) (string, error) {
 	if err != nil && err != io.EOF {
 		return "", err
 	}
-	for _, f := range filesystems {
+	for _, f := range filesystemMagics {
 		if f.offset < n && strings.HasPrefix(string(b[f.offset:min(n, f.offset+16)]), f.magic) {
 			return f.name, nil
 		}

@@ -22,11 +22,11 @@ func (a *again) Read(p []byte) (int, error) {
 
 // A decoder that reads ahead comes to the bound before all that it had decoded came out.
 func TestFruitlessReadAhead(t *testing.T) {
-	f := &fruitless{Reader: &again{b: make([]byte, 100)}, most: 1000}
+	f := &fruitlessInput{Reader: &again{b: make([]byte, 100)}, most: 1000}
 	for err := error(nil); err == nil; _, err = f.Read(make([]byte, 100)) {
 	}
 	f.cameOut(1)
-	if err := f.because(io.ErrUnexpectedEOF); !errors.Is(err, ErrFruitless) {
+	if err := f.whyFailed(io.ErrUnexpectedEOF); !errors.Is(err, ErrFruitless) {
 		t.Errorf("what was decoded before came out after the bound was met: %v", err)
 	}
 }
@@ -52,18 +52,18 @@ func TestFruitless(t *testing.T) {
 				continue
 			}
 			i := &Image{}
-			i.coded = &fruitless{Reader: io.MultiReader(bytes.NewReader(packWith(t, packers[c.kind], img)), &again{b: c.nothing}), most: 64 << 20}
+			i.coded = &fruitlessInput{Reader: io.MultiReader(bytes.NewReader(packWith(t, packers[c.kind], img)), &again{b: c.nothing}), most: 64 << 20}
 			if before {
 				i.coded.Reader = &again{b: c.nothing}
 			}
-			decoded, _, err := decodeBy(i.coded, decoding{note: func(string) {}})
+			decoded, _, err := decodeBy(i.coded, decodeOptions{note: func(string) {}})
 			for n := 0; err == nil && n < len(img)+1; {
 				var m int
 				m, err = decoded.Read(make([]byte, 1<<16))
 				i.coded.cameOut(m)
 				n += m
 			}
-			if err = i.coded.because(err); !errors.Is(err, ErrFruitless) {
+			if err = i.coded.whyFailed(err); !errors.Is(err, ErrFruitless) {
 				t.Errorf("%s, %s, before: %t: %v", c.kind, c.what, before, err)
 			}
 			if decoded != nil {

@@ -19,25 +19,25 @@ var ErrTrailing = errors.New("something else is behind its end: if that is meant
 // maxTrailer bounds what is read behind a gzip file's end to find out what it is, in bytes.
 const maxTrailer = 1 << 20
 
-// gunzip reads member behind member, and what gzip(1) passes over behind the last one: padding with zeros, and what makers of
+// gzipMembers reads member behind member, and what gzip(1) passes over behind the last one: padding with zeros, and what makers of
 // firmware put there. Of anything else nobody knows whether it was a further member.
-type gunzip struct {
+type gzipMembers struct {
 	in      *bufio.Reader
 	member  *gzip.Reader
 	lenient bool              // anything may be behind the end
 	note    func(text string) // told what was left out
 }
 
-func newGunzip(in *bufio.Reader, lenient bool, note func(string)) (*gunzip, error) {
+func newGunzip(in *bufio.Reader, lenient bool, note func(string)) (*gzipMembers, error) {
 	member, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, err
 	}
 	member.Multistream(false)
-	return &gunzip{in, member, lenient, note}, nil
+	return &gzipMembers{in, member, lenient, note}, nil
 }
 
-func (g *gunzip) Read(p []byte) (int, error) {
+func (g *gzipMembers) Read(p []byte) (int, error) {
 	for {
 		n, err := g.member.Read(p)
 		if n > 0 || err != io.EOF {
@@ -57,12 +57,12 @@ func (g *gunzip) Read(p []byte) (int, error) {
 		if len(magic) == 0 {
 			return 0, err // io.EOF: the last member's proper end
 		}
-		return 0, g.trailer()
+		return 0, g.checkTrailer()
 	}
 }
 
-// trailer looks at what is behind the last member.
-func (g *gunzip) trailer() error {
+// checkTrailer looks at what is behind the last member.
+func (g *gzipMembers) checkTrailer() error {
 	var head []byte
 	zero, size := true, int64(0)
 	last := make([]byte, 0, 2*trailerLen)

@@ -24,8 +24,8 @@ import (
 // filesystem that cannot be read here.
 var ErrNoHostKey = errors.New("no host key can be read from the image")
 
-// hostKeys is where sshd has its public keys (sshd_config(5), HostKey), and which types they may have.
-var hostKeys = []struct {
+// sshHostKeys is where sshd has its public keys (sshd_config(5), HostKey), and which types they may have.
+var sshHostKeys = []struct {
 	name  string
 	types []string
 }{
@@ -74,7 +74,7 @@ func (i *Image) HostKeys(ctx context.Context) ([]ssh.PublicKey, error) {
 
 // readHostKeys reads them from a raw image; the reasons are for those that it does not have.
 func readHostKeys(ctx context.Context, image *os.File) (keys []ssh.PublicKey, reasons []string, err error) {
-	debugfs, err := sbin("debugfs")
+	debugfs, err := sbinTool("debugfs")
 	if err != nil {
 		return nil, []string{"debugfs is not installed (package e2fsprogs)"}, nil
 	}
@@ -90,7 +90,7 @@ func readHostKeys(ctx context.Context, image *os.File) (keys []ssh.PublicKey, re
 			return nil, nil, err
 		case kind == "", looked[p.Start]:
 		case kind != "ext":
-			reasons = append(reasons, fmt.Sprintf("%s is %s, of which nothing can be read here", where(p), kind))
+			reasons = append(reasons, fmt.Sprintf("%s is %s, of which nothing can be read here", partitionWhere(p), kind))
 		case len(looked) < maxFilesystems:
 			looked[p.Start] = true
 			found, reason, err := keysAt(ctx, debugfs, image, p.Start)
@@ -98,7 +98,7 @@ func readHostKeys(ctx context.Context, image *os.File) (keys []ssh.PublicKey, re
 				return nil, nil, err
 			}
 			if reason != "" {
-				reasons = append(reasons, where(p)+" "+reason)
+				reasons = append(reasons, partitionWhere(p)+" "+reason)
 			}
 			for _, k := range found {
 				if !slices.ContainsFunc(keys, func(have ssh.PublicKey) bool { return bytes.Equal(have.Marshal(), k.Marshal()) }) {
@@ -122,7 +122,7 @@ func partitionsOf(image *os.File) ([]table.Partition, error) {
 	return all, err
 }
 
-func where(p table.Partition) string {
+func partitionWhere(p table.Partition) string {
 	if p.N == 0 {
 		return "the image"
 	}
@@ -132,8 +132,8 @@ func where(p table.Partition) string {
 // keysAt is the host keys in the filesystem at off, and why there are none or not all.
 func keysAt(ctx context.Context, debugfs string, image *os.File, off int64) (keys []ssh.PublicKey, reason string, err error) {
 	reason = "has none in /etc/ssh"
-	for _, k := range hostKeys {
-		b, err := cat(ctx, debugfs, image, off, k.name, maxKey, maxReading)
+	for _, k := range sshHostKeys {
+		b, err := catFile(ctx, debugfs, image, off, k.name, maxKey, maxReading)
 		if ctx.Err() != nil {
 			return nil, "", ctx.Err()
 		}
@@ -154,8 +154,8 @@ func keysAt(ctx context.Context, debugfs string, image *os.File, off int64) (key
 	return keys, reason, nil
 }
 
-// cat is a file's content, at most most bytes; none where there is no file, or a link.
-func cat(ctx context.Context, debugfs string, image *os.File, off int64, name string, most int, patience time.Duration) ([]byte, error) {
+// catFile is a file's content, at most most bytes; none where there is no file, or a link.
+func catFile(ctx context.Context, debugfs string, image *os.File, off int64, name string, most int, patience time.Duration) ([]byte, error) {
 	return askDebugfs(ctx, debugfs, image, off, "cat", name, most, patience)
 }
 
@@ -163,7 +163,7 @@ func cat(ctx context.Context, debugfs string, image *os.File, off int64, name st
 func askDebugfs(ctx context.Context, debugfs string, image *os.File, off int64, request, name string, most int, patience time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	out, said := bounded{left: most}, bounded{left: maxKey}
+	out, said := boundedBytes{left: most}, boundedBytes{left: maxKey}
 	// The image may have no name any more. -c reads a filesystem that was not unmounted, too.
 	setup := func(c *exec.Cmd) {
 		c.ExtraFiles, c.Stdout, c.Stderr = []*os.File{image}, &out, &said
@@ -182,13 +182,13 @@ func askDebugfs(ctx context.Context, debugfs string, image *os.File, off int64, 
 	return out.b, nil
 }
 
-// bounded keeps so many bytes; one more is an error, which ends the program that writes.
-type bounded struct {
+// boundedBytes keeps so many bytes; one more is an error, which ends the program that writes.
+type boundedBytes struct {
 	b    []byte // no bytes.Buffer: io.Copy would use its ReadFrom, which has no bound
 	left int
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *boundedBytes) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
 		return 0, io.ErrShortWrite
 	}
@@ -199,7 +199,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 // sbinDirs is where administrators' tools are, which is not in everybody's PATH.
 var sbinDirs = []string{"/usr/sbin", "/sbin"}
 
-func sbin(tool string) (string, error) {
+func sbinTool(tool string) (string, error) {
 	path, err := exec.LookPath(tool)
 	for _, dir := range sbinDirs {
 		if err == nil {

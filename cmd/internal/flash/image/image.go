@@ -58,12 +58,12 @@ type Image struct {
 	stop      context.CancelFunc
 	over      chan struct{} // closed when nothing decodes any more
 	store     *index.Store
-	kept      *index.Index // from the store
-	coded     *fruitless   // what decode reads
-	most      int64        // bytes that it may have, decoded
-	claim     int64        // bytes that a raw file has, or a compressed one says to have; 0 unknown
-	packed    pack.Pack    // nil: it was not packed
-	read      atomic.Int64 // bytes of a .zst file that were decoded
+	kept      *index.Index    // from the store
+	coded     *fruitlessInput // what decode reads
+	most      int64           // bytes that it may have, decoded
+	claim     int64           // bytes that a raw file has, or a compressed one says to have; 0 unknown
+	packed    pack.Pack       // nil: it was not packed
+	read      atomic.Int64    // bytes of a .zst file that were decoded
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -72,7 +72,7 @@ type Image struct {
 	chunks   []chunk.Chunk    // so far
 	recent   map[int64][]byte // of them, in memory
 	look     sync.Mutex       // held while the file is read once more
-	starts   starts           // what it would start by itself, once somebody asked
+	starts   startInfo        // what it would start by itself, once somebody asked
 	keys     foundKeys
 	notes    []string
 	zeros    []bool // the chunks that kept calls zero and that were found to be
@@ -147,23 +147,23 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 	defer stop()
 	for n := int64(0); ; n++ {
-		c, more, err := i.await(ctx, n)
+		c, more, err := i.awaitChunk(ctx, n)
 		if err == nil && !more {
-			return i.unchanged(ctx)
+			return i.checkUnchanged(ctx)
 		}
 		if err == nil && c.Zero && i.kept != nil && i.raw != nil {
-			err = i.zero(c)
+			err = i.checkZero(c)
 		}
 		if err != nil {
 			return err
 		}
 		if want != nil && !want(n) {
-			chunk.Free(i.take(n))
+			chunk.Free(i.takeData(n))
 			continue
 		}
 		var data []byte
 		if !c.Zero {
-			if data = i.take(n); data == nil {
+			if data = i.takeData(n); data == nil {
 				data, err = i.readChunk(c)
 			}
 			if err != nil {
@@ -176,8 +176,8 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 	}
 }
 
-// await waits for chunk n.
-func (i *Image) await(ctx context.Context, n int64) (chunk.Chunk, bool, error) {
+// awaitChunk waits for chunk n.
+func (i *Image) awaitChunk(ctx context.Context, n int64) (chunk.Chunk, bool, error) {
 	if i.kept != nil && i.raw != nil {
 		if n >= int64(len(i.kept.Chunks)) {
 			return chunk.Chunk{}, false, nil
@@ -209,7 +209,7 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	}
 	data := chunk.Buffer(c.Len)
 	if _, err := from.ReadAt(data, c.N*chunk.Size); err != nil {
-		return nil, shorter(err)
+		return nil, shorterError(err)
 	}
 	if chunk.SumOf(data) != c.Sum {
 		return nil, ErrChanged
@@ -241,7 +241,7 @@ func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 	defer stop()
-	c, more, err := i.await(ctx, n)
+	c, more, err := i.awaitChunk(ctx, n)
 	switch {
 	case err != nil:
 		return nil, err
@@ -250,7 +250,7 @@ func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	case c.Zero:
 		return nil, nil
 	}
-	if data := i.take(n); data != nil {
+	if data := i.takeData(n); data != nil {
 		return data, nil
 	}
 	return i.readChunk(c)

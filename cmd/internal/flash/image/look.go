@@ -10,12 +10,12 @@ import (
 	"groundhog/cmd/internal/flash/image/sniff"
 )
 
-// sniff refuses what is no image by its beginning or, where that is a file that is here, by its end; the reader that it
+// sniffBeginning refuses what is no image by its beginning or, where that is a file that is here, by its end; the reader that it
 // returns has read nothing yet. It closes decoded where it fails.
-func (i *Image) sniff(decoded io.ReadCloser) (io.ReadCloser, error) {
+func (i *Image) sniffBeginning(decoded io.ReadCloser) (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(decoded, sniff.FirstLen)
 	first, err := in.Peek(sniff.FirstLen)
-	if err = i.coded.because(err); err == io.EOF {
+	if err = i.coded.whyFailed(err); err == io.EOF {
 		err = nil
 	}
 	if err == nil {
@@ -23,14 +23,14 @@ func (i *Image) sniff(decoded io.ReadCloser) (io.ReadCloser, error) {
 			err = fmt.Errorf("inside %s: %w", i.compression, err)
 		}
 		if errors.Is(err, sniff.ErrUnknown) {
-			err = cmp.Or(sniff.Last(i.last()), err)
+			err = cmp.Or(sniff.Last(i.lastBytes()), err)
 		}
 		if i.force && len(first) > 0 {
 			err = nil
 		}
 	}
 	if err == nil && i.compression == "raw" && i.claim > 0 { // of a compressed one the end is looked at when it was decoded
-		err = i.whole(i.claim, i.last())
+		err = i.checkWhole(i.claim, i.lastBytes())
 	}
 	if err != nil {
 		decoded.Close()
@@ -42,8 +42,8 @@ func (i *Image) sniff(decoded io.ReadCloser) (io.ReadCloser, error) {
 	}{in, decoded}, nil
 }
 
-// last is a raw file's last bytes, as many as [sniff.Last] takes; nil for any other image.
-func (i *Image) last() []byte {
+// lastBytes is a raw file's last bytes, as many as [sniff.Last] takes; nil for any other image.
+func (i *Image) lastBytes() []byte {
 	if i.watched == nil || i.file == nil || i.compression != "raw" || i.state.Size < sniff.LastLen {
 		return nil
 	}
@@ -54,19 +54,19 @@ func (i *Image) last() []byte {
 	return b
 }
 
-// whole refuses an image of so many bytes that has more by its own account, or is another program's by its end.
-func (i *Image) whole(size int64, last []byte) error {
+// checkWhole refuses an image of so many bytes that has more by its own account, or is another program's by its end.
+func (i *Image) checkWhole(size int64, last []byte) error {
 	if i.force || i.is == nil {
 		return nil
 	}
-	if err := i.is.Whole(size, i.content()); err != nil {
+	if err := i.is.Whole(size, i.wholeContent()); err != nil {
 		return err
 	}
 	return sniff.Last(last)
 }
 
-// content is all of the image, nil as long as it is not here.
-func (i *Image) content() io.ReaderAt {
+// wholeContent is all of the image, nil as long as it is not here.
+func (i *Image) wholeContent() io.ReaderAt {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
@@ -98,5 +98,5 @@ func (i *Image) Fits(disk, block int64) error {
 	if !ok || !here { // that it is whole is seen when it was decoded
 		size = 0
 	}
-	return i.is.Fits(size, disk, block, i.content())
+	return i.is.Fits(size, disk, block, i.wholeContent())
 }

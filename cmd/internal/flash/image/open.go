@@ -48,17 +48,17 @@ func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Opt
 	var err error
 	switch {
 	case name == "-":
-		i.in = feed(stdin, i.quiet)
+		i.in = feedFrom(stdin, i.quiet)
 		i.watched, _ = stdin.(*os.File)
 	case IsURL(name):
-		i.in, err = i.get(ctx, name)
+		i.in, err = i.openURL(ctx, name)
 	default:
 		err = i.openFile()
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := i.begin(ctx); err != nil {
+	if err := i.beginImage(ctx); err != nil {
 		i.in.Close()
 		return nil, fmt.Errorf("opening image %s: %w", Shown(name), err)
 	}
@@ -84,7 +84,7 @@ func (i *Image) openFile() error {
 		}
 	}
 	if err == nil && i.want == "" {
-		i.want, i.against, err = beside(i.name, info)
+		i.want, i.against, err = checksumBeside(i.name, info)
 	}
 	if err != nil {
 		f.Close()
@@ -94,9 +94,9 @@ func (i *Image) openFile() error {
 	return nil
 }
 
-// begin finds out what the image is.
-func (i *Image) begin(ctx context.Context) error {
-	if err := i.watch(ctx); err != nil {
+// beginImage finds out what the image is.
+func (i *Image) beginImage(ctx context.Context) error {
+	if err := i.watchState(ctx); err != nil {
 		return err
 	}
 	if i.file != nil {
@@ -109,46 +109,46 @@ func (i *Image) begin(ctx context.Context) error {
 		}
 	}
 	stored := &storedSum{Hash: sha256.New()}
-	how := decoding{lenient: i.force, note: i.note}
+	how := decodeOptions{lenient: i.force, note: i.noteText}
 	if i.file != nil && i.watched != nil {
 		how.xz, _ = claim.XZStreams(ctx, i.file, i.state.Size)
 		how.read = &i.read
 	}
-	i.coded = &fruitless{Reader: io.TeeReader(interrupted{ctx, i.in}, stored), most: maxFruitless}
+	i.coded = &fruitlessInput{Reader: io.TeeReader(contextReader{ctx, i.in}, stored), most: maxFruitless}
 	decoded, compression, err := decodeBy(i.coded, how)
 	if err != nil {
 		return err
 	}
 	i.compression = compression
 	stored.off = compression == "raw" // what is decoded is hashed, too
-	err = i.size(ctx)
+	err = i.findSize(ctx)
 	if err == nil {
-		err = i.cut()
+		err = i.checkFooter()
 	}
 	if err != nil {
 		decoded.Close()
 		return err
 	}
-	decoded, err = i.sniff(decoded)
+	decoded, err = i.sniffBeginning(decoded)
 	if err != nil {
 		return err
 	}
 	i.packed = i.findPack(ctx)
 	if i.file != nil && compression == "raw" {
 		i.raw = i.file
-	} else if i.spool, err = unnamed(i.coming); err != nil {
+	} else if i.spool, err = unnamedFile(i.coming); err != nil {
 		decoded.Close()
 		return err
 	}
 	ctx, i.stop = context.WithCancel(ctx)
 	context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
-	i.decode = func() { go i.run(ctx, decoded, stored) }
+	i.decode = func() { go i.decodeImage(ctx, decoded, stored) }
 	i.undecoded = decoded.Close
 	return nil
 }
 
-// size finds out how large the decoded image is, if its headers or its server say so.
-func (i *Image) size(ctx context.Context) error {
+// findSize finds out how large the decoded image is, if its headers or its server say so.
+func (i *Image) findSize(ctx context.Context) error {
 	switch {
 	case i.file != nil && i.watched != nil && i.compression == "raw":
 		i.claim = i.state.Size

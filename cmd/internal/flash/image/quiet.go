@@ -18,45 +18,45 @@ func Quiet(d time.Duration) Option {
 	}
 }
 
-// least is how many bytes of an image have to come in a second, on average over the time that silence is allowed: a sender of next to
+// leastPerSecond is how many bytes of an image have to come in a second, on average over the time that silence is allowed: a sender of next to
 // nothing would hold a device for years.
-const least = 64
+const leastPerSecond = 64
 
-// pace measures how fast an image comes, over the time spent waiting for it. It is for one goroutine at a time.
-type pace struct {
+// readPace measures how fast an image comes, over the time spent waiting for it. It is for one goroutine at a time.
+type readPace struct {
 	quiet time.Duration
 	over  time.Duration
 	bytes int64
 }
 
-// heard notes that n bytes came and how long that took; it is an error if next to nothing has come for too long.
-func (p *pace) heard(who string, n int, took time.Duration) error {
+// noteBytes notes that n bytes came and how long that took; it is an error if next to nothing has come for too long.
+func (p *readPace) noteBytes(who string, n int, took time.Duration) error {
 	p.over, p.bytes = p.over+took, p.bytes+int64(n)
 	if p.over < p.quiet {
 		return nil
 	}
-	if float64(p.bytes) < least*p.over.Seconds() {
+	if float64(p.bytes) < leastPerSecond*p.over.Seconds() {
 		return fmt.Errorf("%s has said next to nothing: %d bytes in %s", who, p.bytes, p.over.Round(time.Second))
 	}
 	p.over, p.bytes = 0, 0
 	return nil
 }
 
-// fed is standard input. A read that waits cannot be ended: it is abandoned then, and what it reads later is lost.
-type fed struct {
+// fedInput is standard input. A read that waits cannot be ended: it is abandoned then, and what it reads later is lost.
+type fedInput struct {
 	from  io.Reader
 	quiet time.Duration
 	reads chan []byte // what a read brought; closed with the input
 	end   error       // of the input, once reads is closed
 	over  chan struct{}
-	pace  pace
+	pace  readPace
 	left  []byte // of the last read
 	err   error
 }
 
-// feed listens to a stream.
-func feed(from io.Reader, quiet time.Duration) *fed {
-	f := &fed{from: from, quiet: quiet, pace: pace{quiet: quiet}, reads: make(chan []byte), over: make(chan struct{})}
+// feedFrom listens to a stream.
+func feedFrom(from io.Reader, quiet time.Duration) *fedInput {
+	f := &fedInput{from: from, quiet: quiet, pace: readPace{quiet: quiet}, reads: make(chan []byte), over: make(chan struct{})}
 	go func() {
 		defer close(f.reads)
 		rooms := [2][]byte{make([]byte, 256<<10), make([]byte, 256<<10)} // one is read while the other is filled
@@ -78,7 +78,7 @@ func feed(from io.Reader, quiet time.Duration) *fed {
 	return f
 }
 
-func (f *fed) Read(p []byte) (int, error) {
+func (f *fedInput) Read(p []byte) (int, error) {
 	if len(f.left) == 0 && f.err == nil {
 		late, began := time.NewTimer(f.quiet), time.Now()
 		defer late.Stop()
@@ -87,7 +87,7 @@ func (f *fed) Read(p []byte) (int, error) {
 			if f.left = b; !ok {
 				f.err = f.end
 			} else {
-				f.err = f.pace.heard("standard input", len(b), time.Since(began))
+				f.err = f.pace.noteBytes("standard input", len(b), time.Since(began))
 			}
 		case <-late.C:
 			f.err = fmt.Errorf("standard input has said nothing for %s", f.quiet)
@@ -104,7 +104,7 @@ func (f *fed) Read(p []byte) (int, error) {
 }
 
 // Close ends a read that waits. It may be called once.
-func (f *fed) Close() error {
+func (f *fedInput) Close() error {
 	close(f.over)
 	return nil
 }

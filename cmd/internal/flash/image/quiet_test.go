@@ -91,7 +91,7 @@ func TestRedirects(t *testing.T) {
 		{"https://a/x", "http://a/x", "", false}, {"https://a/x", "http://a/x", "0", true},
 	} {
 		i := &Image{want: c.sum}
-		if err := i.redirected(at(c.to), []*http.Request{at("http://first/"), at(c.from)}); (err == nil) != c.ok {
+		if err := i.checkRedirect(at(c.to), []*http.Request{at("http://first/"), at(c.from)}); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -120,14 +120,14 @@ func TestRedirects(t *testing.T) {
 
 // Who says enough within the time is heard on, however it is cut.
 func TestPace(t *testing.T) {
-	p := pace{quiet: time.Minute}
+	p := readPace{quiet: time.Minute}
 	for range 1000 {
-		if err := p.heard("it", least, time.Second); err != nil {
+		if err := p.noteBytes("it", leastPerSecond, time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for n := range 100 {
-		if err := p.heard("it", least-1, time.Second); err != nil {
+		if err := p.noteBytes("it", leastPerSecond-1, time.Second); err != nil {
 			if n > 60+59 {
 				t.Error("late")
 			}
@@ -154,11 +154,11 @@ func TestCloseOfSilentInput(t *testing.T) {
 func TestFed(t *testing.T) {
 	b, odd := disk(1<<20+13), errors.New("odd")
 	for _, from := range []io.Reader{bytes.NewReader(b), iotest.HalfReader(bytes.NewReader(b)), iotest.DataErrReader(bytes.NewReader(b))} {
-		if got, err := io.ReadAll(feed(from, time.Minute)); err != nil || !bytes.Equal(got, b) {
+		if got, err := io.ReadAll(feedFrom(from, time.Minute)); err != nil || !bytes.Equal(got, b) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 	}
-	if got, err := io.ReadAll(feed(io.MultiReader(bytes.NewReader(b), iotest.ErrReader(odd)), time.Minute)); err != odd || len(got) != len(b) {
+	if got, err := io.ReadAll(feedFrom(io.MultiReader(bytes.NewReader(b), iotest.ErrReader(odd)), time.Minute)); err != odd || len(got) != len(b) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

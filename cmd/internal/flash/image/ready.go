@@ -30,7 +30,7 @@ func (i *Image) Notes() []string {
 	return append([]string(nil), i.notes...)
 }
 
-func (i *Image) note(text string) {
+func (i *Image) noteText(text string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.notes = append(i.notes, text)
@@ -45,7 +45,7 @@ func (i *Image) readAt(ctx context.Context, off, n int64) ([]byte, error) {
 	defer stop()
 	var out []byte
 	for at := off / chunk.Size; at*chunk.Size < off+n; at++ {
-		c, more, err := i.await(ctx, at)
+		c, more, err := i.awaitChunk(ctx, at)
 		if err != nil || !more {
 			return out, err
 		}
@@ -77,8 +77,8 @@ func (i *Image) Filesystem(ctx context.Context, off int64) (string, error) {
 // errCut says that a file does not end as its format ends.
 var errCut = errors.New("it has no end: it was cut")
 
-// cut refuses an xz file without a footer (The .xz File Format, 2.1.2), behind which only zeros may be.
-func (i *Image) cut() error {
+// checkFooter refuses an xz file without a footer (The .xz File Format, 2.1.2), behind which only zeros may be.
+func (i *Image) checkFooter() error {
 	if i.file == nil || i.watched == nil || i.compression != "xz" {
 		return nil
 	}
@@ -112,9 +112,9 @@ func (i *Image) leavesRoom(n int) error {
 	return fmt.Errorf("keeping the decoded image: less than %d MiB are left where it is kept: set TMPDIR", spoolLeaves>>20)
 }
 
-// room refuses a stream that is longer than the free space for its spool. That is the least that can be said: zeros need no space, and what
+// checkSpoolRoom refuses a stream that is longer than the free space for its spool. That is the least that can be said: zeros need no space, and what
 // a compressed stream decodes to needs more.
-func room(f *os.File, dir string, stored int64) error {
+func checkSpoolRoom(f *os.File, dir string, stored int64) error {
 	var st unix.Statfs_t
 	if stored <= 0 || unix.Fstatfs(int(f.Fd()), &st) != nil {
 		return nil

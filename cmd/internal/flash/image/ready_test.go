@@ -131,10 +131,10 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("%v, want ENOSPC", err)
 	}
 	i.Close()
-	if _, err := unnamed(2 << 20); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
+	if _, err := unnamedFile(2 << 20); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
 		t.Errorf("2 MiB in 1: %v", err)
 	}
-	if f, err := unnamed(1 << 19); err != nil {
+	if f, err := unnamedFile(1 << 19); err != nil {
 		t.Error(err)
 	} else {
 		f.Close()

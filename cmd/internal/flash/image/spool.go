@@ -15,9 +15,9 @@ import (
 	"groundhog/cmd/internal/flash/pack"
 )
 
-// unnamed is a file without a name, which is gone when it is closed. It may become large, so it is not in /tmp, which may be memory
+// unnamedFile is a file without a name, which is gone when it is closed. It may become large, so it is not in /tmp, which may be memory
 // (file-hierarchy(7)).
-func unnamed(least int64) (*os.File, error) {
+func unnamedFile(least int64) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if dir == "" {
 		dir = "/var/tmp"
@@ -27,7 +27,7 @@ func unnamed(least int64) (*os.File, error) {
 		return nil, err
 	}
 	if err = os.Remove(f.Name()); err == nil {
-		err = room(f, dir, least)
+		err = checkSpoolRoom(f, dir, least)
 	}
 	if err != nil {
 		f.Close()
@@ -35,12 +35,12 @@ func unnamed(least int64) (*os.File, error) {
 	return f, err
 }
 
-// run decodes, hashes and keeps the whole image.
-func (i *Image) run(ctx context.Context, decoded io.ReadCloser, stored *storedSum) {
+// decodeImage decodes, hashes and keeps the whole image.
+func (i *Image) decodeImage(ctx context.Context, decoded io.ReadCloser, stored *storedSum) {
 	defer close(i.over)
-	sum, err := i.pull(interrupted{ctx, decoded})
+	sum, err := i.pullChunks(contextReader{ctx, decoded})
 	if err == nil {
-		err = i.end(ctx, stored, sum)
+		err = i.checkEnd(ctx, stored, sum)
 	}
 	if err == nil && i.spool != nil { // zeros are not written, and the image may end with some
 		err = i.spool.Truncate(chunk.End(i.chunks))
@@ -67,8 +67,8 @@ func (s *storedSum) Write(p []byte) (int, error) {
 	return s.Hash.Write(p)
 }
 
-// end compares the checksum of what was read with what it should be, and makes sure that the file has not changed meanwhile.
-func (i *Image) end(ctx context.Context, stored *storedSum, sum string) error {
+// checkEnd compares the checksum of what was read with what it should be, and makes sure that the file has not changed meanwhile.
+func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) error {
 	if !stored.off {
 		if _, err := io.Copy(stored, i.in); err != nil { // a decoder need not read what follows its last byte
 			return err
@@ -82,24 +82,24 @@ func (i *Image) end(ctx context.Context, stored *storedSum, sum string) error {
 		return fmt.Errorf("%w: %s, not %s", ErrChecksum, sum, i.want)
 	}
 	i.stored = sum
-	return i.unchanged(ctx)
+	return i.checkUnchanged(ctx)
 }
 
-// pull takes the decoded image chunk by chunk.
-func (i *Image) pull(decoded io.ReadCloser) (string, error) {
+// pullChunks takes the decoded image chunk by chunk.
+func (i *Image) pullChunks(decoded io.ReadCloser) (string, error) {
 	whole, last := sha256.New(), []byte(nil)
 	stop := make(chan struct{})
 	defer close(stop)
-	for p := range i.pieces(decoded, stop) {
+	for p := range i.readPieces(decoded, stop) {
 		if p.err != nil {
 			return "", p.err
 		}
 		whole.Write(p.b) // the slowest of it, and there is one order only
 		last = append(last, p.b[max(0, len(p.b)-sniff.LastLen):]...)
 		last = last[max(0, len(last)-sniff.LastLen):]
-		i.publish(p.c, p.b)
+		i.publishChunk(p.c, p.b)
 	}
-	if err := i.whole(chunk.End(i.chunks), last); err != nil {
+	if err := i.checkWhole(chunk.End(i.chunks), last); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(whole.Sum(nil)), nil
@@ -112,9 +112,9 @@ type readPiece struct {
 	err error
 }
 
-// pieces reads an image, some chunks ahead of whoever takes them, and closes it. The channel is closed at the image's end, or behind an
+// readPieces reads an image, some chunks ahead of whoever takes them, and closes it. The channel is closed at the image's end, or behind an
 // error.
-func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
+func (i *Image) readPieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
 	out := make(chan readPiece, 2)
 	go func() {
 		defer close(out)
@@ -122,7 +122,7 @@ func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
 		more := true
 		for n := int64(0); more; n++ {
 			var p readPiece
-			if p, more = i.piece(r, n); len(p.b) == 0 && p.err == nil {
+			if p, more = i.pieceAt(r, n); len(p.b) == 0 && p.err == nil {
 				return
 			}
 			select {
@@ -135,8 +135,8 @@ func (i *Image) pieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
 	return out
 }
 
-// piece reads chunk n, which is empty at the image's end; more says that others may follow.
-func (i *Image) piece(r io.Reader, n int64) (p readPiece, more bool) {
+// pieceAt reads chunk n, which is empty at the image's end; more says that others may follow.
+func (i *Image) pieceAt(r io.Reader, n int64) (p readPiece, more bool) {
 	b := chunk.Buffer(chunk.Size)
 	k, err := 0, error(nil)
 	for k < len(b) && err == nil { // io.ReadFull would make one error of a proper end and a cut
@@ -146,7 +146,7 @@ func (i *Image) piece(r io.Reader, n int64) (p readPiece, more bool) {
 		k += m
 	}
 	if err != nil && err != io.EOF {
-		return readPiece{err: i.coded.because(err)}, false
+		return readPiece{err: i.coded.whyFailed(err)}, false
 	}
 	if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
 		if i.raw != nil { // it grows, or was cut, while it is read
@@ -159,7 +159,7 @@ func (i *Image) piece(r io.Reader, n int64) (p readPiece, more bool) {
 	}
 	if k > 0 {
 		p.b = b[:k]
-		p.c, p.err = i.keep(n, p.b)
+		p.c, p.err = i.keepChunk(n, p.b)
 		if f, ok := i.packed.(*pack.File); ok {
 			f.Add(p.c, i.read.Load())
 		}
@@ -167,8 +167,8 @@ func (i *Image) piece(r io.Reader, n int64) (p readPiece, more bool) {
 	return p, err == nil && p.err == nil
 }
 
-// keep looks at one chunk, and puts it into the spool.
-func (i *Image) keep(n int64, p []byte) (chunk.Chunk, error) {
+// keepChunk looks at one chunk, and puts it into the spool.
+func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
 	c := chunk.Of(n, p)
 	if !c.Zero && i.raw == nil {
 		if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
@@ -184,15 +184,15 @@ func (i *Image) keep(n int64, p []byte) (chunk.Chunk, error) {
 	return c, nil
 }
 
-// most is how many chunks that were just decoded stay in memory, so that a walk right behind the decoder need not read and hash them again.
-const most = 16
+// mostInMemory is how many chunks that were just decoded stay in memory, so that a walk right behind the decoder need not read and hash them again.
+const mostInMemory = 16
 
-// publish makes a chunk known. p belongs to the image from now on.
-func (i *Image) publish(c chunk.Chunk, p []byte) {
+// publishChunk makes a chunk known. p belongs to the image from now on.
+func (i *Image) publishChunk(c chunk.Chunk, p []byte) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.chunks = append(i.chunks, c)
-	if !c.Zero && len(i.recent) < most {
+	if !c.Zero && len(i.recent) < mostInMemory {
 		i.recent[c.N] = p
 	} else {
 		chunk.Free(p)
@@ -200,8 +200,8 @@ func (i *Image) publish(c chunk.Chunk, p []byte) {
 	i.cond.Broadcast()
 }
 
-// take takes a chunk's data, if it is still in memory. Only the first caller gets it.
-func (i *Image) take(n int64) []byte {
+// takeData takes a chunk's data, if it is still in memory. Only the first caller gets it.
+func (i *Image) takeData(n int64) []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	p := i.recent[n]
@@ -209,13 +209,13 @@ func (i *Image) take(n int64) []byte {
 	return p
 }
 
-// interrupted is a reader that ends with its context.
-type interrupted struct {
+// contextReader is a reader that ends with its context.
+type contextReader struct {
 	ctx context.Context
 	io.ReadCloser
 }
 
-func (r interrupted) Read(p []byte) (int, error) {
+func (r contextReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}

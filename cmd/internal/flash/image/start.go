@@ -29,8 +29,8 @@ type Start struct {
 	Kernel, Initrd []byte
 }
 
-// starts is what was found. Kernel and initramfs are read when they are asked for.
-type starts struct {
+// startInfo is what was found. Kernel and initramfs are read when they are asked for.
+type startInfo struct {
 	mu     sync.Mutex
 	entry  *entry.Entry
 	layout string
@@ -60,7 +60,7 @@ func (i *Image) Start(ctx context.Context) (*Start, error) {
 	}
 	kernel, initrd, err := s.entry.Read(ctx)
 	if err == nil {
-		err = i.unchanged(ctx)
+		err = i.checkUnchanged(ctx)
 	}
 	if err != nil {
 		return nil, i.notStarting(err)
@@ -89,13 +89,13 @@ func (i *Image) findEntry(ctx context.Context) error {
 	if err := i.Walk(ctx, func(int64) bool { return false }, nil); err != nil { // a kept index has no bytes: they are decoded here
 		return err
 	}
-	all, err := i.readable()
+	all, err := i.readableFilesystems()
 	if err != nil {
 		return i.notStarting(err)
 	}
 	e, err := entry.Find(ctx, all)
 	if err == nil {
-		err = i.unchanged(ctx)
+		err = i.checkUnchanged(ctx)
 	}
 	if err != nil {
 		return i.notStarting(err)
@@ -114,8 +114,8 @@ func (i *Image) findEntry(ctx context.Context) error {
 	return nil
 }
 
-// readable is the image's filesystems whose files can be read on this machine.
-func (i *Image) readable() (all []entry.Filesystem, err error) {
+// readableFilesystems is the image's filesystems whose files can be read on this machine.
+func (i *Image) readableFilesystems() (all []entry.Filesystem, err error) {
 	image := i.spool
 	if i.raw != nil {
 		image = i.file
@@ -124,7 +124,7 @@ func (i *Image) readable() (all []entry.Filesystem, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoKernel, err)
 	}
-	debugfs, missing := sbin("debugfs")
+	debugfs, missing := sbinTool("debugfs")
 	looked := map[int64]bool{}
 	for _, p := range partitions {
 		kind, err := filesystemAt(image, p.Start)
@@ -143,13 +143,13 @@ func (i *Image) readable() (all []entry.Filesystem, err error) {
 			if f.UUID, f.Label, err = extNames(image, p.Start); err != nil {
 				return nil, err
 			}
-			f.Files = extFiles{debugfs, image, p.Start, where(p)}
+			f.Files = extFiles{debugfs, image, p.Start, partitionWhere(p)}
 		case "vfat":
 			v, err := fat.Open(image, p.Start)
 			if err != nil {
 				continue // nothing boots from it
 			}
-			f.UUID, f.Label, f.Files = v.ID, v.Label, fatFiles{v, where(p)}
+			f.UUID, f.Label, f.Files = v.ID, v.Label, fatFiles{v, partitionWhere(p)}
 		default:
 			continue
 		}
@@ -180,9 +180,9 @@ type extFiles struct {
 
 func (e extFiles) ReadFile(ctx context.Context, name string, most int64) ([]byte, error) {
 	var b []byte
-	name, err := e.follow(ctx, name)
+	name, err := e.followLinks(ctx, name)
 	if err == nil {
-		b, err = cat(ctx, e.debugfs, e.image, e.off, name, int(most), maxStarting)
+		b, err = catFile(ctx, e.debugfs, e.image, e.off, name, int(most), maxStarting)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -193,21 +193,21 @@ func (e extFiles) ReadFile(ctx context.Context, name string, most int64) ([]byte
 	return b, err
 }
 
-// maxLinks bounds a chain of links, which may be a ring; GRUB has the same bound.
-const maxLinks = 8
+// maxLinkChain bounds a chain of links, which may be a ring; GRUB has the same bound.
+const maxLinkChain = 8
 
-// link is what debugfs says of a short symbolic link; a longer one leads to no kernel.
-var link = regexp.MustCompile(`(?m)^Fast link dest: "(.*)"$`)
+// fastLink is what debugfs says of a short symbolic link; a longer one leads to no kernel.
+var fastLink = regexp.MustCompile(`(?m)^Fast link dest: "(.*)"$`)
 
-// follow is the name of the plain file that a name leads to. debugfs itself follows links in the directories of a name; it takes the
+// followLinks is the name of the plain file that a name leads to. debugfs itself follows links in the directories of a name; it takes the
 // filesystem's root for /.
-func (e extFiles) follow(ctx context.Context, name string) (string, error) {
-	for range maxLinks {
+func (e extFiles) followLinks(ctx context.Context, name string) (string, error) {
+	for range maxLinkChain {
 		said, err := askDebugfs(ctx, e.debugfs, e.image, e.off, "stat", name, maxStat, maxStarting)
 		if err != nil {
 			return "", err
 		}
-		m := link.FindSubmatch(said)
+		m := fastLink.FindSubmatch(said)
 		switch first, _, _ := strings.Cut(string(said), "\n"); {
 		case strings.Contains(first, "Type: regular"):
 			return name, nil
@@ -239,15 +239,15 @@ type fatFiles struct {
 
 func (f fatFiles) ReadFile(ctx context.Context, name string, most int64) ([]byte, error) {
 	b, err := f.fs.ReadFile(name, most)
-	return b, f.unreadable(ctx, err)
+	return b, f.unreadableError(ctx, err)
 }
 
 func (f fatFiles) List(ctx context.Context, dir string) ([]string, error) {
 	names, err := f.fs.List(dir)
-	return names, f.unreadable(ctx, err)
+	return names, f.unreadableError(ctx, err)
 }
 
-func (f fatFiles) unreadable(ctx context.Context, err error) error {
+func (f fatFiles) unreadableError(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -12,8 +12,8 @@ import (
 	"groundhog/cmd/internal/flash/image/index"
 )
 
-// watch waits until a further change of the image's file would show in its state, and notes the state.
-func (i *Image) watch(ctx context.Context) error {
+// watchState waits until a further change of the image's file would show in its state, and notes the state.
+func (i *Image) watchState(ctx context.Context) error {
 	state, regular, err := index.Settle(ctx, i.watched)
 	if err != nil {
 		return err
@@ -29,9 +29,9 @@ func (i *Image) watch(ctx context.Context) error {
 	return nil
 }
 
-// unchanged is nil if the image's file has the content that it had. If its state is another, which a new name or mode is enough for, the
+// checkUnchanged is nil if the image's file has the content that it had. If its state is another, which a new name or mode is enough for, the
 // file is read again.
-func (i *Image) unchanged(ctx context.Context) error {
+func (i *Image) checkUnchanged(ctx context.Context) error {
 	if i.watched == nil {
 		return nil
 	}
@@ -81,8 +81,8 @@ func (i *Image) hashFile(ctx context.Context) (string, error) {
 	}
 }
 
-// zero makes sure, once for each, that a chunk is zeros which the kept index calls zeros. A hole need not be read for that (lseek(2)).
-func (i *Image) zero(c chunk.Chunk) error {
+// checkZero makes sure, once for each, that a chunk is zeros which the kept index calls zeros. A hole need not be read for that (lseek(2)).
+func (i *Image) checkZero(c chunk.Chunk) error {
 	i.mu.Lock()
 	if i.zeros == nil {
 		i.zeros = make([]bool, len(i.kept.Chunks))
@@ -98,7 +98,7 @@ func (i *Image) zero(c chunk.Chunk) error {
 		b := chunk.Buffer(c.Len)
 		defer chunk.Free(b)
 		if _, err := i.raw.ReadAt(b, off); err != nil {
-			return shorter(err)
+			return shorterError(err)
 		}
 		if !chunk.IsZero(b) {
 			return ErrChanged
@@ -110,8 +110,8 @@ func (i *Image) zero(c chunk.Chunk) error {
 	return nil
 }
 
-// shorter is a read's error, [ErrChanged] where the image ended before what is known to have been in it.
-func shorter(err error) error {
+// shorterError is a read's error, [ErrChanged] where the image ended before what is known to have been in it.
+func shorterError(err error) error {
 	if err == io.EOF {
 		return ErrChanged
 	}

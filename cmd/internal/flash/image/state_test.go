@@ -308,7 +308,7 @@ func TestEndless(t *testing.T) {
 func TestSilentServer(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
-	b := &body{ReadCloser: r, quiet: 20 * time.Millisecond, cancel: func() { w.CloseWithError(context.Canceled) }}
+	b := &serverBody{ReadCloser: r, quiet: 20 * time.Millisecond, cancel: func() { w.CloseWithError(context.Canceled) }}
 	if _, err := b.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "said nothing for 20ms") {
 		t.Error(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// get opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
-func (i *Image) get(ctx context.Context, from string) (io.ReadCloser, error) {
+// openURL opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
+func (i *Image) openURL(ctx context.Context, from string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
@@ -25,7 +25,7 @@ func (i *Image) get(ctx context.Context, from string) (io.ReadCloser, error) {
 	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	t.ResponseHeaderTimeout = i.quiet
 	t.DisableKeepAlives = true
-	r, err := (&http.Client{Transport: t, CheckRedirect: i.redirected}).Do(req)
+	r, err := (&http.Client{Transport: t, CheckRedirect: i.checkRedirect}).Do(req)
 	if err != nil {
 		cancel()
 		return nil, getting(from, err)
@@ -37,7 +37,7 @@ func (i *Image) get(ctx context.Context, from string) (io.ReadCloser, error) {
 	}
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
-	return &body{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: pace{quiet: i.quiet}}, nil
+	return &serverBody{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: readPace{quiet: i.quiet}}, nil
 }
 
 // getting is an error of a URL, which names all of it.
@@ -51,8 +51,8 @@ func getting(from string, err error) error {
 // maxRedirects is how often a server may lead elsewhere.
 const maxRedirects = 10
 
-// redirected is nil where a server may lead there. Out of TLS whoever is on the way may send another image, unless a checksum is known.
-func (i *Image) redirected(to *http.Request, via []*http.Request) error {
+// checkRedirect is nil where a server may lead there. Out of TLS whoever is on the way may send another image, unless a checksum is known.
+func (i *Image) checkRedirect(to *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) >= maxRedirects:
 		return fmt.Errorf("the server leads elsewhere for the %dth time", len(via))
@@ -62,22 +62,22 @@ func (i *Image) redirected(to *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// body is what a server sends. One that says nothing for too long while it is listened to is given up.
-type body struct {
+// serverBody is what a server sends. One that says nothing for too long while it is listened to is given up.
+type serverBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
 	quiet  time.Duration
 	silent atomic.Bool
-	pace   pace
+	pace   readPace
 }
 
-func (b *body) Read(p []byte) (int, error) {
+func (b *serverBody) Read(p []byte) (int, error) {
 	late := time.AfterFunc(b.quiet, func() { b.silent.Store(true); b.cancel() })
 	began := time.Now()
 	n, err := b.ReadCloser.Read(p)
 	late.Stop()
 	if err == nil {
-		err = b.pace.heard("the server", n, time.Since(began))
+		err = b.pace.noteBytes("the server", n, time.Since(began))
 	}
 	if err != nil && err != io.EOF && b.silent.Load() {
 		err = fmt.Errorf("the server has said nothing for %s", b.quiet)
@@ -85,7 +85,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *body) Close() error {
+func (b *serverBody) Close() error {
 	b.cancel()
 	return b.ReadCloser.Close()
 }

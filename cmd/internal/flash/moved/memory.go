@@ -22,7 +22,7 @@ func (m *Memory) Peak() int { return m.peak }
 // sent is the bytes of the pieces that were sent, in order. It returns which pieces the disk does not have in place: all but those of kind
 // [Here].
 func (m *Memory) Take(n int64, r Recipe, out, sent []byte, read func(p []byte, off int64) error) (*chunk.Pieces, error) {
-	if err := m.keep(n, r.Keep, read); err != nil {
+	if err := m.keepPieces(n, r.Keep, read); err != nil {
 		return nil, err
 	}
 	differing := new(chunk.Pieces)
@@ -33,7 +33,7 @@ func (m *Memory) Take(n int64, r Recipe, out, sent []byte, read func(p []byte, o
 			return nil, fmt.Errorf("%w: more pieces than the chunk has", ErrRecipe)
 		}
 		var err error
-		if sent, err = m.fill(n, run, out[from:to], sent, piece, read); err != nil {
+		if sent, err = m.fillRun(n, run, out[from:to], sent, piece, read); err != nil {
 			return nil, err
 		}
 		if run.Kind != Here {
@@ -47,8 +47,8 @@ func (m *Memory) Take(n int64, r Recipe, out, sent []byte, read func(p []byte, o
 	return differing, nil
 }
 
-// fill makes the pieces of one run, and returns the sent bytes that are left.
-func (m *Memory) fill(n int64, run Run, out, sent []byte, piece int, read func([]byte, int64) error) ([]byte, error) {
+// fillRun makes the pieces of one run, and returns the sent bytes that are left.
+func (m *Memory) fillRun(n int64, run Run, out, sent []byte, piece int, read func([]byte, int64) error) ([]byte, error) {
 	switch run.Kind {
 	case Here:
 		return sent, read(out, n*chunk.Size+int64(piece)*chunk.PieceSize)
@@ -79,8 +79,8 @@ func (m *Memory) fill(n int64, run Run, out, sent []byte, piece int, read func([
 	return sent, nil
 }
 
-// keep reads pieces of chunk n into memory.
-func (m *Memory) keep(n int64, spans []Span, read func([]byte, int64) error) error {
+// keepPieces reads pieces of chunk n into memory.
+func (m *Memory) keepPieces(n int64, spans []Span, read func([]byte, int64) error) error {
 	for _, s := range spans {
 		if len(m.kept)+s.Count > m.Most {
 			return fmt.Errorf("%w: more than %d pieces are to be kept", ErrRecipe, m.Most)
@@ -96,15 +96,15 @@ func (m *Memory) keep(n int64, spans []Span, read func([]byte, int64) error) err
 			if _, ok := m.kept[s.From+int64(i)]; ok {
 				return fmt.Errorf("%w: place %d is kept twice", ErrRecipe, s.From+int64(i))
 			}
-			m.kept[s.From+int64(i)] = append(m.room(), b[i*chunk.PieceSize:(i+1)*chunk.PieceSize]...)
+			m.kept[s.From+int64(i)] = append(m.pieceRoom(), b[i*chunk.PieceSize:(i+1)*chunk.PieceSize]...)
 		}
 	}
 	m.peak = max(m.peak, len(m.kept))
 	return nil
 }
 
-// room is memory for one piece, which is used again. Pieces do not share memory, or one that is kept would keep all of it.
-func (m *Memory) room() []byte {
+// pieceRoom is memory for one piece, which is used again. Pieces do not share memory, or one that is kept would keep all of it.
+func (m *Memory) pieceRoom() []byte {
 	if n := len(m.free) - 1; n >= 0 {
 		b := m.free[n]
 		m.free = m.free[:n]

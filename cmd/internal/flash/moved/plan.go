@@ -50,13 +50,13 @@ type Plan struct {
 
 // New plans. wanted is in ascending order of N, budget is how many pieces the device keeps in memory.
 func New(t *Table, wanted []Wanted, budget int) *Plan {
-	up := newPlanner(t, wanted, budget).plan()
+	up := newPlanner(t, wanted, budget).makePlan()
 	if up.Kept == 0 {
 		return up
 	}
 	backwards := slices.Clone(wanted)
 	slices.Reverse(backwards)
-	down := newPlanner(t, backwards, budget).plan()
+	down := newPlanner(t, backwards, budget).makePlan()
 	if down.Sent < up.Sent || down.Sent == up.Sent && down.Kept < up.Kept {
 		return down
 	}
@@ -68,9 +68,9 @@ type planner struct {
 	*Table
 	wanted []Wanted
 	budget int
-	turn   map[int64]int   // when a chunk is overwritten; one that is not in it never is
-	keeps  map[int64]*keep // pieces that are kept in memory, by their place
-	from   [][]int64       // for each piece of each wanted chunk, the place that it comes from, or one of the constants below
+	turn   map[int64]int        // when a chunk is overwritten; one that is not in it never is
+	keeps  map[int64]*keptPiece // pieces that are kept in memory, by their place
+	from   [][]int64            // for each piece of each wanted chunk, the place that it comes from, or one of the constants below
 }
 
 // What stands in from for a piece that comes from no place.
@@ -80,8 +80,8 @@ const (
 	fromSent
 )
 
-// keep is a piece that is kept in memory from the turn that overwrites it on.
-type keep struct {
+// keptPiece is a piece that is kept in memory from the turn that overwrites it on.
+type keptPiece struct {
 	place int64
 	begin int   // the turn that overwrites it
 	uses  []int // the turns that need it, all later, in order
@@ -89,24 +89,24 @@ type keep struct {
 	left  int   // how many uses before limit have not had their turn yet
 }
 
-// last is the latest turn that needs it.
-func (k *keep) last() int { return k.uses[len(k.uses)-1] }
+// lastTurn is the latest turn that needs it.
+func (k *keptPiece) lastTurn() int { return k.uses[len(k.uses)-1] }
 
 func newPlanner(t *Table, wanted []Wanted, budget int) *planner {
-	p := &planner{Table: t, wanted: wanted, budget: budget, turn: make(map[int64]int, len(wanted)), keeps: map[int64]*keep{}}
+	p := &planner{Table: t, wanted: wanted, budget: budget, turn: make(map[int64]int, len(wanted)), keeps: map[int64]*keptPiece{}}
 	for i, w := range wanted {
 		p.turn[w.N] = i
 	}
 	return p
 }
 
-func (p *planner) plan() *Plan {
+func (p *planner) makePlan() *Plan {
 	for i := range p.wanted {
-		p.from = append(p.from, p.find(i))
+		p.from = append(p.from, p.findSources(i))
 	}
 	out := &Plan{Kept: p.fitBudget()}
 	for i, w := range p.wanted {
-		s := Step{N: w.N, Recipe: p.recipe(i)}
+		s := Step{N: w.N, Recipe: p.makeRecipe(i)}
 		out.Steps = append(out.Steps, s)
 		out.Sent += s.Recipe.Count(Sent)
 		out.Moved += s.Recipe.Count(Copy) + s.Recipe.Count(Kept) + s.Recipe.Count(Last)
@@ -114,8 +114,8 @@ func (p *planner) plan() *Plan {
 	return out
 }
 
-// find says where the pieces of a chunk come from.
-func (p *planner) find(i int) []int64 {
+// findSources says where the pieces of a chunk come from.
+func (p *planner) findSources(i int) []int64 {
 	w := p.wanted[i]
 	from := make([]int64, len(w.Sums))
 	here := w.N * int64(p.perChunk)
@@ -129,7 +129,7 @@ func (p *planner) find(i int) []int64 {
 		}
 	}
 	for n, s := range w.Sums {
-		at, ok := p.at(here + int64(n))
+		at, ok := p.sumAt(here + int64(n))
 		switch {
 		case w.Tail && n == len(w.Sums)-1:
 			from[n] = fromSent
@@ -138,7 +138,7 @@ func (p *planner) find(i int) []int64 {
 		case s == zeroSum:
 			from[n] = fromZero
 		default:
-			from[n] = p.source(i, s, before)
+			from[n] = p.chooseSource(i, s, before)
 		}
 		before = from[n]
 	}
@@ -153,7 +153,7 @@ func (p *planner) findBefore(i int, from []int64, behind int64) {
 	w := p.wanted[i]
 	for n := len(from) - 1; n >= 0; n-- {
 		if tail := w.Tail && n == len(from)-1; from[n] == fromSent && !tail && behind > 0 {
-			if at, ok := p.at(behind - 1); ok && at == w.Sums[n] {
+			if at, ok := p.sumAt(behind - 1); ok && at == w.Sums[n] {
 				from[n] = p.use(i, behind-1)
 			}
 		}
@@ -161,9 +161,9 @@ func (p *planner) findBefore(i int, from []int64, behind int64) {
 	}
 }
 
-// source chooses the place to copy a piece from, for the chunk whose turn is i: best the one behind before, the place of the piece before
+// chooseSource chooses the place to copy a piece from, for the chunk whose turn is i: best the one behind before, the place of the piece before
 // it, so that runs are long; else one that is still there at that turn; else one that must be kept in memory.
-func (p *planner) source(i int, s Sum, before int64) int64 {
+func (p *planner) chooseSource(i int, s Sum, before int64) int64 {
 	best, rank := int64(fromSent), 0
 	look := func(place int64) bool {
 		turn, overwritten := p.turn[place/int64(p.perChunk)]
@@ -183,11 +183,11 @@ func (p *planner) source(i int, s Sum, before int64) int64 {
 		return rank < 4
 	}
 	goesOn := false
-	if at, ok := p.at(before + 1); before >= 0 && ok && at == s {
+	if at, ok := p.sumAt(before + 1); before >= 0 && ok && at == s {
 		goesOn = !look(before + 1)
 	}
 	if !goesOn {
-		p.places(s, look)
+		p.eachPlace(s, look)
 	}
 	if best < 0 {
 		return best
@@ -203,7 +203,7 @@ func (p *planner) use(i int, place int64) int64 {
 	}
 	k := p.keeps[place]
 	if k == nil {
-		k = &keep{place: place, begin: begin, limit: len(p.wanted)}
+		k = &keptPiece{place: place, begin: begin, limit: len(p.wanted)}
 		p.keeps[place] = k
 	}
 	k.uses = append(k.uses, i)
@@ -213,20 +213,20 @@ func (p *planner) use(i int, place int64) int64 {
 // fitBudget keeps no more pieces than memory has room for: it drops those first that are needed latest. It returns the most that are kept
 // at once.
 func (p *planner) fitBudget() (most int) {
-	begins := make([][]*keep, len(p.wanted))
+	begins := make([][]*keptPiece, len(p.wanted))
 	for _, k := range p.keeps {
 		begins[k.begin] = append(begins[k.begin], k)
 	}
-	ending := make([][]*keep, len(p.wanted)) // what is held, by the last turn that needs it
+	ending := make([][]*keptPiece, len(p.wanted)) // what is held, by the last turn that needs it
 	held, latest := 0, 0
 	for i := range p.wanted {
 		if i > 0 {
 			held -= len(ending[i-1])
 		}
-		slices.SortFunc(begins[i], func(a, b *keep) int { return cmp.Compare(a.place, b.place) })
+		slices.SortFunc(begins[i], func(a, b *keptPiece) int { return cmp.Compare(a.place, b.place) })
 		for _, k := range begins[i] {
-			ending[k.last()] = append(ending[k.last()], k)
-			latest = max(latest, k.last())
+			ending[k.lastTurn()] = append(ending[k.lastTurn()], k)
+			latest = max(latest, k.lastTurn())
 			held++
 		}
 		for held > p.budget {
@@ -247,10 +247,10 @@ func (p *planner) fitBudget() (most int) {
 	return most
 }
 
-// recipe is the chunk whose turn is i, and what is kept of what it overwrites.
-func (p *planner) recipe(i int) (r Recipe) {
+// makeRecipe is the chunk whose turn is i, and what is kept of what it overwrites.
+func (p *planner) makeRecipe(i int) (r Recipe) {
 	for n, place := range p.from[i] {
-		r.add(p.run(i, n, place))
+		r.appendRun(p.pieceRun(i, n, place))
 	}
 	first := p.wanted[i].N * int64(p.perChunk)
 	for place := first; place < first+int64(p.perChunk); place++ {
@@ -266,8 +266,8 @@ func (p *planner) recipe(i int) (r Recipe) {
 	return r
 }
 
-// run is one piece of the chunk whose turn is i.
-func (p *planner) run(i, n int, place int64) Run {
+// pieceRun is one piece of the chunk whose turn is i.
+func (p *planner) pieceRun(i, n int, place int64) Run {
 	switch place {
 	case fromHere:
 		return Run{Kind: Here, Count: 1}
@@ -290,8 +290,8 @@ func (p *planner) run(i, n int, place int64) Run {
 	return Run{Kept, 1, place}
 }
 
-// add appends a run; it makes the last run longer where it continues that.
-func (r *Recipe) add(run Run) {
+// appendRun appends a run; it makes the last run longer where it continues that.
+func (r *Recipe) appendRun(run Run) {
 	if n := len(r.Runs) - 1; n >= 0 {
 		if last := &r.Runs[n]; last.Kind == run.Kind && (run.Kind < Copy || last.From+int64(last.Count) == run.From) {
 			last.Count += run.Count

@@ -62,13 +62,13 @@ func (r Recipe) Append(b []byte) []byte {
 // maxPlace bounds a place: the bytes before it fit an int64.
 const maxPlace = 1 << 50
 
-// numbers reads unsigned varints, and remembers that one was not there or too large.
-type numbers struct {
+// varintReader reads unsigned varints, and remembers that one was not there or too large.
+type varintReader struct {
 	b   []byte
 	bad bool
 }
 
-func (n *numbers) next(most uint64) int64 {
+func (n *varintReader) nextVarint(most uint64) int64 {
 	v, size := binary.Uvarint(n.b)
 	if size <= 0 || v > most {
 		n.bad, n.b = true, nil
@@ -85,12 +85,12 @@ func ReadRecipe(b []byte, n int64, pieces int) (r Recipe, rest []byte, err error
 }
 
 func readRecipe(b []byte, n int64, pieces, perChunk int) (r Recipe, rest []byte, err error) {
-	in := &numbers{b: b}
+	in := &varintReader{b: b}
 	covered := 0
-	for range in.next(uint64(pieces)) {
-		run := Run{Kind: Kind(in.next(uint64(Last))), Count: int(in.next(uint64(pieces)))}
+	for range in.nextVarint(uint64(pieces)) {
+		run := Run{Kind: Kind(in.nextVarint(uint64(Last))), Count: int(in.nextVarint(uint64(pieces)))}
 		if run.Kind >= Copy {
-			run.From = in.next(maxPlace)
+			run.From = in.nextVarint(maxPlace)
 		}
 		if in.bad || run.Kind < Here || run.Count < 1 {
 			return Recipe{}, nil, fmt.Errorf("%w: run %d", ErrRecipe, len(r.Runs))
@@ -99,8 +99,8 @@ func readRecipe(b []byte, n int64, pieces, perChunk int) (r Recipe, rest []byte,
 		r.Runs = append(r.Runs, run)
 	}
 	from := n * int64(perChunk)
-	for range in.next(uint64(perChunk)) {
-		s := Span{in.next(maxPlace), int(in.next(uint64(perChunk)))}
+	for range in.nextVarint(uint64(perChunk)) {
+		s := Span{in.nextVarint(maxPlace), int(in.nextVarint(uint64(perChunk)))}
 		if in.bad || s.Count < 1 || s.From < from || s.From+int64(s.Count) > from+int64(perChunk) {
 			return Recipe{}, nil, fmt.Errorf("%w: what is kept of chunk %d", ErrRecipe, n)
 		}

@@ -38,8 +38,8 @@ func sumAt(b []byte, i int) Sum {
 // found at one of these, which is as good.
 const maxPlaces = 16
 
-// nowhere ends a list of places.
-const nowhere = math.MaxUint32
+// endOfPlaces ends a list of places.
+const endOfPlaces = math.MaxUint32
 
 // maxKnown is how many pieces can be looked up by their sum. Of a disk with more, 16 GiB of them, every second can be, and so on by halves:
 // those whose sums end in so many zero bits, wherever they lie. The pieces before and behind one that was found are compared with
@@ -70,7 +70,7 @@ func newTable(perChunk, most int) *Table {
 // Add says what the disk holds at chunk n: the sums of its pieces as [AppendSums] has them, which belong to the table from now on. A last piece that
 // is shorter than the others must be left out.
 func (t *Table) Add(n int64, sums []byte) {
-	if n < 0 || len(sums) > t.perChunk*SumLen || (n+1)*int64(t.perChunk) >= nowhere || t.held[n] != nil {
+	if n < 0 || len(sums) > t.perChunk*SumLen || (n+1)*int64(t.perChunk) >= endOfPlaces || t.held[n] != nil {
 		return
 	}
 	t.held[n] = sums
@@ -81,16 +81,16 @@ func (t *Table) Add(n int64, sums []byte) {
 		}
 		t.pieces++
 		if s&t.mask == 0 {
-			t.index(s, uint32(n)*uint32(t.perChunk)+uint32(i))
+			t.indexPlace(s, uint32(n)*uint32(t.perChunk)+uint32(i))
 		}
 	}
 	for len(t.first)+len(t.next) > t.most && t.mask < 1<<(8*SumLen)-1 {
-		t.thin()
+		t.thinIndex()
 	}
 }
 
-// index has a place be found by its sum.
-func (t *Table) index(s Sum, place uint32) {
+// indexPlace has a place be found by its sum.
+func (t *Table) indexPlace(s Sum, place uint32) {
 	if other, ok := t.first[s]; ok {
 		if t.more[s] == maxPlaces-1 { // as filler has, which would take all the room
 			return
@@ -101,8 +101,8 @@ func (t *Table) index(s Sum, place uint32) {
 	t.first[s] = place
 }
 
-// thin leaves about half of what can be looked up.
-func (t *Table) thin() {
+// thinIndex leaves about half of what can be looked up.
+func (t *Table) thinIndex() {
 	t.mask = t.mask<<1 | 1
 	for s, place := range t.first {
 		if s&t.mask == 0 {
@@ -150,19 +150,19 @@ func (t *Table) Known(sums []byte) (known, all int) {
 	return known, all
 }
 
-// places calls each for the places of a piece that can be looked up, until it returns false.
-func (t *Table) places(s Sum, each func(place int64) bool) {
+// eachPlace calls each for the places of a piece that can be looked up, until it returns false.
+func (t *Table) eachPlace(s Sum, each func(place int64) bool) {
 	at, ok := t.first[s]
 	for n := 0; ok && n < maxPlaces; n++ {
-		if held, ok := t.at(int64(at)); ok && held == s && !each(int64(at)) {
+		if held, ok := t.sumAt(int64(at)); ok && held == s && !each(int64(at)) {
 			return
 		}
 		at, ok = t.next[at]
 	}
 }
 
-// at is the sum of what the disk holds at a place.
-func (t *Table) at(place int64) (Sum, bool) {
+// sumAt is the sum of what the disk holds at a place.
+func (t *Table) sumAt(place int64) (Sum, bool) {
 	if place < 0 {
 		return 0, false
 	}

@@ -78,31 +78,31 @@ func storeIn(parent *os.Root, name string) (*Store, error) {
 // Close closes the directory. A store that is read until the program ends need not be closed.
 func (s *Store) Close() error { return s.root.Close() }
 
-// path is where a group is in the store.
-func (s *Store) path(id ID) string {
+// groupPath is where a group is in the store.
+func (s *Store) groupPath(id ID) string {
 	name := id.String()
 	return filepath.Join(name[:4], name+groupSuffix)
 }
 
-// has reports whether a group is there, by its length.
-func (s *Store) has(g Group) bool {
-	info, err := s.root.Lstat(s.path(g.ID))
+// hasGroup reports whether a group is there, by its length.
+func (s *Store) hasGroup(g Group) bool {
+	info, err := s.root.Lstat(s.groupPath(g.ID))
 	return err == nil && info.Mode().IsRegular() && info.Size() == g.Len
 }
 
 func (s *Store) hasAll(k *Kept) bool {
-	return !slices.ContainsFunc(k.Groups, func(g Group) bool { return !s.has(g) })
+	return !slices.ContainsFunc(k.Groups, func(g Group) bool { return !s.hasGroup(g) })
 }
 
-// use notes that a group is used now.
-func (s *Store) use(g Group) {
+// noteUse notes that a group is used now.
+func (s *Store) noteUse(g Group) {
 	now := time.Now()
-	s.root.Chtimes(s.path(g.ID), now, now)
+	s.root.Chtimes(s.groupPath(g.ID), now, now)
 }
 
-// put keeps a group, whole or not at all.
-func (s *Store) put(g Group, packed []byte) error {
-	name := s.path(g.ID)
+// putGroup keeps a group, whole or not at all.
+func (s *Store) putGroup(g Group, packed []byte) error {
+	name := s.groupPath(g.ID)
 	if err := s.root.Mkdir(filepath.Dir(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -120,9 +120,9 @@ func (g Group) check(b []byte) error {
 	return nil
 }
 
-// read is as many bytes as the group has packed, from its file.
-func (s *Store) read(g Group) ([]byte, error) {
-	f, err := s.root.OpenFile(s.path(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// readGroup is as many bytes as the group has packed, from its file.
+func (s *Store) readGroup(g Group) ([]byte, error) {
+	f, err := s.root.OpenFile(s.groupPath(g.ID), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

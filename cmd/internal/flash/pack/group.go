@@ -88,13 +88,13 @@ func (p *Packer) Pack(data []byte) (Group, []byte, error) {
 	if err := p.encode(&p.out, data); err != nil {
 		return Group{}, nil, fmt.Errorf("packing: %w", err)
 	}
-	return p.prove(data, p.out.Bytes())
+	return p.proveGroup(data, p.out.Bytes())
 }
 
 func idOf(data []byte) ID { return sha512.Sum512_256(data) }
 
-// prove decodes packed, and is the group that it makes; an error where it does not decode to data.
-func (p *Packer) prove(data, packed []byte) (Group, []byte, error) {
+// proveGroup decodes packed, and is the group that it makes; an error where it does not decode to data.
+func (p *Packer) proveGroup(data, packed []byte) (Group, []byte, error) {
 	g := Group{ID: idOf(data), Len: int64(len(packed)), Sum: ID(chunk.SumOf(packed))}
 	in := &groupReader{left: packed}
 	if err := p.decoder.Reset(in); err != nil {

@@ -31,13 +31,13 @@ type Kept struct {
 
 // Packed is the length of all groups together, in bytes. Groups that are the same count once.
 func (k *Kept) Packed() (n int64) {
-	for _, size := range k.unique() {
+	for _, size := range k.uniqueGroups() {
 		n += size
 	}
 	return n
 }
 
-func (k *Kept) unique() map[ID]int64 {
+func (k *Kept) uniqueGroups() map[ID]int64 {
 	all := map[ID]int64{}
 	for _, g := range k.Groups {
 		all[g.ID] = g.Len
@@ -48,7 +48,7 @@ func (k *Kept) unique() map[ID]int64 {
 const (
 	recordSuffix = ".pack"
 	storeName    = "default.castr" // casync looks for an index' chunks there, beside it
-	magic        = "groundhog pack 1\n"
+	packMagic    = "groundhog pack 1\n"
 
 	// MaxKept bounds the packs of all images in the user's cache, in bytes. The image that was used longest ago goes first.
 	MaxKept = 8 << 30
@@ -65,7 +65,7 @@ func In(cache *index.Store) *Cache {
 	return &Cache{cache}
 }
 
-func (c *Cache) dir() string { return filepath.Join(c.cache.Dir(), storeName) }
+func (c *Cache) storeDir() string { return filepath.Join(c.cache.Dir(), storeName) }
 
 // Of is the pack of the image of that name with this content, nil where there is none. A wrong pack does no harm: the device compares
 // the hash of each chunk that it gets.
@@ -77,7 +77,7 @@ func (c *Cache) Of(image, decoded string, chunks []chunk.Chunk) *Groups {
 	if k == nil || k.Decoded != decoded || k.Size != chunk.End(chunks) {
 		return nil
 	}
-	store, err := At(c.dir())
+	store, err := At(c.storeDir())
 	if err != nil {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (k *Kept) From(s *Store, chunks []chunk.Chunk) *Groups {
 }
 
 func parseKept(b []byte) *Kept {
-	rest, ok := strings.CutPrefix(string(b), magic)
+	rest, ok := strings.CutPrefix(string(b), packMagic)
 	k := new(Kept)
 	if !ok || json.Unmarshal([]byte(rest), k) != nil || int64(len(k.Groups)) != (k.Size+GroupSize-1)/GroupSize {
 		return nil
@@ -164,7 +164,7 @@ func makePack(ctx context.Context, src Source, level int, s *Store, made *knownG
 	workers.Wait()
 	if err := context.Cause(ctx); err != nil { // most often the disk is full: it is not left so
 		for _, id := range made.written {
-			s.root.Remove(s.path(id))
+			s.root.Remove(s.groupPath(id))
 		}
 		return nil, err
 	}
@@ -186,15 +186,15 @@ func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *
 		data = append(data, b...)
 		chunk.Free(b)
 	}
-	if g, ok := made.of(idOf(data)); ok {
+	if g, ok := made.knownGroup(idOf(data)); ok {
 		return g, nil
 	}
 	g, packed, err := p.Pack(data)
 	if err != nil {
 		return g, err
 	}
-	_, was := s.root.Lstat(s.path(g.ID))
-	if err := s.put(g, packed); err != nil {
+	_, was := s.root.Lstat(s.groupPath(g.ID))
+	if err := s.putGroup(g, packed); err != nil {
 		return g, err
 	}
 	made.add(g, errors.Is(was, fs.ErrNotExist))
@@ -208,7 +208,7 @@ type knownGroups struct {
 	written []ID // the groups that this run wrote and that were not there before
 }
 
-func (k *knownGroups) of(id ID) (Group, bool) {
+func (k *knownGroups) knownGroup(id ID) (Group, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	g, ok := k.all[id]
@@ -229,7 +229,7 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 	if c == nil {
 		return nil, errors.New("there is no cache of this user's alone")
 	}
-	store, err := At(c.dir())
+	store, err := At(c.storeDir())
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 	if k := parseKept(c.cache.Sealed(name, recordSuffix)); k != nil && k.Decoded == decoded && k.Level >= level && store.hasAll(k) {
 		return k, nil
 	}
-	made, err := c.known(level, store)
+	made, err := c.knownAt(level, store)
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +253,7 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 	if err != nil {
 		return nil, err
 	}
-	if err := c.cache.Seal(name, recordSuffix, append([]byte(magic), b...)); err != nil {
+	if err := c.cache.Seal(name, recordSuffix, append([]byte(packMagic), b...)); err != nil {
 		return nil, err
 	}
 	return k, c.Prune(MaxKept)
@@ -280,15 +280,15 @@ func Export(ctx context.Context, dir, name string, src Source, level int, progre
 	return k, filepath.Join(dir, to), err
 }
 
-// kept is an image's record in the cache.
-type kept struct {
+// keptRecord is an image's record in the cache.
+type keptRecord struct {
 	*Kept
 	file string
 	used time.Time
 }
 
-// records is all of them, the one that was used last first.
-func (c *Cache) records() (all []kept, err error) {
+// listRecords is all of them, the one that was used last first.
+func (c *Cache) listRecords() (all []keptRecord, err error) {
 	entries, err := os.ReadDir(c.cache.Dir())
 	for _, e := range entries {
 		if filepath.Ext(e.Name()) != recordSuffix {
@@ -299,24 +299,24 @@ func (c *Cache) records() (all []kept, err error) {
 		if err != nil {
 			continue
 		}
-		all = append(all, kept{parseKept(c.cache.SealedFile(file, recordSuffix)), file, info.ModTime()})
+		all = append(all, keptRecord{parseKept(c.cache.SealedFile(file, recordSuffix)), file, info.ModTime()})
 	}
-	slices.SortFunc(all, func(a, b kept) int { return cmp.Or(b.used.Compare(a.used), strings.Compare(a.file, b.file)) })
+	slices.SortFunc(all, func(a, b keptRecord) int { return cmp.Or(b.used.Compare(a.used), strings.Compare(a.file, b.file)) })
 	return all, err
 }
 
-// known is the groups in the store that were packed at this level or a better one, for any image.
-func (c *Cache) known(level int, s *Store) (*knownGroups, error) {
-	records, err := c.records()
+// knownAt is the groups in the store that were packed at this level or a better one, for any image.
+func (c *Cache) knownAt(level int, s *Store) (*knownGroups, error) {
+	records, err := c.listRecords()
 	made := &knownGroups{all: map[ID]Group{}}
 	for _, r := range records {
 		if r.Kept == nil || r.Level < level {
 			continue
 		}
 		for _, g := range r.Groups {
-			if s.has(g) {
+			if s.hasGroup(g) {
 				made.all[g.ID] = g
-				s.use(g) // so that a [Cache.Prune] meanwhile takes it for one that is used
+				s.noteUse(g) // so that a [Cache.Prune] meanwhile takes it for one that is used
 			}
 		}
 	}
@@ -328,7 +328,7 @@ func (c *Cache) List() ([]*Kept, error) {
 	if c == nil {
 		return nil, nil
 	}
-	records, err := c.records()
+	records, err := c.listRecords()
 	var all []*Kept
 	for _, r := range records {
 		if r.Kept != nil {
@@ -348,11 +348,11 @@ func (c *Cache) Prune(most int64) error {
 	if most == 0 {
 		grace = 0
 	}
-	return c.prune(most, grace)
+	return c.pruneRecords(most, grace)
 }
 
-func (c *Cache) prune(most int64, grace time.Duration) error {
-	records, err := c.records()
+func (c *Cache) pruneRecords(most int64, grace time.Duration) error {
+	records, err := c.listRecords()
 	if err != nil {
 		return err
 	}
@@ -363,7 +363,7 @@ func (c *Cache) prune(most int64, grace time.Duration) error {
 			continue
 		}
 		more := int64(0)
-		for id, size := range r.unique() {
+		for id, size := range r.uniqueGroups() {
 			if !wanted[id] {
 				more += size
 			}
@@ -373,20 +373,20 @@ func (c *Cache) prune(most int64, grace time.Duration) error {
 			continue
 		}
 		total += more
-		for id := range r.unique() {
+		for id := range r.uniqueGroups() {
 			wanted[id] = true
 		}
 	}
-	store, cause := At(c.dir())
+	store, cause := At(c.storeDir())
 	if cause != nil {
 		return errors.Join(err, cause)
 	}
 	defer store.Close()
-	return errors.Join(err, store.sweep(wanted, grace))
+	return errors.Join(err, store.sweepGroups(wanted, grace))
 }
 
-// sweep removes the groups that nobody wants, and what a killed process has left.
-func (s *Store) sweep(wanted map[ID]bool, grace time.Duration) error {
+// sweepGroups removes the groups that nobody wants, and what a killed process has left.
+func (s *Store) sweepGroups(wanted map[ID]bool, grace time.Duration) error {
 	return fs.WalkDir(s.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

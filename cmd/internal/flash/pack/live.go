@@ -62,14 +62,14 @@ func (l *Live) Sent(ctx context.Context, n int64, whole, slow bool) {
 	}
 	l.row, l.last, l.slow = l.row+1, n, slow
 	l.at = max(l.at, n/GroupChunks)
-	if l.worth() && !l.busy && !l.over {
+	if l.worthPacking() && !l.busy && !l.over {
 		l.busy = true
-		go l.work(ctx)
+		go l.packAll(ctx)
 	}
 	l.moved.Broadcast()
 }
 
-func (l *Live) worth() bool { return l.slow && l.row >= liveRow }
+func (l *Live) worthPacking() bool { return l.slow && l.row >= liveRow }
 
 // Active reports whether groups are being packed: they are sent in order then.
 func (l *Live) Active() bool {
@@ -78,14 +78,14 @@ func (l *Live) Active() bool {
 	return l.busy && !l.over
 }
 
-// work packs group after group, until the image's end or ctx's.
-func (l *Live) work(ctx context.Context) {
+// packAll packs group after group, until the image's end or ctx's.
+func (l *Live) packAll(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { l.mu.Lock(); l.moved.Broadcast(); l.mu.Unlock() })
 	defer stop()
 	p, _, err := NewPacker(ctx, Quick)
 	if err == nil {
 		defer p.Close()
-		err = l.each(ctx, p)
+		err = l.packEach(ctx, p)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,29 +93,29 @@ func (l *Live) work(ctx context.Context) {
 	l.over = l.over || err != nil && ctx.Err() == nil // the image has ended, or there is nothing to pack with
 }
 
-func (l *Live) each(ctx context.Context, p *Packer) error {
+func (l *Live) packEach(ctx context.Context, p *Packer) error {
 	for n := int64(0); ; n++ {
-		n = l.next(ctx, n)
+		n = l.nextGroup(ctx, n)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		g, err := l.pack(ctx, p, n)
+		g, err := l.packGroup(ctx, p, n)
 		if err != nil {
 			return err
 		}
-		l.keep(n, g)
+		l.keepGroup(n, g)
 	}
 }
 
-// next is the next group to pack, n or a later one, as soon as it is worth while.
-func (l *Live) next(ctx context.Context, n int64) int64 {
+// nextGroup is the next group to pack, n or a later one, as soon as it is worth while.
+func (l *Live) nextGroup(ctx context.Context, n int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ctx.Err() == nil {
 		if n <= l.at { // group n+1 may come too late as well
 			n = l.at + 2
 		}
-		if l.worth() && n <= l.at+liveAhead && l.groups[n] == nil {
+		if l.worthPacking() && n <= l.at+liveAhead && l.groups[n] == nil {
 			return n
 		}
 		if l.groups[n] != nil {
@@ -127,8 +127,8 @@ func (l *Live) next(ctx context.Context, n int64) int64 {
 	return n
 }
 
-// pack packs group n, nil for one of zeros alone. io.EOF is behind the image's end.
-func (l *Live) pack(ctx context.Context, p *Packer, n int64) (*liveGroup, error) {
+// packGroup packs group n, nil for one of zeros alone. io.EOF is behind the image's end.
+func (l *Live) packGroup(ctx context.Context, p *Packer, n int64) (*liveGroup, error) {
 	g, zeros := &liveGroup{}, true
 	var data []byte
 	for k := n * GroupChunks; k < (n+1)*GroupChunks; k++ {
@@ -160,8 +160,8 @@ func (l *Live) pack(ctx context.Context, p *Packer, n int64) (*liveGroup, error)
 	return g, nil
 }
 
-// keep keeps a group, and forgets those that are far behind.
-func (l *Live) keep(n int64, g *liveGroup) {
+// keepGroup keeps a group, and forgets those that are far behind.
+func (l *Live) keepGroup(n int64, g *liveGroup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if g == nil {
@@ -193,16 +193,16 @@ func (l *Live) Place(c chunk.Chunk) (Place, bool) {
 	if g == nil || k >= len(g.Ends) || g.chunks[k] != c {
 		return Place{}, false
 	}
-	return g.place(n, k), true
+	return g.chunkPlace(n, k), true
 }
 
 // Read is bytes of one group.
 func (l *Live) Read(from, to int64) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := from / stride
+	n := from / groupStride
 	g := l.groups[n]
-	if from, to = from-n*stride, to-n*stride; g == nil || from < 0 || from > to || to > g.Len {
+	if from, to = from-n*groupStride, to-n*groupStride; g == nil || from < 0 || from > to || to > g.Len {
 		return nil, ErrDamaged
 	}
 	return g.packed[from:to], nil

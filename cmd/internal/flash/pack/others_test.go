@@ -133,14 +133,14 @@ func TestPruneOddNames(t *testing.T) {
 	c := cacheOf(t)
 	keep(t, c, filepath.Join(t.TempDir(), "disk.img"), image(11, 9))
 	for _, name := range []string{strings.Repeat("0", 63), strings.Repeat("0", 65), strings.Repeat("0", 80), strings.Repeat("x", 64), ""} {
-		if err := os.WriteFile(filepath.Join(c.dir(), name+groupSuffix), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(c.storeDir(), name+groupSuffix), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.prune(MaxKept, 0); err != nil {
+	if err := c.pruneRecords(MaxKept, 0); err != nil {
 		t.Fatal(err)
 	}
-	left, err := filepath.Glob(filepath.Join(c.dir(), "*"+groupSuffix))
+	left, err := filepath.Glob(filepath.Join(c.storeDir(), "*"+groupSuffix))
 	if kept, cause := c.List(); err != nil || cause != nil || len(left) != 0 || len(kept) != 1 {
 		t.Errorf("%q, %v, %v", left, kept, errors.Join(err, cause))
 	}

@@ -57,8 +57,8 @@ type Pack interface {
 // ErrDamaged says that packed bytes are not those that were written.
 var ErrDamaged = errors.New("the packed image is damaged")
 
-// stride is the distance between the groups of a [Groups] in its offsets: group n begins at n times stride. No group is that long.
-const stride = 1 << 32
+// groupStride is the distance between the groups of a [Groups] in its offsets: group n begins at n times stride. No group is that long.
+const groupStride = 1 << 32
 
 // Group is one group, packed.
 type Group struct {
@@ -68,13 +68,13 @@ type Group struct {
 	Ends []int64 `json:"ends"` // for each chunk, how many packed bytes a decoder needs to have given all of it
 }
 
-// place is where chunk k of a group is; the group is the nth of its image.
-func (g Group) place(n int64, k int) Place {
+// chunkPlace is where chunk k of a group is; the group is the nth of its image.
+func (g Group) chunkPlace(n int64, k int) Place {
 	before := int64(0)
 	if k > 0 {
 		before = g.Ends[k-1]
 	}
-	return Place{Entry: n * stride, Off: n * GroupSize, Before: n*stride + before, End: n*stride + g.Ends[k]}
+	return Place{Entry: n * groupStride, Off: n * GroupSize, Before: n*groupStride + before, End: n*groupStride + g.Ends[k]}
 }
 
 // Groups is a pack of groups that a [Store] has.
@@ -97,9 +97,9 @@ type recentGroup struct {
 // maxRecent bounds what is kept of the groups that were read, in bytes: some 15 groups.
 const maxRecent = 32 << 20
 
-// get is a group's packed bytes. They are held against their sum when they are read for the first time: what a disk has changed since, the
+// packedBytes is a group's packed bytes. They are held against their sum when they are read for the first time: what a disk has changed since, the
 // device finds, and the image goes there without the pack.
-func (g *Groups) get(n int64) ([]byte, error) {
+func (g *Groups) packedBytes(n int64) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if at := slices.IndexFunc(g.recent, func(r recentGroup) bool { return r.n == n }); at >= 0 {
@@ -107,7 +107,7 @@ func (g *Groups) get(n int64) ([]byte, error) {
 		g.recent = append(slices.Delete(g.recent, at, at+1), r)
 		return r.b, nil
 	}
-	b, err := g.store.read(g.groups[n])
+	b, err := g.store.readGroup(g.groups[n])
 	if err == nil && !g.sound[n] {
 		err = g.groups[n].check(b)
 	}
@@ -138,16 +138,16 @@ func (g *Groups) Place(c chunk.Chunk) (Place, bool) {
 	if n >= int64(len(g.groups)) || c.N >= int64(len(g.chunks)) || g.chunks[c.N] != c || k >= len(g.groups[n].Ends) {
 		return Place{}, false
 	}
-	return g.groups[n].place(n, k), true
+	return g.groups[n].chunkPlace(n, k), true
 }
 
 // Read is bytes of one group.
 func (g *Groups) Read(from, to int64) ([]byte, error) {
-	n := from / stride
-	if from, to = from-n*stride, to-n*stride; n >= int64(len(g.groups)) || from < 0 || from > to || to > g.groups[n].Len {
+	n := from / groupStride
+	if from, to = from-n*groupStride, to-n*groupStride; n >= int64(len(g.groups)) || from < 0 || from > to || to > g.groups[n].Len {
 		return nil, fmt.Errorf("%w: bytes %d to %d of group %d", ErrDamaged, from, to, n)
 	}
-	b, err := g.get(n)
+	b, err := g.packedBytes(n)
 	if err != nil {
 		return nil, err
 	}

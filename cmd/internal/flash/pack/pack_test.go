@@ -92,7 +92,7 @@ func checkPlaces(t *testing.T, img memory, p Pack) {
 		if !bytes.Equal(got, img.bytes(c.N)) {
 			t.Errorf("chunk %d is another one", c.N)
 		}
-		if given < place.Entry && place.End >= stride { // a group by itself
+		if given < place.Entry && place.End >= groupStride { // a group by itself
 			given = place.Entry
 			through.Reset()
 			if err := all.Reset(struct{ io.Reader }{readThrough{through}}); err != nil {
@@ -266,7 +266,7 @@ func TestCache(t *testing.T) {
 	if c.Of(name, "another", img.Index()) != nil || c.Of(name+"2", "sum of disk.img", img.Index()) != nil || c.Of(name, "sum of disk.img", img.Index()[:17]) != nil {
 		t.Error("it counts for another image")
 	}
-	file := filepath.Join(c.dir(), g.store.path(k.Groups[1].ID))
+	file := filepath.Join(c.storeDir(), g.store.groupPath(k.Groups[1].ID))
 	for what, damage := range map[string]func(b []byte) error{
 		"flipped": func(b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(file, b, 0o600) },
 		"cut":     func(b []byte) error { return os.WriteFile(file, b[:len(b)-1], 0o600) },
@@ -278,7 +278,7 @@ func TestCache(t *testing.T) {
 		if err != nil || damage(slices.Clone(b)) != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Of(name, "sum of disk.img", img.Index()).Read(stride, stride+10); err == nil {
+		if _, err := c.Of(name, "sum of disk.img", img.Index()).Read(groupStride, groupStride+10); err == nil {
 			t.Errorf("%s: it is read", what)
 		}
 		if err := errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)); err != nil {
@@ -289,7 +289,7 @@ func TestCache(t *testing.T) {
 	if none.Of(name, "", nil) != nil || none.Prune(0) != nil {
 		t.Error("no cache has something")
 	}
-	if err := os.Chmod(c.dir(), 0o777); err != nil {
+	if err := os.Chmod(c.storeDir(), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if c.Of(name, "sum of disk.img", img.Index()) != nil {
@@ -313,7 +313,7 @@ func TestKeepFails(t *testing.T) {
 	whole, part := image(8, 16), image(9, 40)
 	copy(part[:GroupSize], whole[:GroupSize])
 	keep(t, c, filepath.Join(dir, "whole"), whole)
-	before := filesOf(c.dir())
+	before := filesOf(c.storeDir())
 	name := filepath.Join(dir, "part")
 	if err := os.WriteFile(name, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -322,7 +322,7 @@ func TestKeepFails(t *testing.T) {
 		if _, err := c.Keep(t.Context(), name, "sum", cutShort{part}, level, func(int64) {}); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)
 		}
-		if after := filesOf(c.dir()); !slices.Equal(after, before) {
+		if after := filesOf(c.storeDir()); !slices.Equal(after, before) {
 			t.Errorf("level %d: left %q, before %q", level, after, before)
 		}
 	}
@@ -349,10 +349,10 @@ func TestPrune(t *testing.T) {
 	if first.Groups[0].ID != second.Groups[0].ID {
 		t.Fatal("nothing in common")
 	}
-	count := func() int { return len(filesOf(c.dir())) }
+	count := func() int { return len(filesOf(c.storeDir())) }
 	whole := count()
 	c.Of(filepath.Join(dir, "two"), "sum of two", two.Index()) // used last
-	if err := c.prune(second.Packed(), 0); err != nil {
+	if err := c.pruneRecords(second.Packed(), 0); err != nil {
 		t.Fatal(err)
 	}
 	kept, err := c.List()
@@ -372,7 +372,7 @@ func FuzzKept(f *testing.F) {
 	f.Add([]byte(`{"size":1,"groups":[{"id":"` + (ID{}).String() + `00","len":5,"ends":[5]}]}`))
 	s := at(f, f.TempDir())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k := parseKept(append([]byte(magic), b...))
+		k := parseKept(append([]byte(packMagic), b...))
 		if k == nil {
 			return
 		}
@@ -459,7 +459,7 @@ func TestLive(t *testing.T) {
 func TestLiveForgets(t *testing.T) {
 	l := NewLive(memory(nil))
 	for n := range int64(20) {
-		l.keep(n, &liveGroup{Group: Group{Len: liveBytes / 4, Ends: []int64{1}}, chunks: []chunk.Chunk{{N: n * GroupChunks}}})
+		l.keepGroup(n, &liveGroup{Group: Group{Len: liveBytes / 4, Ends: []int64{1}}, chunks: []chunk.Chunk{{N: n * GroupChunks}}})
 	}
 	for n := range int64(20) {
 		if _, ok := l.Place(chunk.Chunk{N: n * GroupChunks}); ok != (n >= 16) {
@@ -480,13 +480,13 @@ func TestGroupsInMemory(t *testing.T) {
 	g := k.From(s, img.Index())
 	want := make([][]byte, len(k.Groups))
 	for n := range k.Groups {
-		if want[n], err = g.get(int64(n)); err != nil {
+		if want[n], err = g.packedBytes(int64(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	g.bytes = maxRecent // as if there were many more
 	for _, n := range []int64{2, 0, 1, 0, 2, 1} {
-		b, err := g.get(n)
+		b, err := g.packedBytes(n)
 		if err != nil || !bytes.Equal(b, want[n]) {
 			t.Fatalf("group %d: %v", n, err)
 		}

@@ -75,8 +75,8 @@ var (
 	ErrLost    = errors.New("the connection was lost while the device wrote")
 )
 
-// compressions names, for each compression, what the device must have.
-var compressions = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip2": true, "lz4": true, "zstd": true}
+// compressionTools names, for each compression, what the device must have.
+var compressionTools = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip2": true, "lz4": true, "zstd": true}
 
 var (
 	diskPath  = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
@@ -85,13 +85,13 @@ var (
 	webURL    = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
 )
 
-func (j *Job) check() error {
+func (j *Job) checkJob() error {
 	switch {
 	case !diskPath.MatchString(j.Disk) || path.Clean(j.Disk) != j.Disk:
 		return fmt.Errorf("%q is no disk", j.Disk)
 	case !webURL.MatchString(j.URL):
 		return fmt.Errorf("%q is no http or https URL", j.URL)
-	case !compressions[j.Compression]:
+	case !compressionTools[j.Compression]:
 		return fmt.Errorf("no decoder for %q", j.Compression)
 	case !safeWord.MatchString(j.Session):
 		return fmt.Errorf("%q is no session", j.Session)
@@ -108,13 +108,13 @@ func (j *Job) check() error {
 // Run writes the image and reads it back. The error wraps ErrRefused, ErrFailed or ErrLost
 // where the device is concerned; Result says how far it came.
 func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
-	if err := j.check(); err != nil {
+	if err := j.checkJob(); err != nil {
 		return Result{}, fmt.Errorf("flashing by curl: %w", err)
 	}
-	if err := put(ctx, sh, "head", j.Head); err != nil {
+	if err := putFile(ctx, sh, "head", j.Head); err != nil {
 		return Result{}, err
 	}
-	if err := put(ctx, sh, "tail", j.Tail); err != nil {
+	if err := putFile(ctx, sh, "tail", j.Tail); err != nil {
 		return Result{}, err
 	}
 	r, err := sh.Script(ctx, Writing+flashScript, nil, j.Disk, j.URL, j.Compression,
@@ -122,7 +122,7 @@ func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
 	if err != nil { // the device may be at work; whether it is, it alone knows
 		return Result{}, fmt.Errorf("flashing by curl: %w: %w", ErrLost, err)
 	}
-	result := parse(r.Stdout)
+	result := parseResult(r.Stdout)
 	switch {
 	case r.Exit == 0 && result.Verified && result.SHA256 == j.SHA256 && result.Bytes == j.Size:
 		return result, nil
@@ -136,8 +136,8 @@ func Run(ctx context.Context, sh Shell, j Job) (Result, error) {
 	return result, fmt.Errorf("flashing by curl: %w: %w", ErrFailed, r.Err("the pipeline"))
 }
 
-// put leaves a file for the program; nil removes it.
-func put(ctx context.Context, sh Shell, name string, b []byte) error {
+// putFile leaves a file for the program; nil removes it.
+func putFile(ctx context.Context, sh Shell, name string, b []byte) error {
 	script := `rm -f "${groundhog_root:=}/run/groundhog/plain.in/$1"`
 	if b != nil {
 		script = `d=${groundhog_root:=}/run/groundhog/plain.in; mkdir -p "$d" && cat >"$d/$1"`
@@ -149,8 +149,8 @@ func put(ctx context.Context, sh Shell, name string, b []byte) error {
 	return err
 }
 
-// parse reads the program's lines; what it does not know is left out.
-func parse(b []byte) (r Result) {
+// parseResult reads the program's lines; what it does not know is left out.
+func parseResult(b []byte) (r Result) {
 	for line := range strings.Lines(string(b)) {
 		word, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch word {

@@ -363,7 +363,7 @@ echo held
 
 func TestCheck(t *testing.T) {
 	good := Job{Disk: "/dev/vda", URL: "http://192.0.2.1/i", Compression: "none", Size: 512, SHA256: strings.Repeat("a", 64), Session: "S"}
-	if err := good.check(); err != nil {
+	if err := good.checkJob(); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*Job){
@@ -381,7 +381,7 @@ func TestCheck(t *testing.T) {
 	} {
 		j := good
 		spoil(&j)
-		if err := j.check(); err == nil {
+		if err := j.checkJob(); err == nil {
 			t.Errorf("%s: not refused", name)
 		}
 	}

@@ -128,8 +128,8 @@ func (w *Writer) Write(t Type, parts ...[]byte) error {
 	return w.err
 }
 
-// raw sends what is no frame.
-func (w *Writer) raw(s string) error {
+// writeRaw sends what is no frame.
+func (w *Writer) writeRaw(s string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {

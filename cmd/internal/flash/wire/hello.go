@@ -39,7 +39,7 @@ func SayHello(w *Writer, tool string) error {
 	if show.ASCII(tool) != tool || len(tool) > maxTool {
 		return fmt.Errorf("hello: %q: not the name of a tool", tool)
 	}
-	if err := w.raw(preamble); err != nil {
+	if err := w.writeRaw(preamble); err != nil {
 		return err
 	}
 	return w.Write(Hello, binary.BigEndian.AppendUint16(nil, Version), []byte(tool))

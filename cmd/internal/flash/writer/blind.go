@@ -19,10 +19,10 @@ type blind struct {
 }
 
 const (
-	samples = 16 // differing chunks in a row raise the question
-	wholes  = 4  // whole ones in a row answer it
-	sample  = 16 // then one chunk of so many is looked at
-	doubt   = 100 * time.Millisecond
+	blindSamples = 16 // differing chunks in a row raise the question
+	blindWholes  = 4  // whole ones in a row answer it
+	lookEvery    = 16 // then one chunk of so many is looked at
+	doubtWait    = 100 * time.Millisecond
 )
 
 func newBlind() *blind {
@@ -31,22 +31,22 @@ func newBlind() *blind {
 	return b
 }
 
-// waits reports whether skip may take its time.
-func (b *blind) waits() bool {
+// mayWait reports whether skipLook may take its time.
+func (b *blind) mayWait() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.differing >= samples && !b.heard
+	return b.differing >= blindSamples && !b.heard
 }
 
-// skip reports whether the next chunk is taken for different without a look. The first time that is the question it waits for
+// skipLook reports whether the next chunk is taken for different without a look. The first time that is the question it waits for
 // the client's answer, but never long: the client may be waiting for ours.
-func (b *blind) skip() bool {
+func (b *blind) skipLook() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.differing >= samples && !b.heard {
+	for b.differing >= blindSamples && !b.heard {
 		if !b.asked {
 			b.asked = true
-			time.AfterFunc(doubt, func() {
+			time.AfterFunc(doubtWait, func() {
 				b.mu.Lock()
 				b.heard = true
 				b.cond.Broadcast()
@@ -55,15 +55,15 @@ func (b *blind) skip() bool {
 		}
 		b.cond.Wait()
 	}
-	if b.differing < samples || b.whole < wholes {
+	if b.differing < blindSamples || b.whole < blindWholes {
 		return false
 	}
 	b.seen++
-	return b.seen%sample != 0
+	return b.seen%lookEvery != 0
 }
 
-// found is what a look has found.
-func (b *blind) found(same bool) {
+// noteLook is what a look has found.
+func (b *blind) noteLook(same bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if same {
@@ -73,15 +73,15 @@ func (b *blind) found(same bool) {
 	}
 }
 
-// came is what the client sent of a chunk that was looked at.
-func (b *blind) came(whole bool) {
+// noteSent is what the client sent of a chunk that was looked at.
+func (b *blind) noteSent(whole bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.whole++
 	if !whole {
 		b.whole = 0
 	}
-	if !whole || b.whole >= wholes {
+	if !whole || b.whole >= blindWholes {
 		b.heard = true
 		b.cond.Broadcast()
 	}

@@ -8,10 +8,10 @@ import (
 // see is a look at so many chunks, and how many were skipped.
 func see(b *blind, chunks int, same func(n int) bool) (skipped int) {
 	for n := range chunks {
-		if b.skip() {
+		if b.skipLook() {
 			skipped++
 		} else {
-			b.found(same(n))
+			b.noteLook(same(n))
 		}
 	}
 	return skipped
@@ -21,10 +21,10 @@ func TestBlind(t *testing.T) {
 	never := func(int) bool { return false }
 	another := func() *blind {
 		b := newBlind()
-		for range wholes {
-			b.came(true)
+		for range blindWholes {
+			b.noteSent(true)
 		}
-		if n := see(b, samples, never); n > 0 {
+		if n := see(b, blindSamples, never); n > 0 {
 			t.Errorf("%d of the first chunks are skipped", n)
 		}
 		return b
@@ -34,11 +34,11 @@ func TestBlind(t *testing.T) {
 	}
 	b := another()
 	see(b, 100, never)
-	b.came(false)
+	b.noteSent(false)
 	if n := see(b, 160, never); n > 0 {
 		t.Errorf("a chunk came in pieces: %d of 160 skipped", n)
 	}
-	if n := see(another(), 160, func(int) bool { return true }); n != sample-1 {
+	if n := see(another(), 160, func(int) bool { return true }); n != lookEvery-1 {
 		t.Errorf("what is looked at is the same: %d of 160 skipped", n)
 	}
 	b = newBlind()
@@ -50,25 +50,25 @@ func TestBlind(t *testing.T) {
 // A client that has nothing to send yet is not waited for, and one that sends ends the wait.
 func TestBlindWaits(t *testing.T) {
 	b := newBlind()
-	see(b, samples, func(int) bool { return false })
-	if !b.waits() {
+	see(b, blindSamples, func(int) bool { return false })
+	if !b.mayWait() {
 		t.Fatal("nothing to wait for")
 	}
-	if b.skip() {
+	if b.skipLook() {
 		t.Error("skipped, and the client has said nothing")
 	}
-	if b.waits() {
+	if b.mayWait() {
 		t.Error("it waits twice")
 	}
 	b = newBlind()
-	see(b, samples, func(int) bool { return false })
+	see(b, blindSamples, func(int) bool { return false })
 	go func() {
-		for range wholes {
-			b.came(true)
+		for range blindWholes {
+			b.noteSent(true)
 		}
 	}()
 	began := time.Now()
-	if skipped := b.skip(); !skipped && time.Since(began) < doubt {
+	if skipped := b.skipLook(); !skipped && time.Since(began) < doubtWait {
 		t.Error("looked at, though all came whole")
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// align is the alignment of buffers in bytes: the largest logical block there is, and
+// bufferAlign is the alignment of buffers in bytes: the largest logical block there is, and
 // so enough for O_DIRECT on any disk (open(2)).
-const align = 4096
+const bufferAlign = 4096
 
 // Disk is an open disk, or a plain file in its place. Its methods may be called from
 // several goroutines for ranges that share no block.
@@ -42,7 +42,7 @@ func Open(name string, write bool) (*Disk, error) {
 	}
 	switch kind := info.Mode().Type(); {
 	case kind == os.ModeDevice:
-		flags |= direct
+		flags |= directFlag
 		if write {
 			flags |= os.O_EXCL
 		}
@@ -56,14 +56,14 @@ func Open(name string, write bool) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{f: f, block: 1}
-	if err := d.measure(info.Mode().Type() == os.ModeDevice); err != nil {
+	if err := d.measureSize(info.Mode().Type() == os.ModeDevice); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *Disk) measure(device bool) error {
+func (d *Disk) measureSize(device bool) error {
 	var err error
 	if d.size, err = d.f.Seek(0, io.SeekEnd); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (d *Disk) measure(device bool) error {
 	if err != nil {
 		return fmt.Errorf("%s: asking for its block size: %w", d.f.Name(), err)
 	}
-	if n < 512 || n > align || n&(n-1) != 0 {
+	if n < 512 || n > bufferAlign || n&(n-1) != 0 {
 		return fmt.Errorf("%s: blocks of %d bytes", d.f.Name(), n)
 	}
 	d.block = int64(n)
@@ -96,14 +96,14 @@ func (d *Disk) Flush() error { return d.f.Sync() }
 
 // Buffer is n bytes that need no copy on their way to the disk.
 func Buffer(n int) []byte {
-	b := make([]byte, n+align)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % align)
+	b := make([]byte, n+bufferAlign)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bufferAlign)
 	return b[skip : skip+n : skip+n]
 }
 
 // ReadAt reads len(p) bytes at off, a multiple of the block size, from the medium.
 func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
-	if err := d.check(len(p), off); err != nil {
+	if err := d.checkRange(len(p), off); err != nil {
 		return 0, err
 	}
 	if d.block == 1 {
@@ -112,7 +112,7 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 		}
 		return d.f.ReadAt(p, off)
 	}
-	if d.direct(p) {
+	if d.canGoDirect(p) {
 		return d.f.ReadAt(p, off)
 	}
 	b := Buffer(int(d.roundUp(int64(len(p)))))
@@ -125,10 +125,10 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 // WriteAt writes p at off, a multiple of the block size. What is in the last block
 // behind p stays as it is.
 func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
-	if err := d.check(len(p), off); err != nil {
+	if err := d.checkRange(len(p), off); err != nil {
 		return 0, err
 	}
-	if d.direct(p) {
+	if d.canGoDirect(p) {
 		return d.f.WriteAt(p, off)
 	}
 	b := Buffer(int(d.roundUp(int64(len(p)))))
@@ -154,16 +154,16 @@ func (d *Disk) Equal(p []byte, off int64, scratch []byte) (bool, error) {
 	return bytes.Equal(b, p), nil
 }
 
-// direct reports whether p can go to the disk as it is.
-func (d *Disk) direct(p []byte) bool {
+// canGoDirect reports whether p can go to the disk as it is.
+func (d *Disk) canGoDirect(p []byte) bool {
 	return d.block == 1 || int64(len(p))%d.block == 0 &&
-		uintptr(unsafe.Pointer(unsafe.SliceData(p)))%align == 0
+		uintptr(unsafe.Pointer(unsafe.SliceData(p)))%bufferAlign == 0
 }
 
 func (d *Disk) roundUp(n int64) int64 { return (n + d.block - 1) / d.block * d.block }
 
-// check refuses what is not inside the disk: a plain file would grow.
-func (d *Disk) check(n int, off int64) error {
+// checkRange refuses what is not inside the disk: a plain file would grow.
+func (d *Disk) checkRange(n int, off int64) error {
 	if off < 0 || off > d.size || int64(n) > d.size-off || off%d.block != 0 {
 		return fmt.Errorf("%s: %d bytes at %d: not inside its %d bytes, in blocks of %d",
 			d.f.Name(), n, off, d.size, d.block)

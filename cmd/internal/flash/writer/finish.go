@@ -7,25 +7,25 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// finish writes what comes last, when all else was read back: what lies behind the image, then the first
+// finishDisk writes what comes last, when all else was read back: what lies behind the image, then the first
 // chunk with the partition table.
-func (s *session) finish() error {
-	if err := s.drain(); err != nil {
+func (s *clientSession) finishDisk() error {
+	if err := s.drainChunks(); err != nil {
 		return err
 	}
-	end := s.last
+	end := s.writeLast
 	if s.job.Check {
 		end = s.compareExtents
 	}
 	if err := end(); err != nil {
 		return err
 	}
-	s.account.Memory = peak()
+	s.account.Memory = peakMemory()
 	return s.w.Write(protocol.Done, protocol.Marshal(s.account))
 }
 
-// drain waits until every chunk but the first is settled.
-func (s *session) drain() error {
+// drainChunks waits until every chunk but the first is settled.
+func (s *clientSession) drainChunks() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -53,12 +53,12 @@ func (s *session) drain() error {
 }
 
 // compareExtents counts the extents that the disk does not have.
-func (s *session) compareExtents() error {
-	scratch := Buffer(chunk.Size + align)
+func (s *clientSession) compareExtents() error {
+	scratch := Buffer(chunk.Size + bufferAlign)
 	for _, e := range s.extents {
-		at, err := differs(s.disk, e, scratch)
+		at, err := firstDifference(s.disk, e, scratch)
 		if err != nil {
-			return failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
+			return asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
 		}
 		if at >= 0 {
 			s.account.Extents++
@@ -67,22 +67,22 @@ func (s *session) compareExtents() error {
 	return nil
 }
 
-// last puts the extents and the first chunk, each after what stands before it was read back.
-func (s *session) last() error {
-	scratch := Buffer(chunk.Size + align)
+// writeLast puts the extents and the first chunk, each after what stands before it was read back.
+func (s *clientSession) writeLast() error {
+	scratch := Buffer(chunk.Size + bufferAlign)
 	for _, e := range append(s.blanks, s.extents...) {
-		if err := s.sure(e, scratch); err != nil {
+		if err := s.ensureExtent(e, scratch); err != nil {
 			return err
 		}
 	}
 	switch {
 	case s.first != nil:
-		if err := s.sure(Extent{Off: 0, Data: s.first}, scratch); err != nil {
+		if err := s.ensureExtent(Extent{Off: 0, Data: s.first}, scratch); err != nil {
 			return err
 		}
 		s.account.Written++
 	case s.firstZero:
-		if err := s.sure(Extent{Off: 0, Len: s.announced[0].Len}, scratch); err != nil {
+		if err := s.ensureExtent(Extent{Off: 0, Len: s.announced[0].Len}, scratch); err != nil {
 			return err
 		}
 		s.account.Zeroed++
@@ -90,30 +90,30 @@ func (s *session) last() error {
 	// All of it was flushed when it was written or when the disk was opened: this costs next to nothing, and holds
 	// whatever else has written meanwhile.
 	if err := s.disk.Flush(); err != nil {
-		return failure(protocol.KindDisk, fmt.Errorf("flushing %s: %w", s.job.Disk, err))
+		return asFailure(protocol.KindDisk, fmt.Errorf("flushing %s: %w", s.job.Disk, err))
 	}
 	if t, ok := s.disk.(interface{ Reread() error }); ok {
 		// Where the kernel keeps the old partitions until the reboot, the disk is right all the same.
 		_ = t.Reread()
 	}
-	return s.own.end(s.job.Session)
+	return s.own.endWriting(s.job.Session)
 }
 
-// sure writes an extent unless the disk holds it already.
-func (s *session) sure(e Extent, scratch []byte) error {
-	if at, err := differs(s.disk, e, scratch); err != nil {
-		return failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
+// ensureExtent writes an extent unless the disk holds it already.
+func (s *clientSession) ensureExtent(e Extent, scratch []byte) error {
+	if at, err := firstDifference(s.disk, e, scratch); err != nil {
+		return asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
 	} else if at < 0 {
 		return nil
 	}
-	if err := s.begin(); err != nil {
+	if err := s.beginWriting(); err != nil {
 		return err
 	}
 	retried, err := Put(s.disk, []Extent{e}, scratch)
 	if err != nil {
-		return failure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
+		return asFailure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
 	}
 	s.account.Retried += int64(retried)
-	s.account.Bytes += int64(e.size())
+	s.account.Bytes += int64(e.byteSize())
 	return nil
 }

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holder is this process' hold on the device. The files are in the waiting initramfs' /run/groundhog:
+// diskHold is this process' hold on the device. The files are in the waiting initramfs' /run/groundhog:
 // flash.lock, locked by flock(2) as long as the process lives, says who; `writing` is there from before the
 // first byte until all was read back, and while it is there the device never boots. It has a line for
 // each disk that is neither old nor new: "flash SESSION DISK". `verified` has such a line for each that is new.
-type holder struct {
+type diskHold struct {
 	run  string
 	disk string // its path
 	lock *os.File
 }
 
-// hold takes the lock. The error names who has it.
-func hold(run, disk, who string) (*holder, error) {
+// holdDisk takes the lock. The error names who has it.
+func holdDisk(run, disk, who string) (*diskHold, error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func hold(run, disk, who string) (*holder, error) {
 		}
 		return nil, err
 	}
-	if by, ok := pipeline(run); ok {
+	if by, ok := pipelineAtWork(run); ok {
 		f.Close()
 		return nil, fmt.Errorf("another flash is at work: %s", by)
 	}
@@ -56,12 +56,12 @@ func hold(run, disk, who string) (*holder, error) {
 		f.Close()
 		return nil, err
 	}
-	return &holder{run, disk, f}, nil
+	return &diskHold{run, disk, f}, nil
 }
 
-// pipeline reports whether a flash by curl is at work (package plain): its claim is a file PID.START in plain.by, of a process
+// pipelineAtWork reports whether a flash by curl is at work (package plain): its claim is a file PID.START in plain.by, of a process
 // that began when the file says (proc(5), stat).
-func pipeline(run string) (by string, ok bool) {
+func pipelineAtWork(run string) (by string, ok bool) {
 	claims, _ := filepath.Glob(filepath.Join(run, "plain.by/[0-9]*.[0-9]*"))
 	for _, claim := range claims {
 		pid, start, _ := strings.Cut(filepath.Base(claim), ".")
@@ -83,13 +83,13 @@ func firstLine(name string) string {
 	return line[:min(len(line), 200)]
 }
 
-func (h *holder) release() { h.lock.Close() }
+func (h *diskHold) releaseLock() { h.lock.Close() }
 
-func (h *holder) path(name string) string { return filepath.Join(h.run, name) }
+func (h *diskHold) holdFile(name string) string { return filepath.Join(h.run, name) }
 
-// of splits a file's lines into this disk's, the last of which is returned without its end, and those of others.
-func (h *holder) of(name string) (own string, others []byte) {
-	b, err := os.ReadFile(h.path(name))
+// splitLines splits a file's lines into this disk's, the last of which is returned without its end, and those of others.
+func (h *diskHold) splitLines(name string) (own string, others []byte) {
+	b, err := os.ReadFile(h.holdFile(name))
 	if err != nil {
 		return "", nil
 	}
@@ -103,77 +103,77 @@ func (h *holder) of(name string) (own string, others []byte) {
 	return own, others
 }
 
-// put replaces a file at one instant: the waiting script looks at any time.
-func (h *holder) put(name string, b []byte) error {
-	aside := h.path(name + ".new")
+// replaceFile replaces a file at one instant: the waiting script looks at any time.
+func (h *diskHold) replaceFile(name string, b []byte) error {
+	aside := h.holdFile(name + ".new")
 	if err := os.WriteFile(aside, b, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(aside, h.path(name))
+	return os.Rename(aside, h.holdFile(name))
 }
 
-func (h *holder) line(session string) string { return "flash " + session + " " + h.disk + "\n" }
+func (h *diskHold) diskLine(session string) string { return "flash " + session + " " + h.disk + "\n" }
 
-// writing reports whether the disk is neither the old nor the new one. Of no hold nothing is known.
-func (h *holder) writing() bool {
+// isWriting reports whether the disk is neither the old nor the new one. Of no hold nothing is known.
+func (h *diskHold) isWriting() bool {
 	if h == nil {
 		return false
 	}
-	own, _ := h.of("writing")
+	own, _ := h.splitLines("writing")
 	return own != ""
 }
 
-// last is which run wrote to the disk last, whether it was done or not, as "KIND ID"; "" for none.
-func (h *holder) last() string {
-	line, _ := h.of("writing")
+// lastRun is which run wrote to the disk last, whether it was done or not, as "KIND ID"; "" for none.
+func (h *diskHold) lastRun() string {
+	line, _ := h.splitLines("writing")
 	if line == "" {
-		line, _ = h.of("verified")
+		line, _ = h.splitLines("verified")
 	}
 	return strings.TrimSuffix(line, " "+h.disk)
 }
 
-// session is the one of a flash that wrote last.
-func (h *holder) session() string {
-	id, _ := strings.CutPrefix(h.last(), "flash ")
+// lastSession is the one of a flash that wrote last.
+func (h *diskHold) lastSession() string {
+	id, _ := strings.CutPrefix(h.lastRun(), "flash ")
 	return id
 }
 
 // errLeaving is that the wait is over: the old system is being booted from this disk.
 var errLeaving = errors.New("the boot is going on: the old system comes up")
 
-// begin makes `writing`, before the first byte. The waiting script makes `leaving` before it looks for `writing` for the
+// beginWriting makes `writing`, before the first byte. The waiting script makes `leaving` before it looks for `writing` for the
 // last time, and we look for `leaving` after we made `writing`: one of the two sees the other.
-func (h *holder) begin(session string) error {
-	_, others := h.of("writing")
-	if err := h.put("writing", append(others, h.line(session)...)); err != nil {
+func (h *diskHold) beginWriting(session string) error {
+	_, others := h.splitLines("writing")
+	if err := h.replaceFile("writing", append(others, h.diskLine(session)...)); err != nil {
 		return err
 	}
-	if _, err := os.Stat(h.path("leaving")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(h.holdFile("leaving")); !errors.Is(err, fs.ErrNotExist) {
 		if len(others) == 0 {
-			os.Remove(h.path("writing"))
+			os.Remove(h.holdFile("writing"))
 		}
 		return errLeaving
 	}
-	return h.drop("verified")
+	return h.dropLine("verified")
 }
 
-// end takes the disk's line from `writing` to `verified`: all was read back, and a client that did not hear so may ask
+// endWriting takes the disk's line from `writing` to `verified`: all was read back, and a client that did not hear so may ask
 // again. The lease is fresh, so the wait goes on.
-func (h *holder) end(session string) error {
-	touch(h.run)
-	_, others := h.of("verified")
-	if err := h.put("verified", append(others, h.line(session)...)); err != nil {
+func (h *diskHold) endWriting(session string) error {
+	touchLease(h.run)
+	_, others := h.splitLines("verified")
+	if err := h.replaceFile("verified", append(others, h.diskLine(session)...)); err != nil {
 		return err
 	}
-	return h.drop("writing")
+	return h.dropLine("writing")
 }
 
-// drop takes the disk's line out of a file, and the file away with the last one.
-func (h *holder) drop(name string) error {
-	if _, others := h.of(name); len(others) > 0 {
-		return h.put(name, others)
+// dropLine takes the disk's line out of a file, and the file away with the last one.
+func (h *diskHold) dropLine(name string) error {
+	if _, others := h.splitLines(name); len(others) > 0 {
+		return h.replaceFile(name, others)
 	}
-	if err := os.Remove(h.path(name)); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(h.holdFile(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -194,10 +194,10 @@ const Asking = "asking for the disk's state"
 // StateOf says so, and whose flash it was, after waiting until limit for a writer that has work left.
 func StateOf(run, disk string, limit time.Duration) (s State, session string, err error) {
 	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
-		h, err := hold(run, disk, Asking)
+		h, err := holdDisk(run, disk, Asking)
 		if err == nil {
-			defer h.release()
-			return h.state(), h.session(), nil
+			defer h.releaseLock()
+			return h.holdState(), h.lastSession(), nil
 		}
 		if time.Now().After(deadline) {
 			return "", "", err
@@ -205,18 +205,18 @@ func StateOf(run, disk string, limit time.Duration) (s State, session string, er
 	}
 }
 
-func (h *holder) state() State {
-	if h.writing() {
+func (h *diskHold) holdState() State {
+	if h.isWriting() {
 		return StateWriting
 	}
-	if own, _ := h.of("verified"); own != "" {
+	if own, _ := h.splitLines("verified"); own != "" {
 		return StateVerified
 	}
 	return StateNone
 }
 
-// touch makes the lease fresh. A device whose clock jumps has another time at each touch all the same.
-func touch(run string) {
+// touchLease makes the lease fresh. A device whose clock jumps has another time at each touch all the same.
+func touchLease(run string) {
 	name := filepath.Join(run, "lease")
 	now := time.Now()
 	if os.Chtimes(name, now, now) != nil {

@@ -13,19 +13,19 @@ func TestTwoDisks(t *testing.T) {
 	run := t.TempDir()
 	begin := func(disk, session string, done bool) {
 		t.Helper()
-		h, err := hold(run, disk, "a test")
+		h, err := holdDisk(run, disk, "a test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer h.release()
-		if err := h.begin(session); err != nil {
+		defer h.releaseLock()
+		if err := h.beginWriting(session); err != nil {
 			t.Fatal(err)
 		}
-		if !h.writing() || h.session() != session {
-			t.Errorf("%s: writing %v, session %q", disk, h.writing(), h.session())
+		if !h.isWriting() || h.lastSession() != session {
+			t.Errorf("%s: writing %v, session %q", disk, h.isWriting(), h.lastSession())
 		}
 		if done {
-			if err := h.end(session); err != nil {
+			if err := h.endWriting(session); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,7 +55,7 @@ func TestTwoDisks(t *testing.T) {
 // While somebody is at work nothing is said, and the error names who.
 func TestStateOfBusy(t *testing.T) {
 	run := t.TempDir()
-	h, err := hold(run, "/dev/vda", "alice")
+	h, err := holdDisk(run, "/dev/vda", "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestStateOfBusy(t *testing.T) {
 	}
 	done := make(chan State)
 	go func() { s, _, _ := StateOf(run, "/dev/vda", time.Minute); done <- s }()
-	h.release()
+	h.releaseLock()
 	if s := <-done; s != StateNone {
 		t.Errorf("afterwards: %s", s)
 	}

@@ -17,7 +17,7 @@ const maxRoom = 32 << 20
 func roomForPieces() int64 {
 	free := int64(0)
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
-		free = field(b, "MemAvailable:") * 1024
+		free = procField(b, "MemAvailable:") * 1024
 	}
 	if free == 0 {
 		free = freeMemory()
@@ -25,33 +25,33 @@ func roomForPieces() int64 {
 	return min(maxRoom, free/8)
 }
 
-// scanned is what the disk holds at a chunk, as of the scan.
-type scanned struct {
+// scannedChunk is what the disk holds at a chunk, as of the scan.
+type scannedChunk struct {
 	sum  chunk.Sum
 	len  int
 	zero bool
 }
 
-// scan hands a range of the disk to the comparers.
-func (s *session) scan(payload []byte) error {
+// scanRange hands a range of the disk to the comparers.
+func (s *clientSession) scanRange(payload []byte) error {
 	r, err := protocol.ReadRange(payload)
 	if err != nil {
 		return err
 	}
-	for n := r.First; n < r.First+r.Count && offset(n) < s.disk.Size(); n++ {
-		c := chunk.Chunk{N: n, Len: int(min(chunk.Size, s.disk.Size()-offset(n)))}
+	for n := r.First; n < r.First+r.Count && chunkOffset(n) < s.disk.Size(); n++ {
+		c := chunk.Chunk{N: n, Len: int(min(chunk.Size, s.disk.Size()-chunkOffset(n)))}
 		s.compare <- lookJob{chunks: []chunk.Chunk{c}, scan: true, keep: r.Keep}
 	}
 	return nil
 }
 
 // scanChunk tells the client what the disk holds at a chunk, and remembers it if announced chunks will be compared with it.
-func (s *session) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
+func (s *clientSession) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
 	b := buf[:c.Len]
-	if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
+	if _, err := s.disk.ReadAt(b, chunkOffset(c.N)); err != nil {
 		return err
 	}
-	have := scanned{len: c.Len, zero: chunk.IsZero(b)}
+	have := scannedChunk{len: c.Len, zero: chunk.IsZero(b)}
 	var sums []byte
 	if !have.zero {
 		sums = moved.AppendSums(nil, b)
@@ -68,8 +68,8 @@ func (s *session) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
 	return nil
 }
 
-// known reports whether the disk holds an announced chunk, from the scan alone; it knows only where nothing was written since.
-func (s *session) known(c chunk.Chunk) (same, ok bool) {
+// knownFromScan reports whether the disk holds an announced chunk, from the scan alone; it knows only where nothing was written since.
+func (s *clientSession) knownFromScan(c chunk.Chunk) (same, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	have, ok := s.scanned[c.N]
@@ -79,8 +79,8 @@ func (s *session) known(c chunk.Chunk) (same, ok bool) {
 	return have.zero == c.Zero && (c.Zero || have.sum == c.Sum), true
 }
 
-// build makes a chunk of a recipe. The disk is read before anything that comes later is taken.
-func (s *session) build(payload []byte) error {
+// buildChunk makes a chunk of a recipe. The disk is read before anything that comes later is taken.
+func (s *clientSession) buildChunk(payload []byte) error {
 	p, err := protocol.ReadBuild(payload)
 	if err != nil {
 		return err
@@ -97,12 +97,12 @@ func (s *session) build(payload []byte) error {
 		return fmt.Errorf("%w: %w", protocol.ErrProtocol, err)
 	}
 	if p.Bytes = sent; len(sent) > 0 {
-		if s.cut, err = s.sent(p, recipe.Sends(c.Len)); err != nil {
+		if s.cut, err = s.sentPieces(p, recipe.Sends(c.Len)); err != nil {
 			return err
 		}
 		sent = s.cut
 	}
-	out := s.buffer()[:c.Len]
+	out := s.takeBuffer()[:c.Len]
 	differing, err := s.memory.Take(c.N, recipe, out, sent, func(b []byte, off int64) error {
 		_, err := s.disk.ReadAt(b, off)
 		return err
@@ -111,33 +111,33 @@ func (s *session) build(payload []byte) error {
 	case errors.Is(err, moved.ErrRecipe):
 		return fmt.Errorf("%w: chunk %d: %w", protocol.ErrProtocol, c.N, err)
 	case err != nil:
-		return failure(protocol.KindDisk, fmt.Errorf("reading %s for chunk %d: %w", s.job.Disk, c.N, err))
+		return asFailure(protocol.KindDisk, fmt.Errorf("reading %s for chunk %d: %w", s.job.Disk, c.N, err))
 	}
-	return s.built(c.Chunk, out, differing, recipe)
+	return s.handBuilt(c.Chunk, out, differing, recipe)
 }
 
-// sent is the pieces, of so many bytes, that came with a recipe. It uses the buffer for pieces.
-func (s *session) sent(p protocol.Packet, n int) ([]byte, error) {
+// sentPieces is the pieces, of so many bytes, that came with a recipe. It uses the buffer for pieces.
+func (s *clientSession) sentPieces(p protocol.Packet, n int) ([]byte, error) {
 	if p.Encoding != protocol.Streamed {
-		return decoded(p, s.cut)
+		return decodedBytes(p, s.cut)
 	}
 	if cap(s.cut) < n {
 		s.cut = make([]byte, n)
 	}
 	s.cut = s.cut[:n]
-	return s.cut, s.stream.next(p, s.cut)
+	return s.cut, s.stream.decodeNext(p, s.cut)
 }
 
-// built hands on a chunk that a recipe made, if it is the one that was announced. If not (sums of pieces are short), the chunk is asked for
+// handBuilt hands on a chunk that a recipe made, if it is the one that was announced. If not (sums of pieces are short), the chunk is asked for
 // whole.
-func (s *session) built(c chunk.Chunk, out []byte, differing *chunk.Pieces, r moved.Recipe) error {
+func (s *clientSession) handBuilt(c chunk.Chunk, out []byte, differing *chunk.Pieces, r moved.Recipe) error {
 	if same := c.Zero && chunk.IsZero(out) || !c.Zero && chunk.SumOf(out) == c.Sum; !same {
-		s.done(out)
+		s.returnBuffer(out)
 		if c.Zero {
-			return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not zeros, as announced", c.N, offset(c.N)))
+			return asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not zeros, as announced", c.N, chunkOffset(c.N)))
 		}
 		s.mu.Lock()
-		s.announced[c.N] = wanted{c, false}
+		s.announced[c.N] = wantedChunk{c, false}
 		s.mu.Unlock()
 		go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: c.N, Answer: protocol.Needed})) // what is heard must not wait for it
 		return nil
@@ -147,7 +147,7 @@ func (s *session) built(c chunk.Chunk, out []byte, differing *chunk.Pieces, r mo
 	s.account.Moved += int64(r.Count(moved.Copy)+r.Count(moved.Kept)+r.Count(moved.Last)) * chunk.PieceSize
 	s.mu.Unlock()
 	if c.Zero {
-		s.done(out)
+		s.returnBuffer(out)
 		s.puts <- put1{n: c.N, len: c.Len}
 		return nil
 	}

@@ -31,8 +31,8 @@ type Extent struct {
 // maxRuns is how many runs of pieces are written one by one: a disk takes a whole chunk in less time than many more.
 const maxRuns = 16
 
-// runs is the ranges of the data to write, from and to in bytes. All of the data is read back.
-func (e Extent) runs() [][2]int {
+// writeRuns is the ranges of the data to write, from and to in bytes. All of the data is read back.
+func (e Extent) writeRuns() [][2]int {
 	if e.Only != nil {
 		var all [][2]int
 		for from, to := range e.Only.Runs(len(e.Data)) {
@@ -45,7 +45,7 @@ func (e Extent) runs() [][2]int {
 	return [][2]int{{0, len(e.Data)}}
 }
 
-func (e Extent) size() int {
+func (e Extent) byteSize() int {
 	if e.Data == nil {
 		return e.Len
 	}
@@ -70,8 +70,8 @@ func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
 			if try > 1 {
 				e.Only = nil
 			}
-			if err := put(m, e); err != nil {
-				return retried, fmt.Errorf("writing %d bytes at %d: %w", e.size(), e.Off, err)
+			if err := putExtent(m, e); err != nil {
+				return retried, fmt.Errorf("writing %d bytes at %d: %w", e.byteSize(), e.Off, err)
 			}
 		}
 		if err := m.Flush(); err != nil {
@@ -80,9 +80,9 @@ func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
 		var wrong []Extent
 		var first int64
 		for _, e := range left {
-			at, err := differs(m, e, scratch)
+			at, err := firstDifference(m, e, scratch)
 			if err != nil {
-				return retried, fmt.Errorf("reading %d bytes at %d back: %w", e.size(), e.Off, err)
+				return retried, fmt.Errorf("reading %d bytes at %d back: %w", e.byteSize(), e.Off, err)
 			}
 			if at >= 0 {
 				if len(wrong) == 0 {
@@ -104,11 +104,11 @@ func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
 	}
 }
 
-func put(m Medium, e Extent) error {
+func putExtent(m Medium, e Extent) error {
 	if e.Data == nil {
 		return m.Zero(e.Off, int64(e.Len))
 	}
-	for _, r := range e.runs() {
+	for _, r := range e.writeRuns() {
 		n, err := m.WriteAt(e.Data[r[0]:r[1]], e.Off+int64(r[0]))
 		if err == nil && n != r[1]-r[0] {
 			err = fmt.Errorf("only %d bytes were taken", n)
@@ -120,9 +120,9 @@ func put(m Medium, e Extent) error {
 	return nil
 }
 
-// differs is the offset of the first byte on the medium that is not the extent's, or -1.
-func differs(m Medium, e Extent, scratch []byte) (int64, error) {
-	b := scratch[:e.size()]
+// firstDifference is the offset of the first byte on the medium that is not the extent's, or -1.
+func firstDifference(m Medium, e Extent, scratch []byte) (int64, error) {
+	b := scratch[:e.byteSize()]
 	n, err := m.ReadAt(b, e.Off)
 	if err != nil {
 		return 0, err

@@ -40,7 +40,7 @@ func TestS2(t *testing.T) {
 		packed := s2.Encode(nil, data)
 		for _, room := range [][]byte{room, nil} {
 			p := protocol.Packet{Encoding: protocol.S2, Bytes: packed}
-			out, err := decoded(p, room)
+			out, err := decodedBytes(p, room)
 			if err != nil || !bytes.Equal(out, data) {
 				t.Fatalf("%d bytes became %d: %v", len(data), len(out), err)
 			}
@@ -50,7 +50,7 @@ func TestS2(t *testing.T) {
 		}
 		for range 20 {
 			n := rand.New(rand.NewPCG(seed, 1)).IntN(len(packed))
-			if out, err := decoded(protocol.Packet{Encoding: protocol.S2, Bytes: packed[:n]}, room); err == nil && bytes.Equal(out, data) {
+			if out, err := decodedBytes(protocol.Packet{Encoding: protocol.S2, Bytes: packed[:n]}, room); err == nil && bytes.Equal(out, data) {
 				t.Errorf("%d of %d bytes are all of it", n, len(packed))
 			} else if err != nil && !isData(err) {
 				t.Errorf("cut: %v", err)
@@ -60,7 +60,7 @@ func TestS2(t *testing.T) {
 	for _, claim := range []uint64{chunk.Size + 1, 1<<32 - 1, 1 << 40} {
 		b := append(binary.AppendUvarint(nil, claim), s2.Encode(nil, []byte("groundhog"))[1:]...)
 		allocated := testing.AllocsPerRun(1, func() {
-			if _, err := decoded(protocol.Packet{Encoding: protocol.S2, Bytes: b}, nil); !isData(err) {
+			if _, err := decodedBytes(protocol.Packet{Encoding: protocol.S2, Bytes: b}, nil); !isData(err) {
 				t.Errorf("a chunk of %d bytes: %v", claim, err)
 			}
 		})
@@ -77,7 +77,7 @@ func FuzzS2(f *testing.F) {
 	f.Add(s2.Encode(nil, bytes.Repeat([]byte("groundhog"), 1000)))
 	f.Add(binary.AppendUvarint(nil, 1<<32-1))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out, err := decoded(protocol.Packet{Encoding: protocol.S2, Bytes: b}, nil)
+		out, err := decodedBytes(protocol.Packet{Encoding: protocol.S2, Bytes: b}, nil)
 		if err != nil {
 			if !isData(err) {
 				t.Error(err)
@@ -87,7 +87,7 @@ func FuzzS2(f *testing.F) {
 		if len(out) > chunk.Size {
 			t.Fatalf("%d bytes", len(out))
 		}
-		again, err := decoded(protocol.Packet{Encoding: protocol.S2, Bytes: s2.Encode(nil, out)}, nil)
+		again, err := decodedBytes(protocol.Packet{Encoding: protocol.S2, Bytes: s2.Encode(nil, out)}, nil)
 		if err != nil || !bytes.Equal(again, out) {
 			t.Errorf("%d bytes became %d: %v", len(out), len(again), err)
 		}

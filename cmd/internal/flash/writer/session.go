@@ -36,28 +36,28 @@ type Target interface {
 	Close() error
 }
 
-// session is one connection of a client.
-type session struct {
+// clientSession is one connection of a client.
+type clientSession struct {
 	Config
 	r    *wire.Reader
 	w    *wire.Writer
 	job  protocol.Job
 	disk Target
-	own  *holder
+	own  *diskHold
 
 	compare chan lookJob
 	puts    chan put1
 	free    chan []byte    // buffers, each for one chunk, to be used again
 	cut     []byte         // buffer for the pieces of a chunk
-	stream  stream         // the zstd stream that chunks come in
+	stream  chunkStream    // the zstd stream that chunks come in
 	over    atomic.Bool    // the client is done or gone
 	lookers sync.WaitGroup // comparers
 	writing sync.WaitGroup // the putter
 	failed  chan error     // the first error of a worker
 
 	mu        sync.Mutex
-	announced map[int64]wanted // chunks that wait for their data, by number
-	open      int64            // how many announced chunks are neither the same, nor zeroed, nor verified yet
+	announced map[int64]wantedChunk // chunks that wait for their data, by number
+	open      int64                 // how many announced chunks are neither the same, nor zeroed, nor verified yet
 	settled   *sync.Cond
 	first     []byte // the first chunk's data, until Finish
 	firstZero bool
@@ -66,16 +66,16 @@ type session struct {
 	highest   int64    // number of the last chunk announced, -1 for none
 	started   bool     // something was written, or may have been
 
-	scanned map[int64]scanned // what the disk held when it was scanned; announced chunks are compared with it
-	memory  moved.Memory      // pieces that were read before their place on the disk was overwritten
+	scanned map[int64]scannedChunk // what the disk held when it was scanned; announced chunks are compared with it
+	memory  moved.Memory           // pieces that were read before their place on the disk was overwritten
 
 	account protocol.Account
 	blind   *blind
 	heard   atomic.Int64
 }
 
-// wanted is a chunk that waits for its data.
-type wanted struct {
+// wantedChunk is a chunk that waits for its data.
+type wantedChunk struct {
 	chunk.Chunk
 	looked bool // the client knows what the disk holds in its place
 }
@@ -92,25 +92,25 @@ type put1 struct {
 // [protocol.Failure] has been told to the client. Nothing is half written when it returns: what was
 // received in part is dropped, what was being written is finished.
 func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
-	c = c.orDefault()
-	s := &session{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
-		compare: make(chan lookJob, maxAnnounced/piece), puts: make(chan put1, maxPending),
-		failed: make(chan error, 1), announced: map[int64]wanted{}, highest: -1, blind: newBlind(), scanned: map[int64]scanned{}}
+	c = c.withDefaults()
+	s := &clientSession{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
+		compare: make(chan lookJob, maxAnnounced/chunksAtOnce), puts: make(chan put1, maxPending),
+		failed: make(chan error, 1), announced: map[int64]wantedChunk{}, highest: -1, blind: newBlind(), scanned: map[int64]scannedChunk{}}
 	s.settled = sync.NewCond(&s.mu)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := s.run(ctx, line)
+	err := s.serveClient(ctx, line)
 	if s.disk != nil {
-		s.stop()
+		s.stopWorkers()
 		err = errors.Join(err, s.disk.Close())
 	}
 	if s.own != nil {
-		s.own.release()
+		s.own.releaseLock()
 	}
 	return err
 }
 
-func (c Config) orDefault() Config {
+func (c Config) withDefaults() Config {
 	if c.Silent <= 0 {
 		c.Silent = 30 * time.Second
 	}
@@ -123,31 +123,31 @@ func (c Config) orDefault() Config {
 	return c
 }
 
-// run is the session; what it returns was told to the client, if the line still carries it. After an error the
+// serveClient is the session; what it returns was told to the client, if the line still carries it. After an error the
 // line is closed: no worker may wait for a client that is gone.
-func (s *session) run(ctx context.Context, line io.ReadWriter) error {
-	err := s.hello()
+func (s *clientSession) serveClient(ctx context.Context, line io.ReadWriter) error {
+	err := s.sayHello()
 	if err == nil {
-		stop := s.beat(ctx)
+		stop := s.sendBeats(ctx)
 		defer stop()
-		err = s.serve(ctx)
+		err = s.serveFrames(ctx)
 	}
 	if c, ok := line.(io.Closer); ok && err != nil {
 		late := time.AfterFunc(s.Ping, func() { c.Close() })
 		defer func() { late.Stop(); c.Close() }()
 	}
 	if errors.Is(err, protocol.ErrProtocol) {
-		err = failure(protocol.KindBug, err)
+		err = asFailure(protocol.KindBug, err)
 	}
 	var f *protocol.Failure
 	if errors.As(err, &f) {
-		f.Writing = s.own.writing()
+		f.Writing = s.own.isWriting()
 		s.w.Write(protocol.Failed, protocol.Marshal(f))
 	}
 	return err
 }
 
-func (s *session) hello() error {
+func (s *clientSession) sayHello() error {
 	if err := wire.SayHello(s.w, s.Tool); err != nil {
 		return err
 	}
@@ -156,11 +156,11 @@ func (s *session) hello() error {
 	return err
 }
 
-// serve takes frames until Finish.
-func (s *session) serve(ctx context.Context) error {
-	frames := make(chan frame)
+// serveFrames takes frames until Finish.
+func (s *clientSession) serveFrames(ctx context.Context) error {
+	frames := make(chan clientFrame)
 	free := make(chan struct{})
-	go s.listen(ctx, frames, free)
+	go s.readFrames(ctx, frames, free)
 	for {
 		select {
 		case <-ctx.Done():
@@ -173,7 +173,7 @@ func (s *session) serve(ctx context.Context) error {
 			if f.err != nil {
 				return f.err
 			}
-			done, err := s.take(f)
+			done, err := s.takeFrame(f)
 			if done || err != nil {
 				return err
 			}
@@ -186,19 +186,19 @@ func (s *session) serve(ctx context.Context) error {
 	}
 }
 
-type frame struct {
+type clientFrame struct {
 	kind    wire.Type
 	payload []byte
 	err     error
 }
 
-// listen reads frames, one at a time: the next one is read once free says that the last one's payload is not needed any more.
-func (s *session) listen(ctx context.Context, frames chan<- frame, free <-chan struct{}) {
+// readFrames reads frames, one at a time: the next one is read once free says that the last one's payload is not needed any more.
+func (s *clientSession) readFrames(ctx context.Context, frames chan<- clientFrame, free <-chan struct{}) {
 	for {
 		kind, payload, err := s.r.Next()
 		s.heard.Store(time.Now().UnixNano())
 		select {
-		case frames <- frame{kind, payload, err}:
+		case frames <- clientFrame{kind, payload, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -213,8 +213,8 @@ func (s *session) listen(ctx context.Context, frames chan<- frame, free <-chan s
 	}
 }
 
-// take acts on a frame.
-func (s *session) take(f frame) (done bool, err error) {
+// takeFrame acts on a frame.
+func (s *clientSession) takeFrame(f clientFrame) (done bool, err error) {
 	if s.disk == nil && f.kind != protocol.Open && f.kind != protocol.Ping {
 		return false, fmt.Errorf("%w: a frame of type %d before Open", protocol.ErrProtocol, f.kind)
 	}
@@ -222,19 +222,19 @@ func (s *session) take(f frame) (done bool, err error) {
 	case protocol.Open:
 		return false, s.openDisk(f.payload)
 	case protocol.Announce:
-		return false, s.announce(f.payload)
+		return false, s.announceChunks(f.payload)
 	case protocol.Data:
-		return false, s.data(f.payload)
+		return false, s.takeData(f.payload)
 	case protocol.Scan:
-		return false, s.scan(f.payload)
+		return false, s.scanRange(f.payload)
 	case protocol.Build:
-		return false, s.build(f.payload)
+		return false, s.buildChunk(f.payload)
 	case protocol.Extent:
-		return false, s.extent(f.payload)
+		return false, s.keepExtent(f.payload)
 	case protocol.Blank:
-		return false, s.blank(f.payload)
+		return false, s.keepBlank(f.payload)
 	case protocol.Finish:
-		return true, s.finish()
+		return true, s.finishDisk()
 	case protocol.Ping:
 		return false, nil
 	}
@@ -242,7 +242,7 @@ func (s *session) take(f frame) (done bool, err error) {
 }
 
 // openDisk takes the device for this session.
-func (s *session) openDisk(payload []byte) error {
+func (s *clientSession) openDisk(payload []byte) error {
 	if s.disk != nil {
 		return fmt.Errorf("%w: a second Open", protocol.ErrProtocol)
 	}
@@ -252,43 +252,43 @@ func (s *session) openDisk(payload []byte) error {
 	if strings.ContainsAny(s.job.Disk+s.job.Session, " \n") {
 		return fmt.Errorf("%w: disk %q, session %q", protocol.ErrProtocol, s.job.Disk, s.job.Session)
 	}
-	own, err := hold(s.Run, s.job.Disk, s.job.Who)
+	own, err := holdDisk(s.Run, s.job.Disk, s.job.Who)
 	if err != nil {
-		return failure(protocol.KindBusy, err)
+		return asFailure(protocol.KindBusy, err)
 	}
 	s.own = own
 	d, err := s.Open(s.job.Disk, !s.job.Check)
 	if err != nil {
-		return failure(protocol.KindRefused, fmt.Errorf("opening %s: %w", s.job.Disk, err))
+		return asFailure(protocol.KindRefused, fmt.Errorf("opening %s: %w", s.job.Disk, err))
 	}
 	if s.job.Size > d.Size() {
 		d.Close()
-		return failure(protocol.KindRefused, fmt.Errorf("the image has %d bytes, %s %d", s.job.Size, s.job.Disk, d.Size()))
+		return asFailure(protocol.KindRefused, fmt.Errorf("the image has %d bytes, %s %d", s.job.Size, s.job.Disk, d.Size()))
 	}
 	// What a writer that was killed has left in the drive's cache would be found there, and lost with the power.
 	if err := d.Flush(); err != nil {
 		d.Close()
-		return failure(protocol.KindDisk, fmt.Errorf("flushing %s: %w", s.job.Disk, err))
+		return asFailure(protocol.KindDisk, fmt.Errorf("flushing %s: %w", s.job.Disk, err))
 	}
 	s.disk = d
-	s.free = make(chan []byte, maxPending+batch)
+	s.free = make(chan []byte, maxPending+flushBatch)
 	for range runtime.NumCPU() {
 		s.lookers.Add(1)
-		go s.comparer()
+		go s.compareChunks()
 	}
 	s.writing.Add(1)
-	go s.putter()
+	go s.putChunks()
 	room := roomForPieces()
 	s.memory.Most = int(room / chunk.PieceSize)
 	s.stream.window = windowOf(room)
-	last := own.last()
+	last := own.lastRun()
 	return s.w.Write(protocol.Opened, protocol.Marshal(protocol.Disk{
 		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room, Window: s.stream.window}))
 }
 
-// stop ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:
+// stopWorkers ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:
 // a client that comes back announces it again, and finds the disk free.
-func (s *session) stop() {
+func (s *clientSession) stopWorkers() {
 	s.over.Store(true)
 	close(s.compare)
 	s.lookers.Wait()
@@ -296,8 +296,8 @@ func (s *session) stop() {
 	s.writing.Wait()
 }
 
-// fail keeps a worker's first error.
-func (s *session) fail(err error) {
+// keepError keeps a worker's first error.
+func (s *clientSession) keepError(err error) {
 	select {
 	case s.failed <- err:
 	default:
@@ -307,7 +307,7 @@ func (s *session) fail(err error) {
 	s.mu.Unlock()
 }
 
-func failure(kind protocol.Kind, err error) error {
+func asFailure(kind protocol.Kind, err error) error {
 	var f *protocol.Failure
 	if errors.As(err, &f) {
 		return err
@@ -315,8 +315,8 @@ func failure(kind protocol.Kind, err error) error {
 	return &protocol.Failure{Kind: kind, Text: err.Error()}
 }
 
-// beat sends a ping now and then, and keeps the device's lease fresh as long as the client is heard.
-func (s *session) beat(ctx context.Context) (stop func()) {
+// sendBeats sends a ping now and then, and keeps the device's lease fresh as long as the client is heard.
+func (s *clientSession) sendBeats(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -325,7 +325,7 @@ func (s *session) beat(ctx context.Context) (stop func()) {
 		defer tick.Stop()
 		for {
 			if time.Since(time.Unix(0, s.heard.Load())) < s.Silent {
-				touch(s.Run)
+				touchLease(s.Run)
 			}
 			select {
 			case <-tick.C:
@@ -340,14 +340,14 @@ func (s *session) beat(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// offset is where a chunk lies.
-func offset(n int64) int64 { return n * chunk.Size }
+// chunkOffset is where a chunk lies.
+func chunkOffset(n int64) int64 { return n * chunk.Size }
 
-// peak is the most memory that this process has had, in bytes.
-func peak() int64 {
+// peakMemory is the most memory that this process has had, in bytes.
+func peakMemory() int64 {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
-	return field(b, "VmHWM:") * 1024
+	return procField(b, "VmHWM:") * 1024
 }

@@ -18,19 +18,19 @@ func windowOf(room int64) int64 {
 	return protocol.MaxWindow
 }
 
-// stream is the zstd stream that chunks come in on a connection. Its zero value accepts no stream.
-type stream struct {
+// chunkStream is the zstd stream that chunks come in on a connection. Its zero value accepts no stream.
+type chunkStream struct {
 	window  int64 // the largest window that the client was told it may use, in bytes; 0: no stream
 	decoder *zstd.Decoder
-	bytes   payload
+	bytes   streamBytes
 	begins  bool // anew, with the bytes that came
 }
 
-// payload is the bytes of a stream that came and were not decoded yet. Its end is not the end of the stream: a decoder that reads on there
+// streamBytes is the bytes of a stream that came and were not decoded yet. Its end is not the end of the stream: a decoder that reads on there
 // was not sent what was announced.
-type payload struct{ left []byte }
+type streamBytes struct{ left []byte }
 
-func (p *payload) Read(b []byte) (int, error) {
+func (p *streamBytes) Read(b []byte) (int, error) {
 	if len(p.left) == 0 {
 		return 0, io.ErrUnexpectedEOF
 	}
@@ -39,8 +39,8 @@ func (p *payload) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// take keeps a packet's bytes.
-func (s *stream) take(p protocol.Packet) error {
+// takePacket keeps a packet's bytes.
+func (s *chunkStream) takePacket(p protocol.Packet) error {
 	if s.window == 0 {
 		return fmt.Errorf("%w: a stream, for which there is no memory", protocol.ErrProtocol)
 	}
@@ -55,10 +55,10 @@ func (s *stream) take(p protocol.Packet) error {
 	return nil
 }
 
-// next decodes: it drops what is to be skipped, and fills out with what follows. The decoder reads no further than the block that it
+// decodeNext decodes: it drops what is to be skipped, and fills out with what follows. The decoder reads no further than the block that it
 // decodes; the bytes that are left then belong to a later chunk.
-func (s *stream) next(p protocol.Packet, out []byte) error {
-	if err := s.take(p); err != nil {
+func (s *chunkStream) decodeNext(p protocol.Packet, out []byte) error {
+	if err := s.takePacket(p); err != nil {
 		return err
 	}
 	all := s.bytes.left
@@ -79,7 +79,7 @@ func (s *stream) next(p protocol.Packet, out []byte) error {
 		_, err = io.ReadFull(s.decoder, out)
 	}
 	if err != nil {
-		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", p.N, offset(p.N), err))
+		return asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", p.N, chunkOffset(p.N), err))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func FuzzStream(f *testing.F) {
 	f.Add(packed, []byte{3, 0, 20, 0, 0, 5, 255, 100, 0, 1, 0, 7})
 	f.Add(append(bytes.Clone(packed), packed...), []byte{1, 2, 255, 255, 1, 0, 255, 9})
 	f.Fuzz(func(t *testing.T, b, parts []byte) {
-		s := stream{window: protocol.MaxWindow}
+		s := chunkStream{window: protocol.MaxWindow}
 		defer func() {
 			if s.decoder != nil {
 				s.decoder.Close()
@@ -39,10 +39,10 @@ func FuzzStream(f *testing.F) {
 			}
 			given = append(given, p.Bytes...)
 			if p.Stream.Part {
-				err = s.take(p)
+				err = s.takePacket(p)
 			} else {
 				out := make([]byte, parts[3])
-				if err = s.next(p, out); err == nil {
+				if err = s.decodeNext(p, out); err == nil {
 					if want := decodedPart(t, given, at+int(p.Stream.Skip), len(out)); !bytes.Equal(out, want) {
 						t.Fatalf("at byte %d: %q, and it is %q", at, out, want)
 					}

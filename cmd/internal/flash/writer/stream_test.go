@@ -24,12 +24,12 @@ func TestStreamBounds(t *testing.T) {
 		return protocol.Packet{Encoding: protocol.Streamed, Stream: protocol.Stream{Begins: true}, Bytes: b}
 	}
 	out := make([]byte, len(small))
-	var none stream
-	if err := none.next(begins(encoder.EncodeAll(small, nil)), out); !errors.Is(err, protocol.ErrProtocol) || none.decoder != nil {
+	var none chunkStream
+	if err := none.decodeNext(begins(encoder.EncodeAll(small, nil)), out); !errors.Is(err, protocol.ErrProtocol) || none.decoder != nil {
 		t.Errorf("a stream without memory for it: %v", err)
 	}
-	s := stream{window: protocol.MaxWindow}
-	if err := s.next(begins(large), out); !isData(err) || !strings.Contains(err.Error(), zstd.ErrWindowSizeExceeded.Error()) {
+	s := chunkStream{window: protocol.MaxWindow}
+	if err := s.decodeNext(begins(large), out); !isData(err) || !strings.Contains(err.Error(), zstd.ErrWindowSizeExceeded.Error()) {
 		t.Errorf("a window of 16 MiB: %v", err)
 	}
 	part := begins(make([]byte, protocol.MaxStreamed))
@@ -37,11 +37,11 @@ func TestStreamBounds(t *testing.T) {
 		if n > 2 {
 			t.Fatalf("%d bytes of a stream are kept", len(s.bytes.left))
 		}
-		err = s.take(part)
+		err = s.takePacket(part)
 		part.Stream.Begins = false
 	}
-	s = stream{window: protocol.MaxWindow}
-	if err := s.next(begins(encoder.EncodeAll(small, nil)), out); err != nil || !bytes.Equal(out, small) {
+	s = chunkStream{window: protocol.MaxWindow}
+	if err := s.decodeNext(begins(encoder.EncodeAll(small, nil)), out); err != nil || !bytes.Equal(out, small) {
 		t.Errorf("%q, %v", out, err)
 	}
 }

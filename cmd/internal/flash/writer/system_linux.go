@@ -8,8 +8,8 @@ import (
 
 // What of disks is Linux's alone. Devices run it; elsewhere it only has to compile (system_other.go).
 
-// direct is the flag with which reads and writes go past the page cache (open(2)).
-const direct = unix.O_DIRECT
+// directFlag is the flag with which reads and writes go past the page cache (open(2)).
+const directFlag = unix.O_DIRECT
 
 // sectorSize is a block device's logical block in bytes (BLKSSZGET).
 func sectorSize(fd int) (int, error) { return unix.IoctlGetInt(fd, unix.BLKSSZGET) }

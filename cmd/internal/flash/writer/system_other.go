@@ -6,7 +6,7 @@ import "errors"
 
 // No device runs anything but Linux: see system_linux.go.
 
-const direct = 0
+const directFlag = 0
 
 func sectorSize(int) (int, error)         { return 0, errors.ErrUnsupported }
 func dropCached(int, int64, int64) error  { return errors.ErrUnsupported }

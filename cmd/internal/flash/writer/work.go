@@ -12,29 +12,29 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// maxPending is how many chunks wait for the disk at most, and batch is how many are flushed together. Chunks have 1 MiB, so both bound the
+// maxPending is how many chunks wait for the disk at most, and flushBatch is how many are flushed together. Chunks have 1 MiB, so both bound the
 // writer's memory: the pending chunks, one batch, and one chunk for each core that compares.
 const (
 	maxPending = 12
-	batch      = 8
+	flushBatch = 8
 )
 
-// maxAnnounced is how many announced chunks wait to be compared; no more frames are read while there are as many. piece is how many of them
+// maxAnnounced is how many announced chunks wait to be compared; no more frames are read while there are as many. chunksAtOnce is how many of them
 // a core takes at once: few, so that all cores have work and answers come early.
 const (
 	maxAnnounced = 1024
-	piece        = 4
+	chunksAtOnce = 4
 )
 
-// announce hands chunks to the comparers.
-func (s *session) announce(payload []byte) error {
+// announceChunks hands chunks to the comparers.
+func (s *clientSession) announceChunks(payload []byte) error {
 	all, err := protocol.Chunks(payload)
 	if err != nil {
 		return err
 	}
 	for _, c := range all {
-		if offset(c.N)+int64(c.Len) > s.disk.Size() {
-			return failure(protocol.KindRefused, fmt.Errorf("the image is larger than the disk: a chunk ends at %d of %d bytes", offset(c.N)+int64(c.Len), s.disk.Size()))
+		if chunkOffset(c.N)+int64(c.Len) > s.disk.Size() {
+			return asFailure(protocol.KindRefused, fmt.Errorf("the image is larger than the disk: a chunk ends at %d of %d bytes", chunkOffset(c.N)+int64(c.Len), s.disk.Size()))
 		}
 	}
 	s.mu.Lock()
@@ -44,7 +44,7 @@ func (s *session) announce(payload []byte) error {
 	}
 	s.mu.Unlock()
 	for len(all) > 0 {
-		n := min(len(all), piece)
+		n := min(len(all), chunksAtOnce)
 		s.compare <- lookJob{chunks: all[:n:n]}
 		all = all[n:]
 	}
@@ -57,10 +57,10 @@ type lookJob struct {
 	scan, keep bool
 }
 
-// comparer holds announced chunks against the disk. The disk is read from the medium.
-func (s *session) comparer() {
+// compareChunks holds announced chunks against the disk. The disk is read from the medium.
+func (s *clientSession) compareChunks() {
 	defer s.lookers.Done()
-	buf := Buffer(chunk.Size + align)
+	buf := Buffer(chunk.Size + bufferAlign)
 	var replies, sums []byte
 	flush := func() {
 		if len(replies) > 0 {
@@ -75,19 +75,19 @@ func (s *session) comparer() {
 		for _, c := range todo.chunks {
 			if todo.scan {
 				if err := s.scanChunk(c, todo.keep, buf); err != nil {
-					s.fail(failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(c.N), err)))
+					s.keepError(asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, chunkOffset(c.N), err)))
 					for range s.compare {
 					}
 					return
 				}
 				continue
 			}
-			if s.blind.waits() {
+			if s.blind.mayWait() {
 				flush()
 			}
-			a, looked, err := s.look(c, buf)
+			a, looked, err := s.lookAtChunk(c, buf)
 			if err != nil {
-				s.fail(failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(c.N), err)))
+				s.keepError(asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, chunkOffset(c.N), err)))
 				for range s.compare { // nobody may wait for us
 				}
 				return
@@ -106,22 +106,22 @@ func (s *session) comparer() {
 	}
 }
 
-// look compares one chunk with the disk; 0 is no answer yet. If the disk was read for that, buf has what it holds.
-func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
+// lookAtChunk compares one chunk with the disk; 0 is no answer yet. If the disk was read for that, buf has what it holds.
+func (s *clientSession) lookAtChunk(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked bool, _ error) {
 	same := false
-	known, ok := s.known(c)
+	known, ok := s.knownFromScan(c)
 	if ok {
 		same = known
-	} else if looked = c.Zero || s.job.Check || !s.blind.skip(); looked {
+	} else if looked = c.Zero || s.job.Check || !s.blind.skipLook(); looked {
 		b := buf[:c.Len]
-		if _, err := s.disk.ReadAt(b, offset(c.N)); err != nil {
+		if _, err := s.disk.ReadAt(b, chunkOffset(c.N)); err != nil {
 			return 0, true, err
 		}
 		if c.Zero {
 			same = chunk.IsZero(b)
 		} else {
 			same = chunk.SumOf(b) == c.Sum
-			s.blind.found(same)
+			s.blind.noteLook(same)
 		}
 	}
 	if !same && c.Zero && c.N != 0 && !s.job.Check && !ok {
@@ -133,13 +133,13 @@ func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked boo
 	switch {
 	case same:
 		s.account.Same++
-		s.settle(1)
+		s.settleChunks(1)
 		return protocol.Same, looked, nil
 	case s.job.Check:
-		s.settle(1)
+		s.settleChunks(1)
 		return protocol.Needed, looked, nil
 	}
-	s.announced[c.N] = wanted{c, looked}
+	s.announced[c.N] = wantedChunk{c, looked}
 	if c.Zero && c.N == 0 { // at the end, like any first chunk
 		s.firstZero = true
 		s.settled.Broadcast()
@@ -148,13 +148,13 @@ func (s *session) look(c chunk.Chunk, buf []byte) (_ protocol.Answer, looked boo
 	return protocol.Needed, looked, nil
 }
 
-// settle counts chunks that need nothing more. The caller holds mu.
-func (s *session) settle(n int64) {
+// settleChunks counts chunks that need nothing more. The caller holds mu.
+func (s *clientSession) settleChunks(n int64) {
 	s.open -= n
 	s.settled.Broadcast()
 }
 
-var decoder = func() *zstd.Decoder {
+var packetDecoder = func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*chunk.Size), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		panic(err) // the options are constant
@@ -162,38 +162,38 @@ var decoder = func() *zstd.Decoder {
 	return d
 }()
 
-// data takes a chunk's bytes, which must make it what was announced.
-func (s *session) data(payload []byte) error {
+// takeData takes a chunk's bytes, which must make it what was announced.
+func (s *clientSession) takeData(payload []byte) error {
 	p, err := protocol.ReadData(payload)
 	if err != nil {
 		return err
 	}
 	if p.Stream.Part {
-		return s.stream.take(p)
+		return s.stream.takePacket(p)
 	}
 	s.mu.Lock()
 	c, ok := s.announced[p.N]
 	delete(s.announced, p.N)
 	s.mu.Unlock()
 	if c.looked {
-		s.blind.came(p.Pieces == nil)
+		s.blind.noteSent(p.Pieces == nil)
 	}
 	if !ok || s.job.Check || c.Zero {
 		return fmt.Errorf("%w: data of chunk %d, which was not asked for", protocol.ErrProtocol, p.N)
 	}
-	out, err := s.unpack(p, c.Chunk)
+	out, err := s.unpackPacket(p, c.Chunk)
 	if err != nil {
 		return err
 	}
 	switch whole := len(out) == c.Len && chunk.SumOf(out) == c.Sum; {
 	case !whole && p.Pieces != nil: // the wrong pieces came: the sums of pieces are short, and may be the same for two
-		s.done(out)
+		s.returnBuffer(out)
 		s.mu.Lock()
-		s.announced[p.N] = wanted{c.Chunk, false}
+		s.announced[p.N] = wantedChunk{c.Chunk, false}
 		s.mu.Unlock()
 		go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: p.N, Answer: protocol.Needed})) // what is heard must not wait for it
 	case !whole:
-		return failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not what was announced", p.N, offset(p.N)))
+		return asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not what was announced", p.N, chunkOffset(p.N)))
 	case p.N == 0:
 		s.mu.Lock()
 		s.first = out
@@ -205,46 +205,46 @@ func (s *session) data(payload []byte) error {
 	return nil
 }
 
-// unpack is the chunk that a packet has. Where it has pieces alone, the others are read from the disk.
-func (s *session) unpack(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
-	out := s.buffer()
+// unpackPacket is the chunk that a packet has. Where it has pieces alone, the others are read from the disk.
+func (s *clientSession) unpackPacket(p protocol.Packet, c chunk.Chunk) ([]byte, error) {
+	out := s.takeBuffer()
 	if p.Encoding == protocol.Streamed {
 		out = out[:c.Len]
-		return out, s.stream.next(p, out)
+		return out, s.stream.decodeNext(p, out)
 	}
 	if p.Pieces == nil {
-		return decoded(p, out)
+		return decodedBytes(p, out)
 	}
 	var err error
-	if s.cut, err = decoded(p, s.cut); err != nil {
+	if s.cut, err = decodedBytes(p, s.cut); err != nil {
 		return nil, err
 	}
 	out = out[:c.Len]
-	if _, err := s.disk.ReadAt(out, offset(p.N)); err != nil {
-		return nil, failure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, offset(p.N), err))
+	if _, err := s.disk.ReadAt(out, chunkOffset(p.N)); err != nil {
+		return nil, asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, chunkOffset(p.N), err))
 	}
 	if err := p.Pieces.Paste(out, s.cut); err != nil {
-		return nil, failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d: %w", p.N, offset(p.N), err))
+		return nil, asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d: %w", p.N, chunkOffset(p.N), err))
 	}
 	return out, nil
 }
 
-// decoded is what a packet's bytes decode to. It uses room if that is large enough.
-func decoded(p protocol.Packet, room []byte) ([]byte, error) {
+// decodedBytes is what a packet's bytes decode to. It uses room if that is large enough.
+func decodedBytes(p protocol.Packet, room []byte) ([]byte, error) {
 	var out []byte
 	var err error
 	switch p.Encoding {
 	case protocol.Raw:
 		return append(room[:0], p.Bytes...), nil
 	case protocol.Zstd:
-		out, err = decoder.DecodeAll(p.Bytes, room[:0])
+		out, err = packetDecoder.DecodeAll(p.Bytes, room[:0])
 	case protocol.S2:
 		out, err = decodedS2(p.Bytes, room)
 	default:
 		return nil, fmt.Errorf("%w: encoding %d here", protocol.ErrProtocol, p.Encoding)
 	}
 	if err != nil {
-		return nil, failure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", p.N, offset(p.N), err))
+		return nil, asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d does not decompress: %w", p.N, chunkOffset(p.N), err))
 	}
 	return out, nil
 }
@@ -265,8 +265,8 @@ func decodedS2(b, room []byte) ([]byte, error) {
 	return s2.Decode(room[:n], b)
 }
 
-// buffer is for one chunk. They are used again: clearing new ones would cost as much as writing them.
-func (s *session) buffer() []byte {
+// takeBuffer is for one chunk. They are used again: clearing new ones would cost as much as writing them.
+func (s *clientSession) takeBuffer() []byte {
 	select {
 	case b := <-s.free:
 		return b
@@ -275,8 +275,8 @@ func (s *session) buffer() []byte {
 	}
 }
 
-// done takes a buffer back.
-func (s *session) done(b []byte) {
+// returnBuffer takes a buffer back.
+func (s *clientSession) returnBuffer(b []byte) {
 	if cap(b) != chunk.Size { // it grew, and is not aligned any more
 		return
 	}
@@ -286,8 +286,8 @@ func (s *session) done(b []byte) {
 	}
 }
 
-// extent keeps bytes that belong outside of the image's chunks: they are written at the end.
-func (s *session) extent(payload []byte) error {
+// keepExtent keeps bytes that belong outside of the image's chunks: they are written at the end.
+func (s *clientSession) keepExtent(payload []byte) error {
 	off, b, err := protocol.ReadExtent(payload)
 	if err != nil {
 		return err
@@ -303,8 +303,8 @@ func (s *session) extent(payload []byte) error {
 // maxBlanks bounds how many blanks, each a chunk at most, wait for the end.
 const maxBlanks = 256
 
-// blank keeps a place outside of the image's chunks that has to be zero: it is written at the end.
-func (s *session) blank(payload []byte) error {
+// keepBlank keeps a place outside of the image's chunks that has to be zero: it is written at the end.
+func (s *clientSession) keepBlank(payload []byte) error {
 	off, n, err := protocol.ReadBlank(payload)
 	if err != nil {
 		return err
@@ -323,14 +323,14 @@ func (s *session) blank(payload []byte) error {
 	return nil
 }
 
-// putter writes the chunks that come, flushes several together, reads them back and tells the client.
-func (s *session) putter() {
+// putChunks writes the chunks that come, flushes several together, reads them back and tells the client.
+func (s *clientSession) putChunks() {
 	defer s.writing.Done()
-	scratch := Buffer(chunk.Size + align)
+	scratch := Buffer(chunk.Size + bufferAlign)
 	for first := range s.puts {
 		all := []put1{first}
 	more:
-		for len(all) < batch {
+		for len(all) < flushBatch {
 			select {
 			case p, ok := <-s.puts:
 				if !ok {
@@ -341,8 +341,8 @@ func (s *session) putter() {
 				break more
 			}
 		}
-		if err := s.put(all, scratch); err != nil {
-			s.fail(err)
+		if err := s.putBatch(all, scratch); err != nil {
+			s.keepError(err)
 			for range s.puts { // nobody may wait for us
 			}
 			return
@@ -350,37 +350,37 @@ func (s *session) putter() {
 	}
 }
 
-// begin marks the disk as being written, once.
-func (s *session) begin() error {
+// beginWriting marks the disk as being written, once.
+func (s *clientSession) beginWriting() error {
 	if s.started {
 		return nil
 	}
-	if err := s.own.begin(s.job.Session); err != nil {
-		return failure(protocol.KindRefused, err)
+	if err := s.own.beginWriting(s.job.Session); err != nil {
+		return asFailure(protocol.KindRefused, err)
 	}
 	s.started = true
 	return nil
 }
 
-// put writes a batch, reads it back and tells.
-func (s *session) put(all []put1, scratch []byte) error {
-	if err := s.begin(); err != nil {
+// putBatch writes a batch, reads it back and tells.
+func (s *clientSession) putBatch(all []put1, scratch []byte) error {
+	if err := s.beginWriting(); err != nil {
 		return err
 	}
 	var extents []Extent
 	for _, p := range all {
-		extents = append(extents, Extent{Off: offset(p.n), Data: p.data, Len: p.len, Only: p.only})
+		extents = append(extents, Extent{Off: chunkOffset(p.n), Data: p.data, Len: p.len, Only: p.only})
 	}
 	retried, err := Put(s.disk, extents, scratch)
 	if err != nil {
-		return failure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
+		return asFailure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
 	}
 	var numbers, replies []byte
 	s.mu.Lock()
 	s.account.Retried += int64(retried)
 	for _, p := range all {
 		s.account.Bytes += int64(p.len)
-		s.done(p.data)
+		s.returnBuffer(p.data)
 		if p.data == nil {
 			s.account.Zeroed++
 			replies = protocol.AppendReply(replies, protocol.Reply{N: p.n, Answer: protocol.Zeroed})
@@ -389,7 +389,7 @@ func (s *session) put(all []put1, scratch []byte) error {
 			numbers = append(numbers, protocol.Number(p.n)...)
 		}
 	}
-	s.settle(int64(len(all)))
+	s.settleChunks(int64(len(all)))
 	s.mu.Unlock()
 	if len(numbers) > 0 {
 		s.w.Write(protocol.Verified, numbers)
@@ -400,8 +400,8 @@ func (s *session) put(all []put1, scratch []byte) error {
 	return nil
 }
 
-// field is the number behind a name in a file of /proc.
-func field(b []byte, name string) int64 {
+// procField is the number behind a name in a file of /proc.
+func procField(b []byte, name string) int64 {
 	_, rest, ok := bytes.Cut(b, []byte(name))
 	if !ok {
 		return 0

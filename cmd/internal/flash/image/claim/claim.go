@@ -17,8 +17,8 @@ const maxSize = 1 << 60
 // nothing of the kind. gzip's last four bytes are the size modulo 2^32 of the last member alone (RFC 1952, section 2.3.1),
 // and where a member ends only decoding tells: an image of 4 GiB and a bit would claim to be a small one.
 func Of(ctx context.Context, file io.ReaderAt, size int64, compression string) (int64, bool) {
-	c := &cursor{ctx: ctx, r: file, end: size}
-	walk := map[string]func(*cursor) (uint64, bool){"zstd": zstdSize, "xz": xzSize, "lz4": lz4Size}[compression]
+	c := &fileCursor{ctx: ctx, r: file, end: size}
+	walk := map[string]func(*fileCursor) (uint64, bool){"zstd": zstdSize, "xz": xzSize, "lz4": lz4Size}[compression]
 	if walk == nil || size <= 0 {
 		return 0, false
 	}
@@ -29,8 +29,8 @@ func Of(ctx context.Context, file io.ReaderAt, size int64, compression string) (
 	return int64(n), true
 }
 
-// add sums claims up; false where that is more than any disk has.
-func add(sum *uint64, n uint64) bool {
+// addClaim sums claims up; false where that is more than any disk has.
+func addClaim(sum *uint64, n uint64) bool {
 	if n > maxSize-*sum {
 		return false
 	}
@@ -38,8 +38,8 @@ func add(sum *uint64, n uint64) bool {
 	return true
 }
 
-// cursor walks over a file and reads little of it. After a step beyond its end err is set, and all further ones read zeros.
-type cursor struct {
+// fileCursor walks over a file and reads little of it. After a step beyond its end err is set, and all further ones read zeros.
+type fileCursor struct {
 	ctx context.Context
 	r   io.ReaderAt
 	end int64 // of the file
@@ -52,7 +52,7 @@ type cursor struct {
 // readAhead is how much is read at once: headers lie some 100 KiB apart.
 const readAhead = 4 << 10
 
-func (c *cursor) skip(n int64) {
+func (c *fileCursor) skipBytes(n int64) {
 	if n < 0 || n > c.end-c.pos {
 		c.err = io.ErrUnexpectedEOF
 	} else {
@@ -60,8 +60,8 @@ func (c *cursor) skip(n int64) {
 	}
 }
 
-// seek goes to a place that was computed from what the file says.
-func (c *cursor) seek(pos int64) {
+// seekTo goes to a place that was computed from what the file says.
+func (c *fileCursor) seekTo(pos int64) {
 	if pos < 0 || pos > c.end {
 		c.err = io.ErrUnexpectedEOF
 	} else {
@@ -69,9 +69,9 @@ func (c *cursor) seek(pos int64) {
 	}
 }
 
-// take reads n bytes, at most 64.
-func (c *cursor) take(n int) []byte {
-	b := c.peek(n)
+// takeBytes reads n bytes, at most 64.
+func (c *fileCursor) takeBytes(n int) []byte {
+	b := c.peekBytes(n)
 	if len(b) < n && c.err == nil {
 		c.err = io.ErrUnexpectedEOF
 	}
@@ -82,8 +82,8 @@ func (c *cursor) take(n int) []byte {
 	return b
 }
 
-// peek is the next n bytes, fewer before the end.
-func (c *cursor) peek(n int) []byte {
+// peekBytes is the next n bytes, fewer before the end.
+func (c *fileCursor) peekBytes(n int) []byte {
 	n = int(min(int64(n), c.end-c.pos))
 	if c.err == nil && (c.pos < c.at || c.pos+int64(n) > c.at+int64(len(c.buf))) {
 		if c.err = c.ctx.Err(); c.err != nil {
@@ -105,5 +105,5 @@ func (c *cursor) peek(n int) []byte {
 	return c.buf[c.pos-c.at:][:n]
 }
 
-func (c *cursor) more() bool     { return c.err == nil && c.pos < c.end }
-func (c *cursor) uint32() uint32 { return binary.LittleEndian.Uint32(c.take(4)) }
+func (c *fileCursor) hasMore() bool  { return c.err == nil && c.pos < c.end }
+func (c *fileCursor) uint32() uint32 { return binary.LittleEndian.Uint32(c.takeBytes(4)) }

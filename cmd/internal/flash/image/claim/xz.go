@@ -33,8 +33,8 @@ func XZStreams(ctx context.Context, file io.ReaderAt, size int64) ([]XZ, bool) {
 	if _, err := file.ReadAt(magic, 0); err != nil || string(magic) != xzMagic {
 		return nil, false
 	}
-	x := &xzFile{c: &cursor{ctx: ctx, r: file, end: size}, keep: true}
-	ok := x.walk() && x.c.err == nil && len(x.streams)+x.blocks <= maxBlocks
+	x := &xzFile{c: &fileCursor{ctx: ctx, r: file, end: size}, keep: true}
+	ok := x.walkStreams() && x.c.err == nil && len(x.streams)+x.blocks <= maxBlocks
 	slices.Reverse(x.streams)
 	return x.streams, ok
 }
@@ -43,25 +43,25 @@ const xzMagic = "\xfd7zXZ\x00"
 
 // xzFile is what was found so far.
 type xzFile struct {
-	c       *cursor
+	c       *fileCursor
 	total   uint64
 	keep    bool // what it is made of, besides its size
 	streams []XZ // from the last one on
 	blocks  int  // of all of them
 }
 
-func xzSize(c *cursor) (uint64, bool) {
+func xzSize(c *fileCursor) (uint64, bool) {
 	x := &xzFile{c: c}
-	ok := x.walk()
+	ok := x.walkStreams()
 	return x.total, ok
 }
 
-// walk goes from stream to stream, from behind: a stream's last 12 bytes say where its index begins, which has the
+// walkStreams goes from stream to stream, from behind: a stream's last 12 bytes say where its index begins, which has the
 // size of each block, packed and not, and so where the stream begins (xz-file-format.txt, sections 2 and 4).
-func (x *xzFile) walk() bool {
+func (x *xzFile) walkStreams() bool {
 	padding, here := 0, int64(0)
 	for end := x.c.end; end > 0; {
-		x.c.seek(end - 4)
+		x.c.seekTo(end - 4)
 		if x.c.uint32() == 0 && x.c.err == nil { // between streams there may be zeros
 			if padding += 4; padding > maxPadding {
 				return false
@@ -69,7 +69,7 @@ func (x *xzFile) walk() bool {
 			end, here = end-4, here+4
 			continue
 		}
-		start, s, ok := x.stream(end)
+		start, s, ok := x.addStream(end)
 		if !ok || x.c.err != nil {
 			return false
 		}
@@ -81,24 +81,24 @@ func (x *xzFile) walk() bool {
 	return true
 }
 
-// stream adds what the stream that ends at end claims, and is where it begins.
-func (x *xzFile) stream(end int64) (start int64, s XZ, ok bool) {
+// addStream adds what the stream that ends at end claims, and is where it begins.
+func (x *xzFile) addStream(end int64) (start int64, s XZ, ok bool) {
 	const edge = 12 // a header's and a footer's length
 	c := x.c
-	c.seek(end - edge)
-	foot := bytes.Clone(c.take(edge))
+	c.seekTo(end - edge)
+	foot := bytes.Clone(c.takeBytes(edge))
 	if string(foot[10:]) != "YZ" || crc32.ChecksumIEEE(foot[4:10]) != binary.LittleEndian.Uint32(foot) {
 		return 0, s, false
 	}
 	index := end - edge - 4*(int64(binary.LittleEndian.Uint32(foot[4:]))+1)
-	blocks, packed, ok := x.index(index, end-edge)
+	blocks, packed, ok := x.readIndex(index, end-edge)
 	s.Blocks = blocks
 	if !ok || int64(packed) > index-edge {
 		return 0, s, false
 	}
 	start = index - int64(packed) - edge
-	c.seek(start)
-	head := c.take(edge)
+	c.seekTo(start)
+	head := c.takeBytes(edge)
 	if string(head[:6]) != xzMagic || !bytes.Equal(head[6:8], foot[8:10]) {
 		return 0, s, false
 	}
@@ -109,17 +109,17 @@ func (x *xzFile) stream(end int64) (start int64, s XZ, ok bool) {
 	return start, s, true
 }
 
-// index reads an index from one byte to another: what it claims, and how many bytes all blocks have in the file.
-func (x *xzFile) index(from, to int64) (blocks []XZBlock, packed uint64, ok bool) {
+// readIndex reads an index from one byte to another: what it claims, and how many bytes all blocks have in the file.
+func (x *xzFile) readIndex(from, to int64) (blocks []XZBlock, packed uint64, ok bool) {
 	c := x.c
 	n := &xzNumbers{c: c}
-	c.seek(from)
-	if n.byte() != 0 {
+	c.seekTo(from)
+	if n.nextByte() != 0 {
 		return nil, 0, false
 	}
-	for left := n.next(); left > 0 && c.err == nil; left-- {
-		size, plain := n.next(), n.next()
-		if c.pos > to || size > maxSize || !add(&packed, (size+3)&^3) || !add(&x.total, plain) {
+	for left := n.nextNumber(); left > 0 && c.err == nil; left-- {
+		size, plain := n.nextNumber(), n.nextNumber()
+		if c.pos > to || size > maxSize || !addClaim(&packed, (size+3)&^3) || !addClaim(&x.total, plain) {
 			return nil, 0, false
 		}
 		if x.blocks++; x.keep && x.blocks <= maxBlocks {
@@ -127,7 +127,7 @@ func (x *xzFile) index(from, to int64) (blocks []XZBlock, packed uint64, ok bool
 		}
 	}
 	for (c.pos-from)%4 != 0 && c.err == nil {
-		if n.byte() != 0 {
+		if n.nextByte() != 0 {
 			return nil, 0, false
 		}
 	}
@@ -136,21 +136,21 @@ func (x *xzFile) index(from, to int64) (blocks []XZBlock, packed uint64, ok bool
 
 // xzNumbers reads an index's bytes and sums them.
 type xzNumbers struct {
-	c    *cursor
+	c    *fileCursor
 	sum  uint32
 	long bool // a number was written with more bytes than it needs
 }
 
-func (x *xzNumbers) byte() byte {
-	b := x.c.take(1)
+func (x *xzNumbers) nextByte() byte {
+	b := x.c.takeBytes(1)
 	x.sum = crc32.Update(x.sum, crc32.IEEETable, b)
 	return b[0]
 }
 
-// next is a number of up to 9 bytes, 7 bits in each (section 1.2).
-func (x *xzNumbers) next() (n uint64) {
+// nextNumber is a number of up to 9 bytes, 7 bits in each (section 1.2).
+func (x *xzNumbers) nextNumber() (n uint64) {
 	for i := range 9 {
-		b := x.byte()
+		b := x.nextByte()
 		n |= uint64(b&0x7f) << (7 * i)
 		if b < 0x80 {
 			x.long = x.long || b == 0 && i > 0

@@ -20,29 +20,29 @@ const (
 // Frames is zstd frames of a file at which a decoder may begin, in order, as far as their headers say how much is in them, and
 // the largest window that decoding takes. It is nil for what cannot be decoded without a dictionary, or is no zstd.
 func Frames(ctx context.Context, file io.ReaderAt, size int64) (all []Frame, window int64) {
-	c := &cursor{ctx: ctx, r: file, end: size}
+	c := &fileCursor{ctx: ctx, r: file, end: size}
 	total, sized := uint64(0), true
-	for c.more() {
+	for c.hasMore() {
 		var h zstd.Header
 		at := c.pos
-		if h.Decode(c.peek(zstd.HeaderMaxSize)) != nil || h.DictionaryID != 0 || h.WindowSize > maxSize {
+		if h.Decode(c.peekBytes(zstd.HeaderMaxSize)) != nil || h.DictionaryID != 0 || h.WindowSize > maxSize {
 			return nil, 0
 		}
-		c.skip(int64(h.HeaderSize))
+		c.skipBytes(int64(h.HeaderSize))
 		if h.Skippable {
-			c.skip(int64(h.SkippableSize))
+			c.skipBytes(int64(h.SkippableSize))
 			continue
 		}
 		if n := len(all); sized && n < maxFrames && (n == 0 || int64(total)-all[n-1].Off >= minFrame) {
 			all = append(all, Frame{at, int64(total)})
 		}
 		window = max(window, int64(h.WindowSize))
-		sized = sized && h.HasFCS && add(&total, h.FrameContentSize)
+		sized = sized && h.HasFCS && addClaim(&total, h.FrameContentSize)
 		if !zstdBlocks(c) {
 			return nil, 0
 		}
 		if h.HasCheckSum {
-			c.skip(4)
+			c.skipBytes(4)
 		}
 	}
 	if c.err != nil {
@@ -53,37 +53,37 @@ func Frames(ctx context.Context, file io.ReaderAt, size int64) (all []Frame, win
 
 // zstdSize walks from frame to frame (RFC 8878, section 3.1): each one's header may say how much is in it, and where it
 // ends the headers of its blocks tell.
-func zstdSize(c *cursor) (uint64, bool) {
+func zstdSize(c *fileCursor) (uint64, bool) {
 	total := uint64(0)
-	for c.more() {
+	for c.hasMore() {
 		var h zstd.Header
-		if h.Decode(c.peek(zstd.HeaderMaxSize)) != nil {
+		if h.Decode(c.peekBytes(zstd.HeaderMaxSize)) != nil {
 			return 0, false
 		}
-		c.skip(int64(h.HeaderSize))
+		c.skipBytes(int64(h.HeaderSize))
 		if h.Skippable {
-			c.skip(int64(h.SkippableSize))
+			c.skipBytes(int64(h.SkippableSize))
 			continue
 		}
-		if !h.HasFCS || !add(&total, h.FrameContentSize) || !zstdBlocks(c) {
+		if !h.HasFCS || !addClaim(&total, h.FrameContentSize) || !zstdBlocks(c) {
 			return 0, false
 		}
 		if h.HasCheckSum {
-			c.skip(4)
+			c.skipBytes(4)
 		}
 	}
 	return total, true
 }
 
-func zstdBlocks(c *cursor) bool {
+func zstdBlocks(c *fileCursor) bool {
 	for c.err == nil {
-		b := c.take(3)
+		b := c.takeBytes(3)
 		head := int64(b[0]) | int64(b[1])<<8 | int64(b[2])<<16
 		switch head >> 1 & 3 {
 		case 0, 2: // raw, compressed
-			c.skip(head >> 3)
+			c.skipBytes(head >> 3)
 		case 1: // one byte, repeated
-			c.skip(1)
+			c.skipBytes(1)
 		default:
 			return false
 		}

@@ -22,7 +22,7 @@ import (
 // ErrNone is wrapped by errors that say why the kernel that an image would start cannot be found. Nothing else need be wrong with the image.
 var ErrNone = errors.New("the image's own kernel cannot be told")
 
-func none(format string, args ...any) error {
+func noEntry(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrNone, fmt.Sprintf(format, args...))
 }
 
@@ -74,28 +74,28 @@ type Entry struct {
 	unified bool // kernel, initramfs and command line are one file
 }
 
-// loaders are the boot loaders whose configuration is looked for.
-var loaders = []struct {
+// bootLoaders are the boot loaders whose configuration is looked for.
+var bootLoaders = []struct {
 	name string
-	find func(context.Context, []Filesystem) (found []finding, err error)
+	find func(context.Context, []Filesystem) (found []foundConfig, err error)
 }{
 	{"GRUB", findGRUB}, {"systemd-boot", findSystemdBoot}, {"extlinux", findExtlinux},
 }
 
-// finding is a configuration that was found.
-type finding struct {
+// foundConfig is a configuration that was found.
+type foundConfig struct {
 	where string // for people
 	read  func(context.Context) (Entry, error)
 }
 
 // Find is the entry that is started by itself.
 func Find(ctx context.Context, all []Filesystem) (Entry, error) {
-	if err := raspberry(ctx, all); err != nil {
+	if err := refuseRaspberry(ctx, all); err != nil {
 		return Entry{}, err
 	}
-	var found []finding
+	var found []foundConfig
 	var names, where []string
-	for _, l := range loaders {
+	for _, l := range bootLoaders {
 		here, err := l.find(ctx, all)
 		if err != nil {
 			return Entry{}, err
@@ -105,37 +105,37 @@ func Find(ctx context.Context, all []Filesystem) (Entry, error) {
 		}
 	}
 	if len(found) > 1 {
-		at, err := taken(ctx, all, names)
+		at, err := takenLoader(ctx, all, names)
 		if err != nil {
 			return Entry{}, err
 		}
 		if at < 0 {
-			return Entry{}, none("it has %s, and which of them the firmware takes nothing says", strings.Join(where, " and "))
+			return Entry{}, noEntry("it has %s, and which of them the firmware takes nothing says", strings.Join(where, " and "))
 		}
 		found = found[at : at+1]
 	}
 	if len(found) == 0 {
-		return Entry{}, none("it has neither grub.cfg, nor entries of systemd-boot, nor extlinux.conf in a filesystem that can be read here")
+		return Entry{}, noEntry("it has neither grub.cfg, nor entries of systemd-boot, nor extlinux.conf in a filesystem that can be read here")
 	}
 	e, err := found[0].read(ctx)
 	if err == nil && len(e.Line) > maxLine {
-		err = none("its command line has more than %d bytes", maxLine)
+		err = noEntry("its command line has more than %d bytes", maxLine)
 	}
 	return e, err
 }
 
-// fallback is where the firmware looks on a disk of which it knows nothing (UEFI specification, 3.5.1.1).
-const fallback = "/EFI/BOOT/BOOTX64.EFI"
+// fallbackPath is where the firmware looks on a disk of which it knows nothing (UEFI specification, 3.5.1.1).
+const fallbackPath = "/EFI/BOOT/BOOTX64.EFI"
 
-// taken is which of several loaders a UEFI firmware starts from a disk that is new to it: systemd-boot, if the file at fallback says that it
+// takenLoader is which of several loaders a UEFI firmware starts from a disk that is new to it: systemd-boot, if the file at fallbackPath says that it
 // is that. -1: nobody can know.
-func taken(ctx context.Context, all []Filesystem, names []string) (int, error) {
+func takenLoader(ctx context.Context, all []Filesystem, names []string) (int, error) {
 	at := slices.Index(names, "systemd-boot")
 	for _, f := range all {
 		if f.Kind != "vfat" {
 			continue
 		}
-		b, err := f.ReadFile(ctx, fallback, MaxKernel)
+		b, err := f.ReadFile(ctx, fallbackPath, MaxKernel)
 		if err == nil && bytes.Contains(b, []byte("#### LoaderInfo: systemd-boot")) {
 			return at, nil
 		}
@@ -146,12 +146,12 @@ func taken(ctx context.Context, all []Filesystem, names []string) (int, error) {
 	return -1, nil
 }
 
-// raspberry refuses an image for the Raspberry Pi's firmware: no kernel of such a machine can be started by kexec.
-func raspberry(ctx context.Context, all []Filesystem) error {
+// refuseRaspberry refuses an image for the Raspberry Pi's firmware: no kernel of such a machine can be started by kexec.
+func refuseRaspberry(ctx context.Context, all []Filesystem) error {
 	for _, f := range all {
 		if f.Kind == "vfat" {
-			if ok, err := exists(ctx, f, "/config.txt"); err != nil || ok {
-				return cmpErr(err, none("%s has config.txt, a Raspberry Pi's: those are not started by kexec", f))
+			if ok, err := fileExists(ctx, f, "/config.txt"); err != nil || ok {
+				return cmpErr(err, noEntry("%s has config.txt, a Raspberry Pi's: those are not started by kexec", f))
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func readText(ctx context.Context, f Filesystem, name string) ([]byte, error) {
 	return b, err
 }
 
-func exists(ctx context.Context, f Filesystem, name string) (bool, error) {
+func fileExists(ctx context.Context, f Filesystem, name string) (bool, error) {
 	b, err := readText(ctx, f, name)
 	return len(b) > 0, err
 }
@@ -186,12 +186,12 @@ var fileName = regexp.MustCompile(`^[A-Za-z0-9/._+~@:,=%-]+$`)
 func Clean(name string) (string, error) {
 	name = strings.ReplaceAll(name, `\`, "/")
 	if !fileName.MatchString(name) || len(name) > 1024 {
-		return "", none("it names the file %.80q", name)
+		return "", noEntry("it names the file %.80q", name)
 	}
 	return path.Clean("/" + name), nil
 }
 
-func (e *Entry) files(kernel string, initrds []string) (err error) {
+func (e *Entry) setFiles(kernel string, initrds []string) (err error) {
 	if e.kernel, err = Clean(kernel); err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (e *Entry) files(kernel string, initrds []string) (err error) {
 
 // Read reads the kernel and the initramfs; the latter is nil where there is none.
 func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
-	if kernel, err = e.read(ctx, e.kernel, MaxKernel); err != nil {
+	if kernel, err = e.readBootFile(ctx, e.kernel, MaxKernel); err != nil {
 		return nil, nil, err
 	}
 	if e.unified {
@@ -215,27 +215,27 @@ func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
 		return u.kernel, u.initrd, err
 	}
 	for _, name := range e.initrds {
-		b, err := e.read(ctx, name, MaxInitrd-int64(len(initrd)))
+		b, err := e.readBootFile(ctx, name, MaxInitrd-int64(len(initrd)))
 		if err != nil {
 			return nil, nil, err
 		}
-		initrd = append(padded(initrd), b...)
+		initrd = append(padArchive(initrd), b...)
 	}
 	return kernel, initrd, nil
 }
 
-// padded adds zeros up to the 4-byte boundary at which the kernel looks for the next archive.
-func padded(initrd []byte) []byte {
+// padArchive adds zeros up to the 4-byte boundary at which the kernel looks for the next archive.
+func padArchive(initrd []byte) []byte {
 	for len(initrd)%4 != 0 {
 		initrd = append(initrd, 0)
 	}
 	return initrd
 }
 
-func (e Entry) read(ctx context.Context, name string, most int64) ([]byte, error) {
+func (e Entry) readBootFile(ctx context.Context, name string, most int64) ([]byte, error) {
 	b, err := e.on.ReadFile(ctx, name, most)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
-		return nil, none("its %s entry %.80q names %s, which is not in %s", e.Loader, e.Title, name, e.on)
+		return nil, noEntry("its %s entry %.80q names %s, which is not in %s", e.Loader, e.Title, name, e.on)
 	}
 	return b, err
 }

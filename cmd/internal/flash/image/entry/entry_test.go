@@ -24,7 +24,7 @@ func (t tree) ReadFile(_ context.Context, name string, most int64) ([]byte, erro
 		return nil, fs.ErrNotExist
 	}
 	if int64(len(b)) > most {
-		return nil, none("too large")
+		return nil, noEntry("too large")
 	}
 	return []byte(b), nil
 }
@@ -532,7 +532,7 @@ func FuzzGRUB(f *testing.F) {
 	f.Add(grubConfig("0"), "saved_entry=1>1\n")
 	f.Add("set default=${saved_entry}\nmenuentry 'a' { linux /k 'b c'\n initrd /i\n}", "")
 	f.Fuzz(func(t *testing.T, config, env string) {
-		e, err := grub([]Filesystem{ext(1, rootUUID, nil)}, ext(1, rootUUID, nil), config, env)
+		e, err := grubEntry([]Filesystem{ext(1, rootUUID, nil)}, ext(1, rootUUID, nil), config, env)
 		if err != nil {
 			if !errors.Is(err, ErrNone) {
 				t.Error(err)

@@ -9,7 +9,7 @@ import (
 // extlinuxNames is where extlinux.conf may be: U-Boot looks at the first two, SYSLINUX where it was installed.
 var extlinuxNames = []string{"/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf", "/extlinux.conf", "/syslinux/syslinux.cfg", "/boot/syslinux/syslinux.cfg", "/syslinux.cfg"}
 
-func findExtlinux(ctx context.Context, all []Filesystem) (found []finding, err error) {
+func findExtlinux(ctx context.Context, all []Filesystem) (found []foundConfig, err error) {
 	for _, f := range all {
 		for _, name := range extlinuxNames {
 			b, err := readText(ctx, f, name)
@@ -17,28 +17,28 @@ func findExtlinux(ctx context.Context, all []Filesystem) (found []finding, err e
 				return nil, err
 			}
 			if len(b) > 0 {
-				found = append(found, finding{path.Base(name) + " on " + f.String(), func(context.Context) (Entry, error) { return extlinux(f, name, string(b)) }})
+				found = append(found, foundConfig{path.Base(name) + " on " + f.String(), func(context.Context) (Entry, error) { return readExtlinux(f, name, string(b)) }})
 			}
 		}
 	}
 	return found, nil
 }
 
-// label is an entry of extlinux.conf.
-type label struct {
+// extlinuxLabel is an entry of extlinux.conf.
+type extlinuxLabel struct {
 	name, kernel, line string
 	initrds            []string
 	odd                string // something that it asks for and that is not supported here; "" for nothing
 }
 
-// extlinux reads extlinux.conf (SYSLINUX' doc/syslinux.txt, U-Boot's doc/README.pxe).
-func extlinux(f Filesystem, name, config string) (Entry, error) {
-	var labels []label
+// readExtlinux reads extlinux.conf (SYSLINUX' doc/syslinux.txt, U-Boot's doc/README.pxe).
+func readExtlinux(f Filesystem, name, config string) (Entry, error) {
+	var labels []extlinuxLabel
 	def, global, odd := "", "", ""
 	for line := range strings.Lines(config) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		value = strings.TrimSpace(value)
-		var l *label
+		var l *extlinuxLabel
 		if len(labels) > 0 {
 			l = &labels[len(labels)-1]
 		}
@@ -51,9 +51,9 @@ func extlinux(f Filesystem, name, config string) (Entry, error) {
 			}
 		case "label":
 			if len(labels) == maxEntries {
-				return Entry{}, none("%s has more than %d entries", name, maxEntries)
+				return Entry{}, noEntry("%s has more than %d entries", name, maxEntries)
 			}
-			labels = append(labels, label{name: value, line: global})
+			labels = append(labels, extlinuxLabel{name: value, line: global})
 		case "menu":
 			if l != nil && strings.EqualFold(value, "default") {
 				def = l.name
@@ -79,14 +79,14 @@ func extlinux(f Filesystem, name, config string) (Entry, error) {
 		}
 	}
 	if odd != "" {
-		return Entry{}, none("%s has %q", name, odd)
+		return Entry{}, noEntry("%s has %q", name, odd)
 	}
 	for _, l := range labels {
 		if l.name != def && def != "" {
 			continue
 		}
 		if l.odd != "" || l.kernel == "" {
-			return Entry{}, none("%s' default entry, %.80q, has no kernel alone: %s", name, l.name, l.odd)
+			return Entry{}, noEntry("%s' default entry, %.80q, has no kernel alone: %s", name, l.name, l.odd)
 		}
 		e := Entry{Loader: "extlinux", Kind: path.Base(name) + " on " + f.Kind, Title: l.name, on: f}
 		var words []string
@@ -107,7 +107,7 @@ func extlinux(f Filesystem, name, config string) (Entry, error) {
 		for i := range l.initrds {
 			l.initrds[i] = at(strings.TrimSpace(l.initrds[i]))
 		}
-		return e, e.files(at(l.kernel), l.initrds)
+		return e, e.setFiles(at(l.kernel), l.initrds)
 	}
-	return Entry{}, none("%s has no entry %.80q, its default", name, def)
+	return Entry{}, noEntry("%s has no entry %.80q, its default", name, def)
 }

@@ -12,7 +12,7 @@ import (
 // grubNames is where grub.cfg is: on the filesystem of /, or on /boot's own.
 var grubNames = []string{"/boot/grub/grub.cfg", "/grub/grub.cfg"}
 
-func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error) {
+func findGRUB(ctx context.Context, all []Filesystem) (found []foundConfig, err error) {
 	for _, f := range all {
 		for _, name := range grubNames {
 			b, err := readText(ctx, f, name)
@@ -22,57 +22,57 @@ func findGRUB(ctx context.Context, all []Filesystem) (found []finding, err error
 			if len(b) == 0 {
 				continue
 			}
-			found = append(found, finding{"grub.cfg on " + f.String(), func(ctx context.Context) (Entry, error) {
+			found = append(found, foundConfig{"grub.cfg on " + f.String(), func(ctx context.Context) (Entry, error) {
 				env, err := readText(ctx, f, path.Dir(name)+"/grubenv")
 				if err != nil {
 					return Entry{}, err
 				}
-				if custom, err := exists(ctx, f, path.Dir(name)+"/custom.cfg"); err != nil || custom {
-					return Entry{}, cmpErr(err, none("grub.cfg has a custom.cfg beside it, which may change anything"))
+				if custom, err := fileExists(ctx, f, path.Dir(name)+"/custom.cfg"); err != nil || custom {
+					return Entry{}, cmpErr(err, noEntry("grub.cfg has a custom.cfg beside it, which may change anything"))
 				}
-				return grub(all, f, string(b), string(env))
+				return grubEntry(all, f, string(b), string(env))
 			}})
 		}
 	}
 	return found, nil
 }
 
-// menu is a menu entry of GRUB, or a submenu.
-type menu struct {
+// grubMenu is a menu entry of GRUB, or a submenu.
+type grubMenu struct {
 	title, id string
-	sub       []menu
+	sub       []grubMenu
 	is        grubCommand
 }
 
-// grub is the entry that is the default by grub.cfg and grubenv.
-func grub(all []Filesystem, own Filesystem, config, environment string) (Entry, error) {
-	commands, err := script(config)
+// grubEntry is the entry that is the default by grub.cfg and grubenv.
+func grubEntry(all []Filesystem, own Filesystem, config, environment string) (Entry, error) {
+	commands, err := readGrubScript(config)
 	if err != nil {
 		return Entry{}, err
 	}
-	env := grubenv(environment)
+	env := readGrubenv(environment)
 	for _, told := range []string{"next_entry", "prev_saved_entry"} {
 		if env[told] != "" {
-			return Entry{}, none("its grubenv has a %s", told)
+			return Entry{}, noEntry("its grubenv has a %s", told)
 		}
 	}
 	def, err := grubDefault(commands, env["saved_entry"])
 	if err != nil {
 		return Entry{}, err
 	}
-	items := menus(commands)
+	items := findMenus(commands)
 	if len(items) == 0 {
-		return Entry{}, none("grub.cfg has no entries")
+		return Entry{}, noEntry("grub.cfg has no entries")
 	}
-	item, err := choose(items, def)
+	item, err := chooseMenu(items, def)
 	if err != nil {
 		return Entry{}, err
 	}
-	return item.entry(all, own, commands)
+	return item.menuEntry(all, own, commands)
 }
 
-// grubenv reads grub-editenv's file.
-func grubenv(text string) map[string]string {
+// readGrubenv reads grub-editenv's file.
+func readGrubenv(text string) map[string]string {
 	all := map[string]string{}
 	for line := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok && !strings.HasPrefix(line, "#") {
@@ -86,15 +86,15 @@ func grubenv(text string) map[string]string {
 func grubDefault(commands []grubCommand, saved string) (string, error) {
 	var values []string
 	for _, c := range commands {
-		for _, w := range assigned(c) {
+		for _, w := range assignedWords(c) {
 			value, ok := strings.CutPrefix(w.text, "default=")
 			switch {
 			case !ok, value == "\x00next_entry\x00":
 				continue
 			case value == "\x00saved_entry\x00":
 				value = saved
-			case w.open():
-				return "", none("grub.cfg makes its default of a variable")
+			case w.isUncertain():
+				return "", noEntry("grub.cfg makes its default of a variable")
 			}
 			if !c.maybe {
 				values = nil
@@ -105,30 +105,30 @@ func grubDefault(commands []grubCommand, saved string) (string, error) {
 	slices.Sort(values)
 	switch values = slices.Compact(values); {
 	case len(values) > 1:
-		return "", none("grub.cfg's default hangs on a condition: %q", values)
+		return "", noEntry("grub.cfg's default hangs on a condition: %q", values)
 	case len(values) == 0 || values[0] == "":
 		return "0", nil
 	}
 	return values[0], nil
 }
 
-// assigned is the words of "set NAME=VALUE", or of NAME=VALUE alone.
-func assigned(c grubCommand) []grubWord {
+// assignedWords is the words of "set NAME=VALUE", or of NAME=VALUE alone.
+func assignedWords(c grubCommand) []grubWord {
 	switch {
-	case c.name() == "set" && len(c.words) > 1:
+	case c.commandName() == "set" && len(c.words) > 1:
 		return c.words[1:]
-	case len(c.words) == 1 && strings.Contains(c.name(), "="):
+	case len(c.words) == 1 && strings.Contains(c.commandName(), "="):
 		return c.words
 	}
 	return nil
 }
 
-func menus(commands []grubCommand) (items []menu) {
+func findMenus(commands []grubCommand) (items []grubMenu) {
 	for _, c := range commands {
-		if (c.name() != "menuentry" && c.name() != "submenu") || len(c.words) < 2 {
+		if (c.commandName() != "menuentry" && c.commandName() != "submenu") || len(c.words) < 2 {
 			continue
 		}
-		m := menu{title: c.words[1].text, is: c}
+		m := grubMenu{title: c.words[1].text, is: c}
 		for i, w := range c.words[2:] {
 			if (w.text == "--id" || w.text == "\x00menuentry_id_option\x00") && i+3 < len(c.words) {
 				m.id = c.words[i+3].text
@@ -136,22 +136,22 @@ func menus(commands []grubCommand) (items []menu) {
 				m.id = id
 			}
 		}
-		if c.name() == "submenu" {
-			m.sub = menus(c.body)
+		if c.commandName() == "submenu" {
+			m.sub = findMenus(c.body)
 		}
 		items = append(items, m)
 	}
 	return items
 }
 
-// choose finds an entry by its number, its title or its id. For an entry in a submenu these stand behind those of the submenu, with a >
+// chooseMenu finds an entry by its number, its title or its id. For an entry in a submenu these stand behind those of the submenu, with a >
 // between. As in GRUB it is the first entry if none fits.
-func choose(items []menu, def string) (menu, error) {
+func chooseMenu(items []grubMenu, def string) (grubMenu, error) {
 	first, rest, more := strings.Cut(def, ">")
 	if strings.HasPrefix(rest, ">") {
-		return menu{}, none("grub.cfg's default has a > in its name")
+		return grubMenu{}, noEntry("grub.cfg's default has a > in its name")
 	}
-	at := slices.IndexFunc(items, func(m menu) bool { return m.title == first || m.id == first && first != "" })
+	at := slices.IndexFunc(items, func(m grubMenu) bool { return m.title == first || m.id == first && first != "" })
 	if n, err := strconv.Atoi(first); err == nil && n >= 0 {
 		at = n
 	}
@@ -159,28 +159,28 @@ func choose(items []menu, def string) (menu, error) {
 		at = 0
 	}
 	if at >= len(items) {
-		return menu{}, none("grub.cfg's default is entry %q, and it has %d", first, len(items))
+		return grubMenu{}, noEntry("grub.cfg's default is entry %q, and it has %d", first, len(items))
 	}
-	if slices.ContainsFunc(items[:at+1], func(m menu) bool { return m.is.maybe }) {
-		return menu{}, none("grub.cfg's default is entry %q, and which that is hangs on a condition", first)
+	if slices.ContainsFunc(items[:at+1], func(m grubMenu) bool { return m.is.maybe }) {
+		return grubMenu{}, noEntry("grub.cfg's default is entry %q, and which that is hangs on a condition", first)
 	}
 	m := items[at]
 	switch {
-	case m.is.name() == "submenu" && !more:
-		return menu{}, none("grub.cfg's default is a menu, %.80q", m.title)
-	case m.is.name() == "submenu" && len(m.sub) > 0:
-		return choose(m.sub, rest)
-	case m.is.name() == "submenu":
-		return menu{}, none("grub.cfg's default is in an empty menu, %.80q", m.title)
+	case m.is.commandName() == "submenu" && !more:
+		return grubMenu{}, noEntry("grub.cfg's default is a menu, %.80q", m.title)
+	case m.is.commandName() == "submenu" && len(m.sub) > 0:
+		return chooseMenu(m.sub, rest)
+	case m.is.commandName() == "submenu":
+		return grubMenu{}, noEntry("grub.cfg's default is in an empty menu, %.80q", m.title)
 	}
 	return m, nil
 }
 
-// others is commands by which an entry starts something else than a kernel, or more than that: they are not followed here.
-var others = []string{"devicetree", "chainloader", "configfile", "multiboot", "multiboot2", "module", "module2", "xen_hypervisor", "xen_module", "source", ".", "blscfg", "kexec", "acpi", "legacy_configfile", "extract_entries_configfile"}
+// otherCommands is commands by which an entry starts something else than a kernel, or more than that: they are not followed here.
+var otherCommands = []string{"devicetree", "chainloader", "configfile", "multiboot", "multiboot2", "module", "module2", "xen_hypervisor", "xen_module", "source", ".", "blscfg", "kexec", "acpi", "legacy_configfile", "extract_entries_configfile"}
 
-// entry is what a menu's entry starts. GRUB's root, where its files are, is set by what comes before the entry and in it.
-func (m menu) entry(all []Filesystem, own Filesystem, before []grubCommand) (Entry, error) {
+// menuEntry is what a menu's entry starts. GRUB's root, where its files are, is set by what comes before the entry and in it.
+func (m grubMenu) menuEntry(all []Filesystem, own Filesystem, before []grubCommand) (Entry, error) {
 	e := Entry{Loader: "GRUB", Title: m.title}
 	on := &own
 	for _, c := range before {
@@ -194,18 +194,18 @@ func (m menu) entry(all []Filesystem, own Filesystem, before []grubCommand) (Ent
 	for _, c := range m.is.body {
 		if now := rootAfter(c, all, on); c.maybe && rootKind(c) != "" {
 			if maybe != nil && now != maybe {
-				return e, none("grub.cfg's default entry, %.80q, hangs on a condition", m.title)
+				return e, noEntry("grub.cfg's default entry, %.80q, hangs on a condition", m.title)
 			}
 			on, maybe = now, now
 		} else {
 			on = now
 		}
-		switch name := c.name(); {
-		case slices.Contains(others, name):
-			return e, none("grub.cfg's default entry, %.80q, has %q", m.title, name)
+		switch name := c.commandName(); {
+		case slices.Contains(otherCommands, name):
+			return e, noEntry("grub.cfg's default entry, %.80q, has %q", m.title, name)
 		case slices.Contains([]string{"linux", "linux16", "linuxefi"}, name):
 			if c.maybe || kernel != "" || len(c.words) < 2 {
-				return e, none("grub.cfg's default entry, %.80q, has not one kernel", m.title)
+				return e, noEntry("grub.cfg's default entry, %.80q, has not one kernel", m.title)
 			}
 			files, err := grubFiles(c.words[1:2], on, &e)
 			if err != nil {
@@ -217,7 +217,7 @@ func (m menu) entry(all []Filesystem, own Filesystem, before []grubCommand) (Ent
 			}
 		case slices.Contains([]string{"initrd", "initrd16", "initrdefi"}, name):
 			if c.maybe || initrds != nil || kernel == "" || len(c.words) < 2 {
-				return e, none("grub.cfg's default entry, %.80q, has not one list of initramfs files", m.title)
+				return e, noEntry("grub.cfg's default entry, %.80q, has not one list of initramfs files", m.title)
 			}
 			var err error
 			if initrds, err = grubFiles(c.words[1:], on, &e); err != nil {
@@ -226,10 +226,10 @@ func (m menu) entry(all []Filesystem, own Filesystem, before []grubCommand) (Ent
 		}
 	}
 	if kernel == "" {
-		return e, none("grub.cfg's default entry, %.80q, has no kernel", m.title)
+		return e, noEntry("grub.cfg's default entry, %.80q, has no kernel", m.title)
 	}
 	e.Kind = "grub.cfg on " + own.Kind
-	return e, e.files(kernel, initrds)
+	return e, e.setFiles(kernel, initrds)
 }
 
 // grubFiles is the names of files on the entry's filesystem, which is root.
@@ -238,11 +238,11 @@ func grubFiles(words []grubWord, root *Filesystem, e *Entry) (names []string, er
 		name := strings.TrimPrefix(w.text, "(\x00root\x00)")
 		switch {
 		case !strings.HasPrefix(name, "/") || strings.Contains(name, "\x00"):
-			return nil, none("grub.cfg's default entry, %.80q, names the file %.80q", e.Title, strings.ReplaceAll(name, "\x00", "$"))
+			return nil, noEntry("grub.cfg's default entry, %.80q, names the file %.80q", e.Title, strings.ReplaceAll(name, "\x00", "$"))
 		case root == nil:
-			return nil, none("grub.cfg's default entry, %.80q, is on a filesystem that cannot be read here", e.Title)
+			return nil, noEntry("grub.cfg's default entry, %.80q, is on a filesystem that cannot be read here", e.Title)
 		case e.on.Files != nil && e.on.N != root.N:
-			return nil, none("grub.cfg's default entry, %.80q, is on two filesystems", e.Title)
+			return nil, noEntry("grub.cfg's default entry, %.80q, is on two filesystems", e.Title)
 		}
 		e.on = *root
 		names = append(names, name)
@@ -258,23 +258,23 @@ func grubLine(kernel string, words []grubWord) (string, error) {
 	line := []string{"BOOT_IMAGE=" + kernel}
 	for _, w := range words {
 		switch {
-		case w.open():
-			return "", none("grub.cfg has a variable in the kernel's command line")
+		case w.isUncertain():
+			return "", noEntry("grub.cfg has a variable in the kernel's command line")
 		case w.text == "":
-			return "", none("grub.cfg has an empty word in the kernel's command line")
+			return "", noEntry("grub.cfg has an empty word in the kernel's command line")
 		case plainWord.MatchString(w.text):
 			line = append(line, w.text)
 		case plainWord.MatchString(strings.ReplaceAll(w.text, " ", "")):
 			line = append(line, `"`+w.text+`"`)
 		default:
-			return "", none("grub.cfg has %.80q in the kernel's command line", w.text)
+			return "", noEntry("grub.cfg has %.80q in the kernel's command line", w.text)
 		}
 	}
 	return withoutInitrd(line), nil
 }
 
-// device is GRUB's name of a partition of the first disk.
-var device = regexp.MustCompile(`^\(?hd0,(?:gpt|msdos)?([1-9][0-9]{0,2})\)?$`)
+// grubDevice is GRUB's name of a partition of the first disk.
+var grubDevice = regexp.MustCompile(`^\(?hd0,(?:gpt|msdos)?([1-9][0-9]{0,2})\)?$`)
 
 // rootAfter is GRUB's root after a command; nil is one that cannot be read here.
 func rootAfter(c grubCommand, all []Filesystem, root *Filesystem) *Filesystem {
@@ -284,9 +284,9 @@ func rootAfter(c grubCommand, all []Filesystem, root *Filesystem) *Filesystem {
 		}
 		return nil
 	}
-	for _, w := range assigned(c) {
+	for _, w := range assignedWords(c) {
 		if value, ok := strings.CutPrefix(w.text, "root="); ok {
-			m := device.FindStringSubmatch(value)
+			m := grubDevice.FindStringSubmatch(value)
 			if m == nil {
 				return nil
 			}
@@ -294,7 +294,7 @@ func rootAfter(c grubCommand, all []Filesystem, root *Filesystem) *Filesystem {
 			return find(func(f Filesystem) bool { return f.N == n })
 		}
 	}
-	kind, name := searched(c)
+	kind, name := searchedRoot(c)
 	switch kind {
 	case "":
 		return root
@@ -308,22 +308,22 @@ func rootAfter(c grubCommand, all []Filesystem, root *Filesystem) *Filesystem {
 
 // rootKind is how a command gives GRUB's root a value: "set", or what a search looks for; "" where it does not.
 func rootKind(c grubCommand) string {
-	if slices.ContainsFunc(assigned(c), func(w grubWord) bool { return strings.HasPrefix(w.text, "root=") }) {
+	if slices.ContainsFunc(assignedWords(c), func(w grubWord) bool { return strings.HasPrefix(w.text, "root=") }) {
 		return "set"
 	}
-	kind, _ := searched(c)
+	kind, _ := searchedRoot(c)
 	return kind
 }
 
-// searched is what a search for root looks for; "" of any other command.
-func searched(c grubCommand) (kind, name string) {
+// searchedRoot is what a search for root looks for; "" of any other command.
+func searchedRoot(c grubCommand) (kind, name string) {
 	words := c.words[1:]
-	switch c.name() {
+	switch c.commandName() {
 	case "search.fs_uuid", "search.fs_label", "search.file": // UUID [VARIABLE [HINT...]]
 		if len(words) > 1 && words[1].text != "root" || len(words) == 0 {
 			return "", ""
 		}
-		return map[string]string{"search.fs_uuid": "uuid", "search.fs_label": "label", "search.file": "file"}[c.name()], words[0].text
+		return map[string]string{"search.fs_uuid": "uuid", "search.fs_label": "label", "search.file": "file"}[c.commandName()], words[0].text
 	case "search":
 	default:
 		return "", ""

@@ -8,7 +8,7 @@ type grubWord struct {
 	quoted bool // at least in part: then it is no reserved word
 }
 
-func (w grubWord) open() bool { return strings.Contains(w.text, "\x00") }
+func (w grubWord) isUncertain() bool { return strings.Contains(w.text, "\x00") }
 
 // grubCommand is a command of GRUB's shell, as far as it is understood: its words, and the commands in braces behind them.
 type grubCommand struct {
@@ -17,48 +17,48 @@ type grubCommand struct {
 	body  []grubCommand
 }
 
-func (c grubCommand) name() string { return c.words[0].text }
+func (c grubCommand) commandName() string { return c.words[0].text }
 
 // maxDepth bounds how deep braces may be nested.
 const maxDepth = 8
 
-// script reads grub.cfg (GRUB's manual, "Writing full configuration files directly"). Nothing is run: conditions make what hangs on
+// readGrubScript reads grub.cfg (GRUB's manual, "Writing full configuration files directly"). Nothing is run: conditions make what hangs on
 // them uncertain.
-func script(text string) ([]grubCommand, error) {
+func readGrubScript(text string) ([]grubCommand, error) {
 	if strings.ContainsRune(text, 0) {
-		return nil, none("grub.cfg is no text")
+		return nil, noEntry("grub.cfg is no text")
 	}
-	s := &scanner{rest: text}
-	all, err := s.commands(0)
+	s := &grubScanner{rest: text}
+	all, err := s.readCommands(0)
 	if err == nil && s.rest != "" {
-		err = none("grub.cfg has a brace that opens nothing")
+		err = noEntry("grub.cfg has a brace that opens nothing")
 	}
 	return all, err
 }
 
-type scanner struct{ rest string }
+type grubScanner struct{ rest string }
 
-// commands reads commands up to the closing brace, or to the end of the text.
-func (s *scanner) commands(depth int) (all []grubCommand, err error) {
+// readCommands reads commands up to the closing brace, or to the end of the text.
+func (s *grubScanner) readCommands(depth int) (all []grubCommand, err error) {
 	conditions := 0
-	for s.skip(); s.rest != ""; s.skip() {
-		if s.closes() {
+	for s.skipSeparators(); s.rest != ""; s.skipSeparators() {
+		if s.atClosingBrace() {
 			if depth > 0 {
 				s.rest = s.rest[1:]
 			}
 			return all, nil
 		}
-		c, braces, err := s.command()
+		c, braces, err := s.readCommand()
 		if err != nil {
 			return nil, err
 		}
-		conditions += strip(&c)
+		conditions += stripReserved(&c)
 		c.maybe = conditions > 0
 		if braces {
 			if depth == maxDepth {
-				return nil, none("grub.cfg has more than %d braces in each other", maxDepth)
+				return nil, noEntry("grub.cfg has more than %d braces in each other", maxDepth)
 			}
-			if c.body, err = s.commands(depth + 1); err != nil {
+			if c.body, err = s.readCommands(depth + 1); err != nil {
 				return nil, err
 			}
 		}
@@ -67,13 +67,13 @@ func (s *scanner) commands(depth int) (all []grubCommand, err error) {
 		}
 	}
 	if depth > 0 {
-		err = none("grub.cfg ends before an entry of it does")
+		err = noEntry("grub.cfg ends before an entry of it does")
 	}
 	return all, err
 }
 
-// strip takes the reserved words off a command's beginning, and counts the conditions that begin and end with them.
-func strip(c *grubCommand) (conditions int) {
+// stripReserved takes the reserved words off a command's beginning, and counts the conditions that begin and end with them.
+func stripReserved(c *grubCommand) (conditions int) {
 	for len(c.words) > 0 && !c.words[0].quoted {
 		switch c.words[0].text {
 		case "if", "while", "until", "for":
@@ -93,8 +93,8 @@ func strip(c *grubCommand) (conditions int) {
 	return conditions
 }
 
-// skip skips what separates commands.
-func (s *scanner) skip() {
+// skipSeparators skips what separates commands.
+func (s *grubScanner) skipSeparators() {
 	for {
 		s.rest = strings.TrimLeft(s.rest, " \t\r\n;")
 		if !strings.HasPrefix(s.rest, "#") {
@@ -104,13 +104,13 @@ func (s *scanner) skip() {
 	}
 }
 
-// closes reports whether a closing brace is next.
-func (s *scanner) closes() bool {
+// atClosingBrace reports whether a closing brace is next.
+func (s *grubScanner) atClosingBrace() bool {
 	return strings.HasPrefix(s.rest, "}") && (len(s.rest) == 1 || strings.ContainsRune(" \t\r\n;", rune(s.rest[1])))
 }
 
-// command reads one command's words, up to its end or an opening brace.
-func (s *scanner) command() (c grubCommand, braces bool, err error) {
+// readCommand reads one command's words, up to its end or an opening brace.
+func (s *grubScanner) readCommand() (c grubCommand, braces bool, err error) {
 	for {
 		s.rest = strings.TrimLeft(s.rest, " \t\r")
 		if cut, ok := strings.CutPrefix(s.rest, "\\\n"); ok {
@@ -124,7 +124,7 @@ func (s *scanner) command() (c grubCommand, braces bool, err error) {
 			_, s.rest, _ = strings.Cut(s.rest, "\n")
 			return c, false, nil
 		}
-		w, err := s.word()
+		w, err := s.readWord()
 		if err != nil {
 			return c, false, err
 		}
@@ -135,8 +135,8 @@ func (s *scanner) command() (c grubCommand, braces bool, err error) {
 	}
 }
 
-// word reads one word.
-func (s *scanner) word() (w grubWord, err error) {
+// readWord reads one word.
+func (s *grubScanner) readWord() (w grubWord, err error) {
 	var text strings.Builder
 	quote := byte(0) // that is open
 	for s.rest != "" {
@@ -162,21 +162,21 @@ func (s *scanner) word() (w grubWord, err error) {
 			w.quoted = true
 			s.rest = s.rest[2:]
 		case c == '$' && quote != '\'':
-			s.variable(&text)
+			s.readVariable(&text)
 		default:
 			text.WriteByte(c)
 			s.rest = s.rest[1:]
 		}
 	}
 	if quote != 0 {
-		return w, none("grub.cfg ends in a quotation")
+		return w, noEntry("grub.cfg ends in a quotation")
 	}
 	w.text = text.String()
 	return w, nil
 }
 
-// variable reads $name or ${name}; a $ alone is itself.
-func (s *scanner) variable(text *strings.Builder) {
+// readVariable reads $name or ${name}; a $ alone is itself.
+func (s *grubScanner) readVariable(text *strings.Builder) {
 	rest := s.rest[1:]
 	name, ok := "", false
 	if strings.HasPrefix(rest, "{") {

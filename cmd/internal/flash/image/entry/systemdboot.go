@@ -12,9 +12,9 @@ import (
 )
 
 // findSystemdBoot looks for entries of both types in all FATs: the EFI system partition and an XBOOTLDR have them together.
-func findSystemdBoot(ctx context.Context, all []Filesystem) ([]finding, error) {
+func findSystemdBoot(ctx context.Context, all []Filesystem) ([]foundConfig, error) {
 	var items []bootItem
-	pattern, left := "", room{MaxText, maxUnified}
+	pattern, left := "", entryRoom{MaxText, maxUnified}
 	for _, f := range all {
 		if f.Kind != "vfat" {
 			continue
@@ -24,7 +24,7 @@ func findSystemdBoot(ctx context.Context, all []Filesystem) ([]finding, error) {
 			return nil, err
 		}
 		for line := range strings.Lines(string(conf)) {
-			if key, value := setting(line); key == "default" {
+			if key, value := loaderSetting(line); key == "default" {
 				pattern = value
 			}
 		}
@@ -37,11 +37,11 @@ func findSystemdBoot(ctx context.Context, all []Filesystem) ([]finding, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	return []finding{{"entries of systemd-boot on " + items[0].on.String(), func(ctx context.Context) (Entry, error) { return systemdBoot(ctx, items, pattern) }}}, nil
+	return []foundConfig{{"entries of systemd-boot on " + items[0].on.String(), func(ctx context.Context) (Entry, error) { return systemdBoot(ctx, items, pattern) }}}, nil
 }
 
-// setting is a line of loader.conf or an entry.
-func setting(line string) (key, value string) {
+// loaderSetting is a line of loader.conf or an entry.
+func loaderSetting(line string) (key, value string) {
 	line = strings.TrimSpace(line)
 	if strings.HasPrefix(line, "#") {
 		return "", ""
@@ -65,13 +65,13 @@ type bootItem struct {
 	on                                     Filesystem
 }
 
-// counters are the tries that are left, and those that were made (Automatic Boot Assessment).
-var counters = regexp.MustCompile(`\+[0-9]+(-[0-9]+)?(\.(?:conf|efi))$`)
+// tryCounters are the tries that are left, and those that were made (Automatic Boot Assessment).
+var tryCounters = regexp.MustCompile(`\+[0-9]+(-[0-9]+)?(\.(?:conf|efi))$`)
 
-// room is how many bytes may still be read of entries: what is looked into stays in memory until one is chosen.
-type room struct{ texts, unified int64 }
+// entryRoom is how many bytes may still be read of entries: what is looked into stays in memory until one is chosen.
+type entryRoom struct{ texts, unified int64 }
 
-func bootItems(ctx context.Context, f Filesystem, left *room) (items []bootItem, err error) {
+func bootItems(ctx context.Context, f Filesystem, left *entryRoom) (items []bootItem, err error) {
 	for _, kind := range []struct{ dir, suffix string }{{"/loader/entries", ".conf"}, {"/EFI/Linux", ".efi"}} {
 		names, err := f.List(ctx, kind.dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -85,13 +85,13 @@ func bootItems(ctx context.Context, f Filesystem, left *room) (items []bootItem,
 				continue
 			}
 			if len(items) == maxEntries {
-				return nil, none("it has more than %d entries of systemd-boot", maxEntries)
+				return nil, noEntry("it has more than %d entries of systemd-boot", maxEntries)
 			}
 			i := bootItem{id: name, on: f, unified: kind.suffix == ".efi"}
-			if m := counters.FindStringSubmatchIndex(name); m != nil {
+			if m := tryCounters.FindStringSubmatchIndex(name); m != nil {
 				i.id, i.counted = name[:m[0]]+name[m[4]:], name[m[0]:m[4]]
 			}
-			if err := i.read(ctx, kind.dir+"/"+name, left); err != nil {
+			if err := i.readItem(ctx, kind.dir+"/"+name, left); err != nil {
 				return nil, err
 			}
 			items = append(items, i)
@@ -100,7 +100,7 @@ func bootItems(ctx context.Context, f Filesystem, left *room) (items []bootItem,
 	return items, nil
 }
 
-func (i *bootItem) read(ctx context.Context, name string, left *room) error {
+func (i *bootItem) readItem(ctx context.Context, name string, left *entryRoom) error {
 	if i.unified {
 		b, err := i.on.ReadFile(ctx, name, MaxKernel)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -108,7 +108,7 @@ func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 			return nil
 		}
 		if left.unified -= int64(len(b)); err == nil && left.unified < 0 {
-			err = none("it has unified images of more than %d bytes", maxUnified)
+			err = noEntry("it has unified images of more than %d bytes", maxUnified)
 		}
 		if err != nil {
 			return err
@@ -126,10 +126,10 @@ func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 		return nil
 	}
 	if left.texts -= int64(len(b)); err == nil && left.texts < 0 {
-		err = none("its entries of systemd-boot have more than %d bytes", MaxText)
+		err = noEntry("its entries of systemd-boot have more than %d bytes", MaxText)
 	}
 	for line := range strings.Lines(string(b)) {
-		switch key, value := setting(line); key {
+		switch key, value := loaderSetting(line); key {
 		case "title":
 			i.title = value
 		case "version":
@@ -159,7 +159,7 @@ func (i *bootItem) read(ctx context.Context, name string, left *room) error {
 // (systemd's src/boot/boot.c).
 func systemdBoot(ctx context.Context, items []bootItem, pattern string) (Entry, error) {
 	if strings.HasPrefix(pattern, "@") || strings.HasPrefix(pattern, "auto-") {
-		return Entry{}, none("loader.conf says %.80q, which its firmware knows", "default "+pattern)
+		return Entry{}, noEntry("loader.conf says %.80q, which its firmware knows", "default "+pattern)
 	}
 	var able []bootItem
 	for _, i := range items {
@@ -188,23 +188,23 @@ func systemdBoot(ctx context.Context, items []bootItem, pattern string) (Entry, 
 		}
 	}
 	if len(able) == 0 {
-		return Entry{}, none("none of systemd-boot's entries can be started")
+		return Entry{}, noEntry("none of systemd-boot's entries can be started")
 	}
 	i := able[chosen]
 	switch {
 	case i.counted != "":
-		return Entry{}, none("systemd-boot counts the tries of %.80q, and would not know of this one", i.id)
+		return Entry{}, noEntry("systemd-boot counts the tries of %.80q, and would not know of this one", i.id)
 	case i.efi != "" || i.linux == "":
-		return Entry{}, none("systemd-boot's entry %.80q is no kernel", i.id)
+		return Entry{}, noEntry("systemd-boot's entry %.80q is no kernel", i.id)
 	case i.odd != "":
-		return Entry{}, none("systemd-boot's entry %.80q: %s", i.id, i.odd)
+		return Entry{}, noEntry("systemd-boot's entry %.80q: %s", i.id, i.odd)
 	}
 	e := Entry{Loader: "systemd-boot", Kind: "entry in a file", Title: cmp.Or(i.title, i.id), on: i.on, unified: i.unified,
 		Line: withoutInitrd(strings.Fields(strings.Join(i.options, " ")))}
 	if i.unified {
 		e.Kind = "unified image"
 	}
-	return e, e.files(i.linux, i.initrds)
+	return e, e.setFiles(i.linux, i.initrds)
 }
 
 // compareItems is the order of systemd-boot's menu.

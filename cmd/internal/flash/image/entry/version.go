@@ -9,14 +9,14 @@ import (
 func compareVersions(a, b string) int {
 	for {
 		a, b = strings.TrimLeftFunc(a, noVersion), strings.TrimLeftFunc(b, noVersion)
-		if n := mark(&a, &b, '~'); n != 0 { // before the end of a text: 1~rc1 is older than 1
+		if n := takeMark(&a, &b, '~'); n != 0 { // before the end of a text: 1~rc1 is older than 1
 			return n
 		}
 		if a == "" || b == "" {
 			return cmp.Compare(len(a), len(b))
 		}
 		for _, c := range []byte("-^.") {
-			if n := mark(&a, &b, c); n != 0 {
+			if n := takeMark(&a, &b, c); n != 0 {
 				return n
 			}
 		}
@@ -37,8 +37,8 @@ func compareVersions(a, b string) int {
 	}
 }
 
-// mark takes a mark off both; who has it alone is the older.
-func mark(a, b *string, c byte) int {
+// takeMark takes a mark off both; who has it alone is the older.
+func takeMark(a, b *string, c byte) int {
 	x, y := strings.HasPrefix(*a, string(c)), strings.HasPrefix(*b, string(c))
 	if x && y {
 		*a, *b = (*a)[1:], (*b)[1:]

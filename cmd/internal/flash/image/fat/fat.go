@@ -37,8 +37,8 @@ type FS struct {
 	rootAt   int64  // FAT12, FAT16: the root directory has a place of its own
 	rootLen  int64
 
-	known map[uint32]*directory // directories that were read, by their first cluster
-	seen  int64                 // their bytes together
+	known map[uint32]*dirItems // directories that were read, by their first cluster
+	seen  int64                // their bytes together
 
 	ID    string // as blkid has it, 6D0A-F00D
 	Label string
@@ -57,7 +57,7 @@ func Open(r io.ReaderAt, off int64) (*FS, error) {
 	if sectors == 0 {
 		sectors = u32(32)
 	}
-	f := &FS{r: io.NewSectionReader(r, off, 1<<62-off), bits: 16, known: map[uint32]*directory{}}
+	f := &FS{r: io.NewSectionReader(r, off, 1<<62-off), bits: 16, known: map[uint32]*dirItems{}}
 	if tableSectors == 0 {
 		tableSectors, id, f.bits, f.root = u32(36), 67, 32, uint32(u32(44))
 	}
@@ -82,7 +82,7 @@ func Open(r io.ReaderAt, off int64) (*FS, error) {
 
 // ReadFile is a file's content; its name may have either slash, and letters of either case. The error is fs.ErrNotExist where there is none.
 func (f *FS) ReadFile(name string, most int64) ([]byte, error) {
-	e, err := f.find(name)
+	e, err := f.findItem(name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -93,16 +93,16 @@ func (f *FS) ReadFile(name string, most int64) ([]byte, error) {
 	case e.size == 0:
 		return nil, nil
 	}
-	return f.chain(e.first, e.size)
+	return f.readChain(e.first, e.size)
 }
 
 // List is the names in a directory.
 func (f *FS) List(dir string) ([]string, error) {
-	e, err := f.find(dir)
+	e, err := f.findItem(dir)
 	if err != nil {
 		return nil, err
 	}
-	all, err := f.entries(e)
+	all, err := f.readDirectory(e)
 	var names []string
 	if err != nil {
 		return nil, err
@@ -113,37 +113,37 @@ func (f *FS) List(dir string) ([]string, error) {
 	return names, nil
 }
 
-// item is a file or a directory, as its directory has it.
-type item struct {
+// dirItem is a file or a directory, as its directory has it.
+type dirItem struct {
 	name, short string
 	dir         bool
 	first       uint32
 	size        int64
 }
 
-func (f *FS) find(name string) (item, error) {
-	at := item{name: "/", dir: true, first: f.root}
+func (f *FS) findItem(name string) (dirItem, error) {
+	at := dirItem{name: "/", dir: true, first: f.root}
 	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' }) {
-		all, err := f.entries(at)
+		all, err := f.readDirectory(at)
 		if err != nil {
 			return at, err
 		}
 		n, ok := all.by[strings.ToUpper(part)]
 		if !ok {
-			return item{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+			return dirItem{}, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 		}
 		at = all.items[n]
 	}
 	return at, nil
 }
 
-// directory is the items of a directory, without "." and "..".
-type directory struct {
-	items []item
+// dirItems is the items of a directory, without "." and "..".
+type dirItems struct {
+	items []dirItem
 	by    map[string]int // index in items, by name in capitals, long and short
 }
 
-func (d *directory) add(i item) {
+func (d *dirItems) add(i dirItem) {
 	for _, name := range []string{strings.ToUpper(i.name), strings.ToUpper(i.short)} {
 		if _, taken := d.by[name]; !taken {
 			d.by[name] = len(d.items)
@@ -152,8 +152,8 @@ func (d *directory) add(i item) {
 	d.items = append(d.items, i)
 }
 
-// entries reads a directory.
-func (f *FS) entries(dir item) (*directory, error) {
+// readDirectory reads a directory.
+func (f *FS) readDirectory(dir dirItem) (*dirItems, error) {
 	if !dir.dir {
 		return nil, fmt.Errorf("%s: %w", dir.name, fs.ErrNotExist)
 	}
@@ -166,7 +166,7 @@ func (f *FS) entries(dir item) (*directory, error) {
 		b = make([]byte, f.rootLen)
 		_, err = f.r.ReadAt(b, f.rootAt)
 	} else {
-		b, err = f.chain(dir.first, maxDirectory)
+		b, err = f.readChain(dir.first, maxDirectory)
 	}
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (f *FS) entries(dir item) (*directory, error) {
 	if f.seen += int64(len(b)); f.seen > maxDirectories {
 		return nil, fmt.Errorf("%w: its directories have more than %d bytes", ErrBroken, maxDirectories)
 	}
-	all := &directory{by: map[string]int{}}
+	all := &dirItems{by: map[string]int{}}
 	var long longName
 	for ; len(b) >= 32 && b[0] != 0; b = b[32:] {
 		const longEntry, volume, directory = 0x0f, 0x08, 0x10
@@ -182,16 +182,16 @@ func (f *FS) entries(dir item) (*directory, error) {
 		case e[0] == 0xe5: // removed
 			long = longName{}
 		case kind&0x3f == longEntry:
-			long.add(e)
+			long.addPart(e)
 		case kind&volume != 0:
 			long = longName{}
 		default:
-			i := item{short: shortName(e), dir: kind&directory != 0, size: int64(binary.LittleEndian.Uint32(e[28:])),
+			i := dirItem{short: shortName(e), dir: kind&directory != 0, size: int64(binary.LittleEndian.Uint32(e[28:])),
 				first: uint32(binary.LittleEndian.Uint16(e[20:]))<<16 | uint32(binary.LittleEndian.Uint16(e[26:]))}
 			if f.bits != 32 {
 				i.first &= 0xffff
 			}
-			if i.name = long.of(e); i.name == "" {
+			if i.name = long.nameFor(e); i.name == "" {
 				i.name = i.short
 			}
 			if long = (longName{}); i.name != "." && i.name != ".." {
@@ -203,11 +203,11 @@ func (f *FS) entries(dir item) (*directory, error) {
 	return all, nil
 }
 
-// chain reads the bytes of a chain of clusters, at most most of them. A file's chain must have as many.
-func (f *FS) chain(first uint32, most int64) ([]byte, error) {
+// readChain reads the bytes of a chain of clusters, at most most of them. A file's chain must have as many.
+func (f *FS) readChain(first uint32, most int64) ([]byte, error) {
 	var out []byte
 	for n, at := uint32(0), first; int64(len(out)) < most; n++ {
-		if at >= f.end() && most == maxDirectory { // a directory ends with its chain: its size is written nowhere
+		if at >= f.endMark() && most == maxDirectory { // a directory ends with its chain: its size is written nowhere
 			return out, nil
 		}
 		if at < 2 || at-2 >= f.clusters || n > f.clusters {
@@ -219,18 +219,18 @@ func (f *FS) chain(first uint32, most int64) ([]byte, error) {
 		}
 		out = append(out, b...)
 		var err error
-		if at, err = f.next(at); err != nil {
+		if at, err = f.nextCluster(at); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// end is the least number in the table that marks the end of a chain.
-func (f *FS) end() uint32 { return 1<<min(f.bits, 28) - 8 }
+// endMark is the least number in the table that marks the end of a chain.
+func (f *FS) endMark() uint32 { return 1<<min(f.bits, 28) - 8 }
 
-// next is the cluster that follows in a chain.
-func (f *FS) next(at uint32) (uint32, error) {
+// nextCluster is the cluster that follows in a chain.
+func (f *FS) nextCluster(at uint32) (uint32, error) {
 	b := make([]byte, 4)
 	n := (f.bits + 7) / 8
 	if _, err := f.r.ReadAt(b[:n], f.table+int64(at)*int64(f.bits)/8); err != nil {
@@ -268,7 +268,7 @@ type longName struct {
 	sum   byte // of the short name that it belongs to
 }
 
-func (l *longName) add(e []byte) {
+func (l *longName) addPart(e []byte) {
 	n := e[0] & 0x3f
 	if e[0]&0x40 != 0 {
 		*l = longName{want: n, sum: e[13]}
@@ -284,8 +284,8 @@ func (l *longName) add(e []byte) {
 	l.units, l.want = append(part, l.units...), n-1
 }
 
-// of is the long name, if it is complete and its checksum is that of the entry's short name; else "".
-func (l *longName) of(e []byte) string {
+// nameFor is the long name, if it is complete and its checksum is that of the entry's short name; else "".
+func (l *longName) nameFor(e []byte) string {
 	sum := byte(0)
 	for _, c := range e[:11] {
 		sum = sum>>1 | sum<<7

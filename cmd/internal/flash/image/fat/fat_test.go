@@ -101,7 +101,7 @@ func TestChains(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := "/EFI/Linux/a name that is long enough for three entries of it.efi"
-	e, err := f.find(long)
+	e, err := f.findItem(long)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestChains(t *testing.T) {
 	if got, err := f.ReadFile(long, 1<<20); err != nil || int64(len(got)) != e.size {
 		t.Errorf("a ring: %d bytes, %v", len(got), err)
 	}
-	dir, err := f.find("/loader/entries")
+	dir, err := f.findItem("/loader/entries")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestDirectoriesAreBounded(t *testing.T) {
 	}
 	counted := &countingReader{r: f.r}
 	f.r = counted
-	dir, err := f.find("/loader/entries")
+	dir, err := f.findItem("/loader/entries")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestDirectoriesAreBounded(t *testing.T) {
 	}
 	at := offset + f.table + int64(dir.first)*4
 	binary.LittleEndian.PutUint32(img[at:], dir.first)
-	f.known = map[uint32]*directory{}
+	f.known = map[uint32]*dirItems{}
 	for range 10 {
 		if _, err := f.ReadFile("/loader/entries"+strings.Repeat("/a", 500)+"/x", 1<<20); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrBroken) {
 			t.Error(err)
@@ -166,7 +166,7 @@ func TestDirectoriesAreBounded(t *testing.T) {
 		binary.LittleEndian.PutUint16(img[entry+32*n+26:], uint16(dir.first)+uint16(n)+1)
 		binary.LittleEndian.PutUint32(img[at+4*(n+1):], dir.first) // which goes on in the ring
 	}
-	f.known, f.seen, counted.n = map[uint32]*directory{}, 0, 0
+	f.known, f.seen, counted.n = map[uint32]*dirItems{}, 0, 0
 	for n := range f.cluster / 32 {
 		if _, err = f.List(fmt.Sprintf("/loader/entries/%d", n)); err != nil {
 			break

@@ -34,18 +34,18 @@ func FileOf(f *os.File) (File, bool) {
 
 // Bounds of [Settle].
 const (
-	tick       = 50 * time.Millisecond // a kernel's clock for files moves every 10 ms at most (CONFIG_HZ is 100 or more)
-	coarseTick = 2100 * time.Millisecond
-	settleFor  = 10 * time.Second
+	fileClockTick = 50 * time.Millisecond // a kernel's clock for files moves every 10 ms at most (CONFIG_HZ is 100 or more)
+	coarseTick    = 2100 * time.Millisecond
+	settleFor     = 10 * time.Second
 )
 
-// grain is how far apart two writes may be and still leave the same time: some filesystems (ext3, FAT, many a server's) count in units of
+// timeGrain is how far apart two writes may be and still leave the same time: some filesystems (ext3, FAT, many a server's) count in units of
 // one or two seconds.
-func (f File) grain() time.Duration {
+func (f File) timeGrain() time.Duration {
 	if f.Ctime%int64(time.Second) == 0 {
 		return coarseTick
 	}
-	return tick
+	return fileClockTick
 }
 
 // Settle waits until a further write to the file would show in its [File], and returns that. A file that goes on
@@ -58,11 +58,11 @@ func Settle(ctx context.Context, f *os.File) (File, bool, error) {
 	fs := filesystemOf(f)
 	for deadline := time.Now().Add(settleFor); ; {
 		// The clock of another machine tells nothing here: of its files only waiting does.
-		if age := time.Since(time.Unix(0, now.Ctime)); age > now.grain() && !fs.remote {
+		if age := time.Since(time.Unix(0, now.Ctime)); age > now.timeGrain() && !fs.remote {
 			return now, true, nil
 		}
 		select {
-		case <-time.After(now.grain()):
+		case <-time.After(now.timeGrain()):
 		case <-ctx.Done():
 			return now, false, ctx.Err()
 		}
@@ -89,7 +89,7 @@ func Lasting(f *os.File) bool {
 	}
 	// A lease for reading is had where nobody has the file open, or mapped, for writing (fcntl(2)).
 	fd := f.Fd()
-	err := leased(fd)
+	err := tryLease(fd)
 	if err == nil {
 		return true
 	}

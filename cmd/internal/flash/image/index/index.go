@@ -19,8 +19,8 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// magic begins an index; the number is the format's.
-const magic = "groundhog index 2\n"
+// indexMagic begins an index; the number is the format's.
+const indexMagic = "groundhog index 2\n"
 
 // maxIndex bounds an index, in bytes: 256 MiB are those of 8 TB.
 const maxIndex = 256 << 20
@@ -35,14 +35,14 @@ type Index struct {
 	Chunks  []chunk.Chunk `json:"-"`
 }
 
-// encode is the index, sealed with key; nil for one that is larger than an index may be.
-func (x *Index) encode(key []byte) []byte {
+// encodeSealed is the index, sealed with key; nil for one that is larger than an index may be.
+func (x *Index) encodeSealed(key []byte) []byte {
 	x.Size, x.Chunk = chunk.End(x.Chunks), chunk.Size
 	head, err := json.Marshal(x)
-	if err != nil || len(x.Chunks)*(1+len(chunk.Sum{})) > maxIndex-len(head)-len(magic)-1-sha256.Size {
+	if err != nil || len(x.Chunks)*(1+len(chunk.Sum{})) > maxIndex-len(head)-len(indexMagic)-1-sha256.Size {
 		return nil
 	}
-	b := append(append([]byte(magic), head...), '\n')
+	b := append(append([]byte(indexMagic), head...), '\n')
 	for _, c := range x.Chunks {
 		if c.Zero {
 			b = append(b, 0)
@@ -50,25 +50,25 @@ func (x *Index) encode(key []byte) []byte {
 			b = append(append(b, 1), c.Sum[:]...)
 		}
 	}
-	return append(b, seal(key, b)...)
+	return append(b, sealOf(key, b)...)
 }
 
-func seal(key, b []byte) []byte {
+func sealOf(key, b []byte) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write(b)
 	return h.Sum(nil)
 }
 
-// parse reads an index; nil for what is none, or was not sealed with key.
-func parse(b, key []byte) *Index {
-	if len(b) < len(magic)+sha256.Size || !bytes.HasPrefix(b, []byte(magic)) {
+// parseIndex reads an index; nil for what is none, or was not sealed with key.
+func parseIndex(b, key []byte) *Index {
+	if len(b) < len(indexMagic)+sha256.Size || !bytes.HasPrefix(b, []byte(indexMagic)) {
 		return nil
 	}
 	b, sealed := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
-	if !hmac.Equal(seal(key, b), sealed) {
+	if !hmac.Equal(sealOf(key, b), sealed) {
 		return nil
 	}
-	head, rest, ok := bytes.Cut(b[len(magic):], []byte("\n"))
+	head, rest, ok := bytes.Cut(b[len(indexMagic):], []byte("\n"))
 	x := new(Index)
 	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || !isSum(x.Stored) || !isSum(x.Decoded) {
 		return nil

@@ -28,20 +28,20 @@ func sample(file File) *Index {
 func TestCodec(t *testing.T) {
 	key, other := bytes.Repeat([]byte{7}, keyLen), bytes.Repeat([]byte{8}, keyLen)
 	x := sample(File{1, 2, 3, 4, 5})
-	b := x.encode(key)
-	if got := parse(b, key); !reflect.DeepEqual(got, x) {
+	b := x.encodeSealed(key)
+	if got := parseIndex(b, key); !reflect.DeepEqual(got, x) {
 		t.Fatalf("%+v, want %+v", got, x)
 	}
-	if parse(b, other) != nil {
+	if parseIndex(b, other) != nil {
 		t.Error("an index of another key is read")
 	}
 	for n := range b {
-		if parse(b[:n], key) != nil {
+		if parseIndex(b[:n], key) != nil {
 			t.Fatalf("an index of %d bytes is read", n)
 		}
 		bad := bytes.Clone(b)
 		bad[n] ^= 0x10
-		if parse(bad, key) != nil {
+		if parseIndex(bad, key) != nil {
 			t.Fatalf("an index with a changed byte %d is read", n)
 		}
 	}
@@ -52,12 +52,12 @@ func TestCodec(t *testing.T) {
 	} {
 		x := sample(File{})
 		change(x)
-		b := x.encode(key)
-		if name == "chunks of another size" { // encode knows better
+		b := x.encodeSealed(key)
+		if name == "chunks of another size" { // encodeSealed knows better
 			b = bytes.Replace(b[:len(b)-32], []byte(`"chunk":1048576`), []byte(`"chunk":4096`), 1)
-			b = append(b, seal(key, b)...)
+			b = append(b, sealOf(key, b)...)
 		}
-		if parse(b, key) != nil {
+		if parseIndex(b, key) != nil {
 			t.Errorf("%s: read", name)
 		}
 	}
@@ -65,17 +65,17 @@ func TestCodec(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	key := make([]byte, keyLen)
-	b := sample(File{}).encode(key)
+	b := sample(File{}).encodeSealed(key)
 	f.Add(b[:len(b)-32])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x := parse(append(bytes.Clone(b), seal(key, b)...), key)
+		x := parseIndex(append(bytes.Clone(b), sealOf(key, b)...), key)
 		if x == nil {
 			return
 		}
 		if chunk.End(x.Chunks) != x.Size || x.Size <= 0 {
 			t.Errorf("%d bytes in chunks, %d in all", chunk.End(x.Chunks), x.Size)
 		}
-		if again := parse(x.encode(key), key); !reflect.DeepEqual(again, x) {
+		if again := parseIndex(x.encodeSealed(key), key); !reflect.DeepEqual(again, x) {
 			t.Errorf("%+v was %+v", again, x)
 		}
 	})
@@ -177,7 +177,7 @@ func TestStoreOfOthers(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "groundhog")
 			s := At(dir)
 			s.Put(name, sample(state))
-			entry, err := s.path(name, suffix)
+			entry, err := s.pathFor(name, indexSuffix)
 			if err != nil || s.Get(name, state) == nil {
 				t.Fatalf("nothing is kept: %v", err)
 			}
@@ -209,7 +209,7 @@ func fifo(name string) error { return unix.Mkfifo(name, 0o600) }
 func forge(name string, state File) error {
 	x := sample(state)
 	x.Chunks[0] = chunk.Chunk{N: 0, Len: chunk.Size, Zero: true}
-	return os.WriteFile(name, x.encode(nil), 0o600)
+	return os.WriteFile(name, x.encodeSealed(nil), 0o600)
 }
 
 // A store has a bound, and what was used longest ago goes first.
@@ -219,18 +219,18 @@ func TestPrune(t *testing.T) {
 	name, state := file(t)
 	s.Put(name, sample(state))
 	for n := range maxEntries {
-		if err := os.WriteFile(filepath.Join(dir, string(rune('a'+n%26))+sum64[:n/26]+suffix), make([]byte, 10), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, string(rune('a'+n%26))+sum64[:n/26]+indexSuffix), make([]byte, 10), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	large := filepath.Join(dir, "large"+suffix)
+	large := filepath.Join(dir, "large"+indexSuffix)
 	later := time.Now().Add(time.Minute) // as where the clock for files stands still
 	if err := errorsOf(os.WriteFile(large, nil, 0o600), os.Truncate(large, maxStore), os.Chtimes(large, later, later)); err != nil {
 		t.Fatal(err)
 	}
 	s.Put(name, sample(state))
 	total, count := int64(0), 0
-	all, _ := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	all, _ := filepath.Glob(filepath.Join(dir, "*"+indexSuffix))
 	for _, n := range all {
 		info, err := os.Stat(n)
 		if err != nil {

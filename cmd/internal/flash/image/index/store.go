@@ -50,7 +50,7 @@ func At(dir string) *Store {
 		return nil
 	}
 	defer d.Close()
-	if !ours(d, unix.S_IFDIR) {
+	if !isOwnFile(d, unix.S_IFDIR) {
 		return nil
 	}
 	key, err := keyOf(dir)
@@ -60,8 +60,8 @@ func At(dir string) *Store {
 	return &Store{dir, key}
 }
 
-// ours reports whether an open file is of this kind, the user's own, and writable for nobody else.
-func ours(f *os.File, kind uint32) bool {
+// isOwnFile reports whether an open file is of this kind, the user's own, and writable for nobody else.
+func isOwnFile(f *os.File, kind uint32) bool {
 	var st unix.Stat_t
 	return unix.Fstat(int(f.Fd()), &st) == nil && uint32(st.Mode)&unix.S_IFMT == kind && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
 }
@@ -73,7 +73,7 @@ func readOurs(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if !ours(f, unix.S_IFREG) {
+	if !isOwnFile(f, unix.S_IFREG) {
 		return nil, errors.New("not a file of this user's alone")
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
@@ -119,12 +119,12 @@ func writeWhole(name string, b []byte, become func(a *sidefile.Aside, base strin
 	return become(a, filepath.Base(name))
 }
 
-// suffix ends the names of indexes, beside those of what else is kept of an image.
-const suffix = ".index"
+// indexSuffix ends the names of indexes, beside those of what else is kept of an image.
+const indexSuffix = ".index"
 
-// path is where something of an image's file is kept: one for each name, so that an image that is built anew takes the
+// pathFor is where something of an image's file is kept: one for each name, so that an image that is built anew takes the
 // place of the one before.
-func (s *Store) path(image, suffix string) (string, error) {
+func (s *Store) pathFor(image, suffix string) (string, error) {
 	abs, err := filepath.Abs(image)
 	if err == nil {
 		abs, err = filepath.EvalSymlinks(abs)
@@ -141,7 +141,7 @@ func (s *Store) Sealed(image, suffix string) []byte {
 	if s == nil {
 		return nil
 	}
-	name, err := s.path(image, suffix)
+	name, err := s.pathFor(image, suffix)
 	if err != nil {
 		return nil
 	}
@@ -160,7 +160,7 @@ func (s *Store) SealedFile(name, suffix string) []byte {
 		return nil
 	}
 	b, sealed := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
-	if !hmac.Equal(seal(s.key, append([]byte(suffix), b...)), sealed) { // an index of one kind is none of another
+	if !hmac.Equal(sealOf(s.key, append([]byte(suffix), b...)), sealed) { // an index of one kind is none of another
 		return nil
 	}
 	return b
@@ -168,14 +168,14 @@ func (s *Store) SealedFile(name, suffix string) []byte {
 
 // Seal keeps something of an image, whole or not at all.
 func (s *Store) Seal(image, suffix string, b []byte) error {
-	name, err := s.path(image, suffix)
+	name, err := s.pathFor(image, suffix)
 	if err != nil {
 		return err
 	}
 	if len(b) > maxIndex-sha256.Size {
 		return errors.New("too large to be kept")
 	}
-	return writeWhole(name, append(slices.Clone(b), seal(s.key, append([]byte(suffix), b...))...), (*sidefile.Aside).Become)
+	return writeWhole(name, append(slices.Clone(b), sealOf(s.key, append([]byte(suffix), b...))...), (*sidefile.Aside).Become)
 }
 
 // Get is the index that was kept for the image of that name, if it was made of the file in this state; else nil.
@@ -183,7 +183,7 @@ func (s *Store) Get(image string, file File) *Index {
 	if s == nil {
 		return nil
 	}
-	name, err := s.path(image, suffix)
+	name, err := s.pathFor(image, indexSuffix)
 	if err != nil {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (s *Store) Get(image string, file File) *Index {
 	if err != nil {
 		return nil
 	}
-	x := parse(b, s.key)
+	x := parseIndex(b, s.key)
 	if x == nil || x.File != file {
 		return nil
 	}
@@ -205,18 +205,18 @@ func (s *Store) Put(image string, x *Index) {
 	if s == nil {
 		return
 	}
-	b := x.encode(s.key)
-	name, err := s.path(image, suffix)
+	b := x.encodeSealed(s.key)
+	name, err := s.pathFor(image, indexSuffix)
 	if b == nil || err != nil {
 		return
 	}
 	writeWhole(name, b, (*sidefile.Aside).Become)
-	s.prune(filepath.Base(name))
+	s.pruneIndexes(filepath.Base(name))
 }
 
-// prune removes the indexes that were used longest ago while there are too many, or too many bytes of them. latest, the one that was just
+// pruneIndexes removes the indexes that were used longest ago while there are too many, or too many bytes of them. latest, the one that was just
 // written, stays: several may have the same time.
-func (s *Store) prune(latest string) {
+func (s *Store) pruneIndexes(latest string) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
@@ -229,7 +229,7 @@ func (s *Store) prune(latest string) {
 		case err != nil || !info.Mode().IsRegular():
 		case e.Name() == latest:
 			total = info.Size()
-		case filepath.Ext(e.Name()) == suffix:
+		case filepath.Ext(e.Name()) == indexSuffix:
 			others = append(others, info)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leased takes a lease for reading on a file and gives it back (fcntl(2)).
-func leased(fd uintptr) error {
+// tryLease takes a lease for reading on a file and gives it back (fcntl(2)).
+func tryLease(fd uintptr) error {
 	_, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
 	if err == nil {
 		unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)

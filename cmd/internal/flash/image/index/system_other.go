@@ -9,7 +9,7 @@ import (
 
 // Of a system that is not Linux nothing is known: what is learned of a file there counts for one run.
 
-func leased(uintptr) error { return errors.ErrUnsupported }
+func tryLease(uintptr) error { return errors.ErrUnsupported }
 
 type fileHost struct{ memory, remote bool }
 

@@ -5,53 +5,53 @@ import (
 	"io"
 )
 
-// dos looks for an MBR's table, with partitions or empty. Beside a GPT its entries count only where it is a hybrid one.
-func (i *Image) dos(first []byte, guided bool) string {
-	if !signed(first) || !guided && isFAT(first) { // mtools gives a filesystem's own sector a table, too
+// findMBR looks for an MBR's table, with partitions or empty. Beside a GPT its entries count only where it is a hybrid one.
+func (i *Image) findMBR(first []byte, guided bool) string {
+	if !bootSigned(first) || !guided && isFAT(first) { // mtools gives a filesystem's own sector a table, too
 		return ""
 	}
-	var all []entry
+	var all []mbrEntry
 	for n := range 4 {
 		e := first[mbrEntries+16*n:][:16]
 		if e[0] != 0 && e[0] != 0x80 { // the boot flag: a filesystem's boot sector has code there
 			return ""
 		}
 		if size := int64(le.Uint32(e[12:])); e[4] != 0 && size != 0 && (e[4] != 0xee || !guided) {
-			all = append(all, entry{n + 1, int64(le.Uint32(e[8:])), size})
+			all = append(all, mbrEntry{n + 1, int64(le.Uint32(e[8:])), size})
 		}
 	}
 	switch {
-	case !guided && announced(first): // the kernel reads no entry beside one that speaks of a GPT, and there is none that holds
+	case !guided && announcesGPT(first): // the kernel reads no entry beside one that speaks of a GPT, and there is none that holds
 		return ""
 	case len(all) == 0:
 		return ""
 	}
 	i.mbr = all
-	if i.foursAlone = fours(first, all); guided {
+	if i.foursAlone = looksLike4096(first, all); guided {
 		return "a hybrid MBR"
 	}
 	return "an MBR"
 }
 
-// entry is a partition in an MBR, in sectors.
-type entry struct {
+// mbrEntry is a partition in an MBR, in sectors.
+type mbrEntry struct {
 	n          int
 	from, size int64
 }
 
-// headless reports whether there is a GPT's header and no MBR that says so.
-func headless(first []byte) bool {
+// headlessGPT reports whether there is a GPT's header and no MBR that says so.
+func headlessGPT(first []byte) bool {
 	for _, sector := range []int{512, 4096} {
-		if len(first) >= 2*sector && string(first[sector:sector+8]) == "EFI PART" && !announced(first) {
+		if len(first) >= 2*sector && string(first[sector:sector+8]) == "EFI PART" && !announcesGPT(first) {
 			return true
 		}
 	}
 	return false
 }
 
-// fours reports whether partitions look as if they were counted in sectors of 4096 bytes, of which a MBR says nothing: on a
+// looksLike4096 reports whether partitions look as if they were counted in sectors of 4096 bytes, of which a MBR says nothing: on a
 // disk with such sectors all begin at a MiB, and where they would in sectors of 512 there is nothing.
-func fours(first []byte, all []entry) bool {
+func looksLike4096(first []byte, all []mbrEntry) bool {
 	early := false
 	for _, e := range all {
 		if e.from == 0 || e.from%256 != 0 {

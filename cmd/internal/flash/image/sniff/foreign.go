@@ -8,34 +8,34 @@ import (
 
 // How to make a disk image of another program's.
 const (
-	convert = ": qemu-img convert -O raw makes a disk image of it"
-	unpack  = ": unpack it"
+	howToConvert = ": qemu-img convert -O raw makes a disk image of it"
+	howToUnpack  = ": unpack it"
 )
 
-// others is what is no disk image though it may hold one, by the bytes that it begins with.
-var others = []struct {
+// foreignFormats is what is no disk image though it may hold one, by the bytes that it begins with.
+var foreignFormats = []struct {
 	magic  string
 	offset int
 	what   string
 }{
 	// Disks of virtual machines.
-	{"QFI\xfb\x00\x00\x00\x01", 0, "a qcow image" + convert},
-	{"QFI\xfb", 0, "a qcow2 image" + convert},
-	{"QED\x00", 0, "a QED image" + convert},
-	{"KDMV", 0, "a VMDK image" + convert},
-	{"COWD", 0, "a VMDK image of ESX" + convert},
-	{"# Disk DescriptorFile", 0, "a VMDK's description, without the disk that it describes" + convert},
-	{"conectix", 0, "a VHD image" + convert},
-	{"vhdxfile", 0, "a VHDX image" + convert},
-	{"\x7f\x10\xda\xbe", 64, "a VDI image" + convert},
-	{"<<< ", 0, "a VDI image" + convert},
-	{"WithoutFreeSpace", 0, "a Parallels image" + convert},
-	{"WithouFreSpacExt", 0, "a Parallels image" + convert},
-	{"Bochs Virtual HD Image", 0, "a Bochs image" + convert},
+	{"QFI\xfb\x00\x00\x00\x01", 0, "a qcow image" + howToConvert},
+	{"QFI\xfb", 0, "a qcow2 image" + howToConvert},
+	{"QED\x00", 0, "a QED image" + howToConvert},
+	{"KDMV", 0, "a VMDK image" + howToConvert},
+	{"COWD", 0, "a VMDK image of ESX" + howToConvert},
+	{"# Disk DescriptorFile", 0, "a VMDK's description, without the disk that it describes" + howToConvert},
+	{"conectix", 0, "a VHD image" + howToConvert},
+	{"vhdxfile", 0, "a VHDX image" + howToConvert},
+	{"\x7f\x10\xda\xbe", 64, "a VDI image" + howToConvert},
+	{"<<< ", 0, "a VDI image" + howToConvert},
+	{"WithoutFreeSpace", 0, "a Parallels image" + howToConvert},
+	{"WithouFreSpacExt", 0, "a Parallels image" + howToConvert},
+	{"Bochs Virtual HD Image", 0, "a Bochs image" + howToConvert},
 	{"$SDI0001", 0, "a SDI image"},
-	{"encrcdsa", 0, "an encrypted DMG image" + convert},
-	{"sprs", 0, "a sparse image of macOS" + convert},
-	{"shdw", 0, "an ASIF image of macOS" + convert},
+	{"encrcdsa", 0, "an encrypted DMG image" + howToConvert},
+	{"sprs", 0, "a sparse image of macOS" + howToConvert},
+	{"shdw", 0, "an ASIF image of macOS" + howToConvert},
 	// Images that other tools write to disks, or that hold part of one.
 	{"\x3a\xff\x26\xed", 0, "an Android sparse image: simg2img makes a disk image of it"},
 	{"ANDROID!", 0, "an Android boot image"},
@@ -80,14 +80,14 @@ var others = []struct {
 	{"\x1f\x9d", 0, "a file of compress(1): gzip -d unpacks it"},
 	{"\x1f\xa0", 0, "a file of compress(1): gzip -d unpacks it"},
 	{"\x1f\x1e", 0, "a file of pack(1): gzip -d unpacks it"},
-	{"7z\xbc\xaf\x27\x1c", 0, "a 7-Zip archive" + unpack},
-	{"PK\x03\x04", 0, "a zip archive" + unpack},
+	{"7z\xbc\xaf\x27\x1c", 0, "a 7-Zip archive" + howToUnpack},
+	{"PK\x03\x04", 0, "a zip archive" + howToUnpack},
 	{"PK\x05\x06", 0, "an empty zip archive"},
-	{"PK\x07\x08", 0, "a zip archive" + unpack},
-	{"Rar!\x1a\x07", 0, "a RAR archive" + unpack},
-	{"MSCF\x00\x00\x00\x00", 0, "a cabinet archive" + unpack},
-	{"xar!", 0, "a xar archive" + unpack},
-	{"ustar", 257, "a tar archive" + unpack},
+	{"PK\x07\x08", 0, "a zip archive" + howToUnpack},
+	{"Rar!\x1a\x07", 0, "a RAR archive" + howToUnpack},
+	{"MSCF\x00\x00\x00\x00", 0, "a cabinet archive" + howToUnpack},
+	{"xar!", 0, "a xar archive" + howToUnpack},
+	{"ustar", 257, "a tar archive" + howToUnpack},
 	{"!<arch>\ndebian-binary", 0, "a Debian package"},
 	{"!<arch>\n", 0, "an ar archive, a Debian package perhaps"},
 	{"!<thin>\n", 0, "an ar archive"},
@@ -126,7 +126,7 @@ var stillPacked = []struct{ magic, what string }{
 
 // foreignFile is the kind of file that begins with b; "" where it may be a disk image.
 func foreignFile(b []byte) string {
-	for _, f := range others {
+	for _, f := range foreignFormats {
 		if len(b) > f.offset && bytes.HasPrefix(b[f.offset:], []byte(f.magic)) {
 			return f.what
 		}
@@ -143,7 +143,7 @@ func foreignFile(b []byte) string {
 	case isPE(b):
 		return "a PE program: a kernel, a UKI or a boot loader"
 	case oldTar(b):
-		return "a tar archive" + unpack
+		return "a tar archive" + howToUnpack
 	}
 	return textFile(b)
 }

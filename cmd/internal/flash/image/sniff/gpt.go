@@ -16,11 +16,11 @@ const (
 	mbrSign    = 510
 )
 
-func signed(b []byte) bool { return len(b) >= 512 && b[mbrSign] == 0x55 && b[mbrSign+1] == 0xaa }
+func bootSigned(b []byte) bool { return len(b) >= 512 && b[mbrSign] == 0x55 && b[mbrSign+1] == 0xaa }
 
-// announced reports whether the MBR says that there is a GPT, without which no kernel looks for one (block/partitions/efi.c).
-func announced(first []byte) bool {
-	if !signed(first) {
+// announcesGPT reports whether the MBR says that there is a GPT, without which no kernel looks for one (block/partitions/efi.c).
+func announcesGPT(first []byte) bool {
+	if !bootSigned(first) {
 		return false
 	}
 	for e := first[mbrEntries:mbrSign]; len(e) > 0; e = e[16:] {
@@ -31,14 +31,14 @@ func announced(first []byte) bool {
 	return false
 }
 
-// gpt looks for a GUID partition table (UEFI specification, 5.3) in sectors of any size; an image may have several.
-func (i *Image) gpt(first []byte) string {
-	if !announced(first) {
+// findGPT looks for a GUID partition table (UEFI specification, 5.3) in sectors of any size; an image may have several.
+func (i *Image) findGPT(first []byte) string {
+	if !announcesGPT(first) {
 		return ""
 	}
 	what := ""
 	for _, sector := range []int64{512, 4096, 1024, 2048} {
-		if s := i.header(first, sector); s != "" {
+		if s := i.gptHeader(first, sector); s != "" {
 			i.sectors = append(i.sectors, sector)
 			what = s
 		}
@@ -49,8 +49,8 @@ func (i *Image) gpt(first []byte) string {
 	return what
 }
 
-// header is a GPT's, in the second sector.
-func (i *Image) header(first []byte, sector int64) string {
+// gptHeader is a GPT's, in the second sector.
+func (i *Image) gptHeader(first []byte, sector int64) string {
 	if int64(len(first)) < 2*sector {
 		return ""
 	}

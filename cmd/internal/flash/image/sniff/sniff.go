@@ -29,8 +29,8 @@ type Image struct {
 	parts []partOf
 	// sectors is the sizes of a disk's sectors, in bytes, for which it is made; empty: any.
 	sectors []int64
-	mbr     []entry // partitions of an MBR, which counts in the disk's own sectors
-	most    int64   // bytes of the largest sectors that a disk may have for its filesystem; 0: any
+	mbr     []mbrEntry // partitions of an MBR, which counts in the disk's own sectors
+	most    int64      // bytes of the largest sectors that a disk may have for its filesystem; 0: any
 	// foursAlone: they look counted in sectors of 4096 bytes.
 	foursAlone bool
 }
@@ -53,26 +53,26 @@ func Look(first []byte) (*Image, error) {
 	}
 	i := new(Image)
 	var seen []string
-	guided := i.gpt(first)
+	guided := i.findGPT(first)
 	if guided != "" { // it has checksums: nothing else looks like one
 		seen = append(seen, guided)
 	} else if what := foreignFile(first); what != "" {
 		return nil, fmt.Errorf("%w: %s", ErrNoImage, what)
 	}
-	table := i.dos(first, guided != "")
+	table := i.findMBR(first, guided != "")
 	if table != "" {
 		seen = append(seen, table)
 	}
-	for _, f := range filesystems {
+	for _, f := range knownFilesystems {
 		if len(seen) > 0 && f.name != iso { // what else is there is left of something before: the table counts
 			continue
 		}
-		if what := f.in(i, first); what != "" {
+		if what := f.nameIn(i, first); what != "" {
 			seen = append(seen, what)
 		}
 	}
 	if len(seen) == 0 {
-		if what := sector(first); what != "" {
+		if what := bootSector(first); what != "" {
 			seen = append(seen, what)
 		}
 	}
@@ -86,9 +86,9 @@ func Look(first []byte) (*Image, error) {
 // saidOfUnknown is what can be said of an image that begins with nothing known.
 func saidOfUnknown(b []byte) string {
 	switch {
-	case headless(b):
+	case headlessGPT(b):
 		return "it has a GPT's header and no protective MBR, without which no system looks for one"
-	case announced(b):
+	case announcesGPT(b):
 		return "its MBR speaks of a GPT, and there is none that holds"
 	}
 	for _, c := range b {
@@ -145,11 +145,11 @@ func readOnly(content io.ReaderAt, start, size int64) bool {
 	if _, err := content.ReadAt(b, start); err != nil && err != io.EOF {
 		return false
 	}
-	for _, f := range filesystems {
+	for _, f := range knownFilesystems {
 		switch f.name {
 		case squashfs, erofs, cramfs, romfs, iso:
 			var i Image
-			if f.in(&i, b) != "" && len(i.parts) == 1 && i.parts[0].end <= size-start {
+			if f.nameIn(&i, b) != "" && len(i.parts) == 1 && i.parts[0].end <= size-start {
 				return true
 			}
 		}

@@ -490,7 +490,7 @@ func FuzzLook(f *testing.F) {
 	f.Add(gptImage(512, 1<<20, [2]int64{34, 100})[:70<<10], int64(1<<20), int64(1<<20), int64(512))
 	f.Add(mbrImage([2]uint32{1, 2})[:4096], int64(5), int64(6), int64(4096))
 	f.Add(fat()[:512], int64(0), int64(0), int64(0))
-	for _, fs := range filesystems {
+	for _, fs := range knownFilesystems {
 		if fs.offset < 4096 {
 			f.Add(at(fs.offset, fs.magic), int64(1), int64(1), int64(-1))
 		}

@@ -19,9 +19,9 @@ func Last(last []byte) error {
 		offset      int
 		magic, what string
 	}{
-		{0, "conectix", "a VHD image of fixed size, with a footer behind the disk" + convert},
-		{1, "conectix", "a VHD image of fixed size, with a footer behind the disk" + convert}, // of 511 bytes, before 2004
-		{0, "koly", "a DMG image" + convert},
+		{0, "conectix", "a VHD image of fixed size, with a footer behind the disk" + howToConvert},
+		{1, "conectix", "a VHD image of fixed size, with a footer behind the disk" + howToConvert}, // of 511 bytes, before 2004
+		{0, "koly", "a DMG image" + howToConvert},
 		{LastLen - 8, "cdsaencr", "an encrypted DMG image"},
 		{LastLen - 64, "AVBf", "an Android partition's image, with a footer of verified boot"},
 	} {

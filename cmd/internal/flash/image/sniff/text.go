@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// texts is what a text can be that lies in an image's place, by what it begins with, blanks aside; the first that fits counts.
-var texts = []struct {
+// knownTexts is what a text can be that lies in an image's place, by what it begins with, blanks aside; the first that fits counts.
+var knownTexts = []struct {
 	begins *regexp.Regexp
 	what   string
 }{
@@ -26,7 +26,7 @@ var texts = []struct {
 	{regexp.MustCompile(`^untrusted comment: `), "a signature or a key of signify or minisign"},
 	{regexp.MustCompile(`(?i)^\\?([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})(\s+\S|\s*$)`), "a file of checksums"},
 	{regexp.MustCompile(`^\\?[A-Z0-9/-]+ ?\(.*\) ?= ?[0-9a-fA-F]{32,}`), "a file of checksums"},
-	{regexp.MustCompile(`^# Disk DescriptorFile`), "a VMDK's description, without the disk that it describes" + convert},
+	{regexp.MustCompile(`^# Disk DescriptorFile`), "a VMDK's description, without the disk that it describes" + howToConvert},
 	{regexp.MustCompile(`^# v\d git bundle`), "a bundle of git's"},
 	{regexp.MustCompile(`^tree [0-9a-f]{40}|^commit [0-9a-f]{40}`), "something of git's"},
 	{regexp.MustCompile(`^magnet:\?`), "a link"},
@@ -40,20 +40,20 @@ var texts = []struct {
 	{regexp.MustCompile(`^/dts-v1/`), "a device tree's source"},
 }
 
-// bencoded begins a .torrent's file, which has bytes of a hash in it and is no text.
-var bencoded = regexp.MustCompile(`^d\d{1,3}:(announce|info|created by|creation date|comment|nodes|url-list|encoding)`)
+// torrentStart begins a .torrent's file, which has bytes of a hash in it and is no text.
+var torrentStart = regexp.MustCompile(`^d\d{1,3}:(announce|info|created by|creation date|comment|nodes|url-list|encoding)`)
 
 // textHead is how much of a text is looked at, in bytes.
 const textHead = 4096
 
 // textFile is the kind of text that b is the beginning of; "" where b is no text.
 func textFile(b []byte) string {
-	if bencoded.Match(b[:min(len(b), 64)]) {
+	if torrentStart.Match(b[:min(len(b), 64)]) {
 		return "a .torrent file, without what it describes"
 	}
 	head := b[:min(len(b), textHead)]
 	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
-		if wide(head[2:]) {
+		if isUTF16(head[2:]) {
 			return "a text in UTF-16"
 		}
 		return ""
@@ -63,7 +63,7 @@ func textFile(b []byte) string {
 		return ""
 	}
 	begins := strings.TrimSpace(string(head))
-	for _, t := range texts {
+	for _, t := range knownTexts {
 		if t.begins.MatchString(begins) {
 			return t.what
 		}
@@ -89,8 +89,8 @@ func isText(b []byte, cut bool) bool {
 	return utf8.Valid(b) || letters*10 >= len(b)*9
 }
 
-// wide reports whether every other byte is zero, as in a text of UTF-16.
-func wide(b []byte) bool {
+// isUTF16 reports whether every other byte is zero, as in a text of UTF-16.
+func isUTF16(b []byte) bool {
 	zeros := 0
 	for _, c := range b {
 		if c == 0 {

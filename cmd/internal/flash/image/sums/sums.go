@@ -39,12 +39,12 @@ func Parse(b []byte) ([]Sum, error) {
 		return nil, err
 	}
 	var all []Sum
-	at, n := outside, 0
+	at, n := outsideMessage, 0
 	for line := range strings.Lines(text) {
 		n++
 		line = strings.TrimRight(line, "\r\n")
 		was := at
-		if at = at.next(line); at != outside || was != outside || strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
+		if at = at.afterLine(line); at != outsideMessage || was != outsideMessage || strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		s, ok, err := parseLine(line)
@@ -55,7 +55,7 @@ func Parse(b []byte) ([]Sum, error) {
 			all = append(all, s)
 		}
 	}
-	if at != outside {
+	if at != outsideMessage {
 		return nil, fmt.Errorf("%w: a signature that has no end", ErrLine)
 	}
 	return all, nil
@@ -87,25 +87,25 @@ func decodeText(b []byte) (string, error) {
 	return string(b), nil
 }
 
-// clearsigned is where one is in a message that gpg --clearsign made (RFC 9580, section 7): the signature is not looked at, and
+// clearsignState is where one is in a message that gpg --clearsign made (RFC 9580, section 7): the signature is not looked at, and
 // what it signs is read like any other file.
-type clearsigned int
+type clearsignState int
 
 const (
-	outside clearsigned = iota
-	headers
-	signature
+	outsideMessage clearsignState = iota
+	messageHeaders
+	messageSignature
 )
 
-// next is where one is behind a line.
-func (c clearsigned) next(line string) clearsigned {
+// afterLine is where one is behind a line.
+func (c clearsignState) afterLine(line string) clearsignState {
 	switch {
 	case line == "-----BEGIN PGP SIGNED MESSAGE-----":
-		return headers
+		return messageHeaders
 	case line == "-----BEGIN PGP SIGNATURE-----":
-		return signature
-	case c == headers && line == "", c == signature && line == "-----END PGP SIGNATURE-----":
-		return outside
+		return messageSignature
+	case c == messageHeaders && line == "", c == messageSignature && line == "-----END PGP SIGNATURE-----":
+		return outsideMessage
 	}
 	return c
 }
@@ -115,7 +115,7 @@ func parseLine(line string) (Sum, bool, error) {
 	line = strings.TrimPrefix(line, "- ") // escaped in a signed message; no sum begins so
 	rest, escaped := strings.CutPrefix(line, `\`)
 	if m := taggedLine.FindStringSubmatch(rest); m != nil {
-		name, err := unescape(m[2], escaped)
+		name, err := unescapeName(m[2], escaped)
 		switch {
 		case err != nil:
 			return Sum{}, false, err
@@ -137,15 +137,15 @@ func parseLine(line string) (Sum, bool, error) {
 	if name[0] == ' ' || name[0] == '*' || name[0] == '\t' { // the second of the two characters: text, or binary
 		name = name[1:]
 	}
-	name, err := unescape(name, escaped)
+	name, err := unescapeName(name, escaped)
 	if err == nil && name == "" {
 		err = ErrLine
 	}
 	return Sum{name, strings.ToLower(m[1])}, err == nil, err
 }
 
-// unescape undoes what sha256sum does to a name with a line break or a backslash in it; such a line begins with a backslash.
-func unescape(name string, escaped bool) (string, error) {
+// unescapeName undoes what sha256sum does to a name with a line break or a backslash in it; such a line begins with a backslash.
+func unescapeName(name string, escaped bool) (string, error) {
 	if !escaped {
 		return name, nil
 	}

@@ -17,21 +17,21 @@ import (
 // beginning with its header changed and what goes behind the image; they are unchanged and empty where there
 // is no GPT or nothing to do. Partitions stay as they are, and an error changes nothing.
 func Relocate(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Extent, error) {
-	if err := possible(imageSize, diskSize, block); err != nil {
+	if err := checkPossible(imageSize, diskSize, block); err != nil {
 		return nil, nil, err
 	}
 	g, err := readGPT(first, block)
 	if err != nil {
 		return nil, nil, err
 	}
-	if g == nil || !g.room(imageSize, diskSize) {
+	if g == nil || !g.backupHasRoom(imageSize, diskSize) {
 		return first, nil, nil
 	}
-	return g.write(diskSize, nil)
+	return g.writeTable(diskSize, nil)
 }
 
-// guided is an image's beginning with a GPT in it.
-type guided struct {
+// gptImage is an image's beginning with a GPT in it.
+type gptImage struct {
 	*gpt.Table
 	first     []byte
 	block     int64 // bytes
@@ -39,8 +39,8 @@ type guided struct {
 	array     int64 // blocks of all entries
 }
 
-// entries is the block where the entries begin: the library writes them there, wherever they were.
-const entries = 2
+// entriesBlock is the block where the entries begin: the library writes them there, wherever they were.
+const entriesBlock = 2
 
 // hasGPT reports whether there is one for disks with such blocks. As with the kernel (block/partitions/efi.c), the MBR
 // must say so: a header may be what is left of a table that was there before.
@@ -59,7 +59,7 @@ func hasGPT(first []byte, block int64) bool {
 
 // readGPT is nil where there is none. The library takes lengths in the header for true: they are held against what
 // there is before.
-func readGPT(first []byte, block int64) (*guided, error) {
+func readGPT(first []byte, block int64) (*gptImage, error) {
 	if !hasGPT(first, block) {
 		return nil, nil
 	}
@@ -69,20 +69,20 @@ func readGPT(first []byte, block int64) (*guided, error) {
 	switch {
 	case number(24) != 1, number(32) > math.MaxInt64/4096, number(40) > number(48), number(48) >= number(32):
 		return nil, errors.New("its GPT's header is at odds with itself")
-	case size != gpt.PartitionEntrySize || number(72) != entries || count == 0 || count*int64(size)%block != 0:
+	case size != gpt.PartitionEntrySize || number(72) != entriesBlock || count == 0 || count*int64(size)%block != 0:
 		return nil, errors.New("its GPT's entries are not where, or as long as, all tools put them")
-	case entries*block+count*int64(size) > int64(len(first)):
+	case entriesBlock*block+count*int64(size) > int64(len(first)):
 		return nil, errors.New("its GPT is longer than the image's first MiB")
 	}
-	t, err := gpt.Read(&edges{head: bytes.Clone(first)}, int(block), int(block)) // it writes to what it reads
+	t, err := gpt.Read(&diskEdges{head: bytes.Clone(first)}, int(block), int(block)) // it writes to what it reads
 	if err != nil {
 		return nil, err
 	}
-	return &guided{t, first, block, int64(number(32)), count * int64(size) / block}, nil
+	return &gptImage{t, first, block, int64(number(32)), count * int64(size) / block}, nil
 }
 
-// partitions is those that the table has.
-func (g *guided) partitions() ([]Partition, error) {
+// listPartitions is those that the table has.
+func (g *gptImage) listPartitions() ([]Partition, error) {
 	var all []Partition
 	for _, p := range g.Partitions {
 		if p.Start == 0 || p.Start > p.End || p.End > math.MaxInt64/4096-1 {
@@ -93,30 +93,30 @@ func (g *guided) partitions() ([]Partition, error) {
 	return all, nil
 }
 
-// room reports whether the backup has a place between the image and the end of the disk.
-func (g *guided) room(imageSize, diskSize int64) bool {
+// backupHasRoom reports whether the backup has a place between the image and the end of the disk.
+func (g *gptImage) backupHasRoom(imageSize, diskSize int64) bool {
 	end := max(imageSize, (g.alternate+1)*g.block)
 	return diskSize/g.block*g.block-end >= (g.array+1)*g.block
 }
 
-// grow is Grow.
-func (g *guided) grow(imageSize, diskSize int64) ([]byte, []chunk.Extent, Growth, error) {
-	all, err := g.partitions()
+// growTable is Grow.
+func (g *gptImage) growTable(imageSize, diskSize int64) ([]byte, []chunk.Extent, Growth, error) {
+	all, err := g.listPartitions()
 	if err != nil {
 		return nil, nil, Growth{}, err
 	}
-	last, err := ending(all)
-	if err == nil && !linux[gpt.Type(last.Type)] {
+	last, err := lastEnding(all)
+	if err == nil && !linuxTypes[gpt.Type(last.Type)] {
 		err = fmt.Errorf("its last partition, %d, is no Linux filesystem by its type, %s", last.N, last.Type)
 	}
 	if err != nil {
 		return nil, nil, Growth{}, err
 	}
-	usable, room := int64(g.LastDataSector())+1, g.room(imageSize, diskSize)
+	usable, room := int64(g.LastDataSector())+1, g.backupHasRoom(imageSize, diskSize)
 	if room {
 		usable = diskSize/g.block - g.array - 1
 	}
-	by := max(0, usable*g.block/align*align-last.Start-last.Size)
+	by := max(0, usable*g.block/growAlign*growAlign-last.Start-last.Size)
 	switch {
 	case by == 0 && !room:
 		return g.first, nil, Growth{Partition: last}, nil
@@ -124,16 +124,16 @@ func (g *guided) grow(imageSize, diskSize int64) ([]byte, []chunk.Extent, Growth
 		return nil, nil, Growth{}, errors.New("its GPT's backup is in the image, which is as large as the disk, and cannot follow: grow the partition in the image")
 	}
 	last.Size += by
-	out, tail, err := g.write(diskSize, &last)
+	out, tail, err := g.writeTable(diskSize, &last)
 	if err != nil {
 		return nil, nil, Growth{}, err
 	}
 	return out, tail, Growth{last, by}, nil
 }
 
-// write is the table for the disk, with p, if not nil, as it is now.
-func (g *guided) write(diskSize int64, p *Partition) ([]byte, []chunk.Extent, error) {
-	if err := protective(g.first); err != nil {
+// writeTable is the table for the disk, with p, if not nil, as it is now.
+func (g *gptImage) writeTable(diskSize int64, p *Partition) ([]byte, []chunk.Extent, error) {
+	if err := checkProtective(g.first); err != nil {
 		return nil, nil, err
 	}
 	b, out := g.block, bytes.Clone(g.first)
@@ -141,10 +141,10 @@ func (g *guided) write(diskSize int64, p *Partition) ([]byte, []chunk.Extent, er
 	for _, old := range g.Partitions {
 		if p != nil && old.Index == p.N {
 			old.End, old.Size = uint64((p.Start+p.Size)/b-1), uint64(p.Size)
-			fields = append(fields, [2]int64{entries*b + int64(p.N-1)*gpt.PartitionEntrySize + 40, 8})
+			fields = append(fields, [2]int64{entriesBlock*b + int64(p.N-1)*gpt.PartitionEntrySize + 40, 8})
 		}
 	}
-	f := &edges{head: bytes.Clone(g.first), size: diskSize}
+	f := &diskEdges{head: bytes.Clone(g.first), size: diskSize}
 	if err := g.Repair(uint64(diskSize)); err != nil {
 		return nil, nil, err
 	}
@@ -163,9 +163,9 @@ func (g *guided) write(diskSize int64, p *Partition) ([]byte, []chunk.Extent, er
 	return out, f.tail, nil
 }
 
-// protective refuses a GPT whose MBR does not say just that there is one (UEFI specification, 5.2.3): a hybrid one has
+// checkProtective refuses a GPT whose MBR does not say just that there is one (UEFI specification, 5.2.3): a hybrid one has
 // partitions of its own, which would not follow.
-func protective(first []byte) error {
+func checkProtective(first []byte) error {
 	p := first[mbrEntries:]
 	if p[4] != 0xee || binary.LittleEndian.Uint32(p[8:]) != 1 ||
 		!bytes.Equal(p[16:64], make([]byte, 48)) {
@@ -174,9 +174,9 @@ func protective(first []byte) error {
 	return nil
 }
 
-// linux is the types of filesystems that Linux grows: Linux's own, /home, /srv, /var, and the roots of all architectures
+// linuxTypes is the types of filesystems that Linux grows: Linux's own, /home, /srv, /var, and the roots of all architectures
 // (Discoverable Partitions Specification).
-var linux = map[gpt.Type]bool{
+var linuxTypes = map[gpt.Type]bool{
 	gpt.LinuxFilesystem: true, gpt.LinuxHome: true, gpt.LinuxServerData: true,
 	"4D21B016-B534-45C2-A9FB-5C16E091FD2D": true, // /var
 	gpt.LinuxRootX86_64:                    true,

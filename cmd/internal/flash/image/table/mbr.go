@@ -19,7 +19,7 @@ func mbrPartitions(first []byte, block int64) (*mbr.Table, []Partition, error) {
 	if len(first) < 512 || string(first[510:512]) != "\x55\xaa" || bytes.Equal(first[mbrEntries:510], make([]byte, 64)) {
 		return nil, nil, ErrNone
 	}
-	t, err := mbr.Read(&edges{head: first}, int(block), int(block))
+	t, err := mbr.Read(&diskEdges{head: first}, int(block), int(block))
 	if err != nil { // a boot sector of a filesystem ends with the same two bytes
 		return nil, nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
@@ -36,8 +36,8 @@ func mbrPartitions(first []byte, block int64) (*mbr.Table, []Partition, error) {
 	return t, all, nil
 }
 
-// extended reports whether a partition is a box of others.
-func (p Partition) extended() bool { return p.Type == "0x05" || p.Type == "0x0f" || p.Type == "0x85" }
+// isExtended reports whether a partition is a box of others.
+func (p Partition) isExtended() bool { return p.Type == "0x05" || p.Type == "0x0f" || p.Type == "0x85" }
 
 // growMBR is Grow. Nothing of an MBR is elsewhere on the disk.
 func growMBR(first []byte, diskSize, block int64) ([]byte, Growth, error) {
@@ -45,10 +45,10 @@ func growMBR(first []byte, diskSize, block int64) ([]byte, Growth, error) {
 	if err != nil {
 		return nil, Growth{}, err
 	}
-	last, err := ending(all)
+	last, err := lastEnding(all)
 	switch {
 	case err != nil:
-	case last.extended():
+	case last.isExtended():
 		err = errors.New("its last partition is inside an extended one")
 	case last.Type != "0x83":
 		err = fmt.Errorf("its last partition, %d, is no Linux filesystem by its type, %s", last.N, last.Type)
@@ -56,15 +56,15 @@ func growMBR(first []byte, diskSize, block int64) ([]byte, Growth, error) {
 	if err != nil {
 		return nil, Growth{}, err
 	}
-	by := min(diskSize/block, mbrMax)*block/align*align - last.Start - last.Size
+	by := min(diskSize/block, mbrMax)*block/growAlign*growAlign - last.Start - last.Size
 	if by <= 0 {
 		return first, Growth{Partition: last}, nil
 	}
 	last.Size += by
 	p := t.Partitions[last.N-1]
 	p.Size = uint32(last.Size / block)
-	p.EndHead, p.EndSector, p.EndCylinder = chs((last.Start+last.Size)/block - 1)
-	f := &edges{head: bytes.Clone(first), size: diskSize}
+	p.EndHead, p.EndSector, p.EndCylinder = chsAddress((last.Start+last.Size)/block - 1)
+	f := &diskEdges{head: bytes.Clone(first), size: diskSize}
 	if err := t.Write(f, diskSize); err != nil {
 		return nil, Growth{}, err
 	}
@@ -77,9 +77,9 @@ func growMBR(first []byte, diskSize, block int64) ([]byte, Growth, error) {
 	return out, Growth{last, by}, nil
 }
 
-// chs is a block's address as disks had it, 255 heads and 63 sectors, in an entry's three bytes; the last one there is
+// chsAddress is a block's address as disks had it, 255 heads and 63 sectors, in an entry's three bytes; the last one there is
 // stands for all behind it. BIOSes still look at it.
-func chs(block int64) (head, sector, cylinder byte) {
+func chsAddress(block int64) (head, sector, cylinder byte) {
 	c, h, s := block/(255*63), block/63%255, block%63+1
 	if c > 1023 {
 		c, h, s = 1023, 254, 63

@@ -21,7 +21,7 @@ func Partitions(image io.ReaderAt) ([]Partition, error) {
 		if g, err := readGPT(first, block); err != nil {
 			return nil, err
 		} else if g != nil {
-			return g.partitions()
+			return g.listPartitions()
 		}
 	}
 	_, all, err := mbrPartitions(first, 512)
@@ -29,8 +29,8 @@ func Partitions(image io.ReaderAt) ([]Partition, error) {
 		return nil, err
 	}
 	for _, p := range all {
-		if p.extended() {
-			logical, err := chain(image, p)
+		if p.isExtended() {
+			logical, err := logicalChain(image, p)
 			if err != nil {
 				return nil, err
 			}
@@ -40,9 +40,9 @@ func Partitions(image io.ReaderAt) ([]Partition, error) {
 	return all, nil
 }
 
-// chain is the logical partitions in an extended one: each box has, in an MBR of its own, a partition that is counted from
+// logicalChain is the logical partitions in an extended one: each box has, in an MBR of its own, a partition that is counted from
 // the box's start, and the next box, counted from the extended partition's (block/partitions/msdos.c).
-func chain(image io.ReaderAt, extended Partition) (all []Partition, err error) {
+func logicalChain(image io.ReaderAt, extended Partition) (all []Partition, err error) {
 	at, n := extended.Start, 5
 	for range maxLogical {
 		box := make([]byte, 512)
@@ -58,7 +58,7 @@ func chain(image io.ReaderAt, extended Partition) (all []Partition, err error) {
 		next := int64(0)
 		for _, p := range here {
 			switch {
-			case p.extended():
+			case p.isExtended():
 				next = extended.Start + p.Start
 			default:
 				p.N, p.Start = n, at+p.Start

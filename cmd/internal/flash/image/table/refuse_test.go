@@ -106,12 +106,12 @@ func TestLinuxTypes(t *testing.T) {
 	known := 1 // PA-RISC's is younger
 	for _, m := range lines {
 		known++
-		if !linux[gpt.Type(strings.ToUpper(m[1]))] {
+		if !linuxTypes[gpt.Type(strings.ToUpper(m[1]))] {
 			t.Errorf("not known: %s", m[0])
 		}
 	}
-	if known < 20 || known < len(linux) {
-		t.Errorf("%d of %d types are sfdisk's", known, len(linux))
+	if known < 20 || known < len(linuxTypes) {
+		t.Errorf("%d of %d types are sfdisk's", known, len(linuxTypes))
 	}
 }
 

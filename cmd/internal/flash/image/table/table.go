@@ -33,15 +33,15 @@ type Growth struct {
 	By int64 // bytes more than in the image; 0: there is no room for more
 }
 
-// align is what a grown partition ends on, in bytes, as partitioning tools have it.
-const align = 1 << 20
+// growAlign is what a grown partition ends on, in bytes, as partitioning tools have it.
+const growAlign = 1 << 20
 
 // Grow makes the partition that ends last reach to the last MiB boundary that the table allows on the disk, and does what
 // [Relocate] does; the arguments are the same. It looks at the image alone: the same image on the same disk gives
 // the same table, whatever the disk had. An error, also for a last partition that is no Linux filesystem,
 // changes nothing.
 func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Extent, Growth, error) {
-	if err := possible(imageSize, diskSize, block); err != nil {
+	if err := checkPossible(imageSize, diskSize, block); err != nil {
 		return nil, nil, Growth{}, err
 	}
 	g, err := readGPT(first, block)
@@ -49,7 +49,7 @@ func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Exten
 	case err != nil:
 		return nil, nil, Growth{}, err
 	case g != nil:
-		return g.grow(imageSize, diskSize)
+		return g.growTable(imageSize, diskSize)
 	}
 	for other := int64(512); other <= 4096; other *= 2 {
 		if hasGPT(first, other) {
@@ -60,9 +60,9 @@ func Grow(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.Exten
 	return out, nil, growth, err
 }
 
-// possible refuses sizes that no disk has: a device tells them, and they are counted with. A plain file in a disk's place has
+// checkPossible refuses sizes that no disk has: a device tells them, and they are counted with. A plain file in a disk's place has
 // blocks of 1.
-func possible(imageSize, diskSize, block int64) error {
+func checkPossible(imageSize, diskSize, block int64) error {
 	const most = 1 << 60
 	if imageSize < 0 || imageSize > most || diskSize <= 0 || diskSize > most || block != 1 && (block < 512 || block > 64<<10 || block&(block-1) != 0) {
 		return fmt.Errorf("no disk has %d bytes in sectors of %d, nor an image %d", diskSize, block, imageSize)
@@ -70,8 +70,8 @@ func possible(imageSize, diskSize, block int64) error {
 	return nil
 }
 
-// ending is the partition that ends last. No other one may reach into it.
-func ending(all []Partition) (Partition, error) {
+// lastEnding is the partition that ends last. No other one may reach into it.
+func lastEnding(all []Partition) (Partition, error) {
 	if len(all) == 0 {
 		return Partition{}, errors.New("its partition table is empty")
 	}
@@ -92,21 +92,21 @@ func PartitionPath(disk string, n int) string {
 	return fmt.Sprintf("%s%d", disk, n)
 }
 
-// edges is a disk's beginning and what is written behind the image: all that the library may touch.
-type edges struct {
+// diskEdges is a disk's beginning and what is written behind the image: all that the library may touch.
+type diskEdges struct {
 	head []byte
 	tail []chunk.Extent
 	size int64
 }
 
-func (e *edges) ReadAt(p []byte, off int64) (int, error) {
+func (e *diskEdges) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > int64(len(e.head)) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	return copy(p, e.head[off:]), nil
 }
 
-func (e *edges) WriteAt(p []byte, off int64) (int, error) {
+func (e *diskEdges) WriteAt(p []byte, off int64) (int, error) {
 	switch {
 	case off >= 0 && off+int64(len(p)) <= int64(len(e.head)):
 		return copy(e.head[off:], p), nil
@@ -118,7 +118,7 @@ func (e *edges) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // Seek fails, and with it the library's search for a backup where the primary is damaged: nobody has looked at that one.
-func (e *edges) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
-func (e *edges) Read([]byte) (int, error)       { return 0, errors.ErrUnsupported }
-func (e *edges) Stat() (fs.FileInfo, error)     { return nil, errors.ErrUnsupported }
-func (e *edges) Close() error                   { return nil }
+func (e *diskEdges) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
+func (e *diskEdges) Read([]byte) (int, error)       { return 0, errors.ErrUnsupported }
+func (e *diskEdges) Stat() (fs.FileInfo, error)     { return nil, errors.ErrUnsupported }
+func (e *diskEdges) Close() error                   { return nil }

@@ -19,7 +19,7 @@ const tailLen = 2 << 20
 // the new system: a raid that is assembled over it is a disk lost. Of the disk's last [tailLen] bytes it leaves out the
 // image, its partitions, which may lie behind its end, and what is put there.
 func Clear(first []byte, imageSize, diskSize, block int64, put []chunk.Extent) ([]chunk.Extent, error) {
-	if err := possible(imageSize, diskSize, block); err != nil {
+	if err := checkPossible(imageSize, diskSize, block); err != nil {
 		return nil, err
 	}
 	all, err := Partitions(bytes.NewReader(first))

@@ -18,8 +18,8 @@ func dictOf(props byte) int64 {
 	return int64(2+props&1) << (props/2 + 11)
 }
 
-// enough is LZMA2's properties for the smallest dictionary that holds a whole block.
-func enough(plain int64) byte {
+// smallestDict is LZMA2's properties for the smallest dictionary that holds a whole block.
+func smallestDict(plain int64) byte {
 	props := byte(0)
 	for dictOf(props) < plain && props < 40 {
 		props++
@@ -27,10 +27,10 @@ func enough(plain int64) byte {
 	return props
 }
 
-// shrink lowers the dictionary that a block's header asks for to what the block can use. The decoder makes a dictionary of the size in the
+// shrinkDict lowers the dictionary that a block's header asks for to what the block can use. The decoder makes a dictionary of the size in the
 // header, once for each core, which may be 128 MiB for a block of a few bytes. The result is the same: a reference to more than what came
 // before it is an error with any dictionary. A damaged header, and one that asks for more than most, are left for the decoder to refuse.
-func shrink(packed []byte, size claim.XZBlock, most uint32) {
+func shrinkDict(packed []byte, size claim.XZBlock, most uint32) {
 	if len(packed) == 0 || packed[0] == 0 {
 		return
 	}
@@ -58,7 +58,7 @@ func shrink(packed []byte, size claim.XZBlock, most uint32) {
 		if at > end || n > uint64(end-at) {
 			return
 		}
-		if props := enough(size.Plain); id == lzma2 && n == 1 && head[at] > props && head[at] <= 40 && dictOf(head[at]) <= int64(most) {
+		if props := smallestDict(size.Plain); id == lzma2 && n == 1 && head[at] > props && head[at] <= 40 && dictOf(head[at]) <= int64(most) {
 			head[at] = props
 		}
 		at += int(n)

@@ -28,8 +28,8 @@ import (
 // ErrFrame says that the file is not made of the streams and blocks that were found in it before.
 var ErrFrame = errors.New("headers or index are others than they were")
 
-// checks are the kinds of checksums that the decoder knows, by their ID (section 2.1.1.2): none, CRC32, CRC64 and SHA-256.
-const checks = "\x00\x01\x04\x0a"
+// knownChecks are the kinds of checksums that the decoder knows, by their ID (section 2.1.1.2): none, CRC32, CRC64 and SHA-256.
+const knownChecks = "\x00\x01\x04\x0a"
 
 // Reader decodes a file. One goroutine may read while another one closes it.
 type Reader struct {
@@ -40,22 +40,22 @@ type Reader struct {
 	work   sync.WaitGroup
 	memory *semaphore.Weighted
 
-	jobs  chan *job // blocks to decode, for whichever decoder is free
-	order chan *job // the same blocks, in order, for [Reader.Read]; closed behind the last one
-	end   error     // why no more blocks come; set before order is closed
+	jobs  chan *blockJob // blocks to decode, for whichever decoder is free
+	order chan *blockJob // the same blocks, in order, for [Reader.Read]; closed behind the last one
+	end   error          // why no more blocks come; set before order is closed
 
 	wanted chan struct{} // closed once more than a beginning was read
 	want   sync.Once
 	taken  int // pieces
 
-	now  *job   // the block that is being read
-	left []byte // what was not read yet of its current piece
-	room []byte // the buffer of that piece, to be used again
+	now  *blockJob // the block that is being read
+	left []byte    // what was not read yet of its current piece
+	room []byte    // the buffer of that piece, to be used again
 	err  error
 }
 
-// job is a block to decode.
-type job struct {
+// blockJob is a block to decode.
+type blockJob struct {
 	head   []byte // header of the stream that it is in
 	packed []byte
 	size   claim.XZBlock
@@ -64,29 +64,29 @@ type job struct {
 	err    error       // why it ends early; set before pieces is closed
 }
 
-// beginning is how many pieces are decoded before anybody has read as many: whoever opens an image looks at its first MiB, and may want no
+// beginningPieces is how many pieces are decoded before anybody has read as many: whoever opens an image looks at its first MiB, and may want no
 // more.
-const beginning = 2
+const beginningPieces = 2
 
-// cost bounds the memory that decoding a block takes, in bytes: the block, what it decodes to, and a dictionary ([shrink]).
-func cost(b claim.XZBlock, dict uint32) int64 {
-	return stored(b) + b.Plain + min(dictOf(enough(b.Plain)), int64(dict))
+// decodeCost bounds the memory that decoding a block takes, in bytes: the block, what it decodes to, and a dictionary ([shrinkDict]).
+func decodeCost(b claim.XZBlock, dict uint32) int64 {
+	return storedLength(b) + b.Plain + min(dictOf(smallestDict(b.Plain)), int64(dict))
 }
 
-// stored is a block's length in the file.
-func stored(b claim.XZBlock) int64 { return (b.Packed + 3) &^ 3 }
+// storedLength is a block's length in the file.
+func storedLength(b claim.XZBlock) int64 { return (b.Packed + 3) &^ 3 }
 
 // Worth reports whether several cores would decode a file of these streams faster than one: it has several blocks, and memory, in bytes, has
 // room for two of the largest.
 func Worth(streams []claim.XZ, cores int, dict uint32, memory int64) bool {
 	blocks := 0
 	for _, s := range streams {
-		if strings.IndexByte(checks, s.Check) < 0 {
+		if strings.IndexByte(knownChecks, s.Check) < 0 {
 			return false
 		}
 		blocks += len(s.Blocks)
 		for _, b := range s.Blocks {
-			if b.Packed > memory || b.Plain > memory || cost(b, dict) > memory/2 {
+			if b.Packed > memory || b.Plain > memory || decodeCost(b, dict) > memory/2 {
 				return false
 			}
 		}
@@ -97,37 +97,37 @@ func Worth(streams []claim.XZ, cores int, dict uint32, memory int64) bool {
 // NewReader decodes the file that r gives from its beginning on, on so many cores. It must be made of these streams and be [Worth] it. Behind
 // the last stream r must end.
 func NewReader(r io.Reader, streams []claim.XZ, cores int, dict uint32, memory int64) *Reader {
-	d := &Reader{dict: dict, memory: semaphore.NewWeighted(memory), jobs: make(chan *job), order: make(chan *job, 2*cores), wanted: make(chan struct{})}
+	d := &Reader{dict: dict, memory: semaphore.NewWeighted(memory), jobs: make(chan *blockJob), order: make(chan *blockJob, 2*cores), wanted: make(chan struct{})}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	d.work.Go(func() {
 		defer close(d.order)
 		defer close(d.jobs)
-		d.end = d.feed(r, streams)
+		d.end = d.feedBlocks(r, streams)
 	})
 	for range cores {
-		d.work.Go(d.decode)
+		d.work.Go(d.decodeBlocks)
 	}
 	return d
 }
 
-// feed reads the file from its beginning to its end, each byte once and in order, so that whoever gives r can hash it.
-func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
+// feedBlocks reads the file from its beginning to its end, each byte once and in order, so that whoever gives r can hash it.
+func (d *Reader) feedBlocks(r io.Reader, streams []claim.XZ) error {
 	first := true
 	for _, s := range streams {
 		head := streamHeader(s.Check)
-		if err := same(r, head); err != nil {
+		if err := expectBytes(r, head); err != nil {
 			return err
 		}
 		for _, b := range s.Blocks {
-			if err := d.memory.Acquire(d.ctx, cost(b, d.dict)); err != nil {
+			if err := d.memory.Acquire(d.ctx, decodeCost(b, d.dict)); err != nil {
 				return err
 			}
-			j := &job{head: head, size: b, first: first, packed: make([]byte, stored(b)), pieces: make(chan []byte, b.Plain/chunk.Size+2)}
+			j := &blockJob{head: head, size: b, first: first, packed: make([]byte, storedLength(b)), pieces: make(chan []byte, b.Plain/chunk.Size+2)}
 			if _, err := io.ReadFull(r, j.packed); err != nil {
 				return eof.Unexpected(err)
 			}
-			shrink(j.packed, b, d.dict)
-			for _, to := range []chan<- *job{d.order, d.jobs} {
+			shrinkDict(j.packed, b, d.dict)
+			for _, to := range []chan<- *blockJob{d.order, d.jobs} {
 				select {
 				case to <- j:
 				case <-d.ctx.Done():
@@ -143,7 +143,7 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 			}
 			first = false
 		}
-		if err := same(r, append(streamTail(head, s.Blocks...), make([]byte, s.Padding)...)); err != nil {
+		if err := expectBytes(r, append(streamTail(head, s.Blocks...), make([]byte, s.Padding)...)); err != nil {
 			return err
 		}
 	}
@@ -155,8 +155,8 @@ func (d *Reader) feed(r io.Reader, streams []claim.XZ) error {
 	return io.EOF
 }
 
-// same reads as many bytes as want has; [ErrFrame] where they are others.
-func same(r io.Reader, want []byte) error {
+// expectBytes reads as many bytes as want has; [ErrFrame] where they are others.
+func expectBytes(r io.Reader, want []byte) error {
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(r, got); err != nil {
 		return eof.Unexpected(err)
@@ -188,18 +188,18 @@ func streamTail(head []byte, blocks ...claim.XZBlock) []byte {
 	return append(b, "YZ"...)
 }
 
-// decode takes blocks until there are no more.
-func (d *Reader) decode() {
+// decodeBlocks takes blocks until there are no more.
+func (d *Reader) decodeBlocks() {
 	var z *xz.Reader
 	for j := range d.jobs {
-		z, j.err = d.block(z, j)
+		z, j.err = d.decodeBlock(z, j)
 		close(j.pieces)
 		j.packed = nil
 	}
 }
 
-// block decodes one block, with a decoder that was used before or, where that is nil, with a new one.
-func (d *Reader) block(z *xz.Reader, j *job) (*xz.Reader, error) {
+// decodeBlock decodes one block, with a decoder that was used before or, where that is nil, with a new one.
+func (d *Reader) decodeBlock(z *xz.Reader, j *blockJob) (*xz.Reader, error) {
 	from := io.MultiReader(bytes.NewReader(j.head), bytes.NewReader(j.packed), bytes.NewReader(streamTail(j.head, j.size)))
 	var err error
 	if z == nil {
@@ -212,7 +212,7 @@ func (d *Reader) block(z *xz.Reader, j *job) (*xz.Reader, error) {
 	}
 	left := j.size.Plain
 	for n := 1; ; n++ {
-		if j.first && n > beginning {
+		if j.first && n > beginningPieces {
 			select {
 			case <-d.wanted:
 			case <-d.ctx.Done():
@@ -243,7 +243,7 @@ func (d *Reader) block(z *xz.Reader, j *job) (*xz.Reader, error) {
 // Read reads the decoded file, in order.
 func (d *Reader) Read(p []byte) (int, error) {
 	for len(d.left) == 0 && d.err == nil {
-		d.next()
+		d.nextPiece()
 	}
 	if len(d.left) == 0 {
 		return 0, d.err
@@ -253,8 +253,8 @@ func (d *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next takes the next piece.
-func (d *Reader) next() {
+// nextPiece takes the next piece.
+func (d *Reader) nextPiece() {
 	if d.room != nil {
 		chunk.Free(d.room)
 		d.room = nil
@@ -272,14 +272,14 @@ func (d *Reader) next() {
 			return
 		}
 	}
-	if d.taken++; d.taken > beginning || !d.now.first {
+	if d.taken++; d.taken > beginningPieces || !d.now.first {
 		d.want.Do(func() { close(d.wanted) })
 	}
 	select {
 	case piece, ok := <-d.now.pieces:
 		if !ok {
 			d.err = d.now.err
-			d.memory.Release(cost(d.now.size, d.dict))
+			d.memory.Release(decodeCost(d.now.size, d.dict))
 			d.want.Do(func() { close(d.wanted) })
 			d.now = nil
 			return

@@ -130,7 +130,7 @@ func borders(streams []claim.XZ) (all []int) {
 		at += 12 // the header
 		for _, b := range s.Blocks {
 			all = append(all, at)
-			at += int(stored(b))
+			at += int(storedLength(b))
 		}
 		all = append(all, at)
 		at += len(streamTail(make([]byte, 8), s.Blocks...)) + int(s.Padding)
@@ -205,7 +205,7 @@ func TestLyingIndex(t *testing.T) {
 		"another border":  func(s blocks) blocks { s[1].Packed += 4; s[2].Packed -= 4; return s },
 		"another length":  func(s blocks) blocks { s[1].Packed ^= 1; return s },
 		"two as one": func(s blocks) blocks {
-			s[1].Packed = stored(s[1]) + s[2].Packed
+			s[1].Packed = storedLength(s[1]) + s[2].Packed
 			s[1].Plain += s[2].Plain
 			return append(s[:2], s[3:]...)
 		},
@@ -221,7 +221,7 @@ func TestLyingIndex(t *testing.T) {
 	}
 	// A stream inside a block: its header, an index of nothing and a footer, and then the block.
 	streams, _ := planned(t, b)
-	first := stored(streams[0].Blocks[0])
+	first := storedLength(streams[0].Blocks[0])
 	inner := append(streamTail(b), b[:12]...)
 	s := append([]claim.XZBlock(nil), streams[0].Blocks...)
 	s[0].Packed += int64(len(inner))
@@ -289,7 +289,7 @@ func TestBeginningAndClose(t *testing.T) {
 			t.Errorf("%d bytes: %d, %v", n, got, err)
 		}
 		d.Close()
-		if most := int(12 + stored(streams[0].Blocks[0])); n <= 1<<20 && m.n > most {
+		if most := int(12 + storedLength(streams[0].Blocks[0])); n <= 1<<20 && m.n > most {
 			t.Errorf("for %d bytes %d of the file were read, more than %d", n, m.n, most)
 		}
 		if _, err := d.Read(make([]byte, 1<<20)); err != nil && err != d.ctx.Err() {
