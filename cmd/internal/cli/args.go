@@ -28,17 +28,17 @@ func Args(cmd *cobra.Command, args []string) error {
 	case len(args) == 0 && len(needed) == 1:
 		return fmt.Errorf("%s is missing", needed[0])
 	case len(args) < len(needed):
-		return fmt.Errorf("%s are needed, and there %s", strings.Join(needed, " and "), strings.Replace(given(args), "is ", "is only ", 1))
+		return fmt.Errorf("%s are needed, and there %s", strings.Join(needed, " and "), strings.Replace(givenArgs(args), "is ", "is only ", 1))
 	case len(args) > most && most == 0:
-		return fmt.Errorf("%s takes no arguments, and there %s", cmd.Name(), given(args))
+		return fmt.Errorf("%s takes no arguments, and there %s", cmd.Name(), givenArgs(args))
 	case len(args) > most:
-		return fmt.Errorf("%s takes one %s, and there %s", cmd.Name(), strings.Trim(named[0], "[]"), given(args))
+		return fmt.Errorf("%s takes one %s, and there %s", cmd.Name(), strings.Trim(named[0], "[]"), givenArgs(args))
 	}
 	return nil
 }
 
-// given says which arguments there are: `are "a", "b"`.
-func given(args []string) string {
+// givenArgs says which arguments there are: `are "a", "b"`.
+func givenArgs(args []string) string {
 	const most = 5 // a shell's pattern may have made very many
 	quoted := make([]string, min(len(args), most))
 	for i := range quoted {
@@ -56,8 +56,8 @@ func given(args []string) string {
 	}
 }
 
-// exclusion is where cobra notes at a flag which others may not stand beside it.
-const exclusion = "cobra_annotation_mutually_exclusive"
+// exclusionNote is where cobra notes at a flag which others may not stand beside it.
+const exclusionNote = "cobra_annotation_mutually_exclusive"
 
 // Exclusive says which flags of a command line exclude one another. Cobra asks that, too, but names all that there could be.
 func Exclusive(cmd *cobra.Command) error {
@@ -67,7 +67,7 @@ func Exclusive(cmd *cobra.Command) error {
 	}
 	set := map[string][]string{} // by group
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		for _, group := range f.Annotations[exclusion] {
+		for _, group := range f.Annotations[exclusionNote] {
 			if set[group] = append(set[group], "--"+f.Name); len(set[group]) == 2 {
 				err = errors.New(strings.Join(set[group], " and ") + " exclude one another")
 			}

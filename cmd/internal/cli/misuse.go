@@ -17,7 +17,7 @@ func Misused(cmd *cobra.Command, err error) error {
 	see := "see " + cmd.CommandPath() + " --help"
 	todo := "usage: " + cmd.UseLine() + "; " + see
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		err = unparsed(invalid)
+		err = unparsedValue(invalid)
 	}
 	if value, ok := errors.AsType[*ValueError](err); ok && value.Near != "" {
 		todo = value.Near + " " + see
@@ -31,8 +31,8 @@ func Misused(cmd *cobra.Command, err error) error {
 	return hint.To(err, todo)
 }
 
-// typos is how many letters may be wrong in a name that is still recognised.
-const typos = 2
+// maxTypos is how many letters may be wrong in a name that is still recognised.
+const maxTypos = 2
 
 // nearFlags is the flags of a verb that may have been meant.
 func nearFlags(cmd *cobra.Command, name string) []string {
@@ -42,19 +42,19 @@ func nearFlags(cmd *cobra.Command, name string) []string {
 			known = append(known, f.Name)
 		}
 	})
-	all := near(known, name)
+	all := nearNames(known, name)
 	for i := range all {
 		all[i] = "--" + all[i]
 	}
 	return all
 }
 
-// near is those of the known names that may have been meant.
-func near(known []string, name string) []string {
+// nearNames is those of the known names that may have been meant.
+func nearNames(known []string, name string) []string {
 	if name == "" {
 		return nil
 	}
-	commands := &cobra.Command{SuggestionsMinimumDistance: typos} // cobra compares the names of commands only
+	commands := &cobra.Command{SuggestionsMinimumDistance: maxTypos} // cobra compares the names of commands only
 	for _, k := range known {
 		commands.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
 	}
@@ -66,7 +66,7 @@ func UnknownVerb(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	root.SuggestionsMinimumDistance = typos
+	root.SuggestionsMinimumDistance = maxTypos
 	todo := "groundhog --help lists them"
 	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
 		todo = didYouMean(near) + " " + todo

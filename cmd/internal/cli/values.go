@@ -31,8 +31,8 @@ func didYouMean(near []string) string {
 	return "did you mean " + strings.Join(near, " or ") + "?"
 }
 
-// unparsed says in our words what pflag could not make a value of.
-func unparsed(e *pflag.InvalidValueError) *ValueError {
+// unparsedValue says in our words what pflag could not make a value of.
+func unparsedValue(e *pflag.InvalidValueError) *ValueError {
 	f, text := e.GetFlag(), e.GetValue()
 	bad := &ValueError{Flag: f.Name}
 	_, err := strconv.Atoi(text)
@@ -135,7 +135,7 @@ func wrongValue(f *pflag.Flag, takes Takes) *ValueError {
 			return &ValueError{f.Name, err.Error(), hint.Of(err)}
 		}
 	case takes.OneOf != nil && text != f.DefValue && !slices.Contains(takes.OneOf, text):
-		return &ValueError{f.Name, fmt.Sprintf("%q is none of %s", text, strings.Join(takes.OneOf, ", ")), didYouMean(near(takes.OneOf, text))}
+		return &ValueError{f.Name, fmt.Sprintf("%q is none of %s", text, strings.Join(takes.OneOf, ", ")), didYouMean(nearNames(takes.OneOf, text))}
 	}
 	return nil
 }

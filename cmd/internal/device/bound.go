@@ -12,16 +12,16 @@ import (
 // ErrIdle is that a command neither said nor took anything for as long as it may.
 var ErrIdle = errors.New("a command on the device is given up")
 
-type patience struct{}
+type patienceKey struct{}
 
 // Patient is a context in which a command may be idle for so long, in place of Options.IdleTimeout: for those
 // that are known to work without a word.
 func Patient(ctx context.Context, idle time.Duration) context.Context {
-	return context.WithValue(ctx, patience{}, idle)
+	return context.WithValue(ctx, patienceKey{}, idle)
 }
 
-// watch is the clock of one command: first it must begin, then it must not stand still.
-type watch struct {
+// commandWatch is the clock of one command: first it must begin, then it must not stand still.
+type commandWatch struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	idle  time.Duration
@@ -34,22 +34,22 @@ type watch struct {
 // waited for without end, either.
 const maxIdles = 24
 
-// watch begins a watch. When it ends badly the client is closed: that is what frees all who wait.
-func (c *Client) watch(ctx context.Context) *watch {
-	w := &watch{idle: c.options.IdleTimeout, began: time.Now()}
-	if idle, ok := ctx.Value(patience{}).(time.Duration); ok {
+// watchCommand begins a watch. When it ends badly the client is closed: that is what frees all who wait.
+func (c *Client) watchCommand(ctx context.Context) *commandWatch {
+	w := &commandWatch{idle: c.options.IdleTimeout, began: time.Now()}
+	if idle, ok := ctx.Value(patienceKey{}).(time.Duration); ok {
 		w.idle = idle
 	}
 	w.most = time.Duration(c.options.idles) * w.idle
 	begin := c.options.LoginTimeout
 	w.timer = time.AfterFunc(begin, func() {
-		c.fail(fmt.Errorf("%w: it has not begun within %s", ErrIdle, begin))
+		c.closeBecause(fmt.Errorf("%w: it has not begun within %s", ErrIdle, begin))
 	})
 	return w
 }
 
-// begin ends the first part.
-func (w *watch) begin(c *Client) {
+// allowIdle ends the first part: from now on the command must not stand still.
+func (w *commandWatch) allowIdle(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer == nil || !w.timer.Stop() {
@@ -58,15 +58,15 @@ func (w *watch) begin(c *Client) {
 	w.begun = true
 	w.timer = time.AfterFunc(w.idle, func() {
 		if took := time.Since(w.began); took > w.most {
-			c.fail(fmt.Errorf("%w: it is not over after %s", ErrIdle, took.Round(time.Second)))
+			c.closeBecause(fmt.Errorf("%w: it is not over after %s", ErrIdle, took.Round(time.Second)))
 			return
 		}
-		c.fail(fmt.Errorf("%w: it has neither said nor taken anything for %s", ErrIdle, w.idle))
+		c.closeBecause(fmt.Errorf("%w: it has neither said nor taken anything for %s", ErrIdle, w.idle))
 	})
 }
 
-// alive is called with each sign of life.
-func (w *watch) alive() {
+// markAlive is called with each sign of life.
+func (w *commandWatch) markAlive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer != nil && w.begun && time.Since(w.began) < w.most && w.timer.Stop() {
@@ -74,8 +74,8 @@ func (w *watch) alive() {
 	}
 }
 
-// end ends the watch.
-func (w *watch) end() {
+// endWatch ends the watch.
+func (w *commandWatch) endWatch() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer.Stop()

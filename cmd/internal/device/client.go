@@ -31,13 +31,13 @@ type Client struct {
 
 // Close ends the connection and everything that runs over it.
 func (c *Client) Close() error {
-	c.fail(nil)
+	c.closeBecause(nil)
 	return nil
 }
 
-// fail closes the connection; the first reason is kept. Closing is what frees a write that
+// closeBecause closes the connection; the first reason is kept. Closing is what frees a write that
 // waits for the far side's window.
-func (c *Client) fail(why error) {
+func (c *Client) closeBecause(why error) {
 	c.mu.Lock()
 	first := !c.closed
 	if first {
@@ -54,26 +54,26 @@ func (c *Client) fail(why error) {
 	}
 }
 
-// cause is why the connection, or the jump host's below it, was closed; nil if it was not, or by Close.
-func (c *Client) cause() error {
+// closeCause is why the connection, or the jump host's below it, was closed; nil if it was not, or by Close.
+func (c *Client) closeCause() error {
 	c.mu.Lock()
 	failed := c.failed
 	c.mu.Unlock()
 	if failed == nil && c.via != nil {
-		return c.via.cause()
+		return c.via.closeCause()
 	}
 	return failed
 }
 
-// because is err, or what made it happen.
-func (c *Client) because(ctx context.Context, err error) error {
+// trueCause is err, or what made it happen.
+func (c *Client) trueCause(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if cause := c.cause(); cause != nil {
+	if cause := c.closeCause(); cause != nil {
 		return cause
 	}
 	var missing *ssh.ExitMissingError
@@ -83,11 +83,11 @@ func (c *Client) because(ctx context.Context, err error) error {
 	return err
 }
 
-// listen asks the device now and then whether it is there, and gives it up when
+// askAlive asks the device now and then whether it is there, and gives it up when
 // nothing at all has come from it for too long: TCP alone notices a dead link after a
 // quarter of an hour. An answer may queue behind data on a slow link, so
 // anything that comes counts.
-func (c *Client) listen() {
+func (c *Client) askAlive() {
 	over := make(chan struct{})
 	go func() { c.ssh.Wait(); close(over) }()
 	tick := time.NewTicker(c.options.Keepalive)
@@ -96,13 +96,13 @@ func (c *Client) listen() {
 	for {
 		select {
 		case <-over:
-			c.fail(nil)
+			c.closeBecause(nil)
 			return
 		case <-tick.C:
 		}
 		silent := time.Since(time.Unix(0, c.conn.heard.Load()))
 		if silent > c.options.Silence {
-			c.fail(fmt.Errorf("%w: nothing heard for %s", ErrSilent, silent.Round(time.Second)))
+			c.closeBecause(fmt.Errorf("%w: nothing heard for %s", ErrSilent, silent.Round(time.Second)))
 			return
 		}
 		select {

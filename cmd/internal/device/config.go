@@ -11,8 +11,8 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// settings is a target with what ssh_config(5) adds to it.
-type settings struct {
+// sshSettings is a target with what ssh_config(5) adds to it.
+type sshSettings struct {
 	Target                       // User, Host (after HostName) and Port, all set
 	alias          string        // the host as given
 	identities     []string      // files, as configured; the default ones if none are
@@ -30,21 +30,21 @@ type settings struct {
 	connectTimeout time.Duration // as configured; 0 where it is not
 }
 
-// answers are the values of ssh_config(5) that hold for one target, by the option's name in lower
+// configAnswers are the values of ssh_config(5) that hold for one target, by the option's name in lower
 // case. Defaults are there, too. A list of files has one value a file.
-type answers map[string][]string
+type configAnswers map[string][]string
 
-// get is an option's first value. The words for "no value" are no value.
-func (a answers) get(option string) string {
+// firstValue is an option's first value. The words for "no value" are no value.
+func (a configAnswers) firstValue(option string) string {
 	if len(a[option]) == 0 || strings.EqualFold(a[option][0], "none") {
 		return ""
 	}
 	return a[option][0]
 }
 
-// resolve looks a target up. ssh(1) is asked where there is one, which everybody's configuration was written
+// resolveTarget looks a target up. ssh(1) is asked where there is one, which everybody's configuration was written
 // for; without it only what we understand exactly is taken.
-func resolve(ctx context.Context, target string, o Options) (*settings, error) {
+func resolveTarget(ctx context.Context, target string, o Options) (*sshSettings, error) {
 	t, err := ParseTarget(target)
 	if err != nil {
 		return nil, err
@@ -64,15 +64,15 @@ func resolve(ctx context.Context, target string, o Options) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", target, err)
 	}
-	s := &settings{alias: alias, Target: Target{a.get("user"), a.get("hostname"), a.get("port")}}
-	if err := s.read(a, me); err != nil {
+	s := &sshSettings{alias: alias, Target: Target{a.firstValue("user"), a.firstValue("hostname"), a.firstValue("port")}}
+	if err := s.takeValues(a, me); err != nil {
 		return nil, fmt.Errorf("target %q: %w", target, err)
 	}
 	return s, nil
 }
 
 // askConfig asks ssh(1) what its configuration says of a target; where there is no ssh, the files are read.
-func askConfig(ctx context.Context, t Target, config string, me self) (answers, error) {
+func askConfig(ctx context.Context, t Target, config string, me localUser) (configAnswers, error) {
 	program, err := sshProgram()
 	if err != nil {
 		return readConfig(t, config, me)
@@ -80,8 +80,8 @@ func askConfig(ctx context.Context, t Target, config string, me self) (answers, 
 	return askSSH(ctx, program, t, config)
 }
 
-// read takes the values over; what cannot be done as ssh does it is refused.
-func (s *settings) read(a answers, me self) error {
+// takeValues takes the values over; what cannot be done as ssh does it is refused.
+func (s *sshSettings) takeValues(a configAnswers, me localUser) error {
 	switch {
 	case !validHost(s.Host):
 		return fmt.Errorf("the configuration's HostName %q is no host", s.Host)
@@ -90,31 +90,31 @@ func (s *settings) read(a answers, me self) error {
 	case !validUser(s.User):
 		return fmt.Errorf("the configuration's User %q is no user", s.User)
 	}
-	s.hostKeyAlias, s.jump, s.bind = a.get("hostkeyalias"), a.get("proxyjump"), a.get("bindaddress")
-	s.knownCommand = a.get("knownhostscommand")
-	s.identitiesOnly = a.get("identitiesonly") == "yes"
-	s.knownHosts = a.files("userknownhostsfile", "globalknownhostsfile")
-	if err := s.connection(a); err != nil {
+	s.hostKeyAlias, s.jump, s.bind = a.firstValue("hostkeyalias"), a.firstValue("proxyjump"), a.firstValue("bindaddress")
+	s.knownCommand = a.firstValue("knownhostscommand")
+	s.identitiesOnly = a.firstValue("identitiesonly") == "yes"
+	s.knownHosts = a.optionFiles("userknownhostsfile", "globalknownhostsfile")
+	if err := s.readConnection(a); err != nil {
 		return err
 	}
-	tokens := s.tokens(me)
-	if c := a.get("controlpath"); hash.MatchString(c) {
+	tokens := s.tokensFor(me)
+	if c := a.firstValue("controlpath"); hexHash.MatchString(c) {
 		tokens.value['C'] = c
 	}
 	var err error
-	if s.identities, err = tokens.files(a["identityfile"]); err != nil {
+	if s.identities, err = tokens.expandFiles(a["identityfile"]); err != nil {
 		return fmt.Errorf("IdentityFile: %w", err)
 	}
-	if s.certificates, err = tokens.files(a["certificatefile"]); err != nil {
+	if s.certificates, err = tokens.expandFiles(a["certificatefile"]); err != nil {
 		return fmt.Errorf("CertificateFile: %w", err)
 	}
 	s.agent = agentSocket(a["identityagent"])
-	if f := a.get("revokedhostkeys"); f != "" {
-		if s.revoked, err = me.tilde(f); err != nil {
+	if f := a.firstValue("revokedhostkeys"); f != "" {
+		if s.revoked, err = me.expandTilde(f); err != nil {
 			return fmt.Errorf("RevokedHostKeys: %w", err)
 		}
 	}
-	if command := a.get("proxycommand"); command != "" && s.jump == "" {
+	if command := a.firstValue("proxycommand"); command != "" && s.jump == "" {
 		if s.proxy, err = s.proxyCommand(command); err != nil {
 			return fmt.Errorf("ProxyCommand: %w", err)
 		}
@@ -122,10 +122,10 @@ func (s *settings) read(a answers, me self) error {
 	return nil
 }
 
-var hash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
+var hexHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
-// files are the files of some options, none of which may be meant by "none".
-func (a answers) files(options ...string) (all []string) {
+// optionFiles are the files of some options, none of which may be meant by "none".
+func (a configAnswers) optionFiles(options ...string) (all []string) {
 	for _, option := range options {
 		for _, f := range a[option] {
 			if !strings.EqualFold(f, "none") {
@@ -136,9 +136,9 @@ func (a answers) files(options ...string) (all []string) {
 	return all
 }
 
-// connection reads how the connection is made.
-func (s *settings) connection(a answers) error {
-	switch family := a.get("addressfamily"); family {
+// readConnection reads how the connection is made.
+func (s *sshSettings) readConnection(a configAnswers) error {
+	switch family := a.firstValue("addressfamily"); family {
 	case "", "any":
 		s.network = "tcp"
 	case "inet":
@@ -148,13 +148,13 @@ func (s *settings) connection(a answers) error {
 	default:
 		return fmt.Errorf("the configuration's AddressFamily %q is none of any, inet and inet6", family)
 	}
-	if i := a.get("bindinterface"); i != "" {
+	if i := a.firstValue("bindinterface"); i != "" {
 		return hint.To(fmt.Errorf("the configuration has BindInterface %s, which is not supported", i), "BindAddress is")
 	}
-	if a.get("proxyusefdpass") == "yes" && a.get("proxycommand") != "" {
+	if a.firstValue("proxyusefdpass") == "yes" && a.firstValue("proxycommand") != "" {
 		return fmt.Errorf("the configuration has ProxyUseFdpass, which is not supported")
 	}
-	if t := a.get("connecttimeout"); t != "" {
+	if t := a.firstValue("connecttimeout"); t != "" {
 		n, err := strconv.Atoi(t)
 		if err != nil || n < 0 || n > 1<<20 {
 			return fmt.Errorf("the configuration's ConnectTimeout %q is no number of seconds", t)

@@ -30,7 +30,7 @@ const maxAnswers = 1 << 20
 // askSSH has ssh(1) say what it would do for a target: `ssh -G`, which connects to nobody. The user's own
 // configuration is read by ssh itself, which checks whose it is. For a file that is named on the command line it
 // does not: we do, and ssh gets the very file that was checked, as its standard input.
-func askSSH(ctx context.Context, program string, t Target, config string) (answers, error) {
+func askSSH(ctx context.Context, program string, t Target, config string) (configAnswers, error) {
 	args := []string{"-G", "-T", "-o", "ControlPath=" + hashToken}
 	limit, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -56,7 +56,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (answe
 		args = append(args, "-p", t.Port)
 	}
 	cmd.Args = append(append(cmd.Args, args...), "--", t.Host) // validHost: no option
-	out, said := &head{limit: maxAnswers}, &outputTail{limit: MaxStderr}
+	out, said := &limitedHead{limit: maxAnswers}, &outputTail{limit: MaxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	switch {
@@ -65,7 +65,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (answe
 	case limit.Err() != nil:
 		return nil, hint.To(fmt.Errorf("asking ssh -G: no answer within %s", askTime), "a command of Match exec, or a name server, may not answer")
 	case err != nil:
-		text := strings.ReplaceAll(strings.TrimSpace(string(said.bytes())), "/dev/stdin", config)
+		text := strings.ReplaceAll(strings.TrimSpace(string(said.keptBytes())), "/dev/stdin", config)
 		return nil, fmt.Errorf("asking ssh -G: %w: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}
 	return parseAnswers(out.b.Bytes())
@@ -89,8 +89,8 @@ func openConfig(name string) (*os.File, error) {
 
 // parseAnswers reads the lines of ssh -G: an option in lower case, a blank, its value. An option that can be given
 // several times has several lines.
-func parseAnswers(b []byte) (answers, error) {
-	a := answers{}
+func parseAnswers(b []byte) (configAnswers, error) {
+	a := configAnswers{}
 	for line := range bytes.Lines(b) {
 		option, value, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 		option = strings.ToLower(option)
@@ -101,7 +101,7 @@ func parseAnswers(b []byte) (answers, error) {
 			a[option] = append(a[option], value)
 		}
 	}
-	if a.get("hostname") == "" || a.get("user") == "" || a.get("port") == "" {
+	if a.firstValue("hostname") == "" || a.firstValue("user") == "" || a.firstValue("port") == "" {
 		return nil, errors.New("asking ssh -G: its answer has no host, user or port")
 	}
 	return a, nil

@@ -16,10 +16,10 @@ import (
 // configReader reads ssh_config(5) where there is no ssh to ask. It knows Host, Include, and the options below; whatever else
 // could change who is reached, or how, is refused by file and line.
 type configReader struct {
-	me     self
+	me     localUser
 	target Target
 	active bool // the block that is being read is about the target
-	found  answers
+	found  configAnswers
 	depth  int
 }
 
@@ -30,27 +30,27 @@ const (
 )
 
 // readConfig reads the named file, or else the user's and the machine's.
-func readConfig(t Target, config string, me self) (answers, error) {
-	r := &configReader{me: me, target: t, found: answers{}}
+func readConfig(t Target, config string, me localUser) (configAnswers, error) {
+	r := &configReader{me: me, target: t, found: configAnswers{}}
 	var err error
 	switch config {
 	case "none":
 	case "":
-		err = r.files(true, filepath.Join(me.home, ".ssh/config"), "/etc/ssh/ssh_config")
+		err = r.readFiles(true, filepath.Join(me.home, ".ssh/config"), "/etc/ssh/ssh_config")
 	default:
-		err = r.files(false, config)
+		err = r.readFiles(false, config)
 	}
 	if err != nil {
 		return nil, hint.To(err, "with ssh(1) in PATH groundhog asks it; --ssh-config FILE names another file, --ssh-config none does without")
 	}
-	return r.defaults()
+	return r.withDefaults()
 }
 
-// files reads some files, each from its own beginning: a block ends with its file.
-func (r *configReader) files(optional bool, names ...string) error {
+// readFiles reads some files, each from its own beginning: a block ends with its file.
+func (r *configReader) readFiles(optional bool, names ...string) error {
 	for _, name := range names {
 		r.active = true
-		err := r.file(name)
+		err := r.readFile(name)
 		if err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
@@ -58,7 +58,7 @@ func (r *configReader) files(optional bool, names ...string) error {
 	return nil
 }
 
-func (r *configReader) file(name string) error {
+func (r *configReader) readFile(name string) error {
 	b, err := sidefile.Read(name, sidefile.Nobody, maxConfig)
 	if err != nil {
 		return fmt.Errorf("reading the ssh configuration: %w", err)
@@ -66,14 +66,14 @@ func (r *configReader) file(name string) error {
 	n := 0
 	for line := range strings.Lines(string(b)) {
 		n++
-		if err := r.line(strings.Trim(line, " \t\r\n\f")); err != nil {
+		if err := r.readLine(strings.Trim(line, " \t\r\n\f")); err != nil {
 			return fmt.Errorf("%s, line %d: %w", name, n, err)
 		}
 	}
 	return nil
 }
 
-func (r *configReader) line(line string) error {
+func (r *configReader) readLine(line string) error {
 	if line == "" || line[0] == '#' {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (r *configReader) line(line string) error {
 	if len(values) == 0 {
 		return fmt.Errorf("%s has no value", option)
 	}
-	return r.option(option, values)
+	return r.readOption(option, values)
 }
 
 // splitValues splits at blanks; quotes keep them. Where ssh's releases differ, or none of us would be sure, it refuses.
@@ -117,20 +117,20 @@ func splitValues(text string) (all []string, err error) {
 	return all, nil
 }
 
-// option is one line.
-func (r *configReader) option(option string, values []string) error {
+// readOption takes in one line.
+func (r *configReader) readOption(option string, values []string) error {
 	switch {
 	case option == "host":
-		r.active = r.matches(values)
+		r.active = r.matchesHost(values)
 		return nil
 	case option == "include":
-		return r.include(values)
-	case slices.Contains(harmless, option):
+		return r.includeFiles(values)
+	case slices.Contains(harmlessOptions, option):
 		return nil
 	case option == "userknownhostsfile" || option == "globalknownhostsfile":
-		return r.set(option, values)
+		return r.noteValue(option, values)
 	}
-	check, ok := understood[option]
+	check, ok := understoodOptions[option]
 	switch {
 	case !ok:
 		return fmt.Errorf("%s is not understood without ssh", option)
@@ -139,11 +139,11 @@ func (r *configReader) option(option string, values []string) error {
 	case !check(values[0]):
 		return fmt.Errorf("%s %q is not understood without ssh", option, values[0])
 	}
-	return r.set(option, values)
+	return r.noteValue(option, values)
 }
 
-// set notes a value: the first one holds, but for what may be given several times.
-func (r *configReader) set(option string, values []string) error {
+// noteValue notes a value: the first one holds, but for what may be given several times.
+func (r *configReader) noteValue(option string, values []string) error {
 	several := option == "identityfile" || option == "certificatefile"
 	switch {
 	case option == "proxyjump" && r.found["proxycommand"] != nil: // the first of the two holds
@@ -154,12 +154,12 @@ func (r *configReader) set(option string, values []string) error {
 	return nil
 }
 
-// matches is the meaning of Host: one pattern fits, and none of those with ! before them.
-func (r *configReader) matches(patterns []string) bool {
+// matchesHost is the meaning of Host: one pattern fits, and none of those with ! before them.
+func (r *configReader) matchesHost(patterns []string) bool {
 	fits := false
 	for _, p := range patterns {
 		p, not := strings.CutPrefix(p, "!")
-		if !wildcard(p, r.target.Host) {
+		if !matchWildcard(p, r.target.Host) {
 			continue
 		}
 		if not {
@@ -170,14 +170,14 @@ func (r *configReader) matches(patterns []string) bool {
 	return fits
 }
 
-// include reads other files in this place. Whether they hold is up to the block that they are in.
-func (r *configReader) include(patterns []string) error {
+// includeFiles reads other files in this place. Whether they hold is up to the block that they are in.
+func (r *configReader) includeFiles(patterns []string) error {
 	if r.depth++; r.depth > maxInclude {
 		return errors.New("more than 16 files include each other")
 	}
 	defer func() { r.depth-- }()
 	for _, p := range patterns {
-		p, err := r.me.tilde(p)
+		p, err := r.me.expandTilde(p)
 		if err != nil {
 			return err
 		}
@@ -192,9 +192,9 @@ func (r *configReader) include(patterns []string) error {
 			active := r.active
 			outer := &configReader{me: r.me, target: r.target, active: active, found: r.found, depth: r.depth}
 			if !active { // it must be understood all the same
-				outer.found = answers{}
+				outer.found = configAnswers{}
 			}
-			if err := outer.file(name); err != nil {
+			if err := outer.readFile(name); err != nil {
 				return err
 			}
 		}
@@ -202,9 +202,9 @@ func (r *configReader) include(patterns []string) error {
 	return nil
 }
 
-// defaults completes what was found: with what the command line says, which goes before all files, and with what ssh
+// withDefaults completes what was found: with what the command line says, which goes before all files, and with what ssh
 // does where no file says anything.
-func (r *configReader) defaults() (answers, error) {
+func (r *configReader) withDefaults() (configAnswers, error) {
 	a := r.found
 	set := func(option, value string, always bool) {
 		if value != "" && (always || a[option] == nil) {
@@ -215,7 +215,7 @@ func (r *configReader) defaults() (answers, error) {
 	set("port", r.target.Port, true)
 	set("user", r.me.name, false)
 	set("port", "22", false)
-	host, err := tokens{value: map[byte]string{'%': "%", 'h': r.target.Host}}.expand(a.get("hostname"), nil)
+	host, err := tokenValues{value: map[byte]string{'%': "%", 'h': r.target.Host}}.expandTokens(a.firstValue("hostname"), nil)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration's HostName: %w", err)
 	}
@@ -223,7 +223,7 @@ func (r *configReader) defaults() (answers, error) {
 		host = r.target.Host
 	}
 	a["hostname"] = []string{strings.ToLower(host)}
-	if alias := a.get("hostkeyalias"); alias != "" {
+	if alias := a.firstValue("hostkeyalias"); alias != "" {
 		a["hostkeyalias"] = []string{strings.ToLower(alias)}
 	}
 	if a["identityfile"] == nil {
@@ -231,11 +231,11 @@ func (r *configReader) defaults() (answers, error) {
 			a["identityfile"] = append(a["identityfile"], "~/.ssh/id_"+kind)
 		}
 	}
-	return a, r.replace()
+	return a, r.replaceTokens()
 }
 
-// replace does what ssh -G does to the names of some files: their tokens are replaced.
-func (r *configReader) replace() error {
+// replaceTokens does what ssh -G does to the names of some files: their tokens are replaced.
+func (r *configReader) replaceTokens() error {
 	a := r.found
 	if a["userknownhostsfile"] == nil {
 		a["userknownhostsfile"] = []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"}
@@ -243,17 +243,17 @@ func (r *configReader) replace() error {
 	if a["globalknownhostsfile"] == nil {
 		a["globalknownhostsfile"] = []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}
 	}
-	s := settings{alias: r.target.Host, Target: Target{a.get("user"), a.get("hostname"), a.get("port")},
-		hostKeyAlias: a.get("hostkeyalias"), jump: a.get("proxyjump")}
-	t := s.tokens(r.me)
+	s := sshSettings{alias: r.target.Host, Target: Target{a.firstValue("user"), a.firstValue("hostname"), a.firstValue("port")},
+		hostKeyAlias: a.firstValue("hostkeyalias"), jump: a.firstValue("proxyjump")}
+	t := s.tokensFor(r.me)
 	for i, f := range a["userknownhostsfile"] {
 		var err error
-		if a["userknownhostsfile"][i], err = t.file(f); err != nil {
+		if a["userknownhostsfile"][i], err = t.expandFile(f); err != nil {
 			return fmt.Errorf("UserKnownHostsFile: %w", err)
 		}
 	}
-	if socket := a.get("identityagent"); socket != "" && socket != "SSH_AUTH_SOCK" && (socket[0] != '$' || strings.HasPrefix(socket, "${")) {
-		socket, err := t.file(socket)
+	if socket := a.firstValue("identityagent"); socket != "" && socket != "SSH_AUTH_SOCK" && (socket[0] != '$' || strings.HasPrefix(socket, "${")) {
+		socket, err := t.expandFile(socket)
 		if err != nil {
 			return fmt.Errorf("IdentityAgent: %w", err)
 		}
@@ -262,8 +262,8 @@ func (r *configReader) replace() error {
 	return nil
 }
 
-// understood are the options that change who is reached or how, each with the values that we read as ssh does.
-var understood = map[string]func(string) bool{
+// understoodOptions are the options that change who is reached or how, each with the values that we read as ssh does.
+var understoodOptions = map[string]func(string) bool{
 	"hostname": anyValue, "hostkeyalias": plainValue, "bindaddress": plainValue, "user": plainValue,
 	"identityfile": anyValue, "certificatefile": anyValue, "identityagent": anyValue, "revokedhostkeys": plainValue,
 	"port":                  func(v string) bool { return validPort(v) && v[0] != '0' && v[0] != '+' },
@@ -285,8 +285,8 @@ func oneOf(values ...string) func(string) bool {
 	return func(v string) bool { return slices.Contains(values, v) }
 }
 
-// harmless are the options that change neither who is reached nor what is believed, or that we have no use for.
-var harmless = strings.Fields(`addkeystoagent batchmode checkhostip ciphers clearallforwardings compression
+// harmlessOptions are the options that change neither who is reached nor what is believed, or that we have no use for.
+var harmlessOptions = strings.Fields(`addkeystoagent batchmode checkhostip ciphers clearallforwardings compression
 	connectionattempts controlmaster controlpath controlpersist dynamicforward enableescapecommandline escapechar
 	exitonforwardfailure fingerprinthash forkafterauthentication forwardagent forwardx11 forwardx11timeout
 	forwardx11trusted gatewayports gssapiauthentication gssapidelegatecredentials hashknownhosts hostbasedauthentication

@@ -85,7 +85,7 @@ Host *
 	}
 	bothWays(t, func(t *testing.T) {
 		for target, want := range cases {
-			s, err := resolve(t.Context(), target, Options{Config: config})
+			s, err := resolveTarget(t.Context(), target, Options{Config: config})
 			if err != nil {
 				t.Errorf("%s: %v", target, err)
 				continue
@@ -97,11 +97,11 @@ Host *
 				t.Errorf("%s (-want +got):\n%s", target, diff)
 			}
 		}
-		s, err := resolve(t.Context(), "a", Options{Config: config, User: "root", Port: "22"})
+		s, err := resolveTarget(t.Context(), "a", Options{Config: config, User: "root", Port: "22"})
 		if err != nil || s.Target.String() != "root@a.example.org:22" {
 			t.Errorf("with a user and a port: %v, %v", s.Target, err)
 		}
-		if s, err = resolve(t.Context(), "x@a", Options{Config: "none"}); err != nil || s.Target.String() != "x@a:22" || s.agent != "/run/agent" {
+		if s, err = resolveTarget(t.Context(), "x@a", Options{Config: "none"}); err != nil || s.Target.String() != "x@a:22" || s.agent != "/run/agent" {
 			t.Errorf("without a file: %+v, %v", s, err)
 		}
 	})
@@ -140,7 +140,7 @@ func TestResolveRefuses(t *testing.T) {
 		}
 		for about, c := range cases {
 			name := write(t, dir+"/config", c.config)
-			_, err := resolve(t.Context(), "a", Options{Config: name})
+			_, err := resolveTarget(t.Context(), "a", Options{Config: name})
 			switch said := c.said[way]; {
 			case said == "" && err != nil, said != "" && (err == nil || !strings.Contains(err.Error(), said)):
 				t.Errorf("%s: %v, want %q", about, err, said)
@@ -148,7 +148,7 @@ func TestResolveRefuses(t *testing.T) {
 				t.Errorf("%s: %v: does not name the file", about, err)
 			}
 		}
-		if _, err := resolve(t.Context(), "a", Options{Config: dir + "/nothing"}); !errors.Is(err, os.ErrNotExist) {
+		if _, err := resolveTarget(t.Context(), "a", Options{Config: dir + "/nothing"}); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("a missing file that was named: %v", err)
 		}
 	})
@@ -159,7 +159,7 @@ func TestResolveRefuses(t *testing.T) {
 func TestMatchIsNoHost(t *testing.T) {
 	config := write(t, t.TempDir()+"/config", "Match host bench-1 exec \"false\"\n  Port 1\nHost bench-1\n  HostName 127.0.0.1\n  Port 2222\n")
 	bothWays(t, func(t *testing.T) {
-		s, err := resolve(t.Context(), "root@bench-1", Options{Config: config})
+		s, err := resolveTarget(t.Context(), "root@bench-1", Options{Config: config})
 		if _, alone := sshProgram(); alone != nil {
 			if err == nil || !strings.Contains(err.Error(), config+", line 1: match is not understood") {
 				t.Errorf("%+v, %v", s, err)

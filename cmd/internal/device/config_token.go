@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// self is the user on our side. ssh(1) takes the home directory from the password database, not from $HOME.
-type self struct{ name, uid, home, host string }
+// localUser is the user on our side. ssh(1) takes the home directory from the password database, not from $HOME.
+type localUser struct{ name, uid, home, host string }
 
-func whoAmI() (self, error) {
+func whoAmI() (localUser, error) {
 	u, err := user.Current()
 	if err != nil {
-		return self{}, err
+		return localUser{}, err
 	}
 	host, err := os.Hostname()
-	return self{u.Username, u.Uid, u.HomeDir, host}, err
+	return localUser{u.Username, u.Uid, u.HomeDir, host}, err
 }
 
-// tilde is a file's name with ~ or ~USER replaced.
-func (me self) tilde(f string) (string, error) {
+// expandTilde is a file's name with ~ or ~USER replaced.
+func (me localUser) expandTilde(f string) (string, error) {
 	if !strings.HasPrefix(f, "~") {
 		return f, nil
 	}
@@ -39,13 +39,13 @@ func (me self) tilde(f string) (string, error) {
 	return strings.TrimSuffix(home, "/") + "/" + rest, nil
 }
 
-// tokens are what stands for the tokens of ssh_config(5), "TOKENS", in a file's name.
-type tokens struct {
-	me    self
+// tokenValues are what stands for the tokens of ssh_config(5), "TOKENS", in a file's name.
+type tokenValues struct {
+	me    localUser
 	value map[byte]string
 }
 
-func (s *settings) tokens(me self) tokens {
+func (s *sshSettings) tokensFor(me localUser) tokenValues {
 	known := s.hostKeyAlias
 	if known == "" {
 		known = s.alias
@@ -58,25 +58,25 @@ func (s *settings) tokens(me self) tokens {
 		sum := sha1.Sum([]byte(me.host + s.Host + s.Port + s.User))
 		v['C'], v['j'] = hex.EncodeToString(sum[:]), ""
 	}
-	return tokens{me, v}
+	return tokenValues{me, v}
 }
 
-// file is a file's name with everything in it replaced, in ssh's order.
-func (t tokens) file(f string) (string, error) {
-	f, err := t.me.tilde(f)
+// expandFile is a file's name with everything in it replaced, in ssh's order.
+func (t tokenValues) expandFile(f string) (string, error) {
+	f, err := t.me.expandTilde(f)
 	if err != nil {
 		return "", err
 	}
-	return t.expand(f, os.LookupEnv)
+	return t.expandTokens(f, os.LookupEnv)
 }
 
-// files are some names but for "none".
-func (t tokens) files(names []string) (all []string, err error) {
+// expandFiles are some names but for "none".
+func (t tokenValues) expandFiles(names []string) (all []string, err error) {
 	for _, name := range names {
 		if strings.EqualFold(name, "none") {
 			continue
 		}
-		if name, err = t.file(name); err != nil {
+		if name, err = t.expandFile(name); err != nil {
 			return nil, err
 		}
 		all = append(all, name)
@@ -84,8 +84,8 @@ func (t tokens) files(names []string) (all []string, err error) {
 	return all, nil
 }
 
-// expand replaces tokens and, where env is given, ${NAME}. What is unknown is an error, as it is for ssh.
-func (t tokens) expand(text string, env func(string) (string, bool)) (string, error) {
+// expandTokens replaces tokens and, where env is given, ${NAME}. What is unknown is an error, as it is for ssh.
+func (t tokenValues) expandTokens(text string, env func(string) (string, bool)) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
 		switch {
@@ -133,7 +133,7 @@ func agentSocket(configured []string) string {
 
 // proxyCommand is the command with its tokens replaced. It is given to a shell as it is, as ssh does; what we put
 // into it (validHost, validUser) means nothing to a shell.
-func (s *settings) proxyCommand(command string) (string, error) {
+func (s *sshSettings) proxyCommand(command string) (string, error) {
 	known := s.hostKeyAlias
 	if known == "" {
 		known = s.alias
@@ -141,6 +141,6 @@ func (s *settings) proxyCommand(command string) (string, error) {
 	if !validHost(known) {
 		return "", errors.New("the configuration's HostKeyAlias is not fit for a command")
 	}
-	t := tokens{value: map[byte]string{'%': "%", 'h': s.Host, 'k': known, 'n': s.alias, 'p': s.Port, 'r': s.User}}
-	return t.expand(command, nil)
+	t := tokenValues{value: map[byte]string{'%': "%", 'h': s.Host, 'k': known, 'n': s.alias, 'p': s.Port, 'r': s.User}}
+	return t.expandTokens(command, nil)
 }

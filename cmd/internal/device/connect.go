@@ -15,8 +15,8 @@ const maxJumps = 8
 
 var errLoop = fmt.Errorf("more than %d jump hosts: ProxyJump seems to lead back to itself", maxJumps)
 
-// connect makes the connection that SSH runs over: directly, by a program, or from a jump host, whose client is returned, too.
-func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, net.Conn, error) {
+// openConnection makes the connection that SSH runs over: directly, by a program, or from a jump host, whose client is returned, too.
+func (s *sshSettings) openConnection(ctx context.Context, o Options, depth int) (*Client, net.Conn, error) {
 	switch {
 	case s.jump != "":
 		return s.jumpTo(ctx, o, depth)
@@ -24,12 +24,12 @@ func (s *settings) connect(ctx context.Context, o Options, depth int) (*Client, 
 		conn, err := startProgram(s.proxy)
 		return nil, conn, err
 	}
-	conn, err := s.direct(ctx, o)
+	conn, err := s.dialTCP(ctx, o)
 	return nil, conn, err
 }
 
-// direct is a TCP connection.
-func (s *settings) direct(ctx context.Context, o Options) (net.Conn, error) {
+// dialTCP is a TCP connection.
+func (s *sshSettings) dialTCP(ctx context.Context, o Options) (net.Conn, error) {
 	d := net.Dialer{Timeout: o.ConnectTimeout}
 	if s.bind != "" {
 		from, err := net.ResolveTCPAddr(s.network, net.JoinHostPort(s.bind, "0"))
@@ -40,13 +40,13 @@ func (s *settings) direct(ctx context.Context, o Options) (net.Conn, error) {
 	}
 	conn, err := d.DialContext(ctx, s.network, net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
-		return nil, unreachable{err}
+		return nil, unreachableError{err}
 	}
 	return conn, nil
 }
 
 // jumpTo logs in to the last of the jump hosts, by way of those before it, and connects from there.
-func (s *settings) jumpTo(ctx context.Context, o Options, depth int) (*Client, net.Conn, error) {
+func (s *sshSettings) jumpTo(ctx context.Context, o Options, depth int) (*Client, net.Conn, error) {
 	if depth >= maxJumps {
 		return nil, nil, hint.To(errLoop, "ssh_config(5): \"ProxyJump none\" for the jump host itself, before Host *")
 	}
@@ -54,15 +54,15 @@ func (s *settings) jumpTo(ctx context.Context, o Options, depth int) (*Client, n
 	if i := strings.LastIndexByte(s.jump, ','); i >= 0 {
 		before, last = s.jump[:i], s.jump[i+1:]
 	}
-	hop := o.hop()
-	j, err := resolve(ctx, strings.TrimPrefix(last, "ssh://"), hop)
+	hop := o.forHop()
+	j, err := resolveTarget(ctx, strings.TrimPrefix(last, "ssh://"), hop)
 	if err != nil {
 		return nil, nil, fmt.Errorf("jump host: %w", err)
 	}
 	if before != "" {
 		j.jump = before
 	}
-	via, err := j.dial(ctx, hop, depth+1)
+	via, err := j.dialTarget(ctx, hop, depth+1)
 	if errors.Is(err, errLoop) {
 		return nil, nil, err
 	}
@@ -74,7 +74,7 @@ func (s *settings) jumpTo(ctx context.Context, o Options, depth int) (*Client, n
 	conn, err := via.ssh.DialContext(limit, "tcp", net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
 		via.Close()
-		return nil, nil, unreachable{fmt.Errorf("from jump host %s: %w", j.Target, err)}
+		return nil, nil, unreachableError{fmt.Errorf("from jump host %s: %w", j.Target, err)}
 	}
 	return via, conn, nil
 }

@@ -17,21 +17,21 @@ import (
 // client lives until it is closed or ctx ends. The error wraps ErrHostKey or
 // ErrAuth where that is the cause; it may have a hint (HintOf).
 func Dial(ctx context.Context, target string, o Options) (*Client, error) {
-	s, err := resolve(ctx, target, o)
+	s, err := resolveTarget(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
-	return s.dial(ctx, o, 0)
+	return s.dialTarget(ctx, o, 0)
 }
 
 // errNoCommon is that a server has no key of the types that were asked for.
 var errNoCommon = errors.New("no host key of a type that is known")
 
-func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, error) {
+func (s *sshSettings) dialTarget(ctx context.Context, o Options, depth int) (*Client, error) {
 	if o.ConnectTimeout <= 0 {
 		o.ConnectTimeout = s.connectTimeout
 	}
-	o = o.orDefault()
+	o = o.withDefaults()
 	v, err := s.verdictFor(o)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", s.Target, err)
@@ -51,13 +51,13 @@ func (s *settings) dial(ctx context.Context, o Options, depth int) (*Client, err
 
 // tryAll makes one connection for each of the verdict's lists of algorithms until one of them shows the right key.
 // SHA-1 is offered only to a server that had nothing better.
-func (s *settings) tryAll(ctx context.Context, o Options, v *verdict, depth int) (*Client, error) {
+func (s *sshSettings) tryAll(ctx context.Context, o Options, v *keyVerdict, depth int) (*Client, error) {
 	var first error
 	for _, algorithms := range v.algorithms {
 		if algorithms[0] == ssh.KeyAlgoRSA && !errors.Is(first, errNoCommon) {
 			continue
 		}
-		c, err := s.try(ctx, o, v, algorithms, depth)
+		c, err := s.tryDial(ctx, o, v, algorithms, depth)
 		if !errors.Is(err, ErrHostKey) {
 			return c, err
 		}
@@ -68,46 +68,46 @@ func (s *settings) tryAll(ctx context.Context, o Options, v *verdict, depth int)
 	return nil, first
 }
 
-// try is one connection.
-func (s *settings) try(ctx context.Context, o Options, v *verdict, algorithms []string, depth int) (*Client, error) {
-	via, raw, err := s.connect(ctx, o, depth)
+// tryDial is one connection.
+func (s *sshSettings) tryDial(ctx context.Context, o Options, v *keyVerdict, algorithms []string, depth int) (*Client, error) {
+	via, raw, err := s.openConnection(ctx, o, depth)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{Target: s.Target, options: o, via: via}
-	c.conn = &heardConn{Conn: raw, stage: newStage(c.fail)}
+	c.conn = &heardConn{Conn: raw, stage: newStage(c.closeBecause)}
 	c.life, c.end = context.WithCancel(ctx)
-	context.AfterFunc(c.life, func() { c.fail(ctx.Err()) })
+	context.AfterFunc(c.life, func() { c.closeBecause(ctx.Err()) })
 	err = c.handshake(s, v, algorithms)
-	c.conn.stage.end()
-	if cause := c.cause(); cause != nil { // the clock may have been faster than a good end
+	c.conn.stage.stopClock()
+	if cause := c.closeCause(); cause != nil { // the clock may have been faster than a good end
 		err = cause
 	}
 	if err != nil {
 		if p, ok := raw.(*programConn); ok && errors.Is(err, ErrUnreachable) {
-			err = p.said(err)
+			err = p.addSaid(err)
 		}
 		c.Close()
 		return nil, err
 	}
-	go c.listen()
+	go c.askAlive()
 	return c, nil
 }
 
 // handshake checks the device's key and logs in. The time that a person needs for a
 // passphrase does not count.
-func (c *Client) handshake(s *settings, v *verdict, algorithms []string) error {
-	h, err := s.hold(c.life, c.options, c.options.Ask)
+func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) error {
+	h, err := s.holdIdentities(c.life, c.options, c.options.Ask)
 	if err != nil {
 		return err
 	}
 	defer h.close()
 	stage, slow := c.conn.stage, c.options.LoginTimeout
-	stage.begin("its ssh server has said nothing", c.options.ConnectTimeout)
-	c.conn.first = func() { stage.begin("key exchange", slow) }
+	stage.beginPart("its ssh server has said nothing", c.options.ConnectTimeout)
+	c.conn.first = func() { stage.beginPart("key exchange", slow) }
 	pause := func() func() {
-		stage.end()
-		return func() { stage.begin("authentication", slow) }
+		stage.stopClock()
+		return func() { stage.beginPart("authentication", slow) }
 	}
 	var refused, signing error
 	// The order of ciphers is the library's. Of what Debian's dropbear offers, which has no GCM, the first one is chacha20-poly1305, and that is
@@ -120,11 +120,11 @@ func (c *Client) handshake(s *settings, v *verdict, algorithms []string) error {
 	// By AES, 100 Mbit/s would take more than a billion a second, about all that one core has.
 	config := &ssh.ClientConfig{
 		User:              s.User,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(h.attended(pause, &signing)...)},
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(h.attendedSigners(pause, &signing)...)},
 		HostKeyAlgorithms: algorithms,
 		ClientVersion:     "SSH-2.0-groundhog",
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			stage.begin("authentication", slow)
+			stage.beginPart("authentication", slow)
 			c.HostKey = key
 			if cert, ok := key.(*ssh.Certificate); ok {
 				c.HostKey = cert.Key
@@ -143,7 +143,7 @@ func (c *Client) handshake(s *settings, v *verdict, algorithms []string) error {
 }
 
 // loginError says why a login failed: refused is the verdict on the host key, signing what one of our keys' holders said.
-func loginError(s *settings, h *held, err, refused, signing error) error {
+func loginError(s *sshSettings, h *heldIdentities, err, refused, signing error) error {
 	var none *ssh.AlgorithmNegotiationError
 	var broken net.Error
 	switch {
@@ -155,20 +155,20 @@ func loginError(s *settings, h *held, err, refused, signing error) error {
 	case signing != nil:
 		return signing
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		return hint.To(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.tried()), "-i FILE names a key; ssh-add gives one to the agent")
+		return hint.To(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.triedNames()), "-i FILE names a key; ssh-add gives one to the agent")
 	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
-		return hint.To(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.tried()),
+		return hint.To(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.triedNames()),
 			"-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has")
 	}
 	text := errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	if errors.Is(err, io.EOF) || errors.As(err, &broken) { // it may be on its way down, or up
-		return unreachable{text}
+		return unreachableError{text}
 	}
 	return text
 }
 
-// tried lists the identities in words.
-func (h *held) tried() string {
+// triedNames lists the identities in words.
+func (h *heldIdentities) triedNames() string {
 	var all []string
 	for _, id := range h.ids {
 		all = append(all, fmt.Sprintf("%s (%s)", ssh.FingerprintSHA256(id.Key), id.From))

@@ -28,8 +28,8 @@ var (
 	ErrUnreachable = errors.New("not reached")
 )
 
-// unreachable marks an error as one of ErrUnreachable; it says no more than before.
-type unreachable struct{ error }
+// unreachableError marks an error as one of ErrUnreachable; it says no more than before.
+type unreachableError struct{ error }
 
-func (u unreachable) Unwrap() error        { return u.error }
-func (u unreachable) Is(target error) bool { return target == ErrUnreachable }
+func (u unreachableError) Unwrap() error        { return u.error }
+func (u unreachableError) Is(target error) bool { return target == ErrUnreachable }

@@ -11,31 +11,31 @@ import (
 	"sync/atomic"
 )
 
-// A frame keeps what a command says apart from what the way to it says: a login shell's start files (an echo in
+// An outputFrame keeps what a command says apart from what the way to it says: a login shell's start files (an echo in
 // .bashrc), sudo's lecture, a message of the day. The command itself says a random word first, on both of its outputs, and what
 // comes before that word is noise. The word is sent in two halves: a shell that shows the commands which it
 // is given does not say it.
-type frame struct{ left, right string }
+type outputFrame struct{ left, right string }
 
-func newFrame() frame {
+func newFrame() outputFrame {
 	b := make([]byte, 16)
 	rand.Read(b) // it does not fail (crypto/rand)
-	return frame{hex.EncodeToString(b[:8]), hex.EncodeToString(b[8:])}
+	return outputFrame{hex.EncodeToString(b[:8]), hex.EncodeToString(b[8:])}
 }
 
-// around is a command that says the word first.
-func (f frame) around(command string) string {
+// wrapCommand is a command that says the word first.
+func (f outputFrame) wrapCommand(command string) string {
 	say := `printf "%s%s\n" ` + f.left + " " + f.right
 	return say + "; " + say + " >&2; " + command
 }
 
-func (f frame) word() []byte { return []byte(f.left + f.right + "\n") }
+func (f outputFrame) frameWord() []byte { return []byte(f.left + f.right + "\n") }
 
 // maxNoise bounds what may come before a command's own word, in bytes.
 const maxNoise = 64 << 10
 
-// framed is a command's output from its word on.
-type framed struct {
+// framedReader is a command's output from its word on.
+type framedReader struct {
 	from    io.Reader
 	word    []byte
 	begin   func()      // called when the word has come
@@ -45,11 +45,11 @@ type framed struct {
 	waiting []byte      // of the command's own, not yet read
 }
 
-func (f *framed) Read(p []byte) (int, error) {
+func (f *framedReader) Read(p []byte) (int, error) {
 	for !f.begun.Load() {
 		buf := make([]byte, 4096)
 		n, err := f.from.Read(buf)
-		if f.sift(buf[:n]) {
+		if f.siftWord(buf[:n]) {
 			break
 		}
 		if err != nil {
@@ -67,8 +67,8 @@ func (f *framed) Read(p []byte) (int, error) {
 	return f.from.Read(p)
 }
 
-// sift looks for the word.
-func (f *framed) sift(b []byte) bool {
+// siftWord looks for the word.
+func (f *framedReader) siftWord(b []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.noise = append(f.noise, b...)
@@ -85,16 +85,16 @@ func (f *framed) sift(b []byte) bool {
 	return true
 }
 
-// said is the noise.
-func (f *framed) said() string {
+// noiseSaid is the noise.
+func (f *framedReader) noiseSaid() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return strings.TrimSpace(string(f.noise[:min(len(f.noise), 1024)]))
 }
 
-// after is what follows the word in a text; all of it where the word is not there.
-func (f frame) after(b []byte) []byte {
-	if _, rest, ok := bytes.Cut(b, f.word()); ok {
+// afterWord is what follows the word in a text; all of it where the word is not there.
+func (f outputFrame) afterWord(b []byte) []byte {
+	if _, rest, ok := bytes.Cut(b, f.frameWord()); ok {
 		return rest
 	}
 	return b

@@ -37,8 +37,8 @@ func FuzzKnownHosts(f *testing.F) {
 			return
 		}
 		os.WriteFile(name, []byte(text), 0o600)
-		s := &settings{Target: Target{"root", host, port}, alias: host}
-		v, err := s.known([]string{name}, true)
+		s := &sshSettings{Target: Target{"root", host, port}, alias: host}
+		v, err := s.knownHostsVerdict([]string{name}, true)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err) // a bad line is left out
 		}
@@ -92,8 +92,8 @@ func FuzzConfigAlone(f *testing.F) {
 				t.Fatalf("Match was taken: %q", text)
 			}
 		}
-		s := &settings{alias: "bench-1", Target: Target{a.get("user"), a.get("hostname"), a.get("port")}}
-		if s.read(a, me) != nil {
+		s := &sshSettings{alias: "bench-1", Target: Target{a.firstValue("user"), a.firstValue("hostname"), a.firstValue("port")}}
+		if s.takeValues(a, me) != nil {
 			return
 		}
 		if !validHost(s.Host) || !validPort(s.Port) || s.User != "root" || s.proxy != "" {
@@ -115,8 +115,8 @@ func FuzzAnswers(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := &settings{alias: "bench-1", Target: Target{a.get("user"), a.get("hostname"), a.get("port")}}
-		if s.read(a, me) == nil && (!validHost(s.Host) || !validPort(s.Port) || !validUser(s.User) || s.connectTimeout < 0) {
+		s := &sshSettings{alias: "bench-1", Target: Target{a.firstValue("user"), a.firstValue("hostname"), a.firstValue("port")}}
+		if s.takeValues(a, me) == nil && (!validHost(s.Host) || !validPort(s.Port) || !validUser(s.User) || s.connectTimeout < 0) {
 			t.Fatalf("%+v", s)
 		}
 	})
@@ -132,7 +132,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"host":"a","port":"22","user":"root","boot_id":"` + boot1 + `","disk":{"path":"/dev/vda","size":-1}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := new(Record)
-		if json.Unmarshal(b, r) != nil || r.check() != nil {
+		if json.Unmarshal(b, r) != nil || r.checkRecord() != nil {
 			return
 		}
 		if !validHost(r.Host) || !validPort(r.Port) || !validUser(r.User) || r.Disk.Size < 0 || strings.ContainsAny(r.Archive.Build, "\n/\x1b") {

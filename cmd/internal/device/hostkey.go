@@ -10,16 +10,16 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// A verdict checks who answers. Each algorithms is one try: a server has several
+// A keyVerdict checks who answers. Each algorithms is one try: a server has several
 // keys and shows the one that is asked for.
-type verdict struct {
+type keyVerdict struct {
 	check      func(key ssh.PublicKey) error
 	algorithms [][]string
 }
 
-// families are the host key algorithms, by the key's type, best first. ssh-dss is not among them, and RSA with
+// keyFamilies are the host key algorithms, by the key's type, best first. ssh-dss is not among them, and RSA with
 // SHA-1 is a try of its own (withSHA1).
-var families = []struct {
+var keyFamilies = []struct {
 	keyType    string
 	algorithms []string
 	certified  []string // with a host certificate
@@ -36,7 +36,7 @@ var families = []struct {
 // looks like a changed key.
 func algorithmsFor(keys []ssh.PublicKey) []string {
 	var all []string
-	for _, f := range families {
+	for _, f := range keyFamilies {
 		if slices.ContainsFunc(keys, func(k ssh.PublicKey) bool { return k.Type() == f.keyType }) {
 			all = append(all, f.algorithms...)
 		}
@@ -55,22 +55,22 @@ func withSHA1(tries ...[]string) [][]string {
 }
 
 // verdictFor is what the options want to be checked.
-func (s *settings) verdictFor(o Options) (*verdict, error) {
+func (s *sshSettings) verdictFor(o Options) (*keyVerdict, error) {
 	switch {
 	case o.Keys != nil:
-		return pinned(o.Keys)
+		return pinnedKeys(o.Keys)
 	case o.HostKey != "":
-		return fingerprint(o.HostKey)
+		return pinnedFingerprint(o.HostKey)
 	case o.KnownHosts != nil:
-		return s.known(o.KnownHosts, true)
+		return s.knownHostsVerdict(o.KnownHosts, true)
 	}
-	return s.known(s.knownHosts, false)
+	return s.knownHostsVerdict(s.knownHosts, false)
 }
 
 func sameKey(a, b ssh.PublicKey) bool { return string(a.Marshal()) == string(b.Marshal()) }
 
-// pinned takes one of the keys, and nothing else.
-func pinned(keys []ssh.PublicKey) (*verdict, error) {
+// pinnedKeys takes one of the keys, and nothing else.
+func pinnedKeys(keys []ssh.PublicKey) (*keyVerdict, error) {
 	algorithms := algorithmsFor(keys)
 	if len(algorithms) == 0 {
 		return nil, fmt.Errorf("%w: no usable key is promised", ErrHostKey)
@@ -84,35 +84,35 @@ func pinned(keys []ssh.PublicKey) (*verdict, error) {
 		return hint.To(fmt.Errorf("%w: %s is not a key that was promised", ErrHostKey, ssh.FingerprintSHA256(key)),
 			"another device or its system answers there, or an initramfs of another build: the .known_hosts beside the archive has its keys")
 	}
-	return &verdict{check, withSHA1(algorithms)}, nil
+	return &keyVerdict{check, withSHA1(algorithms)}, nil
 }
 
 // CheckFingerprint refuses what is no host key's fingerprint.
 func CheckFingerprint(s string) error {
-	_, err := fingerprint(s)
+	_, err := pinnedFingerprint(s)
 	return err
 }
 
-// fingerprint takes the key that the user named, of whichever type it is.
-func fingerprint(want string) (*verdict, error) {
+// pinnedFingerprint takes the key that the user named, of whichever type it is.
+func pinnedFingerprint(want string) (*keyVerdict, error) {
 	if len(want) != len("SHA256:")+43 || !strings.HasPrefix(want, "SHA256:") {
 		return nil, hint.To(fmt.Errorf("host key %q: not a fingerprint", want), "it looks like SHA256:... with 43 characters (ssh-keygen -lf FILE.pub)")
 	}
-	v := &verdict{check: func(key ssh.PublicKey) error {
+	v := &keyVerdict{check: func(key ssh.PublicKey) error {
 		if got := ssh.FingerprintSHA256(key); got != want {
 			return fmt.Errorf("%w: the device shows %s", ErrHostKey, got)
 		}
 		return nil
 	}}
-	for _, f := range families {
+	for _, f := range keyFamilies {
 		v.algorithms = append(v.algorithms, f.algorithms)
 	}
 	v.algorithms = withSHA1(v.algorithms...)
 	return v, nil
 }
 
-// known asks known_hosts files. Files that were named must exist.
-func (s *settings) known(files []string, must bool) (*verdict, error) {
+// knownHostsVerdict asks known_hosts files. Files that were named must exist.
+func (s *sshSettings) knownHostsVerdict(files []string, must bool) (*keyVerdict, error) {
 	db, err := readKnownHosts(files, must)
 	if err != nil {
 		return nil, err
@@ -122,12 +122,12 @@ func (s *settings) known(files []string, must bool) (*verdict, error) {
 		k.principal = strings.ToLower(s.Host)
 	}
 	for _, name := range k.names {
-		k.lines = append(k.lines, db.of(name))
+		k.lines = append(k.lines, db.linesAbout(name))
 	}
 	if s.revoked != "" {
 		if k.revoked, err = readRevoked(s.revoked); err != nil {
 			return nil, fmt.Errorf("reading RevokedHostKeys: %w", err)
 		}
 	}
-	return &verdict{k.check, withSHA1(k.algorithms())}, nil
+	return &keyVerdict{k.checkKey, withSHA1(k.hostKeyAlgorithms())}, nil
 }

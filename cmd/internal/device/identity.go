@@ -22,8 +22,8 @@ type Identity struct {
 	From string // its file, or "agent"
 }
 
-// held is identities with what signs for them; close drops the agent.
-type held struct {
+// heldIdentities is identities with what signs for them; close drops the agent.
+type heldIdentities struct {
 	signers []ssh.AlgorithmSigner
 	ids     []Identity
 	agent   net.Conn
@@ -31,7 +31,7 @@ type held struct {
 	trouble []string // what could not be used, with the reason
 }
 
-func (h *held) close() {
+func (h *heldIdentities) close() {
 	if h.agent != nil {
 		h.stop()
 		h.agent.Close()
@@ -41,12 +41,12 @@ func (h *held) close() {
 // Identities says which keys would be tried for a target, without asking for
 // a passphrase.
 func Identities(ctx context.Context, target string, o Options) ([]Identity, error) {
-	o = o.orDefault()
-	s, err := resolve(ctx, target, o)
+	o = o.withDefaults()
+	s, err := resolveTarget(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.hold(ctx, o, nil)
+	h, err := s.holdIdentities(ctx, o, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -54,18 +54,18 @@ func Identities(ctx context.Context, target string, o Options) ([]Identity, erro
 	return h.ids, nil
 }
 
-// key is a key of a file or of the agent; signer is nil where only the public half is here.
-type key struct {
+// identityKey is a key of a file or of the agent; signer is nil where only the public half is here.
+type identityKey struct {
 	Identity
 	signer ssh.AlgorithmSigner
 }
 
-// hold collects what we hold, in the order in which it is tried: a server lets only a few
+// holdIdentities collects what we hold, in the order in which it is tried: a server lets only a few
 // be tried (sshd_config(5), MaxAuthTries; dropbear any number), so what the user named comes first. Of two ways to sign
 // with a key the agent's is taken: it asks nobody. Ending ctx frees whoever waits for the agent.
-func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte, error)) (*held, error) {
-	h := &held{}
-	var named, configured []key
+func (s *sshSettings) holdIdentities(ctx context.Context, o Options, ask func(string) ([]byte, error)) (*heldIdentities, error) {
+	h := &heldIdentities{}
+	var named, configured []identityKey
 	var certs []certFile
 	for _, f := range s.certificates {
 		certs = append(certs, certFile{f, true})
@@ -90,34 +90,36 @@ func (s *settings) hold(ctx context.Context, o Options, ask func(string) ([]byte
 		h.trouble = append(h.trouble, fmt.Sprintf("agent: %v", err))
 	}
 	signing := slices.Concat(agents, named, configured)
-	for _, k := range slices.Concat(h.certificates(ctx, certs, signing), named, both(configured, agents)) {
-		h.add(k, agents)
+	for _, k := range slices.Concat(h.userCertificates(ctx, certs, signing), named, keysInBoth(configured, agents)) {
+		h.addKey(k, agents)
 	}
 	if !s.identitiesOnly {
 		for _, k := range agents {
-			h.add(k, nil)
+			h.addKey(k, nil)
 		}
 	}
 	for _, k := range configured {
-		h.add(k, agents)
+		h.addKey(k, agents)
 	}
 	return h, nil
 }
 
-func (k key) is(other key) bool { return string(k.Key.Marshal()) == string(other.Key.Marshal()) }
-
-// both are those of some that are among others, too.
-func both(some, others []key) []key {
-	return slices.DeleteFunc(slices.Clone(some), func(k key) bool { return !slices.ContainsFunc(others, k.is) })
+func (k identityKey) sameKey(other identityKey) bool {
+	return string(k.Key.Marshal()) == string(other.Key.Marshal())
 }
 
-// add adds a key once, with the signer that the agent has for it, if it has one.
-func (h *held) add(k key, agents []key) {
-	if i := slices.IndexFunc(agents, k.is); i >= 0 {
+// keysInBoth are those of some that are among others, too.
+func keysInBoth(some, others []identityKey) []identityKey {
+	return slices.DeleteFunc(slices.Clone(some), func(k identityKey) bool { return !slices.ContainsFunc(others, k.sameKey) })
+}
+
+// addKey adds a key once, with the signer that the agent has for it, if it has one.
+func (h *heldIdentities) addKey(k identityKey, agents []identityKey) {
+	if i := slices.IndexFunc(agents, k.sameKey); i >= 0 {
 		k = agents[i]
 	}
 	switch {
-	case slices.ContainsFunc(h.ids, func(id Identity) bool { return k.is(key{Identity: id}) }):
+	case slices.ContainsFunc(h.ids, func(id Identity) bool { return k.sameKey(identityKey{Identity: id}) }):
 	case k.signer == nil:
 		h.trouble = append(h.trouble, k.From+": only the public half is there, and the agent does not have the key")
 	default:
@@ -126,7 +128,7 @@ func (h *held) add(k key, agents []key) {
 }
 
 // fromAgent lists the agent's keys. One that is gone, or says nothing for as long as limit, is as none.
-func (h *held) fromAgent(ctx context.Context, socket string, limit time.Duration) ([]key, error) {
+func (h *heldIdentities) fromAgent(ctx context.Context, socket string, limit time.Duration) ([]identityKey, error) {
 	if socket == "" {
 		return nil, nil
 	}
@@ -142,10 +144,10 @@ func (h *held) fromAgent(ctx context.Context, socket string, limit time.Duration
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "agent: "))
 	}
-	var all []key
+	var all []identityKey
 	for _, signer := range signers {
 		if s, ok := signer.(ssh.AlgorithmSigner); ok {
-			all = append(all, key{Identity{signer.PublicKey(), "agent"}, s})
+			all = append(all, identityKey{Identity{signer.PublicKey(), "agent"}, s})
 		}
 	}
 	return all, nil
@@ -153,44 +155,44 @@ func (h *held) fromAgent(ctx context.Context, socket string, limit time.Duration
 
 // readKey reads a private key's file, or a public half whose other half the agent may have
 // (ssh_config(5), IdentityFile). An encrypted one is opened only when a server wants it.
-func readKey(ctx context.Context, name string, ask func(string) ([]byte, error)) (key, error) {
+func readKey(ctx context.Context, name string, ask func(string) ([]byte, error)) (identityKey, error) {
 	b, err := readKeyFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if public, perr := publicHalf(name); perr == nil {
-			return key{Identity: Identity{public, name}}, nil
+			return identityKey{Identity: Identity{public, name}}, nil
 		}
 	}
 	if err != nil {
-		return key{}, err
+		return identityKey{}, err
 	}
 	if public, _, _, _, err := ssh.ParseAuthorizedKey(b); err == nil {
-		return key{Identity: Identity{public, name}}, nil
+		return identityKey{Identity: Identity{public, name}}, nil
 	}
 	signer, err := ssh.ParsePrivateKey(b)
 	if err == nil && signer.PublicKey().Type() == ssh.InsecureKeyAlgoDSA {
-		return key{}, errors.New("ssh-dss, which is too weak to be used")
+		return identityKey{}, errors.New("ssh-dss, which is too weak to be used")
 	}
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
 		public := locked.PublicKey
 		if public == nil {
 			if public, err = publicHalf(name); err != nil {
-				return key{}, fmt.Errorf("encrypted, and no public half beside it: %w", err)
+				return identityKey{}, fmt.Errorf("encrypted, and no public half beside it: %w", err)
 			}
 		}
-		return key{Identity{public, name}, &lockedKey{ctx: ctx, name: name, pem: b, public: public, ask: ask}}, nil
+		return identityKey{Identity{public, name}, &lockedKey{ctx: ctx, name: name, pem: b, public: public, ask: ask}}, nil
 	}
 	if err != nil {
 		if public, perr := publicHalf(name); perr == nil { // a key in a token (FIDO), for which the agent signs
-			return key{Identity: Identity{public, name}}, nil
+			return identityKey{Identity: Identity{public, name}}, nil
 		}
-		return key{}, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+		return identityKey{}, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	open, ok := signer.(ssh.AlgorithmSigner)
 	if !ok {
-		return key{}, errors.New("not a key that can sign here")
+		return identityKey{}, errors.New("not a key that can sign here")
 	}
-	return key{Identity{signer.PublicKey(), name}, open}, nil
+	return identityKey{Identity{signer.PublicKey(), name}, open}, nil
 }
 
 // publicHalf reads FILE.pub: the old PEM form hides the public key, too.

@@ -23,11 +23,11 @@ type knownHost struct {
 	command   string   // KnownHostsCommand, which is not run
 }
 
-// algorithms are those with which the device can prove a key that is known, in ssh's order: those of the keys that are known by
+// hostKeyAlgorithms are those with which the device can prove a key that is known, in ssh's order: those of the keys that are known by
 // its first name; certificates, where an authority is known; where no key is, any, which can be shown to a person.
-func (k *knownHost) algorithms() []string {
+func (k *knownHost) hostKeyAlgorithms() []string {
 	var certified, known, otherwise, all []string
-	for _, f := range families {
+	for _, f := range keyFamilies {
 		all = append(all, f.algorithms...)
 		switch isKnown := slices.ContainsFunc(k.lines[0], func(l knownLine) bool { return l.marker == "" && l.key.Type() == f.keyType }); {
 		case isKnown:
@@ -51,30 +51,30 @@ func hasAuthority(lines []knownLine) bool {
 	return slices.ContainsFunc(lines, func(l knownLine) bool { return l.marker == "@cert-authority" })
 }
 
-// standing is what some lines say of a key, in the words of ssh's hostfile.c.
-type standing int
+// keyStanding is what some lines say of a key, in the words of ssh's hostfile.c.
+type keyStanding int
 
 const (
-	unknownKey standing = iota // no line is about it
+	unknownKey keyStanding = iota // no line is about it
 	goodKey
 	changedKey // another key is known
 	revokedKey
 )
 
-// check is the verdict on a key, in ssh's order (check_host_key in its sshconnect.c): a certificate by the first name, then by the
+// checkKey is the verdict on a key, in ssh's order (check_host_key in its sshconnect.c): a certificate by the first name, then by the
 // name without a port, if nothing was known of it; then the key in it, or the plain key, likewise.
-func (k *knownHost) check(key ssh.PublicKey) error {
+func (k *knownHost) checkKey(key ssh.PublicKey) error {
 	plain, cert := key, (*ssh.Certificate)(nil)
 	if c, ok := key.(*ssh.Certificate); ok {
 		plain, cert = c.Key, c
 	}
-	if revokes(k.revoked, plain, cert) {
+	if revokesKey(k.revoked, plain, cert) {
 		return revokedError(plain)
 	}
 	var invalid error
 	if cert != nil {
-		var is standing
-		switch is, invalid = k.certified(k.lines[0], cert); {
+		var is keyStanding
+		switch is, invalid = k.certStanding(k.lines[0], cert); {
 		case is == goodKey, is == unknownKey && invalid == nil && k.withoutPort(plain, cert):
 			return nil
 		case is == revokedKey:
@@ -87,16 +87,16 @@ func (k *knownHost) check(key ssh.PublicKey) error {
 	case is == revokedKey:
 		return revokedError(plain)
 	case is == changedKey:
-		return k.changed(plain)
+		return k.changedKey(plain)
 	}
-	return k.unknown(plain, invalid)
+	return k.unknownKey(plain, invalid)
 }
 
 // withoutPort says whether the device's other name vouches for a key, or for its certificate.
 func (k *knownHost) withoutPort(plain ssh.PublicKey, cert *ssh.Certificate) bool {
 	return slices.ContainsFunc(k.lines[1:], func(lines []knownLine) bool {
 		if cert != nil {
-			if is, _ := k.certified(lines, cert); is != unknownKey {
+			if is, _ := k.certStanding(lines, cert); is != unknownKey {
 				return is == goodKey
 			}
 		}
@@ -104,9 +104,9 @@ func (k *knownHost) withoutPort(plain ssh.PublicKey, cert *ssh.Certificate) bool
 	})
 }
 
-// certified is what lines say of a certificate; the error says what is wrong with one that a known authority has signed.
-func (k *knownHost) certified(lines []knownLine, cert *ssh.Certificate) (standing, error) {
-	if revokes(revokedIn(lines), cert.Key, cert) {
+// certStanding is what lines say of a certificate; the error says what is wrong with one that a known authority has signed.
+func (k *knownHost) certStanding(lines []knownLine, cert *ssh.Certificate) (keyStanding, error) {
+	if revokesKey(revokedIn(lines), cert.Key, cert) {
 		return revokedKey, nil
 	}
 	for _, line := range lines {
@@ -121,8 +121,8 @@ func (k *knownHost) certified(lines []knownLine, cert *ssh.Certificate) (standin
 }
 
 // standingOf is what lines say of a key.
-func standingOf(key ssh.PublicKey, lines []knownLine) standing {
-	if revokes(revokedIn(lines), key, nil) {
+func standingOf(key ssh.PublicKey, lines []knownLine) keyStanding {
+	if revokesKey(revokedIn(lines), key, nil) {
 		return revokedKey
 	}
 	is := unknownKey
@@ -146,15 +146,15 @@ func revokedIn(lines []knownLine) (all []ssh.PublicKey) {
 	return all
 }
 
-// revokes says whether a list has a key, or the authority of its certificate.
-func revokes(list []ssh.PublicKey, plain ssh.PublicKey, cert *ssh.Certificate) bool {
+// revokesKey says whether a list has a key, or the authority of its certificate.
+func revokesKey(list []ssh.PublicKey, plain ssh.PublicKey, cert *ssh.Certificate) bool {
 	return slices.ContainsFunc(list, func(r ssh.PublicKey) bool {
 		return sameKey(r, plain) || cert != nil && sameKey(r, cert.SignatureKey)
 	})
 }
 
 func revokedError(key ssh.PublicKey) error {
-	return hint.To(fmt.Errorf("%w: %s is revoked", ErrHostKey, shown(key)), "somebody has said that this key must not be trusted")
+	return hint.To(fmt.Errorf("%w: %s is revoked", ErrHostKey, shownKey(key)), "somebody has said that this key must not be trusted")
 }
 
 // validCert asks a host's certificate for a name. x/crypto checks its signature, names (in which, as for ssh, a * means
@@ -173,9 +173,9 @@ func validCert(cert *ssh.Certificate, name string) error {
 	return nil
 }
 
-func shown(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
+func shownKey(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
 
-func (k *knownHost) changed(key ssh.PublicKey) error {
+func (k *knownHost) changedKey(key ssh.PublicKey) error {
 	var was string
 	for _, line := range k.lines[0] {
 		if line.marker == "" {
@@ -183,12 +183,12 @@ func (k *knownHost) changed(key ssh.PublicKey) error {
 			break
 		}
 	}
-	return hint.To(fmt.Errorf("%w: %s has changed: it shows %s, known is %s", ErrHostKey, k.names[0], shown(key), was),
+	return hint.To(fmt.Errorf("%w: %s has changed: it shows %s, known is %s", ErrHostKey, k.names[0], shownKey(key), was),
 		"somebody may be in between, or the device was set up anew: if you know that it was, ssh-keygen -R "+
 			Quote(k.names[0])+" forgets the old key")
 }
 
-func (k *knownHost) unknown(key ssh.PublicKey, invalid error) error {
+func (k *knownHost) unknownKey(key ssh.PublicKey, invalid error) error {
 	text := "compare it with the device's own (ssh-keygen -lf /etc/ssh/ssh_host_..._key.pub), then give --host-key " + ssh.FingerprintSHA256(key)
 	if len(k.bad) > 0 {
 		text += "; these lines could not be read: " + strings.Join(k.bad[:min(len(k.bad), 10)], ", ")
@@ -196,7 +196,7 @@ func (k *knownHost) unknown(key ssh.PublicKey, invalid error) error {
 	if k.command != "" {
 		text += "; the configuration's KnownHostsCommand is not run: put what it prints into a file for --known-hosts"
 	}
-	err := fmt.Errorf("%w: %s is unknown: it shows %s", ErrHostKey, k.names[0], shown(key))
+	err := fmt.Errorf("%w: %s is unknown: it shows %s", ErrHostKey, k.names[0], shownKey(key))
 	if invalid != nil {
 		err = fmt.Errorf("%w; %w", err, invalid)
 	}

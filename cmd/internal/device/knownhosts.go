@@ -87,24 +87,24 @@ func parseKnownLine(text string) (line knownLine, some bool, err error) {
 	return line, err == nil, err
 }
 
-// of are the lines about a name: a host's, or "[host]:port" for another port than 22.
-func (db *knownDB) of(name string) (all []knownLine) {
+// linesAbout are the lines about a name: a host's, or "[host]:port" for another port than 22.
+func (db *knownDB) linesAbout(name string) (all []knownLine) {
 	for _, line := range db.lines {
-		if line.about(name) {
+		if line.isAbout(name) {
 			all = append(all, line)
 		}
 	}
 	return all
 }
 
-func (line knownLine) about(name string) bool {
+func (line knownLine) isAbout(name string) bool {
 	if hashed, ok := strings.CutPrefix(line.hosts, "|1|"); ok {
 		return hashedAbout(hashed, name)
 	}
 	about := false
 	for _, p := range strings.Split(line.hosts, ",") {
 		p, not := strings.CutPrefix(strings.ToLower(p), "!")
-		if !wildcard(p, name) {
+		if !matchWildcard(p, name) {
 			continue
 		}
 		if not {
@@ -138,7 +138,7 @@ func knownName(host, port string) string {
 
 // knownNames are the names that a device is looked up by, in order. What is known without a port is asked where nothing is known
 // of the port, as ssh does; a HostKeyAlias has no port.
-func (s *settings) knownNames() []string {
+func (s *sshSettings) knownNames() []string {
 	if s.hostKeyAlias != "" {
 		return []string{strings.ToLower(s.hostKeyAlias)}
 	}

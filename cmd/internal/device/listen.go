@@ -11,7 +11,7 @@ import (
 func (c *Client) Listen() (net.Listener, error) {
 	l, err := c.ssh.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("having the device listen for us: %w", c.because(c.life, err))
+		return nil, fmt.Errorf("having the device listen for us: %w", c.trueCause(c.life, err))
 	}
 	return l, nil
 }

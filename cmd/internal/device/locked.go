@@ -22,29 +22,29 @@ type lockedKey struct {
 	ask    func(string) ([]byte, error)
 }
 
-// unlocked are the keys that this process has opened, by what their files hold: a passphrase is asked
+// unlockedKeys are the keys that this process has opened, by what their files hold: a passphrase is asked
 // for once, however many devices are dialed and however often, as while waiting for one that reboots.
 var (
-	unlocked sync.Map                 // string(pem) to ssh.AlgorithmSigner
-	asking   = make(chan struct{}, 1) // taken by who asks: one question at a time
+	unlockedKeys sync.Map                 // string(pem) to ssh.AlgorithmSigner
+	askingTurn   = make(chan struct{}, 1) // taken by who asks: one question at a time
 )
 
 func (k *lockedKey) PublicKey() ssh.PublicKey { return k.public }
 
 func (k *lockedKey) unlock() (ssh.AlgorithmSigner, error) {
 	select {
-	case asking <- struct{}{}:
+	case askingTurn <- struct{}{}:
 	case <-k.ctx.Done():
 		return nil, k.ctx.Err()
 	}
-	defer func() { <-asking }()
-	if open, ok := unlocked.Load(string(k.pem)); ok {
+	defer func() { <-askingTurn }()
+	if open, ok := unlockedKeys.Load(string(k.pem)); ok {
 		return open.(ssh.AlgorithmSigner), nil
 	}
 	if k.ask == nil {
 		return nil, hint.To(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
 	}
-	pass, err := k.question()
+	pass, err := k.askPassphrase()
 	if err != nil {
 		return nil, fmt.Errorf("asking for the passphrase of %s: %w", k.name, err)
 	}
@@ -56,12 +56,12 @@ func (k *lockedKey) unlock() (ssh.AlgorithmSigner, error) {
 	if !ok {
 		return nil, fmt.Errorf("identity %s: not a key that can sign here", k.name)
 	}
-	unlocked.Store(string(k.pem), open)
+	unlockedKeys.Store(string(k.pem), open)
 	return open, nil
 }
 
-// question asks, and leaves the question alone when ctx ends: nobody can interrupt a read from a terminal.
-func (k *lockedKey) question() ([]byte, error) {
+// askPassphrase asks, and leaves the question alone when ctx ends: nobody can interrupt a read from a terminal.
+func (k *lockedKey) askPassphrase() ([]byte, error) {
 	type answer struct {
 		pass []byte
 		err  error
@@ -100,10 +100,10 @@ func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm str
 // confirmTime bounds a person's answer to the agent's question (ssh-add -c, a key to touch).
 const confirmTime = time.Minute
 
-// attended are h's signers. A person may be asked in the middle of a signature, whose time is not the
+// attendedSigners are h's signers. A person may be asked in the middle of a signature, whose time is not the
 // device's: pause stops that clock and returns what sets it going. The error of a signature is left in err: the
 // library says no more than that authentication failed.
-func (h *held) attended(pause func() func(), err *error) []ssh.Signer {
+func (h *heldIdentities) attendedSigners(pause func() func(), err *error) []ssh.Signer {
 	var all []ssh.Signer
 	for i, s := range h.signers {
 		all = append(all, &attendedKey{s, h, h.ids[i].From, pause, err})
@@ -113,7 +113,7 @@ func (h *held) attended(pause func() func(), err *error) []ssh.Signer {
 
 type attendedKey struct {
 	ssh.AlgorithmSigner
-	held  *held
+	held  *heldIdentities
 	from  string
 	pause func() func()
 	err   *error

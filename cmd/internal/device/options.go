@@ -35,7 +35,7 @@ type Options struct {
 	idles int // how many IdleTimeouts a command may take as a whole; maxIdles, but for a test that waits for it
 }
 
-func (o Options) orDefault() Options {
+func (o Options) withDefaults() Options {
 	set := func(d *time.Duration, to time.Duration) {
 		if *d <= 0 {
 			*d = to
@@ -66,8 +66,8 @@ func (o Options) OnPort(target string, port uint16) Options {
 	return o
 }
 
-// hop is o for a jump host on the way: the device's own key, user and port are not the hop's.
-func (o Options) hop() Options {
+// forHop is o for a jump host on the way: the device's own key, user and port are not the hop's.
+func (o Options) forHop() Options {
 	o.User, o.Port, o.Keys, o.HostKey, o.KnownHosts = "", "", nil, "", nil
 	return o
 }

@@ -23,8 +23,8 @@ type Process struct {
 	stop    func() bool
 	client  *Client
 	session *ssh.Session
-	frame   frame
-	out     *framed // Stdout
+	frame   outputFrame
+	out     *framedReader // Stdout
 	stderr  *outputTail
 }
 
@@ -49,15 +49,15 @@ func (i *input) Close() error {
 
 // Start starts a shell command; ending ctx closes the client.
 func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
-	return c.start(ctx, command, nil, nil)
+	return c.startCommand(ctx, command, nil, nil)
 }
 
-// start starts a command. alive, where it is given, is told of whatever the command says.
-func (c *Client) start(ctx context.Context, command string, stdin io.Reader, alive func()) (*Process, error) {
-	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &outputTail{limit: MaxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })}
+// startCommand starts a command. alive, where it is given, is told of whatever the command says.
+func (c *Client) startCommand(ctx context.Context, command string, stdin io.Reader, alive func()) (*Process, error) {
+	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &outputTail{limit: MaxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.closeBecause(ctx.Err()) })}
 	fail := func(err error) (*Process, error) {
 		p.stop()
-		return nil, fmt.Errorf("starting a command on the device: %w", c.because(ctx, err))
+		return nil, fmt.Errorf("starting a command on the device: %w", c.trueCause(ctx, err))
 	}
 	var err error
 	if p.session, err = c.openSession(ctx); err != nil {
@@ -67,7 +67,7 @@ func (c *Client) start(ctx context.Context, command string, stdin io.Reader, ali
 	if err != nil {
 		return fail(err)
 	}
-	p.out = &framed{from: out, word: p.frame.word()}
+	p.out = &framedReader{from: out, word: p.frame.frameWord()}
 	p.Stdout = p.out
 	p.session.Stderr = p.stderr
 	if stdin != nil {
@@ -79,7 +79,7 @@ func (c *Client) start(ctx context.Context, command string, stdin io.Reader, ali
 		}
 		p.Stdin = &input{to: in}
 	}
-	if err := p.session.Start(c.shell(p.frame.around(command))); err != nil {
+	if err := p.session.Start(c.shellCommand(p.frame.wrapCommand(command))); err != nil {
 		p.session.Close()
 		return fail(err)
 	}
@@ -148,14 +148,14 @@ func (p *Process) Wait() (exit int, err error) {
 		return 0, errors.New("the command on the device ended before it had read everything")
 	}
 	if err != nil {
-		return -1, fmt.Errorf("running a command on the device: %w", p.client.because(p.ctx, err))
+		return -1, fmt.Errorf("running a command on the device: %w", p.client.trueCause(p.ctx, err))
 	}
 	return 0, nil
 }
 
 // notBegun says what a session did that ended before the command began.
 func (p *Process) notBegun(status *ssh.ExitError) error {
-	said := strings.TrimSpace(p.out.said() + " " + string(p.stderr.bytes()))
+	said := strings.TrimSpace(p.out.noiseSaid() + " " + string(p.stderr.keptBytes()))
 	exit := 0
 	if status != nil {
 		exit = status.ExitStatus()
@@ -187,7 +187,7 @@ func (p *Process) Close() error {
 }
 
 // Stderr is what the command has said so far, its end where that is long.
-func (p *Process) Stderr() string { return string(p.frame.after(p.stderr.bytes())) }
+func (p *Process) Stderr() string { return string(p.frame.afterWord(p.stderr.keptBytes())) }
 
 // Cause is what broke the connection, where a read or a write failed.
-func (p *Process) Cause(err error) error { return p.client.because(p.ctx, err) }
+func (p *Process) Cause(err error) error { return p.client.trueCause(p.ctx, err) }

@@ -76,14 +76,14 @@ func (p *programConn) Close() error {
 	return err
 }
 
-// said adds to an error what the program has said about it. One that fails ends its connection a moment before it has
+// addSaid adds to an error what the program has said about it. One that fails ends its connection a moment before it has
 // ended, and been read, itself.
-func (p *programConn) said(err error) error {
+func (p *programConn) addSaid(err error) error {
 	select {
 	case <-p.over:
 	case <-time.After(programTime):
 	}
-	if text := strings.TrimSpace(string(p.stderr.bytes())); text != "" {
+	if text := strings.TrimSpace(string(p.stderr.keptBytes())); text != "" {
 		return fmt.Errorf("%w; the ProxyCommand says: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}
 	return err

@@ -120,7 +120,7 @@ func ReadRecord(target string) (*Record, error) {
 		err = fmt.Errorf("schema %d: not %d", r.Schema, RecordSchema)
 	}
 	if err == nil {
-		err = r.check()
+		err = r.checkRecord()
 	}
 	if err != nil {
 		return nil, hint.To(fmt.Errorf("reading %s: %w", path, err), "another groundhog push writes it anew")
@@ -131,8 +131,8 @@ func ReadRecord(target string) (*Record, error) {
 // maxLayouts bounds the layouts of images: there are a few loaders, in a few kinds of filesystems and tables.
 const maxLayouts = 100
 
-// check refuses what push does not write: somebody, or a broken disk, has changed the file.
-func (r *Record) check() error {
+// checkRecord refuses what push does not write: somebody, or a broken disk, has changed the file.
+func (r *Record) checkRecord() error {
 	if r.Disk != (disk.Identity{}) {
 		if err := r.Disk.Check(); err != nil {
 			return err

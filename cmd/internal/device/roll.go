@@ -39,7 +39,7 @@ func (r *Roll) Enter(ctx context.Context, name string, c *Client, s State) error
 		return nil
 	}
 	me := onRoll{name, string(c.HostKey.Marshal()), s.BootID}
-	at := r.note(me)
+	at := r.noteDevice(me)
 	out, err := c.Output(ctx, fmt.Sprintf(markScript, r.word, at))
 	if err != nil {
 		return fmt.Errorf("asking whether another name led there: %w", err)
@@ -59,8 +59,8 @@ func (r *Roll) Enter(ctx context.Context, name string, c *Client, s State) error
 	return nil
 }
 
-// note writes a device down and returns the number of its name.
-func (r *Roll) note(d onRoll) int {
+// noteDevice writes a device down and returns the number of its name.
+func (r *Roll) noteDevice(d onRoll) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, e := range r.entered {

@@ -60,24 +60,24 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	w := c.watch(ctx)
-	defer w.end()
-	in := &uploadSource{Reader: aliveReader{stdin, w.alive}}
-	p, err := c.start(ctx, command, in, w.alive)
+	w := c.watchCommand(ctx)
+	defer w.endWatch()
+	in := &uploadSource{Reader: aliveReader{stdin, w.markAlive}}
+	p, err := c.startCommand(ctx, command, in, w.markAlive)
 	if err != nil {
 		return Result{}, err
 	}
-	p.out.begin = func() { w.begin(c) }
-	out := &head{limit: MaxStdout}
-	if _, err := io.Copy(out, aliveReader{p.Stdout, w.alive}); err != nil {
+	p.out.begin = func() { w.allowIdle(c) }
+	out := &limitedHead{limit: MaxStdout}
+	if _, err := io.Copy(out, aliveReader{p.Stdout, w.markAlive}); err != nil {
 		p.Close()
-		return Result{Stdout: out.b.Bytes()}, c.because(ctx, err)
+		return Result{Stdout: out.b.Bytes()}, c.trueCause(ctx, err)
 	}
 	exit, err := p.Wait()
 	if broken := in.broken.Load(); broken != nil && ctx.Err() == nil {
 		return Result{}, fmt.Errorf("reading what is sent to the device: %w", *broken)
 	}
-	return Result{out.b.Bytes(), p.frame.after(p.stderr.bytes()), exit}, err
+	return Result{out.b.Bytes(), p.frame.afterWord(p.stderr.keptBytes()), exit}, err
 }
 
 // Script runs a program of POSIX sh of any length; args are $1 and so on, stdin comes behind
@@ -87,16 +87,16 @@ func (c *Client) Script(ctx context.Context, program string, stdin io.Reader, ar
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	return c.Run(ctx, reader(program, args), io.MultiReader(strings.NewReader(program), stdin))
+	return c.Run(ctx, readerCommand(program, args), io.MultiReader(strings.NewReader(program), stdin))
 }
 
-func reader(program string, args []string) string {
+func readerCommand(program string, args []string) string {
 	load := `eval "$(dd bs=1 count=` + strconv.Itoa(len(program)) + ` 2>/dev/null)"`
 	return "exec /bin/sh -c " + Quote(load) + " groundhog" + quoteAll(args)
 }
 
-// shell is the command as the login shell gets it, whichever that is.
-func (c *Client) shell(command string) string {
+// shellCommand is the command as the login shell gets it, whichever that is.
+func (c *Client) shellCommand(command string) string {
 	if c.sudo {
 		return `exec sudo -n -- /usr/bin/env SSH_CONNECTION="$SSH_CONNECTION" /bin/sh -c ` + Quote(command)
 	}
@@ -163,13 +163,13 @@ func (s *uploadSource) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// head keeps the beginning and refuses more.
-type head struct {
+// limitedHead keeps the beginning and refuses more.
+type limitedHead struct {
 	b     bytes.Buffer
 	limit int
 }
 
-func (h *head) Write(p []byte) (int, error) {
+func (h *limitedHead) Write(p []byte) (int, error) {
 	if h.b.Len()+len(p) > h.limit {
 		return 0, fmt.Errorf("the device answers with more than %d bytes", h.limit)
 	}

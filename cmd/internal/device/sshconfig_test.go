@@ -55,7 +55,7 @@ type reached struct {
 	Seconds                                                   int
 }
 
-func (s *settings) reached() reached {
+func (s *sshSettings) reached() reached {
 	return reached{s.Target.String(), s.hostKeyAlias, s.jump, s.proxy, s.bind, s.network, s.agent, s.revoked, s.identitiesOnly,
 		strings.Join(s.knownHosts, " "), s.identities, s.certificates, int(s.connectTimeout.Seconds())}
 }
@@ -142,7 +142,7 @@ func TestConfigurationsAsSSH(t *testing.T) {
 		}
 		about := fmt.Sprintf("GROUNDHOG_SEED=%d, %s of\n%s", seed, target, text)
 		want, wantErr := byHand(t, append(args, host))
-		s, err := resolve(t.Context(), target, o)
+		s, err := resolveTarget(t.Context(), target, o)
 		if wantErr != nil {
 			if invalid++; err == nil {
 				t.Errorf("%s\ntaken; ssh says %v", about, wantErr)
@@ -165,10 +165,10 @@ func TestConfigurationsAsSSH(t *testing.T) {
 			asked.Port = "2022"
 		}
 		a, err := readConfig(asked, name, me)
-		alone := &settings{alias: host}
+		alone := &sshSettings{alias: host}
 		if err == nil {
-			alone.Target = Target{a.get("user"), a.get("hostname"), a.get("port")}
-			err = alone.read(a, me)
+			alone.Target = Target{a.firstValue("user"), a.firstValue("hostname"), a.firstValue("port")}
+			err = alone.takeValues(a, me)
 		}
 		if err != nil {
 			refused++
@@ -207,7 +207,7 @@ Match final host *
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := resolve(t.Context(), host, Options{Config: name})
+		s, err := resolveTarget(t.Context(), host, Options{Config: name})
 		if err != nil {
 			t.Fatal(err)
 		}

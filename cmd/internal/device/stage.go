@@ -17,18 +17,18 @@ type loginClock struct {
 
 func newStage(fail func(error)) *loginClock { return &loginClock{fail: fail} }
 
-// begin begins a part, and ends the one before it.
-func (s *loginClock) begin(what string, limit time.Duration) {
+// beginPart begins a part, and ends the one before it.
+func (s *loginClock) beginPart(what string, limit time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.timer = time.AfterFunc(limit, func() { s.fail(unreachable{fmt.Errorf("no answer within %s: %s", limit, what)}) })
+	s.timer = time.AfterFunc(limit, func() { s.fail(unreachableError{fmt.Errorf("no answer within %s: %s", limit, what)}) })
 }
 
-// end stops the clock.
-func (s *loginClock) end() {
+// stopClock stops the clock.
+func (s *loginClock) stopClock() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timer != nil {

@@ -17,10 +17,10 @@ type certFile struct {
 	asked bool // by CertificateFile; the others are beside a key (FILE-cert.pub) and need not exist
 }
 
-// certificates are the users' certificates (ssh-keygen(1), "CERTIFICATES") that we can sign for: those in CertificateFile
+// userCertificates are the users' certificates (ssh-keygen(1), "CERTIFICATES") that we can sign for: those in CertificateFile
 // and the one beside each key. They are tried before plain keys, as ssh does; a device that does not know their
 // authority says no to them and yes to the key.
-func (h *held) certificates(ctx context.Context, files []certFile, keys []key) (all []key) {
+func (h *heldIdentities) userCertificates(ctx context.Context, files []certFile, keys []identityKey) (all []identityKey) {
 	for _, f := range files {
 		k, err := readCertificate(f.name, keys)
 		switch {
@@ -35,23 +35,23 @@ func (h *held) certificates(ctx context.Context, files []certFile, keys []key) (
 }
 
 // readCertificate reads one, and finds who signs for it.
-func readCertificate(name string, keys []key) (key, error) {
+func readCertificate(name string, keys []identityKey) (identityKey, error) {
 	f, err := sidefile.Open(name)
 	if err != nil {
-		return key{}, err
+		return identityKey{}, err
 	}
 	defer f.Close()
 	b, err := sidefile.ReadAll(f, maxKeyFile)
 	if err != nil {
-		return key{}, err
+		return identityKey{}, err
 	}
 	public, _, _, _, err := ssh.ParseAuthorizedKey(b)
 	if err != nil {
-		return key{}, errors.New("no certificate")
+		return identityKey{}, errors.New("no certificate")
 	}
 	cert, ok := public.(*ssh.Certificate)
 	if !ok || cert.CertType != ssh.UserCert {
-		return key{}, errors.New("no user's certificate")
+		return identityKey{}, errors.New("no user's certificate")
 	}
 	for _, k := range keys {
 		if k.signer == nil || !sameKey(k.Key, cert.Key) {
@@ -59,11 +59,11 @@ func readCertificate(name string, keys []key) (key, error) {
 		}
 		signer, err := ssh.NewCertSigner(cert, k.signer)
 		if err != nil {
-			return key{}, err
+			return identityKey{}, err
 		}
 		if s, ok := signer.(ssh.AlgorithmSigner); ok {
-			return key{Identity{cert, name}, s}, nil
+			return identityKey{Identity{cert, name}, s}, nil
 		}
 	}
-	return key{}, errors.New("nobody here has the key that it is for")
+	return identityKey{}, errors.New("nobody here has the key that it is for")
 }

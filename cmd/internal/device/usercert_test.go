@@ -113,7 +113,7 @@ func TestSHA1OnlyWhereNeeded(t *testing.T) {
 			c.Close()
 		}
 	}
-	for _, tries := range [][][]string{withSHA1(algorithmsFor([]ssh.PublicKey{rs.PublicKey()})), withSHA1((&knownHost{lines: [][]knownLine{nil}}).algorithms())} {
+	for _, tries := range [][][]string{withSHA1(algorithmsFor([]ssh.PublicKey{rs.PublicKey()})), withSHA1((&knownHost{lines: [][]knownLine{nil}}).hostKeyAlgorithms())} {
 		for i, algorithms := range tries {
 			if slices.Contains(algorithms, ssh.InsecureKeyAlgoDSA) || slices.Contains(algorithms, ssh.KeyAlgoRSA) && (i == 0 || len(algorithms) > 1) {
 				t.Errorf("try %d: %q", i, algorithms)

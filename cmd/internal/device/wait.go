@@ -18,19 +18,19 @@ type Wait struct {
 	final func(error) bool // whether waiting is of no use
 }
 
-// poll is the pause between two tries.
-const poll = time.Second
+// pollPause is the pause between two tries.
+const pollPause = time.Second
 
 // ErrTimeout is that a device did not come up in time.
 var ErrTimeout = errors.New("not in time")
 
-// loop dials until another boot answers and accept takes what runs there. Every try is a new connection with a bound of its own: one
+// dialUntil dials until another boot answers and accept takes what runs there. Every try is a new connection with a bound of its own: one
 // that was made before the reboot may hang for long.
-func (w Wait) loop(ctx context.Context, target string, o Options, what string, accept func(context.Context, *Client, State) error) (*Client, State, error) {
+func (w Wait) dialUntil(ctx context.Context, target string, o Options, what string, accept func(context.Context, *Client, State) error) (*Client, State, error) {
 	if w.Timeout <= 0 {
 		w.Timeout = 5 * time.Minute
 	}
-	if err := ready(ctx, target, o); err != nil {
+	if err := checkReady(ctx, target, o); err != nil {
 		return nil, State{}, err
 	}
 	limit, cancel := context.WithTimeout(ctx, w.Timeout)
@@ -57,7 +57,7 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 	for ; ; began = time.Now() {
 		c, err := Dial(ctx, target, o) // lives as long as ctx, not as limit
 		if err == nil {
-			try, stop := context.WithTimeout(limit, o.orDefault().LoginTimeout)
+			try, stop := context.WithTimeout(limit, o.withDefaults().LoginTimeout)
 			var state State
 			state, err = c.State(try)
 			if err == nil && state.BootID == w.Before {
@@ -77,11 +77,11 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 		if last == nil || limit.Err() == nil { // a try that the end of the wait has cut off knows nothing new
 			last = err
 		}
-		say("waiting for " + what + ": " + reason(err))
+		say("waiting for " + what + ": " + shortReason(err))
 		if w.final != nil && w.final(err) {
 			return nil, State{}, err
 		}
-		pause := time.NewTimer(poll)
+		pause := time.NewTimer(pollPause)
 		select {
 		case <-pause.C:
 		case <-limit.Done():
@@ -94,9 +94,9 @@ func (w Wait) loop(ctx context.Context, target string, o Options, what string, a
 	}
 }
 
-// ready finds what is wrong on our side, which no wait would change.
-func ready(ctx context.Context, target string, o Options) error {
-	s, err := resolve(ctx, target, o)
+// checkReady finds what is wrong on our side, which no wait would change.
+func checkReady(ctx context.Context, target string, o Options) error {
+	s, err := resolveTarget(ctx, target, o)
 	if err == nil {
 		_, err = s.verdictFor(o)
 	}
@@ -111,8 +111,8 @@ func ready(ctx context.Context, target string, o Options) error {
 	return nil
 }
 
-// reason is an error in few words, for a line that is printed while waiting.
-func reason(err error) string {
+// shortReason is an error in few words, for a line that is printed while waiting.
+func shortReason(err error) string {
 	text := err.Error()
 	if _, after, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(text, "connecting to ") {
 		text = after
@@ -131,7 +131,7 @@ const errSameBoot errNotYet = "it has not rebooted yet"
 // o.Keys (Options.Initramfs). The build that answers is in the State.
 func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
 	w.final = func(err error) bool { return errors.Is(err, ErrAuth) } // a promised key answered, and what it lets in does not change
-	return w.loop(ctx, target, o, "the initramfs", func(_ context.Context, _ *Client, state State) error {
+	return w.dialUntil(ctx, target, o, "the initramfs", func(_ context.Context, _ *Client, state State) error {
 		if !state.Initramfs {
 			return errNotYet("a system answers with the initramfs' key")
 		}
@@ -142,21 +142,21 @@ func WaitInitramfs(ctx context.Context, target string, o Options, w Wait) (*Clie
 // WaitSystem waits until a system answers: not the initramfs, and another boot than before. When it returns, the unit
 // that puts the original initramfs back has ended, too: sshd answers before that.
 func WaitSystem(ctx context.Context, target string, o Options, w Wait) (*Client, State, error) {
-	return w.loop(ctx, target, o, "the system", func(ctx context.Context, c *Client, state State) error {
+	return w.dialUntil(ctx, target, o, "the system", func(ctx context.Context, c *Client, state State) error {
 		if state.Initramfs {
 			return errNotYet("the initramfs still waits")
 		}
 		out, err := c.Output(ctx, "systemctl show -p ActiveState -p Job groundhog-restore.service 2>/dev/null || true")
-		if err == nil && restoring(out) {
+		if err == nil && isRestoring(out) {
 			err = errNotYet("the original initramfs is being put back")
 		}
 		return err
 	})
 }
 
-// restoring says whether the unit has still to run, or runs, from systemctl show's lines. A unit that does not exist,
+// isRestoring says whether the unit has still to run, or runs, from systemctl show's lines. A unit that does not exist,
 // or whose condition was false, is inactive without a job; what was asked for is shown even when it is empty.
-func restoring(shown string) bool {
+func isRestoring(shown string) bool {
 	for line := range strings.Lines(shown) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch {

@@ -156,7 +156,7 @@ func TestWaitSaysWhatItWaitedFor(t *testing.T) {
 	f := startServer(t).fake(t)
 	f.boot(t, boot2)
 	tries := 0
-	_, _, err := Wait{Timeout: 5 * time.Second}.loop(t.Context(), f.target(), f.good(), "it", func(ctx context.Context, _ *Client, _ State) error {
+	_, _, err := Wait{Timeout: 5 * time.Second}.dialUntil(t.Context(), f.target(), f.good(), "it", func(ctx context.Context, _ *Client, _ State) error {
 		if tries++; tries == 1 {
 			return errSameBoot
 		}
@@ -207,7 +207,7 @@ func TestWaitSystem(t *testing.T) {
 		"": false, "ActiveState=inactive\nJob=\n": false, "ActiveState=active\nJob=0\n": false, "ActiveState=failed\n": false, "Job=\nActiveState=activating\n": true,
 		"ActiveState=inactive\nJob=7\n": true, "ActiveState=deactivating\n": true, "rubbish": false,
 	} {
-		if got := restoring(shown); got != want {
+		if got := isRestoring(shown); got != want {
 			t.Errorf("%q: %v, want %v", shown, got, want)
 		}
 	}

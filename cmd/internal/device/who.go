@@ -68,8 +68,8 @@ func parseWho(text string) (Who, error) {
 	return w, nil
 }
 
-// unset are what firmware says that was never told: all boards of a maker then say the same.
-var unset = []string{"03000200-0400-0500-0006-000700080009", "default", "system", "not", "to be", "none", "123456789"}
+// unsetSerials are what firmware says that was never told: all boards of a maker then say the same.
+var unsetSerials = []string{"03000200-0400-0500-0006-000700080009", "default", "system", "not", "to be", "none", "123456789"}
 
 // tellsApart is false for what tells no device from another.
 func tellsApart(id string) bool {
@@ -80,7 +80,7 @@ func tellsApart(id string) bool {
 		}
 		return r
 	}, id)
-	return strings.Trim(digits, digits[:1]) != "" && !slices.ContainsFunc(unset, func(u string) bool { return strings.HasPrefix(id, u) })
+	return strings.Trim(digits, digits[:1]) != "" && !slices.ContainsFunc(unsetSerials, func(u string) bool { return strings.HasPrefix(id, u) })
 }
 
 // ErrOther is that another device answers than was meant.

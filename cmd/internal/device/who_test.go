@@ -95,15 +95,15 @@ func inBusybox(t *testing.T, root, script string) string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	f := newFrame()
-	cmd := exec.Command(bin+"/sh", "-c", f.around(script))
+	cmd := exec.Command(bin+"/sh", "-c", f.wrapCommand(script))
 	cmd.Env = []string{"PATH=" + bin, "groundhog_root=" + root}
 	var noise strings.Builder
 	cmd.Stderr = &noise
 	out, err := cmd.Output()
-	if err != nil || noise.String() != string(f.word()) {
+	if err != nil || noise.String() != string(f.frameWord()) {
 		t.Errorf("%v: %q", err, noise.String())
 	}
-	rest, ok := strings.CutPrefix(string(out), string(f.word()))
+	rest, ok := strings.CutPrefix(string(out), string(f.frameWord()))
 	if !ok {
 		t.Errorf("does not begin with its word: %q", out)
 	}

@@ -1,7 +1,7 @@
 package device
 
-// wildcard matches s against a pattern of ssh_config(5), "PATTERNS": * is any text, ? any one byte.
-func wildcard(pattern, s string) bool {
+// matchWildcard matches s against a pattern of ssh_config(5), "PATTERNS": * is any text, ? any one byte.
+func matchWildcard(pattern, s string) bool {
 	star, from := -1, 0 // the last * of the pattern, and where in s what follows it was last tried
 	p, i := 0, 0
 	for i < len(s) {

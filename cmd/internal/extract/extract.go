@@ -37,20 +37,20 @@ type Result struct {
 func Into(dir string, img *initrd.Image, o Options) (*Result, error) {
 	made, err := emptyDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("extracting to %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("extracting to %s: %w", dir, bareCause(err))
 	}
 	top, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("extracting to %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("extracting to %s: %w", dir, bareCause(err))
 	}
 	defer top.Close()
 	x := &extractor{img: img, top: top, root: os.Geteuid() == 0, special: o.Special && os.Geteuid() == 0, keepTop: !made,
 		each: o.Each, dirs: map[string]bool{".": true}, first: map[any]string{}}
-	defer x.leave()
-	if err := x.all(); err != nil {
+	defer x.leaveDir()
+	if err := x.unpackAll(); err != nil {
 		return nil, fmt.Errorf("extracting to %s: %w (%d entries are there)", dir, err, x.done)
 	}
-	return &Result{x.done, x.notes()}, nil
+	return &Result{x.done, x.allNotes()}, nil
 }
 
 // emptyDir makes dir, or sees that it is an empty directory. Only its owner can
@@ -94,17 +94,17 @@ type extractor struct {
 	name string
 }
 
-// all unpacks every entry, and at the end gives the directories, deepest first,
+// unpackAll unpacks every entry, and at the end gives the directories, deepest first,
 // the modes and times that working in them would need or spoil.
-func (x *extractor) all() error {
+func (x *extractor) unpackAll() error {
 	type dir struct {
 		name string
 		e    *initrd.Entry
 	}
 	var dirs []dir
 	for name, e := range x.img.Tree() {
-		if err := x.one(name, e); err != nil {
-			return fmt.Errorf("%s: %w", manifest.EscapePath(name), cause(err))
+		if err := x.makeEntry(name, e); err != nil {
+			return fmt.Errorf("%s: %w", manifest.EscapePath(name), bareCause(err))
 		}
 		if e.IsDir() {
 			dirs = append(dirs, dir{name, e})
@@ -119,19 +119,19 @@ func (x *extractor) all() error {
 				continue
 			}
 			if err := x.topTime(d.e); err != nil {
-				return cause(err)
+				return bareCause(err)
 			}
 			continue
 		}
-		if err := x.finish(d.name, d.e); err != nil {
-			return fmt.Errorf("%s: %w", manifest.EscapePath(d.name), cause(err))
+		if err := x.finishDir(d.name, d.e); err != nil {
+			return fmt.Errorf("%s: %w", manifest.EscapePath(d.name), bareCause(err))
 		}
 	}
 	return nil
 }
 
-// one makes the entry at name. Its directory has been made before.
-func (x *extractor) one(name string, e *initrd.Entry) error {
+// makeEntry makes the entry at name. Its directory has been made before.
+func (x *extractor) makeEntry(name string, e *initrd.Entry) error {
 	if name == "." && e.IsDir() {
 		x.done++
 		return nil
@@ -139,10 +139,10 @@ func (x *extractor) one(name string, e *initrd.Entry) error {
 	if !x.dirs[path.Dir(name)] {
 		return errors.New("its directory is not in the archive")
 	}
-	if err := x.enter(path.Dir(name)); err != nil {
+	if err := x.enterDir(path.Dir(name)); err != nil {
 		return err
 	}
-	made, err := x.create(name, e)
+	made, err := x.createBare(name, e)
 	if err != nil || !made {
 		return err
 	}
@@ -151,12 +151,12 @@ func (x *extractor) one(name string, e *initrd.Entry) error {
 		x.dirs[name] = true
 		return nil
 	}
-	return x.attributes(path.Base(name), e)
+	return x.setAttributes(path.Base(name), e)
 }
 
-// create makes the bare entry; a name that is taken is an error, whatever is
+// createBare makes the bare entry; a name that is taken is an error, whatever is
 // there, so nothing is written through a symlink.
-func (x *extractor) create(name string, e *initrd.Entry) (bool, error) {
+func (x *extractor) createBare(name string, e *initrd.Entry) (bool, error) {
 	base := path.Base(name)
 	switch e.Type() {
 	case initrd.TypeDir:
@@ -165,14 +165,14 @@ func (x *extractor) create(name string, e *initrd.Entry) (bool, error) {
 		target, _, _ := strings.Cut(string(e.Data), "\x00") // as the kernel reads it
 		return true, x.at.Symlink(target, base)
 	case initrd.TypeFile:
-		return true, x.file(name, e)
+		return true, x.writeFile(name, e)
 	case initrd.TypeChar, initrd.TypeBlock:
 		if !x.special {
 			x.devices++
 			return false, nil
 		}
 	}
-	err := x.mknod(base, e)
+	err := x.makeNode(base, e)
 	if errors.Is(err, syscall.EPERM) && e.Type() != initrd.TypePipe && e.Type() != initrd.TypeSocket {
 		x.devices++ // root, but in a container
 		return false, nil
@@ -180,8 +180,8 @@ func (x *extractor) create(name string, e *initrd.Entry) (bool, error) {
 	return true, err
 }
 
-// file writes a regular file, or links it to the name that it has already.
-func (x *extractor) file(name string, e *initrd.Entry) error {
+// writeFile writes a regular file, or links it to the name that it has already.
+func (x *extractor) writeFile(name string, e *initrd.Entry) error {
 	if id := e.LinkID(); id != nil {
 		if first, ok := x.first[id]; ok {
 			return x.top.Link(first, name)
@@ -196,9 +196,9 @@ func (x *extractor) file(name string, e *initrd.Entry) error {
 	return errors.Join(err, f.Close())
 }
 
-// cause is an error without the path that it names: the caller has named it, in
+// bareCause is an error without the path that it names: the caller has named it, in
 // a form that prints.
-func cause(err error) error {
+func bareCause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
 	}

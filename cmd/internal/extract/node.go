@@ -14,8 +14,8 @@ import (
 	"groundhog/initrd"
 )
 
-// enter makes dir the directory that is worked in.
-func (x *extractor) enter(dir string) error {
+// enterDir makes dir the directory that is worked in.
+func (x *extractor) enterDir(dir string) error {
 	if x.at != nil && dir == x.name {
 		return nil
 	}
@@ -32,12 +32,12 @@ func (x *extractor) enter(dir string) error {
 		at.Close()
 		return err
 	}
-	x.leave()
+	x.leaveDir()
 	x.at, x.fd, x.name = at, fd, dir
 	return nil
 }
 
-func (x *extractor) leave() {
+func (x *extractor) leaveDir() {
 	if x.at != nil {
 		x.fd.Close()
 		x.at.Close()
@@ -45,24 +45,24 @@ func (x *extractor) leave() {
 	x.at = nil
 }
 
-// finish gives a directory its own attributes.
-func (x *extractor) finish(name string, e *initrd.Entry) error {
-	if err := x.enter(path.Dir(name)); err != nil {
+// finishDir gives a directory its own attributes.
+func (x *extractor) finishDir(name string, e *initrd.Entry) error {
+	if err := x.enterDir(path.Dir(name)); err != nil {
 		return err
 	}
-	return x.attributes(path.Base(name), e)
+	return x.setAttributes(path.Base(name), e)
 }
 
-// attributes gives what was made at base, in the directory that is worked in,
+// setAttributes gives what was made at base, in the directory that is worked in,
 // owner, mode and time of e. The owner comes first: changing it takes setuid
 // and setgid away.
-func (x *extractor) attributes(base string, e *initrd.Entry) error {
-	owned, err := x.chown(base, e)
+func (x *extractor) setAttributes(base string, e *initrd.Entry) error {
+	owned, err := x.setOwner(base, e)
 	if err != nil {
 		return err
 	}
 	if !e.IsLink() {
-		if err := x.at.Chmod(base, x.mode(e, owned)); err != nil {
+		if err := x.at.Chmod(base, x.modeOf(e, owned)); err != nil {
 			return err
 		}
 	}
@@ -77,8 +77,8 @@ func (x *extractor) topTime(e *initrd.Entry) error {
 	return x.top.Chtimes(".", t, t)
 }
 
-// chown gives base e's owner, and says whether it has it.
-func (x *extractor) chown(base string, e *initrd.Entry) (bool, error) {
+// setOwner gives base e's owner, and says whether it has it.
+func (x *extractor) setOwner(base string, e *initrd.Entry) (bool, error) {
 	if !x.root {
 		if owned := e.UID == uint32(os.Geteuid()) && e.GID == uint32(os.Getegid()); !owned {
 			x.owners++
@@ -93,10 +93,10 @@ func (x *extractor) chown(base string, e *initrd.Entry) (bool, error) {
 	return err == nil, err
 }
 
-// mode is e's permission bits; setuid and setgid only where they are asked for. A
+// modeOf is e's permission bits; setuid and setgid only where they are asked for. A
 // file that belongs to whoever unpacks it must not run as him for everybody else, so
 // they need the owner that root has set, too.
-func (x *extractor) mode(e *initrd.Entry, owned bool) fs.FileMode {
+func (x *extractor) modeOf(e *initrd.Entry, owned bool) fs.FileMode {
 	m := fs.FileMode(e.Perm() & 0o777)
 	if e.Perm()&0o1000 != 0 {
 		m |= fs.ModeSticky
@@ -114,13 +114,13 @@ func (x *extractor) mode(e *initrd.Entry, owned bool) fs.FileMode {
 	return m
 }
 
-// mknod makes a device node, pipe or socket.
-func (x *extractor) mknod(base string, e *initrd.Entry) error {
+// makeNode makes a device node, pipe or socket.
+func (x *extractor) makeNode(base string, e *initrd.Entry) error {
 	return makeNode(int(x.fd.Fd()), base, e.Type()|0o600, e.Rdev)
 }
 
-// notes says what is not as the archive has it.
-func (x *extractor) notes() (all []string) {
+// allNotes says what is not as the archive has it.
+func (x *extractor) allNotes() (all []string) {
 	for _, n := range []struct {
 		n    int
 		what string

@@ -28,10 +28,10 @@ func (in *Files) Archive(path string, maxSize int64) (*Archive, error) {
 
 // SkimArchive reads an initramfs and holds, of its large files, those that keep names; of the others there are sums.
 func (in *Files) SkimArchive(path string, maxSize int64, keep func(name string) bool) (*Archive, error) {
-	return in.openArchive(path, maxSize, skimming(keep))
+	return in.openArchive(path, maxSize, skimReader(keep))
 }
 
-func skimming(keep func(name string) bool) func(io.Reader, initrd.Limits) (*initrd.Image, error) {
+func skimReader(keep func(name string) bool) func(io.Reader, initrd.Limits) (*initrd.Image, error) {
 	return func(r io.Reader, l initrd.Limits) (*initrd.Image, error) {
 		return initrd.Skim(r, l, func(name string, size int64) bool { return size <= 64<<10 || keep(name) })
 	}
@@ -72,8 +72,8 @@ func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, 
 		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
 }
 
-// seldom counts those for whom garbage is collected less often, and keeps how often it was before the first of them.
-var seldom struct {
+// seldomGC counts those for whom garbage is collected less often, and keeps how often it was before the first of them.
+var seldomGC struct {
 	sync.Mutex
 	users, before int
 }
@@ -81,16 +81,16 @@ var seldom struct {
 // collectSeldom has garbage collected less often until the function that it returns is called: next to nothing of what is read
 // becomes garbage, and to collect as often as main asks for would cost a tenth of the time.
 func collectSeldom() func() {
-	seldom.Lock()
-	defer seldom.Unlock()
-	if seldom.users++; seldom.users == 1 {
-		seldom.before = debug.SetGCPercent(400)
+	seldomGC.Lock()
+	defer seldomGC.Unlock()
+	if seldomGC.users++; seldomGC.users == 1 {
+		seldomGC.before = debug.SetGCPercent(400)
 	}
 	return func() {
-		seldom.Lock()
-		defer seldom.Unlock()
-		if seldom.users--; seldom.users == 0 {
-			debug.SetGCPercent(seldom.before)
+		seldomGC.Lock()
+		defer seldomGC.Unlock()
+		if seldomGC.users--; seldomGC.users == 0 {
+			debug.SetGCPercent(seldomGC.before)
 		}
 	}
 }

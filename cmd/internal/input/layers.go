@@ -47,8 +47,8 @@ func (f layerFlag) Set(path string) error {
 	return nil
 }
 
-// open opens the root tree; nil where no layer was given.
-func (ls Layers) open(maxSize int64) (*sysroot.Tree, error) {
+// openTree opens the root tree; nil where no layer was given.
+func (ls Layers) openTree(maxSize int64) (*sysroot.Tree, error) {
 	if len(ls) == 0 {
 		return nil, nil
 	}
@@ -80,7 +80,7 @@ func (ls Layers) OpenAhead(maxSize int64, programs ...string) *Opening {
 	o := &Opening{opened: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		o.tree, o.err = ls.open(maxSize)
+		o.tree, o.err = ls.openTree(maxSize)
 		close(o.opened)
 		if o.tree != nil {
 			sysroot.Closure(o.tree, programs...) // whoever needs it hears of an error
@@ -114,7 +114,7 @@ func (ls Layers) Inputs() ([]manifest.Input, error) {
 			return nil, err
 		}
 		for _, name := range files {
-			in, err := hashed("deb", name)
+			in, err := hashedInput("deb", name)
 			if err != nil {
 				return nil, err
 			}

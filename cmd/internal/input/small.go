@@ -48,8 +48,8 @@ func (in *Files) AllowedSigners(path string) ([]byte, error) {
 	return b, err
 }
 
-// hashed is how a manifest names a file that goes into an archive.
-func hashed(role, name string) (manifest.Input, error) {
+// hashedInput is how a manifest names a file that goes into an archive.
+func hashedInput(role, name string) (manifest.Input, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return manifest.Input{}, err

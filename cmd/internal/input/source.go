@@ -60,7 +60,7 @@ func (in *Files) Source(path string, root Layers, maxSize int64) (*Source, error
 		m, err := DecodeManifest(path, r, maxSize)
 		return &Source{Manifest: m}, err
 	}
-	a, err := parseArchive(r, path, maxSize, skimming(ForManifest))
+	a, err := parseArchive(r, path, maxSize, skimReader(ForManifest))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (in *Files) Source(path string, root Layers, maxSize int64) (*Source, error
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	m.Archive.Name = ManifestName(path)
-	return &Source{m, a.Image}, attribute(m, root, maxSize)
+	return &Source{m, a.Image}, attributeFrom(m, root, maxSize)
 }
 
 // readPackage describes the .deb that path names and r reads. Its parts are looked up in any order, so one that is
@@ -138,7 +138,7 @@ func (in *Files) ManifestText(path string, maxSize int64) ([]byte, error) {
 
 // Tree describes a root tree with the packages in it, if it has records.
 func (in *Files) Tree(ls Layers, maxSize int64) (*Source, error) {
-	tree, err := ls.open(maxSize)
+	tree, err := ls.openTree(maxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +156,9 @@ func (in *Files) Tree(ls Layers, maxSize int64) (*Source, error) {
 	return &Source{Manifest: m}, nil
 }
 
-// attribute adds packages from the root tree; without layers there is none.
-func attribute(m *manifest.Manifest, root Layers, maxSize int64) error {
-	tree, err := root.open(maxSize)
+// attributeFrom adds packages from the root tree; without layers there is none.
+func attributeFrom(m *manifest.Manifest, root Layers, maxSize int64) error {
+	tree, err := root.openTree(maxSize)
 	if err != nil || tree == nil {
 		return err
 	}

@@ -44,38 +44,38 @@ type UserKey struct {
 
 const premountDir = "scripts/init-premount/"
 
-// dropbear looks at the server and at what it reads. Keys count even where there
+// findDropbear looks at the server and at what it reads. Keys count even where there
 // is no server: they are secrets, or doors, all the same.
-func (in *Found) dropbear(img *initrd.Image, facts *debian.Facts) {
+func (in *Found) findDropbear(img *initrd.Image, facts *debian.Facts) {
 	if facts.HasDropbear() {
-		in.Dropbear = &Dropbear{Version: facts.Server.Version, Script: in.script(img), Config: configOf(img, facts.Server.Config),
+		in.Dropbear = &Dropbear{Version: facts.Server.Version, Script: in.bootScriptState(img), Config: configOf(img, facts.Server.Config),
 			Ports: facts.Server.Ports(), Forced: manifest.EscapePath(facts.Server.ForcedCommand)}
 		if why := facts.Hindrance(); in.Patches != nil && why != "" && facts.Server.Doubt == "" && len(facts.Logins) > 0 {
-			in.problem("nobody could flash: %s", manifest.EscapePath(why))
+			in.addProblem("nobody could flash: %s", manifest.EscapePath(why))
 		}
 	}
 	for _, p := range facts.Problems {
-		in.problem("%s", manifest.EscapePath(p))
+		in.addProblem("%s", manifest.EscapePath(p))
 	}
 	for _, w := range facts.Ways {
 		if w.Path != debian.Script { // its state is told, and what is not certain about it a problem
-			in.problem("%s may let somebody in beside dropbear: %s", manifest.EscapePath(w.Path), manifest.EscapePath(w.What))
+			in.addProblem("%s may let somebody in beside dropbear: %s", manifest.EscapePath(w.Path), manifest.EscapePath(w.What))
 		}
 	}
 	for _, k := range facts.HostKeys {
 		in.HostKeys = append(in.HostKeys, HostKey{manifest.EscapePath(k.Path), k.Public().Type(), k.Fingerprint(), k.Describe("")})
 	}
 	if in.Dropbear != nil && len(in.HostKeys) == 0 {
-		in.problem("dropbear has no host key that can be read")
+		in.addProblem("dropbear has no host key that can be read")
 	}
-	in.logins(img, facts)
+	in.findLogins(img, facts)
 }
 
-// logins lists who may log in.
-func (in *Found) logins(img *initrd.Image, facts *debian.Facts) {
+// findLogins lists who may log in.
+func (in *Found) findLogins(img *initrd.Image, facts *debian.Facts) {
 	for _, l := range facts.Logins {
 		if l.How != debian.ByKey {
-			in.problem("%s may log in with %s instead of a key (%s)", manifest.EscapePath(strings.Join(l.Users, ", ")), l.How, l.Path)
+			in.addProblem("%s may log in with %s instead of a key (%s)", manifest.EscapePath(strings.Join(l.Users, ", ")), l.How, l.Path)
 			continue
 		}
 		k := l.Key
@@ -87,28 +87,28 @@ func (in *Found) logins(img *initrd.Image, facts *debian.Facts) {
 		if b, _ := img.ReadFile(facts.RootKeys()); len(b) == 0 {
 			why = "authorized_keys is empty or missing"
 		}
-		in.problem("nobody can log in: %s", why)
+		in.addProblem("nobody can log in: %s", why)
 	}
 }
 
-func (in *Found) script(img *initrd.Image) string {
+func (in *Found) bootScriptState(img *initrd.Image) string {
 	script, err := img.ReadFile(premountDir + "dropbear")
 	if err != nil {
-		in.problem("dropbear never starts: there is no %sdropbear", premountDir)
+		in.addProblem("dropbear never starts: there is no %sdropbear", premountDir)
 		return "missing"
 	}
 	order, _ := img.ReadFile(premountDir + "ORDER")
 	if !bytes.Contains(append([]byte("\n"), order...), []byte("\n/"+premountDir+"dropbear ")) {
-		in.problem("dropbear never starts: %sORDER does not name its script", premountDir)
+		in.addProblem("dropbear never starts: %sORDER does not name its script", premountDir)
 	}
 	state := patches.ScriptState(script)
 	switch waits := bytes.Contains(append([]byte("\n"), order...), []byte("\n/"+scripts.Gate+" ")) || bytes.Contains(script, []byte(scripts.OldHoldLine)); {
 	case state == patches.Patched && !waits:
-		in.problem("it does not wait: %sORDER does not name %s", premountDir, scripts.Gate)
+		in.addProblem("it does not wait: %sORDER does not name %s", premountDir, scripts.Gate)
 	case state == patches.Patched && in.Patches == nil:
-		in.problem("%sdropbear is patched, but there is no readable record of patches", premountDir)
+		in.addProblem("%sdropbear is patched, but there is no readable record of patches", premountDir)
 	case state != patches.Patched && in.Patches != nil:
-		in.problem("there is a record of patches, but %sdropbear is not patched as it should be", premountDir)
+		in.addProblem("there is a record of patches, but %sdropbear is not patched as it should be", premountDir)
 	}
 	return string(state)
 }

@@ -65,7 +65,7 @@ type Setting struct {
 // maxProblems bounds what a hostile archive can make us say.
 const maxProblems = 100
 
-func (in *Found) problem(format string, args ...any) {
+func (in *Found) addProblem(format string, args ...any) {
 	if len(in.Problems) == maxProblems {
 		in.more++
 		return
@@ -79,10 +79,10 @@ func Find(img *initrd.Image, input manifest.Input) *Found {
 	in := &Found{Name: manifest.EscapePath(input.Name), SHA256: input.SHA256, Size: input.Size,
 		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release, System: debian.DerivedBy(facts.Kernel()),
 		HostKeys: []HostKey{}, Authorized: []UserKey{}, Settings: []Setting{}, Ignored: []string{}, Problems: []string{}}
-	in.segments(img)
-	in.record(img)
-	in.dropbear(img, facts)
-	in.settings(img)
+	in.listSegments(img)
+	in.findRecord(img)
+	in.findDropbear(img, facts)
+	in.readSettings(img)
 	for _, e := range img.Ignored() {
 		in.Ignored = append(in.Ignored, manifest.EscapePath(e.Name))
 	}
@@ -92,7 +92,7 @@ func Find(img *initrd.Image, input manifest.Input) *Found {
 	return in
 }
 
-func (in *Found) segments(img *initrd.Image) {
+func (in *Found) listSegments(img *initrd.Image) {
 	main := false
 	for _, s := range img.Segments {
 		what := contentOf(s)
@@ -106,7 +106,7 @@ func (in *Found) segments(img *initrd.Image) {
 		in.Segments = append(in.Segments, Segment{s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, len(s.Entries), what})
 	}
 	if !main {
-		in.problem("no segment has an init: the kernel would not start anything from this archive")
+		in.addProblem("no segment has an init: the kernel would not start anything from this archive")
 	}
 }
 
@@ -139,15 +139,15 @@ func contentOf(s *initrd.Segment) string {
 	return "other"
 }
 
-// record reads what the archive says of its patches; its word on the release
+// findRecord reads what the archive says of its patches; its word on the release
 // counts before what the server's version suggests.
-func (in *Found) record(img *initrd.Image) {
+func (in *Found) findRecord(img *initrd.Image) {
 	r, err := manifest.ReadRecord(img)
 	switch {
 	case errors.Is(err, manifest.ErrNoRecord):
 		return
 	case err != nil:
-		in.problem("the record of patches cannot be read: %v", err)
+		in.addProblem("the record of patches cannot be read: %v", err)
 		return
 	}
 	in.Patches = r
@@ -156,8 +156,8 @@ func (in *Found) record(img *initrd.Image) {
 	}
 }
 
-// settings reads what groundhog's scripts in the archive are told.
-func (in *Found) settings(img *initrd.Image) {
+// readSettings reads what groundhog's scripts in the archive are told.
+func (in *Found) readSettings(img *initrd.Image) {
 	b, err := img.ReadFile(scripts.Conf)
 	if err != nil {
 		return
@@ -169,7 +169,7 @@ func (in *Found) settings(img *initrd.Image) {
 		if name, value, ok := strings.Cut(line, "="); ok {
 			in.Settings = append(in.Settings, Setting{manifest.EscapePath(name), manifest.EscapePath(value)})
 		} else if line != "" && !strings.HasPrefix(line, "#") {
-			in.problem("%s: line %d: not NAME=value", scripts.Conf, n)
+			in.addProblem("%s: line %d: not NAME=value", scripts.Conf, n)
 		}
 	}
 }

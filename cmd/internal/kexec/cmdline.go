@@ -5,11 +5,11 @@ import "strings"
 // Go is the line by which the client tells the device to start the loaded kernel.
 const Go = "go\n"
 
-// cmdline is the running kernel's command line for the next one. initrd= goes: it is how systemd-boot and the kernel's
+// nextCmdline is the running kernel's command line for the next one. initrd= goes: it is how systemd-boot and the kernel's
 // EFI stub name the initramfs that they load.
-func cmdline(running string) string {
+func nextCmdline(running string) string {
 	var kept []string
-	for _, word := range words(running) {
+	for _, word := range splitWords(running) {
 		if !strings.HasPrefix(word, "initrd=") {
 			kept = append(kept, word)
 		}
@@ -17,8 +17,8 @@ func cmdline(running string) string {
 	return strings.Join(kept, " ")
 }
 
-// words cuts at white space outside of double quotes, as the kernel does (next_arg in lib/cmdline.c).
-func words(line string) []string {
+// splitWords cuts at white space outside of double quotes, as the kernel does (next_arg in lib/cmdline.c).
+func splitWords(line string) []string {
 	quoted := false
 	return strings.FieldsFunc(line, func(r rune) bool {
 		if r == '"' {

@@ -15,14 +15,14 @@ func FuzzVersion(f *testing.F) {
 		if err == nil && (len(v) >= maxVersion || strings.Contains(v, "\x00") || !bytes.Contains(b, append([]byte(v), 0))) || err != nil && v != "" {
 			t.Errorf("%q, %v", v, err)
 		}
-		next := cmdline(line)
-		for _, w := range words(next) {
+		next := nextCmdline(line)
+		for _, w := range splitWords(next) {
 			if strings.HasPrefix(w, "initrd=") || !strings.Contains(line, w) {
 				t.Errorf("%q became %q", line, next)
 			}
 		}
-		if cmdline(next) != next {
-			t.Errorf("%q is not the same again: %q", next, cmdline(next))
+		if nextCmdline(next) != next {
+			t.Errorf("%q is not the same again: %q", next, nextCmdline(next))
 		}
 	})
 }

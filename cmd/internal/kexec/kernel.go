@@ -42,8 +42,8 @@ func Version(kernel io.ReaderAt) (string, error) {
 	return string(text), nil
 }
 
-// runs reports whether a kernel file's version is that of the kernel that runs: the release as uname -r has it, and the
+// isRunningKernel reports whether a kernel file's version is that of the kernel that runs: the release as uname -r has it, and the
 // build as uname -v. An upgrade within one release changes only the latter.
-func runs(version, release, build string) bool {
+func isRunningKernel(version, release, build string) bool {
 	return strings.HasPrefix(version, release+" ") && strings.HasSuffix(version, ") "+build)
 }

@@ -32,7 +32,7 @@ func TestVersion(t *testing.T) {
 	text := release + " (debian-kernel@lists.debian.org) " + build
 	whole := bzImage(text)
 	got, err := Version(bytes.NewReader(whole))
-	if err != nil || got != text || !runs(got, release, build) {
+	if err != nil || got != text || !isRunningKernel(got, release, build) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for n := range len(whole) {
@@ -41,7 +41,7 @@ func TestVersion(t *testing.T) {
 		}
 	}
 	for _, other := range [][2]string{{"6.1.0-56-amd6", build}, {"6.1.0-5", build}, {release, "#1 SMP PREEMPT_DYNAMIC Debian 6.1.190-1 (2026-10-01)"}, {release, ""}} {
-		if runs(text, other[0], other[1]) {
+		if isRunningKernel(text, other[0], other[1]) {
 			t.Errorf("%q runs", other)
 		}
 	}
@@ -55,7 +55,7 @@ func TestCmdline(t *testing.T) {
 		"BOOT_IMAGE=/vmlinuz rdinit=/init noinitrd=1  console=ttyS0\t0": "BOOT_IMAGE=/vmlinuz rdinit=/init noinitrd=1 console=ttyS0 0",
 		"": "",
 	} {
-		if got := cmdline(running); got != want {
+		if got := nextCmdline(running); got != want {
 			t.Errorf("%q: %q, want %q", running, got, want)
 		}
 	}

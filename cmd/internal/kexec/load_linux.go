@@ -28,7 +28,7 @@ type Machine struct {
 
 // This is the machine that we are on.
 func This() Machine {
-	return Machine{Arch: runtime.GOARCH, File: unix.KexecFileLoad, Uname: unix.Uname, Reboot: unix.Reboot, Apart: apart}
+	return Machine{Arch: runtime.GOARCH, File: unix.KexecFileLoad, Uname: unix.Uname, Reboot: unix.Reboot, Apart: startApart}
 }
 
 // ErrDropped says that a kernel was loaded and unloaded again, because nobody said to start it.
@@ -37,12 +37,12 @@ var ErrDropped = errors.New("nobody said to start it: what was loaded is not any
 // Trial loads the kernel without an initramfs, and unloads it again: only the running kernel knows what it refuses, under lockdown or
 // without a signature.
 func (m Machine) Trial(kernel string) error {
-	k, line, err := m.prepare(kernel)
+	k, line, err := m.prepareKernel(kernel)
 	if err != nil {
 		return err
 	}
 	defer k.Close()
-	if err := m.load(k, -1, line, unix.KEXEC_FILE_NO_INITRAMFS); err != nil {
+	if err := m.loadKernel(k, -1, line, unix.KEXEC_FILE_NO_INITRAMFS); err != nil {
 		return err
 	}
 	return m.Unload()
@@ -52,25 +52,25 @@ func (m Machine) Trial(kernel string) error {
 // to out and waits for the line "go". Anything else, also the end of in, unloads both, and the error is ErrDropped. After nil the caller
 // starts what is loaded.
 func (m Machine) Load(kernel string, in io.Reader, size int64, sum string, out io.Writer) error {
-	k, line, err := m.prepare(kernel)
+	k, line, err := m.prepareKernel(kernel)
 	if err != nil {
 		return err
 	}
 	defer k.Close()
 	r := bufio.NewReader(in)
-	initrd, err := receive(r, size, sum)
+	initrd, err := receiveFile(r, size, sum)
 	if err != nil {
 		return err
 	}
 	defer initrd.Close()
-	if err := m.load(k, int(initrd.Fd()), line, 0); err != nil {
+	if err := m.loadKernel(k, int(initrd.Fd()), line, 0); err != nil {
 		return err
 	}
-	return m.word(r, out)
+	return m.awaitWord(r, out)
 }
 
-// word waits for the line that says to start what is loaded, and unloads it if anything else comes.
-func (m Machine) word(in *bufio.Reader, out io.Writer) error {
+// awaitWord waits for the line that says to start what is loaded, and unloads it if anything else comes.
+func (m Machine) awaitWord(in *bufio.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, "loaded"); err == nil {
 		if said, _ := in.ReadString('\n'); said == Go {
 			return nil
@@ -79,8 +79,8 @@ func (m Machine) word(in *bufio.Reader, out io.Writer) error {
 	return errors.Join(ErrDropped, m.Unload())
 }
 
-// receive keeps a kernel or an initramfs in memory, in a file without a name.
-func receive(in io.Reader, size int64, sum string) (*os.File, error) {
+// receiveFile keeps a kernel or an initramfs in memory, in a file without a name.
+func receiveFile(in io.Reader, size int64, sum string) (*os.File, error) {
 	fd, err := unix.MemfdCreate("kexec", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("keeping it in memory: %w", err)
@@ -102,9 +102,9 @@ func receive(in io.Reader, size int64, sum string) (*os.File, error) {
 	return nil, err
 }
 
-// prepare opens the kernel's file, which must be that of the kernel that runs, and makes the next command line.
-func (m Machine) prepare(kernel string) (*os.File, string, error) {
-	if err := m.able(); err != nil {
+// prepareKernel opens the kernel's file, which must be that of the kernel that runs, and makes the next command line.
+func (m Machine) prepareKernel(kernel string) (*os.File, string, error) {
+	if err := m.checkAble(); err != nil {
 		return nil, "", err
 	}
 	running, err := os.ReadFile(m.Root + "/proc/cmdline")
@@ -119,11 +119,11 @@ func (m Machine) prepare(kernel string) (*os.File, string, error) {
 		k.Close()
 		return nil, "", fmt.Errorf("%s: %w", kernel, err)
 	}
-	return k, cmdline(string(running)), nil
+	return k, nextCmdline(string(running)), nil
 }
 
-// able refuses a machine whose kernels cannot.
-func (m Machine) able() error {
+// checkAble refuses a machine whose kernels cannot.
+func (m Machine) checkAble() error {
 	if m.Arch != "amd64" {
 		return fmt.Errorf("kexec: on %s Debian's kernels have no kexec_file_load", m.Arch)
 	}
@@ -140,14 +140,14 @@ func (m Machine) sameKernel(k *os.File) error {
 		return err
 	}
 	release, build := unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Version[:])
-	if !runs(v, release, build) {
+	if !isRunningKernel(v, release, build) {
 		return fmt.Errorf("kernel %.200q, not the one that runs, %s %s", v, release, build)
 	}
 	return nil
 }
 
-func (m Machine) load(k *os.File, initrd int, line string, flags int) error {
-	if m.loaded() {
+func (m Machine) loadKernel(k *os.File, initrd int, line string, flags int) error {
+	if m.isLoaded() {
 		return errors.New("another kernel is loaded for kexec already: kexec -u lets go of it")
 	}
 	switch err := m.File(int(k.Fd()), initrd, line, flags); {
@@ -161,7 +161,7 @@ func (m Machine) load(k *os.File, initrd int, line string, flags int) error {
 	default:
 		return fmt.Errorf("loading the kernel: %w", err)
 	}
-	if !m.loaded() {
+	if !m.isLoaded() {
 		return errors.New("the kernel says that nothing is loaded")
 	}
 	return nil
@@ -172,13 +172,13 @@ func (m Machine) Unload() error {
 	if err := m.File(-1, -1, "", unix.KEXEC_FILE_UNLOAD); err != nil {
 		return fmt.Errorf("letting go of the loaded kernel: %w", err)
 	}
-	if m.loaded() {
+	if m.isLoaded() {
 		return errors.New("a kernel is still loaded: a reboot starts it")
 	}
 	return nil
 }
 
-func (m Machine) loaded() bool {
+func (m Machine) isLoaded() bool {
 	b, err := os.ReadFile(m.Root + "/sys/kernel/kexec_loaded")
 	return err == nil && strings.TrimSpace(string(b)) == "1"
 }

@@ -25,28 +25,28 @@ type New struct {
 
 // Bounds of what comes, and memory that stays free while it is loaded, in bytes.
 const (
-	maxKernel = 128 << 20
-	maxInitrd = 512 << 20
-	spare     = 64 << 20
+	maxKernel   = 128 << 20
+	maxInitrd   = 512 << 20
+	spareMemory = 64 << 20
 )
 
-// check refuses what cannot be loaded here, before any of it has come: a tmpfs that fills the memory would end whoever has the least.
-func (n New) check(m Machine) error {
+// checkSizes refuses what cannot be loaded here, before any of it has come: a tmpfs that fills the memory would end whoever has the least.
+func (n New) checkSizes(m Machine) error {
 	if n.Kernel <= 0 || n.Kernel > maxKernel || n.Initrd < 0 || n.Initrd > maxInitrd {
 		return fmt.Errorf("a kernel of %d bytes and an initramfs of %d are none", n.Kernel, n.Initrd)
 	}
-	if err := errors.Join(m.able(), m.waits()); err != nil {
+	if err := errors.Join(m.checkAble(), m.requireWaiting()); err != nil {
 		return err
 	}
-	available, err := m.available()
-	if need := 2*(n.Kernel+n.Initrd) + spare; err == nil && available < need {
+	available, err := m.availableMemory()
+	if need := 2*(n.Kernel+n.Initrd) + spareMemory; err == nil && available < need {
 		err = fmt.Errorf("kexec: %d MiB of memory are available, to load takes %d", available>>20, need>>20)
 	}
 	return err
 }
 
-// waits is nil in the waiting initramfs.
-func (m Machine) waits() error {
+// requireWaiting is nil in the waiting initramfs.
+func (m Machine) requireWaiting() error {
 	if _, err := os.Stat(m.Root + "/scripts/groundhog"); err != nil {
 		return fmt.Errorf("kexec of a new system: this is not the waiting initramfs: %w", err)
 	}
@@ -56,17 +56,17 @@ func (m Machine) waits() error {
 	return nil
 }
 
-// whole is nil where no disk is half written: what is on one then is never booted. A trial does not ask, since what is half written is
+// requireWholeDisks is nil where no disk is half written: what is on one then is never booted. A trial does not ask, since what is half written is
 // to be flashed once more.
-func (m Machine) whole() error {
+func (m Machine) requireWholeDisks() error {
 	if _, err := os.Stat(m.Root + "/run/groundhog/writing"); err == nil {
 		return errors.New("kexec of a new system: a disk is neither the old nor the new one")
 	}
 	return nil
 }
 
-// available is the memory that there is without swapping, in bytes (proc_meminfo(5)).
-func (m Machine) available() (int64, error) {
+// availableMemory is the memory that there is without swapping, in bytes (proc_meminfo(5)).
+func (m Machine) availableMemory() (int64, error) {
 	b, err := os.ReadFile(m.Root + "/proc/meminfo")
 	if err != nil {
 		return 0, err
@@ -82,15 +82,15 @@ func (m Machine) available() (int64, error) {
 
 // TrialNew reads a kernel from in, loads it without its initramfs and lets go of it.
 func (m Machine) TrialNew(in io.Reader, n New) error {
-	if err := n.check(m); err != nil {
+	if err := n.checkSizes(m); err != nil {
 		return err
 	}
-	k, err := receive(in, n.Kernel, n.KernelSum)
+	k, err := receiveFile(in, n.Kernel, n.KernelSum)
 	if err != nil {
 		return fmt.Errorf("the kernel: %w", err)
 	}
 	defer k.Close()
-	if err := m.load(k, -1, n.Line, unix.KEXEC_FILE_NO_INITRAMFS); err != nil {
+	if err := m.loadKernel(k, -1, n.Line, unix.KEXEC_FILE_NO_INITRAMFS); err != nil {
 		return err
 	}
 	return m.Unload()
@@ -98,34 +98,34 @@ func (m Machine) TrialNew(in io.Reader, n New) error {
 
 // LoadNew reads both and loads them, and is for the rest as [Machine.Load].
 func (m Machine) LoadNew(in io.Reader, n New, out io.Writer) error {
-	if err := errors.Join(n.check(m), m.whole()); err != nil {
+	if err := errors.Join(n.checkSizes(m), m.requireWholeDisks()); err != nil {
 		return err
 	}
 	r := bufio.NewReader(in)
-	k, err := receive(r, n.Kernel, n.KernelSum)
+	k, err := receiveFile(r, n.Kernel, n.KernelSum)
 	if err != nil {
 		return fmt.Errorf("the kernel: %w", err)
 	}
 	defer k.Close()
 	initrd, flags := -1, unix.KEXEC_FILE_NO_INITRAMFS
 	if n.Initrd > 0 {
-		i, err := receive(r, n.Initrd, n.InitrdSum)
+		i, err := receiveFile(r, n.Initrd, n.InitrdSum)
 		if err != nil {
 			return fmt.Errorf("the initramfs: %w", err)
 		}
 		defer i.Close()
 		initrd, flags = int(i.Fd()), 0
 	}
-	if err := m.load(k, initrd, n.Line, flags); err != nil {
+	if err := m.loadKernel(k, initrd, n.Line, flags); err != nil {
 		return err
 	}
-	return m.word(r, out)
+	return m.awaitWord(r, out)
 }
 
 // Moments of a start.
 const (
-	parting  = time.Second // until all that was said has reached whoever gave the word
-	stopping = time.Minute // for the kernel to stop its devices
+	partingPause = time.Second // until all that was said has reached whoever gave the word
+	stoppingTime = time.Minute // for the kernel to stop its devices
 )
 
 // StartNew has a process of its own start what LoadNew loaded, a moment later: until then the connection can end in good order.
@@ -137,8 +137,8 @@ func (m Machine) StartNew(out io.Writer) error {
 	return err
 }
 
-// apart runs this program's kexec new start, which lives on when the connection has ended.
-func apart() error {
+// startApart runs this program's kexec new start, which lives on when the connection has ended.
+func startApart() error {
 	cmd := exec.Command("/proc/self/exe", "kexec", "new", "start")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -150,18 +150,18 @@ func apart() error {
 // GoNew starts what is loaded. A kexec that does not come off ends in a reboot by the firmware, which boots the same system: nobody is there to
 // be told any more.
 func (m Machine) GoNew() error {
-	time.Sleep(parting)
-	if err := errors.Join(m.waits(), m.whole()); err != nil { // somebody flashes it again
+	time.Sleep(partingPause)
+	if err := errors.Join(m.requireWaiting(), m.requireWholeDisks()); err != nil { // somebody flashes it again
 		return errors.Join(err, m.Unload())
 	}
 	unix.Sync()
-	stuck := time.AfterFunc(stopping, func() { m.sysrq("b") })
+	stuck := time.AfterFunc(stoppingTime, func() { m.pressSysrq("b") })
 	defer stuck.Stop()
 	err := m.Reboot(unix.LINUX_REBOOT_CMD_KEXEC)
 	return errors.Join(fmt.Errorf("reboot(2), by kexec: %w", err), m.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
 }
 
-// sysrq is Documentation/admin-guide/sysrq.rst's.
-func (m Machine) sysrq(key string) {
+// pressSysrq is Documentation/admin-guide/sysrq.rst's.
+func (m Machine) pressSysrq(key string) {
 	os.WriteFile(filepath.Join(m.Root, "/proc/sysrq-trigger"), []byte(key), 0)
 }

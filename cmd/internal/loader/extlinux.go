@@ -2,27 +2,27 @@ package loader
 
 import "slices"
 
-// extlinux is extlinux.conf, as U-Boot reads it and SYSLINUX.
-type extlinux struct{}
+// extlinuxLoader is extlinux.conf, as U-Boot reads it and SYSLINUX.
+type extlinuxLoader struct{}
 
-func (extlinux) Name() string { return "extlinux.conf" }
+func (extlinuxLoader) Name() string { return "extlinux.conf" }
 
-func (extlinux) Evidence(f Facts) Evidence {
+func (extlinuxLoader) Evidence(f Facts) Evidence {
 	if !slices.Contains(f["loader"], "extlinux/extlinux.conf") || loaderInfo(f) != "" || f.Get("stub_info") != "" || f.Get("mbr") == "grub" && f.Get("efi") == "" {
 		return Absent
 	}
 	return Possible
 }
 
-func (extlinux) Boot(f Facts) (Boot, error) {
+func (extlinuxLoader) Boot(f Facts) (Boot, error) {
 	b, err := bootFiles(f)
 	if err != nil {
 		return b, err
 	}
 	if !slices.Contains(f["named"], "extlinux") {
-		return Boot{}, refuse("u-boot-update", "extlinux.conf does not name %s", b.File)
+		return Boot{}, refuseWithHint("u-boot-update", "extlinux.conf does not name %s", b.File)
 	}
-	return b, next(f, "extlinux_next", "extlinux.conf's default")
+	return b, checkNextKernel(f, "extlinux_next", "extlinux.conf's default")
 }
 
 // uBootImage is a boot script of U-Boot that loads an initramfs with a header of its own, as flash-kernel makes it.
@@ -41,7 +41,7 @@ func (uBootImage) Evidence(f Facts) Evidence {
 
 func (uBootImage) Boot(f Facts) (Boot, error) {
 	if slices.Contains(f["loader"], "uInitrd") || f.Get("initrd_magic") == "27051956" {
-		return Boot{}, refuse("", "it boots an initramfs in a U-Boot image, which carries a header")
+		return Boot{}, refuseWithHint("", "it boots an initramfs in a U-Boot image, which carries a header")
 	}
-	return Boot{}, refuse("u-boot-menu makes an extlinux.conf, which is known", "U-Boot boots it by boot.scr, which says only to U-Boot what it loads")
+	return Boot{}, refuseWithHint("u-boot-menu makes an extlinux.conf, which is known", "U-Boot boots it by boot.scr, which says only to U-Boot what it loads")
 }

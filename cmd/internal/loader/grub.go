@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// grub is GRUB 2, on BIOS and UEFI machines: grub.cfg names the files in /boot.
-type grub struct{}
+// grubLoader is GRUB 2, on BIOS and UEFI machines: grub.cfg names the files in /boot.
+type grubLoader struct{}
 
-func (grub) Name() string { return "GRUB" }
+func (grubLoader) Name() string { return "GRUB" }
 
-func (grub) Evidence(f Facts) Evidence {
+func (grubLoader) Evidence(f Facts) Evidence {
 	p := firmwareProgram(f)
 	switch {
 	case !slices.Contains(f["loader"], "grub/grub.cfg"), f.Get("arch") == "arm64" && f.Get("efi") == "": // there GRUB is a program of UEFI, and nothing else
@@ -26,23 +26,23 @@ func (grub) Evidence(f Facts) Evidence {
 	return Possible
 }
 
-func (grub) Boot(f Facts) (Boot, error) {
+func (grubLoader) Boot(f Facts) (Boot, error) {
 	b, err := bootFiles(f)
 	if err != nil {
 		return b, err
 	}
 	if !slices.Contains(f["named"], "grub") {
-		return Boot{}, refuse("update-grub", "grub.cfg does not name %s", b.File)
+		return Boot{}, refuseWithHint("update-grub", "grub.cfg does not name %s", b.File)
 	}
 	if d := f.Get("grub_default"); d != "" && !strings.HasPrefix(d, "gnulinux-simple-") { // that is the first entry's name
 		return b, namedAfterThisKernel(f, d)
 	}
-	return b, next(f, "grub_next", "GRUB's first menu entry")
+	return b, checkNextKernel(f, "grub_next", "GRUB's first menu entry")
 }
 
 // Once is GRUB's next_entry, with an entry in custom.cfg. GRUB has to be able to take next_entry back, by writing into the blocks of the file
 // grubenv: if it cannot, it boots the archive again and again until the system puts things right. There a UEFI firmware's one-shot is taken.
-func (grub) Once(f Facts) (Boot, error) {
+func (grubLoader) Once(f Facts) (Boot, error) {
 	plain := func(on string) bool { return on == "disk" || on == "part" }
 	fs := f.Get("grub_type")
 	const other = "--via replace"
@@ -53,42 +53,42 @@ func (grub) Once(f Facts) (Boot, error) {
 	}
 	switch {
 	case !knows:
-		return Boot{}, refuse(other, "one-shot: /boot/grub is on %s, where GRUB does not write", or(fs, "a filesystem that is not known"))
+		return Boot{}, refuseWithHint(other, "one-shot: /boot/grub is on %s, where GRUB does not write", orElse(fs, "a filesystem that is not known"))
 	case !writes:
-		return Boot{}, refuse(other, "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", or(strings.Join(f["grub_on"], ", "), "nothing known"))
+		return Boot{}, refuseWithHint(other, "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", orElse(strings.Join(f["grub_on"], ", "), "nothing known"))
 	case f.Get("grub_once") == "":
-		return Boot{}, refuse("update-grub makes a new one", "one-shot: grub.cfg takes no next_entry, or reads no custom.cfg")
+		return Boot{}, refuseWithHint("update-grub makes a new one", "one-shot: grub.cfg takes no next_entry, or reads no custom.cfg")
 	case f.Get("grub_editenv") == "":
-		return Boot{}, refuse("", "one-shot: it has no grub-editenv")
+		return Boot{}, refuseWithHint("", "one-shot: it has no grub-editenv")
 	case f.Get("grub_entry") == "":
-		return Boot{}, refuse("update-grub makes a new one", "one-shot: grub.cfg has no entry for kernel %s and its initramfs", f.Get("kernel"))
+		return Boot{}, refuseWithHint("update-grub makes a new one", "one-shot: grub.cfg has no entry for kernel %s and its initramfs", f.Get("kernel"))
 	case f.Get("grub_custom") != "":
-		return Boot{}, refuse(other, "one-shot: there is a custom.cfg in /boot/grub, which stays as it is")
+		return Boot{}, refuseWithHint(other, "one-shot: there is a custom.cfg in /boot/grub, which stays as it is")
 	case f.Get("grub_told") != "" && f.Get("grub_told") != "groundhog":
-		return Boot{}, refuse("grub-editenv - unset next_entry", "one-shot: GRUB is told already to boot %s next", f.Get("grub_told"))
+		return Boot{}, refuseWithHint("grub-editenv - unset next_entry", "one-shot: GRUB is told already to boot %s next", f.Get("grub_told"))
 	case f.Get("secure_boot") == "1":
-		return Boot{}, refuse(other, "one-shot: under Secure Boot it was never tried")
+		return Boot{}, refuseWithHint(other, "one-shot: under Secure Boot it was never tried")
 	}
 	return Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
 
-func or(s, otherwise string) string {
+func orElse(s, otherwise string) string {
 	if s == "" {
 		return otherwise
 	}
 	return s
 }
 
-// release is a kernel's release in the name of a menu entry, as Debian writes it.
-var release = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*[-+~.a-z0-9]*`)
+// kernelRelease is a kernel's release in the name of a menu entry, as Debian writes it.
+var kernelRelease = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*[-+~.a-z0-9]*`)
 
 // namedAfterThisKernel refuses a default entry whose name has another kernel's release than that of the running one. A name without a
 // release, or a number, says nothing and is let pass.
 func namedAfterThisKernel(f Facts, entry string) error {
-	if strings.Contains(entry, f.Get("kernel")) || !release.MatchString(entry) {
+	if strings.Contains(entry, f.Get("kernel")) || !kernelRelease.MatchString(entry) {
 		return nil
 	}
-	return next(Facts{"kernel": f["kernel"], "entry": {entry}}, "entry", "GRUB's default entry")
+	return checkNextKernel(Facts{"kernel": f["kernel"], "entry": {entry}}, "entry", "GRUB's default entry")
 }
 
 // bootFiles is the way in where a loader reads what Debian's packages put in /boot.
@@ -96,9 +96,9 @@ func bootFiles(f Facts) (Boot, error) {
 	file := f.Get("initrd")
 	switch {
 	case f.Get("initrd_odd") != "":
-		return Boot{}, refuse("", "its initramfs is no plain file: %s", f.Get("initrd_odd"))
+		return Boot{}, refuseWithHint("", "its initramfs is no plain file: %s", f.Get("initrd_odd"))
 	case file == "":
-		return Boot{}, refuse("", "it has no /boot/initrd.img-%s", f.Get("kernel"))
+		return Boot{}, refuseWithHint("", "it has no /boot/initrd.img-%s", f.Get("kernel"))
 	case f.Get("initrd_magic") == "27051956":
 		return uBootImage{}.Boot(f)
 	}
@@ -114,11 +114,11 @@ func fatRemarks(f Facts, _ Use) []Remark {
 	return []Remark{{ID: "links", Text: "/boot is FAT, which has no hard links: the old initramfs is held open until the new one is durable", Hint: "keep its power on until the push is done"}}
 }
 
-// next refuses a device whose running kernel is not the one that boots next: what is pushed for it would never be
+// checkNextKernel refuses a device whose running kernel is not the one that boots next: what is pushed for it would never be
 // booted. Where the facts do not say which one boots next, nothing is refused.
-func next(f Facts, key, what string) error {
+func checkNextKernel(f Facts, key, what string) error {
 	if n := f.Get(key); n != "" && n != f.Get("kernel") {
-		return refuse("reboot it, and patch the initramfs of that kernel; or --via kexec", "it runs kernel %s, and %s boots %s next", f.Get("kernel"), what, n)
+		return refuseWithHint("reboot it, and patch the initramfs of that kernel; or --via kexec", "it runs kernel %s, and %s boots %s next", f.Get("kernel"), what, n)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ type Job struct {
 
 var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-func (j Job) check() error {
+func (j Job) checkJob() error {
 	if j.Size <= 0 || !sha256Hex.MatchString(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
@@ -79,11 +79,11 @@ var (
 // Run sends the archive and has the device boot it next; by Kexec it does so at once. The error wraps ErrRefused, ErrTrouble or
 // ErrLost; in each case the device has an initramfs that boots.
 func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
-	if err := j.check(); err != nil {
+	if err := j.checkJob(); err != nil {
 		return fmt.Errorf("pushing: %w", err)
 	}
 	if j.Boot.Way == Kexec {
-		if err := j.kexec(ctx, sh, archive); err != nil {
+		if err := j.kexecArchive(ctx, sh, archive); err != nil {
 			return fmt.Errorf("pushing: %w", err)
 		}
 		return nil
@@ -102,7 +102,7 @@ func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
 	if r.Exit == exitTakenBack {
 		return fmt.Errorf("pushing: %w: %w", ErrTakenBack, r.Err("on the device"))
 	}
-	return outcome("pushing", r)
+	return scriptOutcome("pushing", r)
 }
 
 // exitTakenBack is push.sh's exit status for [ErrTakenBack].
@@ -115,11 +115,11 @@ func Restore(ctx context.Context, sh Shell) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("restoring: %w: %w", ErrLost, err)
 	}
-	return strings.TrimPrefix(strings.TrimSpace(string(r.Stderr)), "groundhog: "), outcome("restoring", r)
+	return strings.TrimPrefix(strings.TrimSpace(string(r.Stderr)), "groundhog: "), scriptOutcome("restoring", r)
 }
 
-// outcome is a script's exit status in words: 1 is a refusal, anything else trouble.
-func outcome(doing string, r device.Result) error {
+// scriptOutcome is a script's exit status in words: 1 is a refusal, anything else trouble.
+func scriptOutcome(doing string, r device.Result) error {
 	switch r.Exit {
 	case 0:
 		return nil

@@ -334,11 +334,11 @@ func TestJobCheck(t *testing.T) {
 		{Way: Replace, File: fwInit}, {Way: Name, File: fwInit}, {Way: Name, File: fwInit, Config: "/boot/config.txt"}, {Way: Name, File: initrd, Config: fwConf},
 		{Way: Kexec}, {Way: Kexec, Kernel: "/boot/vmlinuz-a..b/c"}, {Way: Kexec, Kernel: "/tmp/vmlinuz-a"}, {Way: Kexec, Kernel: "/boot/vmlinuz-a", File: initrd},
 	} {
-		if err := (Job{Boot: b, Size: 1, SHA256: sum}).check(); err == nil {
+		if err := (Job{Boot: b, Size: 1, SHA256: sum}).checkJob(); err == nil {
 			t.Errorf("%+v is not refused", b)
 		}
 	}
-	if err := (Job{Boot: layouts["boot"], Size: 1, SHA256: sum}).check(); err != nil {
+	if err := (Job{Boot: layouts["boot"], Size: 1, SHA256: sum}).checkJob(); err != nil {
 		t.Error(err)
 	}
 }

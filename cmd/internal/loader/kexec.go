@@ -28,19 +28,19 @@ func ByKexec(f Facts, size, unpacked int64) (Boot, error) {
 	need, after := 2*(size+k)+kexecSpare, size+k+unpacked+kexecSpare
 	switch {
 	case f.Get("arch") != "amd64":
-		return Boot{}, refuse("", "kexec: %s kernels of Debian have no kexec_file_load", f.Get("arch"))
+		return Boot{}, refuseWithHint("", "kexec: %s kernels of Debian have no kexec_file_load", f.Get("arch"))
 	case k < 0:
-		return Boot{}, refuse("", "kexec: it has no %s", b.Kernel)
+		return Boot{}, refuseWithHint("", "kexec: it has no %s", b.Kernel)
 	case f.Get("kexec_file") != "y":
-		return Boot{}, refuse("", "kexec: its kernel is built without CONFIG_KEXEC_FILE, or /boot/config-%s is not there", f.Get("kernel"))
+		return Boot{}, refuseWithHint("", "kexec: its kernel is built without CONFIG_KEXEC_FILE, or /boot/config-%s is not there", f.Get("kernel"))
 	case f.Get("kexec_disabled") == "1":
-		return Boot{}, refuse("a reboot allows it again, if no sysctl.d forbids it", "kexec: kernel.kexec_load_disabled is set")
+		return Boot{}, refuseWithHint("a reboot allows it again, if no sysctl.d forbids it", "kexec: kernel.kexec_load_disabled is set")
 	case f.Get("systemd") == "":
-		return Boot{}, refuse("", "kexec: without systemd nothing unmounts its disks before")
+		return Boot{}, refuseWithHint("", "kexec: without systemd nothing unmounts its disks before")
 	case available < need:
-		return Boot{}, refuse("", "kexec: it has %d MiB of memory available, to load takes %d", available>>20, need>>20)
+		return Boot{}, refuseWithHint("", "kexec: it has %d MiB of memory available, to load takes %d", available>>20, need>>20)
 	case total < after:
-		return Boot{}, refuse("", "kexec: it has %d MiB of memory, the archive unpacked takes %d", total>>20, after>>20)
+		return Boot{}, refuseWithHint("", "kexec: it has %d MiB of memory, the archive unpacked takes %d", total>>20, after>>20)
 	}
 	return b, b.Check()
 }
@@ -58,9 +58,9 @@ func Trial(ctx context.Context, sh Shell, b Boot, writer []byte) error {
 	return r.Err("trying kexec")
 }
 
-// kexec sends the archive, and has the device start it. The order to start is sent last: a connection that is lost before it leaves nothing
+// kexecArchive sends the archive, and has the device start it. The order to start is sent last: a connection that is lost before it leaves nothing
 // loaded. Once the device has said that it starts the archive, its end of the connection may be gone at any moment.
-func (j Job) kexec(ctx context.Context, sh Shell, archive io.Reader) error {
+func (j Job) kexecArchive(ctx context.Context, sh Shell, archive io.Reader) error {
 	if len(j.Writer) == 0 {
 		return errors.New("groundhog-writer for the device must be known")
 	}
@@ -75,5 +75,5 @@ func (j Job) kexec(ctx context.Context, sh Shell, archive io.Reader) error {
 	case r.Exit == 0 && !said:
 		return fmt.Errorf("%w: the device does not say that it starts the archive", ErrTrouble)
 	}
-	return outcome("starting the archive by kexec", r)
+	return scriptOutcome("starting the archive by kexec", r)
 }

@@ -56,8 +56,8 @@ func (b Boot) Dir() string {
 }
 
 var (
-	bootFile = regexp.MustCompile(`^/boot/(firmware/)?initrd\.img-[A-Za-z0-9._+~-]+$`)
-	kernel   = regexp.MustCompile(`^/boot/vmlinuz-[A-Za-z0-9._+~-]+$`)
+	bootFile   = regexp.MustCompile(`^/boot/(firmware/)?initrd\.img-[A-Za-z0-9._+~-]+$`)
+	kernelPath = regexp.MustCompile(`^/boot/vmlinuz-[A-Za-z0-9._+~-]+$`)
 )
 
 // Check refuses what is no way in that a push may take: the paths go to a shell and over files.
@@ -69,15 +69,15 @@ func (b Boot) Check() error {
 	case Name:
 		ok = bootFile.MatchString(b.File) && firmware && b.Config == configTxt && b.Kernel == ""
 	case Kexec:
-		ok = b.File == "" && b.Config == "" && kernel.MatchString(b.Kernel)
+		ok = b.File == "" && b.Config == "" && kernelPath.MatchString(b.Kernel)
 	case Entry, BootNext:
-		ok = slices.Contains(partitions, b.Config) && b.File == b.Config+"/groundhog/initrd" && kernel.MatchString(b.Kernel)
+		ok = slices.Contains(efiMounts, b.Config) && b.File == b.Config+"/groundhog/initrd" && kernelPath.MatchString(b.Kernel)
 	case Auto:
 		ok = b.File == autoFile && b.Config == configTxt && b.Kernel == ""
 	case TryBoot:
-		ok = b.File == "/boot/firmware/groundhog.img" && b.Config == configTxt && kernel.MatchString(b.Kernel)
+		ok = b.File == "/boot/firmware/groundhog.img" && b.Config == configTxt && kernelPath.MatchString(b.Kernel)
 	case NextEntry:
-		ok = b.File == onceFile && b.Config == "/boot/grub" && kernel.MatchString(b.Kernel)
+		ok = b.File == onceFile && b.Config == "/boot/grub" && kernelPath.MatchString(b.Kernel)
 	}
 	if !ok || strings.Contains(b.File+b.Kernel, "..") {
 		return fmt.Errorf("%q is no way into an archive that is known (%q, %q, %q)", b.Way, b.File, b.Config, b.Kernel)
@@ -110,8 +110,8 @@ type OnceLoader interface {
 	Once(Facts) (Boot, error)
 }
 
-// partitions is where Debian's packages have the EFI system partition mounted.
-var partitions = []string{"/efi", "/boot", "/boot/efi"}
+// efiMounts is where Debian's packages have the EFI system partition mounted.
+var efiMounts = []string{"/efi", "/boot", "/boot/efi"}
 
 // onceFile is the archive's name in /boot where a one-shot names it.
 const onceFile = "/boot/groundhog.img"
@@ -120,7 +120,7 @@ const onceFile = "/boot/groundhog.img"
 func ByOneShot(f Facts, l Loader) (Boot, error) {
 	s, ok := l.(OnceLoader)
 	if !ok {
-		return Boot{}, refuse("--via replace", "%s has no one-shot that is known here", l.Name())
+		return Boot{}, refuseWithHint("--via replace", "%s has no one-shot that is known here", l.Name())
 	}
 	b, err := s.Once(f)
 	if err == nil {
@@ -136,12 +136,12 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Text }
 
-func refuse(hint, format string, args ...any) error {
+func refuseWithHint(hint, format string, args ...any) error {
 	return &Refusal{fmt.Sprintf(format, args...), hint}
 }
 
-// all is the loaders that are known; of two for which the evidence is the same the earlier one counts.
-var all = []Loader{raspberry{}, unified{}, systemdBoot{}, grub{}, uBootImage{}, extlinux{}, otherEFI{}}
+// allLoaders is the loaders that are known; of two for which the evidence is the same the earlier one counts.
+var allLoaders = []Loader{raspberryLoader{}, unifiedLoader{}, systemdBoot{}, grubLoader{}, uBootImage{}, extlinuxLoader{}, otherEFI{}}
 
 // ErrUnknown is of a device whose boot loader none of those is that are known.
 var ErrUnknown = errors.New("no boot loader is known that starts this system")
@@ -150,13 +150,13 @@ var ErrUnknown = errors.New("no boot loader is known that starts this system")
 func Of(f Facts) (Loader, Evidence, error) {
 	var found Loader
 	best := Absent
-	for _, l := range all {
+	for _, l := range allLoaders {
 		if e := l.Evidence(f); e > best {
 			found, best = l, e
 		}
 	}
 	if found == nil {
-		return nil, Absent, &Refusal{fmt.Sprintf("%v (found: %s)", ErrUnknown, seen(f)), kexecHint}
+		return nil, Absent, &Refusal{fmt.Sprintf("%v (found: %s)", ErrUnknown, seenLoaders(f)), kexecHint}
 	}
 	return found, best, nil
 }
@@ -166,8 +166,8 @@ const (
 	onceHint  = "--via oneshot has systemd-boot boot the archive once; " + kexecHint
 )
 
-// seen is what was found of loaders, for people.
-func seen(f Facts) string {
+// seenLoaders is what was found of loaders, for people.
+func seenLoaders(f Facts) string {
 	found := slices.Concat(f["loader"], f["loader_info"], f["efi_file"])
 	if len(found) == 0 {
 		return "none"

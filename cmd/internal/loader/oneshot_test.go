@@ -377,10 +377,10 @@ func TestOnceRefuses(t *testing.T) {
 	good := func() Facts {
 		return Facts{"kernel": {running}, "grub_type": {"ext4"}, "grub_on": {"disk", "part"}, "grub_once": {"yes"}, "grub_editenv": {"yes"}, "grub_entry": {"yes"}}
 	}
-	if b, err := ByOneShot(good(), grub{}); err != nil || b != shots["GRUB"].boot {
+	if b, err := ByOneShot(good(), grubLoader{}); err != nil || b != shots["GRUB"].boot {
 		t.Errorf("%+v, %v", b, err)
 	}
-	refusesEach(t, good, grub{}, map[string]func(Facts){
+	refusesEach(t, good, grubLoader{}, map[string]func(Facts){
 		"on btrfs":                   func(f Facts) { f["grub_type"] = []string{"btrfs"} },
 		"on a filesystem":            func(f Facts) { delete(f, "grub_type") },
 		"on disk, lvm, part":         func(f Facts) { f["grub_on"] = []string{"disk", "lvm", "part"} },
@@ -395,7 +395,7 @@ func TestOnceRefuses(t *testing.T) {
 	good = func() Facts {
 		return Facts{"kernel": {running}, "kernel_size": {"8"}, "loader_info": {"systemd-boot 252.39-1~deb12u1"}, "loader_oneshot": {"yes"}, "esp": {"/boot/efi"}, "esp_sorted": {"yes"}}
 	}
-	for _, l := range []Loader{systemdBoot{}, unified{}} {
+	for _, l := range []Loader{systemdBoot{}, unifiedLoader{}} {
 		if b, err := ByOneShot(good(), l); err != nil || b != shots["systemd-boot"].boot {
 			t.Errorf("%+v, %v", b, err)
 		}
@@ -416,7 +416,7 @@ func TestOnceRefuses(t *testing.T) {
 	good = func() Facts {
 		return Facts{"kernel": {running}, "arch": {"amd64"}, "efi": {"yes"}, "kernel_size": {"8"}, "kernel_stub": {"yes"}, "esp": {"/boot/efi"}, "bootnext": {"yes"}}
 	}
-	for _, l := range []Loader{otherEFI{}, unified{}} {
+	for _, l := range []Loader{otherEFI{}, unifiedLoader{}} {
 		b, err := ByOneShot(good(), l)
 		if says := b.Says(l); !strings.HasPrefix(says, "the UEFI firmware is told to boot the archive once") {
 			t.Error(says)
@@ -445,10 +445,10 @@ func TestOnceRefuses(t *testing.T) {
 	good = func() Facts {
 		return Facts{"kernel": {rpiKernel}, "firmware_tryboot": {"00000000"}, "firmware_kernel": {"kernel8.img"}, "firmware_auto": {"1"}}
 	}
-	if b, err := ByOneShot(good(), raspberry{}); err != nil || b != shots["tryboot"].boot {
+	if b, err := ByOneShot(good(), raspberryLoader{}); err != nil || b != shots["tryboot"].boot {
 		t.Errorf("%+v, %v", b, err)
 	}
-	refusesEach(t, good, raspberry{}, map[string]func(Facts){
+	refusesEach(t, good, raspberryLoader{}, map[string]func(Facts){
 		"none of Raspberry Pi OS's":     func(f Facts) { f["kernel"] = []string{"6.1.0-56-arm64"} },
 		"does not say that it knows":    func(f Facts) { delete(f, "firmware_tryboot") },
 		"set up by tryboot_a_b":         func(f Facts) { f["firmware_odd"] = []string{"tryboot_a_b"} },
@@ -456,7 +456,7 @@ func TestOnceRefuses(t *testing.T) {
 		"kernel=mine.img, not kernel8":  func(f Facts) { f["firmware_image"] = []string{"mine.img"} },
 		"a tryboot.txt, which stays as": func(f Facts) { f["firmware_tried"] = []string{"yes"} },
 	})
-	if _, err := ByOneShot(good(), extlinux{}); err == nil || !strings.Contains(err.Error(), "has no one-shot") {
+	if _, err := ByOneShot(good(), extlinuxLoader{}); err == nil || !strings.Contains(err.Error(), "has no one-shot") {
 		t.Error(err)
 	}
 }

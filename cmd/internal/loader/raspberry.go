@@ -8,12 +8,12 @@ import (
 
 const configTxt = "/boot/firmware/config.txt"
 
-// raspberry is the Raspberry Pi's firmware, which loads what config.txt names.
-type raspberry struct{}
+// raspberryLoader is the Raspberry Pi's firmware, which loads what config.txt names.
+type raspberryLoader struct{}
 
-func (raspberry) Name() string { return "the Raspberry Pi's firmware" }
+func (raspberryLoader) Name() string { return "the Raspberry Pi's firmware" }
 
-func (raspberry) Evidence(f Facts) Evidence {
+func (raspberryLoader) Evidence(f Facts) Evidence {
 	switch {
 	case !slices.Contains(f["loader"], "firmware/config.txt"), f.Get("efi") != "" && f.Get("efi_file") != "":
 		return Absent
@@ -23,20 +23,20 @@ func (raspberry) Evidence(f Facts) Evidence {
 	return Possible
 }
 
-func (raspberry) Boot(f Facts) (Boot, error) {
+func (raspberryLoader) Boot(f Facts) (Boot, error) {
 	lines := f["firmware_initramfs"]
 	b := Boot{Way: Name, File: "/boot/firmware/initrd.img-" + f.Get("kernel"), Config: configTxt}
 	if len(lines) == 0 && f.Get("firmware_auto") != "" || f.Get("pushed_way") == string(Auto) {
 		return autoBoot(f)
 	}
 	if len(lines) != 1 {
-		return Boot{}, refuse("", "config.txt has %d initramfs lines, not one", len(lines))
+		return Boot{}, refuseWithHint("", "config.txt has %d initramfs lines, not one", len(lines))
 	}
 	name, mode, _ := strings.Cut(lines[0], " ")
 	ours := strings.TrimRight(name, "_") == strings.TrimRight(b.archiveName(), "_") || strings.HasPrefix(name, "groundhog_-")
 	// The word followkernel may be missing: the firmware loads the initramfs behind the kernel all the same.
 	if mode != "followkernel" && mode != "" || name != path.Base(b.File) && !(ours && f.Get("pushed") != "") {
-		return Boot{}, refuse("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
+		return Boot{}, refuseWithHint("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
 	}
 	return b, b.Check()
 }
@@ -50,15 +50,15 @@ func autoBoot(f Facts) (Boot, error) {
 	pushed := f.Get("pushed_way") == string(Auto)
 	switch {
 	case f.Get("firmware_odd") != "":
-		return Boot{}, refuse("", "its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
+		return Boot{}, refuseWithHint("", "its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
 	case f.Get("firmware_flip") == "":
-		return Boot{}, refuse("one line auto_initramfs=1, and no more, or --via oneshot", "config.txt has not one line auto_initramfs=1, for all boards, and no other that names an initramfs")
+		return Boot{}, refuseWithHint("one line auto_initramfs=1, and no more, or --via oneshot", "config.txt has not one line auto_initramfs=1, for all boards, and no other that names an initramfs")
 	case f.Get("firmware_kernel") == "":
-		return Boot{}, refuse("reboot it, if its kernel was upgraded", "the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
+		return Boot{}, refuseWithHint("reboot it, if its kernel was upgraded", "the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
 	case len(f["firmware_image"]) > 0:
-		return Boot{}, refuse("--via oneshot", "config.txt has auto_initramfs=1, and kernel=%s", strings.Join(f["firmware_image"], ", "))
+		return Boot{}, refuseWithHint("--via oneshot", "config.txt has auto_initramfs=1, and kernel=%s", strings.Join(f["firmware_image"], ", "))
 	case f.Get("firmware_gh") != "" && !pushed:
-		return Boot{}, refuse("remove it, if nobody needs it", "%s is there, and not known to be a push's", autoFile)
+		return Boot{}, refuseWithHint("remove it, if nobody needs it", "%s is there, and not known to be a push's", autoFile)
 	}
 	return Boot{Way: Auto, File: autoFile, Config: configTxt, what: "the initramfs that config.txt leaves to it (auto_initramfs=1)"}, nil
 }
@@ -74,21 +74,21 @@ func autoRemarks(_ Facts, u Use) []Remark {
 
 // Once is tryboot.txt, as the kernels of Raspberry Pi OS can ask for it. Firmwares differ in which kernel and initramfs they take unnamed, so
 // both are named.
-func (raspberry) Once(f Facts) (Boot, error) {
+func (raspberryLoader) Once(f Facts) (Boot, error) {
 	image := f.Get("firmware_kernel")
 	switch {
 	case !strings.Contains(f.Get("kernel"), "+rpt-rpi-"):
-		return Boot{}, refuse("--via replace", "one-shot: kernel %s is none of Raspberry Pi OS's, which alone can ask the firmware for a tryboot", f.Get("kernel"))
+		return Boot{}, refuseWithHint("--via replace", "one-shot: kernel %s is none of Raspberry Pi OS's, which alone can ask the firmware for a tryboot", f.Get("kernel"))
 	case f.Get("firmware_tryboot") == "":
-		return Boot{}, refuse("a newer firmware or bootloader EEPROM", "one-shot: the firmware does not say that it knows tryboot")
+		return Boot{}, refuseWithHint("a newer firmware or bootloader EEPROM", "one-shot: the firmware does not say that it knows tryboot")
 	case f.Get("firmware_odd") != "":
-		return Boot{}, refuse("", "one-shot: its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
+		return Boot{}, refuseWithHint("", "one-shot: its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
 	case image == "":
-		return Boot{}, refuse("reboot it, if its kernel was upgraded", "one-shot: the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
+		return Boot{}, refuseWithHint("reboot it, if its kernel was upgraded", "one-shot: the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
 	case slices.ContainsFunc(f["firmware_image"], func(name string) bool { return name != image }):
-		return Boot{}, refuse("", "one-shot: config.txt has kernel=%s, not %s", strings.Join(f["firmware_image"], ", "), image)
+		return Boot{}, refuseWithHint("", "one-shot: config.txt has kernel=%s, not %s", strings.Join(f["firmware_image"], ", "), image)
 	case f.Get("firmware_tried") != "":
-		return Boot{}, refuse("", "one-shot: there is a tryboot.txt, which stays as it is")
+		return Boot{}, refuseWithHint("", "one-shot: there is a tryboot.txt, which stays as it is")
 	}
 	return Boot{Way: TryBoot, File: "/boot/firmware/groundhog.img", Config: configTxt, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }

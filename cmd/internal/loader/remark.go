@@ -13,12 +13,12 @@ type Remark struct {
 	Text, Hint string
 }
 
-// remarks has the ways that have something to say, each in the file of its loader.
-var remarks = map[Way]func(Facts, Use) []Remark{Replace: fatRemarks, Auto: autoRemarks, TryBoot: tryBootRemarks}
+// wayRemarks has the ways that have something to say, each in the file of its loader.
+var wayRemarks = map[Way]func(Facts, Use) []Remark{Replace: fatRemarks, Auto: autoRemarks, TryBoot: tryBootRemarks}
 
 // Remarks is what the way has to say of a push to that device.
 func (b Boot) Remarks(f Facts, u Use) []Remark {
-	if r := remarks[b.Way]; r != nil {
+	if r := wayRemarks[b.Way]; r != nil {
 		return r(f, u)
 	}
 	return nil
@@ -26,11 +26,11 @@ func (b Boot) Remarks(f Facts, u Use) []Remark {
 
 // Says is who boots what, in words.
 func (b Boot) Says(l Loader) string {
-	who := or(b.who, l.Name())
+	who := orElse(b.who, l.Name())
 	if b.Way.Once() {
 		return who + " is told to boot the archive once; what it boots otherwise stays as it is"
 	}
-	return who + " boots " + or(b.what, b.File)
+	return who + " boots " + orElse(b.what, b.File)
 }
 
 // Room is what the way takes besides the archive: key is how the facts of [Boot.Dir] begin, beside is KiB that go there, kept KiB of

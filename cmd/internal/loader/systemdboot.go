@@ -33,12 +33,12 @@ func (systemdBoot) Boot(f Facts) (Boot, error) {
 	if slices.Contains(f["loader"], "grub/grub.cfg") {
 		text += "; /boot/grub/grub.cfg is a leftover"
 	}
-	return Boot{}, refuse(onceHint, "%s", text)
+	return Boot{}, refuseWithHint(onceHint, "%s", text)
 }
 
-// sorting is the first version of systemd-boot that puts an entry without a sort-key behind all that have one. In earlier ones our entry
+// sortKeyVersion is the first version of systemd-boot that puts an entry without a sort-key behind all that have one. In earlier ones our entry
 // could become the default.
-const sorting = 251
+const sortKeyVersion = 251
 
 var systemdVersion = regexp.MustCompile(`^systemd-boot ([0-9]{3})\b`)
 
@@ -50,51 +50,51 @@ func (systemdBoot) Once(f Facts) (Boot, error) {
 	}
 	for _, pattern := range f["loader_default"] {
 		if ok, err := path.Match(pattern, "groundhog.conf"); ok || err != nil {
-			return Boot{}, refuse(kexecHint, "one-shot: systemd-boot's default is %q, which might be what is pushed", pattern)
+			return Boot{}, refuseWithHint(kexecHint, "one-shot: systemd-boot's default is %q, which might be what is pushed", pattern)
 		}
 	}
 	told := f.Get("loader_told")
 	switch {
-	case version < sorting || f.Get("loader_oneshot") == "":
-		return Boot{}, refuse(kexecHint, "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", or(f.Get("loader_info"), "systemd-boot"))
+	case version < sortKeyVersion || f.Get("loader_oneshot") == "":
+		return Boot{}, refuseWithHint(kexecHint, "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", orElse(f.Get("loader_info"), "systemd-boot"))
 	case f.Get("secure_boot") == "1":
-		return Boot{}, refuse(kexecHint, "one-shot: under Secure Boot systemd-boot may refuse Debian's kernel, and then waits for somebody")
+		return Boot{}, refuseWithHint(kexecHint, "one-shot: under Secure Boot systemd-boot may refuse Debian's kernel, and then waits for somebody")
 	case f.Get("esp") == "":
-		return Boot{}, refuse("mount it where /etc/fstab or bootctl has it", "one-shot: the EFI system partition that systemd-boot was started from is mounted at none of %s", strings.Join(partitions, ", "))
+		return Boot{}, refuseWithHint("mount it where /etc/fstab or bootctl has it", "one-shot: the EFI system partition that systemd-boot was started from is mounted at none of %s", strings.Join(efiMounts, ", "))
 	case f.Get("esp_sorted") == "":
-		return Boot{}, refuse(kexecHint, "one-shot: no entry of systemd-boot's has a sort-key, so the archive's could become the default")
+		return Boot{}, refuseWithHint(kexecHint, "one-shot: no entry of systemd-boot's has a sort-key, so the archive's could become the default")
 	case told != "" && told != "groundhog.conf":
-		return Boot{}, refuse("bootctl set-oneshot ''", "one-shot: systemd-boot is told already to boot %s next", told)
+		return Boot{}, refuseWithHint("bootctl set-oneshot ''", "one-shot: systemd-boot is told already to boot %s next", told)
 	case f.Get("esp_entry") != "" && f.Get("pushed_way") != string(Entry):
-		return Boot{}, refuse("remove it, if nobody needs it", "one-shot: %[1]s/groundhog or %[1]s/loader/entries/groundhog.conf is there, and not known to be a push's", f.Get("esp"))
+		return Boot{}, refuseWithHint("remove it, if nobody needs it", "one-shot: %[1]s/groundhog or %[1]s/loader/entries/groundhog.conf is there, and not known to be a push's", f.Get("esp"))
 	case f.Get("efivars_readonly") != "":
-		return Boot{}, refuse("mount -o remount,rw /sys/firmware/efi/efivars", "one-shot: the firmware's variables are mounted read-only")
+		return Boot{}, refuseWithHint("mount -o remount,rw /sys/firmware/efi/efivars", "one-shot: the firmware's variables are mounted read-only")
 	case f.Number("kernel_size") < 0:
-		return Boot{}, refuse("", "one-shot: it has no /boot/vmlinuz-%s", f.Get("kernel"))
+		return Boot{}, refuseWithHint("", "one-shot: it has no /boot/vmlinuz-%s", f.Get("kernel"))
 	}
 	return Boot{Way: Entry, File: f.Get("esp") + "/groundhog/initrd", Config: f.Get("esp"), Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
 
 // Once is systemd-boot's own one-shot, where systemd-boot starts the unified image, and the firmware's where that does.
-func (unified) Once(f Facts) (Boot, error) {
+func (unifiedLoader) Once(f Facts) (Boot, error) {
 	if !strings.HasPrefix(loaderInfo(f), "systemd-boot") {
 		return bootNext(f)
 	}
 	return systemdBoot{}.Once(f)
 }
 
-// unified is a unified kernel image: kernel, initramfs and command line in one EFI program, most often signed.
-type unified struct{}
+// unifiedLoader is a unified kernel image: kernel, initramfs and command line in one EFI program, most often signed.
+type unifiedLoader struct{}
 
-func (unified) Name() string { return "a unified kernel image" }
+func (unifiedLoader) Name() string { return "a unified kernel image" }
 
-func (unified) Evidence(f Facts) Evidence {
+func (unifiedLoader) Evidence(f Facts) Evidence {
 	if f.Get("stub_info") != "" {
 		return Proven
 	}
 	return Absent
 }
 
-func (unified) Boot(Facts) (Boot, error) {
-	return Boot{}, refuse("--via oneshot boots the archive once; "+kexecHint, "it boots a unified kernel image, which cannot be patched from outside")
+func (unifiedLoader) Boot(Facts) (Boot, error) {
+	return Boot{}, refuseWithHint("--via oneshot boots the archive once; "+kexecHint, "it boots a unified kernel image, which cannot be patched from outside")
 }

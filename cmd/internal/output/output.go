@@ -18,13 +18,13 @@ import (
 type Files struct {
 	Stdout io.Writer // what [Stdio] stands for; nil: it is a name as others are
 
-	files []output
+	files []outputFile
 }
 
 // Stdio is the name that stands for standard output.
 const Stdio = "-"
 
-type output struct {
+type outputFile struct {
 	path  string
 	perm  os.FileMode     // once it is complete
 	dir   *os.Root        // that path is in
@@ -69,7 +69,7 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("writing to standard output: %w", err)
 		}
-		o.files = append(o.files, output{path: path, tmp: f})
+		o.files = append(o.files, outputFile{path: path, tmp: f})
 		return f, nil
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
@@ -87,7 +87,7 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 		dir.Close()
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
-	o.files = append(o.files, output{path: path, perm: perm, dir: dir, aside: aside})
+	o.files = append(o.files, outputFile{path: path, perm: perm, dir: dir, aside: aside})
 	return aside.File, nil
 }
 
@@ -108,7 +108,7 @@ func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error
 func (o *Files) Commit() error {
 	for _, f := range o.files {
 		if f.tmp != nil {
-			if err := o.print(f.tmp); err != nil {
+			if err := o.printFile(f.tmp); err != nil {
 				return fmt.Errorf("writing to standard output: %w", err)
 			}
 		} else if err := f.aside.Complete(f.perm); err != nil {
@@ -128,8 +128,8 @@ func (o *Files) Commit() error {
 	return nil
 }
 
-// print copies a complete file to standard output and removes it.
-func (o *Files) print(f *os.File) error {
+// printFile copies a complete file to standard output and removes it.
+func (o *Files) printFile(f *os.File) error {
 	defer os.Remove(f.Name())
 	defer f.Close()
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

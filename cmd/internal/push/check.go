@@ -50,82 +50,82 @@ func Refused(all []Finding) bool {
 	return slices.ContainsFunc(all, func(f Finding) bool { return f.Verdict == Refuse })
 }
 
-// checks collects findings.
-type checks struct {
+// pushChecks collects findings.
+type pushChecks struct {
 	f   loader.Facts
 	a   Archive
 	all []Finding
 }
 
-func (c *checks) say(id string, v Verdict, hint, format string, args ...any) {
+func (c *pushChecks) addFinding(id string, v Verdict, hint, format string, args ...any) {
 	c.all = append(c.all, Finding{id, v, fmt.Sprintf(format, args...), hint})
 }
 
 // Check holds an archive against a device. All findings come at once; the Boot is good where none of them refuses.
 func Check(f loader.Facts, a Archive) ([]Finding, loader.Boot) {
-	c := &checks{f: f, a: a}
-	c.archive()
-	c.machine()
-	boot := c.boot()
-	c.room(boot)
-	c.login()
-	c.network()
-	c.storage()
-	c.rest()
+	c := &pushChecks{f: f, a: a}
+	c.checkArchive()
+	c.checkMachine()
+	boot := c.checkBootLoader()
+	c.checkRoom(boot)
+	c.checkLogin()
+	c.checkNetwork()
+	c.checkStorage()
+	c.checkRest()
 	return c.all, boot
 }
 
-func (c *checks) archive() {
+func (c *pushChecks) checkArchive() {
 	if c.a.Build == "" || !c.a.Dropbear {
-		c.say("archive", Refuse, "groundhog patch makes one", "the archive is no reflash initramfs: groundhog did not patch it, or it has no dropbear")
+		c.addFinding("archive", Refuse, "groundhog patch makes one", "the archive is no reflash initramfs: groundhog did not patch it, or it has no dropbear")
 	} else {
-		c.say("archive", OK, "", "build %s", c.a.Build)
+		c.addFinding("archive", OK, "", "build %s", c.a.Build)
 	}
 }
 
-// machine: it runs what the archive was made for.
-func (c *checks) machine() {
+// checkMachine: it runs what the archive was made for.
+func (c *pushChecks) checkMachine() {
 	for _, m := range []struct{ id, device, archive, hint string }{
 		{"architecture", c.f.Get("arch"), c.a.Arch, ""},
 		{"kernel", c.f.Get("kernel"), c.a.Kernel, "patch the initramfs of the kernel that runs: /boot/initrd.img-" + c.f.Get("kernel")},
 		{"release", c.f.Get("release"), c.a.Release, ""},
 	} {
 		if m.device != m.archive || m.device == "" {
-			c.say(m.id, Refuse, m.hint, "the device has %s %s, the archive is for %s", m.id, or(m.device, "unknown"), or(m.archive, "unknown"))
+			c.addFinding(m.id, Refuse, m.hint, "the device has %s %s, the archive is for %s", m.id, orElse(m.device, "unknown"), orElse(m.archive, "unknown"))
 		} else {
-			c.say(m.id, OK, "", "%s", m.device)
+			c.addFinding(m.id, OK, "", "%s", m.device)
 		}
 	}
 	board := c.f.Get("board")
 	cm3 := strings.Contains(board, "raspberrypi,3-compute-module")
 	switch {
 	case cm3 && c.a.Board != "cm3":
-		c.say("board", Refuse, "groundhog patch --board cm3", "a Compute Module 3, whose network the archive has no modules and no MAC for")
+		c.addFinding("board", Refuse, "groundhog patch --board cm3", "a Compute Module 3, whose network the archive has no modules and no MAC for")
 	case !cm3 && c.a.Board == "cm3":
-		c.say("board", Warn, "", "the archive is for a Compute Module 3, the device is %s", or(board, "none that says what it is"))
+		c.addFinding("board", Warn, "", "the archive is for a Compute Module 3, the device is %s", orElse(board, "none that says what it is"))
 	case board != "":
-		c.say("board", OK, "", "%s", board)
+		c.addFinding("board", OK, "", "%s", board)
 	}
 }
 
-func or(s, otherwise string) string {
+func orElse(s, otherwise string) string {
 	if s == "" {
 		return otherwise
 	}
 	return s
 }
 
-// boot finds the way in.
-func (c *checks) boot() loader.Boot {
-	b, by, err := c.way()
+// checkBootLoader finds the way in.
+func (c *pushChecks) checkBootLoader() loader.Boot {
+	b, by, err := c.wayAsked()
 	if err == nil {
-		c.say("boot", OK, "", "%s", by)
+		c.addFinding("boot", OK, "", "%s", by)
 		for _, r := range b.Remarks(c.f, loader.Use{Keep: c.a.Keep, Stays: c.a.Stays}) {
 			verdict := Warn
 			if r.Refuses {
 				verdict = Refuse
 			}
-			c.say(r.ID, verdict, r.Hint, "%s", r.Text)
+			c.addFinding(r.ID, verdict, r.Hint, "%s", r.Text)
 		}
 		return b
 	}
@@ -137,12 +137,12 @@ func (c *checks) boot() loader.Boot {
 	if hint == "" && (c.a.Via == loader.Kexec || c.a.Via == loader.OneShot) {
 		hint = "--via replace goes by the boot loader"
 	}
-	c.say("boot", Refuse, hint, "%v", err)
+	c.addFinding("boot", Refuse, hint, "%v", err)
 	return loader.Boot{}
 }
 
-// way is the way that was asked for, and what takes it, in words.
-func (c *checks) way() (loader.Boot, string, error) {
+// wayAsked is the way that was asked for, and what takes it, in words.
+func (c *pushChecks) wayAsked() (loader.Boot, string, error) {
 	if c.a.Via == loader.Kexec {
 		b, err := loader.ByKexec(c.f, c.a.Size, c.a.Unpacked)
 		return b, "its kernel starts itself with the archive, by kexec; nothing is written to a disk", err
@@ -164,63 +164,63 @@ func (c *checks) way() (loader.Boot, string, error) {
 
 // bootLoaders is the way that the boot loader allows. To replace its initramfs is the default: every state of the disk that a power cut may
 // leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot has to be asked for once.
-func (c *checks) bootLoaders(l loader.Loader) (loader.Boot, error) {
+func (c *pushChecks) bootLoaders(l loader.Loader) (loader.Boot, error) {
 	if c.a.Via == loader.OneShot {
 		return loader.ByOneShot(c.f, l)
 	}
 	return l.Boot(c.f)
 }
 
-// spare is KiB that are to stay free.
-const spare = 1024
+// spareKiB is KiB that are to stay free.
+const spareKiB = 1024
 
-// room: the new file beside the old one, and a copy of the old one.
-func (c *checks) room(b loader.Boot) {
+// checkRoom: the new file beside the old one, and a copy of the old one.
+func (c *pushChecks) checkRoom(b loader.Boot) {
 	if c.a.Via == loader.Kexec {
 		return
 	}
-	dir := or(b.Dir(), "/boot")
+	dir := orElse(b.Dir(), "/boot")
 	key, beside, kept := b.Room(c.f)
-	need := c.a.Size/1024 + spare + beside
-	kept += spare
+	need := c.a.Size/1024 + spareKiB + beside
+	kept += spareKiB
 	if c.f.Get(key+"_readonly") != "" {
-		c.say("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)
+		c.addFinding("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)
 	}
-	c.private(b, dir, key)
+	c.checkPrivate(b, dir, key)
 	if c.f.Get("state_readonly") != "" {
-		c.say("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")
+		c.addFinding("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")
 	}
 	free, state := c.f.Number(key+"_free"), c.f.Number("state_free")
 	if c.f.Get(key+"_mount") == c.f.Get("state_mount") {
 		need += kept
 	} else if state < kept {
-		c.say("room", Refuse, "", "/var/lib has %d KiB free, the original needs %d", state, kept)
+		c.addFinding("room", Refuse, "", "/var/lib has %d KiB free, the original needs %d", state, kept)
 	}
 	if free < need {
-		c.say("room", Refuse, "an old kernel may be removed, or the archive compressed better: groundhog patch --level", "%s has %d KiB free, %d are needed", dir, free, need)
+		c.addFinding("room", Refuse, "an old kernel may be removed, or the archive compressed better: groundhog patch --level", "%s has %d KiB free, %d are needed", dir, free, need)
 	} else {
-		c.say("room", OK, "", "%s has %d KiB free, %d are needed", dir, free, need)
+		c.addFinding("room", OK, "", "%s has %d KiB free, %d are needed", dir, free, need)
 	}
 }
 
-// private: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
+// checkPrivate: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
 // file there may read all.
-func (c *checks) private(b loader.Boot, dir, key string) {
+func (c *pushChecks) checkPrivate(b loader.Boot, dir, key string) {
 	fat := key == "firmware" || c.f.Get(key+"_type") == "msdos"
 	if perm := c.f.Get(key + "_perm"); !fat || strings.HasSuffix(perm, "00") {
 		return
 	}
-	c.say("host-keys", Warn, "mount it with umask=0077 in /etc/fstab, or patch with --host-key new, so that they are the initramfs's alone",
+	c.addFinding("host-keys", Warn, "mount it with umask=0077 in /etc/fstab, or patch with --host-key new, so that they are the initramfs's alone",
 		"%s is FAT and mounted for everybody: any user of the device can read the private host keys in the archive", dir)
 }
 
-// login: one of the keys that we hold is let in.
-func (c *checks) login() {
+// checkLogin: one of the keys that we hold is let in.
+func (c *pushChecks) checkLogin() {
 	for _, h := range c.a.Held {
 		if slices.Contains(c.a.Authorized, h) {
-			c.say("login", OK, "", "%s is let in", h)
+			c.addFinding("login", OK, "", "%s is let in", h)
 			return
 		}
 	}
-	c.say("login", Refuse, "groundhog patch --authorized-keys FILE.pub, or --identity FILE here", "none of the %d keys that we hold is among the %d that the archive lets in", len(c.a.Held), len(c.a.Authorized))
+	c.addFinding("login", Refuse, "groundhog patch --authorized-keys FILE.pub, or --identity FILE here", "none of the %d keys that we hold is among the %d that the archive lets in", len(c.a.Held), len(c.a.Authorized))
 }

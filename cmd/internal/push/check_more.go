@@ -9,50 +9,50 @@ import (
 	"groundhog/initrd/show"
 )
 
-// network: the archive comes up where the device is now.
-func (c *checks) network() {
+// checkNetwork: the archive comes up where the device is now.
+func (c *pushChecks) checkNetwork() {
 	name := c.f.Get("interface")
 	switch {
 	case name == "":
-		c.say("network", Warn, "", "the interface that has the address %s is not found", or(c.f.Get("address"), "we came to"))
+		c.addFinding("network", Warn, "", "the interface that has the address %s is not found", orElse(c.f.Get("address"), "we came to"))
 		return
 	case c.f.Get("wireless") != "":
-		c.say("network", Refuse, "plug a cable in and come over that", "%s is wireless, which the initramfs does not bring up", name)
+		c.addFinding("network", Refuse, "plug a cable in and come over that", "%s is wireless, which the initramfs does not bring up", name)
 		return
 	case c.f.Get("stacked") != "" || strings.Contains(name, "."):
-		c.say("network", Warn, "", "%s is a %s: the initramfs takes a plain interface, and may get another address", name, or(c.f.Get("stacked"), "VLAN"))
+		c.addFinding("network", Warn, "", "%s is a %s: the initramfs takes a plain interface, and may get another address", name, orElse(c.f.Get("stacked"), "VLAN"))
 		return
 	}
 	p := PersonalOf(c.f)
 	switch {
 	case p.Address.IsValid():
-		c.say("network", OK, "", "%s has the static address %s: the initramfs gets ip=%s", name, c.f.Get("prefix"), p.IP())
+		c.addFinding("network", OK, "", "%s has the static address %s: the initramfs gets ip=%s", name, c.f.Get("prefix"), p.IP())
 	case c.f.Get("dynamic") != "":
-		c.say("network", OK, "", "%s has %s by DHCP, MAC %s", name, c.f.Get("prefix"), c.f.Get("mac"))
+		c.addFinding("network", OK, "", "%s has %s by DHCP, MAC %s", name, c.f.Get("prefix"), c.f.Get("mac"))
 	default:
-		c.say("network", Warn, "", "%s has the address %s, which the initramfs cannot be given: it asks DHCP", name, c.f.Get("prefix"))
+		c.addFinding("network", Warn, "", "%s has the address %s, which the initramfs cannot be given: it asks DHCP", name, c.f.Get("prefix"))
 	}
 }
 
-// storage: what the root file system stands on.
-func (c *checks) storage() {
+// checkStorage: what the root file system stands on.
+func (c *pushChecks) checkStorage() {
 	if slices.Contains(c.f["root_on"], "crypt") {
-		c.say("storage", Warn, "", "/ is encrypted: a boot that nobody flashes asks for the passphrase, as ever")
+		c.addFinding("storage", Warn, "", "/ is encrypted: a boot that nobody flashes asks for the passphrase, as ever")
 	}
 	d, ok := c.f.Disk()
 	if !ok {
-		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", or(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
+		c.addFinding("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", orElse(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
 		return
 	}
 	if d.Size <= 0 {
-		c.say("storage", Warn, "flash --target names the disk", "/ is on %s, which does not say how large it is", d.Path)
+		c.addFinding("storage", Warn, "flash --target names the disk", "/ is on %s, which does not say how large it is", d.Path)
 		return
 	}
 	if f, larger := Larger(c.f, c.a.Image); larger {
 		c.all = append(c.all, f)
 		return
 	}
-	c.say("storage", OK, "", "/ is on %s, %s %s %s", d.Path, show.Bytes(d.Size), d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
+	c.addFinding("storage", OK, "", "/ is on %s, %s %s %s", d.Path, show.Bytes(d.Size), d.Model, strings.TrimSpace(d.Serial+" "+d.CID))
 }
 
 // Larger is the finding that an image of so many bytes is larger than the disk that carries /; false where it is not, or where the disk's size is not known.
@@ -64,20 +64,20 @@ func Larger(f loader.Facts, image int64) (Finding, bool) {
 	return Finding{"storage", Refuse, fmt.Sprintf("/ is on %s, which has %d bytes; the image that is to be flashed has %d", d.Path, d.Size, image), "--target names another disk"}, true
 }
 
-func (c *checks) rest() {
+func (c *pushChecks) checkRest() {
 	if c.f.Get("secure_boot") == "1" {
-		c.say("secure-boot", OK, "", "secure boot is on, which does not cover an initramfs that the boot loader reads")
+		c.addFinding("secure-boot", OK, "", "secure boot is on, which does not cover an initramfs that the boot loader reads")
 	}
 	for _, w := range c.f["watchdog"] {
-		c.say("watchdog", OK, "", "%s is running: the initramfs feeds it while it waits", w)
+		c.addFinding("watchdog", OK, "", "%s is running: the initramfs feeds it while it waits", w)
 	}
 	if c.f.Get("systemd") == "" {
-		c.say("restore", Warn, "groundhog restore does it", "without systemd the original is not put back by itself")
+		c.addFinding("restore", Warn, "groundhog restore does it", "without systemd the original is not put back by itself")
 	}
 	if missing := c.f["missing"]; len(missing) > 0 {
-		c.say("programs", Refuse, "", "the device has no %s", strings.Join(missing, ", "))
+		c.addFinding("programs", Refuse, "", "the device has no %s", strings.Join(missing, ", "))
 	}
 	if c.f.Get("pushed") != "" {
-		c.say("pushed", OK, "", "an archive is there already: it is replaced, the original stays kept")
+		c.addFinding("pushed", OK, "", "an archive is there already: it is replaced, the original stays kept")
 	}
 }

@@ -21,8 +21,8 @@ type MAC [6]byte
 
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// station reports whether an interface can have the address: not that of a group, and not all zeros.
-func (m MAC) station() bool { return m[0]&1 == 0 && m != MAC{} }
+// isStation reports whether an interface can have the address: not that of a group, and not all zeros.
+func (m MAC) isStation() bool { return m[0]&1 == 0 && m != MAC{} }
 
 // IP is the address as the kernel's ip= has it (Documentation/admin-guide/nfs/nfsroot.rst); "" asks DHCP.
 func (p Personal) IP() string {
@@ -40,7 +40,7 @@ func (p Personal) IP() string {
 // PersonalOf works out what the device's own segment must say.
 func PersonalOf(f loader.Facts) (p Personal) {
 	if a := f.Get("mac_assigned"); a == "1" || a == "3" { // NET_ADDR_RANDOM, NET_ADDR_SET (sysfs-class-net)
-		if mac, err := net.ParseMAC(f.Get("mac")); err == nil && len(mac) == len(p.MAC) && MAC(mac).station() {
+		if mac, err := net.ParseMAC(f.Get("mac")); err == nil && len(mac) == len(p.MAC) && MAC(mac).isStation() {
 			p.MAC = MAC(mac)
 		}
 	}

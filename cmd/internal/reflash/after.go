@@ -17,8 +17,8 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// partition is a filesystem that was recognised on the disk.
-type partition struct {
+// diskPartition is a filesystem that was recognised on the disk.
+type diskPartition struct {
 	Path  string `json:"path"`  // /dev/vda1
 	Type  string `json:"type"`  // as blkid(8) names it: ext4, vfat, ...
 	Label string `json:"label"` // may be empty
@@ -44,7 +44,7 @@ func (f *flashing) canGrow(ctx context.Context) error {
 		return err
 	}
 	size, _ := f.img.Size()
-	if _, _, err = f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, first); err != nil {
+	if _, _, err = f.fitTable(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, first); err != nil {
 		return err
 	}
 	kind, err := f.img.Filesystem(ctx, f.grown.start)
@@ -54,18 +54,18 @@ func (f *flashing) canGrow(ctx context.Context) error {
 	return err
 }
 
-// afterwards looks at the disk as the device sees it now, and enlarges what --grow asks for. The look is a courtesy: where it
+// lookAfterwards looks at the disk as the device sees it now, and enlarges what --grow asks for. The look is a courtesy: where it
 // fails, the image is on the disk all the same.
-func (f *flashing) afterwards(ctx context.Context, data *Flashed) error {
-	err := f.surely(ctx, func() (err error) {
-		data.Filesystems, err = f.recognise(ctx)
+func (f *flashing) lookAfterwards(ctx context.Context, data *Flashed) error {
+	err := f.retryStep(ctx, func() (err error) {
+		data.Filesystems, err = f.recogniseFilesystems(ctx)
 		return err
 	})
 	switch {
 	case err != nil && (f.Grow || ctx.Err() != nil):
-		return in(Verified, fmt.Errorf("looking at the disk afterwards: %w", err))
+		return inState(Verified, fmt.Errorf("looking at the disk afterwards: %w", err))
 	case err != nil:
-		f.phase("filesystems", "looking at the disk afterwards: %v", err)
+		f.tellPhase("filesystems", "looking at the disk afterwards: %v", err)
 		return nil
 	}
 	var seen []string
@@ -75,15 +75,15 @@ func (f *flashing) afterwards(ctx context.Context, data *Flashed) error {
 	if len(seen) == 0 {
 		seen = append(seen, "none that blkid knows")
 	}
-	f.phase("filesystems", "filesystems on it: %s", strings.Join(seen, ", "))
+	f.tellPhase("filesystems", "filesystems on it: %s", strings.Join(seen, ", "))
 	if f.Grow {
-		return f.enlarge(ctx, data)
+		return f.enlargeFilesystem(ctx, data)
 	}
 	return nil
 }
 
-// recognise lists the filesystems on the disk.
-func (f *flashing) recognise(ctx context.Context) ([]partition, error) {
+// recogniseFilesystems lists the filesystems on the disk.
+func (f *flashing) recogniseFilesystems(ctx context.Context) ([]diskPartition, error) {
 	r, err := f.c.Script(ctx, partitionsScript, nil, f.disk.Path)
 	if err == nil {
 		err = r.Err("listing filesystems")
@@ -98,8 +98,8 @@ func (f *flashing) recognise(ctx context.Context) ([]partition, error) {
 const maxPartitions = 128
 
 // parsePartitions reads what the script prints; what has no type is left out.
-func parsePartitions(said string) (all []partition) {
-	var p partition
+func parsePartitions(said string) (all []diskPartition) {
+	var p diskPartition
 	add := func() {
 		if p.Type != "" && len(all) < maxPartitions {
 			all = append(all, p)
@@ -109,7 +109,7 @@ func parsePartitions(said string) (all []partition) {
 		line = strings.TrimSuffix(line, "\n")
 		if path, ok := strings.CutPrefix(line, "device "); ok {
 			add()
-			p = partition{Path: path}
+			p = diskPartition{Path: path}
 			continue
 		}
 		switch name, value, _ := strings.Cut(line, "="); name {
@@ -123,12 +123,12 @@ func parsePartitions(said string) (all []partition) {
 	return all
 }
 
-// ungrown is the state after an enlarging that failed: the device says of a disk on which it was begun that it is written to.
-func (f *flashing) ungrown(ctx context.Context) State {
+// stateUngrown is the state after an enlarging that failed: the device says of a disk on which it was begun that it is written to.
+func (f *flashing) stateUngrown(ctx context.Context) State {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()
-	o := observed{}
-	c, err := f.login(ctx)
+	o := observedState{}
+	c, err := f.loginAgain(ctx)
 	switch {
 	case errors.Is(err, errRebooted):
 		return Rebooted
@@ -146,8 +146,8 @@ func (f *flashing) ungrown(ctx context.Context) State {
 	return Unknown
 }
 
-// enlarge has the filesystem in the enlarged partition fill it.
-func (f *flashing) enlarge(ctx context.Context, data *Flashed) error {
+// enlargeFilesystem has the filesystem in the enlarged partition fill it.
+func (f *flashing) enlargeFilesystem(ctx context.Context, data *Flashed) error {
 	if f.grown == nil {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (f *flashing) enlarge(ctx context.Context, data *Flashed) error {
 		err = errors.New("enlarging " + path + ": the device does not say that it is done")
 	}
 	if err != nil {
-		return in(f.ungrown(ctx), hint.To(err, "the image was verified before that; the same flash puts it there again"))
+		return inState(f.stateUngrown(ctx), hint.To(err, "the image was verified before that; the same flash puts it there again"))
 	}
 	data.Grown = path
 	return nil

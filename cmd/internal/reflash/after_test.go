@@ -17,7 +17,7 @@ import (
 func TestParsePartitions(t *testing.T) {
 	said := "device /dev/vda\nDEVNAME=/dev/vda\nPTTYPE=gpt\ndevice /dev/vda1\nLABEL=root\\ fs\nTYPE=ext4\nUSAGE=filesystem\n" +
 		"device /dev/vda2\ndevice /dev/vda3\nTYPE=vfat"
-	want := []partition{{"/dev/vda1", "ext4", `root\ fs`}, {"/dev/vda3", "vfat", ""}}
+	want := []diskPartition{{"/dev/vda1", "ext4", `root\ fs`}, {"/dev/vda3", "vfat", ""}}
 	if diff := cmp.Diff(want, parsePartitions(said)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -29,12 +29,12 @@ type ownArchive struct {
 	open   func() (io.ReadCloser, error)
 }
 
-// whole is the archive as it is.
-func (a *Archive) whole() *ownArchive {
+// wholeArchive is the archive as it is.
+func (a *Archive) wholeArchive() *ownArchive {
 	return &ownArchive{a.Size, a.SHA256, func() (io.ReadCloser, error) { return os.Open(a.Path) }}
 }
 
-// held is an archive in memory.
-func held(b []byte, sum string) *ownArchive {
+// archiveInMemory is an archive in memory.
+func archiveInMemory(b []byte, sum string) *ownArchive {
 	return &ownArchive{int64(len(b)), sum, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
 }

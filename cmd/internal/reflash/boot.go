@@ -75,7 +75,7 @@ func (o *CycleOptions) startsEarly(ctx context.Context, a *Archive, img *image.I
 // So is one that is too large for its disk, if how large it is was known only then.
 func (o *CycleOptions) startsBefore(ctx context.Context, h Host, a *Archive, img *image.Image, f loader.Facts) error {
 	if o.Boot == ByKexec && img.Compression() != "raw" && img.Stored() != nil {
-		h.phase("kexec", "what kexec is to start is read in the image first, which is decoded for that")
+		h.tellPhase("kexec", "what kexec is to start is read in the image first, which is decoded for that")
 	}
 	if _, err := o.Starts(ctx, a, img); err != nil {
 		return err
@@ -98,17 +98,17 @@ type booting struct {
 	Booted
 }
 
-// try asks the waiting device's kernel, before anything is written, whether it would take the image's.
-func (b *booting) try(ctx context.Context, s *image.Start) error {
+// tryKernel asks the waiting device's kernel, before anything is written, whether it would take the image's.
+func (b *booting) tryKernel(ctx context.Context, s *image.Start) error {
 	if b.wanted != ByKexec {
 		return nil
 	}
 	if s == nil {
-		b.phase("kexec", "the image is a stream: whether kexec can start it is seen when it was written, and else the firmware does")
+		b.tellPhase("kexec", "the image is a stream: whether kexec can start it is seen when it was written, and else the firmware does")
 		return nil
 	}
-	err := b.surely(ctx, func() error {
-		r, err := b.kexec(ctx, "trial", s, bytes.NewReader(s.Kernel))
+	err := b.retryStep(ctx, func() error {
+		r, err := b.runKexec(ctx, "trial", s, bytes.NewReader(s.Kernel))
 		if err == nil {
 			err = r.Err("trying to load the image's kernel")
 		}
@@ -117,15 +117,15 @@ func (b *booting) try(ctx context.Context, s *image.Start) error {
 	if err != nil {
 		return hint.To(fmt.Errorf("--boot kexec: %w", err), byFirmware)
 	}
-	b.phase("kexec", "its kernel takes the image's: %s, %q, was loaded and let go of", s.Loader, s.Title)
+	b.tellPhase("kexec", "its kernel takes the image's: %s, %q, was loaded and let go of", s.Loader, s.Title)
 	return nil
 }
 
-// leave leaves the initramfs for the new system. Where kexec fails the device is rebooted.
-func (b *booting) leave(ctx context.Context) error {
+// leaveInitramfs leaves the initramfs for the new system. Where kexec fails the device is rebooted.
+func (b *booting) leaveInitramfs(ctx context.Context) error {
 	b.By = ByFirmware
 	if b.wanted == ByKexec {
-		err := b.start(ctx)
+		err := b.startNewSystem(ctx)
 		switch {
 		case err == nil:
 			b.By = ByKexec
@@ -134,22 +134,22 @@ func (b *booting) leave(ctx context.Context) error {
 			return err
 		}
 		b.Why = err.Error()
-		b.phase("kexec", "kexec cannot start the new system, and the firmware does: %v", err)
+		b.tellPhase("kexec", "kexec cannot start the new system, and the firmware does: %v", err)
 	}
-	return b.restart(ctx)
+	return b.rebootDevice(ctx)
 }
 
-// start has the device load the new system's kernel and initramfs, and start them. If the connection is lost before the device has said
+// startNewSystem has the device load the new system's kernel and initramfs, and start them. If the connection is lost before the device has said
 // that it does so, the device is asked again. If the boot that waited does not answer any more, the order to start had reached it.
-func (b *booting) start(ctx context.Context) error {
+func (b *booting) startNewSystem(ctx context.Context) error {
 	s, err := b.img.Start(ctx)
 	if err != nil {
-		return in(Verified, err)
+		return inState(Verified, err)
 	}
 	for end := time.Now().Add(b.Patience); ; {
-		sent := b.count(io.MultiReader(bytes.NewReader(s.Kernel), bytes.NewReader(s.Initrd), strings.NewReader(kexec.Go)), "sent to be started", int64(len(s.Kernel)+len(s.Initrd)+len(kexec.Go)))
-		r, err := b.kexec(ctx, "load", s, sent)
-		sent.end()
+		sent := b.countReader(io.MultiReader(bytes.NewReader(s.Kernel), bytes.NewReader(s.Initrd), strings.NewReader(kexec.Go)), "sent to be started", int64(len(s.Kernel)+len(s.Initrd)+len(kexec.Go)))
+		r, err := b.runKexec(ctx, "load", s, sent)
+		sent.endCount()
 		switch {
 		case err == nil && r.Exit == 0 && bytes.Contains(r.Stdout, []byte("starting\n")):
 			return nil
@@ -158,13 +158,13 @@ func (b *booting) start(ctx context.Context) error {
 		case err == nil:
 			return r.Err("loading it")
 		case ctx.Err() != nil && sent.done == sent.total: // the word, too
-			return in(Starting, err)
+			return inState(Starting, err)
 		case !isLoss(err) || ctx.Err() != nil:
-			return in(Verified, err)
+			return inState(Verified, err)
 		}
-		b.phase("kexec", "%v; asking again", err)
+		b.tellPhase("kexec", "%v; asking again", err)
 		if waits, err := b.waitsStill(ctx, end); err != nil || !waits {
-			return in(Starting, err)
+			return inState(Starting, err)
 		}
 	}
 }
@@ -177,23 +177,23 @@ func (b *booting) waitsStill(ctx context.Context, end time.Time) (bool, error) {
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
-		err := b.again(ctx)
+		err := b.reconnect(ctx)
 		if err == nil {
 			return true, nil
 		}
 		if !isLoss(err) || !time.Now().Before(end) {
-			b.phase("kexec", "it does not answer any more, and may be on its way: %v", err)
+			b.tellPhase("kexec", "it does not answer any more, and may be on its way: %v", err)
 			return false, nil
 		}
 	}
 }
 
-// kexec runs groundhog-writer's kexec new, ours where the device's does not know it.
-func (b *booting) kexec(ctx context.Context, what string, s *image.Start, stdin io.Reader) (device.Result, error) {
+// runKexec runs groundhog-writer's kexec new, ours where the device's does not know it.
+func (b *booting) runKexec(ctx context.Context, what string, s *image.Start, stdin io.Reader) (device.Result, error) {
 	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
 	command := fmt.Sprintf("exec groundhog-writer kexec new %s %d %s %d %s %s", what, len(s.Kernel), sum(s.Kernel), len(s.Initrd), sum(s.Initrd), device.Quote(s.Line))
 	if !b.knows {
-		if err := b.surely(ctx, func() error { return b.teach(ctx) }); err != nil {
+		if err := b.retryStep(ctx, func() error { return b.teachKexec(ctx) }); err != nil {
 			return device.Result{}, err
 		}
 	}
@@ -204,20 +204,20 @@ func (b *booting) kexec(ctx context.Context, what string, s *image.Start, stdin 
 		return device.Result{}, err
 	}
 	defer c.Close()
-	if err := b.same(ctx, c); err != nil {
+	if err := b.checkSameBoot(ctx, c); err != nil {
 		return device.Result{}, err
 	}
 	return c.Run(device.Patient(ctx, loadSilence), command, stdin)
 }
 
-// teach puts our writer on the device if the archive's is an older one, which does not know the command kexec and only prints its usage.
-func (b *booting) teach(ctx context.Context) error {
+// teachKexec puts our writer on the device if the archive's is an older one, which does not know the command kexec and only prints its usage.
+func (b *booting) teachKexec(ctx context.Context) error {
 	r, err := b.c.Run(ctx, "groundhog-writer kexec new", nil)
 	if err != nil {
 		return err
 	}
 	if !bytes.Contains(r.Stderr, []byte("kexec new")) {
-		if err := b.send(ctx, strings.TrimSpace(string(r.Stderr))); err != nil {
+		if err := b.sendWriter(ctx, strings.TrimSpace(string(r.Stderr))); err != nil {
 			return err
 		}
 	}
@@ -228,8 +228,8 @@ func (b *booting) teach(ctx context.Context) error {
 // kexecLoader is what a kernel says of who has started it, where that was kexec_file_load (arch/x86/kernel/kexec-bzimage64.c).
 const kexecLoader = "208"
 
-// arrived asks the new system who has started it, where that is not certain.
-func (b *booting) arrived(ctx context.Context, c *device.Client) {
+// askArrived asks the new system who has started it, where that is not certain.
+func (b *booting) askArrived(ctx context.Context, c *device.Client) {
 	if b.By != ByKexec {
 		return
 	}
@@ -239,9 +239,9 @@ func (b *booting) arrived(ctx context.Context, c *device.Client) {
 	}
 }
 
-// note notes whether this device has come up by firmware with an image of this layout before, and keeps it for the next time. An error is
+// noteFirmwareBoot notes whether this device has come up by firmware with an image of this layout before, and keeps it for the next time. An error is
 // no error of the run: the system is up.
-func (b *booting) note(ctx context.Context) {
+func (b *booting) noteFirmwareBoot(ctx context.Context) {
 	layout, err := b.img.Layout(ctx)
 	if err != nil {
 		return
@@ -259,12 +259,12 @@ func (b *booting) note(ctx context.Context) {
 	b.Firmware = true
 	record.Firmware = append(record.Firmware, layout)
 	if _, err := record.Save(); err != nil {
-		b.phase("wait", "noting that it comes up by firmware: %v", err)
+		b.tellPhase("wait", "noting that it comes up by firmware: %v", err)
 	}
 }
 
-// says is how the verdict tells it: nothing for a boot by firmware that was asked for.
-func (b *booting) says() string {
+// howBooted is how the verdict tells it: nothing for a boot by firmware that was asked for.
+func (b *booting) howBooted() string {
 	switch {
 	case b.By == ByKexec && b.Firmware:
 		return "; booted by kexec; this layout has come up by firmware here before"

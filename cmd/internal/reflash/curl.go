@@ -19,14 +19,14 @@ import (
 )
 
 // byPipeline flashes by curl | decoder | dd on the device.
-func (f *flashing) byPipeline(ctx context.Context) result {
+func (f *flashing) byPipeline(ctx context.Context) runResult {
 	began := time.Now()
-	job, stop, err := f.pipeline(ctx)
+	job, stop, err := f.curlPipeline(ctx)
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	defer stop()
-	f.phase("flash", "%s gets %s and writes it to %s", f.Name, f.path, f.disk)
+	f.tellPhase("flash", "%s gets %s and writes it to %s", f.Name, f.path, f.disk)
 	// It says nothing until it is over. A megabyte a second to write, and as much again to read back, is slow for any device.
 	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
 	before := f.lastWriter(ctx)
@@ -39,9 +39,9 @@ func (f *flashing) byPipeline(ctx context.Context) result {
 		case r.Started:
 			data.State = flash.Waiting
 		}
-		return result{data: data, err: in(f.leaves(ctx, data.State, "curl "+job.Session, before, err), err)}
+		return runResult{data: data, err: inState(f.stateLeft(ctx, data.State, "curl "+job.Session, before, err), err)}
 	}
-	return result{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
+	return runResult{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
 		f.disk.Path, f.path, job.SHA256, data.CheckedAgainst(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
 }
 
@@ -62,7 +62,7 @@ func (f *flashing) runPipeline(ctx context.Context, job plain.Job) (r plain.Resu
 		if !errors.Is(err, plain.ErrRefused) || !isGoing(err.Error()) || !time.Now().Before(end) {
 			return r, err
 		}
-		f.phase("flash", "%v; trying again", err)
+		f.tellPhase("flash", "%v; trying again", err)
 		select {
 		case <-time.After(4 * tryAgain):
 		case <-ctx.Done():
@@ -71,11 +71,11 @@ func (f *flashing) runPipeline(ctx context.Context, job plain.Job) (r plain.Resu
 	}
 }
 
-// pipeline is what the device is told to do, and serves the image where it has no URL of its own.
-func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), err error) {
-	f.phase("image", "reading %s to its end: what is read back is held against its hash", f.path)
+// curlPipeline is what the device is told to do, and serves the image where it has no URL of its own.
+func (f *flashing) curlPipeline(ctx context.Context) (job plain.Job, stop func(), err error) {
+	f.tellPhase("image", "reading %s to its end: what is read back is held against its hash", f.path)
 	if err := f.img.LoadFor(ctx, f.disk.Size); errors.Is(err, image.ErrLarger) {
-		return job, nil, f.larger(err)
+		return job, nil, f.nameSmallDisk(err)
 	} else if err != nil {
 		return job, nil, err
 	}
@@ -87,7 +87,7 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 	if size > f.disk.Size {
 		return job, nil, fmt.Errorf("the image is larger than the disk: %d bytes, %s has %d", size, f.disk.Path, f.disk.Size)
 	}
-	if err := f.table(ctx, &job); err != nil {
+	if err := f.sendFittedTable(ctx, &job); err != nil {
 		return job, nil, err
 	}
 	// A decoder on the device may call an error what the decoder here leaves out, and busybox' knows less: it would fail half way.
@@ -112,17 +112,17 @@ func (f *flashing) pipeline(ctx context.Context) (job plain.Job, stop func(), er
 	if !stored {
 		job.Compression = "none" // what it cannot decode is decoded here
 	}
-	job.URL, stop, err = f.serve(stored)
+	job.URL, stop, err = f.serveImage(stored)
 	return job, stop, err
 }
 
-// table has the partition table fitted to the disk.
-func (f *flashing) table(ctx context.Context, job *plain.Job) error {
+// sendFittedTable has the partition table fitted to the disk.
+func (f *flashing) sendFittedTable(ctx context.Context, job *plain.Job) error {
 	first, err := f.img.ReadFirst(ctx, chunk.Size)
 	if err != nil {
 		return err
 	}
-	head, extents, err := f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, job.Size, first)
+	head, extents, err := f.fitTable(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, job.Size, first)
 	if err != nil {
 		return err
 	}
@@ -149,9 +149,9 @@ func (f *flashing) table(ctx context.Context, job *plain.Job) error {
 	return nil
 }
 
-// serve gives the image to whoever asks on the device's own loopback for a name that nobody else
+// serveImage gives the image to whoever asks on the device's own loopback for a name that nobody else
 // knows: as it is stored, or decoded.
-func (f *flashing) serve(stored bool) (url string, stop func(), err error) {
+func (f *flashing) serveImage(stored bool) (url string, stop func(), err error) {
 	l, err := f.c.Listen()
 	if err != nil {
 		return "", nil, err

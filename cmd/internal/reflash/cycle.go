@@ -30,66 +30,66 @@ type CycleOptions struct {
 
 // Cycle pushes, reboots, flashes, reboots and waits for the new system.
 func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string, o *CycleOptions) Outcome {
-	return h.verdict(ctx, o.cycle(ctx, h, a, img, path))
+	return h.tellVerdict(ctx, o.cycleDevice(ctx, h, a, img, path))
 }
 
-// cycle is one device's way.
-func (o *CycleOptions) cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path string) result {
+// cycleDevice is one device's way.
+func (o *CycleOptions) cycleDevice(ctx context.Context, h Host, a *Archive, img *image.Image, path string) runResult {
 	options := o.SSH.Initramfs(a.Keys).OnPort(o.waitsAt(h), a.Port)
 	if err := o.startsEarly(ctx, a, img); err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	took := newTurnaround()
-	c, state, err := o.bring(ctx, h, a, img, options, took)
+	c, state, err := o.bringToWait(ctx, h, a, img, options, took)
 	if err != nil {
-		return result{err: err}
+		return runResult{err: err}
 	}
 	f := flashing{Host: h, at: o.waitsAt(h), FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
 	if err := img.Err(); err != nil { // it was read while the device rebooted
-		return result{err: in(f.stays(ctx), fmt.Errorf("the image: %w", err))}
+		return runResult{err: inState(f.stateOfWaiting(ctx), fmt.Errorf("the image: %w", err))}
 	}
 	if f.record, err = device.ReadRecord(h.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return result{err: in(f.stays(ctx), err)}
+		return runResult{err: inState(f.stateOfWaiting(ctx), err)}
 	}
-	if err := f.surely(ctx, func() error { return f.identify(ctx) }); err != nil { // the device that answers may not be ours to say more about
-		return result{err: in(Untouched, err)}
+	if err := f.retryStep(ctx, func() error { return f.identifyDevice(ctx) }); err != nil { // the device that answers may not be ours to say more about
+		return runResult{err: inState(Untouched, err)}
 	}
 	b := &booting{flashing: &f, wanted: o.Boot}
 	starts, err := o.Starts(ctx, a, img)
 	if err == nil {
-		err = b.try(ctx, starts)
+		err = b.tryKernel(ctx, starts)
 	}
 	if err != nil {
-		return result{err: in(f.stays(ctx), err)}
+		return runResult{err: inState(f.stateOfWaiting(ctx), err)}
 	}
-	r := f.run(ctx)
+	r := f.flashDisk(ctx)
 	if r.err != nil && stateOf(r.err) == Untouched { // the device is no longer the running system that it was
-		r.err = in(f.stays(ctx), r.err)
+		r.err = inState(f.stateOfWaiting(ctx), r.err)
 	}
 	if r.err != nil {
 		return r
 	}
-	h.phase("flash", "%s", r.done)
-	took.lap("flash")
-	if r.err = b.leave(ctx); r.err != nil {
+	h.tellPhase("flash", "%s", r.done)
+	took.endLap("flash")
+	if r.err = b.leaveInitramfs(ctx); r.err != nil {
 		return r
 	}
 	go img.Layout(ctx) // which may take decoding; the device is on its way meanwhile
 	if o.Boot == ByKexec {
-		took.lap("load")
+		took.endLap("load")
 	}
 	up, err := o.comesUp(ctx, h, img, state, took, b)
 	if err != nil {
 		r.err = err
 		return r
 	}
-	b.note(ctx)
+	b.noteFirmwareBoot(ctx)
 	if data := r.data; data != nil {
 		data.Turnaround, data.Boot = took.laps, &b.Booted
 	}
-	h.phase("turnaround", "turn-around %s", took)
-	r.done, r.state = r.done+"; the new system is up, boot "+up.BootID+b.says(), Up
+	h.tellPhase("turnaround", "turn-around %s", took)
+	r.done, r.state = r.done+"; the new system is up, boot "+up.BootID+b.howBooted(), Up
 	return r
 }
 
@@ -101,12 +101,12 @@ func (o *CycleOptions) waitsAt(h Host) string {
 	return h.Name
 }
 
-// stays is the state of a device that waits and to whose disk this run wrote nothing. An earlier flash may have left the disk half written:
+// stateOfWaiting is the state of a device that waits and to whose disk this run wrote nothing. An earlier flash may have left the disk half written:
 // then the device does not boot by itself.
-func (f *flashing) stays(ctx context.Context) State {
+func (f *flashing) stateOfWaiting(ctx context.Context) State {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()
-	c, err := f.login(ctx)
+	c, err := f.loginAgain(ctx)
 	if err != nil {
 		return Rebooting
 	}
@@ -117,12 +117,12 @@ func (f *flashing) stays(ctx context.Context) State {
 	return Held
 }
 
-// bring brings a device to where it waits, which it may do already.
-func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options, took *turnaround) (*device.Client, device.State, error) {
+// bringToWait brings a device to where it waits, which it may do already.
+func (o *CycleOptions) bringToWait(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options, took *turnaround) (*device.Client, device.State, error) {
 	if c, err := device.Dial(ctx, o.waitsAt(h), options); err == nil {
 		state, err := c.State(ctx)
 		if err == nil && state.Initramfs {
-			h.phase("push", "build %s waits there already", state.Build)
+			h.tellPhase("push", "build %s waits there already", state.Build)
 			return c, state, nil
 		}
 		c.Close()
@@ -132,19 +132,19 @@ func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image
 	if size, ok := img.Size(); ok && o.Target == "" {
 		p.Image = size
 	}
-	r := p.push(ctx, h, a)
+	r := p.pushDevice(ctx, h, a)
 	if r.err != nil && errors.Is(r.err, device.ErrTimeout) && o.PowerCycle != "" {
-		if r.err = in(Rebooting, o.cyclePower(ctx, h)); r.err == nil {
-			_, r.err = p.await(ctx, h, a, loader.Boot{}, device.State{})
+		if r.err = inState(Rebooting, o.cyclePower(ctx, h)); r.err == nil {
+			_, r.err = p.awaitInitramfs(ctx, h, a, loader.Boot{}, device.State{})
 		}
 	}
 	if r.err != nil {
 		return nil, device.State{}, r.err
 	}
-	h.phase("push", "build %s waits on %s", a.Facts.Build, h.Name)
+	h.tellPhase("push", "build %s waits on %s", a.Facts.Build, h.Name)
 	c, err := device.Dial(ctx, o.waitsAt(h), options)
 	if err != nil {
-		return nil, device.State{}, in(Rebooting, err)
+		return nil, device.State{}, inState(Rebooting, err)
 	}
 	state, err := c.State(ctx)
 	if err == nil && !state.Initramfs {
@@ -152,7 +152,7 @@ func (o *CycleOptions) bring(ctx context.Context, h Host, a *Archive, img *image
 	}
 	if err != nil {
 		c.Close()
-		return nil, state, in(Rebooting, err)
+		return nil, state, inState(Rebooting, err)
 	}
 	return c, state, nil
 }
@@ -167,7 +167,7 @@ func (o *CycleOptions) newSystem(ctx context.Context, h Host, img *image.Image) 
 	keys, err := img.HostKeys(ctx)
 	switch {
 	case errors.Is(err, image.ErrNoHostKey):
-		h.phase("wait", "%v: known_hosts has to know the new system's", err)
+		h.tellPhase("wait", "%v: known_hosts has to know the new system's", err)
 	case err != nil:
 		return options, err
 	default:
@@ -180,9 +180,9 @@ func (o *CycleOptions) newSystem(ctx context.Context, h Host, img *image.Image) 
 func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, before device.State, took *turnaround, b *booting) (device.State, error) {
 	options, err := o.newSystem(ctx, h, img)
 	if err != nil {
-		return device.State{}, in(Starting, fmt.Errorf("reading the image's host keys: %w", err))
+		return device.State{}, inState(Starting, fmt.Errorf("reading the image's host keys: %w", err))
 	}
-	wait := device.Wait{Before: before.BootID, Timeout: o.RebootTimeout, Down: took.down, Say: func(s string) { h.phase("wait", "%s", s) }}
+	wait := device.Wait{Before: before.BootID, Timeout: o.RebootTimeout, Down: took.endDown, Say: func(s string) { h.tellPhase("wait", "%s", s) }}
 	c, state, err := device.WaitSystem(ctx, h.Name, options, wait)
 	if err != nil && errors.Is(err, device.ErrTimeout) && o.PowerCycle != "" {
 		if err = o.cyclePower(ctx, h); err == nil {
@@ -193,28 +193,28 @@ func (o *CycleOptions) comesUp(ctx context.Context, h Host, img *image.Image, be
 		}
 	}
 	if errors.Is(err, device.ErrAuth) {
-		return state, in(Up, hint.To(err, "put your public key into the image, or name one that it has with --identity"))
+		return state, inState(Up, hint.To(err, "put your public key into the image, or name one that it has with --identity"))
 	}
 	if err != nil && b.By == ByKexec {
 		err = hint.To(fmt.Errorf("it was started by kexec: %w", err), "off and on again its firmware boots the image; --power-cycle does that")
 	}
 	if err != nil {
-		return state, in(Starting, err)
+		return state, inState(Starting, err)
 	}
-	b.arrived(ctx, c)
+	b.askArrived(ctx, c)
 	if o.Ready == "" {
 		c.Close()
-		took.lap("up")
+		took.endLap("up")
 		return state, nil
 	}
-	err = in(Up, o.probe(ctx, h, c, options))
-	took.lap("up")
+	err = inState(Up, o.probeReady(ctx, h, c, options))
+	took.endLap("up")
 	return state, err
 }
 
-// probe asks the new system until it is ready. Where the connection is lost, another one asks on.
-func (o *CycleOptions) probe(ctx context.Context, h Host, c *device.Client, options device.Options) error {
-	h.phase("ready", "waiting until %q ends well", o.Ready)
+// probeReady asks the new system until it is ready. Where the connection is lost, another one asks on.
+func (o *CycleOptions) probeReady(ctx context.Context, h Host, c *device.Client, options device.Options) error {
+	h.tellPhase("ready", "waiting until %q ends well", o.Ready)
 	limit, cancel := context.WithTimeout(ctx, o.RebootTimeout)
 	defer cancel()
 	defer func() { c.Close() }()
@@ -249,7 +249,7 @@ func (o *CycleOptions) probe(ctx context.Context, h Host, c *device.Client, opti
 
 // cyclePower runs the user's own command.
 func (o *CycleOptions) cyclePower(ctx context.Context, h Host) error {
-	h.phase("power", "it does not come back: running %s", o.PowerCycle)
+	h.tellPhase("power", "it does not come back: running %s", o.PowerCycle)
 	limit, cancel := context.WithTimeout(ctx, o.RebootTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(limit, "/bin/sh", "-c", o.PowerCycle)

@@ -11,17 +11,17 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// differs adds to the error of a check which byte of the disk is the first that differs. The writer only compares the sums of chunks, so the
+// addDifference adds to the error of a check which byte of the disk is the first that differs. The writer only compares the sums of chunks, so the
 // bytes of the first chunk that differs are fetched and compared here.
-func (f *flashing) differs(ctx context.Context, r flash.Result, err error) error {
+func (f *flashing) addDifference(ctx context.Context, r flash.Result, err error) error {
 	if !errors.Is(err, flash.ErrDiffers) || len(r.Differing) == 0 {
 		return err
 	}
-	at, wanted, werr := f.wanted(ctx, r.Differing[0])
+	at, wanted, werr := f.wantedBytes(ctx, r.Differing[0])
 	if werr != nil {
 		return fmt.Errorf("%w; which byte is the first that differs could not be found out: %w", err, werr)
 	}
-	held, werr := f.held(ctx, at, len(wanted))
+	held, werr := f.heldBytes(ctx, at, len(wanted))
 	if werr != nil {
 		return fmt.Errorf("%w; which byte is the first that differs could not be found out: %w", err, werr)
 	}
@@ -33,8 +33,8 @@ func (f *flashing) differs(ctx context.Context, r flash.Result, err error) error
 	return fmt.Errorf("%w; when its bytes were read they were the image's: the disk, or its cache, does not always say the same", err)
 }
 
-// wanted is what the disk should have in a chunk, or in what belongs behind the image's end, and where it begins.
-func (f *flashing) wanted(ctx context.Context, c chunk.Chunk) (at int64, b []byte, err error) {
+// wantedBytes is what the disk should have in a chunk, or in what belongs behind the image's end, and where it begins.
+func (f *flashing) wantedBytes(ctx context.Context, c chunk.Chunk) (at int64, b []byte, err error) {
 	at = c.N * chunk.Size
 	found := false
 	err = f.img.Walk(ctx, func(n int64) bool { return n == 0 || n == c.N }, func(got chunk.Chunk, data []byte) error {
@@ -43,7 +43,7 @@ func (f *flashing) wanted(ctx context.Context, c chunk.Chunk) (at int64, b []byt
 		}
 		if got.N == 0 {
 			size, _ := f.img.Size()
-			head, behind, err := f.fit(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, data)
+			head, behind, err := f.fitTable(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, data)
 			if err != nil {
 				return err
 			}
@@ -65,8 +65,8 @@ func (f *flashing) wanted(ctx context.Context, c chunk.Chunk) (at int64, b []byt
 	return at, b, err
 }
 
-// held is what the disk has.
-func (f *flashing) held(ctx context.Context, at int64, n int) ([]byte, error) {
+// heldBytes is what the disk has.
+func (f *flashing) heldBytes(ctx context.Context, at int64, n int) ([]byte, error) {
 	const sector = 512
 	r, err := f.c.Run(ctx, fmt.Sprintf("dd if=%s bs=%d skip=%d count=%d 2>/dev/null", device.Quote(f.disk.Path), sector, at/sector, (n+sector-1)/sector), nil)
 	if err == nil {

@@ -238,7 +238,7 @@ func (b *bench) judge(out Outcome) {
 	t := b.t
 	t.Helper()
 	n, last := b.told.verdicts()
-	about, ok := states[out.State]
+	about, ok := stateTable[out.State]
 	if n != 1 || !ok || last.State != out.State || last.Verdict != string(out.Verdict) || last.Text != out.Text || last.Text == "" {
 		t.Errorf("%d verdicts, the last %+v; returned %+v", n, last, out)
 	}

@@ -36,38 +36,38 @@ var ErrNoWriter = errors.New("this groundhog was built without it")
 
 // Flash makes the disk of a waiting device equal to an image; path is how the image is named.
 func Flash(ctx context.Context, h Host, img *image.Image, path string, o *FlashOptions) Outcome {
-	return h.verdict(ctx, o.flash(ctx, h, img, path))
+	return h.tellVerdict(ctx, o.flashDevice(ctx, h, img, path))
 }
 
-// flash flashes one device that waits.
-func (o *FlashOptions) flash(ctx context.Context, h Host, img *image.Image, path string) result {
-	options, record, err := o.waiting(h.Name)
+// flashDevice flashes one device that waits.
+func (o *FlashOptions) flashDevice(ctx context.Context, h Host, img *image.Image, path string) runResult {
+	options, record, err := o.waitingOptions(h.Name)
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	c, err := device.Dial(ctx, h.Name, options)
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	f := flashing{Host: h, at: h.Name, FlashOptions: o, c: c, options: options, record: record, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
-	err = f.surely(ctx, func() (err error) { f.state, err = f.c.State(ctx); return err })
+	err = f.retryStep(ctx, func() (err error) { f.state, err = f.c.State(ctx); return err })
 	if err == nil && !f.state.Initramfs {
 		err = hint.To(errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it")
 	}
 	if err == nil {
-		err = f.surely(ctx, func() error { return f.identify(ctx) })
+		err = f.retryStep(ctx, func() error { return f.identifyDevice(ctx) })
 	}
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
-	r := f.run(ctx)
+	r := f.flashDisk(ctx)
 	switch {
 	case r.err != nil || o.Check:
 	case !o.Reboot:
 		r.done += "; it waits, reboot -f there starts it"
 	default:
-		if err := f.restart(ctx); err != nil {
+		if err := f.rebootDevice(ctx); err != nil {
 			r.err = err
 			break
 		}
@@ -84,8 +84,8 @@ func Meant(err error) error {
 	return err
 }
 
-// waiting is how the initramfs is reached, and what push recorded; nil where it did not.
-func (o *FlashOptions) waiting(name string) (device.Options, *device.Record, error) {
+// waitingOptions is how the initramfs is reached, and what push recorded; nil where it did not.
+func (o *FlashOptions) waitingOptions(name string) (device.Options, *device.Record, error) {
 	options := o.SSH
 	options.User = "root"
 	record, err := device.ReadRecord(name)

@@ -35,14 +35,14 @@ type flashing struct {
 	at      string // where the initramfs answers
 	path    string // of the image, for people
 	disk    disk.Info
-	grown   *enlarged        // the partition that fit made larger; nil: none
-	left    []table.Leftover // what stands at the disk's end from before
-	looked  bool             // left was looked for
-	knows   bool             // the device's writer knows how to start a new system by kexec
+	grown   *enlargedPartition // the partition that fitTable made larger; nil: none
+	left    []table.Leftover   // what stands at the disk's end from before
+	looked  bool               // left was looked for
+	knows   bool               // the device's writer knows how to start a new system by kexec
 }
 
-// enlarged is a partition that is larger on this disk than in the image.
-type enlarged struct {
+// enlargedPartition is a partition that is larger on this disk than in the image.
+type enlargedPartition struct {
 	path  string
 	start int64 // bytes, in the image
 	size  int64 // bytes
@@ -51,17 +51,17 @@ type enlarged struct {
 // Flashed is what a verdict carries as data.
 type Flashed struct {
 	flash.Result
-	Image       string      `json:"image"`                // SHA-256 of the decoded image, in hex
-	Filesystems []partition `json:"filesystems,omitzero"` // recognised on the disk afterwards
-	Grown       string      `json:"grown,omitzero"`       // the partition that was enlarged
-	Turnaround  []Lap       `json:"turnaround,omitzero"`  // of reflash: how long each part took
-	Boot        *Booted     `json:"boot,omitzero"`        // of reflash: how the new system was started
+	Image       string          `json:"image"`                // SHA-256 of the decoded image, in hex
+	Filesystems []diskPartition `json:"filesystems,omitzero"` // recognised on the disk afterwards
+	Grown       string          `json:"grown,omitzero"`       // the partition that was enlarged
+	Turnaround  []Lap           `json:"turnaround,omitzero"`  // of reflash: how long each part took
+	Boot        *Booted         `json:"boot,omitzero"`        // of reflash: how the new system was started
 }
 
-// run makes the disk equal to the image, and says what is there then.
-func (f *flashing) run(ctx context.Context) result {
-	if err := f.surely(ctx, func() error { return f.prepare(ctx) }); err != nil {
-		return result{err: in(Untouched, err)}
+// flashDisk makes the disk equal to the image, and says what is there then.
+func (f *flashing) flashDisk(ctx context.Context) runResult {
+	if err := f.retryStep(ctx, func() error { return f.prepareFlash(ctx) }); err != nil {
+		return runResult{err: inState(Untouched, err)}
 	}
 	way := f.byWriter
 	if f.Via == "curl" {
@@ -72,7 +72,7 @@ func (f *flashing) run(ctx context.Context) result {
 		return r
 	}
 	data := r.data
-	if err := f.afterwards(ctx, data); err != nil {
+	if err := f.lookAfterwards(ctx, data); err != nil {
 		r.err = err
 	} else if data.Grown != "" {
 		r.done += "; " + data.Grown + " enlarged"
@@ -80,9 +80,9 @@ func (f *flashing) run(ctx context.Context) result {
 	return r
 }
 
-// identify asks the device who it is, before anything is written to it: not another one than push met under this name, and
+// identifyDevice asks the device who it is, before anything is written to it: not another one than push met under this name, and
 // not one that another name has led to.
-func (f *flashing) identify(ctx context.Context) error {
+func (f *flashing) identifyDevice(ctx context.Context) error {
 	who, err := f.c.Who(ctx)
 	if err != nil {
 		return err
@@ -96,21 +96,21 @@ func (f *flashing) identify(ctx context.Context) error {
 	return f.Roll.Enter(ctx, f.Name, f.c, f.state)
 }
 
-// surely takes a step that writes nothing. Where the connection is lost in it, the same boot is logged in to again and the
+// retryStep takes a step that writes nothing. Where the connection is lost in it, the same boot is logged in to again and the
 // step is taken once more, as long as patience lasts.
-func (f *flashing) surely(ctx context.Context, step func() error) error {
+func (f *flashing) retryStep(ctx context.Context, step func() error) error {
 	for end := time.Now().Add(f.Patience); ; {
 		err := step()
 		if err == nil || !isLoss(err) || ctx.Err() != nil || !time.Now().Before(end) {
 			return err
 		}
-		f.phase("flash", "%v; trying again", err)
+		f.tellPhase("flash", "%v; trying again", err)
 		select {
 		case <-time.After(tryAgain):
 		case <-ctx.Done():
 			return err
 		}
-		if other := f.again(ctx); other != nil && !isLoss(other) {
+		if other := f.reconnect(ctx); other != nil && !isLoss(other) {
 			return other
 		}
 	}
@@ -119,11 +119,11 @@ func (f *flashing) surely(ctx context.Context, step func() error) error {
 // tryAgain is the pause before a step is taken again.
 const tryAgain = 250 * time.Millisecond
 
-// prepare finds out what can be known before anything is written.
-func (f *flashing) prepare(ctx context.Context) error {
-	d, err := f.choose(ctx)
+// prepareFlash finds out what can be known before anything is written.
+func (f *flashing) prepareFlash(ctx context.Context) error {
+	d, err := f.chooseDisk(ctx)
 	if f.Via == "curl" && errors.Is(err, ErrNoWriter) {
-		d, err = f.named(ctx)
+		d, err = f.namedDisk(ctx)
 	}
 	if err != nil {
 		return err
@@ -138,10 +138,10 @@ func (f *flashing) prepare(ctx context.Context) error {
 	if err := f.img.Fits(d.Size, d.Block); err != nil {
 		return Meant(fmt.Errorf("the image and %s: %w", d.Path, err))
 	}
-	if err := f.ready(ctx); err != nil {
+	if err := f.checkImage(ctx); err != nil {
 		return err
 	}
-	if err := f.tail(ctx); err != nil {
+	if err := f.lookAtTail(ctx); err != nil {
 		return err
 	}
 	if f.Grow {
@@ -153,8 +153,8 @@ func (f *flashing) prepare(ctx context.Context) error {
 // tailFor bounds the look at the disk's end, which would wait for ever on a disk that does not answer.
 const tailFor = 10 * time.Second
 
-// tail looks once at what stands at the disk's end. A look that fails stops nothing; only a lost connection is an error.
-func (f *flashing) tail(ctx context.Context) error {
+// lookAtTail looks once at what stands at the disk's end. A look that fails stops nothing; only a lost connection is an error.
+func (f *flashing) lookAtTail(ctx context.Context) error {
 	if f.Check || f.looked {
 		return nil
 	}
@@ -163,7 +163,7 @@ func (f *flashing) tail(ctx context.Context) error {
 	at := f.disk.Size/512 - n
 	r, err := f.c.Run(device.Patient(ctx, tailFor), fmt.Sprintf("dd if=%s bs=512 skip=%d count=%d 2>/dev/null | gzip -1", device.Quote(f.disk.Path), at, n), nil)
 	if err != nil {
-		return f.again(ctx)
+		return f.reconnect(ctx)
 	}
 	z, err := gzip.NewReader(bytes.NewReader(r.Stdout))
 	if err != nil {
@@ -176,30 +176,30 @@ func (f *flashing) tail(ctx context.Context) error {
 	return nil
 }
 
-// ready finds out, before anything is written, what is wrong with an image that is a file on this machine.
-func (f *flashing) ready(ctx context.Context) error {
+// checkImage finds out, before anything is written, what is wrong with an image that is a file on this machine.
+func (f *flashing) checkImage(ctx context.Context) error {
 	if f.Check {
 		return nil
 	}
 	if f.img.Index() == nil && f.img.Stored() != nil && f.img.Compression() != "raw" {
-		f.phase("image", "decoding %s to its end before anything is written", f.path)
+		f.tellPhase("image", "decoding %s to its end before anything is written", f.path)
 	}
 	if err := f.img.Ready(ctx, f.disk.Size); errors.Is(err, image.ErrLarger) {
-		return f.larger(err)
+		return f.nameSmallDisk(err)
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", flash.ErrImage, Meant(err))
 	}
 	for _, note := range f.img.Notes() {
-		f.phase("image", "%s", note)
+		f.tellPhase("image", "%s", note)
 	}
 	return nil
 }
 
-// larger names the disk that is too small for the image.
-func (f *flashing) larger(err error) error { return fmt.Errorf("%s: %w", f.disk.Path, err) }
+// nameSmallDisk names the disk that is too small for the image.
+func (f *flashing) nameSmallDisk(err error) error { return fmt.Errorf("%s: %w", f.disk.Path, err) }
 
-// disks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
-func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
+// askDisks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
+func (f *flashing) askDisks(ctx context.Context) (all []disk.Info, err error) {
 	const list = "groundhog-writer disks"
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, f.Patience)
@@ -216,7 +216,7 @@ func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
 	version, said, _ := strings.Cut(string(got.Stdout), "\n")
 	if version == fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) {
 		err = got.Err("running " + list)
-	} else if err = f.send(ctx, version); err == nil {
+	} else if err = f.sendWriter(ctx, version); err == nil {
 		said, err = f.c.Output(ctx, list)
 	}
 	if err != nil {
@@ -225,8 +225,8 @@ func (f *flashing) disks(ctx context.Context) (all []disk.Info, err error) {
 	return disk.Parse([]byte(said))
 }
 
-// send puts our writer in the place of the archive's, which speaks another version of the protocol.
-func (f *flashing) send(ctx context.Context, version string) error {
+// sendWriter puts our writer in the place of the archive's, which speaks another version of the protocol.
+func (f *flashing) sendWriter(ctx context.Context, version string) error {
 	machine, err := f.c.Output(ctx, "uname -m")
 	if err != nil {
 		return err
@@ -235,7 +235,7 @@ func (f *flashing) send(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	f.phase("writer", "the device has no groundhog-writer of this protocol (%.60q): sending ours", version)
+	f.tellPhase("writer", "the device has no groundhog-writer of this protocol (%.60q): sending ours", version)
 	// /run is mounted noexec; /sbin is in the initramfs' own memory.
 	return f.c.Upload(ctx, `cat >/sbin/.groundhog-writer && [ "$(wc -c </sbin/.groundhog-writer)" = `+fmt.Sprint(len(b))+
 		` ] && chmod 755 /sbin/.groundhog-writer && mv -f /sbin/.groundhog-writer /sbin/groundhog-writer`, bytes.NewReader(b))
@@ -257,9 +257,9 @@ func debianArch(machine string) string {
 	return machine
 }
 
-// choose finds the disk.
-func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
-	all, err := f.disks(ctx)
+// chooseDisk finds the disk.
+func (f *flashing) chooseDisk(ctx context.Context) (disk.Info, error) {
+	all, err := f.askDisks(ctx)
 	if err != nil {
 		return disk.Info{}, err
 	}
@@ -274,8 +274,8 @@ func (f *flashing) choose(ctx context.Context) (disk.Info, error) {
 	return d, nil
 }
 
-// named is the disk that --target names by its path, on a device that has nobody to list disks.
-func (f *flashing) named(ctx context.Context) (disk.Info, error) {
+// namedDisk is the disk that --target names by its path, on a device that has nobody to list disks.
+func (f *flashing) namedDisk(ctx context.Context) (disk.Info, error) {
 	if !strings.HasPrefix(f.Target, "/dev/") {
 		return disk.Info{}, hint.To(errors.New("which disk: the device has no groundhog-writer to list them, and there is none for it"), "--target /dev/... names it")
 	}
@@ -302,51 +302,51 @@ func isSane(size, block int64) error {
 	return nil
 }
 
-// fit puts an image's partition table on a disk of another size.
-func (f *flashing) fit(d protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error) {
+// fitTable puts an image's partition table on a disk of another size.
+func (f *flashing) fitTable(d protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error) {
 	if f.Grow {
 		out, extents, g, err := table.Grow(first, size, d.Size, d.Block)
 		if err != nil {
 			return nil, nil, fmt.Errorf("--grow: %w", err)
 		}
-		f.grown = &enlarged{table.PartitionPath(f.disk.Path, g.N), g.Start, g.Size}
-		return f.cleared(first, out, size, d, extents)
+		f.grown = &enlargedPartition{table.PartitionPath(f.disk.Path, g.N), g.Start, g.Size}
+		return f.clearTail(first, out, size, d, extents)
 	}
 	out, extents, err := table.Relocate(first, size, d.Size, d.Block)
 	if err != nil { // the image is as its maker left it, and so is the disk then
-		f.phase("flash", "the partition table stays as it is in the image: %v", err)
+		f.tellPhase("flash", "the partition table stays as it is in the image: %v", err)
 		out, extents = first, nil
 	}
-	return f.cleared(first, out, size, d, extents)
+	return f.clearTail(first, out, size, d, extents)
 }
 
-// cleared adds to the extents zeros over what stands at the disk's end from before.
-func (f *flashing) cleared(first, out []byte, size int64, d protocol.Disk, extents []chunk.Extent) ([]byte, []chunk.Extent, error) {
+// clearTail adds to the extents zeros over what stands at the disk's end from before.
+func (f *flashing) clearTail(first, out []byte, size int64, d protocol.Disk, extents []chunk.Extent) ([]byte, []chunk.Extent, error) {
 	zeros, err := table.Clear(first, size, d.Size, d.Block, extents)
 	for _, l := range f.left {
 		if slices.ContainsFunc(zeros, func(e chunk.Extent) bool { return e.Off <= l.Off && l.Off < e.End() }) {
-			f.phase("flash", "cleared at the disk's end, byte %d: %s", l.Off, l.What)
+			f.tellPhase("flash", "cleared at the disk's end, byte %d: %s", l.Off, l.What)
 		}
 	}
 	f.left = nil // it is said once
 	return out, append(zeros, extents...), err
 }
 
-// login logs in once more, to the same boot.
-func (f *flashing) login(ctx context.Context) (*device.Client, error) {
+// loginAgain logs in once more, to the same boot.
+func (f *flashing) loginAgain(ctx context.Context) (*device.Client, error) {
 	c, err := device.Dial(ctx, f.at, f.options)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.same(ctx, c); err != nil {
+	if err := f.checkSameBoot(ctx, c); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// same makes sure that it is the boot that was begun with.
-func (f *flashing) same(ctx context.Context, c *device.Client) error {
+// checkSameBoot makes sure that it is the boot that was begun with.
+func (f *flashing) checkSameBoot(ctx context.Context, c *device.Client) error {
 	now, err := c.State(ctx)
 	if err == nil && f.state.BootID != "" && now.BootID != f.state.BootID {
 		err = errRebooted
@@ -354,12 +354,12 @@ func (f *flashing) same(ctx context.Context, c *device.Client) error {
 	return err
 }
 
-// again makes sure that f.c works: it keeps the connection that it has, or logs in again. A login costs a slow device a second.
-func (f *flashing) again(ctx context.Context) error {
-	if f.same(ctx, f.c) == nil {
+// reconnect makes sure that f.c works: it keeps the connection that it has, or logs in again. A login costs a slow device a second.
+func (f *flashing) reconnect(ctx context.Context) error {
+	if f.checkSameBoot(ctx, f.c) == nil {
 		return nil
 	}
-	c, err := f.login(ctx)
+	c, err := f.loginAgain(ctx)
 	if err != nil {
 		return err
 	}
@@ -370,17 +370,17 @@ func (f *flashing) again(ctx context.Context) error {
 
 var errRebooted = errors.New("the device has rebooted meanwhile")
 
-// restart reboots the device, on whose disk the image is.
-func (f *flashing) restart(ctx context.Context) error {
+// rebootDevice reboots the device, on whose disk the image is.
+func (f *flashing) rebootDevice(ctx context.Context) error {
 	before := device.State{}
-	err := f.surely(ctx, func() (err error) {
-		if err = f.again(ctx); err == nil {
+	err := f.retryStep(ctx, func() (err error) {
+		if err = f.reconnect(ctx); err == nil {
 			before, err = f.c.Reboot(ctx)
 		}
 		return err
 	})
 	if err != nil {
-		return in(notRebooted(ctx, before, Verified, Starting), fmt.Errorf("rebooting: %w", err))
+		return inState(notRebooted(ctx, before, Verified, Starting), fmt.Errorf("rebooting: %w", err))
 	}
 	return nil
 }
@@ -388,7 +388,7 @@ func (f *flashing) restart(ctx context.Context) error {
 // onDisk is the ID of a flash's progress.
 const onDisk = "on the disk"
 
-// progress tells how far a flash has come.
-func (f *flashing) progress(p flash.Progress) {
-	f.Host.progress(onDisk, p.Done, p.Total, show.Bytes(p.Wire)+" sent")
+// tellProgress tells how far a flash has come.
+func (f *flashing) tellProgress(p flash.Progress) {
+	f.Host.tellBytes(onDisk, p.Done, p.Total, show.Bytes(p.Wire)+" sent")
 }

@@ -15,7 +15,7 @@ func Fleet(ctx context.Context, t Teller, hosts []string, parallel int, run func
 	for i, name := range hosts {
 		go func() {
 			slots <- struct{}{}
-			ends[i] = Host{t, name, time.Now()}.survive(func(h Host) Outcome { return run(ctx, h) })
+			ends[i] = Host{t, name, time.Now()}.survivePanic(func(h Host) Outcome { return run(ctx, h) })
 			<-slots
 			done <- struct{}{}
 		}()
@@ -26,12 +26,12 @@ func Fleet(ctx context.Context, t Teller, hosts []string, parallel int, run func
 	return ends
 }
 
-// survive runs a job. A panic, which one device's odd answer may provoke, ends that device's run and no other.
-func (h Host) survive(run func(Host) Outcome) (out Outcome) {
+// survivePanic runs a job. A panic, which one device's odd answer may provoke, ends that device's run and no other.
+func (h Host) survivePanic(run func(Host) Outcome) (out Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Tell(Event{Host: h.Name, Event: EventTrace, ID: "panic", Text: string(debug.Stack())})
-			out = h.verdict(context.Background(), result{err: in(Unknown, fmt.Errorf("a bug of groundhog: %v", p))})
+			out = h.tellVerdict(context.Background(), runResult{err: inState(Unknown, fmt.Errorf("a bug of groundhog: %v", p))})
 		}
 	}()
 	return run(h)

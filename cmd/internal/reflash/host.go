@@ -25,12 +25,12 @@ type Host struct {
 	Began time.Time
 }
 
-func (h Host) phase(id, format string, args ...any) {
+func (h Host) tellPhase(id, format string, args ...any) {
 	h.Tell(Event{Host: h.Name, Event: EventPhase, ID: id, Text: fmt.Sprintf(format, args...)})
 }
 
-// result is how a run went: without an error what it did, and what state that left the device in.
-type result struct {
+// runResult is how a run went: without an error what it did, and what state that left the device in.
+type runResult struct {
 	done  string
 	state State
 	data  *Flashed // figures, for machines
@@ -39,16 +39,16 @@ type result struct {
 
 // Refuse is the end of a run that was not begun: what it needs here is not there, or not as it should be.
 func (h Host) Refuse(err error) Outcome {
-	return h.verdict(context.Background(), result{err: in(Untouched, err)})
+	return h.tellVerdict(context.Background(), runResult{err: inState(Untouched, err)})
 }
 
-// verdict is the end of a device's run, said once.
-func (h Host) verdict(ctx context.Context, r result) Outcome {
+// tellVerdict is the end of a device's run, said once.
+func (h Host) tellVerdict(ctx context.Context, r runResult) Outcome {
 	out := Outcome{Host: h.Name, State: r.state, Text: r.done, Took: time.Since(h.Began)}
 	todo := ""
 	if r.err != nil {
 		out.State = stateOf(r.err)
-		out.Text, todo = words(h.Name, out.State, r.err, ctx.Err() != nil)
+		out.Text, todo = verdictWords(h.Name, out.State, r.err, ctx.Err() != nil)
 	}
 	out.Verdict = verdictOf(out.State, r.err, ctx.Err() != nil)
 	if f := r.data; f != nil {
@@ -58,8 +58,8 @@ func (h Host) verdict(ctx context.Context, r result) Outcome {
 	return out
 }
 
-// progress tells how far something of total bytes is; total is 0 where that is not known.
-func (h Host) progress(id string, done, total int64, more string) {
+// tellBytes tells how far something of total bytes is; total is 0 where that is not known.
+func (h Host) tellBytes(id string, done, total int64, more string) {
 	h.Tell(Event{Host: h.Name, Event: EventProgress, ID: id, Bytes: done, Total: total, Text: more})
 }
 
@@ -68,25 +68,25 @@ func (h Host) progressEnds(id string) {
 	h.Tell(Event{Host: h.Name, Event: EventProgress, ID: id, Over: true})
 }
 
-// counted is a stream that is told of while it is read.
-type counted struct {
+// countedReader is a stream that is told of while it is read.
+type countedReader struct {
 	io.Reader
 	host        Host
 	id          string
 	done, total int64
 }
 
-// count follows a stream.
-func (h Host) count(r io.Reader, id string, total int64) *counted {
-	return &counted{Reader: r, host: h, id: id, total: total}
+// countReader follows a stream.
+func (h Host) countReader(r io.Reader, id string, total int64) *countedReader {
+	return &countedReader{Reader: r, host: h, id: id, total: total}
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countedReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.done += int64(n)
-	c.host.progress(c.id, c.done, c.total, "")
+	c.host.tellBytes(c.id, c.done, c.total, "")
 	return n, err
 }
 
-// end is that there is no more of it, however far it came.
-func (c *counted) end() { c.host.progressEnds(c.id) }
+// endCount is that there is no more of it, however far it came.
+func (c *countedReader) endCount() { c.host.progressEnds(c.id) }

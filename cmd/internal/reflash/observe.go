@@ -13,30 +13,30 @@ import (
 	"groundhog/cmd/internal/flash/writer"
 )
 
-// observed is what is known of a device when a flash has failed.
-type observed struct {
+// observedState is what is known of a device when a flash has failed.
+type observedState struct {
 	run  flash.State // what the flash itself knows: untouched, waiting (something was written), verified, or unknown (it may have been)
 	busy bool        // the flash was refused: another one is at work
 
-	boot boot         // who answers
-	disk writer.State // what the device says of the disk; "" where that is not understood
-	ours bool         // this run was the last one to write to the disk
-	old  bool         // the last one to write had done so before this run began, which so has written nothing
-	held bool         // another flash has the disk at the moment
+	boot answeringBoot // who answers
+	disk writer.State  // what the device says of the disk; "" where that is not understood
+	ours bool          // this run was the last one to write to the disk
+	old  bool          // the last one to write had done so before this run began, which so has written nothing
+	held bool          // another flash has the disk at the moment
 }
 
-// boot is who answers when the device is asked.
-type boot int
+// answeringBoot is who answers when the device is asked.
+type answeringBoot int
 
 const (
-	bootNone  boot = iota // nobody
-	bootSame              // the boot in which the flash began
-	bootOther             // another one: what /run had is gone
+	bootNone  answeringBoot = iota // nobody
+	bootSame                       // the boot in which the flash began
+	bootOther                      // another one: what /run had is gone
 )
 
 // judgeDisk is the state that follows from what was observed. What the device itself says of its disk, in the boot in which it was
 // written to, counts before what the flash believes: an answer may have been lost on its way.
-func judgeDisk(o observed) State {
+func judgeDisk(o observedState) State {
 	began := o.run != flash.Untouched // this run may have written
 	switch {
 	case o.run == flash.Verified:
@@ -80,17 +80,17 @@ func judgeDisk(o observed) State {
 // askFor is how long the device is asked after its state, also by whoever was interrupted.
 const askFor = 30 * time.Second
 
-// leaves asks the device, if it still answers, what became of its disk after a flash that ended with an error. by is the name under which
+// stateLeft asks the device, if it still answers, what became of its disk after a flash that ended with an error. by is the name under which
 // this run writes; before is whose writing was the last when this run began.
-func (f *flashing) leaves(ctx context.Context, run flash.State, by, before string, err error) State {
-	o := observed{run: run, busy: isBusy(err)}
+func (f *flashing) stateLeft(ctx context.Context, run flash.State, by, before string, err error) State {
+	o := observedState{run: run, busy: isBusy(err)}
 	if f.Check || errors.Is(err, flash.ErrDiffers) {
 		o.run = flash.Untouched
 		return judgeDisk(o)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()
-	c, err := f.login(ctx)
+	c, err := f.loginAgain(ctx)
 	switch {
 	case errors.Is(err, errRebooted):
 		o.boot = bootOther
@@ -112,7 +112,7 @@ func isBusy(err error) bool {
 var stateScript string
 
 // askDisk asks for the disk's state, and waits without a word for who is at work there.
-func (f *flashing) askDisk(ctx context.Context, c *device.Client, ours, before string, o *observed) {
+func (f *flashing) askDisk(ctx context.Context, c *device.Client, ours, before string, o *observedState) {
 	r, err := c.Script(device.Patient(ctx, askFor), stateScript, nil, f.disk.Path)
 	if err != nil {
 		return

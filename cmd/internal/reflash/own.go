@@ -22,13 +22,13 @@ const ownIP = "conf/conf.d/groundhog-device"
 // device, and its own bytes stay as they were signed and recorded.
 func (a *Archive) ownFor(p push.Personal) (*ownArchive, error) {
 	if p == (push.Personal{}) {
-		return a.whole(), nil
+		return a.wholeArchive(), nil
 	}
 	var segment bytes.Buffer
-	if err := a.personal(&segment, p); err != nil {
+	if err := a.writePersonal(&segment, p); err != nil {
 		return nil, fmt.Errorf("making the device's own segment: %w", err)
 	}
-	whole, err := a.whole().open()
+	whole, err := a.wholeArchive().open()
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +45,11 @@ func (a *Archive) ownFor(p push.Personal) (*ownArchive, error) {
 	}
 	all.Write(segment.Bytes())
 	sum := sha256.Sum256(all.Bytes())
-	return held(all.Bytes(), hex.EncodeToString(sum[:])), nil
+	return archiveInMemory(all.Bytes(), hex.EncodeToString(sum[:])), nil
 }
 
-// personal writes the segment: an archive of its own, plain.
-func (a *Archive) personal(w io.Writer, p push.Personal) error {
+// writePersonal writes the segment: an archive of its own, plain.
+func (a *Archive) writePersonal(w io.Writer, p push.Personal) error {
 	var entries []initrd.Entry
 	dir := func(name string) {
 		entries = append(entries, initrd.Entry{Name: name, Mode: initrd.TypeDir | 0o755, Nlink: 2})

@@ -43,7 +43,7 @@ func ownSegmentIn(t *testing.T, f loader.Facts, what string) {
 	}
 	p := push.PersonalOf(f)
 	var b bytes.Buffer
-	if err := (&Archive{Image: img}).personal(&b, p); err != nil {
+	if err := (&Archive{Image: img}).writePersonal(&b, p); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 	own, err := initrd.Read(&b, initrd.Limits{})

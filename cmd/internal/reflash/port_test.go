@@ -20,7 +20,7 @@ func TestFlashOnTheRecordedPort(t *testing.T) {
 	}
 	for _, ssh := range []device.Options{{}, {HostKey: "SHA256:x"}, {KnownHosts: []string{"f"}}} {
 		o := FlashOptions{SSH: ssh, ReadArchive: func(string) (*Archive, error) { return &Archive{SHA256: sum, Port: 2222}, nil }}
-		options, _, err := o.waiting("root@bench")
+		options, _, err := o.waitingOptions("root@bench")
 		if err != nil || options.Port != "2222" {
 			t.Errorf("%+v: port %q, %v", ssh, options.Port, err)
 		}
@@ -39,7 +39,7 @@ func TestPortNamedTwice(t *testing.T) {
 		{"bench:2200", "bench:2222", true, 2222, false}, {"bench:2200", "", false, 2222, false}, {"bench:2200", "", true, 0, false},
 	} {
 		o := PushOptions{Reboot: c.reboot, Initramfs: c.initramfs}
-		got := o.port(Host{Name: c.host}, &Archive{Port: c.port})
+		got := o.portFinding(Host{Name: c.host}, &Archive{Port: c.port})
 		if push.Refused(got) != c.refused {
 			t.Errorf("%+v: %+v", c, got)
 		}

@@ -33,59 +33,59 @@ type PushOptions struct {
 
 // Push puts an archive onto a device.
 func Push(ctx context.Context, h Host, a *Archive, o *PushOptions) Outcome {
-	return h.verdict(ctx, o.push(ctx, h, a))
+	return h.tellVerdict(ctx, o.pushDevice(ctx, h, a))
 }
 
-// push pushes to one device.
-func (o *PushOptions) push(ctx context.Context, h Host, a *Archive) result {
-	c, err := device.Dial(ctx, h.Name, o.patient(h))
+// pushDevice pushes to one device.
+func (o *PushOptions) pushDevice(ctx context.Context, h Host, a *Archive) runResult {
+	c, err := device.Dial(ctx, h.Name, o.patientOptions(h))
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	defer c.Close()
 	if err := c.AsRoot(ctx); err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	who, err := askOther(ctx, c, h.Name)
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
-	facts, boot, err := o.check(ctx, h, c, a)
+	facts, boot, err := o.checkDevice(ctx, h, c, a)
 	if err != nil {
-		return result{err: in(Untouched, err)}
+		return runResult{err: inState(Untouched, err)}
 	}
 	if o.before != nil {
 		if err := o.before(ctx, facts); err != nil {
-			return result{err: in(Untouched, err)}
+			return runResult{err: inState(Untouched, err)}
 		}
 	}
-	o.turnaround.lap("survey")
+	o.turnaround.endLap("survey")
 	if o.DryRun {
-		return result{done: "every check is passed; nothing was changed", state: Untouched}
+		return runResult{done: "every check is passed; nothing was changed", state: Untouched}
 	}
-	if err := enter(ctx, h.Name, c, o.Roll); err != nil {
-		return result{err: in(Untouched, err)}
+	if err := enterRoll(ctx, h.Name, c, o.Roll); err != nil {
+		return runResult{err: inState(Untouched, err)}
 	}
-	if err := o.send(ctx, h, c, a, facts, boot, who); err != nil {
-		return result{err: err}
+	if err := o.sendArchive(ctx, h, c, a, facts, boot, who); err != nil {
+		return runResult{err: err}
 	}
-	o.turnaround.lap("send")
+	o.turnaround.endLap("send")
 	if !o.Reboot {
-		return result{done: "build " + a.Facts.Build + " is what " + h.Name + " boots next", state: Pushed}
+		return runResult{done: "build " + a.Facts.Build + " is what " + h.Name + " boots next", state: Pushed}
 	}
-	before, err := leave(ctx, c, facts, boot)
+	before, err := leaveSystem(ctx, c, facts, boot)
 	if err != nil {
-		return result{err: in(notRebooted(ctx, before, Pushed, Rebooting), fmt.Errorf("rebooting: %w", err))}
+		return runResult{err: inState(notRebooted(ctx, before, Pushed, Rebooting), fmt.Errorf("rebooting: %w", err))}
 	}
 	c.Close()
-	state, err := o.await(ctx, h, a, boot, before)
+	state, err := o.awaitInitramfs(ctx, h, a, boot, before)
 	if err == nil {
-		err = in(Held, remember(h.Name, boot))
+		err = inState(Held, rememberWay(h.Name, boot))
 	}
 	if err != nil {
-		return result{err: err}
+		return runResult{err: err}
 	}
-	return result{done: "build " + state.Build + " waits on " + h.Name, state: Held}
+	return runResult{done: "build " + state.Build + " waits on " + h.Name, state: Held}
 }
 
 // notRebooted is the state after a reboot that failed. If the run was interrupted while it asked for the reboot, the device may be rebooting.
@@ -96,8 +96,8 @@ func notRebooted(ctx context.Context, before device.State, not, maybe State) Sta
 	return not
 }
 
-// enter makes sure, before anything is written, that no other name has led to the device.
-func enter(ctx context.Context, name string, c *device.Client, roll *device.Roll) error {
+// enterRoll makes sure, before anything is written, that no other name has led to the device.
+func enterRoll(ctx context.Context, name string, c *device.Client, roll *device.Roll) error {
 	state, err := c.State(ctx)
 	if err != nil {
 		return err
@@ -105,9 +105,9 @@ func enter(ctx context.Context, name string, c *device.Client, roll *device.Roll
 	return roll.Enter(ctx, name, c, state)
 }
 
-// check surveys the device and tells all findings.
-func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Archive) (loader.Facts, loader.Boot, error) {
-	h.phase("check", "checking %s", h.Name)
+// checkDevice surveys the device and tells all findings.
+func (o *PushOptions) checkDevice(ctx context.Context, h Host, c *device.Client, a *Archive) (loader.Facts, loader.Boot, error) {
+	h.tellPhase("check", "checking %s", h.Name)
 	facts, err := loader.Survey(ctx, c)
 	if err != nil {
 		return nil, loader.Boot{}, err
@@ -115,7 +115,7 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 	about := a.Facts
 	about.Image, about.Via, about.Keep, about.Stays = o.Image, o.wayTo(h), o.Keep, !o.Reboot && !o.DryRun
 	if o.Via == "" && about.Via != "" {
-		h.phase("check", "%s brought it there the last time, and is taken again", about.Via)
+		h.tellPhase("check", "%s brought it there the last time, and is taken again", about.Via)
 	}
 	held, err := device.Identities(ctx, h.Name, o.SSH)
 	if err != nil {
@@ -128,7 +128,7 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 	if boot.Way == loader.Kexec && !push.Refused(findings) {
 		findings = append(findings, o.tryKexec(ctx, c, facts, boot))
 	}
-	findings = append(findings, o.port(h, a)...)
+	findings = append(findings, o.portFinding(h, a)...)
 	refusals := 0
 	for _, f := range findings {
 		h.Tell(Event{Host: h.Name, Event: EventCheck, ID: f.ID, Verdict: string(f.Verdict), Text: f.Text, Hint: f.Hint})
@@ -142,8 +142,8 @@ func (o *PushOptions) check(ctx context.Context, h Host, c *device.Client, a *Ar
 	return facts, boot, nil
 }
 
-// port is the finding that the initramfs will not answer where HOST says that the system does.
-func (o *PushOptions) port(h Host, a *Archive) []push.Finding {
+// portFinding is the finding that the initramfs will not answer where HOST says that the system does.
+func (o *PushOptions) portFinding(h Host, a *Archive) []push.Finding {
 	t, err := device.ParseTarget(h.Name)
 	if err != nil || a.Port == 0 || a.Port == 22 || !o.Reboot || o.Initramfs != "" || t.Port == "" || t.Port == fmt.Sprint(a.Port) {
 		return nil
@@ -152,41 +152,41 @@ func (o *PushOptions) port(h Host, a *Archive) []push.Finding {
 		Hint: fmt.Sprintf("--initramfs %s:%d says where the initramfs will answer, through a forwarded port perhaps another", t.Host, a.Port)}}
 }
 
-// send makes the archive as this device needs it, puts it onto the device and keeps a record of the device.
-func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Archive, facts loader.Facts, boot loader.Boot, who device.Who) error {
+// sendArchive makes the archive as this device needs it, puts it onto the device and keeps a record of the device.
+func (o *PushOptions) sendArchive(ctx context.Context, h Host, c *device.Client, a *Archive, facts loader.Facts, boot loader.Boot, who device.Who) error {
 	own, err := a.ownFor(push.PersonalOf(facts))
 	if err != nil {
-		return in(Untouched, err)
+		return inState(Untouched, err)
 	}
 	body, err := own.open()
 	if err != nil {
-		return in(Untouched, err)
+		return inState(Untouched, err)
 	}
 	defer body.Close()
 	job := loader.Job{Boot: boot, Size: own.size, SHA256: own.sha256, Keep: o.Keep}
 	if boot.Way == loader.Kexec {
 		if job.Writer, err = o.Writer(facts.Get("arch")); err != nil {
-			return in(Untouched, err)
+			return inState(Untouched, err)
 		}
 	}
 	refused := Untouched
 	if other := loader.Way(facts.Get("pushed_way")); other != "" && other != boot.Way && boot.Way != loader.Kexec {
 		said, err := loader.Restore(ctx, c)
 		if err != nil {
-			return in(afterPush(err, loader.Boot{}), fmt.Errorf("an archive is there by another way, %s: %w", other, err))
+			return inState(afterPush(err, loader.Boot{}), fmt.Errorf("an archive is there by another way, %s: %w", other, err))
 		}
-		h.phase("send", "an archive was there by another way: %s", said)
+		h.tellPhase("send", "an archive was there by another way: %s", said)
 		refused = Restored
 	}
-	h.phase("send", "sending %s", show.Bytes(own.size))
-	counted := h.count(body, "sent", own.size)
+	h.tellPhase("send", "sending %s", show.Bytes(own.size))
+	counted := h.countReader(body, "sent", own.size)
 	err = job.Run(ctx, c, counted)
-	counted.end()
+	counted.endCount()
 	if err != nil {
 		if state := afterPush(err, boot); state != Untouched {
-			return in(state, err)
+			return inState(state, err)
 		}
-		return in(refused, err)
+		return inState(refused, err)
 	}
 	d, _ := facts.Disk()
 	record := &device.Record{Target: h.Name, User: c.Target.User, Host: c.Target.Host, Port: c.Target.Port,
@@ -198,29 +198,29 @@ func (o *PushOptions) send(ctx context.Context, h Host, c *device.Client, a *Arc
 		record.Firmware, record.Via = old.Firmware, old.Via // until another way was seen to work
 	}
 	if _, err := record.Save(); err != nil {
-		return in(Pushed, hint.To(fmt.Errorf("keeping what was learned of the device: %w", err), "flash --target names the disk then"))
+		return inState(Pushed, hint.To(fmt.Errorf("keeping what was learned of the device: %w", err), "flash --target names the disk then"))
 	}
 	return nil
 }
 
-// await waits until the initramfs answers, with a promised key and the right build.
-func (o *PushOptions) await(ctx context.Context, h Host, a *Archive, boot loader.Boot, before device.State) (device.State, error) {
+// awaitInitramfs waits until the initramfs answers, with a promised key and the right build.
+func (o *PushOptions) awaitInitramfs(ctx context.Context, h Host, a *Archive, boot loader.Boot, before device.State) (device.State, error) {
 	at := h.Name
 	if o.Initramfs != "" {
 		at = o.Initramfs
 	}
 	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys).OnPort(at, a.Port), device.Wait{
-		Before: before.BootID, Timeout: o.RebootTimeout, Down: o.turnaround.down, Say: func(s string) { h.phase("wait", "%s", s) }})
-	o.turnaround.lap("up")
+		Before: before.BootID, Timeout: o.RebootTimeout, Down: o.turnaround.endDown, Say: func(s string) { h.tellPhase("wait", "%s", s) }})
+	o.turnaround.endLap("up")
 	if err != nil {
-		return state, in(unseen(boot), err)
+		return state, inState(unseenState(boot), err)
 	}
 	defer c.Close()
 	if state.Build != a.Facts.Build {
-		return state, in(Held, fmt.Errorf("build %q answers, not %s", state.Build, a.Facts.Build))
+		return state, inState(Held, fmt.Errorf("build %q answers, not %s", state.Build, a.Facts.Build))
 	}
 	if boot.Way == loader.TryBoot {
-		tried(ctx, h, c)
+		tellTryboot(ctx, h, c)
 	}
 	return state, nil
 }

@@ -10,27 +10,27 @@ import (
 
 // Restore undoes a push; roll is the devices of this run.
 func Restore(ctx context.Context, h Host, options device.Options, roll *device.Roll) Outcome {
-	said, err := restore(ctx, h.Name, options, roll)
-	return h.verdict(ctx, result{done: said, state: Restored, err: err})
+	said, err := restoreDevice(ctx, h.Name, options, roll)
+	return h.tellVerdict(ctx, runResult{done: said, state: Restored, err: err})
 }
 
-func restore(ctx context.Context, name string, options device.Options, roll *device.Roll) (string, error) {
+func restoreDevice(ctx context.Context, name string, options device.Options, roll *device.Roll) (string, error) {
 	c, err := device.Dial(ctx, name, options)
 	if err != nil {
-		return "", in(Untouched, err)
+		return "", inState(Untouched, err)
 	}
 	defer c.Close()
 	if err := c.AsRoot(ctx); err != nil {
-		return "", in(Untouched, err)
+		return "", inState(Untouched, err)
 	}
 	if _, err := askOther(ctx, c, name); err != nil {
-		return "", in(Untouched, err)
+		return "", inState(Untouched, err)
 	}
-	if err := enter(ctx, name, c, roll); err != nil {
-		return "", in(Untouched, err)
+	if err := enterRoll(ctx, name, c, roll); err != nil {
+		return "", inState(Untouched, err)
 	}
 	said, err := loader.Restore(ctx, c)
-	return said, in(afterPush(err, loader.Boot{}), err)
+	return said, inState(afterPush(err, loader.Boot{}), err)
 }
 
 // afterPush is what a device boots after a transaction that failed: the archive or the original, whenever it was cut off.

@@ -15,7 +15,7 @@ import (
 	"groundhog/cmd/internal/hint"
 )
 
-// State is what a run left a device in. The table states has, for each, what is said, what is to be done, and the verdict. Which state it is
+// State is what a run left a device in. stateTable has, for each, what is said, what is to be done, and the verdict. Which state it is
 // follows from what was observed: judgeDisk decides that for a disk, and each step for itself where it fails.
 type State string
 
@@ -37,15 +37,15 @@ const (
 	Up        State = "up"        // its new system answers
 )
 
-// situation is what may be said of a state.
-type situation struct {
+// stateWords is what may be said of a state.
+type stateWords struct {
 	says    string // behind an error; %s is the device
 	todo    string // what to do about it; "": the error itself knows
 	trouble bool   // an error with it is trouble; without it nothing was changed
 }
 
-// states is the table of states.
-var states = map[State]situation{
+// stateTable is the table of states.
+var stateTable = map[State]stateWords{
 	Untouched: {says: "nothing was changed"},
 	Busy:      {says: "nothing was changed by this one", todo: "wait until the other one is done"},
 	Pushed:    {"the archive is there, and %s boots it next", "reboot it by hand, or groundhog restore", true},
@@ -82,11 +82,11 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Done
 	case interrupted:
 		return Interrupted
-	case states[state].trouble:
+	case stateTable[state].trouble:
 		return Trouble
 	case errors.Is(err, flash.ErrDiffers):
 		return Different
-	case errors.As(err, new(unread)): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
+	case errors.As(err, new(unreadError)): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
 		return Trouble
 	case isLoss(err):
 		return Unreachable
@@ -97,14 +97,14 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 // VerdictBefore is the verdict on an error that ended a run before any device was reached.
 func VerdictBefore(err error) Verdict { return verdictOf(Untouched, err, false) }
 
-// unread is an error of what is named here and cannot be read: a file that is not there, an archive that is none. What was
+// unreadError is an error of what is named here and cannot be read: a file that is not there, an archive that is none. What was
 // read and does not fit is refused; this is trouble, as in the verbs that reach no device.
-type unread struct{ error }
+type unreadError struct{ error }
 
-func (u unread) Unwrap() error { return u.error }
+func (u unreadError) Unwrap() error { return u.error }
 
 // Unread marks an error of reading what is named here.
-func Unread(err error) error { return unread{err} }
+func Unread(err error) error { return unreadError{err} }
 
 // isLoss reports whether an error is that of a lost connection, so that another try may succeed. An image that ends too early is an
 // io.ErrUnexpectedEOF, too, but no other connection mends that.
@@ -117,34 +117,34 @@ func isLoss(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &broken)
 }
 
-// stated is an error that left a device in a state.
-type stated struct {
+// statedError is an error that left a device in a state.
+type statedError struct {
 	error
 	state State
 }
 
-func (s stated) Unwrap() error { return s.error }
+func (s statedError) Unwrap() error { return s.error }
 
-// in says which state an error left the device in; what is said last, outside, counts. nil stays nil.
-func in(state State, err error) error {
+// inState says which state an error left the device in; what is said last, outside, counts. nil stays nil.
+func inState(state State, err error) error {
 	if err == nil {
 		return nil
 	}
-	return stated{err, state}
+	return statedError{err, state}
 }
 
 // stateOf is the state that an error left the device in; [Unknown] where the error does not say.
 func stateOf(err error) State {
-	var s stated
+	var s statedError
 	if errors.As(err, &s) {
 		return s.state
 	}
 	return Unknown
 }
 
-// words is an error with its state, and what to do about both.
-func words(name string, state State, err error, interrupted bool) (text, todo string) {
-	s := states[state]
+// verdictWords is an error with its state, and what to do about both.
+func verdictWords(name string, state State, err error, interrupted bool) (text, todo string) {
+	s := stateTable[state]
 	text = strings.ReplaceAll(err.Error(), context.DeadlineExceeded.Error(), "not in time")
 	if interrupted {
 		text = strings.ReplaceAll(text, context.Canceled.Error(), string(Interrupted))

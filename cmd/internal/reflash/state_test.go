@@ -20,12 +20,12 @@ import (
 var allStates = []State{Untouched, Busy, Pushed, Restored, Either, Rebooting, Kexeced, Held, Waiting, Rebooted, Unknown, Replaced, Verified, Starting, Up}
 
 func TestStatesSayWhatToDo(t *testing.T) {
-	if len(states) != len(allStates) {
-		t.Errorf("the table has %d states, there are %d", len(states), len(allStates))
+	if len(stateTable) != len(allStates) {
+		t.Errorf("the table has %d states, there are %d", len(stateTable), len(allStates))
 	}
 	seen := map[string]State{}
 	for _, s := range allStates {
-		about, ok := states[s]
+		about, ok := stateTable[s]
 		if !ok || about.says == "" {
 			t.Errorf("%s: nothing is said of it", s)
 		}
@@ -62,16 +62,16 @@ func TestVerdicts(t *testing.T) {
 			"ended":       {cause, true, Interrupted},
 		} {
 			want := c.calm
-			if states[s].trouble && !c.interrupted {
+			if stateTable[s].trouble && !c.interrupted {
 				want = Trouble
 			}
-			err := in(s, hint.To(c.err, "a hint"))
+			err := inState(s, hint.To(c.err, "a hint"))
 			if got := verdictOf(stateOf(err), err, c.interrupted); got != want {
 				t.Errorf("%s, %s: %s, want %s", s, name, got, want)
 			}
-			text, todo := words("bench-1", stateOf(err), err, c.interrupted)
-			says := strings.ReplaceAll(states[s].says, "%s", "bench-1")
-			if !strings.HasSuffix(text, "; "+says) || !strings.HasPrefix(todo, "a hint") || !strings.Contains(todo, states[s].todo) ||
+			text, todo := verdictWords("bench-1", stateOf(err), err, c.interrupted)
+			says := strings.ReplaceAll(stateTable[s].says, "%s", "bench-1")
+			if !strings.HasSuffix(text, "; "+says) || !strings.HasPrefix(todo, "a hint") || !strings.Contains(todo, stateTable[s].todo) ||
 				c.interrupted != strings.Contains(text, "interrupted") || strings.Contains(text, "context") || strings.Contains(text, "%!") {
 				t.Errorf("%s, %s: %q (%q)", s, name, text, todo)
 			}
@@ -80,10 +80,10 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("%s without an error: %s", s, got)
 		}
 	}
-	if got := stateOf(in(Untouched, fmt.Errorf("x: %w", in(Waiting, cause)))); got != Untouched {
+	if got := stateOf(inState(Untouched, fmt.Errorf("x: %w", inState(Waiting, cause)))); got != Untouched {
 		t.Errorf("%s: what is said last counts", got)
 	}
-	if stateOf(cause) != Unknown || in(Up, nil) != nil {
+	if stateOf(cause) != Unknown || inState(Up, nil) != nil {
 		t.Error("of an error that nobody spoke of nothing is known, and no error is none")
 	}
 }
@@ -92,10 +92,10 @@ func TestVerdicts(t *testing.T) {
 func TestJudgeDisk(t *testing.T) {
 	n := 0
 	for _, run := range []flash.State{flash.Untouched, flash.Waiting, flash.Verified, flash.Unknown} {
-		for _, who := range []boot{bootNone, bootSame, bootOther} {
+		for _, who := range []answeringBoot{bootNone, bootSame, bootOther} {
 			for _, said := range []writer.State{"", writer.StateNone, writer.StateWriting, writer.StateVerified} {
 				for bits := range 16 {
-					o := observed{run: run, boot: who, disk: said, busy: bits&1 != 0, ours: bits&2 != 0, held: bits&4 != 0, old: bits&8 != 0}
+					o := observedState{run: run, boot: who, disk: said, busy: bits&1 != 0, ours: bits&2 != 0, held: bits&4 != 0, old: bits&8 != 0}
 					judgedTruly(t, o, judgeDisk(o))
 					n++
 				}
@@ -105,7 +105,7 @@ func TestJudgeDisk(t *testing.T) {
 	t.Logf("%d observations", n)
 }
 
-func judgedTruly(t *testing.T, o observed, got State) {
+func judgedTruly(t *testing.T, o observedState, got State) {
 	t.Helper()
 	began := o.run != flash.Untouched
 	free := !o.held

@@ -23,8 +23,8 @@ type turnaround struct {
 
 func newTurnaround() *turnaround { return &turnaround{last: time.Now(), now: time.Now} }
 
-// lap ends a part, which began where the one before ended.
-func (t *turnaround) lap(phase string) {
+// endLap ends a part, which began where the one before ended.
+func (t *turnaround) endLap(phase string) {
 	if t != nil {
 		t.lapAt(phase, t.now())
 	}
@@ -35,8 +35,8 @@ func (t *turnaround) lapAt(phase string, end time.Time) {
 	t.last = end
 }
 
-// down ends the part in which the old system goes down, as [device.Wait] has it.
-func (t *turnaround) down(at time.Time) {
+// endDown ends the part in which the old system goes down, as [device.Wait] has it.
+func (t *turnaround) endDown(at time.Time) {
 	if t != nil {
 		t.lapAt("down", at)
 	}

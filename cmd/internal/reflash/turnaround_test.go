@@ -11,17 +11,17 @@ import (
 func TestTurnaround(t *testing.T) {
 	now := time.Unix(1000, 0)
 	w := &turnaround{last: now, now: func() time.Time { now = now.Add(1500 * time.Millisecond); return now }}
-	w.lap("survey")
-	w.down(w.now())
-	w.lap("up")
+	w.endLap("survey")
+	w.endDown(w.now())
+	w.endLap("up")
 	if want := []Lap{{"survey", 1.5}, {"down", 1.5}, {"up", 1.5}}; !slices.Equal(w.laps, want) {
 		t.Errorf("%v, want %v", w.laps, want)
 	}
 	if got, want := w.String(), "4.5 s: survey 1.5 s, down 1.5 s, up 1.5 s"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	(*turnaround)(nil).lap("of who wants none")
-	(*turnaround)(nil).down(now)
+	(*turnaround)(nil).endLap("of who wants none")
+	(*turnaround)(nil).endDown(now)
 }
 
 // A reflash says what each part took, to people and to machines.

@@ -39,8 +39,8 @@ func (o *PushOptions) wayTo(h Host) loader.Way {
 // one slow CPU does nothing else meanwhile (half a minute of CPU under emulation).
 const loadSilence = 3 * time.Minute
 
-// patient is the options for a device that may be brought there by kexec.
-func (o *PushOptions) patient(h Host) device.Options {
+// patientOptions is the options for a device that may be brought there by kexec.
+func (o *PushOptions) patientOptions(h Host) device.Options {
 	options := o.SSH
 	if o.wayTo(h) == loader.Kexec && options.Silence < loadSilence {
 		options.Silence = loadSilence
@@ -60,8 +60,8 @@ func (o *PushOptions) tryKexec(ctx context.Context, c *device.Client, facts load
 	return push.Finding{ID: "kexec", Verdict: push.OK, Text: "its kernel takes itself: loaded, and let go of"}
 }
 
-// leave reboots the running system, unless kexec has left it already. The state is that of the boot that ran until then.
-func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot) (device.State, error) {
+// leaveSystem reboots the running system, unless kexec has left it already. The state is that of the boot that ran until then.
+func leaveSystem(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot) (device.State, error) {
 	if boot.Way == loader.Kexec {
 		return device.State{BootID: facts.Get("boot_id")}, nil
 	}
@@ -71,26 +71,26 @@ func leave(ctx context.Context, c *device.Client, facts loader.Facts, boot loade
 	return c.Reboot(ctx)
 }
 
-// tried tells whether the firmware says, in the device tree, that this boot is the tryboot that it was asked for.
-func tried(ctx context.Context, h Host, c *device.Client) {
+// tellTryboot tells whether the firmware says, in the device tree, that this boot is the tryboot that it was asked for.
+func tellTryboot(ctx context.Context, h Host, c *device.Client) {
 	said, err := c.Output(ctx, "cat /proc/device-tree/chosen/bootloader/tryboot")
 	if err == nil && said == loader.Tried {
-		h.phase("wait", "the firmware says that this boot is a tryboot: the next one is an ordinary one")
+		h.tellPhase("wait", "the firmware says that this boot is a tryboot: the next one is an ordinary one")
 		return
 	}
-	h.phase("wait", "the firmware does not say that this boot is a tryboot (%.80q)", said)
+	h.tellPhase("wait", "the firmware does not say that this boot is a tryboot (%.80q)", said)
 }
 
-// unseen is the state of a device that was sent into the initramfs and does not answer.
-func unseen(boot loader.Boot) State {
+// unseenState is the state of a device that was sent into the initramfs and does not answer.
+func unseenState(boot loader.Boot) State {
 	if boot.Way == loader.Kexec {
 		return Kexeced
 	}
 	return Rebooting
 }
 
-// remember notes the way that worked in the device's record; the ordinary way is not noted.
-func remember(name string, boot loader.Boot) error {
+// rememberWay notes the way that worked in the device's record; the ordinary way is not noted.
+func rememberWay(name string, boot loader.Boot) error {
 	way := boot.Way
 	switch {
 	case way.Once():

@@ -44,30 +44,30 @@ func TestWayTo(t *testing.T) {
 		}
 	}
 	want(PushOptions{Reboot: true}, "")
-	if err := remember(h.Name, loader.Boot{Way: loader.Kexec}); err == nil {
+	if err := rememberWay(h.Name, loader.Boot{Way: loader.Kexec}); err == nil {
 		t.Error("remembered without a record")
 	}
 	if _, err := (&device.Record{Target: h.Name, User: "root", Host: "bench-1", Port: "22", BootID: "461063a3-5c46-448c-84ca-e9bce42d5bf2"}).Save(); err != nil {
 		t.Fatal(err)
 	}
-	if err := remember(h.Name, loader.Boot{Way: loader.Replace}); err != nil {
+	if err := rememberWay(h.Name, loader.Boot{Way: loader.Replace}); err != nil {
 		t.Error(err)
 	}
 	want(PushOptions{Reboot: true}, "")
-	if err := remember(h.Name, loader.Boot{Way: loader.Kexec}); err != nil {
+	if err := rememberWay(h.Name, loader.Boot{Way: loader.Kexec}); err != nil {
 		t.Error(err)
 	}
 	want(PushOptions{Reboot: true}, loader.Kexec)
-	if got := (&PushOptions{Reboot: true}).patient(h); got.Silence < loadSilence {
+	if got := (&PushOptions{Reboot: true}).patientOptions(h); got.Silence < loadSilence {
 		t.Errorf("a device that loads a kernel may be silent for %s", got.Silence)
 	}
-	if got := (&PushOptions{Reboot: true, Via: "replace"}).patient(h); got.Silence != 0 {
+	if got := (&PushOptions{Reboot: true, Via: "replace"}).patientOptions(h); got.Silence != 0 {
 		t.Errorf("any other for %s", got.Silence)
 	}
 	want(PushOptions{Reboot: true, Via: "replace"}, loader.Replace)
 	want(PushOptions{Reboot: true, Keep: true}, "")
 	for _, way := range []loader.Way{loader.NextEntry, loader.Entry} {
-		if err := remember(h.Name, loader.Boot{Way: way}); err != nil {
+		if err := rememberWay(h.Name, loader.Boot{Way: way}); err != nil {
 			t.Error(err)
 		}
 		want(PushOptions{Reboot: true}, loader.OneShot)
@@ -77,10 +77,10 @@ func TestWayTo(t *testing.T) {
 
 // The state of a device that does not answer fits the way that it went.
 func TestUnseen(t *testing.T) {
-	if got := unseen(loader.Boot{Way: loader.Kexec}); got != Kexeced || !strings.Contains(states[got].says, "its disk is as it was") {
+	if got := unseenState(loader.Boot{Way: loader.Kexec}); got != Kexeced || !strings.Contains(stateTable[got].says, "its disk is as it was") {
 		t.Error(got)
 	}
-	if got := unseen(loader.Boot{Way: loader.Replace}); got != Rebooting || !strings.Contains(states[got].says, "told to reboot") {
+	if got := unseenState(loader.Boot{Way: loader.Replace}); got != Rebooting || !strings.Contains(stateTable[got].says, "told to reboot") {
 		t.Error(got)
 	}
 	for err, want := range map[error]State{loader.ErrRefused: Untouched, loader.ErrLostKexec: Kexeced, loader.ErrTrouble: Kexeced} {

@@ -20,21 +20,21 @@ import (
 )
 
 // byWriter flashes through groundhog-writer.
-func (f *flashing) byWriter(ctx context.Context) result {
-	f.phase("flash", "comparing %s with %s", f.disk, f.path)
+func (f *flashing) byWriter(ctx context.Context) runResult {
+	f.tellPhase("flash", "comparing %s with %s", f.disk, f.path)
 	session := rand.Text()
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool, Shared: f.Shared,
-		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.phase("flash", "%s", s) }, Progress: f.progress, Fit: f.fit, Connect: f.connector(), Going: isGoing})
+		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.tellPhase("flash", "%s", s) }, Progress: f.tellProgress, Fit: f.fitTable, Connect: f.writerConnector(), Going: isGoing})
 	f.progressEnds(onDisk)
 	var bug *flash.Bug
 	if errors.As(err, &bug) {
 		f.Tell(Event{Host: f.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
 	}
-	err = f.differs(ctx, r, err)
-	out := result{state: Verified, data: &Flashed{Result: r, Image: f.img.SHA256()}}
+	err = f.addDifference(ctx, r, err)
+	out := runResult{state: Verified, data: &Flashed{Result: r, Image: f.img.SHA256()}}
 	switch {
 	case err != nil:
-		out.err = in(f.leaves(ctx, r.State, "flash "+session, r.Disk.Last, err), err)
+		out.err = inState(f.stateLeft(ctx, r.State, "flash "+session, r.Disk.Last, err), err)
 	case f.Check:
 		out.state = Untouched
 		out.done = fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), show.Bytes(r.Size))
@@ -49,16 +49,16 @@ func (f *flashing) byWriter(ctx context.Context) result {
 	return out
 }
 
-// connector makes lines to a writer: the first over the connection that there is.
-func (f *flashing) connector() func(context.Context) (io.ReadWriteCloser, error) {
+// writerConnector makes lines to a writer: the first over the connection that there is.
+func (f *flashing) writerConnector() func(context.Context) (io.ReadWriteCloser, error) {
 	first := true
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
 		c, ours := f.c, !first
 		first = false
 		if ours {
 			var err error
-			if c, err = f.login(ctx); err != nil {
-				return nil, lasting(err)
+			if c, err = f.loginAgain(ctx); err != nil {
+				return nil, markLasting(err)
 			}
 		}
 		p, err := c.Start(ctx, "exec groundhog-writer serve")
@@ -70,8 +70,8 @@ func (f *flashing) connector() func(context.Context) (io.ReadWriteCloser, error)
 	}
 }
 
-// lasting marks what another try does not change.
-func lasting(err error) error {
+// markLasting marks what another try does not change.
+func markLasting(err error) error {
 	if errors.Is(err, device.ErrHostKey) || errors.Is(err, device.ErrAuth) || errors.Is(err, errRebooted) {
 		return flash.Permanent(err)
 	}
@@ -119,10 +119,10 @@ func (l *lineToWriter) Release() {
 }
 
 // whoami is for whoever finds the device taken.
-func whoami() string { return here() + strconv.Itoa(os.Getpid()) }
+func whoami() string { return userAtHost() + strconv.Itoa(os.Getpid()) }
 
-// here is the part of whoami that names user and machine.
-func here() string {
+// userAtHost is the part of whoami that names user and machine.
+func userAtHost() string {
 	name, _ := os.Hostname()
 	if u, err := user.Current(); err == nil {
 		name = u.Username + "@" + name
@@ -136,7 +136,7 @@ func isGoing(text string) bool {
 	if strings.HasSuffix(text, ": "+writer.Asking) {
 		return true
 	}
-	_, rest, ok := strings.Cut(text, here())
+	_, rest, ok := strings.Cut(text, userAtHost())
 	pid, err := strconv.Atoi(strings.TrimSpace(rest))
 	return ok && err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }

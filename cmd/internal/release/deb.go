@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// nfpm is what makes packages of trees (https://nfpm.goreleaser.com). As a library it would bring a hundred modules into
+// nfpmTool is what makes packages of trees (https://nfpm.goreleaser.com). As a library it would bring a hundred modules into
 // go.mod that nobody who runs groundhog needs.
 // It is the last one that takes no modules for packages of Windows, which not every module proxy has.
-const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
+const nfpmTool = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0"
 
 // debConfig is nfpm's configuration; JSON is YAML, too.
 type debConfig struct {
@@ -45,7 +45,7 @@ type debOptions struct {
 	Compression string `json:"compression"`
 }
 
-const description = `reflash Debian machines over the network, from their own initramfs
+const packageDescription = `reflash Debian machines over the network, from their own initramfs
  Groundhog turns the initramfs of a Debian machine into one that brings the
  network up, starts dropbear and waits, so that a system image can be written
  to the machine's own storage. It works offline on the build host, for any
@@ -55,7 +55,7 @@ const description = `reflash Debian machines over the network, from their own in
 func (s *staging) writeDeb(name, tree, arch string) error {
 	when := s.when.Format(time.RFC3339)
 	c := debConfig{Name: "groundhog", Arch: arch, Platform: "linux", Version: s.version, Section: "admin", Priority: "optional",
-		Maintainer: maintainer, Description: description, MTime: when,
+		Maintainer: maintainer, Description: packageDescription, MTime: when,
 		Recommends: []string{"kmod", "qemu-system"}, Suggests: []string{"e2fsprogs", "openssh-client"}, Deb: debOptions{Compression: "xz"}}
 	err := filepath.WalkDir(tree, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -83,6 +83,6 @@ func (s *staging) writeDeb(name, tree, arch string) error {
 	if err := os.WriteFile(file, config, 0o644); err != nil {
 		return err
 	}
-	_, err = output(s.env, "go", "run", nfpm, "package", "--config", file, "--packager", "deb", "--target", name)
+	_, err = commandOutput(s.env, "go", "run", nfpmTool, "package", "--config", file, "--packager", "deb", "--target", name)
 	return err
 }

@@ -24,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: release DIR")
 		os.Exit(2)
 	}
-	if err := release(os.Args[1]); err != nil {
+	if err := buildRelease(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -33,7 +33,7 @@ func main() {
 // architectures are those that people run groundhog on. Go and Debian call them the same.
 var architectures = []string{"amd64", "arm64"}
 
-func release(dir string) error {
+func buildRelease(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func release(dir string) error {
 	}
 	var made []string
 	for _, arch := range architectures {
-		tree, err := s.fill(arch)
+		tree, err := s.fillTree(arch)
 		if err != nil {
 			return fmt.Errorf("building for %s: %w", arch, err)
 		}
@@ -65,8 +65,8 @@ func release(dir string) error {
 	return writeSums(filepath.Join(dir, "SHA256SUMS"), made)
 }
 
-// output runs a command and returns what it prints, without the line's end.
-func output(env []string, name string, args ...string) (string, error) {
+// commandOutput runs a command and returns what it prints, without the line's end.
+func commandOutput(env []string, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr

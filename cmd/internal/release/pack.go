@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// packed is b as gzip -9n writes it: no name, no time.
-func packed(b []byte) []byte {
+// gzipped is b as gzip -9n writes it: no name, no time.
+func gzipped(b []byte) []byte {
 	var out bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is a valid one
 	z.Write(b)                                              // a buffer takes all
@@ -57,7 +57,7 @@ func writeTarball(name, tree, prefix string, when time.Time) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(name, packed(b.Bytes()), 0o644)
+	return os.WriteFile(name, gzipped(b.Bytes()), 0o644)
 }
 
 // writeSums writes what sha256sum -c reads.

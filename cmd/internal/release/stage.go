@@ -19,7 +19,7 @@ type staging struct {
 }
 
 func newStage(dir string) (*staging, error) {
-	seconds, err := output(nil, "git", "log", "-1", "--format=%ct")
+	seconds, err := commandOutput(nil, "git", "log", "-1", "--format=%ct")
 	if err != nil {
 		return nil, err
 	}
@@ -29,29 +29,29 @@ func newStage(dir string) (*staging, error) {
 	}
 	s := &staging{dir: dir, when: time.Unix(n, 0).UTC(), shared: filepath.Join(dir, "shared")}
 	s.env = []string{"CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "SOURCE_DATE_EPOCH=" + seconds}
-	if _, err := output(s.env, "go", "run", "./cmd/internal/writers/build", "cmd/groundhog/writers"); err != nil {
+	if _, err := commandOutput(s.env, "go", "run", "./cmd/internal/writers/build", "cmd/groundhog/writers"); err != nil {
 		return nil, err
 	}
 	own := filepath.Join(dir, "groundhog")
-	if _, err := output(s.env, "go", "build", "-trimpath", "-tags", "man", "-o", own, "./cmd/groundhog"); err != nil {
+	if _, err := commandOutput(s.env, "go", "build", "-trimpath", "-tags", "man", "-o", own, "./cmd/groundhog"); err != nil {
 		return nil, err
 	}
-	said, err := output(s.env, own, "--version")
+	said, err := commandOutput(s.env, own, "--version")
 	if err != nil {
 		return nil, err
 	}
 	words := strings.Fields(said) // groundhog version 0.2.2
 	s.version = words[len(words)-1]
-	return s, s.share(own)
+	return s, s.stageShared(own)
 }
 
-// share makes the man pages, the shells' scripts and the texts.
-func (s *staging) share(own string) error {
+// stageShared makes the man pages, the shells' scripts and the texts.
+func (s *staging) stageShared(own string) error {
 	man := filepath.Join(s.dir, "man")
 	if err := os.MkdirAll(man, 0o755); err != nil {
 		return err
 	}
-	if _, err := output(s.env, own, "man", man); err != nil {
+	if _, err := commandOutput(s.env, own, "man", man); err != nil {
 		return err
 	}
 	pages, err := os.ReadDir(man)
@@ -64,7 +64,7 @@ func (s *staging) share(own string) error {
 			return err
 		}
 		section := strings.TrimPrefix(filepath.Ext(page.Name()), ".")
-		if err := s.put("share/man/man"+section+"/"+page.Name()+".gz", packed(b)); err != nil {
+		if err := s.putFile("share/man/man"+section+"/"+page.Name()+".gz", gzipped(b)); err != nil {
 			return err
 		}
 	}
@@ -73,11 +73,11 @@ func (s *staging) share(own string) error {
 		"zsh":  "share/zsh/vendor-completions/_groundhog",
 		"fish": "share/fish/vendor_completions.d/groundhog.fish",
 	} {
-		script, err := output(s.env, own, "completion", shell)
+		script, err := commandOutput(s.env, own, "completion", shell)
 		if err != nil {
 			return err
 		}
-		if err := s.put(place, []byte(script+"\n")); err != nil {
+		if err := s.putFile(place, []byte(script+"\n")); err != nil {
 			return err
 		}
 	}
@@ -86,23 +86,23 @@ func (s *staging) share(own string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.put(place, packed(b)); err != nil {
+		if err := s.putFile(place, gzipped(b)); err != nil {
 			return err
 		}
 	}
 	for place, text := range map[string][]byte{
-		"share/doc/groundhog/copyright":     fmt.Appendf(nil, copyright, s.when.Year()),
-		"share/doc/groundhog/changelog.gz":  packed(fmt.Appendf(nil, changelog, s.version, maintainer, s.when.Format(time.RFC1123Z))),
-		"share/lintian/overrides/groundhog": []byte(overrides),
+		"share/doc/groundhog/copyright":     fmt.Appendf(nil, debCopyright, s.when.Year()),
+		"share/doc/groundhog/changelog.gz":  gzipped(fmt.Appendf(nil, debChangelog, s.version, maintainer, s.when.Format(time.RFC1123Z))),
+		"share/lintian/overrides/groundhog": []byte(lintianOverrides),
 	} {
-		if err := s.put(place, text); err != nil {
+		if err := s.putFile(place, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *staging) put(name string, b []byte) error {
+func (s *staging) putFile(name string, b []byte) error {
 	path := filepath.Join(s.shared, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -110,8 +110,8 @@ func (s *staging) put(name string, b []byte) error {
 	return os.WriteFile(path, b, 0o644)
 }
 
-// fill makes the tree of an architecture: what lies below /usr.
-func (s *staging) fill(arch string) (string, error) {
+// fillTree makes the tree of an architecture: what lies below /usr.
+func (s *staging) fillTree(arch string) (string, error) {
 	tree := filepath.Join(s.dir, arch)
 	if err := os.CopyFS(tree, os.DirFS(s.shared)); err != nil {
 		return "", err
@@ -121,7 +121,7 @@ func (s *staging) fill(arch string) (string, error) {
 	for _, name := range notInlined {
 		args = append(args, "-gcflags="+name+"=-l")
 	}
-	_, err := output(env, "go", append(args, "-o", filepath.Join(tree, "bin/groundhog"), "./cmd/groundhog")...)
+	_, err := commandOutput(env, "go", append(args, "-o", filepath.Join(tree, "bin/groundhog"), "./cmd/groundhog")...)
 	return tree, err
 }
 
@@ -134,16 +134,16 @@ var notInlined = []string{"net", "net/http", "crypto/tls", "crypto/x509", "encod
 // maintainer of the packages. There is no address yet that one could write to.
 const maintainer = "The groundhog developers <groundhog@localhost.localdomain>"
 
-// changelog is one in Debian's form; what changed is in CHANGELOG.md, for those who run the tool.
-const changelog = `groundhog (%s) unstable; urgency=medium
+// debChangelog is one in Debian's form; what changed is in CHANGELOG.md, for those who run the tool.
+const debChangelog = `groundhog (%s) unstable; urgency=medium
 
   * What is new: see CHANGELOG.md.gz beside this file.
 
  -- %s  %s
 `
 
-// overrides says to lintian(1) what is meant to be so.
-const overrides = `# It patches initramfs of any release, and has to start on all of them.
+// lintianOverrides says to lintian(1) what is meant to be so.
+const lintianOverrides = `# It patches initramfs of any release, and has to start on all of them.
 groundhog: statically-linked-binary [usr/bin/groundhog]
 # The packages are built by whoever uses them; the project has no mail host.
 groundhog: bogus-mail-host Maintainer groundhog@localhost.localdomain
@@ -152,8 +152,8 @@ groundhog: bogus-mail-host-in-debian-changelog groundhog@localhost.localdomain *
 groundhog: spelling-error-in-binary * [usr/bin/groundhog]
 `
 
-// copyright is debian/copyright in its machine-readable form (DEP-5).
-const copyright = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+// debCopyright is debian/copyright in its machine-readable form (DEP-5).
+const debCopyright = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: groundhog
 
 Files: *

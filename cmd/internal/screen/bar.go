@@ -21,13 +21,13 @@ type Bar struct {
 
 // Bar shows a line of progress until it is closed.
 func (s *Screen) Bar(label string) *Bar {
-	b := &Bar{screen: s, label: strings.Map(ascii, label)}
-	s.add(b)
+	b := &Bar{screen: s, label: strings.Map(asciiRune, label)}
+	s.addBar(b)
 	return b
 }
 
-// ascii keeps a label one column a byte.
-func ascii(r rune) rune {
+// asciiRune keeps a label one column a byte.
+func asciiRune(r rune) rune {
 	if r < ' ' || r > '~' {
 		return '?'
 	}
@@ -43,7 +43,7 @@ func (b *Bar) Set(done, total int64) {
 }
 
 // Close takes the line away.
-func (b *Bar) Close() { b.screen.remove(b) }
+func (b *Bar) Close() { b.screen.removeBar(b) }
 
 // Bounds of the picture of a bar, in columns.
 const (
@@ -51,8 +51,8 @@ const (
 	barMost  = 40
 )
 
-// line is the bar in at most so many columns; what has no room is left out, the picture first and the percentage last.
-func (b *Bar) line(now time.Time, columns int) string {
+// barLine is the bar in at most so many columns; what has no room is left out, the picture first and the percentage last.
+func (b *Bar) barLine(now time.Time, columns int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var parts []string // in the order of their weight

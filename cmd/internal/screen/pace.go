@@ -9,11 +9,11 @@ const paceOver = 10 * time.Second
 
 // Pace tells from how far something is at what times how fast it goes. It is not safe for concurrent use.
 type Pace struct {
-	marks []mark // oldest first, half a second apart
+	marks []paceMark // oldest first, half a second apart
 }
 
-// mark is how many bytes were done when.
-type mark struct {
+// paceMark is how many bytes were done when.
+type paceMark struct {
 	at   time.Time
 	done int64
 }
@@ -21,7 +21,7 @@ type mark struct {
 // At notes that so many bytes are done.
 func (p *Pace) At(now time.Time, done int64) {
 	if n := len(p.marks); n == 0 || now.Sub(p.marks[n-1].at) >= 500*time.Millisecond {
-		p.marks = append(p.marks, mark{now, done})
+		p.marks = append(p.marks, paceMark{now, done})
 	}
 	for len(p.marks) > 2 && now.Sub(p.marks[1].at) >= paceOver {
 		p.marks = p.marks[1:]

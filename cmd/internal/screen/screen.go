@@ -32,8 +32,8 @@ type Screen struct {
 	stop  chan struct{} // ends the drawing; nil: there is none
 }
 
-// every is the time between two drawings.
-const every = 200 * time.Millisecond
+// drawEvery is the time between two drawings.
+const drawEvery = 200 * time.Millisecond
 
 // Capable reports whether f is a terminal that can keep lines at its bottom. TERM=dumb says that it cannot.
 func Capable(f *os.File) bool {
@@ -53,29 +53,29 @@ func New(tty *os.File) *Screen {
 }
 
 // Write prints text above the lines of progress.
-func (s *Screen) Write(p []byte) (int, error) { return s.print(s.tty, p) }
+func (s *Screen) Write(p []byte) (int, error) { return s.printAbove(s.tty, p) }
 
 // Above is a writer for text that goes to w, which is the same terminal by another way: standard output beside standard error.
-func (s *Screen) Above(w io.Writer) io.Writer { return above{s, w} }
+func (s *Screen) Above(w io.Writer) io.Writer { return aboveWriter{s, w} }
 
-type above struct {
+type aboveWriter struct {
 	s *Screen
 	w io.Writer
 }
 
-func (a above) Write(p []byte) (int, error) { return a.s.print(a.w, p) }
+func (a aboveWriter) Write(p []byte) (int, error) { return a.s.printAbove(a.w, p) }
 
-func (s *Screen) print(w io.Writer, p []byte) (int, error) {
+func (s *Screen) printAbove(w io.Writer, p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b bytes.Buffer
-	s.erase(&b)
+	s.eraseLines(&b)
 	if b.Len() > 0 {
 		s.tty.Write(b.Bytes())
 	}
 	n, err := w.Write(p)
 	if len(p) > 0 && p[len(p)-1] == '\n' { // the lines of progress begin in the first column
-		s.draw()
+		s.drawLines()
 	}
 	return n, err
 }
@@ -84,13 +84,13 @@ func (s *Screen) print(w io.Writer, p []byte) (int, error) {
 func (s *Screen) Quiet() (again func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wipe()
+	s.wipeLines()
 	s.still = true
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.still = false
-		s.draw()
+		s.drawLines()
 	}
 }
 
@@ -99,27 +99,27 @@ func (s *Screen) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bars = nil
-	s.halt()
-	s.wipe()
+	s.stopDrawing()
+	s.wipeLines()
 }
 
-// halt ends the drawing. The caller holds mu.
-func (s *Screen) halt() {
+// stopDrawing ends the drawing. The caller holds mu.
+func (s *Screen) stopDrawing() {
 	if s.stop != nil {
 		close(s.stop)
 		s.stop = nil
 	}
 }
 
-// wipe takes the lines off the terminal. The caller holds mu.
-func (s *Screen) wipe() {
+// wipeLines takes the lines off the terminal. The caller holds mu.
+func (s *Screen) wipeLines() {
 	var b bytes.Buffer
-	s.erase(&b)
+	s.eraseLines(&b)
 	s.tty.Write(b.Bytes())
 }
 
-// erase goes back to where the first line of progress begins, and clears from there on. The caller holds mu.
-func (s *Screen) erase(b *bytes.Buffer) {
+// eraseLines goes back to where the first line of progress begins, and clears from there on. The caller holds mu.
+func (s *Screen) eraseLines(b *bytes.Buffer) {
 	if len(s.drawn) == 0 {
 		return
 	}
@@ -136,28 +136,28 @@ func (s *Screen) erase(b *bytes.Buffer) {
 	s.drawn = nil
 }
 
-// draw puts the lines on the terminal, in the place of those before. The caller holds mu.
-func (s *Screen) draw() {
+// drawLines puts the lines on the terminal, in the place of those before. The caller holds mu.
+func (s *Screen) drawLines() {
 	if s.still || len(s.bars) == 0 && len(s.drawn) == 0 {
 		return
 	}
 	var b bytes.Buffer
-	s.erase(&b)
+	s.eraseLines(&b)
 	columns, rows := s.size()
 	now := time.Now()
 	for i, bar := range s.bars[:min(len(s.bars), max(1, rows-1))] {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		text := bar.line(now, columns-1) // the last column makes some terminals go to the next line
+		text := bar.barLine(now, columns-1) // the last column makes some terminals go to the next line
 		b.WriteString(text)
 		s.drawn = append(s.drawn, len(text))
 	}
 	s.tty.Write(b.Bytes())
 }
 
-// add shows one more bar.
-func (s *Screen) add(bar *Bar) {
+// addBar shows one more bar.
+func (s *Screen) addBar(bar *Bar) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bars = append(s.bars, bar)
@@ -167,7 +167,7 @@ func (s *Screen) add(bar *Bar) {
 	stop := make(chan struct{})
 	s.stop = stop
 	go func() {
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(drawEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -176,7 +176,7 @@ func (s *Screen) add(bar *Bar) {
 			case <-tick.C:
 				s.mu.Lock()
 				if s.stop == stop {
-					s.draw()
+					s.drawLines()
 				}
 				s.mu.Unlock()
 			}
@@ -184,13 +184,13 @@ func (s *Screen) add(bar *Bar) {
 	}()
 }
 
-// remove takes a bar away.
-func (s *Screen) remove(bar *Bar) {
+// removeBar takes a bar away.
+func (s *Screen) removeBar(bar *Bar) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bars = slices.DeleteFunc(s.bars, func(other *Bar) bool { return other == bar })
-	s.draw()
+	s.drawLines()
 	if len(s.bars) == 0 {
-		s.halt()
+		s.stopDrawing()
 	}
 }

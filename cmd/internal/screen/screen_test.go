@@ -60,7 +60,7 @@ func TestTextAboveBars(t *testing.T) {
 			a.Set(int64(i)<<20, 10<<20)
 			b.Set(int64(i)<<24, 0)
 			s.mu.Lock()
-			s.draw()
+			s.drawLines()
 			s.mu.Unlock()
 			say(fmt.Sprintf("line %d that is so long that a narrow window breaks it", i))
 		}
@@ -85,7 +85,7 @@ func TestNarrowed(t *testing.T) {
 	bar := s.Bar("root@bench-1 sent")
 	bar.Set(1<<20, 2<<20)
 	s.mu.Lock()
-	s.draw()
+	s.drawLines()
 	s.mu.Unlock()
 	g.Reset()
 	g.columns = 30
@@ -99,7 +99,7 @@ func TestNarrowed(t *testing.T) {
 func TestLine(t *testing.T) {
 	now := time.Now()
 	b := &Bar{label: "root@bench-1 sent", done: 30 << 20, total: 120 << 20}
-	b.pace.marks = []mark{{now.Add(-10 * time.Second), 10 << 20}}
+	b.pace.marks = []paceMark{{now.Add(-10 * time.Second), 10 << 20}}
 	for columns, want := range map[int]string{
 		100: "root@bench-1 sent [=======                        ]  25%  30.0 MiB of 120.0 MiB  45s left  2.0 MiB/s",
 		79:  "root@bench-1 sent [==        ]  25%  30.0 MiB of 120.0 MiB  45s left  2.0 MiB/s",
@@ -110,12 +110,12 @@ func TestLine(t *testing.T) {
 		0:   "",
 		-1:  "",
 	} {
-		if got := b.line(now, columns); got != want || len(got) > max(0, columns) {
+		if got := b.barLine(now, columns); got != want || len(got) > max(0, columns) {
 			t.Errorf("%d columns: %q, want %q", columns, got, want)
 		}
 	}
 	b.total = 0
-	if got, want := b.line(now, 100), "root@bench-1 sent 30.0 MiB  2.0 MiB/s"; got != want {
+	if got, want := b.barLine(now, 100), "root@bench-1 sent 30.0 MiB  2.0 MiB/s"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -130,7 +130,7 @@ func TestQuiet(t *testing.T) {
 	g.Reset()
 	bar.Set(1, 2)
 	s.mu.Lock()
-	s.draw()
+	s.drawLines()
 	s.mu.Unlock()
 	fmt.Fprintln(s, "text")
 	if g.String() != "text\n" {

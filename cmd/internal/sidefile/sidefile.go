@@ -23,12 +23,12 @@ var ErrKind = errors.New("not a regular file")
 var ErrStranger = errors.New("not believed")
 
 // Open opens a regular file for reading. A symbolic link is followed. The error names what else is there.
-func Open(name string) (*os.File, error) { return open(name, 0) }
+func Open(name string) (*os.File, error) { return openOwn(name, 0) }
 
 // OpenHere is Open for a name that must not be a symbolic link.
-func OpenHere(name string) (*os.File, error) { return open(name, unix.O_NOFOLLOW) }
+func OpenHere(name string) (*os.File, error) { return openOwn(name, unix.O_NOFOLLOW) }
 
-func open(name string, flag int) (*os.File, error) {
+func openOwn(name string, flag int) (*os.File, error) {
 	// open(2): O_NONBLOCK keeps a FIFO without a writer from waiting, and means nothing for a regular file.
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|flag, 0)
 	if errors.Is(err, syscall.ELOOP) && flag&unix.O_NOFOLLOW != 0 {
@@ -75,7 +75,7 @@ func Believe(f *os.File, mask fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := ours(f.Name(), info); err != nil {
+	if err := checkOwner(f.Name(), info); err != nil {
 		return err
 	}
 	if others := info.Mode().Perm() & mask; others != 0 {
@@ -85,7 +85,7 @@ func Believe(f *os.File, mask fs.FileMode) error {
 	if err != nil || link.Mode()&fs.ModeSymlink == 0 {
 		return err
 	}
-	return ours(f.Name(), link)
+	return checkOwner(f.Name(), link)
 }
 
 // BelieveBeside is nil where nobody could have written a file who could not have written another one as well, which it says something
@@ -98,7 +98,7 @@ func BelieveBeside(f *os.File, other fs.FileInfo) error {
 	a, okA := info.Sys().(*syscall.Stat_t)
 	b, okB := other.Sys().(*syscall.Stat_t)
 	if !okA || !okB || a.Uid != b.Uid {
-		if err := ours(f.Name(), info); err != nil {
+		if err := checkOwner(f.Name(), info); err != nil {
 			return err
 		}
 	}
@@ -108,8 +108,8 @@ func BelieveBeside(f *os.File, other fs.FileInfo) error {
 	return nil
 }
 
-// ours is nil where a file belongs to us or to root; under sudo(8) also where it belongs to who called it.
-func ours(name string, info fs.FileInfo) error {
+// checkOwner is nil where a file belongs to us or to root; under sudo(8) also where it belongs to who called it.
+func checkOwner(name string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return fmt.Errorf("%s: whose it is cannot be told: %w", name, ErrStranger)

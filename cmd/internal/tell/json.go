@@ -27,7 +27,7 @@ func (t *JSON) Tell(e reflash.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
-	if e.Event == reflash.EventTrace || e.Event == reflash.EventProgress && !t.due(e, time.Now()) {
+	if e.Event == reflash.EventTrace || e.Event == reflash.EventProgress && !t.progressDue(e, time.Now()) {
 		return
 	}
 	e.Schema = t.schema
@@ -45,8 +45,8 @@ func (t *JSON) Tell(e reflash.Event) {
 	}
 }
 
-// due reports whether a line of progress is told: not the first, which says nothing yet, and one every few seconds then.
-func (t *JSON) due(e reflash.Event, now time.Time) bool {
+// progressDue reports whether a line of progress is told: not the first, which says nothing yet, and one every few seconds then.
+func (t *JSON) progressDue(e reflash.Event, now time.Time) bool {
 	key := e.Host + "\n" + e.ID
 	next, ok := t.next[key]
 	switch {

@@ -20,19 +20,19 @@ type Text struct {
 	Err io.Writer // everything else
 
 	talk    Talk
-	prefix  bool                    // lines begin with the host
-	streams map[string]*progressing // that progress, by host and ID
+	prefix  bool                     // lines begin with the host
+	streams map[string]*progressLine // that progress, by host and ID
 }
 
-// progressing is something of which lines of progress are told.
-type progressing struct {
+// progressLine is something of which lines of progress are told.
+type progressLine struct {
 	pace screen.Pace
 	next time.Time // of the next line
 }
 
 // NewText tells in lines: verdicts on out, all else on errs; with prefix they begin with the host.
 func NewText(out, errs io.Writer, talk Talk, prefix bool) *Text {
-	return &Text{Out: out, Err: errs, talk: talk, prefix: prefix, streams: map[string]*progressing{}}
+	return &Text{Out: out, Err: errs, talk: talk, prefix: prefix, streams: map[string]*progressLine{}}
 }
 
 func (t *Text) Tell(e reflash.Event) {
@@ -56,7 +56,7 @@ func (t *Text) Tell(e reflash.Event) {
 			return
 		}
 	case reflash.EventProgress:
-		if text = t.progress(e, time.Now()); text == "" {
+		if text = t.progressText(e, time.Now()); text == "" {
 			return
 		}
 		if t.talk == Quiet {
@@ -72,12 +72,12 @@ func (t *Text) Tell(e reflash.Event) {
 			return
 		}
 	}
-	t.line(w, e, text)
+	t.printLine(w, e, text)
 }
 
-// line prints a text and its hint at once. A verdict that standard output does not take, because the pager at its other end is gone,
+// printLine prints a text and its hint at once. A verdict that standard output does not take, because the pager at its other end is gone,
 // goes where errors go: it is what the run was for.
-func (t *Text) line(w io.Writer, e reflash.Event, text string) {
+func (t *Text) printLine(w io.Writer, e reflash.Event, text string) {
 	if t.prefix {
 		text = e.Host + ": " + text
 	}
@@ -93,8 +93,8 @@ func (t *Text) line(w io.Writer, e reflash.Event, text string) {
 // progressEvery is the time between two lines of progress.
 const progressEvery = 3 * time.Second
 
-// progress is a line for how far something is, "" where the last one is not long ago.
-func (t *Text) progress(e reflash.Event, now time.Time) string {
+// progressText is a line for how far something is, "" where the last one is not long ago.
+func (t *Text) progressText(e reflash.Event, now time.Time) string {
 	key := e.Host + "\n" + e.ID
 	s := t.streams[key]
 	if e.Over {
@@ -102,7 +102,7 @@ func (t *Text) progress(e reflash.Event, now time.Time) string {
 		return ""
 	}
 	if s == nil {
-		s = &progressing{next: now.Add(progressEvery)}
+		s = &progressLine{next: now.Add(progressEvery)}
 		t.streams[key] = s
 	}
 	s.pace.At(now, e.Bytes)

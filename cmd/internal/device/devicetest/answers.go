@@ -63,39 +63,39 @@ root_login yes
 	return f
 }
 
-// own is what a device answers by itself, the most particular word first.
-func (d *Device) own() []answer {
-	return []answer{
+// ownAnswers is what a device answers by itself, the most particular word first.
+func (d *Device) ownAnswers() []commandAnswer {
+	return []commandAnswer{
 		{"cat >/sbin/.groundhog-writer", func(c *Command) int { io.Copy(io.Discard, c.Stdin); return 0 }},
 		{"groundhog-writer serve", d.serveWriter},
-		{"groundhog-writer kexec new", d.kexec},
+		{"groundhog-writer kexec new", d.answerKexec},
 		{"/proc/sys/kernel/bootloader_type", d.bootLoader},
 		{"groundhog-writer version && groundhog-writer disks", func(c *Command) int {
-			fmt.Fprintln(c.Stdout, tool())
+			fmt.Fprintln(c.Stdout, writerVersion())
 			return d.listDisks(c)
 		}},
 		{"groundhog-writer disks", d.listDisks},
 		{"groundhog-writer state ", d.writerState}, // reflash's state.sh
 		{"/run/groundhog/writing", d.isWriting},
-		{"/scripts/groundhog", d.state},
-		{"/etc/machine-id", d.who},
-		{"/run/groundhog-run", d.mark},
-		{"fact end ok", d.survey},
-		{"groundhog_restore=", d.push},
+		{"/scripts/groundhog", d.answerState},
+		{"/etc/machine-id", d.answerWho},
+		{"/run/groundhog-run", d.answerMark},
+		{"fact end ok", d.answerSurvey},
+		{"groundhog_restore=", d.answerPush},
 		{"groundhog-restore.service", Say("", 0)},
 		{"take_lock", Complain("groundhog: the original is back", 0)}, // restore's program
 		{"blkid -p", Say("device /dev/vda\ndevice /dev/vda1\nTYPE=ext4\nLABEL=root\n", 0)},
-		{"dd if=", d.dd},
+		{"dd if=", d.answerDD},
 		{"reboot", func(*Command) int { return Rebooting }},
 		{"id -u", Say("0\n", 0)},
 		{"uname -m", Say("x86_64\n", 0)},
 	}
 }
 
-func tool() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
+func writerVersion() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
 
-// state is what device.Client.State asks.
-func (d *Device) state(c *Command) int {
+// answerState is what device.Client.State asks.
+func (d *Device) answerState(c *Command) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	what := "system"
@@ -107,19 +107,19 @@ func (d *Device) state(c *Command) int {
 	return 0
 }
 
-// who is what device.Client.Who asks.
-func (d *Device) who(c *Command) int {
+// answerWho is what device.Client.Who asks.
+func (d *Device) answerWho(c *Command) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fmt.Fprintf(c.Stdout, "board %s\nmac 52:54:00:12:34:56\nend ok\n", d.board)
 	return 0
 }
 
-// marks are the words that device.Roll leaves: ln's last words are the link's text and name.
-var marks = regexp.MustCompile(`ln -s ([0-9]+) "\$d/([0-9a-f]+)"`)
+// rollMarks are the words that device.Roll leaves: ln's last words are the link's text and name.
+var rollMarks = regexp.MustCompile(`ln -s ([0-9]+) "\$d/([0-9a-f]+)"`)
 
-func (d *Device) mark(c *Command) int {
-	m := marks.FindStringSubmatch(c.Text)
+func (d *Device) answerMark(c *Command) int {
+	m := rollMarks.FindStringSubmatch(c.Text)
 	if m == nil {
 		return 1
 	}
@@ -133,11 +133,11 @@ func (d *Device) mark(c *Command) int {
 	return 0
 }
 
-var copied = regexp.MustCompile(`^dd if=(\S+) bs=([0-9]+) skip=([0-9]+) count=([0-9]+) `)
+var ddCommand = regexp.MustCompile(`^dd if=(\S+) bs=([0-9]+) skip=([0-9]+) count=([0-9]+) `)
 
-// dd reads the disk.
-func (d *Device) dd(c *Command) int {
-	m := copied.FindStringSubmatch(c.Text)
+// answerDD reads the disk.
+func (d *Device) answerDD(c *Command) int {
+	m := ddCommand.FindStringSubmatch(c.Text)
 	if m == nil || m[1] != DiskPath {
 		return 1
 	}
@@ -160,7 +160,7 @@ func (d *Device) Board(serial string) {
 	d.board = serial
 }
 
-func (d *Device) survey(c *Command) int {
+func (d *Device) answerSurvey(c *Command) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, key := range slices.Sorted(maps.Keys(d.facts)) {
@@ -170,8 +170,8 @@ func (d *Device) survey(c *Command) int {
 	return 0
 }
 
-// push takes an archive: one of its program's arguments is the archive's SHA-256.
-func (d *Device) push(c *Command) int {
+// answerPush takes an archive: one of its program's arguments is the archive's SHA-256.
+func (d *Device) answerPush(c *Command) int {
 	fmt.Fprintln(c.Stdout, "ready")
 	h := sha256.New()
 	io.Copy(h, c.Stdin)
@@ -193,8 +193,8 @@ func (d *Device) Pushed(build string) {
 	d.build = build
 }
 
-// kexec is a writer's kexec new: it takes what is announced, and starts what was flashed.
-func (d *Device) kexec(c *Command) int {
+// answerKexec is a writer's kexec new: it takes what is announced, and starts what was flashed.
+func (d *Device) answerKexec(c *Command) int {
 	words := shellWords(c.Text)
 	if len(words) < 10 {
 		fmt.Fprintln(c.Stderr, "usage: groundhog-writer ... kexec new ...")
@@ -270,7 +270,7 @@ func (d *Device) serveWriter(c *Command) int {
 	d.mu.Lock()
 	open := d.open
 	d.mu.Unlock()
-	if err := writer.Serve(context.Background(), c.channel, writer.Config{Tool: tool(), Run: d.Run(), Open: open}); err != nil {
+	if err := writer.Serve(context.Background(), c.channel, writer.Config{Tool: writerVersion(), Run: d.Run(), Open: open}); err != nil {
 		fmt.Fprintf(c.Stderr, "groundhog-writer: %v\n", err)
 		return 1
 	}

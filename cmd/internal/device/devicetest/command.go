@@ -38,17 +38,17 @@ func Complain(text string, exit int) func(*Command) int {
 	return func(c *Command) int { io.WriteString(c.Stderr, text+"\n"); return exit }
 }
 
-// loading is how a program of any length is sent: it comes first on standard input (device.Client.Script).
-var loading = regexp.MustCompile(`^eval "\$\(dd bs=1 count=([0-9]+) 2>/dev/null\)"$`)
+// loadingPrefix is how a program of any length is sent: it comes first on standard input (device.Client.Script).
+var loadingPrefix = regexp.MustCompile(`^eval "\$\(dd bs=1 count=([0-9]+) 2>/dev/null\)"$`)
 
-// framing is how the client has a command begin: with a word that the command says on both of its outputs.
-var framing = regexp.MustCompile(`^printf "%s%s\\n" ([0-9a-f]+) ([0-9a-f]+); printf "%s%s\\n" [0-9a-f]+ [0-9a-f]+ >&2; `)
+// framingPrefix is how the client has a command begin: with a word that the command says on both of its outputs.
+var framingPrefix = regexp.MustCompile(`^printf "%s%s\\n" ([0-9a-f]+) ([0-9a-f]+); printf "%s%s\\n" [0-9a-f]+ [0-9a-f]+ >&2; `)
 
 // parseCommand takes off what device.Client wraps a command in, and says the word that it begins with.
 func parseCommand(line string, channel ssh.Channel) *Command {
 	c := &Command{Text: line, Stdin: channel, Stdout: channel, Stderr: channel.Stderr(), channel: channel}
 	for range 2 {
-		if m := framing.FindStringSubmatch(c.Text); m != nil {
+		if m := framingPrefix.FindStringSubmatch(c.Text); m != nil {
 			c.Text = c.Text[len(m[0]):]
 			io.WriteString(c.Stdout, m[1]+m[2]+"\n")
 			io.WriteString(c.Stderr, m[1]+m[2]+"\n")
@@ -62,7 +62,7 @@ func parseCommand(line string, channel ssh.Channel) *Command {
 			c.Args = words[5:]
 		}
 	}
-	if m := loading.FindStringSubmatch(c.Text); m != nil {
+	if m := loadingPrefix.FindStringSubmatch(c.Text); m != nil {
 		n, _ := strconv.Atoi(m[1])
 		program := make([]byte, n)
 		io.ReadFull(channel, program)

@@ -33,10 +33,10 @@ type Device struct {
 	listener net.Listener
 	off      bool // it resets whoever connects
 	conns    map[net.Conn]bool
-	system   ssh.Signer // the running system's host key
-	waiting  ssh.Signer // the initramfs'
-	answers  []answer   // a test's own, the last one first
-	log      []string   // commands, as they came
+	system   ssh.Signer      // the running system's host key
+	waiting  ssh.Signer      // the initramfs'
+	answers  []commandAnswer // a test's own, the last one first
+	log      []string        // commands, as they came
 
 	boots     int
 	initramfs bool
@@ -50,8 +50,8 @@ type Device struct {
 	open      func(name string, write bool) (writer.Target, error)
 }
 
-// answer is what the device does for a command that has a word in it.
-type answer struct {
+// commandAnswer is what the device does for a command that has a word in it.
+type commandAnswer struct {
 	word string
 	do   func(*Command) int
 }
@@ -63,8 +63,8 @@ const DiskSize = 24 << 20
 func Start(t testing.TB) *Device {
 	t.Helper()
 	d := &Device{t: t, dir: t.TempDir(), conns: map[net.Conn]bool{}, boots: 1, board: "GH-BOARD-1", marked: map[string]string{}, facts: goodFacts()}
-	d.system, d.waiting = d.key("system"), d.key("initramfs")
-	d.key("login")
+	d.system, d.waiting = d.makeKey("system"), d.makeKey("initramfs")
+	d.makeKey("login")
 	if err := os.WriteFile(d.DiskFile(), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -72,18 +72,18 @@ func Start(t testing.TB) *Device {
 		t.Fatal(err)
 	}
 	d.open = func(_ string, write bool) (writer.Target, error) { return writer.Open(d.DiskFile(), write) }
-	d.listen()
+	d.listenAgain()
 	t.Cleanup(d.SwitchOff)
 	line := func(key ssh.Signer) string {
 		host, port, _ := net.SplitHostPort(d.Addr)
 		return fmt.Sprintf("[%s]:%s %s", host, port, ssh.MarshalAuthorizedKey(key.PublicKey()))
 	}
-	d.write("known_hosts", []byte(line(d.system)+line(d.waiting)))
+	d.writeFile("known_hosts", []byte(line(d.system)+line(d.waiting)))
 	return d
 }
 
-// key makes a key pair in the files NAME and NAME.pub.
-func (d *Device) key(name string) ssh.Signer {
+// makeKey makes a key pair in the files NAME and NAME.pub.
+func (d *Device) makeKey(name string) ssh.Signer {
 	d.t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -97,12 +97,12 @@ func (d *Device) key(name string) ssh.Signer {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.write(name, pem.EncodeToMemory(block))
-	d.write(name+".pub", ssh.MarshalAuthorizedKey(signer.PublicKey()))
+	d.writeFile(name, pem.EncodeToMemory(block))
+	d.writeFile(name+".pub", ssh.MarshalAuthorizedKey(signer.PublicKey()))
 	return signer
 }
 
-func (d *Device) write(name string, b []byte) {
+func (d *Device) writeFile(name string, b []byte) {
 	d.t.Helper()
 	if err := os.WriteFile(d.Path(name), b, 0o600); err != nil {
 		d.t.Fatal(err)
@@ -133,7 +133,7 @@ func (d *Device) WaitingKey() ssh.PublicKey { return d.waiting.PublicKey() }
 func (d *Device) On(word string, do func(*Command) int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.answers = append([]answer{{word, do}}, d.answers...)
+	d.answers = append([]commandAnswer{{word, do}}, d.answers...)
 }
 
 // Once is On for the first such command alone.
@@ -221,15 +221,15 @@ func (d *Device) SwitchOff() {
 	d.Cut()
 }
 
-// listen lets connections in.
-func (d *Device) listen() {
+// listenAgain lets connections in.
+func (d *Device) listenAgain() {
 	d.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	d.listener, d.Addr = l, l.Addr().String()
-	go d.accept(l)
+	go d.acceptClients(l)
 }
 
 // Reboot boots what is to be booted next. The memory that /run is in is gone.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func (d *Device) accept(l net.Listener) {
+func (d *Device) acceptClients(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -28,7 +28,7 @@ func (d *Device) accept(l net.Listener) {
 		}
 		d.mu.Unlock()
 		go func() {
-			d.serve(c, key)
+			d.serveClient(c, key)
 			c.Close()
 			d.mu.Lock()
 			delete(d.conns, c)
@@ -37,7 +37,7 @@ func (d *Device) accept(l net.Listener) {
 	}
 }
 
-func (d *Device) serve(c net.Conn, key ssh.Signer) {
+func (d *Device) serveClient(c net.Conn, key ssh.Signer) {
 	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
 		return nil, nil // who is let in is tested elsewhere
 	}}
@@ -54,13 +54,13 @@ func (d *Device) serve(c net.Conn, key ssh.Signer) {
 			continue
 		}
 		if channel, requests, err := open.Accept(); err == nil {
-			go d.session(c, channel, requests)
+			go d.runSession(c, channel, requests)
 		}
 	}
 }
 
-// session runs the command of an exec request (RFC 4254, 6.5 and 6.10).
-func (d *Device) session(c net.Conn, channel ssh.Channel, requests <-chan *ssh.Request) {
+// runSession runs the command of an exec request (RFC 4254, 6.5 and 6.10).
+func (d *Device) runSession(c net.Conn, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
 	for r := range requests {
 		var exec struct{ Command string }
@@ -70,7 +70,7 @@ func (d *Device) session(c net.Conn, channel ssh.Channel, requests <-chan *ssh.R
 		}
 		r.Reply(true, nil)
 		go ssh.DiscardRequests(requests)
-		switch exit := d.run(parseCommand(exec.Command, channel)); exit {
+		switch exit := d.answerCommand(parseCommand(exec.Command, channel)); exit {
 		case Gone:
 			c.Close()
 		case Rebooting:
@@ -90,8 +90,8 @@ func (d *Device) session(c net.Conn, channel ssh.Channel, requests <-chan *ssh.R
 	}
 }
 
-// run answers a command: as the test wants, or else as a device does.
-func (d *Device) run(c *Command) int {
+// answerCommand answers a command: as the test wants, or else as a device does.
+func (d *Device) answerCommand(c *Command) int {
 	d.mu.Lock()
 	d.log = append(d.log, strings.TrimSpace(c.Text+" "+strings.Join(c.Args, " ")))
 	var all []func(*Command) int
@@ -106,7 +106,7 @@ func (d *Device) run(c *Command) int {
 			return exit
 		}
 	}
-	for _, a := range d.own() {
+	for _, a := range d.ownAnswers() {
 		if strings.Contains(c.Text, a.word) {
 			return a.do(c)
 		}

@@ -22,7 +22,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: build DIR")
 		os.Exit(2)
 	}
-	if err := build(os.Args[1]); err != nil {
+	if err := buildWriters(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
@@ -37,7 +37,7 @@ var architectures = map[string][]string{
 	"armhf": {"GOARCH=arm", "GOARM=6"},
 }
 
-func build(dir string) error {
+func buildWriters(dir string) error {
 	tmp, err := os.MkdirTemp("", "groundhog-writers-")
 	if err != nil {
 		return err
@@ -45,14 +45,14 @@ func build(dir string) error {
 	defer os.RemoveAll(tmp)
 	programs := map[string][]byte{}
 	for arch, env := range architectures {
-		if programs[arch], err = compile(filepath.Join(tmp, arch), env); err != nil {
+		if programs[arch], err = compileWriter(filepath.Join(tmp, arch), env); err != nil {
 			return fmt.Errorf("compiling groundhog-writer for %s: %w", arch, err)
 		}
 	}
-	return keep(filepath.Join(dir, writers.Name), programs)
+	return keepPrograms(filepath.Join(dir, writers.Name), programs)
 }
 
-func compile(out string, env []string) ([]byte, error) {
+func compileWriter(out string, env []string) ([]byte, error) {
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
 		"-o", out, "groundhog/cmd/groundhog-writer")
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=", "GOEXPERIMENT="), env...)
@@ -62,10 +62,10 @@ func compile(out string, env []string) ([]byte, error) {
 	return os.ReadFile(out)
 }
 
-// keep writes the file that holds the programs, unless it is there.
-func keep(name string, programs map[string][]byte) error {
+// keepPrograms writes the file that holds the programs, unless it is there.
+func keepPrograms(name string, programs map[string][]byte) error {
 	if packed, err := os.ReadFile(name); err == nil {
-		if same(packed, programs) {
+		if holdsSame(packed, programs) {
 			return nil
 		}
 	}
@@ -79,7 +79,7 @@ func keep(name string, programs map[string][]byte) error {
 	return os.Rename(name+".new", name)
 }
 
-func same(packed []byte, programs map[string][]byte) bool {
+func holdsSame(packed []byte, programs map[string][]byte) bool {
 	there, err := writers.Unpack(packed)
 	if err != nil || len(there) != len(programs) {
 		return false
