@@ -9,8 +9,8 @@ import (
 	"groundhog/cmd/internal/kexec"
 )
 
-// kexecs is `groundhog-writer kexec`, which runs on the running system; with new before its arguments in the waiting initramfs.
-func kexecs(in io.Reader, out io.Writer, args []string) error {
+// runKexec is `groundhog-writer kexec`, which runs on the running system; with new before its arguments in the waiting initramfs.
+func runKexec(in io.Reader, out io.Writer, args []string) error {
 	m := kexec.This()
 	switch {
 	case len(args) > 1 && args[0] == "new":

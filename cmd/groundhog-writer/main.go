@@ -36,7 +36,7 @@ import (
 	"groundhog/cmd/internal/flash/writer"
 )
 
-const usage = "usage: groundhog-writer serve [DIR] | disks | state DISK | kexec trial KERNEL | kexec load KERNEL SIZE SHA256 | kexec new trial|load SIZE SHA256 SIZE SHA256 LINE | version"
+const usageText = "usage: groundhog-writer serve [DIR] | disks | state DISK | kexec trial KERNEL | kexec load KERNEL SIZE SHA256 | kexec new trial|load SIZE SHA256 SIZE SHA256 LINE | version"
 
 var errUsage = errors.New("the command line is wrong")
 
@@ -61,14 +61,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case len(args) == 2 && args[0] == "state":
 		err = printState(stdout, args[1])
 	case len(args) > 1 && args[0] == "kexec":
-		err = kexecs(os.Stdin, stdout, args[1:])
+		err = runKexec(os.Stdin, stdout, args[1:])
 	case len(args) == 1 && args[0] == "version":
 		fmt.Fprintln(stdout, helloTool())
 	default:
 		err = errUsage
 	}
 	if errors.Is(err, errUsage) {
-		fmt.Fprintln(stderr, usage)
+		fmt.Fprintln(stderr, usageText)
 		return 2
 	}
 	if err != nil {
@@ -92,11 +92,11 @@ func printDisks(w io.Writer) error {
 	return json.NewEncoder(w).Encode(all)
 }
 
-// patience is how long a writer that lost its client may take to finish what it was given: a batch of chunks.
-const patience = 20 * time.Second
+// writerPatience is how long a writer that lost its client may take to finish what it was given: a batch of chunks.
+const writerPatience = 20 * time.Second
 
 func printState(w io.Writer, disk string) error {
-	s, session, err := writer.StateOf(runDir, disk, patience)
+	s, session, err := writer.StateOf(runDir, disk, writerPatience)
 	if err == nil {
 		_, err = fmt.Fprintln(w, s, session)
 	}
@@ -109,31 +109,31 @@ const pipeSize = 1 << 20
 func serveFlash(run string) error {
 	// The server goes on decrypting while a chunk is unpacked. Where that cannot be had, it waits.
 	unix.FcntlInt(0, unix.F_SETPIPE_SZ, pipeSize)
-	in, err := closable(0)
+	in, err := closableStream(0)
 	if err != nil {
 		return err
 	}
-	out, err := closable(1)
+	out, err := closableStream(1)
 	if err != nil {
 		return err
 	}
-	return writer.Serve(context.Background(), line{in, out}, writer.Config{Tool: helloTool(), Run: run})
+	return writer.Serve(context.Background(), bothStreams{in, out}, writer.Config{Tool: helloTool(), Run: run})
 }
 
-// closable is a standard stream whose Close ends a read or a write that waits.
-func closable(fd int) (*os.File, error) {
+// closableStream is a standard stream whose Close ends a read or a write that waits.
+func closableStream(fd int) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), [...]string{"stdin", "stdout"}[fd]), nil
 }
 
-// line is both streams.
-type line struct{ in, out *os.File }
+// bothStreams is both streams.
+type bothStreams struct{ in, out *os.File }
 
-func (l line) Read(p []byte) (int, error)  { return l.in.Read(p) }
-func (l line) Write(p []byte) (int, error) { return l.out.Write(p) }
-func (l line) Close() error {
+func (l bothStreams) Read(p []byte) (int, error)  { return l.in.Read(p) }
+func (l bothStreams) Write(p []byte) (int, error) { return l.out.Write(p) }
+func (l bothStreams) Close() error {
 	l.in.Close()
 	return l.out.Close()
 }

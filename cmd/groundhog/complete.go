@@ -20,8 +20,8 @@ import (
 	"groundhog/patches"
 )
 
-// choices is what a flag can be, in any verb that has it.
-func choices(verb, flag string) []string {
+// flagChoices is what a flag can be, in any verb that has it.
+func flagChoices(verb, flag string) []string {
 	switch flag {
 	case "board":
 		return patches.Boards
@@ -37,7 +37,7 @@ func choices(verb, flag string) []string {
 		return []string{"keep", "cmdline"}
 	case "via":
 		if verb == "push" {
-			return choices(verb, "push-via")
+			return flagChoices(verb, "push-via")
 		}
 		return []string{"writer", "curl"}
 	case "boot":
@@ -57,8 +57,8 @@ func choices(verb, flag string) []string {
 	return nil
 }
 
-// takes is what a flag of a verb takes.
-func takes(verb, flag string) cli.Takes {
+// flagTakes is what a flag of a verb takes.
+func flagTakes(verb, flag string) cli.Takes {
 	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag], Empty: flag == "dropbear-option"}
 	switch flag {
 	case "sign-key", "signature", "authorized-keys", "host-key", "ca", "hosts", "expect-host-key":
@@ -75,13 +75,13 @@ func takes(verb, flag string) cli.Takes {
 	return t
 }
 
-// oneOf is what a flag takes and nothing else; nil where it takes more than choices has. That a release is not supported is said by
+// oneOf is what a flag takes and nothing else; nil where it takes more than flagChoices has. That a release is not supported is said by
 // who knows of all of them.
 func oneOf(verb, flag string) []string {
 	if flag == "release" || flag == "mac" {
 		return nil
 	}
-	return choices(verb, flag)
+	return flagChoices(verb, flag)
 }
 
 // valueChecks refuse what a flag does not take, and what else would only be found when the device is asked.
@@ -103,12 +103,12 @@ var valueChecks = map[string]func(string) error{
 	},
 }
 
-// complete tells a shell what may come next: choices where there are some, directories, hosts of the ssh
+// completeVerb tells a shell what may come next: choices where there are some, directories, hosts of the ssh
 // configuration. Of everything else a shell offers files by itself.
-func complete(verb *cobra.Command) *cobra.Command {
+func completeVerb(verb *cobra.Command) *cobra.Command {
 	for _, flag := range []string{"board", "compression", "release", "mac", "via", "push-via", "boot", "format"} {
 		if verb.Flags().Lookup(flag) != nil {
-			names := choices(verb.Name(), flag)
+			names := flagChoices(verb.Name(), flag)
 			verb.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}

@@ -82,28 +82,28 @@ Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 	return cmd
 }
 
-// compared is two sides and what changed between them.
-type compared struct {
+// comparison is two sides and what changed between them.
+type comparison struct {
 	old, now *input.Source
 	builds   []diff.Build // all of them, if there are more than two
 	changes  *diff.Changes
-	talk     talk
+	talk     talkLevel
 }
 
 // diffFormats are the ways to write it.
-var diffFormats = map[string]func(*compared, io.Writer) error{
-	"text": func(c *compared, w io.Writer) error {
-		if c.talk == verbose {
-			return c.changes.WriteText(w, colored(w))
+var diffFormats = map[string]func(*comparison, io.Writer) error{
+	"text": func(c *comparison, w io.Writer) error {
+		if c.talk == talkVerbose {
+			return c.changes.WriteText(w, wantsColor(w))
 		}
-		return c.changes.WriteBrief(w, colored(w))
+		return c.changes.WriteBrief(w, wantsColor(w))
 	},
-	"json":     func(c *compared, w io.Writer) error { return c.changes.WriteJSON(w) },
-	"markdown": func(c *compared, w io.Writer) error { return c.changes.WriteMarkdown(w) },
-	"html":     (*compared).html,
+	"json":     func(c *comparison, w io.Writer) error { return c.changes.WriteJSON(w) },
+	"markdown": func(c *comparison, w io.Writer) error { return c.changes.WriteMarkdown(w) },
+	"html":     (*comparison).writeHTML,
 }
 
-func (c *compared) html(w io.Writer) error {
+func (c *comparison) writeHTML(w io.Writer) error {
 	if len(c.builds) > 2 {
 		return diff.WriteHistory(w, c.builds)
 	}
@@ -111,7 +111,7 @@ func (c *compared) html(w io.Writer) error {
 }
 
 // compareSources is the verb: paths are two sides or, for a page, builds in order of time.
-func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions) error {
+func compareSources(stdout io.Writer, talk talkLevel, paths []string, o *diffOptions) error {
 	if o.json {
 		o.format = "json"
 	}
@@ -126,12 +126,12 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 			return fmt.Errorf("--fail-on: %w", err)
 		}
 	}
-	all, builds, err := o.read(paths)
+	all, builds, err := o.readSides(paths)
 	if err != nil {
 		return err
 	}
 	old, now := all[0], all[len(all)-1]
-	c := &compared{old, now, builds, diff.Of(old.Manifest, now.Manifest, o.all), talk}
+	c := &comparison{old, now, builds, diff.Of(old.Manifest, now.Manifest, o.all), talk}
 	if err := c.changes.Judges(rules); err != nil {
 		return hint.To(fmt.Errorf("--fail-on: %w", err), "--new-root DIR names the root tree that NEW was made in; or take a manifest that was made with --root")
 	}
@@ -147,14 +147,14 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 	if o.html != "" {
 		out := output.Files{Stdout: stdout}
 		defer out.Discard()
-		if err := out.Write(o.html, 0o644, c.html); err != nil {
+		if err := out.Write(o.html, 0o644, c.writeHTML); err != nil {
 			return err
 		}
 		if err := out.Commit(); err != nil {
 			return err
 		}
 	}
-	if talk != quiet && o.html != stdio {
+	if talk != talkQuiet && o.html != stdioName {
 		if err := report(c, stdout); err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}
@@ -165,8 +165,8 @@ func compareSources(stdout io.Writer, talk talk, paths []string, o *diffOptions)
 	return nil
 }
 
-// read reads all sides, two at once. Root trees are of the first and the last.
-func (o *diffOptions) read(paths []string) ([]*input.Source, []diff.Build, error) {
+// readSides reads all sides, two at once. Root trees are of the first and the last.
+func (o *diffOptions) readSides(paths []string) ([]*input.Source, []diff.Build, error) {
 	builds := make([]diff.Build, len(paths))
 	all, errs := make([]*input.Source, len(paths)), make([]error, len(paths))
 	var group sync.WaitGroup
@@ -198,8 +198,8 @@ func (o *diffOptions) read(paths []string) ([]*input.Source, []diff.Build, error
 	return all, builds, cmp.Or(errs...)
 }
 
-// colored reports whether w is a terminal that wants colour (no-color.org).
-func colored(w io.Writer) bool {
+// wantsColor reports whether w is a terminal that wants colour (no-color.org).
+func wantsColor(w io.Writer) bool {
 	f, ok := stdoutOf(w).(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || slices.Contains([]string{"", "dumb"}, os.Getenv("TERM")) {
 		return false

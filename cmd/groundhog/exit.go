@@ -11,15 +11,15 @@ const (
 	exitInterrupted = 130 // Ctrl-C or SIGTERM, as after SIGINT in a shell
 )
 
-// severity orders exit codes from good to bad: of several devices the worst decides. One that was not reached is no worse than
+// exitSeverity orders exit codes from good to bad: of several devices the worst decides. One that was not reached is no worse than
 // one that trouble befell, though its number is higher.
-var severity = []int{exitDone, exitNo, exitUnreachable, exitTrouble, exitInterrupted}
+var exitSeverity = []int{exitDone, exitNo, exitUnreachable, exitTrouble, exitInterrupted}
 
-// worse is the worse one of two exit codes.
-func worse(a, b int) int {
-	for i := len(severity) - 1; i >= 0; i-- {
-		if severity[i] == a || severity[i] == b {
-			return severity[i]
+// worseExit is the worse one of two exit codes.
+func worseExit(a, b int) int {
+	for i := len(exitSeverity) - 1; i >= 0; i-- {
+		if exitSeverity[i] == a || exitSeverity[i] == b {
+			return exitSeverity[i]
 		}
 	}
 	return max(a, b)

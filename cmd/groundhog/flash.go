@@ -20,7 +20,7 @@ import (
 
 // flashOptions is the command line of `groundhog flash`.
 type flashOptions struct {
-	remote
+	remoteFlags
 	reflash.FlashOptions
 	parallel int
 	sha256   string
@@ -65,19 +65,19 @@ nothing was written; 2 trouble, the last line says what state the device is in; 
 reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, args[:len(args)-1], args[len(args)-1])
+			return o.flashHosts(cmd, args[:len(args)-1], args[len(args)-1])
 		},
 	}
-	o.remote.flags(cmd)
-	o.flags(cmd)
+	o.remoteFlags.addFlags(cmd)
+	o.addFlags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.Check, "check", false, "only compare, write nothing")
 	f.BoolVar(&o.Reboot, "reboot", false, "reboot the device at the end; without it, it keeps waiting")
 	return cmd
 }
 
-// flags is what flash and reflash share.
-func (o *flashOptions) flags(cmd *cobra.Command) {
+// addFlags is what flash and reflash share.
+func (o *flashOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Target, "target", "", "write to `DISK`: "+disk.Names())
 	f.StringVar(&o.sha256, "sha256", "", "the image's file must have this SHA-256, in `HEX`")
@@ -89,8 +89,8 @@ func (o *flashOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 }
 
-// fits refuses what does not go together.
-func (o *flashOptions) fits() error {
+// checkTogether refuses what does not go together.
+func (o *flashOptions) checkTogether() error {
 	switch {
 	case o.URL != "" && o.Via != "curl":
 		return errors.New("--url goes with --via curl")
@@ -102,10 +102,10 @@ func (o *flashOptions) fits() error {
 	return nil
 }
 
-// open opens the image.
-func (o *flashOptions) open(ctx context.Context, in *input.Files, path string) (*image.Image, error) {
+// openImage opens the image.
+func (o *flashOptions) openImage(ctx context.Context, in *input.Files, path string) (*image.Image, error) {
 	var stdin io.Reader
-	if path == stdio {
+	if path == stdioName {
 		var err error
 		if stdin, err = in.Stdin(); err != nil {
 			return nil, reflash.Unread(err)
@@ -118,29 +118,29 @@ func (o *flashOptions) open(ctx context.Context, in *input.Files, path string) (
 	return img, reflash.Meant(err)
 }
 
-func (o *flashOptions) run(cmd *cobra.Command, hosts []string, path string) error {
+func (o *flashOptions) flashHosts(cmd *cobra.Command, hosts []string, path string) error {
 	if err := eachOnce(hosts); err != nil {
 		return err
 	}
-	if err := o.fits(); err != nil {
+	if err := o.checkTogether(); err != nil {
 		return cli.Misused(cmd, err)
 	}
-	img, err := o.open(cmd.Context(), inputsOf(cmd), path)
+	img, err := o.openImage(cmd.Context(), inputsOf(cmd), path)
 	if err != nil {
-		return o.refused(cmd, hosts, swapped(err, hosts, path))
+		return o.refuseAll(cmd, hosts, swapped(err, hosts, path))
 	}
 	defer img.Close()
-	o.together(len(hosts))
+	o.shareAmong(len(hosts))
 	if !o.Check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
 		go img.Ready(cmd.Context(), 0)
 	}
-	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		return reflash.Flash(ctx, h, img, path, o.forHost(ssh))
 	})
 }
 
-// together prepares what so many devices have in common.
-func (o *flashOptions) together(devices int) {
+// shareAmong prepares what so many devices have in common.
+func (o *flashOptions) shareAmong(devices int) {
 	o.Roll = device.NewRoll(devices)
 	if devices > 1 {
 		o.Shared = flash.NewShared()

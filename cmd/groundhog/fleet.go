@@ -18,21 +18,21 @@ import (
 	"groundhog/cmd/internal/tell"
 )
 
-// fleet runs one job a host, at most parallel at once, and returns the worst exit code. An interruption ends all of them in order.
-func (o *remote) fleet(cmd *cobra.Command, hosts []string, parallel int, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
-	t := o.teller(cmd, len(hosts))
+// runFleet runs one job a host, at most parallel at once, and returns the worst exit code. An interruption ends all of them in order.
+func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, parallel int, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
+	t := o.chooseTeller(cmd, len(hosts))
 	defer t.Close()
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
-	defer echo()
-	options := o.options()
+	defer restoreEcho()
+	options := o.deviceOptions()
 	ends := reflash.Fleet(ctx, t, hosts, parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, options) })
 	if len(hosts) > 1 {
 		t.Table(ends)
 	}
 	worst := exitDone
 	for _, e := range ends {
-		worst = worse(worst, exitOf(e.Verdict))
+		worst = worseExit(worst, exitOf(e.Verdict))
 	}
 	if worst == exitDone {
 		return nil
@@ -68,8 +68,8 @@ func swapped(err error, hosts []string, path string) error {
 	return err
 }
 
-// refused ends a verb before any device is reached: machines are told a verdict on each of them, too.
-func (o *remote) refused(cmd *cobra.Command, hosts []string, err error) error {
+// refuseAll ends a verb before any device is reached: machines are told a verdict on each of them, too.
+func (o *remoteFlags) refuseAll(cmd *cobra.Command, hosts []string, err error) error {
 	code := exitOf(reflash.VerdictBefore(err))
 	if !o.json {
 		return exitCode{code, err}

@@ -68,7 +68,7 @@ Nothing was changed unless it is 0.`,
 
 func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
 	all := &cobra.Command{}
-	o.flags(all)
+	o.addFlags(all)
 	f := cmd.Flags()
 	f.SortFlags = false
 	for _, name := range hooksFlags {
@@ -85,11 +85,11 @@ func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
 }
 
 // hooks is the verb: read, work out, write.
-func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
+func hooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error {
 	if err := o.Options.Check(); err != nil {
 		return err
 	}
-	if _, err := o.gather(); err != nil {
+	if _, err := o.gatherInputs(); err != nil {
 		return err
 	}
 	tree, err := sysroot.Open(sysroot.Dir(root))
@@ -105,14 +105,14 @@ func hooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
 		return notFitting(err)
 	}
 	result := &hooksResult{report: report, root: root, options: o}
-	if err := o.write(root, nil, report.Keep, report.Changes); err != nil {
+	if err := o.writeChanges(root, nil, report.Keep, report.Changes); err != nil {
 		return err
 	}
-	return result.print(stdout, talk)
+	return result.printReport(stdout, talk)
 }
 
-// write makes the changes, or only finds out whether they could be made.
-func (o *hooksOptions) write(root string, empty []string, groups ...[]undo.Change) error {
+// writeChanges makes the changes, or only finds out whether they could be made.
+func (o *hooksOptions) writeChanges(root string, empty []string, groups ...[]undo.Change) error {
 	do := undo.Write
 	if o.dryRun {
 		do = undo.Inside
@@ -125,7 +125,7 @@ func (o *hooksOptions) write(root string, empty []string, groups ...[]undo.Chang
 }
 
 // revertHooks undoes the verb.
-func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) error {
+func revertHooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error {
 	tree, err := sysroot.Open(sysroot.Dir(root))
 	if err != nil {
 		return err
@@ -142,10 +142,10 @@ func revertHooks(stdout io.Writer, talk talk, root string, o *hooksOptions) erro
 		back = &undo.Reverted{}
 	}
 	result := &hooksResult{report: &patches.HooksReport{Changes: back.Changes}, root: root, options: o}
-	if err := o.write(root, back.Directories, back.Changes, back.Drop); err != nil {
+	if err := o.writeChanges(root, back.Directories, back.Changes, back.Drop); err != nil {
 		return err
 	}
-	return result.print(stdout, talk)
+	return result.printReport(stdout, talk)
 }
 
 // isHost reports whether root is the root directory of this machine.

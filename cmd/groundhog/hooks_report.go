@@ -35,11 +35,11 @@ type fileJSON struct {
 	Change string `json:"change"` // created, changed or removed
 }
 
-func (r *hooksResult) print(w io.Writer, talk talk) error {
+func (r *hooksResult) printReport(w io.Writer, talk talkLevel) error {
 	switch {
 	case r.options.json:
 		return r.printJSON(w)
-	case talk == quiet && !r.options.dryRun:
+	case talk == talkQuiet && !r.options.dryRun:
 		return nil
 	}
 	if r.options.revert {
@@ -52,28 +52,28 @@ func (r *hooksResult) print(w io.Writer, talk talk) error {
 		return r.printDiffs(w)
 	}
 	if len(r.report.Changes) > 0 {
-		fmt.Fprintf(w, "next      %s\n", r.next())
+		fmt.Fprintf(w, "next      %s\n", r.nextStep())
 	}
 	return nil
 }
 
-func (r *hooksResult) printHooked(w io.Writer, talk talk) {
+func (r *hooksResult) printHooked(w io.Writer, talk talkLevel) {
 	rep := r.report
 	fmt.Fprintf(w, "%s is %s: %s, build %s\n", r.root, systemOf(&rep.Done), changedFiles(len(rep.Changes)), rep.Build)
 	printApplied(w, rep.Patches, false)
-	if talk == verbose {
+	if talk == talkVerbose {
 		r.printFiles(w)
 	}
 	printNotes(w, &rep.Done)
 }
 
-func (r *hooksResult) printReverted(w io.Writer, talk talk) {
+func (r *hooksResult) printReverted(w io.Writer, talk talkLevel) {
 	if len(r.report.Changes) == 0 {
 		fmt.Fprintf(w, "%s: nothing to revert\n", r.root)
 		return
 	}
 	fmt.Fprintf(w, "%s: reverted, %s\n", r.root, changedFiles(len(r.report.Changes)))
-	if talk == verbose {
+	if talk == talkVerbose {
 		r.printFiles(w)
 	}
 }
@@ -100,7 +100,7 @@ func (r *hooksResult) printDiffs(w io.Writer) error {
 	return nil
 }
 
-func (r *hooksResult) next() string {
+func (r *hooksResult) nextStep() string {
 	if isHost(r.root) {
 		return "run update-initramfs -u"
 	}

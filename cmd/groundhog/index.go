@@ -63,10 +63,10 @@ Exit codes: 0 done; 1 refused: it is no disk image, or its checksum is another; 
 				return o.listKept(cmd)
 			case o.clear:
 				return pack.In(index.User()).Prune(0)
-			case o.store == "" && (args[0] == stdio || image.IsURL(args[0])):
+			case o.store == "" && (args[0] == stdioName || image.IsURL(args[0])):
 				return cli.Misused(cmd, errors.New("what comes through a pipe or from a server is not kept: --store DIR says where to write it"))
 			}
-			return o.run(cmd, args[0])
+			return o.indexImage(cmd, args[0])
 		},
 	}
 	f := cmd.Flags()
@@ -102,8 +102,8 @@ func packedOf(k *pack.Kept) packedImage {
 	return packedImage{Image: k.Image, SHA256: k.Decoded, Size: k.Size, Packed: k.Packed(), Groups: len(k.Groups), By: k.By}
 }
 
-// print prints what was packed, or is kept.
-func (o *indexOptions) print(w io.Writer, all []packedImage) error {
+// printPacked prints what was packed, or is kept.
+func (o *indexOptions) printPacked(w io.Writer, all []packedImage) error {
 	if o.json {
 		return printJSON(w, indexReport{Schema: outputSchema, Images: all})
 	}
@@ -126,11 +126,11 @@ func (o *indexOptions) listKept(cmd *cobra.Command) error {
 	for _, k := range kept {
 		all = append(all, packedOf(k))
 	}
-	return o.print(cmd.OutOrStdout(), all)
+	return o.printPacked(cmd.OutOrStdout(), all)
 }
 
-// run packs an image. Who interrupts it ends it in order: temporary files go, and the bar.
-func (o *indexOptions) run(cmd *cobra.Command, path string) error {
+// indexImage packs an image. Who interrupts it ends it in order: temporary files go, and the bar.
+func (o *indexOptions) indexImage(cmd *cobra.Command, path string) error {
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
 	err := o.packImage(ctx, cmd, path)
@@ -143,7 +143,7 @@ func (o *indexOptions) run(cmd *cobra.Command, path string) error {
 func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path string) error {
 	img, err := image.Open(ctx, path, o.sha256, cmd.InOrStdin(), image.Force(o.force))
 	if err != nil {
-		return refusal(err)
+		return refusalOf(err)
 	}
 	defer img.Close()
 	progress, end := inputsOf(cmd).Watched("packing")
@@ -154,19 +154,19 @@ func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path s
 		}
 	}
 	if err := img.Load(ctx); err != nil {
-		return refusal(err)
+		return refusalOf(err)
 	}
-	made, err := o.pack(ctx, img, path, bar)
+	made, err := o.packGroups(ctx, img, path, bar)
 	if errors.Is(err, syscall.ENOSPC) {
 		err = hint.To(err, "nothing is left of it; $XDG_CACHE_HOME, or --store DIR, may be where there is room")
 	}
 	if err != nil {
 		return err
 	}
-	return o.print(cmd.OutOrStdout(), []packedImage{made})
+	return o.printPacked(cmd.OutOrStdout(), []packedImage{made})
 }
 
-func (o *indexOptions) pack(ctx context.Context, img *image.Image, path string, progress func(int64)) (packedImage, error) {
+func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path string, progress func(int64)) (packedImage, error) {
 	if o.store == "" {
 		k, err := img.KeepPack(ctx, o.level, progress)
 		if errors.Is(err, image.ErrNotKept) {
@@ -192,8 +192,8 @@ func (o *indexOptions) pack(ctx context.Context, img *image.Image, path string, 
 	return made, nil
 }
 
-// refusal is an image's error as an exit code has it: what is no image, or another than it should be, is refused.
-func refusal(err error) error {
+// refusalOf is an image's error as an exit code has it: what is no image, or another than it should be, is refused.
+func refusalOf(err error) error {
 	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit, image.ErrChecksum, image.ErrTooLarge} {
 		if errors.Is(err, no) {
 			return exitCode{exitNo, err}

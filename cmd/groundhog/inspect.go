@@ -92,9 +92,9 @@ func runInspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 	case o.list:
 		return o.printList(stdout, in.Image, talk)
 	case o.cat != "":
-		return cat(stdout, in.Image, o.cat)
+		return catFile(stdout, in.Image, o.cat)
 	case o.extract != "":
-		return o.unpack(stdout, stderr, talk, in.Image)
+		return o.unpackInto(stdout, stderr, talk, in.Image)
 	}
 	found := inspect.Find(in.Image, in.File)
 	found.Schema = outputSchema
@@ -105,46 +105,46 @@ func runInspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 }
 
 // printList prints --list.
-func (o *inspectOptions) printList(w io.Writer, img *initrd.Image, talk talk) error {
+func (o *inspectOptions) printList(w io.Writer, img *initrd.Image, talk talkLevel) error {
 	entries := inspect.List(img, o.all)
 	if o.json {
 		return printJSON(w, inspect.Listing{Schema: outputSchema, Entries: entries})
 	}
 	p := newPrinter(w)
 	for _, l := range entries {
-		if talk == verbose {
-			p.line("%3d %8d %s", l.Segment, l.Inode, l)
+		if talk == talkVerbose {
+			p.printLine("%3d %8d %s", l.Segment, l.Inode, l)
 		} else {
-			p.line("%s", l)
+			p.printLine("%s", l)
 		}
 	}
 	return p.flush()
 }
 
-// unpack unpacks the archive into a directory and says what is not as it is there.
-func (o *inspectOptions) unpack(stdout, stderr io.Writer, talk talk, img *initrd.Image) error {
+// unpackInto unpacks the archive into a directory and says what is not as it is there.
+func (o *inspectOptions) unpackInto(stdout, stderr io.Writer, talk talkLevel, img *initrd.Image) error {
 	p := newPrinter(stdout)
 	opt := extract.Options{Special: o.special}
-	if talk == verbose {
-		opt.Each = func(name string) { p.line("%s", manifest.EscapePath(name)) }
+	if talk == talkVerbose {
+		opt.Each = func(name string) { p.printLine("%s", manifest.EscapePath(name)) }
 	}
 	got, err := extract.Into(o.extract, img, opt)
 	if err != nil {
 		return errors.Join(err, p.flush())
 	}
-	if talk > quiet {
-		p.line("%d entries in %s", got.Entries, o.extract)
+	if talk > talkQuiet {
+		p.printLine("%d entries in %s", got.Entries, o.extract)
 		notes := newPrinter(stderr)
 		for _, n := range got.Notes {
-			notes.line("note: %s", n)
+			notes.printLine("note: %s", n)
 		}
 		notes.flush()
 	}
 	return p.flush()
 }
 
-// cat writes the file that name leads to, byte for byte.
-func cat(w io.Writer, img *initrd.Image, name string) error {
+// catFile writes the file that name leads to, byte for byte.
+func catFile(w io.Writer, img *initrd.Image, name string) error {
 	b, err := img.ReadFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

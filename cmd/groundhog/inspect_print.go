@@ -15,20 +15,20 @@ import (
 	"groundhog/initrd/show"
 )
 
-// printer writes lines to a terminal. Everything that may come from an archive
+// linePrinter writes lines to a terminal. Everything that may come from an archive
 // goes through it: what does not print is written as \uNNNN, so that no name
 // or comment can move a cursor, set a colour or look like two lines.
-type printer struct{ w *bufio.Writer }
+type linePrinter struct{ w *bufio.Writer }
 
-func newPrinter(w io.Writer) printer { return printer{bufio.NewWriter(w)} }
+func newPrinter(w io.Writer) linePrinter { return linePrinter{bufio.NewWriter(w)} }
 
-func (p printer) line(format string, args ...any) {
+func (p linePrinter) printLine(format string, args ...any) {
 	p.w.WriteString(show.Printable(fmt.Sprintf(format, args...)))
 	p.w.WriteByte('\n')
 }
 
 // flush returns the first error of all writes.
-func (p printer) flush() error { return p.w.Flush() }
+func (p linePrinter) flush() error { return p.w.Flush() }
 
 // printableError is an error whose text may hold names from an archive.
 type printableError struct{ err error }
@@ -62,32 +62,32 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // printFound writes what was found for people. Without -v long lists are cut short.
-func printFound(w io.Writer, in *inspect.Found, talk talk) error {
+func printFound(w io.Writer, in *inspect.Found, talk talkLevel) error {
 	p := newPrinter(w)
-	p.line("archive   %s, %s, %s unpacked", in.Name, show.Bytes(in.Size), show.Bytes(in.Unpacked))
-	p.line("sha256    %s", in.SHA256)
-	p.line("made by   %s", in.Builder)
-	p.line("kernel    %s", show.OrNone(in.Kernel))
-	p.line("for       %s", strings.TrimSpace(in.System+" "+orUnknown(in.Release))+" "+in.Architecture)
-	p.line("segments")
-	p.line("  %10s %10s %8s  %-11s %10s %8s  %s", "offset", "size", "padding", "compression", "unpacked", "entries", "content")
+	p.printLine("archive   %s, %s, %s unpacked", in.Name, show.Bytes(in.Size), show.Bytes(in.Unpacked))
+	p.printLine("sha256    %s", in.SHA256)
+	p.printLine("made by   %s", in.Builder)
+	p.printLine("kernel    %s", show.OrNone(in.Kernel))
+	p.printLine("for       %s", strings.TrimSpace(in.System+" "+orUnknown(in.Release))+" "+in.Architecture)
+	p.printLine("segments")
+	p.printLine("  %10s %10s %8s  %-11s %10s %8s  %s", "offset", "size", "padding", "compression", "unpacked", "entries", "content")
 	for _, s := range in.Segments {
-		p.line("  %10d %10d %8d  %-11s %10d %8d  %s", s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, s.Entries, s.Content)
+		p.printLine("  %10d %10d %8d  %-11s %10d %8d  %s", s.Offset, s.Size, s.Padding, s.Compression, s.Unpacked, s.Entries, s.Content)
 	}
 	printDropbear(p, in)
 	printPatches(p, in, talk)
 	if len(in.Ignored) > 0 {
-		p.line("ignored   %d entries that the kernel does not unpack", len(in.Ignored))
+		p.printLine("ignored   %d entries that the kernel does not unpack", len(in.Ignored))
 		for i, name := range in.Ignored {
-			if i == 10 && talk < verbose {
-				p.line("  and %d more (-v shows them)", len(in.Ignored)-i)
+			if i == 10 && talk < talkVerbose {
+				p.printLine("  and %d more (-v shows them)", len(in.Ignored)-i)
 				break
 			}
-			p.line("  %s", name)
+			p.printLine("  %s", name)
 		}
 	}
 	for _, text := range in.Problems {
-		p.line("problem   %s", text)
+		p.printLine("problem   %s", text)
 	}
 	return p.flush()
 }
@@ -99,56 +99,56 @@ func orUnknown(s string) string {
 	return s
 }
 
-func printDropbear(p printer, in *inspect.Found) {
+func printDropbear(p linePrinter, in *inspect.Found) {
 	if d := in.Dropbear; d == nil {
-		p.line("dropbear  none")
+		p.printLine("dropbear  none")
 	} else {
 		version := d.Version
 		if version == "" {
 			version = "of unknown version"
 		}
-		p.line("dropbear  %s, script %s", version, map[string]string{"pristine": "as Debian has it",
+		p.printLine("dropbear  %s, script %s", version, map[string]string{"pristine": "as Debian has it",
 			"patched": "patched by groundhog", "unknown": "of unknown shape", "missing": "missing"}[d.Script])
 		for _, line := range d.Config {
-			p.line("  %s", line)
+			p.printLine("  %s", line)
 		}
 		if !slices.Equal(d.Ports, []uint16{22}) {
-			p.line("  listens on port %s", strings.Trim(fmt.Sprint(d.Ports), "[]"))
+			p.printLine("  listens on port %s", strings.Trim(fmt.Sprint(d.Ports), "[]"))
 		}
 		if d.Forced != "" {
-			p.line("  every login runs %s", d.Forced)
+			p.printLine("  every login runs %s", d.Forced)
 		}
 	}
 	for _, k := range in.HostKeys {
-		p.line("host key  %s", k.Identity)
+		p.printLine("host key  %s", k.Identity)
 	}
 	for _, k := range in.Authorized {
-		p.line("login     %s", k.Identity)
+		p.printLine("login     %s", k.Identity)
 		if k.Options != "" {
-			p.line("  with %s", k.Options)
+			p.printLine("  with %s", k.Options)
 		}
 	}
 }
 
-func printPatches(p printer, in *inspect.Found, talk talk) {
+func printPatches(p linePrinter, in *inspect.Found, talk talkLevel) {
 	if r := in.Patches; r == nil {
-		p.line("patched   no")
+		p.printLine("patched   no")
 	} else {
-		p.line("patched   by %s, build %s, release %s, board %s", r.Tool, r.Build, show.OrNone(r.Release), show.OrNone(r.Board))
+		p.printLine("patched   by %s, build %s, release %s, board %s", r.Tool, r.Build, show.OrNone(r.Release), show.OrNone(r.Board))
 		for _, patch := range r.Patches {
-			p.line("  %-16s %s", patch.Name, patch.Summary)
-			if talk < verbose {
+			p.printLine("  %-16s %s", patch.Name, patch.Summary)
+			if talk < talkVerbose {
 				continue
 			}
 			for _, name := range patch.Paths {
-				p.line("    %s", name)
+				p.printLine("    %s", name)
 			}
 		}
 	}
 	if len(in.Settings) > 0 {
-		p.line("settings")
+		p.printLine("settings")
 	}
 	for _, s := range in.Settings {
-		p.line("  %s=%s", s.Name, s.Value)
+		p.printLine("  %s=%s", s.Name, s.Value)
 	}
 }

@@ -57,12 +57,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd := rootCmd()
 	cmd.SetArgs(args)
 	cmd.SetIn(stdin)
-	out := &noted{Writer: stdout}
+	out := &notedWriter{Writer: stdout}
 	cmd.SetOut(out)
 	cmd.SetErr(stderr)
 	addCompletion(cmd) // its scripts go to what is standard output now
 	err := cmd.ExecuteContext(context.Background())
-	if lost := out.lost(); lost != nil {
+	if lost := out.lostOutput(); lost != nil {
 		err = withLost(err, lost)
 	}
 	if err == nil {
@@ -90,17 +90,17 @@ func withLost(err, lost error) error {
 	if err != nil && err.Error() != "" && !errors.Is(err, lost) {
 		lost = hint.To(fmt.Errorf("%w; %w", err, lost), hint.Of(err))
 	}
-	return exitCode{worse(code, exitTrouble), lost}
+	return exitCode{worseExit(code, exitTrouble), lost}
 }
 
-// noted is standard output. It keeps the first error of a write: a verb that ends well all the same has lost what it was asked for.
-type noted struct {
+// notedWriter is standard output. It keeps the first error of a write: a verb that ends well all the same has lost what it was asked for.
+type notedWriter struct {
 	io.Writer
 	mu  sync.Mutex
 	err error
 }
 
-func (a *noted) Write(p []byte) (int, error) {
+func (a *notedWriter) Write(p []byte) (int, error) {
 	n, err := a.Writer.Write(p)
 	if err == nil {
 		return n, nil
@@ -116,8 +116,8 @@ func (a *noted) Write(p []byte) (int, error) {
 	return n, a.err
 }
 
-// lost is why not all of the answer was written; nil where whoever reads it has read enough.
-func (a *noted) lost() error {
+// lostOutput is why not all of the answer was written; nil where whoever reads it has read enough.
+func (a *notedWriter) lostOutput() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if errors.Is(a.err, syscall.EPIPE) {
@@ -128,7 +128,7 @@ func (a *noted) lost() error {
 
 // stdoutOf is what is behind a verb's standard output.
 func stdoutOf(w io.Writer) io.Writer {
-	if a, ok := w.(*noted); ok {
+	if a, ok := w.(*notedWriter); ok {
 		return a.Writer
 	}
 	return w
@@ -150,20 +150,20 @@ target's storage over the network.`,
 	cobra.AddTemplateFunc("groupedUsages", cli.GroupedUsages)
 	cmd.SetUsageTemplate(cli.UsageTemplate)
 	cmd.SetHelpCommand(cli.HelpCmd(cmd))
-	cobra.EnableCommandSorting = false // the help lists the verbs as verbs does
+	cobra.EnableCommandSorting = false // the help lists the verbs as allVerbs does
 	cmd.PersistentFlags().BoolP("quiet", "q", false, "say nothing but errors")
 	cmd.PersistentFlags().BoolP("verbose", "v", false, "say more")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cli.Misused(cmd, err) })
-	for _, verb := range verbs() {
+	for _, verb := range allVerbs() {
 		check := verb.Args
 		verb.Args = func(cmd *cobra.Command, args []string) error {
-			values := cli.Values(cmd, args, func(flag string) cli.Takes { return takes(cmd.Name(), flag) })
+			values := cli.Values(cmd, args, func(flag string) cli.Takes { return flagTakes(cmd.Name(), flag) })
 			if err := cmp.Or(values, cli.Exclusive(cmd), check(cmd, args)); err != nil {
 				return cli.Misused(cmd, err)
 			}
 			return nil
 		}
-		cmd.AddCommand(complete(verb))
+		cmd.AddCommand(completeVerb(verb))
 	}
 	return cmd
 }

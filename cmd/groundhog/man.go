@@ -23,7 +23,7 @@ import (
 //go:embed man/groundhog.7
 var ideasPage []byte
 
-func init() { more = append(more, manCmd) }
+func init() { moreVerbs = append(moreVerbs, manCmd) }
 
 func manCmd() *cobra.Command {
 	return &cobra.Command{
@@ -37,7 +37,7 @@ func manCmd() *cobra.Command {
 
 // writePages writes a page for each verb, and the one of the ideas, with the date of SOURCE_DATE_EPOCH.
 func writePages(root *cobra.Command, dir string) error {
-	date, err := created()
+	date, err := sourceDate()
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.output, "output", "o", stdio, "write to `FILE`, - for standard output")
+	f.StringVarP(&o.output, "output", "o", stdioName, "write to `FILE`, - for standard output")
 	f.Var(o.root.Flag(false), "root", "attribute files by the root tree in `DIR` (repeatable, later ones on top)")
 	f.Var(o.root.Flag(true), "deb", "the same from a .deb `FILE-or-DIR` of them (repeatable, later ones on top)")
 	f.StringVar(&o.format, "format", "json", "json (groundhog's own), spdx (2.3) or cyclonedx (1.6)")
@@ -100,7 +100,7 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	encode := manifestFormats[o.format]
 	var key ssh.Signer
 	if o.signKey != "" {
-		if o.output == stdio && (o.format != "json" || len(o.root) > 0 || !isManifest(path)) {
+		if o.output == stdioName && (o.format != "json" || len(o.root) > 0 || !isManifest(path)) {
 			return hint.To(errors.New("a signature needs a file to stand beside"), "name one with --output, or a manifest as SOURCE")
 		}
 		var err error
@@ -116,13 +116,13 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	if err := src.Foreign(o.root); err != nil && !o.foreign {
 		return hint.To(fmt.Errorf("reading %s: %w", path, err), "--root DIR names the tree that it was made in; --foreign-root takes this one all the same")
 	}
-	if key != nil && o.output == stdio {
+	if key != nil && o.output == stdioName {
 		return signManifest(o.in, path, int64(o.maxSize), key)
 	}
-	if err := o.complete(m, path); err != nil {
+	if err := o.completeManifest(m, path); err != nil {
 		return err
 	}
-	if o.output == stdio {
+	if o.output == stdioName {
 		return encode(stdout, m)
 	}
 	if info, err := os.Stat(o.output); err == nil {
@@ -133,12 +133,12 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	return writeManifest(o.output, m, encode, key)
 }
 
-// complete adds what SOURCE itself does not tell.
-func (o *manifestOptions) complete(m *manifest.Manifest, path string) error {
+// completeManifest adds what SOURCE itself does not tell.
+func (o *manifestOptions) completeManifest(m *manifest.Manifest, path string) error {
 	if m.Tool == "" {
 		m.Tool = "groundhog " + Version
 	}
-	when, err := created()
+	when, err := sourceDate()
 	if err != nil {
 		return err
 	}
@@ -235,8 +235,8 @@ func readSigner(in *input.Files, path string) (ssh.Signer, error) {
 	return key, nil
 }
 
-// created is SOURCE_DATE_EPOCH (reproducible-builds.org) as RFC 3339, or "".
-func created() (string, error) {
+// sourceDate is SOURCE_DATE_EPOCH (reproducible-builds.org) as RFC 3339, or "".
+func sourceDate() (string, error) {
 	text := os.Getenv("SOURCE_DATE_EPOCH")
 	if text == "" {
 		return "", nil

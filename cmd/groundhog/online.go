@@ -14,8 +14,8 @@ import (
 	"groundhog/initrd/show"
 )
 
-// remote is the flags that say how to reach devices.
-type remote struct {
+// remoteFlags is the flags that say how to reach devices.
+type remoteFlags struct {
 	config         string
 	identities     []string
 	hostKey        string
@@ -28,7 +28,7 @@ type remote struct {
 	screen *screen.Screen // where a person looks on; nil: nobody does
 }
 
-func (o *remote) flags(cmd *cobra.Command) {
+func (o *remoteFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVarP(&o.identities, "identity", "i", nil, "log in with the private key in `FILE` (repeatable)")
@@ -41,28 +41,28 @@ func (o *remote) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.json, "json", false, "report as JSON, one event a line")
 }
 
-// options is the flags as the SSH side has them.
-func (o *remote) options() device.Options {
+// deviceOptions is the flags as the SSH side has them.
+func (o *remoteFlags) deviceOptions() device.Options {
 	return device.Options{Config: o.config, Identities: o.identities, HostKey: o.hostKey,
-		KnownHosts: o.knownHosts, ConnectTimeout: o.connectTimeout, LoginTimeout: o.loginTimeout, IdleTimeout: o.idleTimeout, Ask: o.asker()}
+		KnownHosts: o.knownHosts, ConnectTimeout: o.connectTimeout, LoginTimeout: o.loginTimeout, IdleTimeout: o.idleTimeout, Ask: o.passphraseAsker()}
 }
 
-// asking is the terminal while somebody is asked for a passphrase.
-var asking struct {
+// askingTerminal is the terminal while somebody is asked for a passphrase.
+var askingTerminal struct {
 	sync.Mutex
 	before *term.State // of the echo, for an end in between
 }
 
-// asker asks for a passphrase on the terminal; nil where there is none.
-func (o *remote) asker() func(string) ([]byte, error) {
+// passphraseAsker asks for a passphrase on the terminal; nil where there is none.
+func (o *remoteFlags) passphraseAsker() func(string) ([]byte, error) {
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
 		return nil
 	}
-	asking.before, _ = term.GetState(fd)
+	askingTerminal.before, _ = term.GetState(fd)
 	return func(prompt string) ([]byte, error) {
-		asking.Lock()
-		defer asking.Unlock()
+		askingTerminal.Lock()
+		defer askingTerminal.Unlock()
 		if o.screen != nil {
 			defer o.screen.Quiet()()
 		}
@@ -72,9 +72,9 @@ func (o *remote) asker() func(string) ([]byte, error) {
 	}
 }
 
-// echo puts the terminal back: a question that Ctrl-C ended left it without echo.
-func echo() {
-	if asking.before != nil {
-		term.Restore(int(os.Stdin.Fd()), asking.before)
+// restoreEcho puts the terminal back: a question that Ctrl-C ended left it without echo.
+func restoreEcho() {
+	if askingTerminal.before != nil {
+		term.Restore(int(os.Stdin.Fd()), askingTerminal.before)
 	}
 }

@@ -77,11 +77,11 @@ fit; 2 trouble. Nothing was written unless it is 0.`,
 			return patch(cmd.OutOrStdout(), cmd.ErrOrStderr(), talkOf(cmd), args[0], &o)
 		},
 	}
-	o.flags(cmd)
+	o.addFlags(cmd)
 	return cmd
 }
 
-func (o *patchOptions) flags(cmd *cobra.Command) {
+func (o *patchOptions) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.Var(o.root.Flag(false), "root", "take what is missing from the root tree in `DIR` (repeatable, later ones on top)")
@@ -109,7 +109,7 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.DropbearOptions, "dropbear-option", nil, "give dropbear `OPTIONS`, -p 2222 say, in the place of those in its configuration (repeatable)")
 	f.StringArrayVar(&o.hostKeys, "host-key", []string{"keep"}, "keep, new, or `FILE` with a dropbear or OpenSSH private key (repeatable)")
 	f.BoolVar(&o.appended, "append", false, "leave the input's bytes alone and append a segment")
-	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: "+strings.Join(choices("patch", "compression"), ", "))
+	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: "+strings.Join(flagChoices("patch", "compression"), ", "))
 	f.IntVar(&o.level, "level", 0, "of that compression (default: zstd 1, gzip 6, xz 6, lz4 1)")
 	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what each patch would change")
@@ -117,42 +117,42 @@ func (o *patchOptions) flags(cmd *cobra.Command) {
 }
 
 // patch is the verb: read, apply, write.
-func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) error {
+func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOptions) error {
 	var programs []string
 	if o.Curl {
 		programs = []string{"usr/bin/curl"}
 	}
 	root := o.root.OpenAhead(int64(o.maxSize), programs...)
 	defer root.Close()
-	in, err := o.read(path)
+	in, err := o.readArchive(path)
 	if err != nil {
 		return err
 	}
 	o.named = o.output != ""
 	switch {
 	case o.named:
-	case input.Name(path) == stdio:
+	case input.Name(path) == stdioName:
 		return hint.To(errors.New("standard input has no name that the archive could be named after"), "name the archive with --output")
 	default:
 		o.output = filepath.Base(path) + ".groundhog"
 	}
-	if err := output.OneStdout(o.outputs()...); err != nil {
+	if err := output.OneStdout(o.outputNames()...); err != nil {
 		return err
 	}
-	if err := output.NotOver(o.outputs(), append(o.inputFiles(), path)); err != nil {
+	if err := output.NotOver(o.outputNames(), append(o.inputFiles(), path)); err != nil {
 		return err
 	}
 	if err := o.Options.Check(); err != nil {
 		return err
 	}
-	inputs, err := o.gather()
+	inputs, err := o.gatherInputs()
 	if err != nil {
 		return err
 	}
 	if err := o.checkEncoding(in.Image); err != nil {
 		return err
 	}
-	report, err := o.apply(in, root)
+	report, err := o.applyPatches(in, root)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 		o.output, o.unneeded = input.Name(path), true
 	}
 	if o.dryRun {
-		return result.print(stdout, talk, in.Image)
+		return result.printReport(stdout, talk, in.Image)
 	}
 	tree, err := root.Tree()
 	if err != nil {
@@ -171,21 +171,21 @@ func patch(stdout, stderr io.Writer, talk talk, path string, o *patchOptions) er
 	if err := o.writeAll(stdout, in.Image, tree, append([]manifest.Input{in.File}, inputs...), result); err != nil {
 		return err
 	}
-	if o.printing() {
+	if o.printsToStdout() {
 		stdout = stderr
 	}
-	return result.print(stdout, talk, in.Image)
+	return result.printReport(stdout, talk, in.Image)
 }
 
-// read reads the input; an appended segment needs hardly anything of it.
-func (o *patchOptions) read(path string) (*input.Archive, error) {
+// readArchive reads the input; an appended segment needs hardly anything of it.
+func (o *patchOptions) readArchive(path string) (*input.Archive, error) {
 	if o.appended {
 		return o.in.SkimArchive(path, int64(o.maxSize), input.ForAppended)
 	}
 	return o.in.Archive(path, int64(o.maxSize))
 }
 
-func (o *patchOptions) apply(in *input.Archive, root *input.Opening) (*patches.Report, error) {
+func (o *patchOptions) applyPatches(in *input.Archive, root *input.Opening) (*patches.Report, error) {
 	tree, err := root.Tree()
 	if err != nil {
 		return nil, err

@@ -10,24 +10,24 @@ import (
 	"groundhog/manifest"
 )
 
-// outputs is the archive, its manifest and its known_hosts; where no archive is needed only what was named. Nothing lies beside standard output: what is not named
+// outputNames is the archive, its manifest and its known_hosts; where no archive is needed only what was named. Nothing lies beside standard output: what is not named
 // then is empty, and not written.
-func (o *patchOptions) outputs() []string {
+func (o *patchOptions) outputNames() []string {
 	names := []string{o.output, o.manifest, o.knownHosts}
 	if o.unneeded {
 		names[0] = ""
 		return names
 	}
 	for i, suffix := range []string{"", ".manifest.json", ".known_hosts"} {
-		if names[i] == "" && o.output != stdio {
+		if names[i] == "" && o.output != stdioName {
 			names[i] = o.output + suffix
 		}
 	}
 	return names
 }
 
-// printing reports whether one of the outputs is standard output; the report then goes to standard error.
-func (o *patchOptions) printing() bool { return slices.Contains(o.outputs(), stdio) }
+// printsToStdout reports whether one of the outputs is standard output; the report then goes to standard error.
+func (o *patchOptions) printsToStdout() bool { return slices.Contains(o.outputNames(), stdioName) }
 
 // inputFiles is the files that the options name.
 func (o *patchOptions) inputFiles() []string {
@@ -45,8 +45,8 @@ func (o *patchOptions) inputFiles() []string {
 	return files
 }
 
-// gather reads the files that the options name.
-func (o *patchOptions) gather() ([]manifest.Input, error) {
+// gatherInputs reads the files that the options name.
+func (o *patchOptions) gatherInputs() ([]manifest.Input, error) {
 	if !o.noWriter {
 		o.Writer = writerFor
 	}

@@ -53,7 +53,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysro
 	if err != nil {
 		return err
 	}
-	if err := o.encode(f, img); err != nil {
+	if err := o.encodeArchive(f, img); err != nil {
 		return fmt.Errorf("writing %s: %w", o.output, err)
 	}
 	m, err := manifest.Of(img)
@@ -61,7 +61,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysro
 		return err
 	}
 	m.Tool = "groundhog " + Version
-	if o.output != stdio {
+	if o.output != stdioName {
 		m.Archive.Name = filepath.Base(o.output)
 	}
 	m.Inputs = inputs
@@ -70,7 +70,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysro
 		result.report.Notes = append(result.report.Notes, note)
 	}
 	result.after, result.sha256 = m.Archive.Size, m.Archive.SHA256
-	result.wrote = o.outputs()
+	result.wrote = o.outputNames()
 	if name := result.wrote[1]; name != "" {
 		if err := out.Write(name, 0o644, func(w io.Writer) error { return manifest.Encode(w, m) }); err != nil {
 			return err
@@ -121,8 +121,8 @@ func attributePatched(s *input.Source, tree *sysroot.Tree, root input.Layers) st
 	return fmt.Sprintf("the manifest names no packages, so that no gate can judge by them: %v", err)
 }
 
-// encode writes the archive in the way that was asked for.
-func (o *patchOptions) encode(w io.Writer, img *initrd.Image) error {
+// encodeArchive writes the archive in the way that was asked for.
+func (o *patchOptions) encodeArchive(w io.Writer, img *initrd.Image) error {
 	main := mainOf(img)
 	if o.appended {
 		c, level := main.Compression, o.level

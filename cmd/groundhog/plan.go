@@ -13,7 +13,7 @@ import (
 
 // tellPlan says what would be done on each device, a line for each step.
 func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash.Archive, img *image.Image, path string, starts *image.Start) {
-	steps := o.steps(a, img, path, starts)
+	steps := o.planSteps(a, img, path, starts)
 	w := cmd.OutOrStdout()
 	if o.json {
 		t := tell.NewJSON(w, cmd.ErrOrStderr(), outputSchema)
@@ -32,10 +32,10 @@ func (o *reflashOptions) tellPlan(cmd *cobra.Command, hosts []string, a *reflash
 	}
 }
 
-// planned is a step of a plan.
-type planned struct{ id, text string }
+// plannedStep is a step of a plan.
+type plannedStep struct{ id, text string }
 
-func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string, starts *image.Start) []planned {
+func (o *reflashOptions) planSteps(a *reflash.Archive, img *image.Image, path string, starts *image.Start) []plannedStep {
 	key := "a key that is in the image, or in known_hosts"
 	if o.Expect != "" {
 		key = o.Expect
@@ -54,13 +54,13 @@ func (o *reflashOptions) steps(a *reflash.Archive, img *image.Image, path string
 	case o.Boot == reflash.ByKexec:
 		boot = "start its own kernel by kexec, or reboot where that cannot be"
 	}
-	steps := []planned{
+	steps := []plannedStep{
 		{"push", fmt.Sprintf("push build %s, unless it waits there already, and reboot into it%s (at most %s)", a.Facts.Build, at, o.RebootTimeout)},
 		{"flash", fmt.Sprintf("make its disk equal to %s (%s%s), and read that back", image.Shown(path), img.Compression(), size)},
 		{"wait", fmt.Sprintf("%s, and wait for a system with %s (at most %s)", boot, key, o.RebootTimeout)},
 	}
 	if o.Ready != "" {
-		steps = append(steps, planned{"ready", fmt.Sprintf("there, wait until %q ends well (at most %s)", o.Ready, o.RebootTimeout)})
+		steps = append(steps, plannedStep{"ready", fmt.Sprintf("there, wait until %q ends well (at most %s)", o.Ready, o.RebootTimeout)})
 	}
 	return steps
 }

@@ -25,7 +25,7 @@ const wayHelp = "the `WAY` in: replace, the initramfs that the boot loader finds
 
 // pushOptions is the command line of `groundhog push`.
 type pushOptions struct {
-	remote
+	remoteFlags
 	reflash.PushOptions
 	signed   signedOptions
 	parallel int
@@ -60,10 +60,10 @@ Exit codes: 0 done; 1 refused by a check, nothing changed; 2 trouble, the last l
 says what state the device is in; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, args[:len(args)-1], args[len(args)-1])
+			return o.pushHosts(cmd, args[:len(args)-1], args[len(args)-1])
 		},
 	}
-	o.remote.flags(cmd)
+	o.remoteFlags.addFlags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.DryRun, "dry-run", false, "only check")
 	f.BoolVar(&o.Reboot, "reboot", false, "reboot, and wait until the initramfs answers with its promised key")
@@ -72,12 +72,12 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long the initramfs may take to answer")
 	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
-	o.signed.flags(f)
+	o.signed.addFlags(f)
 	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
 	return cmd
 }
 
-func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error {
+func (o *pushOptions) pushHosts(cmd *cobra.Command, hosts []string, path string) error {
 	if err := eachOnce(hosts); err != nil {
 		return err
 	}
@@ -89,10 +89,10 @@ func (o *pushOptions) run(cmd *cobra.Command, hosts []string, path string) error
 	}
 	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
 	if err != nil {
-		return o.refused(cmd, hosts, swapped(err, hosts, path))
+		return o.refuseAll(cmd, hosts, swapped(err, hosts, path))
 	}
 	o.Roll = device.NewRoll(len(hosts))
-	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		p := o.PushOptions
 		p.SSH, p.Writer = ssh, writerFor
 		return reflash.Push(ctx, h, a, &p)
@@ -125,7 +125,7 @@ func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
 
 func restoreCmd() *cobra.Command {
 	var o struct {
-		remote
+		remoteFlags
 		parallel int
 	}
 	cmd := &cobra.Command{
@@ -144,12 +144,12 @@ was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. 
 				return err
 			}
 			roll := device.NewRoll(len(hosts))
-			return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+			return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 				return reflash.Restore(ctx, h, ssh, roll)
 			})
 		},
 	}
-	o.flags(cmd)
+	o.addFlags(cmd)
 	cmd.Flags().IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 	return cmd
 }

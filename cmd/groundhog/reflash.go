@@ -59,11 +59,11 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := len(args) - 2
-			return o.run(cmd, args[:n], args[n], args[n+1])
+			return o.reflashHosts(cmd, args[:n], args[n], args[n+1])
 		},
 	}
-	o.remote.flags(cmd)
-	o.flashOptions.flags(cmd)
+	o.remoteFlags.addFlags(cmd)
+	o.flashOptions.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.hosts, "hosts", "", "also the devices in `FILE`, one a line; # begins a comment")
 	f.StringVar(&o.Expect, "expect-host-key", "", "the new system's `KEY`: SHA256:..., or a public key's file")
@@ -74,12 +74,12 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
-	o.signed.flags(f)
+	o.signed.addFlags(f)
 	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
 	return cmd
 }
 
-func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path string) error {
+func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archive, path string) error {
 	in := inputsOf(cmd)
 	hosts, err := o.allHosts(in, hosts)
 	if err != nil {
@@ -92,34 +92,34 @@ func (o *reflashOptions) run(cmd *cobra.Command, hosts []string, archive, path s
 		return cli.Misused(cmd, errors.New("--initramfs is for one device"))
 	}
 	if o.Expect != "" {
-		if o.Expect, err = fingerprint(in, o.Expect); err != nil {
+		if o.Expect, err = hostFingerprint(in, o.Expect); err != nil {
 			return err
 		}
 	}
 	a, err := o.signed.readPushed(in, archive, int64(o.maxSize))
 	if err != nil {
-		return o.refused(cmd, hosts, swapped(err, hosts, archive))
+		return o.refuseAll(cmd, hosts, swapped(err, hosts, archive))
 	}
-	img, err := o.open(cmd.Context(), in, path)
+	img, err := o.openImage(cmd.Context(), in, path)
 	if err != nil {
-		return o.refused(cmd, hosts, swapped(err, hosts, path))
+		return o.refuseAll(cmd, hosts, swapped(err, hosts, path))
 	}
 	defer img.Close()
-	if err := o.fits(); err != nil {
+	if err := o.checkTogether(); err != nil {
 		return cli.Misused(cmd, err)
 	}
 	if o.plan {
 		starts, err := o.Starts(cmd.Context(), a, img)
 		if err != nil {
-			return o.refused(cmd, hosts, err)
+			return o.refuseAll(cmd, hosts, err)
 		}
 		o.tellPlan(cmd, hosts, a, img, path, starts)
 		return nil
 	}
 	// It is read while the devices are being brought there: what is wrong with it is known before anything is written.
 	go img.Load(cmd.Context())
-	o.together(len(hosts))
-	return o.fleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+	o.shareAmong(len(hosts))
+	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		c := o.CycleOptions
 		c.FlashOptions = *o.forHost(ssh)
 		return reflash.Cycle(ctx, h, a, img, path, &c)
@@ -148,8 +148,8 @@ func (o *reflashOptions) allHosts(in *input.Files, hosts []string) ([]string, er
 	return hosts, eachOnce(hosts)
 }
 
-// fingerprint is a host key's, given as such or as a public key's file.
-func fingerprint(in *input.Files, s string) (string, error) {
+// hostFingerprint is a host key's, given as such or as a public key's file.
+func hostFingerprint(in *input.Files, s string) (string, error) {
 	if strings.HasPrefix(s, "SHA256:") {
 		return s, nil
 	}

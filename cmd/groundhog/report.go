@@ -74,11 +74,11 @@ type keyJSON struct {
 	Comment     string `json:"comment,omitzero"`
 }
 
-func (r *patchResult) print(w io.Writer, talk talk, img *initrd.Image) error {
+func (r *patchResult) printReport(w io.Writer, talk talkLevel, img *initrd.Image) error {
 	switch {
 	case r.options.json:
 		return r.printJSON(w)
-	case talk == quiet && !r.options.dryRun:
+	case talk == talkQuiet && !r.options.dryRun:
 		return nil
 	}
 	r.printText(w, talk)
@@ -91,14 +91,14 @@ func (r *patchResult) print(w io.Writer, talk talk, img *initrd.Image) error {
 // systemOf is a release by the name of who made it.
 func systemOf(d *patches.Done) string { return strings.TrimSpace(d.System + " " + d.Release) }
 
-func (r *patchResult) printText(w io.Writer, talk talk) {
+func (r *patchResult) printText(w io.Writer, talk talkLevel) {
 	rep := r.report
 	state := "reflash initramfs"
 	if r.same {
 		state = "already patched, nothing to do:"
 	}
 	fmt.Fprintf(w, "%s for %s %s, kernel %s, build %s\n", state, systemOf(&rep.Done), show.OrNone(rep.Arch), show.OrNone(rep.Kernel), rep.Build)
-	printApplied(w, rep.Patches, talk == verbose)
+	printApplied(w, rep.Patches, talk == talkVerbose)
 	printNotes(w, &rep.Done)
 	if r.options.dryRun {
 		fmt.Fprintln(w, "dry run: nothing was written")
@@ -110,14 +110,14 @@ func (r *patchResult) printText(w io.Writer, talk talk) {
 	case r.same:
 		fmt.Fprintf(w, "size      %s (a copy of %s, byte for byte: there was nothing to do)\n", show.Bytes(r.after), show.Printable(r.source))
 	default:
-		fmt.Fprintf(w, "size      %s -> %s (%s)\n", show.Bytes(r.before), show.Bytes(r.after), r.how())
+		fmt.Fprintf(w, "size      %s -> %s (%s)\n", show.Bytes(r.before), show.Bytes(r.after), r.howWritten())
 	}
 	for i, what := range []string{"archive", "manifest", "identity"} {
 		switch name := r.wrote[i]; {
 		case name == "" && r.options.unneeded:
 		case name == "":
 			fmt.Fprintf(w, "%-9s not written: --%s names a file for it\n", what, []string{"output", "manifest", "known-hosts"}[i])
-		case name == stdio:
+		case name == stdioName:
 			fmt.Fprintf(w, "%-9s standard output\n", what)
 		default:
 			fmt.Fprintf(w, "%-9s %s\n", what, name)
@@ -154,8 +154,8 @@ func printNotes(w io.Writer, d *patches.Done) {
 	}
 }
 
-// how says in which way the archive was written.
-func (r *patchResult) how() string {
+// howWritten says in which way the archive was written.
+func (r *patchResult) howWritten() string {
 	if r.options.appended {
 		return "appended"
 	}

@@ -19,7 +19,7 @@ type signedOptions struct {
 	signer         string
 }
 
-func (o *signedOptions) flags(f *pflag.FlagSet) {
+func (o *signedOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.allowedSigners, "allowed-signers", "", "only an archive whose manifest (its name with .manifest.json) is signed (.sig) by a key in `FILE`")
 	f.StringVar(&o.signer, "signer", "", "who must have signed, as the allowed signers `NAME` them (default: any of them)")
 }
@@ -27,7 +27,7 @@ func (o *signedOptions) flags(f *pflag.FlagSet) {
 // readPushed reads the archive that a command line names and holds it to its signature. One that comes through a pipe is
 // kept: it is sent more than once, and flash asks for it later.
 func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) (*reflash.Archive, error) {
-	if input.Name(path) == stdio {
+	if input.Name(path) == stdioName {
 		if o.allowedSigners != "" {
 			return nil, errors.New("--allowed-signers looks for the manifest beside ARCHIVE: beside a pipe there is none")
 		}
@@ -44,12 +44,12 @@ func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) 
 	if err != nil {
 		return nil, reflash.Unread(err)
 	}
-	return a, o.check(a, maxSize)
+	return a, o.checkSigned(a, maxSize)
 }
 
-// check holds an archive that was read to its signed manifest. What is sent to a device must have the SHA-256 that is
+// checkSigned holds an archive that was read to its signed manifest. What is sent to a device must have the SHA-256 that is
 // compared here, or the device does not take it: so what was signed, and nothing that the file has become since, goes there.
-func (o *signedOptions) check(a *reflash.Archive, maxSize int64) error {
+func (o *signedOptions) checkSigned(a *reflash.Archive, maxSize int64) error {
 	if o.allowedSigners == "" && o.signer == "" {
 		return nil
 	}

@@ -21,7 +21,7 @@ func TestFileOnStandardInput(t *testing.T) {
 	}
 	defer f.Close()
 	var o flashOptions
-	img, err := o.open(t.Context(), input.Of(f, nil), stdio)
+	img, err := o.openImage(t.Context(), input.Of(f, nil), stdioName)
 	if err != nil {
 		t.Fatal(err)
 	}

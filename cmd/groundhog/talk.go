@@ -9,28 +9,28 @@ import (
 	"groundhog/cmd/internal/tell"
 )
 
-// talk is how much a verb says.
-type talk = tell.Talk
+// talkLevel is how much a verb says.
+type talkLevel = tell.Talk
 
 const (
-	quiet   = tell.Quiet
-	normal  = tell.Normal
-	verbose = tell.Verbose
+	talkQuiet   = tell.Quiet
+	talkNormal  = tell.Normal
+	talkVerbose = tell.Verbose
 )
 
 // talkOf reads -q and -v, which the root command has for all verbs.
-func talkOf(cmd *cobra.Command) talk {
+func talkOf(cmd *cobra.Command) talkLevel {
 	if q, _ := cmd.Flags().GetBool("quiet"); q {
-		return quiet
+		return talkQuiet
 	}
 	if v, _ := cmd.Flags().GetBool("verbose"); v {
-		return verbose
+		return talkVerbose
 	}
-	return normal
+	return talkNormal
 }
 
-// stdio is the name that stands for standard input or output wherever a file is named.
-const stdio = output.Stdio
+// stdioName is the name that stands for standard input or output wherever a file is named.
+const stdioName = output.Stdio
 
 // inputsOf opens the files that a command line names.
 func inputsOf(cmd *cobra.Command) *input.Files {

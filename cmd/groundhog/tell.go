@@ -10,9 +10,9 @@ import (
 	"groundhog/cmd/internal/tell"
 )
 
-// teller chooses one. Bars are for a person who sees nothing else on that terminal: where standard output goes to a pager, it
+// chooseTeller chooses one. Bars are for a person who sees nothing else on that terminal: where standard output goes to a pager, it
 // has the screen.
-func (o *remote) teller(cmd *cobra.Command, hosts int) tell.Teller {
+func (o *remoteFlags) chooseTeller(cmd *cobra.Command, hosts int) tell.Teller {
 	out, errs, talk := stdoutOf(cmd.OutOrStdout()), cmd.ErrOrStderr(), talkOf(cmd)
 	if o.json {
 		return tell.NewJSON(cmd.OutOrStdout(), errs, outputSchema)
@@ -34,7 +34,7 @@ func (o *remote) teller(cmd *cobra.Command, hosts int) tell.Teller {
 func screenOf(cmd *cobra.Command) *screen.Screen {
 	tty, ok := cmd.ErrOrStderr().(*os.File)
 	stdout, isFile := stdoutOf(cmd.OutOrStdout()).(*os.File)
-	if !ok || talkOf(cmd) == quiet || !screen.Capable(tty) || isFile && isPipe(stdout) {
+	if !ok || talkOf(cmd) == talkQuiet || !screen.Capable(tty) || isFile && isPipe(stdout) {
 		return nil
 	}
 	return screen.New(tty)

@@ -98,7 +98,7 @@ func TestFlagsOfFiles(t *testing.T) {
 			if !namesPath(f) {
 				return
 			}
-			takes, args := takes(verb.Name(), f.Name), stdioCases[verb.Name()][f.Name]
+			takes, args := flagTakes(verb.Name(), f.Name), stdioCases[verb.Name()][f.Name]
 			if (takes.In || takes.Out) != (args != nil) {
 				t.Errorf("--%s takes standard input: %t, output: %t, and is in the table: %t", f.Name, takes.In, takes.Out, args != nil)
 			}

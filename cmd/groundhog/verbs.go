@@ -6,8 +6,8 @@ import (
 	"groundhog/cmd/internal/cli"
 )
 
-// verbs is all of them, in the order of the help.
-func verbs() []*cobra.Command {
+// allVerbs is all of them, in the order of the help.
+func allVerbs() []*cobra.Command {
 	all := []*cobra.Command{
 		patchCmd(),
 		hooksCmd(),
@@ -23,11 +23,11 @@ func verbs() []*cobra.Command {
 		schemaCmd(),
 		versionCmd(),
 	}
-	for _, verb := range more {
+	for _, verb := range moreVerbs {
 		all = append(all, verb())
 	}
 	return all
 }
 
-// more is verbs that only some builds have (man.go).
-var more []func() *cobra.Command
+// moreVerbs is verbs that only some builds have (man.go).
+var moreVerbs []func() *cobra.Command

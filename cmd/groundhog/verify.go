@@ -74,20 +74,20 @@ type verifyJSON struct {
 }
 
 // verify is the verb.
-func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
+func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) error {
 	if o.signature != "" && o.allowedSigners == "" {
 		return hint.To(errors.New("--signature alone is checked by nobody's key"), "name the keys with --allowed-signers")
 	}
 	switch {
 	case o.manifest != "":
-	case input.Name(path) == stdio:
+	case input.Name(path) == stdioName:
 		return hint.To(errors.New("nothing lies beside standard input"), "name the manifest with --manifest")
 	default:
 		o.manifest, o.found.manifest = path+".manifest.json", true
 	}
 	switch {
 	case o.signature != "" || o.allowedSigners == "":
-	case input.Name(o.manifest) == stdio:
+	case input.Name(o.manifest) == stdioName:
 		return hint.To(errors.New("nothing lies beside standard input"), "name the signature with --signature")
 	default:
 		o.signature, o.found.signature = o.manifest+".sig", true
@@ -105,7 +105,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 		if bad != nil {
 			report.Deviations = append(report.Deviations,
 				manifest.Deviation{Where: "signature", What: strings.TrimPrefix(bad.Error(), "signature: ")})
-			return report.print(stdout, talk, o)
+			return report.printVerdict(stdout, talk, o)
 		}
 		report.Signer = who.Principals
 	}
@@ -127,7 +127,7 @@ func verify(stdout io.Writer, talk talk, path string, o *verifyOptions) error {
 	}
 	report.Deviations = append(report.Deviations, found...)
 	report.SHA256, report.Entries = in.File.SHA256, len(m.Entries)
-	return report.print(stdout, talk, o)
+	return report.printVerdict(stdout, talk, o)
 }
 
 // readingManifest is the error of a manifest that could not be read.
@@ -168,14 +168,14 @@ func (o *verifyOptions) inputsOf(found bool) *input.Files {
 	return o.in
 }
 
-func (r *verifyJSON) print(w io.Writer, talk talk, o *verifyOptions) error {
+func (r *verifyJSON) printVerdict(w io.Writer, talk talkLevel, o *verifyOptions) error {
 	r.OK = len(r.Deviations) == 0
 	switch {
 	case o.json:
 		if err := printJSON(w, r); err != nil {
 			return err
 		}
-	case r.OK && talk != quiet:
+	case r.OK && talk != talkQuiet:
 		line := fmt.Sprintf("ok: %d entries, sha256 %s", r.Entries, r.SHA256)
 		if r.Signer != "" {
 			line += ", signed by " + show.Printable(r.Signer)

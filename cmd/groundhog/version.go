@@ -42,7 +42,7 @@ manifests that it writes.`,
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), v)
 			}
-			return v.print(cmd.OutOrStdout())
+			return v.printVersion(cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "report as JSON")
@@ -69,7 +69,7 @@ func thisVersion() versionJSON {
 	return v
 }
 
-func (v versionJSON) print(w io.Writer) error {
+func (v versionJSON) printVersion(w io.Writer) error {
 	commit := "unknown"
 	if v.Commit != "" {
 		commit = v.Commit + " of " + v.Time

@@ -13,11 +13,11 @@ import (
 	"groundhog/cmd/internal/writers"
 )
 
-// embedded is the directory that `make writers` fills with a groundhog-writer for
+// writersFS is the directory that `make writers` fills with a groundhog-writer for
 // each of Debian's architectures, in one file.
 //
 //go:embed all:writers
-var embedded embed.FS
+var writersFS embed.FS
 
 // writerSource is where writers come from, by architecture.
 type writerSource interface {
@@ -31,7 +31,7 @@ var knownWriters writerSource = embeddedWriters{}
 type embeddedWriters struct{}
 
 var unpackWriters = sync.OnceValues(func() (writers.Programs, error) {
-	packed, err := embedded.ReadFile(path.Join("writers", writers.Name))
+	packed, err := writersFS.ReadFile(path.Join("writers", writers.Name))
 	if err != nil {
 		return nil, err
 	}
