@@ -221,13 +221,13 @@ func (t *editTarget) findInTree(names ...string) (string, error) {
 	}
 	found, err := sysroot.Find(t.Root, names...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", t.missing(names[0], names...)
+		return "", t.missingError(names[0], names...)
 	}
 	return found, err
 }
 
-// missing says that none of the names is in the root tree, and where dpkg has put the file of one of them.
-func (t *editTarget) missing(shown string, names ...string) error {
+// missingError says that none of the names is in the root tree, and where dpkg has put the file of one of them.
+func (t *editTarget) missingError(shown string, names ...string) error {
 	nf := &sysroot.NotFound{Name: shown, Layers: t.Layers}
 	at, d, ok, err := dpkg.Diverted(t.Root, names...)
 	if err != nil || !ok { // of records that cannot be read patch says so where it attributes by them

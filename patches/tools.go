@@ -66,7 +66,7 @@ func (t *editTarget) findTool(tool string) (string, error) {
 	}
 	found, err := t.findProgram(names...)
 	if _, missing := errors.AsType[*sysroot.NotFound](err); missing {
-		return "", t.missing(tool, names...)
+		return "", t.missingError(tool, names...)
 	}
 	return found, err
 }

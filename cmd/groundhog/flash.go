@@ -127,7 +127,7 @@ func (o *flashOptions) flashHosts(cmd *cobra.Command, hosts []string, path strin
 	}
 	img, err := o.openImage(cmd.Context(), inputsOf(cmd), path)
 	if err != nil {
-		return o.refuseAll(cmd, hosts, swapped(err, hosts, path))
+		return o.refuseAll(cmd, hosts, swappedArgs(err, hosts, path))
 	}
 	defer img.Close()
 	o.shareAmong(len(hosts))

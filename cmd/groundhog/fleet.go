@@ -55,8 +55,8 @@ func eachOnce(hosts []string) error {
 	return nil
 }
 
-// swapped is an error of opening a file that is not there, of a command line on which a file stands where a device is meant.
-func swapped(err error, hosts []string, path string) error {
+// swappedArgs is an error of opening a file that is not there, of a command line on which a file stands where a device is meant.
+func swappedArgs(err error, hosts []string, path string) error {
 	if _, missing := os.Stat(path); !errors.Is(missing, fs.ErrNotExist) {
 		return err
 	}

@@ -89,7 +89,7 @@ func (o *pushOptions) pushHosts(cmd *cobra.Command, hosts []string, path string)
 	}
 	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
 	if err != nil {
-		return o.refuseAll(cmd, hosts, swapped(err, hosts, path))
+		return o.refuseAll(cmd, hosts, swappedArgs(err, hosts, path))
 	}
 	o.Roll = device.NewRoll(len(hosts))
 	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {

@@ -98,11 +98,11 @@ func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archiv
 	}
 	a, err := o.signed.readPushed(in, archive, int64(o.maxSize))
 	if err != nil {
-		return o.refuseAll(cmd, hosts, swapped(err, hosts, archive))
+		return o.refuseAll(cmd, hosts, swappedArgs(err, hosts, archive))
 	}
 	img, err := o.openImage(cmd.Context(), in, path)
 	if err != nil {
-		return o.refuseAll(cmd, hosts, swapped(err, hosts, path))
+		return o.refuseAll(cmd, hosts, swappedArgs(err, hosts, path))
 	}
 	defer img.Close()
 	if err := o.checkTogether(); err != nil {

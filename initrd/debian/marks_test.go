@@ -20,7 +20,7 @@ func TestMarks(t *testing.T) {
 			b.WriteString(words[r.IntN(len(words))] + []string{"", "", " "}[r.IntN(3)])
 		}
 		line := strings.TrimSpace(b.String())
-		if marked(line) {
+		if isMarked(line) {
 			continue
 		}
 		unmarked++
@@ -32,7 +32,7 @@ func TestMarks(t *testing.T) {
 		t.Errorf("only %d lines without a mark", unmarked)
 	}
 	for _, s := range serverPrograms {
-		if !marked(s) {
+		if !isMarked(s) {
 			t.Errorf("no mark in %s", s)
 		}
 	}

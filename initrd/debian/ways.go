@@ -45,13 +45,13 @@ var (
 var harmlessLine = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
 	"(?:log_\\w+_msg|groundhog_say|groundhog_state \\w+) \"(?:[^\"`$]|\\$[^\"`(])*\"|" + `-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
 
-// marks are texts of which one stands in every line that harmless, serverWord, netcat or steering match in: they are looked for first,
+// lineMarks are texts of which one stands in every line that harmlessLine, serverWord, netcatListens or steersDropbear match in: they are looked for first,
 // because in most lines there is none.
-var marks = []string{"dropbear", "DROPBEAR_OPTIONS", "sshd", "telnetd", "getty", "inetd", "tcpsvd", "udpsvd", "rshd", "rlogind", "socat", "nc", "netcat",
+var lineMarks = []string{"dropbear", "DROPBEAR_OPTIONS", "sshd", "telnetd", "getty", "inetd", "tcpsvd", "udpsvd", "rshd", "rlogind", "socat", "nc", "netcat",
 	"LD_", "ld.so.preload", "authorized_keys", "etc/", "/dev/", "_msg", "groundhog_", "#"}
 
-func marked(line string) bool {
-	return slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(line, m) })
+func isMarked(line string) bool {
+	return slices.ContainsFunc(lineMarks, func(m string) bool { return strings.Contains(line, m) })
 }
 
 // findWays finds what may let somebody in beside dropbear.
@@ -115,16 +115,16 @@ func (f *Facts) isServerProgram(img *initrd.Image, name string, e *initrd.Entry)
 	return true
 }
 
-// joined takes out what a shell takes out of a word, or never reads.
-var joined = strings.NewReplacer("\x00", "", "\\\n", "", `""`, "", "''", "")
+// wordJoiner takes out what a shell takes out of a word, or never reads.
+var wordJoiner = strings.NewReplacer("\x00", "", "\\\n", "", `""`, "", "''", "")
 
 // scanScript looks through a script's lines.
 func (f *Facts) scanScript(name string, text []byte, known bool) {
 	var words []string
 	sum := sha256.New()
-	for line := range strings.Lines(joined.Replace(string(text))) {
+	for line := range strings.Lines(wordJoiner.Replace(string(text))) {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "#") || !marked(line) || name == Script && known && execLine.MatchString(line) {
+		if strings.HasPrefix(line, "#") || !isMarked(line) || name == Script && known && execLine.MatchString(line) {
 			continue
 		}
 		line = harmlessLine.ReplaceAllString(line, "")

@@ -28,20 +28,20 @@ type Process struct {
 	stderr  *outputTail
 }
 
-// input is a command's standard input. Package ssh has no lock for a Close while something is written, as a ping may be when a
+// commandInput is a command's standard input. Package ssh has no lock for a Close while something is written, as a ping may be when a
 // command ends. A write that waits ends with the command or the connection, and the Close after it.
-type input struct {
+type commandInput struct {
 	mu sync.Mutex
 	to io.WriteCloser
 }
 
-func (i *input) Write(b []byte) (int, error) {
+func (i *commandInput) Write(b []byte) (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.to.Write(b)
 }
 
-func (i *input) Close() error {
+func (i *commandInput) Close() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.to.Close()
@@ -77,7 +77,7 @@ func (c *Client) startCommand(ctx context.Context, command string, stdin io.Read
 		if err != nil {
 			return fail(err)
 		}
-		p.Stdin = &input{to: in}
+		p.Stdin = &commandInput{to: in}
 	}
 	if err := p.session.Start(c.shellCommand(p.frame.wrapCommand(command))); err != nil {
 		p.session.Close()

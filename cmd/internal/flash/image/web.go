@@ -18,7 +18,7 @@ func (i *Image) openURL(ctx context.Context, from string) (io.ReadCloser, error)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		cancel()
-		return nil, getting(from, err)
+		return nil, getError(from, err)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -28,20 +28,20 @@ func (i *Image) openURL(ctx context.Context, from string) (io.ReadCloser, error)
 	r, err := (&http.Client{Transport: t, CheckRedirect: i.checkRedirect}).Do(req)
 	if err != nil {
 		cancel()
-		return nil, getting(from, err)
+		return nil, getError(from, err)
 	}
 	if r.StatusCode != http.StatusOK {
 		r.Body.Close()
 		cancel()
-		return nil, getting(from, errors.New(r.Status))
+		return nil, getError(from, errors.New(r.Status))
 	}
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
 	return &serverBody{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: readPace{quiet: i.quiet}}, nil
 }
 
-// getting is an error of a URL, which names all of it.
-func getting(from string, err error) error {
+// getError is an error of a URL, which names all of it.
+func getError(from string, err error) error {
 	if named, ok := errors.AsType[*url.Error](err); ok {
 		err = named.Err
 	}

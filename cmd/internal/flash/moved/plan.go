@@ -154,7 +154,7 @@ func (p *planner) findBefore(i int, from []int64, behind int64) {
 	for n := len(from) - 1; n >= 0; n-- {
 		if tail := w.Tail && n == len(from)-1; from[n] == fromSent && !tail && behind > 0 {
 			if at, ok := p.sumAt(behind - 1); ok && at == w.Sums[n] {
-				from[n] = p.use(i, behind-1)
+				from[n] = p.usePlace(i, behind-1)
 			}
 		}
 		behind = from[n]
@@ -192,11 +192,11 @@ func (p *planner) chooseSource(i int, s Sum, before int64) int64 {
 	if best < 0 {
 		return best
 	}
-	return p.use(i, best)
+	return p.usePlace(i, best)
 }
 
-// use is a place that is used by the chunk whose turn is i: if it is overwritten before that, it is kept in memory.
-func (p *planner) use(i int, place int64) int64 {
+// usePlace is a place that is used by the chunk whose turn is i: if it is overwritten before that, it is kept in memory.
+func (p *planner) usePlace(i int, place int64) int64 {
 	begin, overwritten := p.turn[place/int64(p.perChunk)]
 	if !overwritten || begin >= i {
 		return place

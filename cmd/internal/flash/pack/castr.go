@@ -112,8 +112,8 @@ func (s *Store) putGroup(g Group, packed []byte) error {
 	})
 }
 
-// check is [ErrDamaged] where packed bytes are not those that were written.
-func (g Group) check(b []byte) error {
+// checkPacked is [ErrDamaged] where packed bytes are not those that were written.
+func (g Group) checkPacked(b []byte) error {
 	if ID(chunk.SumOf(b)) != g.Sum {
 		return fmt.Errorf("%w: group %s", ErrDamaged, g.ID)
 	}

@@ -109,7 +109,7 @@ func (g *Groups) packedBytes(n int64) ([]byte, error) {
 	}
 	b, err := g.store.readGroup(g.groups[n])
 	if err == nil && !g.sound[n] {
-		err = g.groups[n].check(b)
+		err = g.groups[n].checkPacked(b)
 	}
 	if err != nil {
 		return nil, err
