@@ -34,11 +34,13 @@ type local struct {
 	edit  func(program string) string // what fails, where a test wants that
 	tried bool                        // of a Raspberry Pi: the firmware has read tryboot.txt
 	arch  string                      // as dpkg has it; "" means amd64
+
+	unflushed bool // its sync does nothing: a tenth of all processes that these tests start
 }
 
 func newLocal(t *testing.T, shell string) *local {
 	judge.Tool(t, shell)
-	l := &local{t: t, root: t.TempDir(), shell: shell}
+	l := &local{t: t, root: t.TempDir(), shell: shell, unflushed: shell == "dash"}
 	for _, dir := range []string{"boot/firmware", "var/lib", "run", "proc/sys/vm"} {
 		if err := os.MkdirAll(filepath.Join(l.root, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -87,7 +89,7 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 	if l.edit != nil {
 		program = l.edit(program)
 	}
-	if l.shell == "dash" { // a tenth of all processes that these tests start; under bash they are
+	if l.unflushed {
 		program = unsynced(program)
 	}
 	cmd := exec.CommandContext(ctx, l.shell, append([]string{"-c", program, "groundhog"}, args...)...)
