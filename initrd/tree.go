@@ -86,8 +86,10 @@ func (u *unpacking) refuseMisread(name string, e *Entry) error {
 	if e.Name != "." && (last == "" || last == ".") && (!e.IsDir() || old != nil && !old.IsDir()) {
 		return no("the name of a directory, which it is none of")
 	}
-	if to := linkTarget(e); e.IsLink() && (len(to) >= maxNameSize || strings.Count(to, "/") > maxSteps) {
-		return no("a symlink's target that is too long for the kernel, or leads through more directories than any does")
+	if e.IsLink() {
+		if to := linkTarget(e); len(to) >= maxNameSize || strings.Count(to, "/") > maxSteps {
+			return no("a symlink's target that is too long for the kernel, or leads through more directories than any does")
+		}
 	}
 	if old == nil {
 		return u.refusesLink(name, e)
