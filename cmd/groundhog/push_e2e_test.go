@@ -58,11 +58,16 @@ func ctrlC(t *testing.T, args []string, now func(over <-chan struct{})) (int, st
 	return cmd.ProcessState.ExitCode(), said.String()
 }
 
-// startBench boots a device and patches its initramfs.
+// startBench boots a device and patches its initramfs. What waits for the device is bounded by what that says (see [device.Device.WaitLogin]), and the test as a whole by
+// the run of all of them alone, with some time left to show its console.
 func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) (*bench, context.Context) {
 	b := &bench{device.Start(t, s, o), t, filepath.Join(t.TempDir(), "reflash.img")}
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute) // a device to be built first, and a loaded machine
-	t.Cleanup(cancel)
+	ctx := t.Context()
+	if end, ok := t.Deadline(); ok {
+		bounded, cancel := context.WithDeadline(ctx, end.Add(-time.Minute))
+		t.Cleanup(cancel)
+		ctx = bounded
+	}
 	target := b.Base.Target
 	code, out := online(t, append([]string{"patch", target.Plain, "--root", target.Root,
 		"--authorized-keys", b.Base.Key + ".pub", "--host-key", "new", "-o", b.archive}, flags...)...)
