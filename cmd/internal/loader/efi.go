@@ -50,7 +50,7 @@ func (otherEFI) Evidence(f Facts) Evidence {
 }
 
 func (otherEFI) Boot(f Facts) (Boot, error) {
-	return Boot{}, refuseWithHint("--via oneshot has the firmware boot the archive once; "+kexecHint, "it is started by %s, which is not known here", foreignLoader(f))
+	return Boot{}, refuseWithHint("", "it is started by %s, which is not known here", foreignLoader(f))
 }
 
 func (otherEFI) Once(f Facts) (Boot, error) { return bootNext(f) }
@@ -64,19 +64,19 @@ func bootNext(f Facts) (Boot, error) {
 	told := f.Get("bootnext_told")
 	switch {
 	case f.Get("efi") == "" || f.Get("arch") != "amd64":
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: that takes a machine with UEFI, and amd64")
+		return Boot{}, refuseWithHint("", "one-shot: that takes a machine with UEFI, and amd64")
 	case f.Get("secure_boot") == "1":
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: under Secure Boot the firmware starts no kernel of Debian's by itself")
+		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot the firmware starts no kernel of Debian's by itself")
 	case f.Get("bootnext") == "":
-		return Boot{}, refuseWithHint("mount it where /etc/fstab has it; "+kexecHint, "one-shot: the firmware does not say from which partition of a GPT it was started, or that is mounted at none of %s", strings.Join(efiMounts, ", "))
+		return Boot{}, refuseWithHint("mount it where /etc/fstab has it", "one-shot: the firmware does not say from which partition of a GPT it was started, or that is mounted at none of %s", strings.Join(efiMounts, ", "))
 	case f.Get("kernel_stub") == "" || f.Number("kernel_size") < 0:
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: /boot/vmlinuz-%s is not there, or no program of UEFI (CONFIG_EFI_STUB)", f.Get("kernel"))
+		return Boot{}, refuseWithHint("", "one-shot: /boot/vmlinuz-%s is not there, or no program of UEFI (CONFIG_EFI_STUB)", f.Get("kernel"))
 	case f.Get("efivars_readonly") != "":
 		return Boot{}, refuseWithHint("mount -o remount,rw /sys/firmware/efi/efivars", "one-shot: the firmware's variables are mounted read-only")
 	case told != "" && told != bootNextNumber:
 		return Boot{}, refuseWithHint("efibootmgr --delete-bootnext", "one-shot: the firmware is told already to boot its entry %s next", told)
 	case f.Get("bootnext_taken") != "":
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: the firmware has an entry %s that is not a push's, and stays as it is", bootNextNumber)
+		return Boot{}, refuseWithHint("", "one-shot: the firmware has an entry %s that is not a push's, and stays as it is", bootNextNumber)
 	case f.Get("esp_entry") != "" && !slices.Contains([]Way{Entry, BootNext}, Way(f.Get("pushed_way"))):
 		return Boot{}, refuseWithHint("remove it, if nobody needs it", "one-shot: %s/groundhog is there, and not known to be a push's", f.Get("esp"))
 	}

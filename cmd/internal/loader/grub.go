@@ -45,7 +45,6 @@ func (grubLoader) Boot(f Facts) (Boot, error) {
 func (grubLoader) Once(f Facts) (Boot, error) {
 	plain := func(on string) bool { return on == "disk" || on == "part" }
 	fs := f.Get("grub_type")
-	const other = "--via replace"
 	knows := slices.Contains([]string{"ext2", "ext3", "ext4", "vfat"}, fs)
 	writes := knows && len(f["grub_on"]) > 0 && !slices.ContainsFunc(f["grub_on"], func(on string) bool { return !plain(on) })
 	if b, err := bootNext(f); !writes && err == nil {
@@ -53,9 +52,9 @@ func (grubLoader) Once(f Facts) (Boot, error) {
 	}
 	switch {
 	case !knows:
-		return Boot{}, refuseWithHint(other, "one-shot: /boot/grub is on %s, where GRUB does not write", orElse(fs, "a filesystem that is not known"))
+		return Boot{}, refuseWithHint("", "one-shot: /boot/grub is on %s, where GRUB does not write", orElse(fs, "a filesystem that is not known"))
 	case !writes:
-		return Boot{}, refuseWithHint(other, "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", orElse(strings.Join(f["grub_on"], ", "), "nothing known"))
+		return Boot{}, refuseWithHint("", "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", orElse(strings.Join(f["grub_on"], ", "), "nothing known"))
 	case f.Get("grub_once") == "":
 		return Boot{}, refuseWithHint("update-grub makes a new one", "one-shot: grub.cfg takes no next_entry, or reads no custom.cfg")
 	case f.Get("grub_editenv") == "":
@@ -63,11 +62,11 @@ func (grubLoader) Once(f Facts) (Boot, error) {
 	case f.Get("grub_entry") == "":
 		return Boot{}, refuseWithHint("update-grub makes a new one", "one-shot: grub.cfg has no entry for kernel %s and its initramfs", f.Get("kernel"))
 	case f.Get("grub_custom") != "":
-		return Boot{}, refuseWithHint(other, "one-shot: there is a custom.cfg in /boot/grub, which stays as it is")
+		return Boot{}, refuseWithHint("", "one-shot: there is a custom.cfg in /boot/grub, which stays as it is")
 	case f.Get("grub_told") != "" && f.Get("grub_told") != "groundhog":
 		return Boot{}, refuseWithHint("grub-editenv - unset next_entry", "one-shot: GRUB is told already to boot %s next", f.Get("grub_told"))
 	case f.Get("secure_boot") == "1":
-		return Boot{}, refuseWithHint(other, "one-shot: under Secure Boot it was never tried")
+		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot it was never tried")
 	}
 	return Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
@@ -118,7 +117,7 @@ func fatRemarks(f Facts, _ Use) []Remark {
 // booted. Where the facts do not say which one boots next, nothing is refused.
 func checkNextKernel(f Facts, key, what string) error {
 	if n := f.Get(key); n != "" && n != f.Get("kernel") {
-		return refuseWithHint("reboot it, and patch the initramfs of that kernel; or --via kexec", "it runs kernel %s, and %s boots %s next", f.Get("kernel"), what, n)
+		return refuseWithHint("reboot it, and patch the initramfs of that kernel", "it runs kernel %s, and %s boots %s next", f.Get("kernel"), what, n)
 	}
 	return nil
 }

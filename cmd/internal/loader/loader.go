@@ -120,7 +120,7 @@ const onceFile = "/boot/groundhog.img"
 func ByOneShot(f Facts, l Loader) (Boot, error) {
 	s, ok := l.(OnceLoader)
 	if !ok {
-		return Boot{}, refuseWithHint("--via replace", "%s has no one-shot that is known here", l.Name())
+		return Boot{}, refuseWithHint("", "%s has no one-shot that is known here", l.Name())
 	}
 	b, err := s.Once(f)
 	if err == nil {
@@ -129,7 +129,8 @@ func ByOneShot(f Facts, l Loader) (Boot, error) {
 	return b, err
 }
 
-// Refusal is a reason not to push, with what helps.
+// Refusal is a reason not to push, with what mends it on the device. Which other way is open is not for a loader to say: that follows from all facts, and from the ways
+// themselves.
 type Refusal struct {
 	Text, Hint string
 }
@@ -156,15 +157,10 @@ func Of(f Facts) (Loader, Evidence, error) {
 		}
 	}
 	if found == nil {
-		return nil, Absent, &Refusal{fmt.Sprintf("%v (found: %s)", ErrUnknown, seenLoaders(f)), kexecHint}
+		return nil, Absent, &Refusal{fmt.Sprintf("%v (found: %s)", ErrUnknown, seenLoaders(f)), ""}
 	}
 	return found, best, nil
 }
-
-const (
-	kexecHint = "--via kexec needs no boot loader"
-	onceHint  = "--via oneshot has systemd-boot boot the archive once; " + kexecHint
-)
 
 // seenLoaders is what was found of loaders, for people.
 func seenLoaders(f Facts) string {

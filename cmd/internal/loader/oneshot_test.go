@@ -425,11 +425,6 @@ func TestOnceRefuses(t *testing.T) {
 			t.Errorf("%+v, %v", b, err)
 		}
 	}
-	taken := good()
-	taken["bootnext_taken"] = []string{"yes"}
-	if _, err := ByOneShot(taken, otherEFI{}); err == nil || err.(*Refusal).Hint != kexecHint {
-		t.Errorf("%v, which has no way out", err)
-	}
 	refusesEach(t, good, otherEFI{}, map[string]func(Facts){
 		"machine with UEFI":      func(f Facts) { delete(f, "efi") },
 		"and amd64":              func(f Facts) { f["arch"] = []string{"arm64"} },

@@ -52,11 +52,11 @@ func autoBoot(f Facts) (Boot, error) {
 	case f.Get("firmware_odd") != "":
 		return Boot{}, refuseWithHint("", "its firmware is set up by %s, which is not known here", f.Get("firmware_odd"))
 	case f.Get("firmware_flip") == "":
-		return Boot{}, refuseWithHint("one line auto_initramfs=1, and no more, or --via oneshot", "config.txt has not one line auto_initramfs=1, for all boards, and no other that names an initramfs")
+		return Boot{}, refuseWithHint("one line auto_initramfs=1, and no more", "config.txt has not one line auto_initramfs=1, for all boards, and no other that names an initramfs")
 	case f.Get("firmware_kernel") == "":
 		return Boot{}, refuseWithHint("reboot it, if its kernel was upgraded", "the firmware's kernel is not the one that runs, %s", f.Get("kernel"))
 	case len(f["firmware_image"]) > 0:
-		return Boot{}, refuseWithHint("--via oneshot", "config.txt has auto_initramfs=1, and kernel=%s", strings.Join(f["firmware_image"], ", "))
+		return Boot{}, refuseWithHint("", "config.txt has auto_initramfs=1, and kernel=%s", strings.Join(f["firmware_image"], ", "))
 	case f.Get("firmware_gh") != "" && !pushed:
 		return Boot{}, refuseWithHint("remove it, if nobody needs it", "%s is there, and not known to be a push's", autoFile)
 	}
@@ -78,7 +78,7 @@ func (raspberryLoader) Once(f Facts) (Boot, error) {
 	image := f.Get("firmware_kernel")
 	switch {
 	case !strings.Contains(f.Get("kernel"), "+rpt-rpi-"):
-		return Boot{}, refuseWithHint("--via replace", "one-shot: kernel %s is none of Raspberry Pi OS's, which alone can ask the firmware for a tryboot", f.Get("kernel"))
+		return Boot{}, refuseWithHint("", "one-shot: kernel %s is none of Raspberry Pi OS's, which alone can ask the firmware for a tryboot", f.Get("kernel"))
 	case f.Get("firmware_tryboot") == "":
 		return Boot{}, refuseWithHint("a newer firmware or bootloader EEPROM", "one-shot: the firmware does not say that it knows tryboot")
 	case f.Get("firmware_odd") != "":

@@ -7,7 +7,7 @@ func RebootIsKexec(f Facts) error {
 	case f.Get("kexec_loaded") == "1":
 		return refuseWithHint("kexec -u there lets go of it", "a kernel is loaded for kexec: a reboot would start that, and not what the boot loader finds")
 	case f.Get("load_kexec") == "true":
-		return refuseWithHint("LOAD_KEXEC=false in /etc/default/kexec, or --via kexec", "kexec-tools make a kexec of a reboot (LOAD_KEXEC=true), and the boot loader is not asked")
+		return refuseWithHint("LOAD_KEXEC=false in /etc/default/kexec", "kexec-tools make a kexec of a reboot (LOAD_KEXEC=true), and the boot loader is not asked")
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (systemdBoot) Boot(f Facts) (Boot, error) {
 	if slices.Contains(f["loader"], "grub/grub.cfg") {
 		text += "; /boot/grub/grub.cfg is a leftover"
 	}
-	return Boot{}, refuseWithHint(onceHint, "%s", text)
+	return Boot{}, refuseWithHint("", "%s", text)
 }
 
 // sortKeyVersion is the first version of systemd-boot that puts an entry without a sort-key behind all that have one. In earlier ones our entry
@@ -50,19 +50,19 @@ func (systemdBoot) Once(f Facts) (Boot, error) {
 	}
 	for _, pattern := range f["loader_default"] {
 		if ok, err := path.Match(pattern, "groundhog.conf"); ok || err != nil {
-			return Boot{}, refuseWithHint(kexecHint, "one-shot: systemd-boot's default is %q, which might be what is pushed", pattern)
+			return Boot{}, refuseWithHint("", "one-shot: systemd-boot's default is %q, which might be what is pushed", pattern)
 		}
 	}
 	told := f.Get("loader_told")
 	switch {
 	case version < sortKeyVersion || f.Get("loader_oneshot") == "":
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", orElse(f.Get("loader_info"), "systemd-boot"))
+		return Boot{}, refuseWithHint("", "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", orElse(f.Get("loader_info"), "systemd-boot"))
 	case f.Get("secure_boot") == "1":
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: under Secure Boot systemd-boot may refuse Debian's kernel, and then waits for somebody")
+		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot systemd-boot may refuse Debian's kernel, and then waits for somebody")
 	case f.Get("esp") == "":
 		return Boot{}, refuseWithHint("mount it where /etc/fstab or bootctl has it", "one-shot: the EFI system partition that systemd-boot was started from is mounted at none of %s", strings.Join(efiMounts, ", "))
 	case f.Get("esp_sorted") == "":
-		return Boot{}, refuseWithHint(kexecHint, "one-shot: no entry of systemd-boot's has a sort-key, so the archive's could become the default")
+		return Boot{}, refuseWithHint("", "one-shot: no entry of systemd-boot's has a sort-key, so the archive's could become the default")
 	case told != "" && told != "groundhog.conf":
 		return Boot{}, refuseWithHint("bootctl set-oneshot ''", "one-shot: systemd-boot is told already to boot %s next", told)
 	case f.Get("esp_entry") != "" && f.Get("pushed_way") != string(Entry):
@@ -96,5 +96,5 @@ func (unifiedLoader) Evidence(f Facts) Evidence {
 }
 
 func (unifiedLoader) Boot(Facts) (Boot, error) {
-	return Boot{}, refuseWithHint("--via oneshot boots the archive once; "+kexecHint, "it boots a unified kernel image, which cannot be patched from outside")
+	return Boot{}, refuseWithHint("", "it boots a unified kernel image, which cannot be patched from outside")
 }

@@ -2,7 +2,6 @@
 package push
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,6 +39,7 @@ type Archive struct {
 	Held       []string   // fingerprints of the keys that we hold
 	Unpacked   int64      // bytes of its content
 	Via        loader.Way // that was asked for; "": whatever the boot loader allows
+	ViaFlag    string     // by which it is asked for; "": --via
 	Keep       bool       // it is for more than one boot
 	Stays      bool       // the push does not reboot it
 	Image      int64      // bytes of the image that goes onto the system's disk next; 0: none, or not known
@@ -113,62 +113,6 @@ func orElse(s, otherwise string) string {
 		return otherwise
 	}
 	return s
-}
-
-// checkBootLoader finds the way in.
-func (c *pushChecks) checkBootLoader() loader.Boot {
-	b, by, err := c.wayAsked()
-	if err == nil {
-		c.addFinding("boot", OK, "", "%s", by)
-		for _, r := range b.Remarks(c.f, loader.Use{Keep: c.a.Keep, Stays: c.a.Stays}) {
-			verdict := Warn
-			if r.Refuses {
-				verdict = Refuse
-			}
-			c.addFinding(r.ID, verdict, r.Hint, "%s", r.Text)
-		}
-		return b
-	}
-	var r *loader.Refusal
-	hint := ""
-	if errors.As(err, &r) {
-		hint = r.Hint
-	}
-	if hint == "" && (c.a.Via == loader.Kexec || c.a.Via == loader.OneShot) {
-		hint = "--via replace goes by the boot loader"
-	}
-	c.addFinding("boot", Refuse, hint, "%v", err)
-	return loader.Boot{}
-}
-
-// wayAsked is the way that was asked for, and what takes it, in words.
-func (c *pushChecks) wayAsked() (loader.Boot, string, error) {
-	if c.a.Via == loader.Kexec {
-		b, err := loader.ByKexec(c.f, c.a.Size, c.a.Unpacked)
-		return b, "its kernel starts itself with the archive, by kexec; nothing is written to a disk", err
-	}
-	l, evidence, err := loader.Of(c.f)
-	if err != nil {
-		return loader.Boot{}, "", err
-	}
-	b, err := c.bootLoaders(l)
-	by := b.Says(l)
-	if evidence != loader.Proven {
-		by += ", by what is in /boot"
-	}
-	if err == nil {
-		err = loader.RebootIsKexec(c.f)
-	}
-	return b, by, err
-}
-
-// bootLoaders is the way that the boot loader allows. To replace its initramfs is the default: every state of the disk that a power cut may
-// leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot has to be asked for once.
-func (c *pushChecks) bootLoaders(l loader.Loader) (loader.Boot, error) {
-	if c.a.Via == loader.OneShot {
-		return loader.ByOneShot(c.f, l)
-	}
-	return l.Boot(c.f)
 }
 
 // spareKiB is KiB that are to stay free.

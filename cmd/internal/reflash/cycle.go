@@ -127,7 +127,7 @@ func (o *CycleOptions) bringToWait(ctx context.Context, h Host, a *Archive, img 
 		}
 		c.Close()
 	}
-	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Initramfs: o.Initramfs, Via: o.PushVia, Writer: o.Writer, RebootTimeout: o.RebootTimeout, turnaround: took,
+	p := PushOptions{SSH: o.SSH, Roll: o.Roll, Reboot: true, Initramfs: o.Initramfs, Via: o.PushVia, viaFlag: "--push-via", Writer: o.Writer, RebootTimeout: o.RebootTimeout, turnaround: took,
 		before: func(ctx context.Context, f loader.Facts) error { return o.startsBefore(ctx, h, a, img, f) }}
 	if size, ok := img.Size(); ok && o.Target == "" {
 		p.Image = size

@@ -27,6 +27,7 @@ type PushOptions struct {
 	RebootTimeout time.Duration                     // how long it may take to do so
 	Image         int64                             // bytes of the image that is to be flashed onto the system's disk later; 0: none, or not known
 
+	viaFlag    string                                    // asks for Via; "": --via
 	turnaround *turnaround                               // may be nil
 	before     func(context.Context, loader.Facts) error // what must hold besides before anything is written; may be nil
 }
@@ -113,7 +114,7 @@ func (o *PushOptions) checkDevice(ctx context.Context, h Host, c *device.Client,
 		return nil, loader.Boot{}, err
 	}
 	about := a.Facts
-	about.Image, about.Via, about.Keep, about.Stays = o.Image, o.wayTo(h), o.Keep, !o.Reboot && !o.DryRun
+	about.Image, about.Via, about.Keep, about.Stays, about.ViaFlag = o.Image, o.wayTo(h), o.Keep, !o.Reboot && !o.DryRun, o.viaFlag
 	if o.Via == "" && about.Via != "" {
 		h.tellPhase("check", "%s brought it there the last time, and is taken again", about.Via)
 	}
@@ -126,7 +127,7 @@ func (o *PushOptions) checkDevice(ctx context.Context, h Host, c *device.Client,
 	}
 	findings, boot := push.Check(facts, about)
 	if boot.Way == loader.Kexec && !push.Refused(findings) {
-		findings = append(findings, o.tryKexec(ctx, c, facts, boot))
+		findings = append(findings, o.tryKexec(ctx, c, facts, boot, push.OtherWays(facts, about)))
 	}
 	findings = append(findings, o.portFinding(h, a)...)
 	refusals := 0

@@ -52,7 +52,7 @@ var stateTable = map[State]stateWords{
 	Restored:  {"%s boots its original initramfs next", "", true},
 	Either:    {"%s boots its old initramfs or the pushed one, and both boot", "the same command again makes sure", true},
 	Rebooting: {"%s was told to reboot, and either waits unseen or boots its system again", "its console tells; a boot that nobody flashes puts the original initramfs back", true},
-	Kexeced:   {"%s was told to start the archive by kexec, and either waits unseen or hangs; its disk is as it was", "its console tells; off and on again it boots its old system, and --via replace is the way that asks its firmware", true},
+	Kexeced:   {"%s was told to start the archive by kexec, and either waits unseen or hangs; its disk is as it was", "its console tells; off and on again it boots its old system, and any way but kexec asks its firmware", true},
 	Held:      {"%s waits in its initramfs, its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does", true},
 	Waiting:   {"%s waits in its initramfs, its disk is neither the old nor the new one", "flash it again: what is on the disk by then is not sent twice", true},
 	Rebooted:  {"%s has booted again while its disk was neither the old nor the new one, and nothing keeps it waiting", "flash it again, now if it is in its initramfs", true},

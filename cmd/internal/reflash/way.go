@@ -48,14 +48,14 @@ func (o *PushOptions) patientOptions(h Host) device.Options {
 	return options
 }
 
-// tryKexec asks the device's kernel, which alone knows what it refuses.
-func (o *PushOptions) tryKexec(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot) push.Finding {
+// tryKexec asks the device's kernel, which alone knows what it refuses. otherwise is what to do then.
+func (o *PushOptions) tryKexec(ctx context.Context, c *device.Client, facts loader.Facts, boot loader.Boot, otherwise string) push.Finding {
 	b, err := o.Writer(facts.Get("arch"))
 	if err == nil {
 		err = loader.Trial(ctx, c, boot, b)
 	}
 	if err != nil {
-		return push.Finding{ID: "kexec", Verdict: push.Refuse, Text: err.Error(), Hint: "--via replace goes by the boot loader"}
+		return push.Finding{ID: "kexec", Verdict: push.Refuse, Text: err.Error(), Hint: otherwise}
 	}
 	return push.Finding{ID: "kexec", Verdict: push.OK, Text: "its kernel takes itself: loaded, and let go of"}
 }

@@ -1,0 +1,104 @@
+package push
+
+import (
+	"errors"
+	"strings"
+
+	"groundhog/cmd/internal/loader"
+)
+
+// checkBootLoader finds the way in. Where it is refused the hint has what mends that, and which other ways are open.
+func (c *pushChecks) checkBootLoader() loader.Boot {
+	b, err := c.takeWay()
+	if err == nil {
+		return b
+	}
+	hints := []string{}
+	var r *loader.Refusal
+	if errors.As(err, &r) && r.Hint != "" {
+		hints = append(hints, r.Hint)
+	}
+	if other := OtherWays(c.f, c.a); other != "" {
+		hints = append(hints, other)
+	}
+	c.addFinding("boot", Refuse, strings.Join(hints, "; or "), "%v", err)
+	return loader.Boot{}
+}
+
+// takeWay takes the way that was asked for, with what it has to say of that.
+func (c *pushChecks) takeWay() (loader.Boot, error) {
+	b, by, err := c.wayAsked()
+	if err != nil {
+		return loader.Boot{}, err
+	}
+	c.addFinding("boot", OK, "", "%s", by)
+	for _, r := range b.Remarks(c.f, loader.Use{Keep: c.a.Keep, Stays: c.a.Stays}) {
+		verdict := Warn
+		if r.Refuses {
+			verdict = Refuse
+		}
+		c.addFinding(r.ID, verdict, r.Hint, "%s", r.Text)
+	}
+	return b, nil
+}
+
+// wayAsked is the way that was asked for, and what takes it, in words.
+func (c *pushChecks) wayAsked() (loader.Boot, string, error) {
+	if c.a.Via == loader.Kexec {
+		b, err := loader.ByKexec(c.f, c.a.Size, c.a.Unpacked)
+		return b, "its kernel starts itself with the archive, by kexec; nothing is written to a disk", err
+	}
+	l, evidence, err := loader.Of(c.f)
+	if err != nil {
+		return loader.Boot{}, "", err
+	}
+	b, err := c.bootLoaders(l)
+	by := b.Says(l)
+	if evidence != loader.Proven {
+		by += ", by what is in /boot"
+	}
+	if err == nil {
+		err = loader.RebootIsKexec(c.f)
+	}
+	return b, by, err
+}
+
+// bootLoaders is the way that the boot loader allows. To replace its initramfs is the default: every state of the disk that a power cut may
+// leave has been looked at, and no variable of a firmware, nor GRUB's own writing, has to work for it. A one-shot has to be asked for once.
+func (c *pushChecks) bootLoaders(l loader.Loader) (loader.Boot, error) {
+	if c.a.Via == loader.OneShot {
+		return loader.ByOneShot(c.f, l)
+	}
+	return l.Boot(c.f)
+}
+
+// waysSay is what each way does, as a hint.
+var waysSay = map[loader.Way]string{
+	loader.Replace: "goes by the initramfs that the boot loader finds",
+	loader.OneShot: "has the archive booted once",
+	loader.Kexec:   "needs no boot loader",
+}
+
+// OtherWays is the ways that are open on the device for a push that was refused the one that it asked for, as a hint; "" for none. What each would be refused for is looked at.
+func OtherWays(f loader.Facts, a Archive) string {
+	hints := []string{}
+	for _, way := range loader.Ways {
+		if way == a.Via || way == loader.Replace && a.Via == "" || way != loader.Replace && a.Keep {
+			continue
+		}
+		other := a
+		other.Via, other.Stays = way, false
+		c := &pushChecks{f: f, a: other}
+		b, err := c.takeWay()
+		c.checkRoom(b)
+		if err != nil || Refused(c.all) {
+			continue
+		}
+		flag := orElse(a.ViaFlag, "--via") + " " + string(way)
+		if a.Stays && (b.Way == loader.Kexec || b.Way == loader.TryBoot) { // these are the reboot
+			flag += " --reboot"
+		}
+		hints = append(hints, flag+" "+waysSay[way])
+	}
+	return strings.Join(hints, "; ")
+}
