@@ -13,22 +13,22 @@ func TestSurveyBootNext(t *testing.T) {
 		change func(l *local)
 		want   map[string]string
 	}{
-		"a unified image":       {func(l *local) {}, map[string]string{"bootnext": "yes", "esp": "/boot/efi", "kernel_stub": "yes", "bootnext_told": "", "bootnext_taken": ""}},
+		"a unified image":       {func(l *local) {}, map[string]string{"bootnext": "yes", "bootnext_part": diskGUID, "esp": "/boot/efi", "kernel_stub": "yes", "bootnext_told": "", "bootnext_taken": ""}},
 		"another entry is next": {func(l *local) { l.variable("BootNext"+globalGUID, "\x0b\x00") }, map[string]string{"bootnext_told": "000B"}},
 		"its number is taken": {func(l *local) {
 			l.variable("Boot6768"+globalGUID, "\x01\x00\x00\x00\x04\x00"+utf16le("debian")+"\x7f\xff\x04\x00")
 		},
 			map[string]string{"bootnext": "yes", "bootnext_taken": "yes"}},
-		"no EFI directory": {func(l *local) { os.RemoveAll(filepath.Join(l.root, "boot/efi/EFI")) }, map[string]string{"esp": "/boot/efi", "bootnext": ""}},
+		"no EFI directory": {func(l *local) { os.RemoveAll(filepath.Join(l.root, "boot/efi/EFI")) }, map[string]string{"esp": "/boot/efi", "bootnext": "", "bootnext_part": diskGUID}},
 		"another partition": {func(l *local) {
 			l.variable("LoaderDevicePartUUID"+loaderGUID, utf16le(strings.ToUpper(diskGUID[:35])+"0"))
-		}, map[string]string{"bootnext": "", "esp": ""}},
+		}, map[string]string{"bootnext_part": diskGUID, "bootnext": "", "esp": ""}},
 		"by a path without a partition": {func(l *local) {
 			l.variable("Boot000A"+globalGUID, "\x01\x00\x00\x00\x0a\x00"+utf16le("UEFI disk")+"\x02\x01\x06\x00xx\x7f\xff\x04\x00")
 		}, map[string]string{"bootnext": "", "esp": ""}},
 		"of an MBR": {func(l *local) {
 			l.variable("Boot000A"+globalGUID, "\x01\x00\x00\x00\x2e\x00"+utf16le("disk")+diskNode[:40]+"\x01\x01"+"\x7f\xff\x04\x00")
-		}, map[string]string{"bootnext": "", "esp": ""}},
+		}, map[string]string{"bootnext_part": "", "bootnext": "", "esp": ""}},
 		"a node of no length": {func(l *local) {
 			l.variable("Boot000A"+globalGUID, "\x01\x00\x00\x00\x32\x00"+utf16le("disk")+"\x02\x01\x00\x00"+diskNode+"\x7f\xff\x04\x00")
 		}, map[string]string{"bootnext": ""}},

@@ -67,8 +67,10 @@ func bootNext(f Facts) (Boot, error) {
 		return Boot{}, refuseWithHint("", "one-shot: that takes a machine with UEFI, and amd64")
 	case f.Get("secure_boot") == "1":
 		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot the firmware starts no kernel of Debian's by itself")
+	case f.Get("bootnext_part") == "":
+		return Boot{}, refuseWithHint("", "one-shot: the firmware does not say from which partition of a GPT it was started")
 	case f.Get("bootnext") == "":
-		return Boot{}, refuseWithHint("mount it where /etc/fstab has it", "one-shot: the firmware does not say from which partition of a GPT it was started, or that is mounted at none of %s", strings.Join(efiMounts, ", "))
+		return Boot{}, refuseWithHint("mount it where /etc/fstab has it", "one-shot: the EFI system partition that the firmware started, %s, is mounted at none of %s", f.Get("bootnext_part"), strings.Join(efiMounts, ", "))
 	case f.Get("kernel_stub") == "" || f.Number("kernel_size") < 0:
 		return Boot{}, refuseWithHint("", "one-shot: /boot/vmlinuz-%s is not there, or no program of UEFI (CONFIG_EFI_STUB)", f.Get("kernel"))
 	case f.Get("efivars_readonly") != "":

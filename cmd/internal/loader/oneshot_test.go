@@ -414,7 +414,7 @@ func TestOnceRefuses(t *testing.T) {
 		"no /boot/vmlinuz":           func(f Facts) { delete(f, "kernel_size") },
 	})
 	good = func() Facts {
-		return Facts{"kernel": {running}, "arch": {"amd64"}, "efi": {"yes"}, "kernel_size": {"8"}, "kernel_stub": {"yes"}, "esp": {"/boot/efi"}, "bootnext": {"yes"}}
+		return Facts{"kernel": {running}, "arch": {"amd64"}, "efi": {"yes"}, "kernel_size": {"8"}, "kernel_stub": {"yes"}, "esp": {"/boot/efi"}, "bootnext": {"yes"}, "bootnext_part": {diskGUID}}
 	}
 	for _, l := range []Loader{otherEFI{}, unifiedLoader{}} {
 		b, err := ByOneShot(good(), l)
@@ -430,6 +430,7 @@ func TestOnceRefuses(t *testing.T) {
 		"and amd64":              func(f Facts) { f["arch"] = []string{"arm64"} },
 		"under Secure Boot":      func(f Facts) { f["secure_boot"] = []string{"1"} },
 		"is mounted at none of":  func(f Facts) { delete(f, "bootnext") },
+		"partition of a GPT it":  func(f Facts) { delete(f, "bootnext"); delete(f, "bootnext_part") },
 		"no program of UEFI":     func(f Facts) { delete(f, "kernel_stub") },
 		"is not there":           func(f Facts) { delete(f, "kernel_size") },
 		"mounted read-only":      func(f Facts) { f["efivars_readonly"] = []string{"yes"} },

@@ -145,6 +145,7 @@ if [ -d "$efivars" ]; then
 	[ ! -e "$bootnext_option" ] || bootnext_ours || fact bootnext_taken yes
 	[ "$(head -c 2 "$groundhog_root/boot/vmlinuz-$kernel" 2>/dev/null)" != MZ ] || ! grep -qx 'CONFIG_EFI_STUB=y' "$groundhog_root/boot/config-$kernel" 2>/dev/null || fact kernel_stub yes
 	started=$(bootnext_partition)
+	fact bootnext_part "$started"
 fi
 part=$(efi_text "$efivars/LoaderDevicePartUUID-$loader_guid" | tr A-F a-f)
 part=${part:-$started}

@@ -290,7 +290,7 @@ func unifiedByFirmware(f loader.Facts, a *Archive) {
 	systemdBoot(f, a)
 	delete(f, "loader_info")
 	delete(f, "loader_oneshot")
-	f["stub_info"], f["efi"], f["bootnext"], f["kernel_stub"] = []string{"systemd-stub 252"}, []string{"yes"}, []string{"yes"}, []string{"yes"}
+	f["stub_info"], f["efi"], f["bootnext"], f["bootnext_part"], f["kernel_stub"] = []string{"systemd-stub 252"}, []string{"yes"}, []string{"yes"}, []string{"x"}, []string{"yes"}
 }
 
 // grubOnLVM is a machine whose GRUB cannot write, and whose firmware can be told.
@@ -298,7 +298,7 @@ func grubOnLVM(f loader.Facts, a *Archive) {
 	grubOnce(f, a)
 	systemdBoot(f, a)
 	delete(f, "loader_info")
-	f["grub_on"], f["bootnext"], f["kernel_stub"] = []string{"lvm"}, []string{"yes"}, []string{"yes"}
+	f["grub_on"], f["bootnext"], f["bootnext_part"], f["kernel_stub"] = []string{"lvm"}, []string{"yes"}, []string{"x"}, []string{"yes"}
 }
 
 // A one-shot is taken where it is asked for; what stands in its way is said.

@@ -44,7 +44,7 @@ var loadedDevices = map[string]func(loader.Facts, *Archive){
 var whatMayBe = map[string]func(loader.Facts){
 	"":                    func(f loader.Facts) {},
 	"Secure Boot":         func(f loader.Facts) { set(f, "secure_boot", "1") },
-	"no boot partition":   func(f loader.Facts) { delete(f, "bootnext"); delete(f, "esp") },
+	"no boot partition":   func(f loader.Facts) { delete(f, "bootnext"); delete(f, "bootnext_part"); delete(f, "esp") },
 	"no ESP with room":    func(f loader.Facts) { set(f, "esp_free", "9") },
 	"variables read-only": func(f loader.Facts) { set(f, "efivars_readonly", "yes") },
 	"told already": func(f loader.Facts) {
