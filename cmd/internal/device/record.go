@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/hint"
@@ -161,6 +163,30 @@ var (
 	hexSum  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	buildID = regexp.MustCompile(`^[0-9A-Za-z._-]{0,128}$`)
 )
+
+// CheckKept says why a target's record could not be written; nil where nothing stands against that. It writes nothing.
+func CheckKept(target string) error {
+	path, err := recordPath(target)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	for {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir) // it is made
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("%s: not a directory", dir)
+	}
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return fmt.Errorf("writing to %s: %w", dir, err)
+	}
+	return nil
+}
 
 // Save writes the record, whole or not at all, and returns where it is.
 func (r *Record) Save() (string, error) {

@@ -140,3 +140,22 @@ func TestRecordDamaged(t *testing.T) {
 		t.Error("saved below a file")
 	}
 }
+
+// Whether a record can be written is known before: where its directory is not there yet, too.
+func TestCheckKept(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for home, want := range map[string]bool{dir: true, filepath.Join(dir, "not/yet"): true, file: false, filepath.Join(file, "below"): false, "/proc/self": false} {
+		t.Setenv("XDG_STATE_HOME", home)
+		if err := CheckKept("root@bench-1"); (err == nil) != want {
+			t.Errorf("%s: %v", home, err)
+		}
+		_, err := (&Record{Target: "root@bench-1", User: "root", Host: "bench-1", Port: "22", BootID: "461063a3-5c46-448c-84ca-e9bce42d5bf2"}).Save()
+		if (err == nil) != want {
+			t.Errorf("%s: written: %v", home, err)
+		}
+	}
+}

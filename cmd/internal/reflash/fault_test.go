@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,6 +60,13 @@ func (t *told) Tell(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.events = append(t.events, e)
+}
+
+// checks is the findings of a push.
+func (t *told) checks() []Event {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(t.events), func(e Event) bool { return e.Event != EventCheck })
 }
 
 // verdicts is how often a verdict was told, and the last one.

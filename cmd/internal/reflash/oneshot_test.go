@@ -114,3 +114,48 @@ func TestPushRefusedOverAnother(t *testing.T) {
 		}
 	}
 }
+
+// A dry run has the findings of the push that it stands for, and writes nothing.
+func TestDryRunFindsTheSame(t *testing.T) {
+	pi := []string{"loader firmware/config.txt", "board raspberrypi,4-compute-module", "firmware_auto 1", "firmware_flip 1", "firmware_tryboot 00000000",
+		"firmware_kernel kernel8.img", "kernel 6.12.25+rpt-rpi-v8", "firmware_free 300000", "firmware_mount /boot/firmware"}
+	for name, o := range map[string]PushOptions{
+		"tryboot, and no reboot":           {Via: string(loader.OneShot)},
+		"tryboot, and a reboot":            {Via: string(loader.OneShot), Reboot: true},
+		"auto_initramfs, and no reboot":    {},
+		"auto_initramfs for every boot":    {Keep: true, Reboot: true},
+		"auto_initramfs, and a reboot now": {Reboot: true},
+	} {
+		said := map[bool]string{}
+		for _, dry := range []bool{false, true} {
+			b := newBench(t)
+			b.facts(pi...)
+			b.archive.Facts.Kernel = "6.12.25+rpt-rpi-v8"
+			if dry {
+				b.On("groundhog_restore=", func(*devicetest.Command) int { t.Errorf("%s: a dry run pushed", name); return 1 })
+			}
+			o.SSH, o.Roll, o.DryRun, o.RebootTimeout = b.ssh, device.NewRoll(1), dry, b.reboot
+			out := Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &o)
+			for _, e := range b.told.checks() {
+				if e.ID == "login" { // names the key, which each bench makes anew
+					e.Text = ""
+				}
+				said[dry] += e.ID + " " + e.Verdict + " " + e.Text + " (" + e.Hint + ")\n"
+			}
+			said[dry] += string(out.Verdict)
+		}
+		if said[true] != said[false] {
+			t.Errorf("%s: the dry run says\n%s\nand the push\n%s", name, said[true], said[false])
+		}
+	}
+}
+
+// A push whose record cannot be kept ends in trouble, after all was sent: it is warned of that before, and so is who asks by a dry run.
+func TestDryRunFindsNoPlaceForTheRecord(t *testing.T) {
+	b := newBench(t)
+	t.Setenv("XDG_STATE_HOME", "/dev/null/x")
+	Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), DryRun: true})
+	if said := b.told.String(); !strings.Contains(said, "warn what is learned of the device cannot be kept here") {
+		t.Error(said)
+	}
+}

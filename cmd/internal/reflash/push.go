@@ -18,7 +18,7 @@ import (
 type PushOptions struct {
 	SSH           device.Options
 	Roll          *device.Roll                      // the devices of this run
-	DryRun        bool                              // only check
+	DryRun        bool                              // only check, with the findings of the push that it stands for
 	Reboot        bool                              // and wait until the initramfs answers
 	Keep          bool                              // for every boot, not for one
 	Via           string                            // the way in: replace, oneshot or kexec; "": what is known to work
@@ -114,7 +114,7 @@ func (o *PushOptions) checkDevice(ctx context.Context, h Host, c *device.Client,
 		return nil, loader.Boot{}, err
 	}
 	about := a.Facts
-	about.Image, about.Via, about.Keep, about.Stays, about.ViaFlag = o.Image, o.wayTo(h), o.Keep, !o.Reboot && !o.DryRun, o.viaFlag
+	about.Image, about.Via, about.Keep, about.Stays, about.ViaFlag = o.Image, o.wayTo(h), o.Keep, !o.Reboot, o.viaFlag
 	if o.Via == "" && about.Via != "" {
 		h.tellPhase("check", "%s brought it there the last time, and is taken again", about.Via)
 	}
@@ -130,6 +130,11 @@ func (o *PushOptions) checkDevice(ctx context.Context, h Host, c *device.Client,
 		findings = append(findings, o.tryKexec(ctx, c, facts, boot, push.OtherWays(facts, about)))
 	}
 	findings = append(findings, o.portFinding(h, a)...)
+	findings = append(findings, o.kexecStaysFinding()...)
+	if err := device.CheckKept(h.Name); err != nil {
+		findings = append(findings, push.Finding{ID: "record", Verdict: push.Warn, Text: fmt.Sprintf("what is learned of the device cannot be kept here: %v", err),
+			Hint: "XDG_STATE_HOME names another directory for it; without it flash --target names the disk, and --known-hosts the initramfs's keys"})
+	}
 	refusals := 0
 	for _, f := range findings {
 		h.Tell(Event{Host: h.Name, Event: EventCheck, ID: f.ID, Verdict: string(f.Verdict), Text: f.Text, Hint: f.Hint})

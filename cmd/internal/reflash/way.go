@@ -12,15 +12,25 @@ import (
 	"groundhog/cmd/internal/push"
 )
 
+var errKexecStays = errors.New("kexec starts the archive at once: it goes with --reboot")
+
 // CheckVia refuses what does not go with a way.
 func (o *PushOptions) CheckVia() error {
 	switch {
 	case o.Via == string(loader.Kexec) && !o.Reboot && !o.DryRun:
-		return errors.New("kexec starts the archive at once: it goes with --reboot")
+		return errKexecStays
 	case o.Keep && (o.Via == string(loader.Kexec) || o.Via == string(loader.OneShot)):
 		return fmt.Errorf("--keep is for more than one boot, and %s for one", o.Via)
 	}
 	return nil
+}
+
+// kexecStaysFinding is what a dry run, which may ask whether kexec would do, says of the push without --reboot, which CheckVia refuses.
+func (o *PushOptions) kexecStaysFinding() []push.Finding {
+	if o.Via != string(loader.Kexec) || o.Reboot {
+		return nil
+	}
+	return []push.Finding{{ID: "reboot", Verdict: push.Warn, Text: errKexecStays.Error()}}
 }
 
 // wayTo is the way into one device: the one that was asked for; else the one that worked last time, if it was not the ordinary one; else
