@@ -119,11 +119,14 @@ func (o *flashOptions) openImage(ctx context.Context, in *input.Files, path stri
 }
 
 func (o *flashOptions) flashHosts(cmd *cobra.Command, hosts []string, path string) error {
-	if err := eachOnce(hosts); err != nil {
+	if err := o.checkDevices(cmd.Context(), hosts); err != nil {
 		return err
 	}
 	if err := o.checkTogether(); err != nil {
 		return cli.Misused(cmd, err)
+	}
+	if err := o.checkFiles(cmd.Context()); err != nil {
+		return o.refuseAll(cmd, hosts, err)
 	}
 	img, err := o.openImage(cmd.Context(), inputsOf(cmd), path)
 	if err != nil {

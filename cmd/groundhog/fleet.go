@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,6 +20,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/cmd/internal/tell"
 )
 
@@ -40,17 +46,76 @@ func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, parallel int,
 	return exitCode{code: worst}
 }
 
-// eachOnce refuses, before any is reached, what is no device, and a device that is named twice.
-func eachOnce(hosts []string) error {
+// checkDevices refuses, before any is reached or looked up, what is no device, what is plainly a file, and a device that is named twice.
+func (o *remoteFlags) checkDevices(ctx context.Context, hosts []string) error {
 	seen := map[string]bool{}
 	for _, name := range hosts {
-		if _, err := device.ParseTarget(name); err != nil {
+		_, err := device.ParseTarget(name)
+		if looks := looksLikeFile(name); looks != "" && (err != nil || !device.IsConfigured(ctx, name, o.config)) {
+			return hint.To(fmt.Errorf("%q is no device: %s", name, looks), "devices are named first, and files behind them; a device that is called so is root@"+filepath.Base(name))
+		}
+		if err != nil {
 			return err
 		}
 		if seen[name] {
 			return fmt.Errorf("%s is named twice", name)
 		}
 		seen[name] = true
+	}
+	return nil
+}
+
+// fileSuffixes end the names of images, archives and lists, and of no host in the public DNS.
+var fileSuffixes = strings.Fields(".img .raw .iso .qcow2 .vmdk .gz .xz .zst .bz2 .lz4 .lzma .tar .cpio .deb .json .txt")
+
+// looksLikeFile says why what is named as a device is plainly a file; "" where it may be a device. One with a user or a port is.
+func looksLikeFile(name string) string {
+	if strings.ContainsAny(name, "@:") {
+		return ""
+	}
+	info, err := os.Stat(name)
+	there := err == nil
+	switch {
+	case there && strings.Contains(name, "/"):
+		return "it is a file's name"
+	case there && info.Mode().IsRegular() && holdsData(name):
+		return "there is a file of that name here, and no text is in it"
+	case there && info.IsDir(), there && !info.Mode().IsRegular():
+		return ""
+	case slices.Contains(fileSuffixes, filepath.Ext(name)), strings.HasPrefix(name, "initrd.img"):
+		if there {
+			return "there is a file of that name here"
+		}
+		return "that is a file's name, and there is no such file here"
+	}
+	return ""
+}
+
+// holdsData reports whether a file begins with something else than text. A text may be anything, a note on the device whose name it has.
+func holdsData(name string) bool {
+	f, err := sidefile.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b := make([]byte, 512)
+	n, _ := io.ReadFull(f, b)
+	return bytes.IndexByte(b[:n], 0) >= 0
+}
+
+// checkFiles reads, before any device is reached, the files that say how: what ssh_config(5) names may be absent, what the command line names may not.
+func (o *remoteFlags) checkFiles(ctx context.Context) error {
+	for _, name := range o.identities {
+		if err := device.CheckIdentity(ctx, name); err != nil {
+			return reflash.Unread(fmt.Errorf("--identity: %w", err))
+		}
+	}
+	err := device.CheckFiles(o.config, o.knownHosts)
+	if errors.Is(err, sidefile.ErrStranger) { // it can be read, and is refused
+		return err
+	}
+	if err != nil {
+		return reflash.Unread(err)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 }
 
 func (o *pushOptions) pushHosts(cmd *cobra.Command, hosts []string, path string) error {
-	if err := eachOnce(hosts); err != nil {
+	if err := o.checkDevices(cmd.Context(), hosts); err != nil {
 		return err
 	}
 	if o.Initramfs != "" && len(hosts) > 1 {
@@ -86,6 +86,9 @@ func (o *pushOptions) pushHosts(cmd *cobra.Command, hosts []string, path string)
 	}
 	if err := o.CheckVia(); err != nil {
 		return cli.Misused(cmd, err)
+	}
+	if err := o.checkFiles(cmd.Context()); err != nil {
+		return o.refuseAll(cmd, hosts, err)
 	}
 	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
 	if err != nil {
@@ -140,8 +143,11 @@ Exit codes: 0 the original is there, or a newer one; 1 refused, nothing changed 
 was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, hosts []string) error {
-			if err := eachOnce(hosts); err != nil {
+			if err := o.checkDevices(cmd.Context(), hosts); err != nil {
 				return err
+			}
+			if err := o.checkFiles(cmd.Context()); err != nil {
+				return o.refuseAll(cmd, hosts, err)
 			}
 			roll := device.NewRoll(len(hosts))
 			return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +80,7 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 
 func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archive, path string) error {
 	in := inputsOf(cmd)
-	hosts, err := o.allHosts(in, hosts)
+	hosts, err := o.allHosts(cmd.Context(), in, hosts)
 	if err != nil {
 		return err
 	}
@@ -95,6 +94,9 @@ func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archiv
 		if o.Expect, err = hostFingerprint(in, o.Expect); err != nil {
 			return err
 		}
+	}
+	if err := o.checkFiles(cmd.Context()); err != nil {
+		return o.refuseAll(cmd, hosts, err)
 	}
 	a, err := o.signed.readPushed(in, archive, int64(o.maxSize))
 	if err != nil {
@@ -127,25 +129,26 @@ func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archiv
 }
 
 // allHosts is those of the command line and of --hosts, each once.
-func (o *reflashOptions) allHosts(in *input.Files, hosts []string) ([]string, error) {
+func (o *reflashOptions) allHosts(ctx context.Context, in *input.Files, hosts []string) ([]string, error) {
 	if o.hosts != "" {
-		f, err := in.Open(o.hosts)
+		text, _, err := in.Small("hosts", o.hosts)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--hosts: %w", err)
 		}
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			name, _, _ := strings.Cut(lines.Text(), "#")
-			if name = strings.TrimSpace(name); name != "" {
-				hosts = append(hosts, name)
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			n++
+			name, _, _ := strings.Cut(line, "#")
+			if name = strings.TrimSpace(name); name == "" {
+				continue
 			}
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", o.hosts, err)
+			if _, err := device.ParseTarget(name); err != nil {
+				return nil, fmt.Errorf("--hosts: %s, line %d: %w", o.hosts, n, err)
+			}
+			hosts = append(hosts, name)
 		}
 	}
-	return hosts, eachOnce(hosts)
+	return hosts, o.checkDevices(ctx, hosts)
 }
 
 // hostFingerprint is a host key's, given as such or as a public key's file.

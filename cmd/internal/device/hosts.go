@@ -2,6 +2,7 @@ package device
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,26 @@ func ConfiguredHosts(path, home string) []string {
 	collectHosts(path, home, 0, &names)
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// IsConfigured reports whether the ssh configuration has a host of that name: one of its Host lines names it, or it leads to another name than its own.
+// config is as [Options] has it. Nothing is looked up but what the configuration itself has ssh(1) look up.
+func IsConfigured(ctx context.Context, name, config string) bool {
+	me, err := whoAmI()
+	if err != nil || config == "none" {
+		return false
+	}
+	files := []string{config}
+	if config == "" {
+		files = append(files, "/etc/ssh/ssh_config")
+	}
+	for _, file := range files {
+		if slices.Contains(ConfiguredHosts(file, me.home), name) {
+			return true
+		}
+	}
+	a, err := askConfig(ctx, Target{Host: name}, config, me)
+	return err == nil && !strings.EqualFold(a.firstValue("hostname"), name)
 }
 
 // deepestInclude is how deep ssh itself follows Include (readconf.c).

@@ -195,6 +195,14 @@ func readKey(ctx context.Context, name string, ask func(string) ([]byte, error))
 	return identityKey{Identity{signer.PublicKey(), name}, open}, nil
 }
 
+// CheckIdentity says what is wrong with the file of a key that somebody names; nil of one that can be tried. It asks for no passphrase.
+func CheckIdentity(ctx context.Context, name string) error {
+	if _, err := readKey(ctx, name, nil); err != nil {
+		return fmt.Errorf("reading identity %s: %w", name, err)
+	}
+	return nil
+}
+
 // publicHalf reads FILE.pub: the old PEM form hides the public key, too.
 func publicHalf(name string) (ssh.PublicKey, error) {
 	b, err := readKeyFile(name + ".pub")

@@ -44,7 +44,10 @@ func readKnownHosts(files []string, must bool) (*knownDB, error) {
 			continue
 		}
 		if err != nil {
-			return nil, hint.To(fmt.Errorf("reading known_hosts: %w", err), "who can write to that file decides whom you trust")
+			if err = fmt.Errorf("reading known_hosts: %w", err); errors.Is(err, sidefile.ErrStranger) {
+				err = hint.To(err, "who can write to that file decides whom you trust")
+			}
+			return nil, err
 		}
 		n := 0
 		for text := range strings.Lines(string(b)) {

@@ -50,6 +50,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// CheckFiles says what is wrong with a configuration and with files of host keys as [Options] has them: they cannot be read, or others may write to them.
+func CheckFiles(config string, knownHosts []string) error {
+	if config != "" && config != "none" {
+		f, err := openConfig(config)
+		if err != nil {
+			return err
+		}
+		f.Close()
+	}
+	_, err := readKnownHosts(knownHosts, true)
+	return err
+}
+
 // Initramfs is o for the same device's waiting initramfs: its user is root, and
 // only the keys that its archive promises will do.
 func (o Options) Initramfs(keys []ssh.PublicKey) Options {

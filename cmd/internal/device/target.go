@@ -18,7 +18,7 @@ type Target struct{ User, Host, Port string }
 func ParseTarget(s string) (Target, error) {
 	t, err := parseTarget(s)
 	if err != nil {
-		return Target{}, hint.To(fmt.Errorf("target %q: %w", s, err), "a target is [user@]host[:port]; an IPv6 address with a port is [addr]:port")
+		return Target{}, hint.To(fmt.Errorf("target %.100q: %w", s, err), "a target is [user@]host[:port]; an IPv6 address with a port is [addr]:port")
 	}
 	return t, nil
 }
