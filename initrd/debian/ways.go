@@ -29,6 +29,7 @@ const (
 	maxKeysFiles    = 16 << 20 // bytes of all of them together
 	maxAccounts     = 512      // whose homes are looked for: each may lead through links of thousands of names
 	maxLogins       = 4096     // logins, and as many ways beside them
+	maxServers      = 512      // names of servers that are followed to what they lead to, likewise
 )
 
 // serverPrograms let people in who reach them.
@@ -61,12 +62,15 @@ func (f *Facts) findWays(img *initrd.Image) {
 	}
 	script, _ := img.ReadFile(Script)
 	known := startOf(script).known
+	servers := 0
 	for name, e := range img.Tree() {
 		if len(f.Ways) >= maxLogins {
 			return
 		}
-		if slices.Contains(serverPrograms, path.Base(name)) && f.isServerProgram(img, name, e) {
-			f.Ways = append(f.Ways, Way{Path: name, What: "a server"})
+		if isServerName(name) && !e.IsDir() {
+			if servers++; servers > maxServers || f.isServerProgram(img, name) {
+				f.Ways = append(f.Ways, Way{Path: name, What: "a server"})
+			}
 		}
 		if name == preloadFile {
 			f.Ways = append(f.Ways, Way{Path: name, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, e))})
@@ -101,11 +105,16 @@ func contentOrTarget(img *initrd.Image, e *initrd.Entry) []byte {
 	return e.Data
 }
 
-// isServerProgram reports whether a name is a server's program in a place that programs have, and not the server that is known, nor busybox by another name.
-func (f *Facts) isServerProgram(img *initrd.Image, name string, e *initrd.Entry) bool {
+// isServerName reports whether a name is a server's in a place that programs have.
+func isServerName(name string) bool {
 	dir := path.Base(path.Dir(name))
+	return slices.Contains(serverPrograms, path.Base(name)) && (dir == "bin" || dir == "sbin")
+}
+
+// isServerProgram reports whether what has a server's name is there, and neither the server that is known nor busybox by another name.
+func (f *Facts) isServerProgram(img *initrd.Image, name string) bool {
 	real, ok := img.Resolve(name)
-	if dir != "bin" && dir != "sbin" || !ok || real == f.Server.Path || e.IsDir() {
+	if !ok || real == f.Server.Path {
 		return false
 	}
 	if box, ok := img.Resolve("bin/busybox"); ok {

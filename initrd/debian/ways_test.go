@@ -83,6 +83,32 @@ func TestAccountsAreBounded(t *testing.T) {
 	}
 }
 
+// Names like a server's that lead to the known server, or to busybox, through long links are followed as far as that takes no time to speak of; those beyond
+// that are named as servers, whatever they lead to.
+func TestServersAreBounded(t *testing.T) {
+	entries := []initrd.Entry{handmade.Dir("d"), handmade.Dir("bin"), handmade.Dir("sbin"), handmade.File("bin/busybox", "box"), handmade.Link("sbin/telnetd", "../bin/busybox"),
+		handmade.Link("l39", "bin/busybox")}
+	for i := range 39 {
+		entries = append(entries, handmade.Link(strings.TrimSuffix(fmt.Sprintf("l%d", i), "0"), fmt.Sprintf("%sl%d", strings.Repeat("d/../", 30), i+1)))
+	}
+	const few, many = 500, 4000
+	var names []string
+	for i := range many {
+		dir := fmt.Sprintf("s%05d", i)
+		names = append(names, dir+"/bin/telnetd")
+		entries = append(entries, handmade.Dir(dir), handmade.Dir(dir+"/bin"), handmade.Link(dir+"/bin/telnetd", "/l"))
+		if i == few {
+			if f := debian.Read(handmade.Archive(t, entries...)); len(f.Ways) != 0 {
+				t.Errorf("%d names of busybox: %v", few, f.Ways)
+			}
+		}
+	}
+	f := debian.Read(handmade.Archive(t, entries...))
+	if len(f.Ways) < many/2 || f.Ways[0].What != "a server" || !slices.Contains(names, f.Ways[0].Path) {
+		t.Errorf("%d ways, of %d names", len(f.Ways), many)
+	}
+}
+
 // What is looked into of a root tree has bounds, too, and what is beyond them is named.
 func TestRootIsBounded(t *testing.T) {
 	f := debian.ReadRoot(fstest.MapFS{"etc/passwd": tiny.Text(strings.Repeat("# nothing\n", 200000)), "etc/os-release": tiny.Text("ID=debian\n" + strings.Repeat("#\n", 100000)),
