@@ -27,23 +27,22 @@ type writerSource interface {
 // knownWriters is those that are embedded; tests have their own.
 var knownWriters writerSource = embeddedWriters{}
 
-// embeddedWriters unpacks the writers once one is wanted.
+// embeddedWriters unpacks a writer once it is wanted.
 type embeddedWriters struct{}
 
-var unpackWriters = sync.OnceValues(func() (writers.Programs, error) {
-	packed, err := writersFS.ReadFile(path.Join("writers", writers.Name))
-	if err != nil {
-		return nil, err
-	}
-	return writers.Unpack(packed)
-})
+// unpackedWriters is the writers that were wanted, by architecture, each as a func() ([]byte, error).
+var unpackedWriters sync.Map
 
 func (embeddedWriters) ReadFile(arch string) ([]byte, error) {
-	all, err := unpackWriters()
-	if err != nil {
-		return nil, err
-	}
-	return all.ReadFile(arch)
+	once, _ := unpackedWriters.LoadOrStore(arch, sync.OnceValues(func() ([]byte, error) {
+		packed, err := writersFS.Open(path.Join("writers", writers.Name))
+		if err != nil {
+			return nil, err
+		}
+		defer packed.Close()
+		return writers.UnpackOne(packed, arch)
+	}))
+	return once.(func() ([]byte, error))()
 }
 
 // writerFor is groundhog-writer for one of Debian's architectures: a static ELF program.

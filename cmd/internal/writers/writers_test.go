@@ -13,7 +13,7 @@ import (
 )
 
 // twins is programs that nothing compresses, two of them alike.
-func twins() writers.Programs {
+func twins() map[string][]byte {
 	source := rand.NewChaCha8([32]byte{7})
 	noise := func(n int) []byte {
 		b := make([]byte, n)
@@ -21,10 +21,10 @@ func twins() writers.Programs {
 		return b
 	}
 	one := noise(64 << 10)
-	return writers.Programs{"amd64": noise(128 << 10), "armel": one, "armhf": append(bytes.Clone(one), "!"...)}
+	return map[string][]byte{"amd64": noise(128 << 10), "armel": one, "armhf": append(bytes.Clone(one), "!"...)}
 }
 
-func pack(t *testing.T, programs writers.Programs) []byte {
+func pack(t *testing.T, programs map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := writers.Pack(&b, programs); err != nil {
@@ -42,20 +42,41 @@ func TestPack(t *testing.T) {
 	if len(packed) > 200<<10 { // of 256 KiB
 		t.Errorf("%d bytes: the second of two programs that are alike is not packed by the first", len(packed))
 	}
-	got, err := writers.Unpack(packed)
+	got, err := writers.Unpack(bytes.NewReader(packed))
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("(-want +got), %v:\n%s", err, diff)
 	}
-	if _, err := got.ReadFile("i386"); !errors.Is(err, fs.ErrNotExist) {
+}
+
+// One program is had without what stands behind it, which need not even be there.
+func TestUnpackOne(t *testing.T) {
+	want := twins()
+	packed := pack(t, want)
+	for arch, b := range want {
+		got, err := writers.UnpackOne(bytes.NewReader(packed), arch)
+		if !bytes.Equal(got, b) || err != nil {
+			t.Errorf("%s: %d bytes of %d, %v", arch, len(got), len(b), err)
+		}
+	}
+	if _, err := writers.UnpackOne(bytes.NewReader(packed), "i386"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("none for i386: %v", err)
+	}
+	want["m68k"] = bytes.Repeat([]byte("behind all others"), 1<<20)
+	packed = pack(t, want)
+	cut := bytes.NewReader(packed[:len(packed)-100])
+	if got, err := writers.UnpackOne(cut, "amd64"); !bytes.Equal(got, want["amd64"]) || err != nil {
+		t.Errorf("of a pack that is cut off behind it: %d bytes, %v", len(got), err)
+	}
+	if _, err := writers.UnpackOne(bytes.NewReader(packed[:len(packed)/2]), "armhf"); err == nil {
+		t.Error("of a pack that is cut off before its end: no error")
 	}
 }
 
 // A damaged pack is an error, wherever it is cut.
 func TestUnpackCut(t *testing.T) {
-	packed := pack(t, writers.Programs{"amd64": []byte("a program"), "arm64": []byte("another")})
+	packed := pack(t, map[string][]byte{"amd64": []byte("a program"), "arm64": []byte("another")})
 	for n := range packed {
-		if _, err := writers.Unpack(packed[:n]); err == nil && n > 0 {
+		if _, err := writers.Unpack(bytes.NewReader(packed[:n])); err == nil && n > 0 {
 			t.Errorf("cut at %d of %d: no error", n, len(packed))
 		}
 	}

@@ -80,7 +80,7 @@ func keepPrograms(name string, programs map[string][]byte) error {
 }
 
 func holdsSame(packed []byte, programs map[string][]byte) bool {
-	there, err := writers.Unpack(packed)
+	there, err := writers.Unpack(bytes.NewReader(packed))
 	if err != nil || len(there) != len(programs) {
 		return false
 	}
