@@ -35,9 +35,6 @@ func (m *Manifest) identifyMachine(f *debian.Facts) {
 			m.AuthorizedKeys = append(m.AuthorizedKeys, keylessLogin(l.Path, string(l.How), who, nil))
 		}
 	}
-	for _, w := range f.Ways {
-		m.AuthorizedKeys = append(m.AuthorizedKeys, keylessLogin(w.Path, "way", w.What, w.Sum[:]))
-	}
 	for _, p := range f.Problems {
 		m.noteProblem("%s", EscapePath(p))
 	}

@@ -47,8 +47,9 @@ type Facts struct {
 	HostKeys     []HostKey
 	BadHostKeys  []error // of files that should hold one
 	Logins       []Login
-	Ways         []Way    // what else may let somebody in
 	Problems     []string // what cannot be read, or does not do what it should, a line each
+
+	unread []Way // what was too long to be looked into
 }
 
 // HostKey is a private host key and the file that it is in.
@@ -77,7 +78,6 @@ func Read(img *initrd.Image) *Facts {
 	f.readHostKeys(img)
 	f.Server.checkFiles(img, len(f.HostKeys))
 	f.findLogins(img)
-	f.findWays(img)
 	if s := f.Server; f.HasDropbear() {
 		if s.Doubt != "" && !s.otherScript {
 			f.noteProblem("how dropbear is started is not certain: %s", s.Doubt)

@@ -55,31 +55,42 @@ func isMarked(line string) bool {
 	return slices.ContainsFunc(lineMarks, func(m string) bool { return strings.Contains(line, m) })
 }
 
-// findWays finds what may let somebody in beside dropbear.
-func (f *Facts) findWays(img *initrd.Image) {
+// Ways finds what may let somebody in beside dropbear, in the archive that the facts are of. Every text in it is looked through.
+func (f *Facts) Ways(img *initrd.Image) []Way {
+	w := &wayFinder{Facts: f, ways: slices.Clone(f.unread)}
+	w.findWays(img)
+	return w.ways
+}
+
+type wayFinder struct {
+	*Facts
+	ways []Way
+}
+
+func (f *wayFinder) findWays(img *initrd.Image) {
 	if f.Server.Doubt != "" {
-		f.Ways = append(f.Ways, Way{Path: Script, What: f.Server.Doubt})
+		f.ways = append(f.ways, Way{Path: Script, What: f.Server.Doubt})
 	}
 	script, _ := img.ReadFile(Script)
 	known := startOf(script).known
 	servers := 0
 	for name, e := range img.Tree() {
-		if len(f.Ways) >= maxLogins {
+		if len(f.ways) >= maxLogins {
 			return
 		}
 		if isServerName(name) && !e.IsDir() {
 			if servers++; servers > maxServers || f.isServerProgram(img, name) {
-				f.Ways = append(f.Ways, Way{Path: name, What: "a server"})
+				f.ways = append(f.ways, Way{Path: name, What: "a server"})
 			}
 		}
 		if name == preloadFile {
-			f.Ways = append(f.Ways, Way{Path: name, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, e))})
+			f.ways = append(f.ways, Way{Path: name, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, e))})
 		}
 		switch {
 		case !e.IsFile() || settledFiles.MatchString(name):
 		case img.ContentSize(e) > maxSourced:
 			if bootTextPlaces.MatchString(name) {
-				f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
+				f.ways = append(f.ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
 			}
 		default:
 			if b := img.Content(e); bootTextPlaces.MatchString(name) || bytes.IndexByte(b[:min(len(b), 512)], 0) < 0 {
@@ -128,7 +139,7 @@ func (f *Facts) isServerProgram(img *initrd.Image, name string) bool {
 var wordJoiner = strings.NewReplacer("\x00", "", "\\\n", "", `""`, "", "''", "")
 
 // scanScript looks through a script's lines.
-func (f *Facts) scanScript(name string, text []byte, known bool) {
+func (f *wayFinder) scanScript(name string, text []byte, known bool) {
 	var words []string
 	sum := sha256.New()
 	for line := range strings.Lines(wordJoiner.Replace(string(text))) {
@@ -153,7 +164,7 @@ func (f *Facts) scanScript(name string, text []byte, known bool) {
 		return
 	}
 	slices.Sort(words)
-	f.Ways = append(f.Ways, Way{name, "it names " + strings.Join(slices.Compact(words), ", "), [sha256.Size]byte(sum.Sum(nil))})
+	f.ways = append(f.ways, Way{name, "it names " + strings.Join(slices.Compact(words), ", "), [sha256.Size]byte(sum.Sum(nil))})
 }
 
 // changedElsewhere is what may change, in Debian's boot script or beside it, how dropbear is started; "" of none.
@@ -231,7 +242,7 @@ func (f *Facts) accountsFile(img *initrd.Image, name string) []byte {
 // tooMuch notes what is too much to be looked into: it may let anybody in.
 func (f *Facts) tooMuch(img *initrd.Image, name string, e *initrd.Entry) {
 	f.noteProblem("%s: %d bytes are too much to be looked into", name, img.ContentSize(e))
-	f.Ways = append(f.Ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
+	f.unread = append(f.unread, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
 	if f.Server.Doubt == "" {
 		f.Server.Doubt = name + ": too long to look into"
 	}

@@ -49,10 +49,10 @@ log_begin_msg "Stopping dropbear ($EXE)"
 		"accounts in files":   {"etc/nsswitch.conf", "# passwd: db\npasswd:\tfiles # no db\nhosts: files dns\n", ""},
 		"no end of accounts":  {"etc/passwd", strings.Repeat("# nothing\n", 110000), "etc/passwd: too long to look into; scripts/init-premount/dropbear: etc/passwd: too long to look into"},
 	} {
-		f := debian.Read(archiveWith(t, "root:*:0:0::/root-x:/bin/sh\n", "", handmade.Dir("scripts/init-top"), handmade.Dir("scripts/init-bottom"), handmade.Dir("usr"), handmade.Dir("usr/sbin"),
-			handmade.Dir("usr/lib"), handmade.Dir("usr/lib/modules"), handmade.Dir("usr/lib/modules/6"), handmade.Dir("usr/share"), handmade.Dir("usr/share/doc"), handmade.Dir("etc/groundhog"), handmade.File("x", tiny.LoginEd25519), handmade.File(c.name, c.text)))
+		img := archiveWith(t, "root:*:0:0::/root-x:/bin/sh\n", "", handmade.Dir("scripts/init-top"), handmade.Dir("scripts/init-bottom"), handmade.Dir("usr"), handmade.Dir("usr/sbin"),
+			handmade.Dir("usr/lib"), handmade.Dir("usr/lib/modules"), handmade.Dir("usr/lib/modules/6"), handmade.Dir("usr/share"), handmade.Dir("usr/share/doc"), handmade.Dir("etc/groundhog"), handmade.File("x", tiny.LoginEd25519), handmade.File(c.name, c.text))
 		var got []string
-		for _, w := range f.Ways {
+		for _, w := range debian.Read(img).Ways(img) {
 			got = append(got, w.Path+": "+w.What)
 		}
 		slices.Sort(got)
@@ -77,9 +77,10 @@ func TestAccountsAreBounded(t *testing.T) {
 	for i := range 39 {
 		entries = append(entries, handmade.Link(strings.TrimSuffix(fmt.Sprintf("l%d", i), "0"), fmt.Sprintf("%sl%d", strings.Repeat("d/../", 30), i+1)))
 	}
-	f := debian.Read(handmade.Archive(t, entries...))
-	if len(f.Accounts) != 60000 || !strings.Contains(strings.Join(f.Problems, "; "), "60000 accounts are too many") || len(f.LoginKeys()) != 2 || len(f.Ways) == 0 {
-		t.Errorf("%d accounts, %d logins, %q, %v", len(f.Accounts), len(f.Logins), f.Problems, f.Ways)
+	img := handmade.Archive(t, entries...)
+	f := debian.Read(img)
+	if len(f.Accounts) != 60000 || !strings.Contains(strings.Join(f.Problems, "; "), "60000 accounts are too many") || len(f.LoginKeys()) != 2 || len(f.Ways(img)) == 0 {
+		t.Errorf("%d accounts, %d logins, %q, %v", len(f.Accounts), len(f.Logins), f.Problems, f.Ways(img))
 	}
 }
 
@@ -98,14 +99,16 @@ func TestServersAreBounded(t *testing.T) {
 		names = append(names, dir+"/bin/telnetd")
 		entries = append(entries, handmade.Dir(dir), handmade.Dir(dir+"/bin"), handmade.Link(dir+"/bin/telnetd", "/l"))
 		if i == few {
-			if f := debian.Read(handmade.Archive(t, entries...)); len(f.Ways) != 0 {
-				t.Errorf("%d names of busybox: %v", few, f.Ways)
+			img := handmade.Archive(t, entries...)
+			if ways := debian.Read(img).Ways(img); len(ways) != 0 {
+				t.Errorf("%d names of busybox: %v", few, ways)
 			}
 		}
 	}
-	f := debian.Read(handmade.Archive(t, entries...))
-	if len(f.Ways) < many/2 || f.Ways[0].What != "a server" || !slices.Contains(names, f.Ways[0].Path) {
-		t.Errorf("%d ways, of %d names", len(f.Ways), many)
+	img := handmade.Archive(t, entries...)
+	ways := debian.Read(img).Ways(img)
+	if len(ways) < many/2 || ways[0].What != "a server" || !slices.Contains(names, ways[0].Path) {
+		t.Errorf("%d ways, of %d names", len(ways), many)
 	}
 }
 

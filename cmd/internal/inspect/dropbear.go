@@ -57,7 +57,7 @@ func (in *Found) findDropbear(img *initrd.Image, facts *debian.Facts) {
 	for _, p := range facts.Problems {
 		in.addProblem("%s", manifest.EscapePath(p))
 	}
-	for _, w := range facts.Ways {
+	for _, w := range facts.Ways(img) {
 		if w.Path != debian.Script { // its state is told, and what is not certain about it a problem
 			in.addProblem("%s may let somebody in beside dropbear: %s", manifest.EscapePath(w.Path), manifest.EscapePath(w.What))
 		}
