@@ -287,6 +287,14 @@ func (img *Image) ContentSize(e *Entry) int64 {
 	return int64(len(img.Content(e)))
 }
 
+// Held is e's content, as [Image.Content] is, where it is held: nil where [Skim] has let it go.
+func (img *Image) Held(e *Entry) []byte {
+	if e.away != nil {
+		return nil
+	}
+	return img.Content(e)
+}
+
 // Sum is the SHA-256 of e's content.
 func (img *Image) Sum(e *Entry) Digest {
 	if e.away != nil {

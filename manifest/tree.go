@@ -40,7 +40,7 @@ func OfSystem(root, records fs.FS, progress func(done, total int64)) (*Manifest,
 	if noDB != nil {
 		return nil, fmt.Errorf("attributing to packages: %w", noDB)
 	}
-	return m, m.attributeBy(records, db, r.contentsByPath(m))
+	return m, m.attributeBy(&attributor{root: records, db: db, known: r.contentsByPath(m)})
 }
 
 // treeReader reads a root tree.

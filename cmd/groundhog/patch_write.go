@@ -108,7 +108,7 @@ func attributePatched(s *input.Source, tree *sysroot.Tree, root input.Layers) st
 	if tree == nil {
 		return ""
 	}
-	err := input.Attribute(s.Manifest, tree)
+	err := s.Attribute(tree)
 	if err == nil {
 		err = s.Foreign(root)
 	}

@@ -69,7 +69,8 @@ func (in *Files) Source(path string, root Layers, maxSize int64) (*Source, error
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	m.Archive.Name = ManifestName(path)
-	return &Source{m, a.Image}, attributeFrom(m, root, maxSize)
+	s := &Source{m, a.Image}
+	return s, s.attributeFrom(root, maxSize)
 }
 
 // readPackage describes the .deb that path names and r reads. Its parts are looked up in any order, so one that is
@@ -157,33 +158,29 @@ func (in *Files) Tree(ls Layers, maxSize int64) (*Source, error) {
 }
 
 // attributeFrom adds packages from the root tree; without layers there is none.
-func attributeFrom(m *manifest.Manifest, root Layers, maxSize int64) error {
+func (s *Source) attributeFrom(root Layers, maxSize int64) error {
 	tree, err := root.openTree(maxSize)
 	if err != nil || tree == nil {
 		return err
 	}
 	defer tree.Close()
-	return Attribute(m, tree)
+	return s.Attribute(tree)
 }
 
-// Attribute adds the tree's packages and its system.
-func Attribute(m *manifest.Manifest, tree *sysroot.Tree) error {
+// Attribute adds the tree's packages and its system to the manifest of an archive.
+func (s *Source) Attribute(tree *sysroot.Tree) error {
+	m := s.Manifest
 	if release, err := sysroot.Release(tree); err == nil {
 		if m.Release == "" {
 			m.Release = release.Codename
 		}
 		m.SetSystem(release.ID, release.Version)
 	}
-	return attributeTo(m, tree)
-}
-
-// attributeTo takes the records of .deb files from the files themselves.
-func attributeTo(m *manifest.Manifest, tree *sysroot.Tree) error {
-	records, err := tree.Records()
+	records, err := tree.Records() // those of .deb files from the files themselves
 	if err != nil {
 		return err
 	}
-	return readHint(SizeHint(m.Attribute(records)))
+	return readHint(SizeHint(m.AttributeArchive(records, s.Image)))
 }
 
 // readHint is err with the way out where files of a root tree may not be read.
