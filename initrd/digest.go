@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"hash"
 	"io"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -304,12 +305,28 @@ func (img *Image) Sum(e *Entry) Digest {
 	return img.digests.digestOf(img.Content(e))
 }
 
-// forgetFile forgets the sums of the file: it is another one now.
-func (d *digests) forgetFile() {
+// forgetFile forgets the sums of the file beyond offset from: there it is another one now.
+func (d *digests) forgetFile(from int64) {
 	if d != nil {
 		<-d.whole
-		clear(d.ends)
+		maps.DeleteFunc(d.ends, func(end int64, _ cloneableHash) bool { return end > from })
 	}
+}
+
+// furthest is the state of the hash behind as much of the file as is known, and how many bytes that is.
+func (d *digests) furthest() (h hash.Hash, at int64) {
+	if d != nil {
+		<-d.whole
+		for end := range d.ends {
+			at = max(at, end)
+		}
+		if known := d.ends[at]; known != nil {
+			if h, err := known.Clone(); err == nil {
+				return h, at
+			}
+		}
+	}
+	return sha256.New(), 0
 }
 
 // SegmentSum is the SHA-256 of a segment that nobody edited, as it stands in
@@ -335,10 +352,15 @@ func (img *Image) FileSum() Digest {
 	if first := img.Segments[0]; n == first.was.Size {
 		return img.digests.digestOf(first.was.raw)
 	}
-	h := sha256.New()
+	h, at := img.digests.furthest()
 	for _, s := range img.Segments {
-		feedHash(h, s.was.raw)
-		h.Write(make([]byte, s.was.Padding))
+		end := s.was.Offset + s.was.Size
+		if end > at {
+			feedHash(h, s.was.raw)
+		}
+		if end+s.was.Padding > at {
+			h.Write(make([]byte, s.was.Padding))
+		}
 	}
 	return Digest(h.Sum(nil))
 }

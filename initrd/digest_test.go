@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,6 +76,43 @@ func TestSumOfAppended(t *testing.T) {
 		for i, s := range img.Segments {
 			if img.SegmentSum(s) != sha256.Sum256(out.Bytes()[s.Offset:s.Offset+s.Size]) {
 				t.Errorf("%s: segment %d: the sum is that of other bytes", fixture, i)
+			}
+		}
+	}
+}
+
+// After a repack, and one more behind it, the sums are those of the archive that was written, and what both begin with was not hashed again.
+func TestSumOfRepacked(t *testing.T) {
+	for _, fixture := range []string{"early.img", "split.img", "lz4.img", "zstd.img"} {
+		in, err := os.ReadFile("../fixtures/archives/" + fixture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := ReadHashed(bytes.NewReader(in), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range slices.Backward(img.Segments) { // in turn, the last first
+			s := img.Segments[i]
+			at := s.Offset
+			s.Entries[len(s.Entries)-1].Mtime++
+			if err := s.Encode(s.Compression, 0); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if _, err := img.WriteTo(&out); err != nil {
+				t.Fatal(err)
+			}
+			if _, known := img.digests.furthest(); i > 0 && (known == 0 || known > at) {
+				t.Errorf("%s: segment %d from %d on was written anew, and the sum is known up to %d", fixture, i, at, known)
+			}
+			if img.FileSum() != sha256.Sum256(out.Bytes()) {
+				t.Errorf("%s: the sum is that of another file", fixture)
+			}
+			for i, s := range img.Segments {
+				if img.SegmentSum(s) != sha256.Sum256(out.Bytes()[s.Offset:s.Offset+s.Size]) {
+					t.Errorf("%s: segment %d: the sum is that of other bytes", fixture, i)
+				}
 			}
 		}
 	}

@@ -18,6 +18,7 @@ const blockSize = 512
 func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	f := &headerFixer{w: w}
 	behind, zeros := None, int64(0)
+	same, changed := int64(0), false // how much of the file begins as the one that was read, and whether the rest does not
 	for i, s := range img.Segments {
 		if s.dirty {
 			if err := s.encodeEntries(); err != nil {
@@ -32,6 +33,9 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 		}
 		f.Write(make([]byte, more))
 		s.Offset = f.n
+		if changed = changed || s.dirty || s.Offset != s.was.Offset; !changed {
+			same = s.Offset + s.Size
+		}
 		behind, zeros = s.Compression, s.Padding
 		f.Write(s.raw)
 		f.Write(make([]byte, s.Padding))
@@ -44,7 +48,7 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 		s.dirty = false
 		s.rememberStored()
 	}
-	img.digests.forgetFile()
+	img.digests.forgetFile(same)
 	return f.n, img.buildTree()
 }
 
@@ -52,9 +56,10 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 // rest is padding.
 func (s *Segment) encodeEntries() error {
 	s.loadContents()
-	room := len(s.raw) * 3 / 2 // another level makes it that much larger at most, as a rule
+	plain := plainSize(s.Entries)
+	room := len(s.raw)*3/2 + int(max(0, plain-s.was.Unpacked)/2) // another level makes it that much larger at most, as a rule
 	if s.Compression != s.was.Compression {
-		room = int(plainSize(s.Entries) / 2)
+		room = int(plain / 2)
 	}
 	b := bytes.NewBuffer(make([]byte, 0, room))
 	if err := s.encodeTo(b); err != nil {

@@ -103,6 +103,7 @@ type archiveFile struct {
 }
 
 func (f *archiveFile) Close() error               { return nil }
+func (f *archiveFile) Held() []byte               { return f.fsys.img.Content(f.e) } // of a regular file
 func (f *archiveFile) Stat() (fs.FileInfo, error) { return archiveInfo{f}, nil }
 func (f *archiveFile) Read(b []byte) (int, error) {
 	if f.Reader == nil {

@@ -255,14 +255,33 @@ func (l *linker) parseFile(at string) *parsedFile {
 	if _, err := parseELF(b); errors.Is(err, errNoELF) {
 		return p
 	}
-	if b, err = readInto(l.buf, l.fsys, at, fileLimit); err != nil {
+	if b, err = l.readELF(at); err != nil {
 		return &parsedFile{err: err}
 	}
-	l.buf = b
 	l.read += int64(len(b))
 	if p.elf, p.err = parseELF(b); p.err == nil {
 		p.dyn, p.err = p.elf.readDynamic()
 		p.elf.b = nil
 	}
 	return p
+}
+
+// heldFile is a file whose content is in memory as it is. It is not to be written to.
+type heldFile interface{ Held() []byte }
+
+// readELF reads a file whole. What it returns may be overwritten by the next call.
+func (l *linker) readELF(at string) ([]byte, error) {
+	f, err := openRegular(l.fsys, at)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if h, ok := f.(heldFile); ok && len(h.Held()) <= fileLimit {
+		return h.Held(), nil
+	}
+	b, err := readInto(l.buf, f, at, fileLimit)
+	if err == nil {
+		l.buf = b
+	}
+	return b, err
 }

@@ -108,3 +108,4 @@ type nodeFile struct {
 
 func (f *nodeFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 func (f *nodeFile) Close() error               { return nil }
+func (f *nodeFile) Held() []byte               { return f.info.node.data }

@@ -24,17 +24,23 @@ func openRegular(fsys fs.FS, name string) (fs.File, error) {
 
 // readRegular reads a regular file of at most limit bytes, links followed.
 func readRegular(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	return readInto(nil, fsys, name, limit)
-}
-
-// readInto does so into b, if it is long enough.
-func readInto(b []byte, fsys fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := openRegular(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return readInto(nil, f, name, limit)
+}
+
+// growAtOnce is how many bytes are made room for because a file says that it has them; a larger one's memory grows with what is there.
+const growAtOnce = 16 << 20
+
+// readInto does so of an open file, into b if it is long enough.
+func readInto(b []byte, f fs.File, name string, limit int64) ([]byte, error) {
 	into := bytes.NewBuffer(b[:0])
+	if info, err := f.Stat(); err == nil {
+		into.Grow(int(min(max(info.Size(), 0), limit, growAtOnce)) + bytes.MinRead)
+	}
 	n, err := into.ReadFrom(io.LimitReader(f, limit+1))
 	if err == nil && n > limit {
 		err = tooLong(limit)
