@@ -130,7 +130,7 @@ func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
 // readRuns reads all runs of a compressed stream, to its end.
 func (s *Segment) readRuns(r io.Reader, l *budget) error {
 	counted := &countingReader{r: r}
-	in := bufio.NewReaderSize(counted, 64<<10)
+	in := bufio.NewReaderSize(counted, 4<<10) // longer contents are read past it
 	for {
 		if err := s.readRun(in, l); err != nil {
 			return err

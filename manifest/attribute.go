@@ -114,7 +114,8 @@ type attributor struct {
 // packageFile is a package's file that has an entry's content.
 type packageFile struct {
 	dpkg.File
-	modified bool // the package brought it with another content
+	modified bool   // the package brought it with another content
+	held     []byte // the content, while whether it is modified is still to be found out
 }
 
 // matchFiles finds packages for files: first at their own path, then, of what is
@@ -144,6 +145,7 @@ func (a *attributor) matchFiles(entries []Entry) error {
 		if err := work.hashAll(); err != nil {
 			return err
 		}
+		a.findModified()
 		for i := range entries {
 			if f := a.matches[i]; f != nil && entries[i].Size > 0 && a.byContent[entries[i].SHA256] == nil {
 				a.byContent[entries[i].SHA256] = f
@@ -151,6 +153,20 @@ func (a *attributor) matchFiles(entries []Entry) error {
 		}
 	}
 	return nil
+}
+
+// findModified finds it out for all matches whose content is held.
+func (a *attributor) findModified() {
+	var list []*packageFile
+	var contents [][]byte
+	for _, f := range a.matches {
+		if f != nil && f.held != nil {
+			list, contents = append(list, f), append(contents, f.held)
+		}
+	}
+	for i, sum := range md5OfAll(contents) {
+		list[i].modified, list[i].held = sum != list[i].MD5, nil
+	}
 }
 
 // samePath is who owns a path, and who owns the file that it leads to: what is
@@ -184,11 +200,11 @@ func (a *attributor) samePath(name string) []dpkg.File {
 
 // firstEqual is the first file in the list that has e's content, or nil.
 func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*packageFile, error) {
-	c := heldContent(a.img, e)
+	held := heldContent(a.img, e)
 	for _, o := range list {
 		if c, ok := a.contentAt(o.Path); ok && (c.md5 != "" || o.MD5 == "" || c.sha256 != e.SHA256) {
 			if c.size == e.Size && c.sha256 == e.SHA256 {
-				return &packageFile{o, o.MD5 != "" && o.MD5 != c.md5}, nil
+				return &packageFile{File: o, modified: o.MD5 != "" && o.MD5 != c.md5}, nil
 			}
 			continue
 		}
@@ -196,12 +212,18 @@ func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*packageFile, error
 		if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
 			continue // gone since, or another file: neither is ours to complain about
 		}
-		equal, old, err := a.compareFile(o.Path, e, c)
+		f := &packageFile{File: o}
+		equal := false
+		if held == nil {
+			equal, err = a.sumFile(f, e)
+		} else if equal, err = a.compareFile(o.Path, held); o.MD5 != "" {
+			f.held = held
+		}
 		if err := a.closed.noteDenied(o.Path, err); err != nil {
 			return nil, err
 		}
 		if err == nil && equal {
-			return &packageFile{o, o.MD5 != "" && o.MD5 != old()}, nil
+			return f, nil
 		}
 	}
 	return nil, nil
@@ -253,32 +275,35 @@ func heldContent(img *initrd.Image, e *Entry) []byte {
 	return nil
 }
 
-// compareFile reports whether a file of the tree has e's content, which is held unless it is nil, and what the MD5 of that is, the only sum that dpkg's
-// records have.
-func (a *attributor) compareFile(name string, e *Entry, held []byte) (equal bool, old func() string, err error) {
+// compareFile reports whether a file of the tree has that content.
+func (a *attributor) compareFile(name string, content []byte) (bool, error) {
 	f, err := a.root.Open(name)
 	if err != nil {
-		return false, nil, err
+		return false, err
 	}
 	defer f.Close()
-	if held != nil {
-		rest := &restOf{held}
-		_, err := copyTo(rest, f)
-		if errors.Is(err, errOtherContent) {
-			return false, nil, nil
-		}
-		return err == nil && len(rest.b) == 0, func() string { return md5Of(held) }, err
+	rest := &restOf{content}
+	if _, err := copyTo(rest, f); errors.Is(err, errOtherContent) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("reading %s: %w", name, err)
 	}
-	sum, sum5 := sha256.New(), md5.New()
-	if _, err := copyTo(io.MultiWriter(sum, sum5), f); err != nil {
-		return false, nil, err
-	}
-	return hex.EncodeToString(sum.Sum(nil)) == e.SHA256, func() string { return hex.EncodeToString(sum5.Sum(nil)) }, nil
+	return len(rest.b) == 0, nil
 }
 
-func md5Of(b []byte) string {
-	sum := md5.Sum(b)
-	return hex.EncodeToString(sum[:])
+// sumFile reports whether a package's file has e's content, and finds out whether that is the one that the package brought.
+func (a *attributor) sumFile(of *packageFile, e *Entry) (bool, error) {
+	f, err := a.root.Open(of.Path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	sum, old := sha256.New(), md5.New() // MD5 is the only sum that dpkg's records have
+	if _, err := copyTo(io.MultiWriter(sum, old), f); err != nil {
+		return false, fmt.Errorf("reading %s: %w", of.Path, err)
+	}
+	of.modified = of.MD5 != "" && of.MD5 != hex.EncodeToString(old.Sum(nil))
+	return hex.EncodeToString(sum.Sum(nil)) == e.SHA256, nil
 }
 
 // restOf is what is still to come of a content that is compared with what is written to it.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/initrd"
 	"groundhog/initrd/debian/dpkg"
 	"groundhog/manifest"
 
@@ -74,6 +76,54 @@ func TestAttribute(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	validate(t, encode(t, m))
+}
+
+// Whether an archive's contents are at hand or not, what is said of them is the same, and they are hashed by MD5 where a package has that on
+// record alone.
+func TestAttributeArchive(t *testing.T) {
+	long := strings.Repeat("a library of several buffers\n", 20000)
+	other := long[:len(long)-1] + "!"
+	for name, root := range systems() {
+		for at, text := range map[string]string{"usr/lib/x/liblong.so": long, "usr/lib/x/libother.so": other, "usr/lib/x/libshort.so": long[:200<<10]} {
+			root[at] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+		}
+		for _, record := range []struct{ name, text string }{
+			{"list", "/usr/lib/x/liblong.so\n/usr/lib/x/libother.so\n/usr/lib/x/libshort.so\n"},
+			{"md5sums", handmade.MD5(long) + "  usr/lib/x/liblong.so\n" + handmade.MD5(long) + "  usr/lib/x/libother.so\n"},
+		} {
+			f := *root["var/lib/dpkg/info/zlib1g:amd64."+record.name]
+			f.Data = append(slices.Clone(f.Data), record.text...)
+			root["var/lib/dpkg/info/zlib1g:amd64."+record.name] = &f
+		}
+		img := archive(t, link("bin", "usr/bin"), dir("etc"), file("etc/curl.conf", "changed"), file("etc/empty", ""), dir("usr"), dir("usr/bin"), file("usr/bin/tool", "ours"),
+			file("usr/bin/curl", "curl"), hard("usr/bin/b", "", 9, 2), hard("usr/bin/vi.tiny", "vi", 9, 2), dir("usr/lib"), dir("usr/lib/x"), file("usr/lib/x/libz.so.1.2", "zlib"),
+			file("usr/lib/x/liblong.so", long), file("usr/lib/x/libother.so", other), file("usr/lib/x/libshort.so", other[:200<<10]))
+		var b bytes.Buffer
+		if _, err := img.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		skimmed, err := initrd.Skim(&b, initrd.Limits{}, func(_ string, size int64) bool { return size < 100 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := of(t, img)
+		wantErr := want.Attribute(root)
+		for how, img := range map[string]*initrd.Image{"held": img, "skimmed": skimmed} {
+			got := of(t, img)
+			if err := got.AttributeArchive(root, img); (err == nil) != (wantErr == nil) {
+				t.Errorf("%s, %s: %v, want %v", name, how, err, wantErr)
+			}
+			if diff := cmp.Diff(string(encode(t, want)), string(encode(t, got))); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", name, how, diff)
+			}
+		}
+		for path, modified := range map[string]bool{"usr/lib/x/liblong.so": false, "usr/lib/x/libother.so": true} {
+			i := slices.IndexFunc(want.Entries, func(e manifest.Entry) bool { return e.Path == path })
+			if o := want.Entries[i].Origin; wantErr == nil && name != "a link further down" && (o.Name != "zlib1g" || o.Modified != modified) {
+				t.Errorf("%s: %s: %+v", name, path, o)
+			}
+		}
+	}
 }
 
 // Where /bin is a directory of its own, what a package has there is found for

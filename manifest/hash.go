@@ -18,6 +18,7 @@ import (
 type hasher struct {
 	jobs  []hashJob
 	after []func() // in order, once all jobs are done
+	wait  int      // how many may wait for each other besides those that a core is at
 }
 
 type hashJob struct {
@@ -30,7 +31,7 @@ func (h *hasher) hashAll() error {
 	errs := make([]error, len(h.jobs))
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
+	for range runtime.GOMAXPROCS(0) + h.wait {
 		group.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(h.jobs); i = int(next.Add(1)) - 1 {
 				errs[i] = h.jobs[i].do()

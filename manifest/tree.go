@@ -3,12 +3,10 @@ package manifest
 import (
 	"archive/tar"
 	"cmp"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"sync"
@@ -47,6 +45,7 @@ func OfSystem(root, records fs.FS, progress func(done, total int64)) (*Manifest,
 type treeReader struct {
 	db *dpkg.Records // of packages whose files' MD5 is wanted; nil: of none
 
+	old         *md5Hashers
 	mu          sync.Mutex
 	md5         map[string]string // by path, of files that a package owns
 	done, total int64             // bytes
@@ -165,6 +164,11 @@ func typeOf(mode fs.FileMode) Type {
 // hashFiles reads all files, each hard-linked one once.
 func (t *treeReader) hashFiles(m *Manifest, root fs.FS, closed *unreadableNames) error {
 	var work hasher
+	if t.db != nil {
+		t.old = newMD5Hashers()
+		defer t.old.close()
+		work.wait = md5Lanes - 1
+	}
 	byPath := map[string]*Entry{}
 	for i := range m.Entries {
 		e := &m.Entries[i]
@@ -193,10 +197,11 @@ func (t *treeReader) hashFiles(m *Manifest, root fs.FS, closed *unreadableNames)
 
 // readEntry reads one file.
 func (t *treeReader) readEntry(e *Entry, name string, f io.Reader) (err error) {
-	sum, old := sha256.New(), hash.Hash(nil)
+	sum := sha256.New()
 	to := []io.Writer{sum}
 	if t.db != nil && len(t.db.Owners(name)) > 0 {
-		old = md5.New()
+		old := t.old.take()
+		defer func() { t.noteMD5(e, t.old.end(old)) }()
 		to = append(to, old)
 	}
 	if t.progress != nil {
@@ -206,15 +211,16 @@ func (t *treeReader) readEntry(e *Entry, name string, f io.Reader) (err error) {
 		return err
 	}
 	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	if old != nil {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.md5 == nil {
-			t.md5 = map[string]string{}
-		}
-		t.md5[e.Path] = hex.EncodeToString(old.Sum(nil))
-	}
 	return nil
+}
+
+func (t *treeReader) noteMD5(e *Entry, sum string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.md5 == nil {
+		t.md5 = map[string]string{}
+	}
+	t.md5[e.Path] = sum
 }
 
 // progressOf counts what is written to it.
