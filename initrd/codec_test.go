@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,6 +183,36 @@ func TestWriteFails(t *testing.T) {
 	for _, name := range []string{"", "a\x00b", strings.Repeat("n", maxNameSize)} {
 		if err := w.writeEntry(&Entry{Name: name}); err == nil {
 			t.Errorf("%.20q: written", name)
+		}
+	}
+}
+
+// An archive that could not be written can be written again, and is then the same; nothing is appended to what is no longer there.
+func TestWriteAgain(t *testing.T) {
+	for name, b := range fixtures(t) {
+		if slices.ContainsFunc(read(t, b).Segments, func(s *Segment) bool { return CheckLevel(s.Compression, 0) != nil }) {
+			continue // it can be read, and not written
+		}
+		edited := func() *Image {
+			img := read(t, b)
+			if _, err := img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("content")}); err != nil {
+				t.Fatal(err)
+			}
+			return img
+		}
+		want := write(t, edited())
+		img := edited()
+		if _, err := img.WriteTo(&full{0}); !errors.Is(err, errFull) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := img.WriteAppended(io.Discard, None, 0); err == nil || !strings.Contains(err.Error(), "has lost its bytes") {
+			t.Errorf("%s: appended: %v", name, err)
+		}
+		if !bytes.Equal(write(t, img), want) {
+			t.Errorf("%s: the second time another archive was written", name)
+		}
+		if _, err := img.WriteAppended(io.Discard, None, 0); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -14,7 +14,8 @@ const blockSize = 512
 // WriteTo writes the archive: segments that nobody edited as the bytes that
 // came in, the others encoded again. Every plain segment starts on a 4-byte
 // boundary, where the kernel looks for it. Afterwards the image is the archive
-// that was written, without edits.
+// that was written, without edits. After an error the bytes of what was edited are lost:
+// it can be written again in this way, and no other.
 func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	f := &headerFixer{w: w}
 	behind, zeros := None, int64(0)
@@ -61,6 +62,7 @@ func (s *Segment) encodeEntries() error {
 	if s.Compression != s.was.Compression {
 		room = int(plain / 2)
 	}
+	s.raw, s.was.raw = nil, nil // nobody needs both these bytes and the new ones, which are as many
 	b := bytes.NewBuffer(make([]byte, 0, room))
 	if err := s.encodeTo(b); err != nil {
 		return err
@@ -91,6 +93,11 @@ func zeroGap(behind Compression, zeros, n int64, next Compression) int64 {
 // file, because the kernel would write into the file that all names share.
 // Afterwards the image is the archive that was written, without edits.
 func (img *Image) WriteAppended(w io.Writer, c Compression, level int) (int64, error) {
+	for i, s := range img.Segments {
+		if s.was.raw == nil && s.was.Size > 0 {
+			return 0, fmt.Errorf("segment %d: nothing can be appended: a repack that failed has lost its bytes", i)
+		}
+	}
 	extra, err := img.appendedEntries()
 	if err != nil {
 		return 0, err
