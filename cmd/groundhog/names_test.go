@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"groundhog/cmd/internal/input"
 	"groundhog/manifest"
@@ -67,5 +71,47 @@ func writeFile(t *testing.T, name, data string) {
 	}
 	if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Whatever the files are called that a command line names, patch writes a manifest that verify, and a validator of schemas, take; hints name them so that a shell
+// takes them.
+func TestOddlyNamedFiles(t *testing.T) {
+	workplace(t)
+	check := compiled(t, "manifest")
+	for _, name := range []string{"caf\xe9", `back\slash`, "new\nline", `a 'b" $c`, "-dash"} {
+		for from, to := range map[string]string{"initrd.img": name, "id.pub": name + ".pub"} {
+			b, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, to, string(b))
+		}
+		out := name + ".out"
+		if code, _, said := here("patch", "--root", "root", "--authorized-keys", name+".pub", "-o", out, "--", name); code != exitDone {
+			t.Errorf("%q: exit %d: %s", name, code, said)
+			continue
+		}
+		text, err := os.ReadFile(out + ".manifest.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := validate.UnmarshalJSON(bytes.NewReader(text))
+		if err == nil {
+			err = check.Validate(value)
+		}
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		if code, _, said := here("verify", "--", out); code != exitDone {
+			t.Errorf("%q: verify: exit %d: %s", name, code, said)
+		}
+		writeFile(t, out, "x") // another one than the manifest says
+		if code, _, said := here("verify", "--", out); code == exitDone || strings.Contains(said, "is the manifest of") {
+			t.Errorf("%q: verify of another archive by its name: exit %d: %s", name, code, said)
+		}
+	}
+	if _, _, said := here("verify", `a 'b" $c`); !strings.Contains(said, `groundhog manifest 'a '\''b" $c' -o 'a '\''b" $c.manifest.json' makes one`) {
+		t.Error(said)
 	}
 }

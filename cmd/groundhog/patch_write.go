@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"golang.org/x/crypto/ssh"
 
@@ -62,7 +61,7 @@ func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysro
 	}
 	m.Tool = "groundhog " + Version
 	if o.output != stdioName {
-		m.Archive.Name = filepath.Base(o.output)
+		m.Archive.Name = input.ManifestName(o.output)
 	}
 	m.Inputs = inputs
 	m.Release = result.report.Release

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/cli"
+	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/input"
 	"groundhog/initrd/show"
@@ -134,7 +135,7 @@ func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) err
 func readingManifest(path string, err error) error {
 	err = fmt.Errorf("reading the manifest: %w", err)
 	if of, beside := strings.CutSuffix(path, ".manifest.json"); beside && errors.Is(err, fs.ErrNotExist) {
-		err = hint.To(err, fmt.Sprintf("patch writes one beside its archive; groundhog manifest %s -o %s makes one of any", of, path))
+		err = hint.To(err, fmt.Sprintf("patch writes one beside its archive; groundhog manifest %s -o %s makes one of any", device.Quote(of), device.Quote(path)))
 	}
 	return err
 }
@@ -149,7 +150,7 @@ func (o *verifyOptions) checkSignature(text []byte) (who *sign.Signer, bad, err 
 	if err != nil {
 		err = fmt.Errorf("reading the signature: %w", err)
 		if errors.Is(err, fs.ErrNotExist) {
-			err = hint.To(err, fmt.Sprintf("groundhog manifest %s --sign-key KEY makes it", o.manifest))
+			err = hint.To(err, fmt.Sprintf("groundhog manifest %s --sign-key KEY makes it", device.Quote(o.manifest)))
 		}
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,8 @@ func Args(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%s is missing", needed[0])
 	case len(args) < len(needed):
 		return fmt.Errorf("%s are needed, and there %s", strings.Join(needed, " and "), strings.Replace(givenArgs(args), "is ", "is only ", 1))
+	case slices.Contains(args, ""): // a script's variable that was never set
+		return fmt.Errorf("an argument is empty: %s %s, and there %s", cmd.Name(), strings.Join(named, " "), givenArgs(args))
 	case len(args) > most && most == 0:
 		return fmt.Errorf("%s takes no arguments, and there %s", cmd.Name(), givenArgs(args))
 	case len(args) > most:

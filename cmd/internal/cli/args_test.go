@@ -14,6 +14,8 @@ func TestArgs(t *testing.T) {
 	}{
 		{"patch INITRD", "a", ""},
 		{"patch INITRD", "", "INITRD is missing"},
+		{"patch INITRD", "''", `an argument is empty: patch INITRD, and there is ""`},
+		{"push HOST... ARCHIVE", "a '' c", `an argument is empty: push HOST... ARCHIVE, and there are "a", "", "c"`},
 		{"patch INITRD", "a b c", `patch takes one INITRD, and there are "a", "b", "c"`},
 		{"patch INITRD", "1 2 3 4 5 6 7", `patch takes one INITRD, and there are "1", "2", "3", "4", "5" and 2 arguments more`},
 		{"push HOST... ARCHIVE", "a b c d", ""},
@@ -30,7 +32,11 @@ func TestArgs(t *testing.T) {
 		{"version", "a", `version takes no arguments, and there is "a"`},
 	} {
 		got := ""
-		if err := Args(&cobra.Command{Use: c.use}, strings.Fields(c.args)); err != nil {
+		args := strings.Fields(c.args)
+		for i, arg := range args {
+			args[i] = strings.Trim(arg, "'")
+		}
+		if err := Args(&cobra.Command{Use: c.use}, args); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {

@@ -68,7 +68,7 @@ func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, 
 		return nil, SizeHint(err)
 	}
 	sum := img.FileSum()
-	return &Archive{img, manifest.Input{Role: "archive", Name: Name(path),
+	return &Archive{img, manifest.Input{Role: "archive", Name: manifest.EscapePath(Name(path)),
 		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
 }
 

@@ -32,7 +32,7 @@ func (in *Files) Small(role, name string) ([]byte, manifest.Input, error) {
 		return nil, manifest.Input{}, err
 	}
 	sum := sha256.Sum256(b)
-	return b, manifest.Input{Role: role, Name: Name(name), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}, nil
+	return b, manifest.Input{Role: role, Name: manifest.EscapePath(Name(name)), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}, nil
 }
 
 // AllowedSigners reads the file that says whose signatures count: nobody else may have been able to write it.
@@ -57,5 +57,5 @@ func hashedInput(role, name string) (manifest.Input, error) {
 	defer f.Close()
 	h := sha256.New()
 	n, err := io.Copy(h, f)
-	return manifest.Input{Role: role, Name: Name(name), SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, err
+	return manifest.Input{Role: role, Name: manifest.EscapePath(Name(name)), SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, err
 }

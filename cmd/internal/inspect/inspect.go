@@ -76,7 +76,7 @@ func (in *Found) addProblem(format string, args ...any) {
 // Find looks at everything in an archive whose file is described by input. What it cannot make sense of becomes a problem.
 func Find(img *initrd.Image, input manifest.Input) *Found {
 	facts := debian.Read(img)
-	in := &Found{Name: manifest.EscapePath(input.Name), SHA256: input.SHA256, Size: input.Size,
+	in := &Found{Name: input.Name, SHA256: input.SHA256, Size: input.Size,
 		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release, System: debian.DerivedBy(facts.Kernel()),
 		HostKeys: []HostKey{}, Authorized: []UserKey{}, Settings: []Setting{}, Ignored: []string{}, Problems: []string{}}
 	in.listSegments(img)
