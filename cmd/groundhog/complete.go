@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/home"
 	"groundhog/cmd/internal/loader"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/initrd"
@@ -159,10 +159,10 @@ func addCompletion(root *cobra.Command) {
 // behind the hosts come an archive and an image.
 func completeHosts(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	config, _ := cmd.Flags().GetString("ssh-config")
-	home, _ := os.UserHomeDir()
+	dir, _ := home.Dir()
 	user, _, isUser := strings.Cut(begun, "@")
 	var hosts []cobra.Completion
-	for _, name := range device.ConfiguredHosts(config, home) {
+	for _, name := range device.ConfiguredHosts(config, dir) {
 		if isUser {
 			name = user + "@" + name
 		}

@@ -62,7 +62,11 @@ Exit codes: 0 done; 1 refused: it is no disk image, or its checksum is another; 
 			case o.list:
 				return o.listKept(cmd)
 			case o.clear:
-				return pack.In(index.User()).Prune(0)
+				kept, err := keptPacks()
+				if err != nil {
+					return err
+				}
+				return kept.Prune(0)
 			case o.store == "" && (args[0] == stdioName || image.IsURL(args[0])):
 				return cli.Misused(cmd, errors.New("what comes through a pipe or from a server is not kept: --store DIR says where to write it"))
 			}
@@ -117,8 +121,21 @@ func (o *indexOptions) printPacked(w io.Writer, all []packedImage) error {
 	return nil
 }
 
+// keptPacks is what is kept in the user's cache. The error is that of a cache that cannot be used: what it has is not known then.
+func keptPacks() (*pack.Cache, error) {
+	s, err := index.Open()
+	if err != nil {
+		return nil, fmt.Errorf("opening the cache: %w", err)
+	}
+	return pack.In(s), nil
+}
+
 func (o *indexOptions) listKept(cmd *cobra.Command) error {
-	kept, err := pack.In(index.User()).List()
+	packs, err := keptPacks()
+	if err != nil {
+		return err
+	}
+	kept, err := packs.List()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -71,13 +72,18 @@ func resolveTarget(ctx context.Context, target string, o Options) (*sshSettings,
 	return s, nil
 }
 
-// askConfig asks ssh(1) what its configuration says of a target; where there is no ssh, the files are read.
+// askConfig asks ssh(1) what its configuration says of a target; where there is no ssh, or it does not work for
+// a user whom the password database does not have, the files are read.
 func askConfig(ctx context.Context, t Target, config string, me localUser) (configAnswers, error) {
 	program, err := sshProgram()
 	if err != nil {
 		return readConfig(t, config, me)
 	}
-	return askSSH(ctx, program, t, config)
+	a, err := askSSH(ctx, program, t, config)
+	if errors.Is(err, errNobody) {
+		return readConfig(t, config, me)
+	}
+	return a, err
 }
 
 // takeValues takes the values over; what cannot be done as ssh does it is refused.

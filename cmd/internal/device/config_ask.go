@@ -64,12 +64,17 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 		return nil, ctx.Err()
 	case limit.Err() != nil:
 		return nil, hint.To(fmt.Errorf("asking ssh -G: no answer within %s", askTime), "a command of Match exec, or a name server, may not answer")
+	case err != nil && strings.Contains(string(said.keptBytes()), "No user exists for uid"):
+		return nil, errNobody
 	case err != nil:
 		text := strings.ReplaceAll(strings.TrimSpace(string(said.keptBytes())), "/dev/stdin", config)
 		return nil, fmt.Errorf("asking ssh -G: %w: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}
 	return parseAnswers(out.b.Bytes())
 }
+
+// errNobody is that ssh(1) refuses to work for a user without a name.
+var errNobody = errors.New("asking ssh -G: the password database does not have this user")
 
 func lineEnd(c rune) bool { return c == '\n' || c == '\r' }
 

@@ -275,3 +275,18 @@ func TestProxyJumpSilent(t *testing.T) {
 		t.Errorf("%v, want ErrSilent", err)
 	}
 }
+
+// Where ssh(1) does not work for a user without a name, as in a container that runs by number, the files are read as where there is no ssh.
+func TestUserWithoutName(t *testing.T) {
+	bin := t.TempDir()
+	write(t, bin+"/ssh", "#!/bin/sh\necho 'No user exists for uid 54321' >&2\nexit 255\n")
+	if err := os.Chmod(bin+"/ssh", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":/usr/bin:/bin")
+	config := write(t, t.TempDir()+"/config", "Host a\n HostName 192.0.2.1\n")
+	s, err := resolveTarget(t.Context(), "me@a", Options{Config: config})
+	if err != nil || s.Target.String() != "me@192.0.2.1:22" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

@@ -8,18 +8,17 @@ import (
 	"os"
 	"os/user"
 	"strings"
+
+	"groundhog/cmd/internal/home"
 )
 
 // localUser is the user on our side. ssh(1) takes the home directory from the password database, not from $HOME.
 type localUser struct{ name, uid, home, host string }
 
 func whoAmI() (localUser, error) {
-	u, err := user.Current()
-	if err != nil {
-		return localUser{}, err
-	}
+	me := home.Me()
 	host, err := os.Hostname()
-	return localUser{u.Username, u.Uid, u.HomeDir, host}, err
+	return localUser{me.Name, me.ID, me.Dir, host}, err
 }
 
 // expandTilde is a file's name with ~ or ~USER replaced.

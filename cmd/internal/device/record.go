@@ -17,6 +17,7 @@ import (
 
 	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/home"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -61,15 +62,8 @@ func (r *Record) SetHostKey(key ssh.PublicKey) {
 // StateDir is where groundhog keeps what it knows of devices: $XDG_STATE_HOME/groundhog (XDG Base Directory
 // Specification), else below ~/.local/state.
 func StateDir() (string, error) {
-	base := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(base) { // a relative one is to be ignored
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		base = filepath.Join(home, ".local/state")
-	}
-	return filepath.Join(base, "groundhog"), nil
+	base, err := home.State()
+	return filepath.Join(base, "groundhog"), err
 }
 
 // recordPath is where a target's record is: devices, in the [StateDir].

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/cmd/internal/home"
 	"groundhog/initrd/show"
 )
 
@@ -124,10 +124,7 @@ func whoami() string { return userAtHost() + strconv.Itoa(os.Getpid()) }
 // userAtHost is the part of whoami that names user and machine.
 func userAtHost() string {
 	name, _ := os.Hostname()
-	if u, err := user.Current(); err == nil {
-		name = u.Username + "@" + name
-	}
-	return name + ", process "
+	return home.Me().Name + "@" + name + ", process "
 }
 
 // isGoing reports whether whoever holds the device will let go of it soon: a process of this user on this machine that has ended, or one

@@ -3,8 +3,10 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/pack"
 	"groundhog/cmd/internal/flash/protocol"
 )
@@ -20,6 +22,9 @@ var ErrNotKept = errors.New("nothing is kept of this image")
 // KeepPack packs an image that was loaded into the user's cache, unless the cache has it.
 func (i *Image) KeepPack(ctx context.Context, level int, progress func(done int64)) (*pack.Kept, error) {
 	if i.file == nil || i.watched == nil || i.store.Get(i.name, i.state) == nil {
+		if _, err := index.Open(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
+		}
 		return nil, ErrNotKept
 	}
 	return pack.In(i.store).Keep(ctx, i.name, i.SHA256(), i, level, progress)

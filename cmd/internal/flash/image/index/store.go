@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"groundhog/cmd/internal/home"
 	"groundhog/cmd/internal/sidefile"
 )
 
@@ -33,31 +35,42 @@ const (
 // User is the store in the user's cache, $XDG_CACHE_HOME/groundhog (XDG Base Directory Specification); nil where there can be
 // none, or where it belongs to, or is open to, somebody else.
 func User() *Store {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil
-	}
-	return At(filepath.Join(cache, "groundhog"))
+	s, _ := Open()
+	return s
 }
 
-// At is the store in a directory, which is made if need be.
+// Open is User with the reason where there can be none.
+func Open() (*Store, error) {
+	cache, err := home.Cache()
+	if err != nil {
+		return nil, err
+	}
+	return openAt(filepath.Join(cache, "groundhog"))
+}
+
+// At is the store in a directory, which is made if need be; nil where there can be none.
 func At(dir string) *Store {
-	if os.MkdirAll(dir, 0o700) != nil {
-		return nil
+	s, _ := openAt(dir)
+	return s
+}
+
+func openAt(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
 	}
 	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer d.Close()
 	if !isOwnFile(d, unix.S_IFDIR) {
-		return nil
+		return nil, fmt.Errorf("%s: not a directory of this user's alone", dir)
 	}
 	key, err := keyOf(dir)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("its key in %s: %w", dir, err)
 	}
-	return &Store{dir, key}
+	return &Store{dir, key}, nil
 }
 
 // isOwnFile reports whether an open file is of this kind, the user's own, and writable for nobody else.
