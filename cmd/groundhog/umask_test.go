@@ -44,6 +44,27 @@ func readableSecrets(t *testing.T, dir string) (found []string) {
 	return found
 }
 
+// What is no secret is for others as the umask has it; what is one is for nobody.
+func TestOutputsKeepToTheUmask(t *testing.T) {
+	workplace(t)
+	defer syscall.Umask(syscall.Umask(0))
+	for mask, want := range map[int]os.FileMode{0: 0o644, 0o022: 0o644, 0o027: 0o640, 0o077: 0o600, 0o777: 0o600} {
+		syscall.Umask(mask)
+		for _, args := range [][]string{{"manifest", "reflash.img", "-o", "m.json"}, {"diff", "reflash.img", "reflash.img", "--html", "d.html"},
+			{"patch", "initrd.img", "--root", "root", "-o", "x.img"}} {
+			if code, _, said := here(args...); code != exitDone {
+				t.Fatalf("%q: %s", args, said)
+			}
+		}
+		for name, want := range map[string]os.FileMode{"m.json": want, "d.html": want, "x.img": 0o600, "x.img.manifest.json": want, "x.img.known_hosts": want} {
+			if info, err := os.Stat(name); err != nil || info.Mode() != want {
+				t.Errorf("umask %03o: %s: %v, %v, want %v", mask, name, info.Mode(), err, want)
+			}
+			os.Remove(name)
+		}
+	}
+}
+
 // With a umask that takes nothing away private keys are their owner's alone, in an
 // archive and in what is unpacked from it.
 func TestPrivateKeysUnderAnyUmask(t *testing.T) {

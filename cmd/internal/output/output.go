@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
@@ -62,12 +64,12 @@ func OneStdout(outputs ...string) error {
 	return nil
 }
 
-// Create starts a file that will have permission bits perm. What goes to standard output is a file, too, until all is complete.
+// Create starts a file that will have permission bits perm, but for those that the umask takes from others. What goes to standard output is a file, too, until all is complete.
 func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if path == Stdio && o.Stdout != nil {
 		f, err := os.CreateTemp("", "groundhog-*")
 		if err != nil {
-			return nil, fmt.Errorf("writing to standard output: %w", err)
+			return nil, hint.To(fmt.Errorf("writing to standard output, all of which is kept in a file first: %w", err), "TMPDIR names another directory for such files")
 		}
 		o.files = append(o.files, outputFile{path: path, tmp: f})
 		return f, nil
@@ -111,7 +113,7 @@ func (o *Files) Commit() error {
 			if err := o.printFile(f.tmp); err != nil {
 				return fmt.Errorf("writing to standard output: %w", err)
 			}
-		} else if err := f.aside.Complete(f.perm); err != nil {
+		} else if err := f.aside.Complete(f.perm &^ forbiddenToOthers()); err != nil {
 			return fmt.Errorf("writing %s: %w", f.path, err)
 		}
 	}
@@ -126,6 +128,13 @@ func (o *Files) Commit() error {
 	}
 	o.files = nil
 	return nil
+}
+
+// forbiddenToOthers is what the umask takes from a file's group and from others. What it takes from the owner stays: a file that its owner cannot read is of no use.
+func forbiddenToOthers() fs.FileMode {
+	mask := unix.Umask(0o777) // there is no other way to ask that every system has; what is made meanwhile is nobody's
+	unix.Umask(mask)
+	return fs.FileMode(mask) & 0o077
 }
 
 // printFile copies a complete file to standard output and removes it.

@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/image/sniff"
 	"groundhog/cmd/internal/flash/pack"
+	"groundhog/cmd/internal/hint"
 )
 
 // unnamedFile is a file without a name, which is gone when it is closed. It may become large, so it is not in /tmp, which may be memory
@@ -24,7 +25,7 @@ func unnamedFile(least int64) (*os.File, error) {
 	}
 	f, err := os.CreateTemp(dir, "groundhog-image-*")
 	if err != nil {
-		return nil, err
+		return nil, hint.To(fmt.Errorf("it is kept in a file meanwhile: %w", err), "TMPDIR names another directory for it")
 	}
 	if err = os.Remove(f.Name()); err == nil {
 		err = checkSpoolRoom(f, dir, least)
