@@ -48,12 +48,8 @@ func mainOf(img *initrd.Image) *initrd.Segment {
 func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysroot.Tree, inputs []manifest.Input, result *patchResult) error {
 	out := output.Files{Stdout: stdout}
 	defer out.Discard()
-	f, err := out.Create(o.output, 0o600)
-	if err != nil {
+	if err := out.Write(o.output, 0o600, func(w io.Writer) error { return o.encodeArchive(w, img) }); err != nil {
 		return err
-	}
-	if err := o.encodeArchive(f, img); err != nil {
-		return fmt.Errorf("writing %s: %w", o.output, err)
 	}
 	m, err := manifest.Of(img)
 	if err != nil {

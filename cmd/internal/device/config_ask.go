@@ -68,6 +68,9 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 		return nil, errNobody
 	case err != nil:
 		text := strings.ReplaceAll(strings.TrimSpace(string(said.keptBytes())), "/dev/stdin", config)
+		if text == "" { // it was not even started
+			return nil, fmt.Errorf("asking ssh -G: %w", err)
+		}
 		return nil, fmt.Errorf("asking ssh -G: %w: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}
 	return parseAnswers(out.b.Bytes())

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -69,7 +70,7 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if path == Stdio && o.Stdout != nil {
 		f, err := os.CreateTemp("", "groundhog-*")
 		if err != nil {
-			return nil, hint.To(fmt.Errorf("writing to standard output, all of which is kept in a file first: %w", err), "TMPDIR names another directory for such files")
+			return nil, keptFirst(err)
 		}
 		o.files = append(o.files, outputFile{path: path, tmp: f})
 		return f, nil
@@ -100,9 +101,30 @@ func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error
 		return err
 	}
 	if err := write(f); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		if cause, ok := errors.AsType[*fs.PathError](err); ok && cause.Path == f.Name() { // another file may have been read meanwhile
+			err = cause.Err
+		}
+		return o.failed(path, err)
 	}
 	return nil
+}
+
+// failed says that a file could not be written, and once which.
+func (o *Files) failed(path string, err error) error {
+	if cause, ok := errors.AsType[*os.LinkError](err); ok {
+		err = cause.Err
+	}
+	switch {
+	case path == Stdio && o.Stdout != nil:
+		return keptFirst(err)
+	case errors.Is(err, syscall.EBUSY):
+		return hint.To(fmt.Errorf("writing %s: %w", path, err), "a file that is mounted by itself cannot be replaced: name one beside it, or - and send that there")
+	}
+	return fmt.Errorf("writing %s: %w", path, err)
+}
+
+func keptFirst(err error) error {
+	return hint.To(fmt.Errorf("writing to standard output, all of which is kept in a file first: %w", err), "TMPDIR names another directory for such files")
 }
 
 // Commit gives the files their modes and names, in the order in which they were
@@ -114,7 +136,7 @@ func (o *Files) Commit() error {
 				return fmt.Errorf("writing to standard output: %w", err)
 			}
 		} else if err := f.aside.Complete(f.perm &^ forbiddenToOthers()); err != nil {
-			return fmt.Errorf("writing %s: %w", f.path, err)
+			return o.failed(f.path, err)
 		}
 	}
 	for _, f := range o.files {
@@ -122,7 +144,7 @@ func (o *Files) Commit() error {
 			continue
 		}
 		if err := f.aside.Become(filepath.Base(f.path)); err != nil {
-			return fmt.Errorf("writing %s: %w", f.path, err)
+			return o.failed(f.path, err)
 		}
 		f.dir.Close()
 	}

@@ -39,6 +39,9 @@ func NewAside(dir *os.Root, name string) (*Aside, error) {
 		if cause := (*fs.PathError)(nil); errors.As(err, &cause) { // the name is ours, and nobody knows it
 			return nil, fmt.Errorf("creating a file in %s: %w", filepath.Join(dir.Name(), filepath.Dir(name)), cause.Err)
 		}
+		if err == nil {
+			a.File, err = renamedFile(a.File, filepath.Join(dir.Name(), name))
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -53,6 +56,16 @@ func NewAside(dir *os.Root, name string) (*Aside, error) {
 		}
 		a.File.Close() // between its making and its lock somebody took it for left over: once more
 	}
+}
+
+// renamedFile is a file by another name, which its errors have: nobody is helped by that of an incomplete file, which is gone then.
+func renamedFile(f *os.File, name string) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // Complete says that all is written, and gives the file its permission bits. It keeps its name and its lock.
