@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -109,6 +111,26 @@ func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error
 	return nil
 }
 
+// longestTurn is how long another run may take to give its files their names, before that is no longer waited for: whoever can read a directory can lock it.
+const longestTurn = 2 * time.Second
+
+// takeTurn waits until no other run gives files their names in the directory of the first one, so that of two runs with the same outputs all files are
+// one's, and returns what ends the turn. The lock is the directory's own (flock(2)): it leaves nothing behind, and ends with its process.
+func (o *Files) takeTurn() (end func()) {
+	i := slices.IndexFunc(o.files, func(f outputFile) bool { return f.dir != nil })
+	if i < 0 {
+		return func() {}
+	}
+	dir, err := o.files[i].dir.Open(".")
+	if err != nil {
+		return func() {} // it can be written to, and not read
+	}
+	for late := time.Now().Add(longestTurn); unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK && time.Now().Before(late); {
+		time.Sleep(time.Millisecond)
+	}
+	return func() { dir.Close() }
+}
+
 // failed says that a file could not be written, and once which.
 func (o *Files) failed(path string, err error) error {
 	if cause, ok := errors.AsType[*os.LinkError](err); ok {
@@ -139,6 +161,7 @@ func (o *Files) Commit() error {
 			return o.failed(f.path, err)
 		}
 	}
+	defer o.takeTurn()()
 	for _, f := range o.files {
 		if f.tmp != nil {
 			continue

@@ -3,9 +3,11 @@ package output
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -77,5 +79,43 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 		o.Discard()
+	}
+}
+
+// Of two runs that write the same files at the same time, all are of one of them.
+func TestTogetherOfTwoRuns(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")}
+	for round := range 300 {
+		var both sync.WaitGroup
+		start := make(chan struct{})
+		for run := range 2 {
+			both.Go(func() {
+				var o Files
+				defer o.Discard()
+				for _, name := range names {
+					if err := o.Write(name, 0o600, func(w io.Writer) error { _, err := fmt.Fprintf(w, "run %d", run); return err }); err != nil {
+						t.Error(err)
+					}
+				}
+				<-start
+				if err := o.Commit(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		both.Wait()
+		var found []string
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, string(b))
+		}
+		if found[0] != found[1] || found[1] != found[2] {
+			t.Fatalf("round %d: %q", round, found)
+		}
 	}
 }
