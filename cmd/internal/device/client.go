@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/cmd/internal/since"
 )
 
 // Client is a login on a device. It is safe for concurrent use.
@@ -90,7 +92,7 @@ func (c *Client) trueCause(ctx context.Context, err error) error {
 func (c *Client) askAlive() {
 	over := make(chan struct{})
 	go func() { c.ssh.Wait(); close(over) }()
-	tick := time.NewTicker(c.options.Keepalive)
+	tick, ticks := time.NewTicker(c.options.Keepalive), since.NewTicks(c.options.Keepalive)
 	defer tick.Stop()
 	asking := make(chan struct{}, 1)
 	for {
@@ -100,7 +102,10 @@ func (c *Client) askAlive() {
 			return
 		case <-tick.C:
 		}
-		silent := time.Since(time.Unix(0, c.conn.heard.Load()))
+		if ticks.WereMissed() {
+			c.conn.heard.Note() // it may have answered all the while
+		}
+		silent := c.conn.heard.Ago()
 		if silent > c.options.Silence {
 			c.closeBecause(fmt.Errorf("%w: nothing heard for %s", ErrSilent, silent.Round(time.Second)))
 			return

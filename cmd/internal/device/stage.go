@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"groundhog/cmd/internal/since"
 )
 
 // loginClock is the clock of a login: each part of it has a bound of its own, and the error says which part it was.
@@ -47,7 +49,7 @@ type heardConn struct {
 	first  func()       // called once, when the server has said its first word
 	said   int64        // bytes before the login
 	inside atomic.Bool  // we are logged in
-	heard  atomic.Int64 // nanoseconds since 1970; 0 before the first word
+	heard  since.Moment // never noted before the first word
 }
 
 func (c *heardConn) Read(b []byte) (int, error) {
@@ -55,7 +57,7 @@ func (c *heardConn) Read(b []byte) (int, error) {
 	if n == 0 {
 		return n, err
 	}
-	if c.heard.Swap(time.Now().UnixNano()) == 0 && c.first != nil {
+	if c.heard.Note() && c.first != nil {
 		c.first()
 	}
 	if !c.inside.Load() {

@@ -16,6 +16,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
+	"groundhog/cmd/internal/since"
 )
 
 // errAnew says that what this run knows of the disk does not hold any more: all chunks have to be compared again.
@@ -34,7 +35,7 @@ func (r *flashRun) attemptOnce(ctx context.Context) error {
 		return err
 	}
 	a := &writerLine{flashRun: r, raw: raw, end: make(chan struct{}), pace: newPace(senderCount)}
-	a.heard.Store(time.Now().UnixNano())
+	a.heard.Note()
 	a.stall.noteProgress()
 	a.w = wire.NewWriter(pieceWriter{pacedWriter{countWriter{raw, &r.sent}, a.pace}, &a.stall.out})
 	defer a.close(nil)
@@ -53,7 +54,7 @@ type writerLine struct {
 	raw   io.ReadWriteCloser
 	w     *wire.Writer
 	r     *wire.Reader
-	heard atomic.Int64
+	heard since.Moment
 	stall deviceStall
 	pace  *linePace
 
@@ -101,7 +102,7 @@ func (a *writerLine) closeCause(err error) error {
 
 // keepBeating sends a ping now and then, and closes the line to a writer that has said nothing for too long.
 func (a *writerLine) keepBeating() {
-	tick := time.NewTicker(a.Ping)
+	tick, ticks := time.NewTicker(a.Ping), since.NewTicks(a.Ping)
 	defer tick.Stop()
 	for {
 		select {
@@ -109,7 +110,11 @@ func (a *writerLine) keepBeating() {
 			return
 		case <-tick.C:
 		}
-		if quiet := time.Since(time.Unix(0, a.heard.Load())); quiet > a.Silent {
+		if ticks.WereMissed() {
+			a.heard.Note() // it may have answered, and got on, all the while
+			a.stall.noteProgress()
+		}
+		if quiet := a.heard.Ago(); quiet > a.Silent {
 			a.close(fmt.Errorf("the device has said nothing for %s", quiet.Round(time.Second)))
 			return
 		}
@@ -124,7 +129,7 @@ func (a *writerLine) keepBeating() {
 
 func (a *writerLine) nextFrame() (wire.Type, []byte, error) {
 	kind, b, err := a.r.Next()
-	a.heard.Store(time.Now().UnixNano())
+	a.heard.Note()
 	if err == nil && kind == protocol.Failed {
 		f := new(protocol.Failure)
 		if err := protocol.Unmarshal(b, f); err != nil {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"groundhog/cmd/internal/since"
 )
 
 // maxStall bounds Job.Stalled where nobody sets it: a worn card may be at one flush for a minute.
@@ -18,12 +20,12 @@ const pingLen = 8
 type deviceStall struct {
 	out, pings atomic.Int64 // bytes and pings on the line, towards the device
 	seen       int64        // bytes, at the last look
-	moved      atomic.Int64 // when something was last got on with, ns
+	moved      since.Moment // when something was last got on with
 	opened     atomic.Bool
 }
 
 // noteProgress notes that the device has got on with something.
-func (s *deviceStall) noteProgress() { s.moved.Store(time.Now().UnixNano()) }
+func (s *deviceStall) noteProgress() { s.moved.Note() }
 
 // sinceProgress is how long nothing was got on with.
 func (s *deviceStall) sinceProgress() time.Duration {
@@ -31,7 +33,7 @@ func (s *deviceStall) sinceProgress() time.Duration {
 		s.seen = bytes
 		s.noteProgress()
 	}
-	return time.Since(time.Unix(0, s.moved.Load()))
+	return s.moved.Ago()
 }
 
 // deviceOwes is what the device has to do, "" for nothing: then it waits for the image, as we do.

@@ -16,6 +16,7 @@ import (
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
+	"groundhog/cmd/internal/since"
 )
 
 // Config is how a session runs.
@@ -71,7 +72,7 @@ type clientSession struct {
 
 	account protocol.Account
 	blind   *blind
-	heard   atomic.Int64
+	heard   since.Moment
 }
 
 // wantedChunk is a chunk that waits for its data.
@@ -152,7 +153,7 @@ func (s *clientSession) sayHello() error {
 		return err
 	}
 	_, err := wire.HearHello(s.r)
-	s.heard.Store(time.Now().UnixNano())
+	s.heard.Note()
 	return err
 }
 
@@ -196,7 +197,7 @@ type clientFrame struct {
 func (s *clientSession) readFrames(ctx context.Context, frames chan<- clientFrame, free <-chan struct{}) {
 	for {
 		kind, payload, err := s.r.Next()
-		s.heard.Store(time.Now().UnixNano())
+		s.heard.Note()
 		select {
 		case frames <- clientFrame{kind, payload, err}:
 		case <-ctx.Done():
@@ -324,7 +325,7 @@ func (s *clientSession) sendBeats(ctx context.Context) (stop func()) {
 		tick := time.NewTicker(s.Ping)
 		defer tick.Stop()
 		for {
-			if time.Since(time.Unix(0, s.heard.Load())) < s.Silent {
+			if s.heard.Ago() < s.Silent {
 				touchLease(s.Run)
 			}
 			select {
