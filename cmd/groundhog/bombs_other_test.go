@@ -23,6 +23,7 @@ func otherBombs(t *testing.T) []bombCase {
 	}
 	window := bombArchive(t, packedBy(t, "zst", bombSegmentPlain(bombLimit*7/8), "--ultra", "--long=27", "-q1c"))
 	dictionary := bombArchive(t, packedBy(t, "xz", bombSegmentPlain(bombLimit*7/8), "--check=crc32", "--lzma2=dict=64MiB,mode=fast,mf=hc3,nice=4", "-c"))
+	nothings, oneWord, archive := nothings(t), oneWord(t), bombArchive(t, nil)
 	cases := []bombCase{
 		{"a window of 128 MiB", inspectAll(window), 0, 2 * 128 << 20},
 		{"a dictionary of 64 MiB", inspectAll(dictionary), 0, 64 << 20},
@@ -30,8 +31,8 @@ func otherBombs(t *testing.T) []bombCase {
 		{"empty files", inspectAll(bombArchive(t, packedAs(t, "gz", emptyFiles(bombLimit*7/8)))), tooLarge, 0},
 		{"the most empty files", inspectAll(bombArchive(t, packedAs(t, "gz", emptyFiles(58000*116)))), 0, 0},
 		{"segments", inspectAll(bombArchive(t, bytes.Repeat(packedAs(t, "gz", emptyFiles(0)), 10000))), tooLarge, 0},
-		{"a manifest of nothings", [][]string{{"diff", nothings(t), nothings(t)}, {"verify", bombArchive(t, nil), "--manifest", nothings(t)}}, refusedAnyhow, 0},
-		{"a manifest in one word", [][]string{{"diff", oneWord(t), oneWord(t)}, {"verify", bombArchive(t, nil), "--manifest", oneWord(t)}}, tooLarge, 0},
+		{"a manifest of nothings", [][]string{{"diff", nothings, nothings}, {"verify", archive, "--manifest", nothings}}, refusedAnyhow, 0},
+		{"a manifest in one word", [][]string{{"diff", oneWord, oneWord}, {"verify", archive, "--manifest", oneWord}}, tooLarge, 0},
 	}
 	return append(append(cases, treeBombs(t)...), contentBombs(t)...)
 }

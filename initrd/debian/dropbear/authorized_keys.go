@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -90,13 +89,16 @@ func isPrivate(b []byte) bool {
 func numberedLines(b []byte) func(func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		n := 0
-		for row := range bytes.Lines(b) {
+		for row := range strings.Lines(string(b)) {
 			n++
-			for piece := range bytes.FieldsFuncSeq(row, func(r rune) bool { return r == '\n' || r == '\r' }) {
-				for piece := range slices.Chunk(piece, maxLine+1) {
-					if !yield(n, string(piece)) {
+			for piece := range strings.SplitSeq(strings.TrimSuffix(row, "\n"), "\r") {
+				for ; len(piece) > maxLine+1; piece = piece[maxLine+1:] {
+					if !yield(n, piece[:maxLine+1]) {
 						return
 					}
+				}
+				if piece != "" && !yield(n, piece) {
+					return
 				}
 			}
 		}
