@@ -20,7 +20,7 @@ func unsynced(program string) string { return "sync() { :; }\n" + program }
 
 // killed runs do with a device again and again, killed one command later each time, until it is not killed any more.
 func killed(t *testing.T, b Boot, do func(l *local, n int) (over bool)) {
-	for n := 1; ; n += stride {
+	for n := 1 + len(t.Name())*7%stride; ; n += stride { // each way has others
 		l := newLocal(t, "bash")
 		l.lay(b)
 		if do(l, n) {

@@ -310,7 +310,7 @@ func TestOneShotKilled(t *testing.T) {
 		for what, prepare := range map[string]bool{"push": false, "restore": true} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
-				for n := 1; ; n += stride {
+				for n := 1 + len(t.Name())*7%stride; ; n += stride {
 					l := newLocal(t, "bash")
 					s.make(t, l)
 					before := l.tree()

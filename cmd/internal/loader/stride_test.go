@@ -3,7 +3,7 @@
 package loader
 
 // stride is how many commands lie between two that a run is killed before.
-const stride = 31
+const stride = 47
 
 // failStride is how many lie between two that fail.
-const failStride = 13
+const failStride = 29

@@ -105,7 +105,10 @@ func TestOpenWhileWritten(t *testing.T) {
 	var writer sync.WaitGroup
 	var writes atomic.Int64
 	writer.Go(func() {
+		pace := time.NewTicker(50 * time.Microsecond) // not all of a processor's time
+		defer pace.Stop()
 		for n := byte(0); ctx.Err() == nil; n++ {
+			<-pace.C
 			if _, err := f.WriteAt([]byte{n}, 5); err != nil {
 				t.Error(err)
 				return
