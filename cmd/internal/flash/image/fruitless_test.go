@@ -52,7 +52,7 @@ func TestFruitless(t *testing.T) {
 				continue
 			}
 			i := &Image{}
-			i.coded = &fruitlessInput{Reader: io.MultiReader(bytes.NewReader(packWith(t, packers[c.kind], img)), &again{b: c.nothing}), most: 64 << 20}
+			i.coded = &fruitlessInput{Reader: io.MultiReader(bytes.NewReader(packWith(t, packers[c.kind], img)), &again{b: c.nothing}), most: 16 << 20}
 			if before {
 				i.coded.Reader = &again{b: c.nothing}
 			}
