@@ -236,7 +236,7 @@ func terminalCases() map[string]terminalCase {
 			says: []string{"no room"}},
 		"push not reached":    {verb: "push", make: off, code: exitUnreachable, says: []string{"connection refused"}},
 		"restore done":        {verb: "restore", code: exitDone, says: []string{"the original is back"}},
-		"restore refused":     {verb: "restore", make: restoring("groundhog: nothing was pushed", 1), code: exitNo, says: []string{"nothing was pushed"}},
+		"restore refused":     {verb: "restore", make: restoring("groundhog: nothing was pushed", 1), code: exitNo, says: []string{"restoring: refused: nothing was pushed"}},
 		"restore trouble":     {verb: "restore", make: restoring("groundhog: the copy is damaged", 2), code: exitTrouble, says: []string{"the copy is damaged"}},
 		"restore not reached": {verb: "restore", make: off, code: exitUnreachable, says: []string{"connection refused"}},
 		"flash done":          {verb: "flash", make: waits, code: exitDone, says: []string{"comparing ", "filesystems on it: /dev/vda1 ext4 root", "verified: /dev/vda has "}},

@@ -55,7 +55,7 @@ func (s *sshSettings) jumpTo(ctx context.Context, o Options, depth int) (*Client
 		before, last = s.jump[:i], s.jump[i+1:]
 	}
 	hop := o.forHop()
-	j, err := resolveTarget(ctx, strings.TrimPrefix(last, "ssh://"), hop)
+	j, err := resolveTarget(ctx, last, hop)
 	if err != nil {
 		return nil, nil, fmt.Errorf("jump host: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 // with a port in brackets. What is not given is empty.
 type Target struct{ User, Host, Port string }
 
-// ParseTarget reads a target. Host may be a name in ssh_config(5).
+// ParseTarget reads a target. Host may be a name in ssh_config(5). As ssh(1) does it takes ssh://[user@]host[:port], too, in which an IPv6 address is always in brackets.
 func ParseTarget(s string) (Target, error) {
 	t, err := parseTarget(s)
 	if err != nil {
@@ -24,6 +24,10 @@ func ParseTarget(s string) (Target, error) {
 }
 
 func parseTarget(s string) (t Target, err error) {
+	s, isURL := strings.CutPrefix(s, "ssh://")
+	if isURL {
+		s = strings.TrimSuffix(s, "/")
+	}
 	t.Host = s
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
 		t.User, t.Host = s[:i], s[i+1:]
@@ -41,6 +45,8 @@ func parseTarget(s string) (t Target, err error) {
 		if !validPort(t.Port) {
 			return t, errors.New("the port is a number from 1 to 65535")
 		}
+	case isURL && strings.Contains(t.Host, ":"):
+		return t, errors.New("an IPv6 address in a URL is in brackets")
 	}
 	if !validHost(t.Host) {
 		return t, errors.New("not a host name or address")

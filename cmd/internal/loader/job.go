@@ -100,7 +100,7 @@ func (j Job) Run(ctx context.Context, sh Shell, archive io.Reader) error {
 		return fmt.Errorf("pushing: %w: the device does not say that it is done", ErrTrouble)
 	}
 	if r.Exit == exitTakenBack {
-		return fmt.Errorf("pushing: %w: %w", ErrTakenBack, r.Err("on the device"))
+		return fmt.Errorf("pushing: %w: %w", ErrTakenBack, reasonOf(r))
 	}
 	return scriptOutcome("pushing", r)
 }
@@ -118,13 +118,22 @@ func Restore(ctx context.Context, sh Shell) (string, error) {
 	return strings.TrimPrefix(strings.TrimSpace(string(r.Stderr)), "groundhog: "), scriptOutcome("restoring", r)
 }
 
+// reasonOf is why a script ended as it did: its own words, where it said one line and no more; else with all that is known of how it ended.
+func reasonOf(r device.Result) error {
+	said := strings.TrimSpace(string(r.Stderr))
+	if text, ok := strings.CutPrefix(said, "groundhog: "); ok && text != "" && r.Exit < 128 && !strings.Contains(text, "\n") {
+		return errors.New(text)
+	}
+	return r.Err("on the device")
+}
+
 // scriptOutcome is a script's exit status in words: 1 is a refusal, anything else trouble.
 func scriptOutcome(doing string, r device.Result) error {
 	switch r.Exit {
 	case 0:
 		return nil
 	case 1:
-		return fmt.Errorf("%s: %w: %w", doing, ErrRefused, r.Err("on the device"))
+		return fmt.Errorf("%s: %w: %w", doing, ErrRefused, reasonOf(r))
 	}
-	return fmt.Errorf("%s: %w: %w", doing, ErrTrouble, r.Err("on the device"))
+	return fmt.Errorf("%s: %w: %w", doing, ErrTrouble, reasonOf(r))
 }
