@@ -34,7 +34,7 @@ type outputFile struct {
 	perm  os.FileMode     // once it is complete
 	dir   *os.Root        // that path is in
 	aside *sidefile.Aside // in dir
-	tmp   *os.File        // in their place, of what goes to standard output
+	tmp   *os.File        // in their place, of what goes to standard output; it has no name
 }
 
 // NotOver refuses outputs that are among the inputs, under whatever name.
@@ -71,6 +71,9 @@ func OneStdout(outputs ...string) error {
 func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if path == Stdio && o.Stdout != nil {
 		f, err := os.CreateTemp("", "groundhog-*")
+		if err == nil {
+			err = os.Remove(f.Name()) // it may have private keys in it, and a run that is killed removes nothing
+		}
 		if err != nil {
 			return nil, keptFirst(err)
 		}
@@ -182,9 +185,8 @@ func forbiddenToOthers() fs.FileMode {
 	return fs.FileMode(mask) & 0o077
 }
 
-// printFile copies a complete file to standard output and removes it.
+// printFile copies a complete file to standard output.
 func (o *Files) printFile(f *os.File) error {
-	defer os.Remove(f.Name())
 	defer f.Close()
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -198,7 +200,6 @@ func (o *Files) Discard() {
 	for _, f := range o.files {
 		if f.tmp != nil {
 			f.tmp.Close()
-			os.Remove(f.tmp.Name())
 			continue
 		}
 		f.aside.Discard()

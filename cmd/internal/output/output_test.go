@@ -119,3 +119,19 @@ func TestTogetherOfTwoRuns(t *testing.T) {
 		}
 	}
 }
+
+// What goes to standard output is in no file that a killed run would leave.
+func TestStdoutLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	var out bytes.Buffer
+	o := Files{Stdout: &out}
+	defer o.Discard()
+	write(t, &o, Stdio, 0o600)
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+	if err := o.Commit(); err != nil || out.String() != "text" {
+		t.Errorf("%q, %v", &out, err)
+	}
+}
