@@ -59,6 +59,9 @@ func (o *patchOptions) gatherInputs() ([]manifest.Input, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading authorized keys: %w", err)
 		}
+		if err := holdsNoKey(b); err != nil && len(o.authorizedKeys) > 1 { // of a single one more is said
+			return nil, exitCode{exitNo, fmt.Errorf("%s: %w", name, err)}
+		}
 		if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
 			b = append(b, '\n')
 		}
@@ -80,6 +83,15 @@ func (o *patchOptions) gatherInputs() ([]manifest.Input, error) {
 		inputs = append(inputs, in)
 	}
 	return inputs, o.gatherHostKeys()
+}
+
+// holdsNoKey says why a file that lets somebody in lets in nobody, whatever the release: of several files the others would hide it.
+func holdsNoKey(text []byte) error {
+	keys, _, err := dropbear.ParseAuthorizedKeys(text)
+	if err == nil && len(keys) == 0 {
+		err = errors.New("no key in it")
+	}
+	return err
 }
 
 // makeHostKey makes host keys where there are none; tests, whose processes would spend most of their time on it, have small ones.

@@ -41,6 +41,9 @@ func parsePEM(b []byte) (*HostKey, error) {
 	}
 	block, _ := pem.Decode(b)
 	if block == nil {
+		if _, _, _, _, err := ssh.ParseAuthorizedKey(b); err == nil {
+			return nil, errors.New("a public key: its private half is wanted (the file without .pub)")
+		}
 		return nil, errors.New("neither dropbear's, OpenSSH's nor PEM's format")
 	}
 	var locked *ssh.PassphraseMissingError
