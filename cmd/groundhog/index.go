@@ -196,7 +196,7 @@ func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path st
 	}
 	k, to, err := pack.Export(ctx, o.store, image.Base(path), img, o.level, progress)
 	if err != nil {
-		return packedImage{}, err
+		return packedImage{}, fmt.Errorf("packing into %s: %w", o.store, err)
 	}
 	if k.Image = image.Shown(path); img.URL() == "" {
 		if k.Image, err = filepath.Abs(path); err != nil {

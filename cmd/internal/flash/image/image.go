@@ -47,7 +47,7 @@ type Image struct {
 	state       index.File    // that watched was in when it was opened
 	coming      int64         // bytes that a server says to send; 0 unknown
 	endless     bool          // it ends where a connection does, whole or not
-	lasting     bool          // a later change of the file shows in its state
+	unlasting   error         // why a later change of the file need not show in its state; nil if it will
 	want        string        // SHA-256 that what is stored must have, in hex; "" unknown
 	against     string        // where want is from; "" nowhere
 	stored      string        // SHA-256 of what is stored, once it is known

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,10 +23,11 @@ var ErrNotKept = errors.New("nothing is kept of this image")
 // KeepPack packs an image that was loaded into the user's cache, unless the cache has it.
 func (i *Image) KeepPack(ctx context.Context, level int, progress func(done int64)) (*pack.Kept, error) {
 	if i.file == nil || i.watched == nil || i.store.Get(i.name, i.state) == nil {
-		if _, err := index.Open(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
+		_, err := index.Open()
+		if err = cmp.Or(err, i.unlasting); err != nil {
+			err = fmt.Errorf("%w: %w", ErrNotKept, err)
 		}
-		return nil, ErrNotKept
+		return nil, cmp.Or(err, ErrNotKept)
 	}
 	return pack.In(i.store).Keep(ctx, i.name, i.SHA256(), i, level, progress)
 }

@@ -46,7 +46,7 @@ func (i *Image) decodeImage(ctx context.Context, decoded io.ReadCloser, stored *
 	if err == nil && i.spool != nil { // zeros are not written, and the image may end with some
 		err = i.spool.Truncate(chunk.End(i.chunks))
 	}
-	if err == nil && i.lasting {
+	if err == nil && i.file != nil && i.watched != nil && i.unlasting == nil {
 		i.store.Put(i.name, &index.Index{File: i.state, Stored: i.stored, Decoded: sum, Chunks: i.chunks})
 	}
 	i.mu.Lock()

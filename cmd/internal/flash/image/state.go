@@ -24,7 +24,7 @@ func (i *Image) watchState(ctx context.Context) error {
 	}
 	i.state = state
 	if i.file != nil {
-		i.lasting = index.Lasting(i.file)
+		i.unlasting = index.CheckLasting(i.file)
 	}
 	return nil
 }

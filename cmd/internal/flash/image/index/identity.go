@@ -79,29 +79,36 @@ func Settle(ctx context.Context, f *os.File) (File, bool, error) {
 	}
 }
 
-// Lasting reports whether a later change of the file will show in its [File] even in another run of this program. It will not
+// CheckLasting says why a later change of the file need not show in its [File] in another run of this program; nil if it will. It will not
 // where somebody has the file mapped to write to it by now, as only the first write to a page shows (mmap(2)); nor on
 // a tmpfs, where a write through a mapping need not show at all; nor where another machine's clock says the time.
-func Lasting(f *os.File) bool {
-	fs := filesystemOf(f)
-	if fs.memory || fs.remote {
-		return false
+func CheckLasting(f *os.File) error {
+	switch fs := filesystemOf(f); {
+	case fs.memory:
+		return errors.New("it is in memory, on a tmpfs, where it may change unseen")
+	case fs.remote:
+		return errors.New("it is on another machine, whose clock is not this one's")
 	}
 	// A lease for reading is had where nobody has the file open, or mapped, for writing (fcntl(2)).
 	fd := f.Fd()
 	err := tryLease(fd)
 	if err == nil {
-		return true
+		return nil
 	}
 	if err != unix.EACCES { // EAGAIN: somebody has
-		return false
+		return fmt.Errorf("somebody has it open for writing: %w", err)
 	}
 	// Of another user's file there is no lease. What was written to a mapping of it has been brought to the disk by now,
 	// all the same (dirty_expire_centisecs is 30 s), and what is next shows again; fsync(2) makes sure.
 	now, ok := FileOf(f)
-	if !ok || time.Since(time.Unix(0, now.Ctime)) < time.Minute || f.Sync() != nil {
-		return false
+	if !ok || time.Since(time.Unix(0, now.Ctime)) < time.Minute {
+		return errors.New("it is another user's, and was changed within the last minute")
 	}
-	again, ok := FileOf(f)
-	return ok && now == again
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if again, ok := FileOf(f); !ok || now != again {
+		return ErrChanging
+	}
+	return nil
 }
