@@ -119,6 +119,9 @@ func compareSources(stdout io.Writer, talk talkLevel, paths []string, o *diffOpt
 	if len(paths) > 2 && o.html == "" && o.format != "html" {
 		return hint.To(fmt.Errorf("%d builds: a report is of two", len(paths)), "--html FILE writes a page of all of them")
 	}
+	if err := output.Check([]string{o.html}, slices.Concat(paths, o.oldRoot.Packages(), o.newRoot.Packages())); err != nil {
+		return err
+	}
 	var rules []diff.Rule
 	if o.failOn != "" {
 		var err error

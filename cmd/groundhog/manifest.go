@@ -98,6 +98,9 @@ var manifestFormats = map[string]func(io.Writer, *manifest.Manifest) error{
 // makeManifest is the verb.
 func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	encode := manifestFormats[o.format]
+	if err := output.Check(o.outputNames(path), append(o.root.Packages(), path, o.signKey)); err != nil {
+		return err
+	}
 	var key ssh.Signer
 	if o.signKey != "" {
 		if o.output == stdioName && (o.format != "json" || len(o.root) > 0 || !isManifest(path)) {
@@ -125,12 +128,18 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	if o.output == stdioName {
 		return encode(stdout, m)
 	}
-	if info, err := os.Stat(o.output); err == nil {
-		if in, err := os.Stat(path); err == nil && os.SameFile(info, in) {
-			return fmt.Errorf("%s is the source: it is never written over", o.output)
-		}
-	}
 	return writeManifest(o.output, m, encode, key)
+}
+
+// outputNames is the files that are written.
+func (o *manifestOptions) outputNames(path string) []string {
+	switch {
+	case o.signKey == "":
+		return []string{o.output}
+	case o.output == stdioName: // the manifest that is signed is there
+		return []string{path + ".sig"}
+	}
+	return []string{o.output, o.output + ".sig"}
 }
 
 // completeManifest adds what SOURCE itself does not tell.

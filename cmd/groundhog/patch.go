@@ -136,10 +136,7 @@ func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOption
 	default:
 		o.output = filepath.Base(path) + ".groundhog"
 	}
-	if err := output.OneStdout(o.outputNames()...); err != nil {
-		return err
-	}
-	if err := output.NotOver(o.outputNames(), append(o.inputFiles(), path)); err != nil {
+	if err := output.Check(o.outputNames(), append(o.inputFiles(), path)); err != nil {
 		return err
 	}
 	if err := o.Options.Check(); err != nil {

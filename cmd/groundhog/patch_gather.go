@@ -37,12 +37,7 @@ func (o *patchOptions) inputFiles() []string {
 			files = append(files, arg)
 		}
 	}
-	for _, l := range o.root {
-		if l.Debs {
-			files = append(files, l.Path)
-		}
-	}
-	return files
+	return append(files, o.root.Packages()...)
 }
 
 // gatherInputs reads the files that the options name.

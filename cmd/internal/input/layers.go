@@ -18,6 +18,19 @@ type Layer struct {
 	Debs bool // a .deb file, or a directory of them
 }
 
+// Packages is the .deb files among them, those in directories, too, as far as these can be read.
+func (ls Layers) Packages() (all []string) {
+	for _, l := range ls {
+		if !l.Debs {
+			continue
+		}
+		all = append(all, l.Path)
+		inside, _ := sysroot.DebFiles(l.Path)
+		all = append(all, inside...)
+	}
+	return all
+}
+
 // Flag is one of the two flags; both append to one list.
 func (ls *Layers) Flag(debs bool) pflag.Value { return layerFlag{ls, debs} }
 

@@ -37,34 +37,38 @@ type outputFile struct {
 	tmp   *os.File        // in their place, of what goes to standard output; it has no name
 }
 
-// NotOver refuses outputs that are among the inputs, under whatever name.
-func NotOver(outputs, inputs []string) error {
-	for _, out := range outputs {
+// Check refuses outputs of which two are one file, or standard output, so that both would be lost, and those that are among the inputs, under whatever name.
+func Check(outputs, inputs []string) error {
+	for i, out := range outputs {
+		for _, other := range outputs[:i] {
+			switch {
+			case out == Stdio && other == Stdio:
+				return errors.New("standard output is named twice")
+			case out != "" && sameName(out, other):
+				return hint.To(fmt.Errorf("%s is named for two outputs", out), "each needs a file of its own")
+			}
+		}
 		there, err := os.Stat(out)
-		if err != nil {
+		if err != nil || out == Stdio {
 			continue
 		}
 		for _, in := range inputs {
 			if info, err := os.Stat(in); err == nil && os.SameFile(info, there) {
-				return hint.To(fmt.Errorf("%s is the input: it is never written over", out), "name another file with --output")
+				return hint.To(fmt.Errorf("%s is the input: it is never written over", out), "name another file for the output")
 			}
 		}
 	}
 	return nil
 }
 
-// OneStdout refuses two outputs that are standard output: what both write there is of no use.
-func OneStdout(outputs ...string) error {
-	n := 0
-	for _, path := range outputs {
-		if path == Stdio {
-			n++
-		}
+// sameName reports whether two names, of files that need not be there, are one name in one directory.
+func sameName(a, b string) bool {
+	if filepath.Base(a) != filepath.Base(b) {
+		return false
 	}
-	if n > 1 {
-		return errors.New("standard output is named twice")
-	}
-	return nil
+	dirA, errA := os.Stat(filepath.Dir(a))
+	dirB, errB := os.Stat(filepath.Dir(b))
+	return errA == nil && errB == nil && os.SameFile(dirA, dirB)
 }
 
 // Create starts a file that will have permission bits perm, but for those that the umask takes from others. What goes to standard output is a file, too, until all is complete.

@@ -63,11 +63,15 @@ func TestRefused(t *testing.T) {
 	if err := errors.Join(os.WriteFile(in, nil, 0o600), os.Link(in, link)); err != nil {
 		t.Fatal(err)
 	}
-	if NotOver([]string{link, filepath.Join(dir, "none")}, []string{in}) == nil || NotOver([]string{dir}, []string{in}) != nil {
+	if Check([]string{link, filepath.Join(dir, "none")}, []string{in}) == nil || Check([]string{dir}, []string{in}) != nil {
 		t.Error("what is over the input, and what is not")
 	}
-	if OneStdout("a", Stdio, "b") != nil || OneStdout(Stdio, "a", Stdio) == nil {
+	if Check([]string{"a", Stdio, "b"}, []string{Stdio}) != nil || Check([]string{Stdio, "a", Stdio}, nil) == nil || Check([]string{"", ""}, nil) != nil {
 		t.Error("standard output, once and twice")
+	}
+	new := filepath.Join(dir, "new")
+	if Check([]string{new, "x", filepath.Join(dir, "..", filepath.Base(dir), "new")}, nil) == nil || Check([]string{new, new + "er"}, nil) != nil {
+		t.Error("one file for two outputs, and two")
 	}
 	for path, want := range map[string]string{
 		dir:                           "writing " + dir + ": it is there and no regular file",
