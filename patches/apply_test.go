@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -37,7 +36,6 @@ func everything(o *Options) {
 
 // Applied to its own result a patch changes nothing, and the file is the same.
 func TestAgainChangesNothing(t *testing.T) {
-	judge.Tool(t, "depmod")
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		img, first := patch(t, tgt, everything)
 		before := write(t, img)
@@ -60,7 +58,6 @@ func TestAgainChangesNothing(t *testing.T) {
 // What differs between the archives is what the report says, and the two
 // files that hold the id; directories made on the way are not in it.
 func TestReportsWhatChanged(t *testing.T) {
-	judge.Tool(t, "depmod")
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		before := snapshot(read(t, tgt))
 		img, r := patch(t, tgt, everything)
@@ -96,7 +93,6 @@ func TestReportsWhatChanged(t *testing.T) {
 
 // The report and the record name the patches in the order of All.
 func TestOrder(t *testing.T) {
-	judge.Tool(t, "depmod")
 	var want []string
 	for _, p := range All() {
 		if p.Archive != nil {
@@ -131,7 +127,6 @@ func TestNotAskedFor(t *testing.T) {
 
 // The same inputs give the same bytes, in any run.
 func TestDeterministic(t *testing.T) {
-	judge.Tool(t, "depmod")
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		a, ra := patch(t, tgt, everything)
 		b, rb := patch(t, tiny.New(tgt.Release, tgt.Archive["usr/sbin/dropbear"] != nil), everything)
@@ -172,7 +167,6 @@ func TestNoSecrets(t *testing.T) {
 // The archive that the patches make is what its manifest says, written anew or
 // appended.
 func TestManifestOfPatched(t *testing.T) {
-	judge.Tool(t, "depmod")
 	tgt := tiny.New("trixie", true)
 	for _, appended := range []bool{false, true} {
 		img := read(t, tgt)

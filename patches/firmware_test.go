@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/patches/sysroot"
 )
@@ -29,7 +28,6 @@ func firmwareIn(tree map[string]string) string {
 
 // A module brings the firmware that it asks for, as far as the root tree has it; the rest is named.
 func TestFirmware(t *testing.T) {
-	judge.Tool(t, "depmod")
 	for name, c := range map[string]struct {
 		root, archive map[string]string // below lib/firmware
 		want          string            // in the archive
@@ -108,7 +106,6 @@ func TestFirmwareOfThere(t *testing.T) {
 
 // A kernel that cannot unpack firmware gets it unpacked.
 func TestFirmwareUnpacked(t *testing.T) {
-	judge.Tool(t, "depmod")
 	tgt := tiny.New("bookworm", true)
 	packed := tgt.Root["usr/lib/modules/"+tgt.Kernel+"/kernel/lib/crc16.ko"].Data // anything
 	tgt.Root[fwDir+"bnx2/rv2p.fw.xz"] = tiny.Text(string(tiny.Squeeze(packed)))
@@ -121,7 +118,6 @@ func TestFirmwareUnpacked(t *testing.T) {
 
 // Whether there is a network driver is judged when all modules are in, by what they drive.
 func TestDriverNote(t *testing.T) {
-	judge.Tool(t, "depmod")
 	const net = "/kernel/drivers/net/"
 	for name, c := range map[string]struct {
 		change  func(tgt *tiny.Target, dir string)

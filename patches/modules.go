@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/initrd/show"
+	"groundhog/patches/depmod"
 	"groundhog/patches/sysroot"
 )
 
@@ -165,41 +167,36 @@ func (t *Archive) listModules() error {
 	return t.putGenerated(modulesList, []byte(text))
 }
 
-// moduleIndexes is the files that depmod(8) makes from the modules themselves. Those
-// that it makes from modules.builtin stay the same when a module is added.
-var moduleIndexes = []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin",
-	"modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"}
-
-// rebuildIndexes has kmod's own depmod read the archive's modules.
+// rebuildIndexes makes the indexes of the archive's modules anew. Those that depmod makes from modules.builtin stay the same when a module is added.
 func (t *Archive) rebuildIndexes() error {
 	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
 	files := map[string][]byte{}
 	for name, e := range t.Image.Tree() {
-		rest, ok := strings.CutPrefix(name, dir+"/")
-		if !ok || !e.IsFile() {
-			continue
-		}
-		_, module := sysroot.ModuleName(name)
-		if module || slices.Contains([]string{"modules.builtin", "modules.builtin.modinfo", "modules.order"}, rest) {
-			files[rest] = t.Image.Content(e)
+		if rest, ok := strings.CutPrefix(name, dir+"/"); ok && e.IsFile() {
+			if _, module := sysroot.ModuleName(name); module || rest == "modules.order" {
+				files[rest] = t.Image.Content(e)
+			}
 		}
 	}
-	made, err := runDepmod(t.Kernel, files, moduleIndexes)
+	content := func(name string) []byte {
+		if e := t.Image.Lookup(path.Join(dir, name)); e != nil && e.IsFile() {
+			return t.Image.Content(e)
+		}
+		return nil
+	}
+	made, err := depmod.Indexes(files, depmod.LayoutOf(content("modules.dep.bin")))
 	if err != nil {
-		return err
+		return fmt.Errorf("indexing the modules: %w", err)
 	}
-	for _, name := range moduleIndexes {
-		b, ok := made[name]
-		if !ok {
-			continue
-		}
-		at := path.Join(dir, name)
+	if content("modules.weakdep") == nil {
+		delete(made, "modules.weakdep") // before kmod 33 nobody reads it
+	}
+	for _, name := range slices.Sorted(maps.Keys(made)) {
+		at, mode := path.Join(dir, name), uint32(initrd.TypeFile|0o644)
 		if e := t.Image.Lookup(at); e != nil {
-			err = t.putEntry(at, e.Mode, b)
-		} else {
-			err = t.putEntry(at, initrd.TypeFile|0o644, b)
+			mode = e.Mode
 		}
-		if err != nil {
+		if err := t.putEntry(at, mode, made[name]); err != nil {
 			return err
 		}
 	}
