@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/confine"
 	"groundhog/cmd/internal/flash/image/table"
-	"groundhog/patches/confine"
 )
 
 // ErrNoHostKey is in errors that say why an image tells none: there may be no key in it before its first boot, or in a

@@ -1,4 +1,4 @@
-// Package confine runs a program of this machine (depmod, debugfs) on input that
+// Package confine runs a program of this machine (debugfs) on input that
 // anybody may have made. Should the input make it run wild, it meets limits of time,
 // memory and file sizes, finds no network where the system lets us take it away, and
 // ends with whoever asked for it, children and all.
