@@ -17,7 +17,7 @@ func ConfiguredHosts(path, home string) []string {
 		path = filepath.Join(home, ".ssh/config")
 	}
 	var names []string
-	collectHosts(path, home, 0, &names)
+	collectHosts(path, home, map[string]bool{}, &names)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -26,7 +26,7 @@ func ConfiguredHosts(path, home string) []string {
 // config is as [Options] has it. Nothing is looked up but what the configuration itself has ssh(1) look up.
 func IsConfigured(ctx context.Context, name, config string) bool {
 	me, err := whoAmI()
-	if err != nil || config == "none" {
+	if err != nil || config == "none" || CheckFiles(config, nil) != nil {
 		return false
 	}
 	files := []string{config}
@@ -42,14 +42,15 @@ func IsConfigured(ctx context.Context, name, config string) bool {
 	return err == nil && !strings.EqualFold(a.firstValue("hostname"), name)
 }
 
-// deepestInclude is how deep ssh itself follows Include (readconf.c).
-const deepestInclude = 16
+// mostIncluded bounds how many files are looked into. Each is once: two that include each other twice would have no end to speak of.
+const mostIncluded = 1000
 
-func collectHosts(path, home string, depth int, names *[]string) {
+func collectHosts(path, home string, seen map[string]bool, names *[]string) {
 	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || depth > deepestInclude {
+	if err != nil || !info.Mode().IsRegular() || seen[path] || len(seen) == mostIncluded {
 		return
 	}
+	seen[path] = true
 	f, err := os.Open(path)
 	if err != nil {
 		return
@@ -81,7 +82,7 @@ func collectHosts(path, home string, depth int, names *[]string) {
 				}
 				files, _ := filepath.Glob(pattern)
 				for _, name := range files {
-					collectHosts(name, home, depth+1, names)
+					collectHosts(name, home, seen, names)
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package device
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +16,8 @@ func TestConfiguredHosts(t *testing.T) {
 			"Match host x\nInclude more/*.conf ~/.ssh/loop\nHost bench-1\n",
 		"more/a.conf": "\tHost nuc\t# a comment\n",
 		"more/b.txt":  "Host never\n",
-		"loop":        "Include loop\nHost round\n",
+		"loop":        strings.Repeat("Include loop loo?\n", 40) + "Host round\n",
+		"loo2":        strings.Repeat("Include loo*\n", 40),
 	} {
 		path := filepath.Join(home, ".ssh", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
