@@ -4,23 +4,19 @@ GO ?= go
 
 # Nothing here needs C: programs are static, start on any release, and are the same wherever they are built.
 export CGO_ENABLED = 0
-RELEASE = -trimpath -ldflags '-s -w -buildid= -E main.entry'
+RELEASE = -trimpath -ldflags '-s -w -buildid='
 
 # The e2e tests and their packages; what else those test, make test does.
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' .)
 E2ETESTS = $(shell grep -ho '^func Test[A-Za-z0-9_]*' $(E2E) | cut -d ' ' -f 2 | paste -s -d '|')
 
-.PHONY: help build program writers test lint race e2e full full-status demo dist bench fuzz tools vm
+.PHONY: help build writers test lint race e2e full full-status demo dist bench fuzz tools vm
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 build: writers ## build ./groundhog, with the device's half of flash in it
-	@$(MAKE) --no-print-directory program
-
-PROGRAM = groundhog
-program:
-	$(GO) build $(RELEASE) -o $(PROGRAM) ./cmd/groundhog
+	$(GO) build $(RELEASE) -o groundhog ./cmd/groundhog
 
 writers: ## compile groundhog-writer for the devices' architectures, to be embedded
 	$(GO) run ./cmd/internal/writers/build cmd/groundhog/writers

@@ -30,7 +30,7 @@ func main() {
 	// An archive in memory is a few large blocks without pointers: collecting
 	// often costs next to nothing and keeps the peak near what is in use.
 	debug.SetGCPercent(20)
-	os.Exit(run(os.Args[1:], standardInput(), standardOutput(), os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // Version is the tool's version, as manifests name it. It changes with each

@@ -117,7 +117,7 @@ func (s *staging) fillTree(arch string) (string, error) {
 		return "", err
 	}
 	env := append([]string{"GOOS=linux", "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0"}, s.env...)
-	args := []string{"build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w -buildid= -E main.entry"}
+	args := []string{"build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w -buildid="}
 	for _, name := range notInlined {
 		args = append(args, "-gcflags="+name+"=-l")
 	}
