@@ -120,7 +120,7 @@ func (i *Image) beginImage(ctx context.Context) error {
 		return err
 	}
 	i.compression = compression
-	stored.off = compression == "raw" // what is decoded is hashed, too
+	stored.off = compression == "raw" || i.kept != nil && i.want == ""
 	err = i.findSize(ctx)
 	if err == nil {
 		err = i.checkFooter()

@@ -58,7 +58,7 @@ func (i *Image) decodeImage(ctx context.Context, decoded io.ReadCloser, stored *
 // storedSum hashes the image's file as it is stored.
 type storedSum struct {
 	hash.Hash
-	off bool // the file is not compressed: the hash of the decoded image is the same
+	off bool // the sum is known by another way: the file is not compressed, and has that of the decoded image, or the kept index has it
 }
 
 func (s *storedSum) Write(p []byte) (int, error) {
@@ -70,7 +70,10 @@ func (s *storedSum) Write(p []byte) (int, error) {
 
 // checkEnd compares the checksum of what was read with what it should be, and makes sure that the file has not changed meanwhile.
 func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) error {
-	if !stored.off {
+	switch {
+	case stored.off && i.kept != nil: // all that came out is as the index has it
+		sum = i.kept.Stored
+	case !stored.off:
 		if _, err := io.Copy(stored, i.in); err != nil { // a decoder need not read what follows its last byte
 			return err
 		}
@@ -88,6 +91,7 @@ func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) err
 
 // pullChunks takes the decoded image chunk by chunk.
 func (i *Image) pullChunks(decoded io.ReadCloser) (string, error) {
+	// An index that fits has the sum: each chunk is held against it, and a chunk's sum is as good as a SHA-256.
 	whole, last := sha256.New(), []byte(nil)
 	stop := make(chan struct{})
 	defer close(stop)
@@ -95,7 +99,9 @@ func (i *Image) pullChunks(decoded io.ReadCloser) (string, error) {
 		if p.err != nil {
 			return "", p.err
 		}
-		whole.Write(p.b) // the slowest of it, and there is one order only
+		if i.kept == nil {
+			whole.Write(p.b) // the slowest of it, and there is one order only
+		}
 		last = append(last, p.b[max(0, len(p.b)-sniff.LastLen):]...)
 		last = last[max(0, len(last)-sniff.LastLen):]
 		i.publishChunk(p.c, p.b)
@@ -103,7 +109,13 @@ func (i *Image) pullChunks(decoded io.ReadCloser) (string, error) {
 	if err := i.checkWhole(chunk.End(i.chunks), last); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(whole.Sum(nil)), nil
+	if i.kept == nil {
+		return hex.EncodeToString(whole.Sum(nil)), nil
+	}
+	if len(i.chunks) != len(i.kept.Chunks) {
+		return "", ErrChanged
+	}
+	return i.kept.Decoded, nil
 }
 
 // readPiece is a chunk that was read and hashed, or why it could not be.

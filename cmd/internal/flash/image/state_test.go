@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -233,6 +234,43 @@ func TestKeptIsChecked(t *testing.T) {
 	index.User().Put(name, kept)
 	if err := open(t, name, "", nil).Walk(t.Context(), func(int64) bool { return false }, nil); !errors.Is(err, ErrChanged) {
 		t.Errorf("%v, want ErrChanged", err)
+	}
+}
+
+// What an index says of a compressed image is not worked out again, neither its sum nor the file's, and holds for what is decoded as a whole.
+func TestKeptOfPacked(t *testing.T) {
+	content := disk(4 << 20)
+	name := old(t, filepath.Join(t.TempDir(), "disk.img.zst"), packWith(t, []string{"zstd", "-q"}, content))
+	must(t, open(t, name, "", nil).Load(t.Context()))
+	kept := open(t, name, "", nil).kept
+	if kept == nil {
+		t.Fatal("no index")
+	}
+	said := *kept
+	said.Stored, said.Decoded = sumOf([]byte("stored")), sumOf([]byte("decoded"))
+	index.User().Put(name, &said)
+	i := open(t, name, "", nil)
+	if got, err := whole(i); err != nil || !bytes.Equal(got, content) || i.SHA256() != said.Decoded {
+		t.Errorf("%d bytes, sum %s, %v", len(got), i.SHA256(), err)
+	}
+	if again := open(t, name, "", nil).kept; again == nil || again.Stored != said.Stored || again.Decoded != said.Decoded {
+		t.Errorf("the index says now: %+v", again)
+	}
+	for what, chunks := range map[string][]chunk.Chunk{
+		"one more":  append(slices.Clone(kept.Chunks), chunk.Chunk{N: 4, Len: 100, Zero: true}),
+		"one less":  kept.Chunks[:3],
+		"shorter":   append(slices.Clone(kept.Chunks[:3]), chunk.Chunk{N: 3, Len: 101, Sum: kept.Chunks[3].Sum}),
+		"other sum": append([]chunk.Chunk{{N: 0, Len: chunk.Size, Sum: chunk.SumOf(nil)}}, kept.Chunks[1:]...),
+	} {
+		said := *kept
+		said.Chunks = chunks
+		index.User().Put(name, &said)
+		if got, err := whole(open(t, name, "", nil)); !errors.Is(err, ErrChanged) {
+			t.Errorf("%s: %d bytes, %v", what, len(got), err)
+		}
+	}
+	if _, err := Open(t.Context(), name, sumOf(content), nil); !errors.Is(err, ErrChecksum) {
+		t.Errorf("%v, want ErrChecksum", err)
 	}
 }
 
