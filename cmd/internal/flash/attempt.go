@@ -189,8 +189,8 @@ func (a *writerLine) takeDisk(d protocol.Disk) error {
 	r.disk, r.result.Disk = d, d
 	a.stream.usePack(r.packFor(d))
 	r.chunks.beginConnection()
-	if !r.indexed && !r.feeding {
-		r.takeIndex()
+	if all := r.Source.Index(); all != nil && !r.indexed && !r.feeding {
+		r.takeIndex(all)
 	}
 	return nil
 }

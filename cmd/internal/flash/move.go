@@ -21,8 +21,8 @@ import (
 // Reader is a Source whose chunks can be read in any order once the whole image was read. What has moved on the disk is looked for in it
 // before anything is sent.
 type Reader interface {
-	// Load returns when the whole image is known, and every checksum held.
-	Load(ctx context.Context) error
+	// Known returns all chunks once they are known. Whether the image is as it should be is seen where Walk ends.
+	Known(ctx context.Context) ([]chunk.Chunk, error)
 	// Read is a chunk's data, nil for zeros, which is the caller's; it waits for what is not known yet. io.EOF is behind the image's end.
 	Read(ctx context.Context, n int64) ([]byte, error)
 	// Peek is what Read gives, zeros as bytes, but not compared with the chunk's sum; false where something would have to be decoded first.
@@ -121,8 +121,13 @@ func (a *writerLine) moveChunks(ctx context.Context) error {
 	if err != nil || !worth {
 		return err
 	}
+	var all []chunk.Chunk
 	loaded := make(chan error, 1)
-	go func() { loaded <- src.Load(ctx) }()
+	go func() {
+		var err error
+		all, err = src.Known(ctx)
+		loaded <- err
+	}()
 	if err := a.scanAll(total); err != nil {
 		return err
 	}
@@ -134,7 +139,7 @@ func (a *writerLine) moveChunks(ctx context.Context) error {
 	case <-a.end:
 		return io.ErrUnexpectedEOF
 	}
-	if err := a.compareAll(); err != nil {
+	if err := a.compareAll(all); err != nil {
 		return err
 	}
 	return a.rebuildChunks(ctx)
@@ -247,11 +252,11 @@ func (a *writerLine) holdsEnough() bool {
 }
 
 // compareAll announces every chunk that is not known to be on the disk, and waits for all answers.
-func (a *writerLine) compareAll() error {
+func (a *writerLine) compareAll(all []chunk.Chunk) error {
 	r := a.flashRun
 	r.mu.Lock()
 	if !r.indexed {
-		r.takeIndex()
+		r.takeIndex(all)
 	} else { // what differed on earlier connections is announced again: this writer does not know it
 		r.chunks.compareAgain(r.Fit != nil)
 	}
@@ -307,7 +312,7 @@ func (a *writerLine) planMoves(ctx context.Context) (*moved.Plan, map[int64]chun
 	r, most := a.flashRun, cmp.Or(a.planned, maxPlanned)
 	r.mu.Lock()
 	chunks := map[int64]chunk.Chunk{}
-	for _, c := range r.Source.Index() {
+	for _, c := range r.known {
 		if wants, _ := r.chunks.wantsData(c.N); wants && c.N != 0 && a.scan.scanned[c.N] && len(chunks) < most {
 			chunks[c.N] = c
 		}

@@ -16,9 +16,9 @@ import (
 // file is an image of which any chunk can be read.
 type file struct{ *source }
 
-func (f file) Load(context.Context) error {
+func (f file) Known(context.Context) ([]chunk.Chunk, error) {
 	f.index = f.end == nil // from now on it is known
-	return f.end
+	return f.Index(), f.end
 }
 
 func (f file) Peek(n int64) ([]byte, bool) {

@@ -72,13 +72,8 @@ func (r *flashRun) fatalError() error {
 	return r.feedErr
 }
 
-// takeIndex takes the image's index, where it is known: its chunks are compared while those that differ are sent. The
-// caller holds mu.
-func (r *flashRun) takeIndex() {
-	all := r.Source.Index()
-	if all == nil {
-		return
-	}
+// takeIndex takes the image's index: its chunks are compared while those that differ are sent. The caller holds mu.
+func (r *flashRun) takeIndex(all []chunk.Chunk) {
 	r.end = chunk.End(all)
 	r.indexed = true
 	r.known = all

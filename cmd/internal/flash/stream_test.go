@@ -205,7 +205,7 @@ type readable struct {
 	loads atomic.Int64
 }
 
-func (r *readable) Load(context.Context) error { return nil }
+func (r *readable) Known(context.Context) ([]chunk.Chunk, error) { return r.Index(), nil }
 func (r *readable) Peek(n int64) ([]byte, bool) {
 	b, err := indexed{r.source}.Read(context.Background(), n)
 	return b, err == nil

@@ -24,9 +24,9 @@
 package chunk
 
 import (
-	"sync"
-
 	"bytes"
+	"hash"
+	"sync"
 
 	"github.com/zeebo/blake3"
 )
@@ -105,6 +105,14 @@ func IsZero(b []byte) bool {
 		b = b[n:]
 	}
 	return true
+}
+
+// WriteZeros writes n zeros to a hash.
+func WriteZeros(h hash.Hash, n int) {
+	for n > 0 {
+		k, _ := h.Write(zeroBytes[:min(n, len(zeroBytes))])
+		n -= k
+	}
 }
 
 // chunkBuffers are used again: fresh memory costs a page fault every 4 KiB, more than a fast hash of what is in it.

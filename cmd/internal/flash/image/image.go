@@ -71,8 +71,11 @@ type Image struct {
 	unlooked int              // bytes written to spool since somebody looked how much room is left there; its writer's alone
 	chunks   []chunk.Chunk    // so far
 	recent   map[int64][]byte // of them, in memory
-	look     sync.Mutex       // held while the file is read once more
-	starts   startInfo        // what it would start by itself, once somebody asked
+	hashing  hashState
+	demand   int64      // the last chunk that somebody waited for
+	complete bool       // chunks are all there are
+	look     sync.Mutex // held while the file is read once more
+	starts   startInfo  // what it would start by itself, once somebody asked
 	keys     foundKeys
 	notes    []string
 	zeros    []bool // the chunks that kept calls zero and that were found to be
@@ -147,7 +150,7 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 	defer stop()
 	for n := int64(0); ; n++ {
-		c, more, err := i.awaitChunk(ctx, n)
+		c, more, err := i.awaitChunk(ctx, n, &i.done)
 		if err == nil && !more {
 			return i.checkUnchanged(ctx)
 		}
@@ -158,12 +161,12 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 			return err
 		}
 		if want != nil && !want(n) {
-			chunk.Free(i.takeData(n))
+			i.dropData(n)
 			continue
 		}
 		var data []byte
 		if !c.Zero {
-			if data = i.takeData(n); data == nil {
+			if data = i.takeData(ctx, n); data == nil {
 				data, err = i.readChunk(c)
 			}
 			if err != nil {
@@ -176,8 +179,8 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 	}
 }
 
-// awaitChunk waits for chunk n.
-func (i *Image) awaitChunk(ctx context.Context, n int64) (chunk.Chunk, bool, error) {
+// awaitChunk waits for chunk n; false where the image has ended before, of which end tells.
+func (i *Image) awaitChunk(ctx context.Context, n int64, end *bool) (chunk.Chunk, bool, error) {
 	if i.kept != nil && i.raw != nil {
 		if n >= int64(len(i.kept.Chunks)) {
 			return chunk.Chunk{}, false, nil
@@ -186,6 +189,7 @@ func (i *Image) awaitChunk(ctx context.Context, n int64) (chunk.Chunk, bool, err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.noteDemand(n)
 	for {
 		switch {
 		case ctx.Err() != nil:
@@ -194,7 +198,7 @@ func (i *Image) awaitChunk(ctx context.Context, n int64) (chunk.Chunk, bool, err
 			return i.chunks[n], true, nil
 		case i.err != nil:
 			return chunk.Chunk{}, false, i.err
-		case i.done:
+		case *end:
 			return chunk.Chunk{}, false, nil
 		}
 		i.cond.Wait()
@@ -241,7 +245,7 @@ func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 	defer stop()
-	c, more, err := i.awaitChunk(ctx, n)
+	c, more, err := i.awaitChunk(ctx, n, &i.done)
 	switch {
 	case err != nil:
 		return nil, err
@@ -250,7 +254,7 @@ func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	case c.Zero:
 		return nil, nil
 	}
-	if data := i.takeData(n); data != nil {
+	if data := i.takeData(ctx, n); data != nil {
 		return data, nil
 	}
 	return i.readChunk(c)

@@ -34,7 +34,7 @@ func CheckSum(sum string) error {
 // What is no disk image, or of no known kind, or shorter than it says itself, is refused, unless [Force] is among the
 // options.
 func Open(ctx context.Context, name, sum string, stdin io.Reader, options ...Option) (*Image, error) {
-	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}, quiet: defaultQuiet, most: MaxSize}
+	i := &Image{name: name, want: strings.ToLower(sum), over: make(chan struct{}), stop: func() {}, recent: map[int64][]byte{}, hashing: hashState{passed: map[int64]bool{}}, quiet: defaultQuiet, most: MaxSize}
 	i.cond = sync.NewCond(&i.mu)
 	for _, o := range options {
 		o(i)

@@ -45,7 +45,7 @@ func (i *Image) readAt(ctx context.Context, off, n int64) ([]byte, error) {
 	defer stop()
 	var out []byte
 	for at := off / chunk.Size; at*chunk.Size < off+n; at++ {
-		c, more, err := i.awaitChunk(ctx, at)
+		c, more, err := i.awaitChunk(ctx, at, &i.done)
 		if err != nil || !more {
 			return out, err
 		}

@@ -39,7 +39,7 @@ func unnamedFile(least int64) (*os.File, error) {
 // decodeImage decodes, hashes and keeps the whole image.
 func (i *Image) decodeImage(ctx context.Context, decoded io.ReadCloser, stored *storedSum) {
 	defer close(i.over)
-	sum, err := i.pullChunks(contextReader{ctx, decoded})
+	sum, err := i.pullChunks(ctx, contextReader{ctx, decoded})
 	if err == nil {
 		err = i.checkEnd(ctx, stored, sum)
 	}
@@ -89,33 +89,44 @@ func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) err
 	return i.checkUnchanged(ctx)
 }
 
-// pullChunks takes the decoded image chunk by chunk.
-func (i *Image) pullChunks(decoded io.ReadCloser) (string, error) {
-	// An index that fits has the sum: each chunk is held against it, and a chunk's sum is as good as a SHA-256.
-	whole, last := sha256.New(), []byte(nil)
+// pullChunks takes the decoded image chunk by chunk, and returns its SHA-256 in hex.
+func (i *Image) pullChunks(ctx context.Context, decoded io.ReadCloser) (string, error) {
+	if i.kept != nil { // each chunk is held against the index, and a chunk's sum is as good as a SHA-256
+		if err := i.publishAll(ctx, decoded); err != nil {
+			return "", err
+		}
+		if len(i.chunks) != len(i.kept.Chunks) {
+			return "", ErrChanged
+		}
+		return i.kept.Decoded, nil
+	}
+	whole, hashed := sha256.New(), make(chan error, 1)
+	go func() { hashed <- i.hashChunks(whole) }()
+	err := i.publishAll(ctx, decoded)
+	i.mu.Lock()
+	i.complete, i.hashing.last = err == nil, true
+	i.cond.Broadcast()
+	i.mu.Unlock()
+	if failed := <-hashed; err == nil {
+		err = failed
+	}
+	return hex.EncodeToString(whole.Sum(nil)), err
+}
+
+// publishAll makes the chunks known as they come.
+func (i *Image) publishAll(ctx context.Context, decoded io.ReadCloser) error {
+	last := []byte(nil)
 	stop := make(chan struct{})
 	defer close(stop)
-	for p := range i.readPieces(decoded, stop) {
+	for p := range i.readPieces(ctx, decoded, stop) {
 		if p.err != nil {
-			return "", p.err
-		}
-		if i.kept == nil {
-			whole.Write(p.b) // the slowest of it, and there is one order only
+			return p.err
 		}
 		last = append(last, p.b[max(0, len(p.b)-sniff.LastLen):]...)
 		last = last[max(0, len(last)-sniff.LastLen):]
 		i.publishChunk(p.c, p.b)
 	}
-	if err := i.checkWhole(chunk.End(i.chunks), last); err != nil {
-		return "", err
-	}
-	if i.kept == nil {
-		return hex.EncodeToString(whole.Sum(nil)), nil
-	}
-	if len(i.chunks) != len(i.kept.Chunks) {
-		return "", ErrChanged
-	}
-	return i.kept.Decoded, nil
+	return i.checkWhole(chunk.End(i.chunks), last)
 }
 
 // readPiece is a chunk that was read and hashed, or why it could not be.
@@ -127,7 +138,7 @@ type readPiece struct {
 
 // readPieces reads an image, some chunks ahead of whoever takes them, and closes it. The channel is closed at the image's end, or behind an
 // error.
-func (i *Image) readPieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
+func (i *Image) readPieces(ctx context.Context, r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
 	out := make(chan readPiece, 2)
 	go func() {
 		defer close(out)
@@ -135,6 +146,7 @@ func (i *Image) readPieces(r io.ReadCloser, stop <-chan struct{}) <-chan readPie
 		more := true
 		for n := int64(0); more; n++ {
 			var p readPiece
+			i.awaitDemand(ctx, n)
 			if p, more = i.pieceAt(r, n); len(p.b) == 0 && p.err == nil {
 				return
 			}
@@ -195,31 +207,6 @@ func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
 		return c, ErrChanged
 	}
 	return c, nil
-}
-
-// mostInMemory is how many chunks that were just decoded stay in memory, so that a walk right behind the decoder need not read and hash them again.
-const mostInMemory = 16
-
-// publishChunk makes a chunk known. p belongs to the image from now on.
-func (i *Image) publishChunk(c chunk.Chunk, p []byte) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.chunks = append(i.chunks, c)
-	if !c.Zero && len(i.recent) < mostInMemory {
-		i.recent[c.N] = p
-	} else {
-		chunk.Free(p)
-	}
-	i.cond.Broadcast()
-}
-
-// takeData takes a chunk's data, if it is still in memory. Only the first caller gets it.
-func (i *Image) takeData(n int64) []byte {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	p := i.recent[n]
-	delete(i.recent, n)
-	return p
 }
 
 // contextReader is a reader that ends with its context.
