@@ -2,6 +2,7 @@ package flash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -68,6 +69,28 @@ func TestMoveSendsWhatIsNew(t *testing.T) {
 		}
 		if r.Moved < 8*chunk.Size || r.LookedThrough() != "" {
 			t.Errorf("index %v: %d bytes moved%s", indexed, r.Moved, r.LookedThrough())
+		}
+	}
+}
+
+// lateFile is an image of which all chunks are known before it is known whether it is as it should be.
+type lateFile struct{ file }
+
+func (l lateFile) Known(context.Context) ([]chunk.Chunk, error) { return l.chunks(), nil }
+
+// What moved is moved before it is known whether the image is as it should be; nothing is called verified before.
+func TestMoveOfWrongImage(t *testing.T) {
+	for _, wrong := range []error{nil, errors.New("another checksum")} {
+		old, next := builds(7)
+		b := newBench(t, append(slices.Clone(old), make([]byte, 4*chunk.Size)...))
+		s := &source{b: next, end: wrong}
+		r, err := b.flash(s, func(j *Job) { j.Source = lateFile{file{s}} })
+		want := Verified
+		if wrong != nil {
+			want = Waiting
+		}
+		if r.State != want || (err == nil) != (wrong == nil) || wrong != nil && !errors.Is(err, ErrImage) || wrong == nil && r.Moved == 0 {
+			t.Errorf("%v: %v, %d bytes moved, %v", wrong, r.State, r.Moved, err)
 		}
 	}
 }
