@@ -6,11 +6,14 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/cli"
+	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/patches"
 	"groundhog/patches/sysroot"
 	"groundhog/patches/undo"
@@ -84,6 +87,23 @@ func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
 	}
 }
 
+// otherRun is how long another run on the same root tree may take.
+const otherRun = 2 * time.Minute
+
+// holdTree keeps other runs of the verb away from a root tree until it is let go of: what two of them find there, and write, would not fit together, nor
+// what they keep of the originals.
+func holdTree(root string) (letGo func(), err error) {
+	dir, err := os.Open(root)
+	if err != nil {
+		return func() {}, nil // whoever reads it says so
+	}
+	if !sidefile.TakeTurn(dir, otherRun) {
+		dir.Close()
+		return nil, hint.To(fmt.Errorf("another run is at work on %s, or somebody else has it locked", root), "fuser "+device.Quote(root)+" says who")
+	}
+	return func() { dir.Close() }, nil
+}
+
 // hooks is the verb: read, work out, write.
 func hooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error {
 	if err := o.Options.Check(); err != nil {
@@ -92,6 +112,11 @@ func hooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error
 	if _, err := o.gatherInputs(); err != nil {
 		return err
 	}
+	letGo, err := holdTree(root)
+	if err != nil {
+		return err
+	}
+	defer letGo()
 	tree, err := sysroot.Open(sysroot.Dir(root))
 	if err != nil {
 		return err
@@ -126,6 +151,11 @@ func (o *hooksOptions) writeChanges(root string, empty []string, groups ...[]und
 
 // revertHooks undoes the verb.
 func revertHooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error {
+	letGo, err := holdTree(root)
+	if err != nil {
+		return err
+	}
+	defer letGo()
 	tree, err := sysroot.Open(sysroot.Dir(root))
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error
 const longestTurn = 2 * time.Second
 
 // takeTurn waits until no other run gives files their names in the directory of the first one, so that of two runs with the same outputs all files are
-// one's, and returns what ends the turn. The lock is the directory's own (flock(2)): it leaves nothing behind, and ends with its process.
+// one's, and returns what ends the turn.
 func (o *Files) takeTurn() (end func()) {
 	i := slices.IndexFunc(o.files, func(f outputFile) bool { return f.dir != nil })
 	if i < 0 {
@@ -132,9 +132,7 @@ func (o *Files) takeTurn() (end func()) {
 	if err != nil {
 		return func() {} // it can be written to, and not read
 	}
-	for late := time.Now().Add(longestTurn); unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK && time.Now().Before(late); {
-		time.Sleep(time.Millisecond)
-	}
+	sidefile.TakeTurn(dir, longestTurn)
 	return func() { dir.Close() }
 }
 
