@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	generate "github.com/google/jsonschema-go/jsonschema"
 	"github.com/rogpeppe/go-internal/txtar"
 	validate "github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/inspect"
 	"groundhog/cmd/internal/reflash"
@@ -250,4 +252,35 @@ func TestSchemaRefuses(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &all); err != nil || code != exitDone || len(all) != len(schemaKinds) {
 		t.Errorf("exit %d, %d schemas, %v", code, len(all), err)
 	}
+}
+
+// With --json standard output has JSON or nothing, however early a run ends, and what went wrong is said once: there, or on standard error.
+func TestJSONOrNothing(t *testing.T) {
+	workplace(t)
+	everyVerb(t, func(t *testing.T, verb *cobra.Command) {
+		if verb.Flags().Lookup("json") == nil {
+			return
+		}
+		for _, rest := range [][]string{{}, {"127.0.0.1:1"}, {"127.0.0.1:1", "text"}, {"127.0.0.1:1", "127.0.0.1:1"}, {"root", "root", "root"}, {"127.0.0.1:1", "reflash.img", "text"}, {"--bogus"}, {"--json=maybe"}, {""}, {"reflash.img"}, {"-"}, {"a\xff", "b\n"}} {
+			args := append([]string{verb.Name(), "--json"}, rest...)
+			if verb.Flags().Lookup("ssh-config") != nil {
+				args = append(args, "--ssh-config", "none", "--connect-timeout", "1s")
+			}
+			code, out, said := here(args...)
+			for rest := json.NewDecoder(strings.NewReader(out)); ; {
+				var value any
+				err := rest.Decode(&value)
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Errorf("%q: exit %d: %v in\n%s", args, code, err, out)
+					break
+				}
+			}
+			if code != exitDone && code != exitNo && (out == "") == (said == "") {
+				t.Errorf("%q: exit %d\n%s\n%s", args, code, out, said)
+			}
+		}
+	})
 }
