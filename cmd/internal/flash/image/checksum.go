@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ const givenSum = "--sha256"
 // checkFile holds a local image against its checksum. One that the caller gave is always held against the file's bytes; of
 // one that was found beside it, the kept index may tell the result.
 func (i *Image) checkFile(ctx context.Context) error {
-	if i.want == "" {
+	if i.want == "" || i.checksAsItReads() {
 		return nil
 	}
 	if i.kept != nil && i.against != givenSum {
@@ -34,10 +35,36 @@ func (i *Image) checkFile(ctx context.Context) error {
 			i.kept = nil
 		}
 	}
-	if i.stored != i.want {
-		return fmt.Errorf("%w: %s, not %s as in %s", ErrChecksum, i.stored, i.want, i.against)
+	return i.holdsWant(i.stored)
+}
+
+// checksAsItReads reports whether the file is held against its checksum in the pass in which its chunks become known, which comes at once: a raw image's
+// file has the sum of the image. It is not hashed twice then.
+func (i *Image) checksAsItReads() bool {
+	return i.want != "" && i.kept == nil && i.watched != nil && i.file != nil && !isPacked(i.file)
+}
+
+// butForChecksum is why an image is refused: its checksum, if it has one and that is wrong, before what the damage looks like.
+func (i *Image) butForChecksum(ctx context.Context, err error) error {
+	if !i.checksAsItReads() {
+		return err
 	}
-	return nil
+	sum, failed := i.hashFile(ctx)
+	if failed != nil {
+		return err
+	}
+	return cmp.Or(i.holdsWant(sum), err)
+}
+
+// holdsWant refuses a file with another sum than it is to have.
+func (i *Image) holdsWant(sum string) error {
+	switch {
+	case i.want == "" || sum == i.want:
+		return nil
+	case i.against == "":
+		return fmt.Errorf("%w: %s, not %s", ErrChecksum, sum, i.want)
+	}
+	return fmt.Errorf("%w: %s, not %s as in %s", ErrChecksum, sum, i.want, i.against)
 }
 
 // Checked is what the image as it is stored is held against, "--sha256" or a file's name; "" for nothing.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,15 @@ var imageFormats = []compressionFormat{
 	{"zstd", skippableFrame, decodeZstd}, // pzstd puts one before each frame
 	{"bzip2", "BZh", func(r *bufio.Reader, _ decodeOptions) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 	{"lz4", "\x04\x22\x4d\x18", decodeLZ4},
+}
+
+// isPacked reports whether a file begins as one that is decoded.
+func isPacked(file io.ReaderAt) bool {
+	return slices.ContainsFunc(imageFormats, func(f compressionFormat) bool {
+		b := make([]byte, len(f.magic))
+		n, _ := file.ReadAt(b, 0)
+		return f.beginsFormat(b[:n])
+	})
 }
 
 // skippableFrame is how a zstd frame begins that has nothing of the content; its first byte may have any other low half (RFC 8878, section 3.1.2).

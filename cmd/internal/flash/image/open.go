@@ -131,7 +131,7 @@ func (i *Image) beginImage(ctx context.Context) error {
 	}
 	decoded, err = i.sniffBeginning(decoded)
 	if err != nil {
-		return err
+		return i.butForChecksum(ctx, err)
 	}
 	i.packed = i.findPack(ctx)
 	if i.file != nil && compression == "raw" {
@@ -144,7 +144,14 @@ func (i *Image) beginImage(ctx context.Context) error {
 	context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 	i.decode = func() { go i.decodeImage(ctx, decoded, stored) }
 	i.undecoded = decoded.Close
-	return nil
+	if !i.checksAsItReads() {
+		return nil
+	}
+	err = i.Load(ctx)
+	if err != nil {
+		i.stop()
+	}
+	return err
 }
 
 // findSize finds out how large the decoded image is, if its headers or its server say so.

@@ -129,3 +129,35 @@ func TestReadOnDemand(t *testing.T) {
 		t.Errorf("%d chunks, %v", len(i.Index()), err)
 	}
 }
+
+// A raw image that has a checksum is read once to be held against it and to be known: what is sent later is held against its chunks' sums.
+func TestCheckedAsItIsRead(t *testing.T) {
+	content := disk(3<<20 + 512)
+	damaged := bytes.Clone(content)
+	damaged[2<<20]++
+	for _, beside := range []bool{false, true} {
+		name, sum := old(t, filepath.Join(t.TempDir(), "disk.img"), content), sumOf(content)
+		if beside {
+			old(t, name+".sha256", []byte(sum+"\n"))
+			sum = ""
+		}
+		i := open(t, name, sum, nil)
+		if chunks := i.Index(); len(chunks) != 4 || i.SHA256() != sumOf(content) {
+			t.Fatalf("beside %v: %d chunks, %s", beside, len(chunks), i.SHA256())
+		}
+		if got, err := whole(i); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("beside %v: %d bytes, %v", beside, len(got), err)
+		}
+		i.raw = bytes.NewReader(append([]byte{content[0] + 1}, content[1:]...))
+		if _, err := whole(i); !errors.Is(err, ErrChanged) {
+			t.Errorf("beside %v: %v, want ErrChanged", beside, err)
+		}
+		i.Close()
+		for _, b := range [][]byte{damaged, content[1:]} { // which looks like no image
+			old(t, name, b)
+			if _, err := Open(t.Context(), name, sum, nil); !errors.Is(err, ErrChecksum) {
+				t.Errorf("beside %v: %v, want ErrChecksum", beside, err)
+			}
+		}
+	}
+}

@@ -82,8 +82,8 @@ func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) err
 	if i.stored != "" && sum != i.stored {
 		return ErrChanged
 	}
-	if i.want != "" && sum != i.want {
-		return fmt.Errorf("%w: %s, not %s", ErrChecksum, sum, i.want)
+	if err := i.holdsWant(sum); err != nil {
+		return err
 	}
 	i.stored = sum
 	return i.checkUnchanged(ctx)
