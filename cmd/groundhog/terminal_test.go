@@ -160,8 +160,9 @@ func (d *desk) on(args ...string) (code int, seen string) {
 	}
 	all := follow(master)
 	over := make(chan struct{})
+	var resizer sync.WaitGroup
 	if d.restless {
-		go func() {
+		resizer.Go(func() {
 			for n := uint16(1); ; n = n%120 + 1 {
 				select {
 				case <-over:
@@ -170,10 +171,11 @@ func (d *desk) on(args ...string) (code int, seen string) {
 					pty.Setsize(tty, &pty.Winsize{Cols: n, Rows: 30})
 				}
 			}
-		}()
+		})
 	}
 	code = run(args, tty, tty, tty)
 	close(over)
+	resizer.Wait()
 	tty.Close()
 	<-all.end
 	return code, all.String()

@@ -80,7 +80,6 @@ func TestCancel(t *testing.T) {
 	if _, err := in.Read(make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}
-	w.Close()
 	cancel()
 	select {
 	case err := <-done:
@@ -90,6 +89,7 @@ func TestCancel(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it did not end")
 	}
+	w.Close()
 	if _, err := in.Read(make([]byte, 5)); err == nil { // EOF: nobody holds the pipe any more
 		t.Error("a child is alive")
 	}

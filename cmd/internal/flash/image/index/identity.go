@@ -25,8 +25,16 @@ type File struct {
 
 // FileOf is the state of an open file now; false for what is no regular file.
 func FileOf(f *os.File) (File, bool) {
+	if f == nil {
+		return File{}, false
+	}
+	conn, err := f.SyscallConn() // not Fd: who closes it meanwhile lets its number go to another file
+	if err != nil {
+		return File{}, false
+	}
 	var st unix.Stat_t
-	if f == nil || unix.Fstat(int(f.Fd()), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	failed := conn.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &st) })
+	if failed != nil || err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return File{}, false
 	}
 	return File{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}, true
