@@ -94,6 +94,7 @@ func (c *Client) askAlive() {
 	go func() { c.ssh.Wait(); close(over) }()
 	tick, ticks := time.NewTicker(c.options.Keepalive), since.NewTicks(c.options.Keepalive)
 	defer tick.Stop()
+	c.conn.heard.Note() // the login has just ended; were we stopped since, it would not count
 	asking := make(chan struct{}, 1)
 	for {
 		select {

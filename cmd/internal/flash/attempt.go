@@ -104,6 +104,7 @@ func (a *writerLine) closeCause(err error) error {
 func (a *writerLine) keepBeating() {
 	tick, ticks := time.NewTicker(a.Ping), since.NewTicks(a.Ping)
 	defer tick.Stop()
+	a.heard.Note() // as when the line was made; were we stopped since, it would not count
 	for {
 		select {
 		case <-a.end:
