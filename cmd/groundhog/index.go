@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/pack"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/initrd/show"
 )
 
@@ -209,9 +210,15 @@ func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path st
 	return made, nil
 }
 
-// refusalOf is an image's error as an exit code has it: what is no image, or another than it should be, is refused.
+// refusalOf is an image's error as an exit code has it, the same as in flash: what is no image, or another than it should be, is refused, and so is what says the latter
+// if it is not believed.
 func refusalOf(err error) error {
-	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit, image.ErrChecksum, image.ErrTooLarge} {
+	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit} {
+		if errors.Is(err, no) {
+			return exitCode{exitNo, hint.To(err, "--force packs it all the same")}
+		}
+	}
+	for _, no := range []error{image.ErrChecksum, image.ErrTooLarge, sidefile.ErrStranger, sidefile.ErrKind} {
 		if errors.Is(err, no) {
 			return exitCode{exitNo, err}
 		}
