@@ -11,7 +11,7 @@ import (
 // md5Lanes is how many contents are hashed by MD5 at a time. No step of MD5 can begin before the one before it has ended, so that a core computes
 // one sum at a third of the speed of SHA-256; in the lanes of its vectors it computes 8 (AVX2) or 16 (AVX-512) at once. Where there are none,
 // as on arm64, the sums are those of crypto/md5.
-const md5Lanes = md5simd.Lanes
+const md5Lanes = 16 // that package's Lanes, which only amd64 has
 
 // md5Hashers computes sums for at most md5Lanes callers at once. Whoever makes one closes it.
 type md5Hashers struct {
