@@ -68,6 +68,7 @@ func Check(f loader.Facts, a Archive) ([]Finding, loader.Boot) {
 	c.checkMachine()
 	boot := c.checkBootLoader()
 	c.checkRoom(boot)
+	c.hintOtherWays()
 	c.checkLogin()
 	c.checkNetwork()
 	c.checkStorage()

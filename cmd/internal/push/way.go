@@ -2,27 +2,40 @@ package push
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"groundhog/cmd/internal/loader"
 )
 
-// checkBootLoader finds the way in. Where it is refused the hint has what mends that, and which other ways are open.
+// checkBootLoader finds the way in. Where it is refused the hint has what mends that.
 func (c *pushChecks) checkBootLoader() loader.Boot {
 	b, err := c.takeWay()
 	if err == nil {
 		return b
 	}
-	hints := []string{}
+	hint := ""
 	var r *loader.Refusal
-	if errors.As(err, &r) && r.Hint != "" {
-		hints = append(hints, r.Hint)
+	if errors.As(err, &r) {
+		hint = r.Hint
 	}
-	if other := OtherWays(c.f, c.a); other != "" {
-		hints = append(hints, other)
-	}
-	c.addFinding("boot", Refuse, strings.Join(hints, "; or "), "%v", err)
+	c.addFinding("boot", Refuse, hint, "%v", err)
 	return loader.Boot{}
+}
+
+// hintOtherWays has the first refusal of the way, or of the room that it takes, name the ways that are open.
+func (c *pushChecks) hintOtherWays() {
+	i := slices.IndexFunc(c.all, func(f Finding) bool { return f.Verdict == Refuse && (f.ID == "boot" || f.ID == "room") })
+	if i < 0 {
+		return
+	}
+	hints := []string{}
+	for _, hint := range []string{c.all[i].Hint, OtherWays(c.f, c.a)} {
+		if hint != "" {
+			hints = append(hints, hint)
+		}
+	}
+	c.all[i].Hint = strings.Join(hints, "; or ")
 }
 
 // takeWay takes the way that was asked for, with what it has to say of that.
@@ -76,7 +89,7 @@ func (c *pushChecks) bootLoaders(l loader.Loader) (loader.Boot, error) {
 var waysSay = map[loader.Way]string{
 	loader.Replace: "goes by the initramfs that the boot loader finds",
 	loader.OneShot: "has the archive booted once",
-	loader.Kexec:   "needs no boot loader",
+	loader.Kexec:   "needs no boot loader, and no room in /boot",
 }
 
 // OtherWays is the ways that are open on the device for a push that was refused the one that it asked for, as a hint; "" for none. What each would be refused for is looked at.

@@ -69,6 +69,8 @@ var whatMayBe = map[string]func(loader.Facts){
 	"LOAD_KEXEC":              func(f loader.Facts) { set(f, "load_kexec", "true") },
 	"a kernel is loaded":      func(f loader.Facts) { set(f, "kexec_loaded", "1") },
 	"no room in /boot":        func(f loader.Facts) { set(f, "boot_free", "9") },
+	"no room in /var":         func(f loader.Facts) { set(f, "boot_mount", "/boot"); set(f, "state_free", "9") },
+	"/boot read-only":         func(f loader.Facts) { set(f, "boot_readonly", "yes") },
 	"no room in the firmware": func(f loader.Facts) { set(f, "firmware_free", "9") },
 	"include":                 func(f loader.Facts) { set(f, "firmware_odd", "include") },
 	"no flip":                 func(f loader.Facts) { delete(f, "firmware_flip") },
@@ -125,7 +127,7 @@ func checkHints(t *testing.T, what string, hinted map[string]int, use loader.Use
 			continue // the command line says that these do not go together
 		}
 		all, _ := taken(way, use.Stays)
-		i := slices.IndexFunc(all, func(x Finding) bool { return x.ID == "boot" && x.Verdict == Refuse })
+		i := slices.IndexFunc(all, func(x Finding) bool { return (x.ID == "boot" || x.ID == "room") && x.Verdict == Refuse })
 		if i < 0 {
 			continue
 		}
