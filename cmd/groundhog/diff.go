@@ -50,9 +50,9 @@ times, inodes, the random name of root's home, ld.so.cache. --all lists it.
 
 --fail-on makes it a gate: exit code 1 only for what is listed. The rules:
 any, added, removed, changed, moved, content, mode, owner, type, target, device,
-setuid (a file that gains it), unknown (from no package), keys (what says who may
-log in), packages, patches, segments, modules, kernel, release, architecture, and size>LIMIT (of
-the file), unpacked>LIMIT (of all content), own>LIMIT (of the content that groundhog
+setuid (a file that gains it), writable (by anybody, but for sticky directories),
+unknown (from no package), keys (what says who may log in), packages, patches,
+segments, modules, kernel, release, architecture, and size>LIMIT (of the file), unpacked>LIMIT (of all content), own>LIMIT (of the content that groundhog
 put there or changed, as the archive's record of patches says) and rest>LIMIT (of all
 other content), where LIMIT is a growth in percent or bytes.`,
 		Example: `  groundhog diff yesterday.json initrd.img-6.1.0-56-amd64 --new-root ./rootfs

@@ -212,6 +212,28 @@ func pairOfBuilds() (a, b *manifest.Manifest) {
 	return a, b
 }
 
+// What anybody may write to trips the rule when it comes to be so, and nothing else does.
+func TestGateWritable(t *testing.T) {
+	shared := func(e initrd.Entry) initrd.Entry { e.Mode |= 0o002; return e }
+	sticky := func(e initrd.Entry) initrd.Entry { e.Mode |= 0o1000; return e }
+	old := world{"was": shared(file("", "x")), "tmp": sticky(shared(dir(""))), "moved": shared(file("", "a file that moves")), "made": file("", "y"), "open": dir(""),
+		"private": shared(dir(""))}
+	now := world{"was": shared(file("", "other")), "tmp": shared(dir("")), "b/moved": shared(file("", "a file that moves")), "made": shared(file("", "y")), "open": shared(dir("")),
+		"private": dir(""), "new": shared(file("", "z")), "newtmp": sticky(shared(dir(""))), "null": shared(mapNode("", 1, 3)), "link": link("", "was")}
+	rules, err := diff.ParseRules("writable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tripped []string
+	for _, trip := range diff.Of(of(t, old.archive(t)), of(t, now.archive(t)), false).Gate(rules) {
+		tripped = append(tripped, trip.Where)
+	}
+	slices.Sort(tripped)
+	if d := cmp.Diff([]string{"made", "new", "open", "tmp"}, tripped); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 const wantText = `~ kernel       6.1.0-55-amd64 -> 6.1.0-56-amd64: 2 modules, 0 changed in size, 1 new
 + host key     256 ssh-ed25519 SHA256:new
 - host key     256 ssh-ed25519 SHA256:old
@@ -259,7 +281,7 @@ func pair(a, b *manifest.Manifest) (*manifest.Manifest, *manifest.Manifest, bool
 func TestGate(t *testing.T) {
 	same, _ := pairOfBuilds()
 	for rule, want := range map[string]int{"any": 1, "added": 3, "removed": 1, "changed": 1, "moved": 0, "content": 1, "mode": 0,
-		"owner": 0, "type": 0, "target": 0, "device": 0, "setuid": 1, "unknown": 1, "keys": 2, "packages": 1, "patches": 1, "segments": 1,
+		"owner": 0, "type": 0, "target": 0, "device": 0, "setuid": 1, "writable": 0, "unknown": 1, "keys": 2, "packages": 1, "patches": 1, "segments": 1,
 		"modules": 1, "kernel": 1, "release": 0, "architecture": 0, "size>5%": 1, "size>20%": 0, "size>19.9%": 1, "size>10kB": 1,
 		"size>20KiB": 0, "size>0": 1, "unpacked>1KiB": 1, "unpacked>50%": 0, "unpacked>1.4KiB": 0} {
 		rules, err := diff.ParseRules(rule)

@@ -18,17 +18,18 @@ var gateRules = map[string]func(c *Changes, found func(where, what string)){
 			found("archive", "something differs")
 		}
 	},
-	"added":   entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Added) }),
-	"removed": entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Removed) }),
-	"moved":   entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Moved) }),
-	"changed": entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Changed) }),
-	"content": entryRule(fieldIs(FieldContent)),
-	"mode":    entryRule(fieldIs(FieldMode)),
-	"owner":   entryRule(fieldIs(FieldOwner)),
-	"type":    entryRule(fieldIs(FieldType)),
-	"target":  entryRule(fieldIs(FieldTarget)),
-	"device":  entryRule(fieldIs(FieldDevice)),
-	"setuid":  entryRule(gainsSetuid),
+	"added":    entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Added) }),
+	"removed":  entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Removed) }),
+	"moved":    entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Moved) }),
+	"changed":  entryRule(func(_ *Group, ch *Change) string { return kindIs(ch, Changed) }),
+	"content":  entryRule(fieldIs(FieldContent)),
+	"mode":     entryRule(fieldIs(FieldMode)),
+	"owner":    entryRule(fieldIs(FieldOwner)),
+	"type":     entryRule(fieldIs(FieldType)),
+	"target":   entryRule(fieldIs(FieldTarget)),
+	"device":   entryRule(fieldIs(FieldDevice)),
+	"setuid":   entryRule(gainsSetuid),
+	"writable": entryRule(becomesWritable),
 	"unknown": entryRule(func(_ *Group, ch *Change) string {
 		if ch.New != nil && ch.New.Origin != nil && ch.New.Origin.Kind == manifest.FromUnknown && !ch.Folded() {
 			return "from no package, and nothing known makes it"
@@ -77,7 +78,7 @@ var gateRules = map[string]func(c *Changes, found func(where, what string)){
 
 // RuleNames are the rules that [ParseRules] knows, as --help lists them.
 var RuleNames = []string{"any", "added", "removed", "changed", "moved", "content", "mode", "owner", "type", "target",
-	"device", "setuid", "unknown", "keys", "packages", "patches", "segments", "modules", "kernel", "release",
+	"device", "setuid", "writable", "unknown", "keys", "packages", "patches", "segments", "modules", "kernel", "release",
 	"architecture", "size>N", "unpacked>N", "own>N", "rest>N"}
 
 func entryRule(find func(*Group, *Change) string) func(*Changes, func(string, string)) {
@@ -141,6 +142,20 @@ func gainsSetuid(_ *Group, ch *Change) string {
 		return ""
 	}
 	return "mode " + ch.New.Mode.String()
+}
+
+// becomesWritable finds files and directories that anybody may write to now and could not before. A sticky directory is not
+// among them: there everybody has files of their own, as in /tmp.
+func becomesWritable(_ *Group, ch *Change) string {
+	if !writableByAll(ch.New) || writableByAll(ch.Old) {
+		return ""
+	}
+	return "mode " + ch.New.Mode.String() + ": anybody may write to it"
+}
+
+func writableByAll(e *manifest.Entry) bool {
+	const others, sticky = 0o002, 0o1000
+	return e != nil && e.Mode&others != 0 && (e.Type == manifest.File || e.Type == manifest.Dir && e.Mode&sticky == 0)
 }
 
 func factRule(name string) func(*Changes, func(string, string)) {
