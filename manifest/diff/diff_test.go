@@ -212,6 +212,37 @@ func pairOfBuilds() (a, b *manifest.Manifest) {
 	return a, b
 }
 
+// Of many entries that a later copy hides a person reads a few, those that one side alone has; JSON has them all.
+func TestShadowedBrief(t *testing.T) {
+	build := func(hides int) *manifest.Manifest {
+		w := world{}
+		for i := range 40 {
+			w[fmt.Sprintf("f%02d", i)] = file("", "later")
+		}
+		entries := []initrd.Entry{dir(".")}
+		for i := range hides {
+			entries = append(entries, file(fmt.Sprintf("f%02d", i), "earlier"))
+		}
+		for _, name := range slices.Sorted(maps.Keys(w)) {
+			entries = append(entries, file(name, "later"))
+		}
+		return of(t, archive(t, entries...))
+	}
+	c := diff.Of(build(1), build(31), false)
+	var text, markdown bytes.Buffer
+	if err := errors.Join(c.WriteText(&text, false), c.WriteMarkdown(&markdown)); err != nil {
+		t.Fatal(err)
+	}
+	for _, report := range []string{text.String(), markdown.String()} {
+		if !strings.Contains(report, "f03 0644") || !strings.Contains(report, "and 27 more") || strings.Contains(report, "f00") || strings.Contains(report, "f04") {
+			t.Errorf("%s", report)
+		}
+	}
+	if full := c.Facts[len(c.Facts)-1].New; !strings.Contains(full, "f00") || !strings.Contains(full, "f30") {
+		t.Errorf("%q", full)
+	}
+}
+
 // What anybody may write to trips the rule when it comes to be so, and nothing else does.
 func TestGateWritable(t *testing.T) {
 	shared := func(e initrd.Entry) initrd.Entry { e.Mode |= 0o002; return e }

@@ -35,9 +35,16 @@ func (c *Changes) compareFacts(a, b *manifest.Manifest) {
 	fact("tool", old.Tool, now.Tool)
 	fact("build", old.Build, now.Build)
 	fact("board", old.Board, now.Board)
-	fact("shadowed", asideText(a.Shadowed), asideText(b.Shadowed))
-	fact("ignored", asideText(a.Ignored), asideText(b.Ignored))
+	fact(factShadowed, asideText(a.Shadowed), asideText(b.Shadowed))
+	fact(factIgnored, asideText(a.Ignored), asideText(b.Ignored))
 }
+
+// The facts that are texts of entries, with this between them.
+const (
+	factShadowed = "shadowed"
+	factIgnored  = "ignored"
+	asideBetween = ", "
+)
 
 // asideText is a short text of entries that the kernel does not end up with.
 func asideText(list []manifest.Entry) string {
@@ -47,7 +54,7 @@ func asideText(list []manifest.Entry) string {
 		names = append(names, fmt.Sprintf("%s %s %.12s%s", e.Path, e.Mode, e.SHA256, e.Target))
 	}
 	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return strings.Join(names, asideBetween)
 }
 
 // compareKeys compares by fingerprint and comment; where a file lies that has a random

@@ -68,11 +68,12 @@ func (c *Changes) headLines() []headLine {
 		add(Changed, "kernel", "%s", c.Kernels[i].kernelLine())
 	}
 	for _, f := range c.Facts {
-		old, now := strings.Fields(f.Old), strings.Fields(f.New)
-		if n := len(c.Kernels); f.Name == "kernels" && n > 0 && len(withoutThose(old, now)) == n && len(withoutThose(now, old)) == n {
+		was, is := strings.Fields(f.Old), strings.Fields(f.New)
+		if n := len(c.Kernels); f.Name == "kernels" && n > 0 && len(withoutThose(was, is)) == n && len(withoutThose(is, was)) == n {
 			continue // each has its own line already
 		}
-		add(Changed, f.Name, "%s -> %s", show.OrNone(f.Old), show.OrNone(f.New))
+		old, now := f.sides()
+		add(Changed, f.Name, "%s -> %s", old, now)
 	}
 	for _, k := range c.Keys {
 		add(k.Kind, keyName(k.Role, k.Key), "%s", keyLine(k.Key))
@@ -85,7 +86,7 @@ func (c *Changes) headLines() []headLine {
 	}
 	for _, kind := range []Kind{Added, Removed} {
 		if names := c.moduleNames(kind); len(names) > 0 {
-			add(kind, "modules", "%s", someOf(names, 12))
+			add(kind, "modules", "%s", someOf(names, 12, " "))
 		}
 	}
 	return list
@@ -101,12 +102,35 @@ func (c *Changes) moduleNames(kind Kind) []string {
 	return names
 }
 
-// someOf lists up to n names and says how many more there are.
-func someOf(names []string, n int) string {
-	if len(names) <= n {
-		return strings.Join(names, " ")
+// fewAside is how many entries are listed that the kernel does not end up with: an appended segment hides every entry that it has another copy of.
+const fewAside = 3
+
+// sides is the two values as a person reads them. Of many entries that the kernel does not end up with it is a few of those that the other side has not.
+func (f Fact) sides() (old, now string) {
+	if f.Name != factShadowed && f.Name != factIgnored {
+		return show.OrNone(f.Old), show.OrNone(f.New)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], " "), len(names)-n)
+	was, is := asideEntries(f.Old), asideEntries(f.New)
+	only, fresh := withoutThose(was, is), withoutThose(is, was)
+	if len(only)+len(fresh) == 0 { // the same ones, another number of times
+		return show.Count(len(was), "entry"), show.Count(len(is), "entry")
+	}
+	return show.OrNone(someOf(only, fewAside, asideBetween)), show.OrNone(someOf(fresh, fewAside, asideBetween))
+}
+
+func asideEntries(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, asideBetween)
+}
+
+// someOf lists up to n names, with what is between them, and says how many more there are.
+func someOf(names []string, n int, between string) string {
+	if len(names) <= n {
+		return strings.Join(names, between)
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], between), len(names)-n)
 }
 
 // fewNames is how many names of one inode are listed; busybox has 256.

@@ -75,7 +75,8 @@ func (m *markdownReport) writeHead(c *Changes) {
 		m.addPart("- kernel " + codeSpan(c.Kernels[i].kernelLine()) + "\n")
 	}
 	for _, f := range c.Facts {
-		m.addPart(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(show.OrNone(f.Old)), codeSpan(show.OrNone(f.New))))
+		old, now := f.sides()
+		m.addPart(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(old), codeSpan(now)))
 	}
 	for _, k := range c.Keys {
 		m.addPart(fmt.Sprintf("- %s %s: %s\n", keyName(k.Role, k.Key), k.Kind, codeSpan(keyLine(k.Key))))
@@ -88,7 +89,7 @@ func (m *markdownReport) writeHead(c *Changes) {
 	}
 	for _, kind := range []Kind{Added, Removed} {
 		if names := c.moduleNames(kind); len(names) > 0 {
-			m.addPart(fmt.Sprintf("- modules %s: %s\n", kind, codeSpan(someOf(names, 12))))
+			m.addPart(fmt.Sprintf("- modules %s: %s\n", kind, codeSpan(someOf(names, 12, " "))))
 		}
 	}
 }
