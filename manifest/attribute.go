@@ -25,8 +25,8 @@ import (
 // a file with that very content in the tree: at the same path, whatever of /bin
 // and /lib is merged into /usr, and diversions taken into account; or else under
 // the same name somewhere else, because mkinitramfs moves some. Names of one
-// content have one origin. What no package has is "generated" where an archive's
-// tools are known to make it, "groundhog" where a patch put it, else "unknown".
+// content have one origin. What no package has is "generated" where tools
+// are known to make it in an archive, or in a root tree, "groundhog" where a patch put it, else "unknown".
 //
 // The tree is asked by several goroutines at once; links in it are followed by
 // the tree itself. Records that are missing ([dpkg.ErrNone]) or not as dpkg writes
@@ -50,7 +50,7 @@ func (m *Manifest) attributeRecorded(root fs.FS, img *initrd.Image) error {
 
 // attributeBy does so by records that were read, and what is known of root's files and of the archive.
 func (m *Manifest) attributeBy(a *attributor) error {
-	a.whole, a.byContent, a.matches = m.Source == Root, map[string]*packageFile{}, make([]*packageFile, len(m.Entries))
+	a.source, a.byContent, a.matches = m.Source, map[string]*packageFile{}, make([]*packageFile, len(m.Entries))
 	if a.known != nil {
 		a.links = topLinks(m.Entries)
 	}
@@ -105,7 +105,7 @@ type attributor struct {
 	matches   []*packageFile          // by entry
 	byContent map[string]*packageFile // by SHA-256
 	closed    unreadableNames
-	whole     bool // what is installed is all of it here, whether it has files or not
+	source    Source // of what the manifest describes; of a root tree what is installed is all of it here, whether it has files or not
 
 	known map[string]readContent // of root's files, by path; nil: root is not what the entries are of
 	links map[string]string      // then, what root's links at its top lead to

@@ -10,7 +10,7 @@ import (
 
 // originOf is the origin of e, whose own path or name gave the match f, if any.
 func (a *attributor) originOf(e *Entry, f *packageFile) *Origin {
-	by := generatorOf(e.Path)
+	by := generatorOf(a.source, e.Path)
 	switch e.Type {
 	case File:
 		if f == nil {
@@ -85,7 +85,7 @@ func (a *attributor) countPackages(entries []Entry) []Package {
 	type named struct{ name, version string }
 	here := map[string][]named{} // the packages that go by a name, and the version that they have by it
 	for _, p := range a.db.Packages {
-		if a.whole || count[id{p.Name, p.Architecture}].Files > 0 {
+		if a.source == Root || count[id{p.Name, p.Architecture}].Files > 0 {
 			here[p.Name] = append(here[p.Name], named{p.Name, p.Version})
 			for _, r := range p.Provides {
 				here[r.Name] = append(here[r.Name], named{p.Name, r.Version})
@@ -95,7 +95,7 @@ func (a *attributor) countPackages(entries []Entry) []Package {
 	var list []Package
 	for _, p := range a.db.Packages {
 		one := count[id{p.Name, p.Architecture}]
-		if one == nil || one.Files == 0 && !a.whole {
+		if one == nil || one.Files == 0 && a.source != Root {
 			continue
 		}
 		delete(count, id{p.Name, p.Architecture}) // once

@@ -120,3 +120,36 @@ func TestOfSystemReadsOnce(t *testing.T) {
 		t.Errorf("told %d of %d, want %d", done, total, size)
 	}
 }
+
+// In a root tree nothing is said to be made by what makes an archive, so that a rule finds an etc/passwd of nobody's; and dpkg's records of
+// an upgrade are not from nowhere. The scripts of packages are, for they run.
+func TestGeneratedInTree(t *testing.T) {
+	root := handmade.Debian()
+	for _, name := range []string{"etc/passwd", "etc/fstab", "etc/nsswitch.conf", "conf/modules", "scripts/x/ORDER", "var/lib/dpkg/info/mine.postinst", "var/log/dpkg.log",
+		"etc/ld.so.cache", "usr/lib/modules/6.1/modules.dep", manifest.RecordPath} {
+		root[name] = &fstest.MapFile{Data: []byte("made: " + name), Mode: 0o644}
+	}
+	m, err := manifest.OfSystem(root, root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range m.Entries {
+		if e.Origin != nil && e.Origin.Kind != manifest.FromPackage {
+			got[e.Path] = strings.TrimSuffix(string(e.Origin.Kind)+" "+e.Origin.Name, " ")
+		}
+	}
+	want := map[string]string{"bin": "generated usrmerge", "lib": "generated usrmerge", "etc/ld.so.cache": "generated ldconfig", "usr/lib/modules/6.1/modules.dep": "generated depmod",
+		"var/lib/dpkg/status": "generated dpkg", "var/log/dpkg.log": "generated dpkg"}
+	for _, name := range []string{"etc/passwd", "etc/fstab", "etc/nsswitch.conf", "conf/modules", "scripts/x/ORDER", "var/lib/dpkg/info/mine.postinst", manifest.RecordPath, "etc/alternatives/editor", "usr/bin/editor", "var/lib/dpkg/diversions"} {
+		want[name] = "unknown"
+	}
+	for name := range root {
+		if strings.HasPrefix(name, "var/lib/dpkg/info/") && !strings.HasSuffix(name, "inst") {
+			want[name] = "generated dpkg"
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
