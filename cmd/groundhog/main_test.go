@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)       // of what runs in this process; main has its own
 	debug.SetMemoryLimit(2 << 30) // archives and disks are read whole again and again: a machine of 8 GiB has to do
-	testscript.Main(m, map[string]func(){
+	testscript.Main(judge.Apart{M: m}, map[string]func(){
 		"groundhog":          func() { makeHostKey = smallHostKey; main() },
 		"groundhog-measured": func() { makeHostKey = smallHostKey; measuredMain() },
 	})

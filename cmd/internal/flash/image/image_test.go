@@ -19,19 +19,11 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/fixtures/judge"
 )
 
 // Indexes are kept in a cache of the tests' own.
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "groundhog-cache-*")
-	if err != nil {
-		panic(err)
-	}
-	os.Setenv("XDG_CACHE_HOME", dir)
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(judge.Apart{M: m}.Run()) }
 
 // old is a file with such content.
 func old(t testing.TB, name string, b []byte) string {
