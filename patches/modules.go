@@ -71,6 +71,7 @@ func (t *Archive) modulesThere() map[string]string {
 // addModules copies what is missing, firmware included, and returns the names of the modules and how many files of firmware
 // there are. What the archive and its index have needs no root tree.
 func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
+	dir, there := t.Image.Resolve("lib/modules/" + t.Kernel)
 	kernel, err := t.rootModules(have)
 	if err != nil {
 		return nil, 0, err
@@ -93,6 +94,9 @@ func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
 			continue
 		}
 		at := debian.MergedUsr(m.Path)
+		if _, below, found := strings.Cut(at, "lib/modules/"+t.Kernel+"/"); found && there {
+			at = path.Join(dir, below) // /lib need not be a link into usr, and modprobe looks nowhere else
+		}
 		if err := t.copyFile(m.Path, at); err != nil {
 			return nil, 0, err
 		}

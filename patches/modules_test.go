@@ -57,6 +57,30 @@ func TestModules(t *testing.T) {
 	})
 }
 
+// Modules go where the archive's own are, which modprobe looks through: /lib need not be a link into usr.
+func TestModulesOfUnmergedArchive(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	delete(tgt.Archive, "lib")
+	for _, name := range slices.Sorted(maps.Keys(tgt.Archive)) {
+		if below, ok := strings.CutPrefix(name, "usr/lib/modules"); ok {
+			tgt.Archive["lib/modules"+below] = tgt.Archive[name]
+			delete(tgt.Archive, name)
+		}
+	}
+	img, _ := patch(t, tgt, want("smsc95xx", "mii"))
+	if got := modulesOf(img); got != "crc16 e1000 mii smsc95xx usbnet" {
+		t.Errorf("modules %s", got)
+	}
+	if index := text(t, img, "lib/modules/"+tgt.Kernel+"/modules.dep"); !strings.Contains(index, "smsc95xx.ko") {
+		t.Errorf("modules.dep %q", index)
+	}
+	for name := range img.Tree() {
+		if strings.HasPrefix(name, "usr/lib/modules") {
+			t.Errorf("%s is where modprobe does not look", name)
+		}
+	}
+}
+
 func TestComputeModule3(t *testing.T) {
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		img, r := patch(t, tgt, func(o *Options) { o.Board = "cm3" })
