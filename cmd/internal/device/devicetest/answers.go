@@ -83,7 +83,8 @@ func (d *Device) ownAnswers() []commandAnswer {
 		{"fact end ok", d.answerSurvey},
 		{"groundhog_restore=", d.answerPush},
 		{"groundhog-restore.service", Say("", 0)},
-		{"take_lock", Complain("groundhog: the original is back", 0)}, // restore's program
+		{"/run/groundhog-kexec", func(c *Command) int { io.Copy(io.Discard, c.Stdin); return 0 }}, // a program, and what it loads
+		{"take_lock", Complain("groundhog: the original is back", 0)},                             // restore's program
 		{"blkid -p", Say("device /dev/vda\ndevice /dev/vda1\nTYPE=ext4\nLABEL=root\n", 0)},
 		{"dd if=", d.answerDD},
 		{"reboot", func(*Command) int { return Rebooting }},
