@@ -35,12 +35,12 @@ type local struct {
 	tried bool                        // of a Raspberry Pi: the firmware has read tryboot.txt
 	arch  string                      // as dpkg has it; "" means amd64
 
-	flushes bool // its sync is the real one: a tenth of all processes that these tests started, and each waits for the whole disk
+	unflushed bool // its sync does nothing: a tenth of all processes that these tests started, and each waited for the whole disk
 }
 
 func newLocal(t *testing.T, shell string) *local {
 	judge.Tool(t, shell)
-	l := &local{t: t, root: t.TempDir(), shell: shell}
+	l := &local{t: t, root: t.TempDir(), shell: shell, unflushed: true}
 	for _, dir := range []string{"boot/firmware", "var/lib", "run", "proc/sys/vm"} {
 		if err := os.MkdirAll(filepath.Join(l.root, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 	if l.edit != nil {
 		program = l.edit(program)
 	}
-	if !l.flushes {
+	if l.unflushed {
 		program = unsynced(program)
 	}
 	cmd := exec.CommandContext(ctx, l.shell, append([]string{"-c", program, "groundhog"}, args...)...)
@@ -155,7 +155,7 @@ func each(t *testing.T, test func(t *testing.T, l *local, b Boot)) {
 		for _, shell := range []string{"dash", "bash"} {
 			t.Run(name+" "+shell, func(t *testing.T) {
 				l := newLocal(t, shell)
-				l.flushes = shell == "bash"
+				l.unflushed = shell == "dash"
 				test(t, l, b)
 			})
 		}
