@@ -182,7 +182,7 @@ func (o *Files) Commit() error {
 
 // forbiddenToOthers is what the umask takes from a file's group and from others. What it takes from the owner stays: a file that its owner cannot read is of no use.
 func forbiddenToOthers() fs.FileMode {
-	mask := unix.Umask(0o777) // there is no other way to ask that every system has; what is made meanwhile is nobody's
+	mask := unix.Umask(0o077) // there is no other way to ask that every system has; what is made meanwhile is its owner's alone
 	unix.Umask(mask)
 	return fs.FileMode(mask) & 0o077
 }
