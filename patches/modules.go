@@ -32,7 +32,7 @@ func (t *Archive) addAskedModules() (string, error) {
 	have := t.modulesThere()
 	added, files, err := t.addModules(have)
 	if err != nil {
-		return "", err
+		return "", t.opts.blameBoard(err)
 	}
 	if err := t.listModules(); err != nil {
 		return "", err
@@ -44,6 +44,14 @@ func (t *Archive) addAskedModules() (string, error) {
 		return fmt.Sprintf("%s, of these new: %s%s", strings.Join(t.opts.Modules, ", "), strings.Join(added, ", "), withFirmware(files)), nil
 	}
 	return strings.Join(t.opts.Modules, ", ") + ", all there already" + withFirmware(files), nil
+}
+
+// blameBoard says of modules that cannot be had that the board wants some: nobody may have named one.
+func (o *Options) blameBoard(err error) error {
+	if o.Board != "cm3" {
+		return err
+	}
+	return fmt.Errorf("%w; board cm3 needs %s: is this a kernel for it?", err, strings.Join(cm3Modules, ", "))
 }
 
 func withFirmware(files int) string {
@@ -214,7 +222,7 @@ func (t *Tree) listModules() (string, error) {
 		return "", nil
 	}
 	if err := t.checkModules(); err != nil {
-		return "", err
+		return "", t.opts.blameBoard(err)
 	}
 	err := t.undo.Edit("etc/initramfs-tools/modules", nil, listedModules(t.opts.Modules))
 	t.added = append(t.added, modulesList)

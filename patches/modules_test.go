@@ -159,6 +159,20 @@ func TestModulesListed(t *testing.T) {
 	}
 }
 
+// Whoever names a board and no module hears what the board has to do with the one that is not there.
+func TestModulesOfBoardRefused(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	for name := range tgt.Root {
+		if strings.Contains(name, "/phy-generic.ko") {
+			delete(tgt.Root, name)
+		}
+	}
+	err := refused(t, tgt, func(o *Options) { o.Board = "cm3" })
+	if !strings.Contains(err.Error(), "module phy_generic: not in kernel") || !strings.Contains(err.Error(), "; board cm3 needs mii, phy_generic, smsc95xx: is this a kernel for it?") {
+		t.Error(err)
+	}
+}
+
 func TestModulesRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(tgt *tiny.Target)

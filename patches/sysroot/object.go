@@ -84,7 +84,7 @@ type elfSymbol struct {
 	section elf.SectionIndex
 }
 
-// symbols are the entries of a symbol table but for the first, which is none; of local ones only the names that say something here.
+// symbols are the entries of a symbol table that say what a module needs (undefined ones) and exports (__crc_NAME).
 func (f *elfFile) symbols(table, names []byte) ([]elfSymbol, error) {
 	size, sectionAt := elf.Sym64Size, 6
 	if !f.is64Bit() {
