@@ -204,7 +204,6 @@ func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path st
 			return packedImage{}, err
 		}
 	}
-	k.Decoded = img.SHA256()
 	made := packedOf(k)
 	made.Index = to
 	return made, nil

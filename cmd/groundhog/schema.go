@@ -17,7 +17,7 @@ import (
 // outputSchema is the version of each kind of JSON that a verb prints, the manifest and what diff makes of two aside:
 // those are package manifest's. It is in the output as "schema", and changes when a reader of the old form would
 // misunderstand the new one.
-const outputSchema = 1
+const outputSchema = 2
 
 // schemaFiles has a JSON Schema (draft 2020-12) for each kind of output, made from the types that are printed
 // (go test ./cmd/groundhog -run TestSchemas -update).

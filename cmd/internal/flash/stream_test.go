@@ -45,6 +45,8 @@ func (p *packedSource) Read(from, to int64) ([]byte, error) {
 // indexed is a source as pack.Make reads it.
 type indexed struct{ *source }
 
+func (indexed) DecodedSum(context.Context) (string, error) { return "", nil }
+
 func (i indexed) Read(_ context.Context, n int64) ([]byte, error) {
 	if n >= int64(len(i.chunks())) {
 		return nil, io.EOF

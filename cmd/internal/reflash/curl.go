@@ -31,7 +31,7 @@ func (f *flashing) byPipeline(ctx context.Context) runResult {
 	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
 	before := f.lastWriter(ctx)
 	r, err := f.runPipeline(device.Patient(ctx, silent), job)
-	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: job.SHA256}
+	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: f.img.Sum()}
 	if err != nil {
 		switch {
 		case errors.Is(err, plain.ErrLost):
@@ -42,7 +42,7 @@ func (f *flashing) byPipeline(ctx context.Context) runResult {
 		return runResult{data: data, err: inState(f.stateLeft(ctx, data.State, "curl "+job.Session, before, err), err)}
 	}
 	return runResult{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
-		f.disk.Path, f.path, job.SHA256, data.CheckedAgainst(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
+		f.disk.Path, f.path, data.Image, data.CheckedAgainst(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
 }
 
 // lastWriter is who has written to the disk before this run, "" where nobody has or nobody can say.
@@ -80,7 +80,11 @@ func (f *flashing) curlPipeline(ctx context.Context) (job plain.Job, stop func()
 		return job, nil, err
 	}
 	size, _ := f.img.Size()
-	job = plain.Job{Disk: f.disk.Path, URL: f.URL, Compression: f.img.Compression(), Size: size, SHA256: f.img.SHA256(), Who: whoami(), Session: rand.Text()}
+	sum, err := f.img.DecodedSum(ctx)
+	if err != nil {
+		return job, nil, err
+	}
+	job = plain.Job{Disk: f.disk.Path, URL: f.URL, Compression: f.img.Compression(), Size: size, SHA256: sum, Who: whoami(), Session: rand.Text()}
 	if job.Compression == "raw" {
 		job.Compression = "none"
 	}

@@ -51,7 +51,7 @@ type enlargedPartition struct {
 // Flashed is what a verdict carries as data.
 type Flashed struct {
 	flash.Result
-	Image       string          `json:"image"`                // SHA-256 of the decoded image, in hex
+	Image       string          `json:"image"`                // SHA-256 of the image as it is stored, in hex; "" where it was not read to its end
 	Filesystems []diskPartition `json:"filesystems,omitzero"` // recognised on the disk afterwards
 	Grown       string          `json:"grown,omitzero"`       // the partition that was enlarged
 	Turnaround  []Lap           `json:"turnaround,omitzero"`  // of reflash: how long each part took

@@ -25,6 +25,7 @@ package chunk
 
 import (
 	"bytes"
+	"fmt"
 	"hash"
 	"sync"
 
@@ -89,6 +90,16 @@ func (e Extent) End() int64 {
 
 // SumOf hashes the bytes of a chunk.
 func SumOf(b []byte) Sum { return blake3.Sum256(b) }
+
+// SumOfAll is the hash of all chunks' sums, for images of one content.
+func SumOfAll(all []Chunk) Sum {
+	h := blake3.New()
+	for _, c := range all { // a chunk of zeros has a sum of its own
+		h.Write(c.Sum[:])
+	}
+	fmt.Fprint(h, End(all))
+	return Sum(h.Sum(nil))
+}
 
 // zeroBytes is what zero chunks are compared with, piece by piece: small enough to
 // stay in a core's cache.

@@ -73,3 +73,19 @@ func BenchmarkIsZero(b *testing.B) {
 		IsZero(data)
 	}
 }
+
+// Lists of chunks have one sum if they are the same, and another one each if they are not.
+func TestSumOfAll(t *testing.T) {
+	zeros, data := make([]byte, Size), bytes.Repeat([]byte{1}, Size)
+	seen := map[Sum]int{}
+	lists := [][]Chunk{nil, {Of(0, zeros)}, {Of(0, zeros[:5])}, {Of(0, data)}, {Of(0, data[:5])}, {Of(0, data), Of(1, zeros)}, {Of(0, zeros), Of(1, data)}}
+	for n, list := range lists {
+		sum := SumOfAll(list)
+		if other, was := seen[sum]; was {
+			t.Errorf("lists %d and %d have one sum", other, n)
+		}
+		if seen[sum] = n; SumOfAll(list) != sum {
+			t.Errorf("list %d has two sums", n)
+		}
+	}
+}

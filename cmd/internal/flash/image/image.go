@@ -2,6 +2,8 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +83,6 @@ type Image struct {
 	zeros    []bool // the chunks that kept calls zero and that were found to be
 	done     bool
 	err      error
-	sha      string // of the decoded image, in hex
 }
 
 // Size is the decoded image's size in bytes, where it is known, and so far where it is not. As long as the image was not decoded it
@@ -118,14 +119,38 @@ func (i *Image) Again() bool { return true }
 // Compression is "raw" or a compression's name.
 func (i *Image) Compression() string { return i.compression }
 
-// SHA256 is that of the decoded image, in hex, once it was decoded or from the kept index.
-func (i *Image) SHA256() string {
+// Sum is the SHA-256 of the image as it is stored, in hex: what sha256sum(1) has of its file. It is known once the image was read to its end, or
+// from the kept index; "" before.
+func (i *Image) Sum() string {
 	if i.kept != nil {
-		return i.kept.Decoded
+		return i.kept.Stored
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.sha
+	if !i.done {
+		return ""
+	}
+	return i.stored
+}
+
+// DecodedSum is the SHA-256 of the decoded image, in hex. That of a compressed one is worked out when it is asked for: what was decoded
+// is read once more.
+func (i *Image) DecodedSum(ctx context.Context) (string, error) {
+	if i.compression == "raw" {
+		err := i.Load(ctx)
+		return i.Sum(), err
+	}
+	whole := sha256.New()
+	err := i.Walk(ctx, nil, func(c chunk.Chunk, data []byte) error {
+		if data == nil {
+			chunk.WriteZeros(whole, c.Len)
+			return nil
+		}
+		whole.Write(data)
+		chunk.Free(data)
+		return nil
+	})
+	return hex.EncodeToString(whole.Sum(nil)), err
 }
 
 // Load decodes the image to its end.

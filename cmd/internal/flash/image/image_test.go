@@ -81,8 +81,11 @@ func TestOpen(t *testing.T) {
 					t.Errorf("%s from %s: %d bytes, %v", kind, from, len(got), err)
 				}
 			}
-			if n, ok := i.Size(); n != int64(len(want)) || !ok || i.SHA256() != sumOf(want) || i.Compression() != kind || len(i.Index()) != 6 {
-				t.Errorf("%s from %s: %d, %v, %s", kind, from, n, ok, i.SHA256())
+			if n, ok := i.Size(); n != int64(len(want)) || !ok || i.Sum() != sumOf(stored) || i.Compression() != kind || len(i.Index()) != 6 {
+				t.Errorf("%s from %s: %d, %v, %s", kind, from, n, ok, i.Sum())
+			}
+			if sum, err := i.DecodedSum(t.Context()); err != nil || sum != sumOf(want) {
+				t.Errorf("%s from %s: decoded it has %s, %v", kind, from, sum, err)
 			}
 			if got, err := i.ReadFirst(t.Context(), 1000); err != nil || !bytes.Equal(got, want[:1000]) {
 				t.Errorf("%s from %s: the beginning: %v", kind, from, err)
@@ -91,7 +94,7 @@ func TestOpen(t *testing.T) {
 		}
 		server.Close()
 		i := open(t, name, "", nil)
-		if i.Index() == nil || i.SHA256() != sumOf(want) {
+		if i.Index() == nil || i.Sum() != sumOf(stored) {
 			t.Errorf("%s: no index was kept", kind)
 		}
 	}

@@ -29,7 +29,7 @@ func (i *Image) KeepPack(ctx context.Context, level int, progress func(done int6
 		}
 		return nil, cmp.Or(err, ErrNotKept)
 	}
-	return pack.In(i.store).Keep(ctx, i.name, i.SHA256(), i, level, progress)
+	return pack.In(i.store).Keep(ctx, i.name, i, level, progress)
 }
 
 // findPack looks for it.
@@ -38,7 +38,7 @@ func (i *Image) findPack(ctx context.Context) pack.Pack {
 		return pack.NewLive(i)
 	}
 	if i.kept != nil {
-		if p := pack.In(i.store).Of(i.name, i.kept.Decoded, i.kept.Chunks); p != nil {
+		if p := pack.In(i.store).Of(i.name, i.kept.Chunks); p != nil {
 			return p
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 )
 
-// mostInMemory is how many chunks that were just decoded stay in memory, so that neither a walk right behind the decoder nor who works out the image's
+// mostInMemory is how many chunks that were just decoded stay in memory, so that neither a walk right behind the decoder nor who works out a raw image's
 // SHA-256 need read and hash them again.
 const mostInMemory = 16
 
-// hashState is how far the SHA-256 of the decoded image has come. It has one order and is the slowest of all, so nobody waits for it who
+// hashState is how far the SHA-256 of a raw image has come. It has one order and is the slowest of all, so nobody waits for it who
 // need not: chunks are known as soon as they were decoded.
 type hashState struct {
 	next   int64          // the chunk that is next, or being hashed
@@ -63,7 +63,7 @@ func (i *Image) dropData(n int64) {
 // isUnhashed reports whether a chunk's data is in memory and still to be hashed. The caller holds mu.
 func (i *Image) isUnhashed(n int64) bool {
 	_, here := i.recent[n]
-	return here && i.kept == nil && !i.hashing.over && n >= i.hashing.next
+	return here && i.kept == nil && i.compression == "raw" && !i.hashing.over && n >= i.hashing.next
 }
 
 // hashChunks writes the chunks to whole as they become known. What is not in memory any more is read again, and held against its sum.

@@ -47,11 +47,11 @@ func (i *Image) decodeImage(ctx context.Context, decoded io.ReadCloser, stored *
 		err = i.spool.Truncate(chunk.End(i.chunks))
 	}
 	if err == nil && i.file != nil && i.watched != nil && i.unlasting == nil {
-		i.store.Put(i.name, &index.Index{File: i.state, Stored: i.stored, Decoded: sum, Chunks: i.chunks})
+		i.store.Put(i.name, &index.Index{File: i.state, Stored: i.stored, Chunks: i.chunks})
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.done, i.err, i.sha = err == nil, err, sum
+	i.done, i.err = err == nil, err
 	i.cond.Broadcast()
 }
 
@@ -89,16 +89,18 @@ func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) err
 	return i.checkUnchanged(ctx)
 }
 
-// pullChunks takes the decoded image chunk by chunk, and returns its SHA-256 in hex.
+// pullChunks takes the decoded image chunk by chunk, and returns the SHA-256 of a raw one in hex. That of a compressed image's file is worked out
+// where that is read.
 func (i *Image) pullChunks(ctx context.Context, decoded io.ReadCloser) (string, error) {
-	if i.kept != nil { // each chunk is held against the index, and a chunk's sum is as good as a SHA-256
-		if err := i.publishAll(ctx, decoded); err != nil {
-			return "", err
+	if i.kept != nil || i.compression != "raw" { // where there is an index each chunk is held against it, and a chunk's sum is as good as a SHA-256
+		err := i.publishAll(ctx, decoded)
+		if err == nil && i.kept != nil && len(i.chunks) != len(i.kept.Chunks) {
+			err = ErrChanged
 		}
-		if len(i.chunks) != len(i.kept.Chunks) {
-			return "", ErrChanged
-		}
-		return i.kept.Decoded, nil
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.complete = err == nil
+		return "", err
 	}
 	whole, hashed := sha256.New(), make(chan error, 1)
 	go func() { hashed <- i.hashChunks(whole) }()

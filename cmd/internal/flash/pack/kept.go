@@ -23,6 +23,7 @@ import (
 type Kept struct {
 	Image   string  `json:"image"`   // its name, for people
 	Decoded string  `json:"decoded"` // SHA-256 of the decoded image, in hex
+	Chunks  ID      `json:"chunks"`  // hash of its chunks' sums
 	Size    int64   `json:"size"`    // bytes of it
 	Level   int     `json:"level"`   // that it was packed with
 	By      string  `json:"by"`      // the program and its level
@@ -48,7 +49,7 @@ func (k *Kept) uniqueGroups() map[ID]int64 {
 const (
 	recordSuffix = ".pack"
 	storeName    = "default.castr" // casync looks for an index' chunks there, beside it
-	packMagic    = "groundhog pack 1\n"
+	packMagic    = "groundhog pack 2\n"
 
 	// MaxKept bounds the packs of all images in the user's cache, in bytes. The image that was used longest ago goes first.
 	MaxKept = 8 << 30
@@ -67,14 +68,14 @@ func In(cache *index.Store) *Cache {
 
 func (c *Cache) storeDir() string { return filepath.Join(c.cache.Dir(), storeName) }
 
-// Of is the pack of the image of that name with this content, nil where there is none. A wrong pack does no harm: the device compares
+// Of is the pack of the image of that name with these chunks, nil where there is none. A wrong pack does no harm: the device compares
 // the hash of each chunk that it gets.
-func (c *Cache) Of(image, decoded string, chunks []chunk.Chunk) *Groups {
+func (c *Cache) Of(image string, chunks []chunk.Chunk) *Groups {
 	if c == nil {
 		return nil
 	}
 	k := parseKept(c.cache.Sealed(image, recordSuffix))
-	if k == nil || k.Decoded != decoded || k.Size != chunk.End(chunks) {
+	if k == nil || k.Chunks != ID(chunk.SumOfAll(chunks)) || k.Size != chunk.End(chunks) {
 		return nil
 	}
 	store, err := At(c.storeDir())
@@ -114,6 +115,7 @@ func parseKept(b []byte) *Kept {
 type Source interface {
 	Index() []chunk.Chunk
 	Read(ctx context.Context, n int64) ([]byte, error) // nil for zeros
+	DecodedSum(ctx context.Context) (string, error)    // SHA-256 of all of it, in hex
 }
 
 // Make packs an image, on all cores, into a store, and returns its pack.
@@ -125,7 +127,11 @@ func Make(ctx context.Context, src Source, level int, s *Store, progress func(do
 // makePack is [Make] where the store has the groups in made already.
 func makePack(ctx context.Context, src Source, level int, s *Store, made *knownGroups, progress func(done int64)) (*Kept, error) {
 	chunks := src.Index()
-	k := &Kept{Size: chunk.End(chunks), Level: level, Groups: make([]Group, (len(chunks)+GroupChunks-1)/GroupChunks)}
+	decoded, err := src.DecodedSum(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kept{Decoded: decoded, Chunks: ID(chunk.SumOfAll(chunks)), Size: chunk.End(chunks), Level: level, Groups: make([]Group, (len(chunks)+GroupChunks-1)/GroupChunks)}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next, done := make(chan int), int64(0)
@@ -225,7 +231,7 @@ func (k *knownGroups) add(g Group, written bool) {
 }
 
 // Keep packs an image of that name into the cache.
-func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, level int, progress func(int64)) (*Kept, error) {
+func (c *Cache) Keep(ctx context.Context, name string, src Source, level int, progress func(int64)) (*Kept, error) {
 	if c == nil {
 		return nil, errors.New("there is no cache of this user's alone")
 	}
@@ -234,7 +240,7 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 		return nil, err
 	}
 	defer store.Close()
-	if k := parseKept(c.cache.Sealed(name, recordSuffix)); k != nil && k.Decoded == decoded && k.Level >= level && store.hasAll(k) {
+	if k := parseKept(c.cache.Sealed(name, recordSuffix)); k != nil && k.Chunks == ID(chunk.SumOfAll(src.Index())) && k.Level >= level && store.hasAll(k) {
 		return k, nil
 	}
 	made, err := c.knownAt(level, store)
@@ -248,7 +254,6 @@ func (c *Cache) Keep(ctx context.Context, name, decoded string, src Source, leve
 	if k.Image, err = filepath.Abs(name); err != nil {
 		return nil, err
 	}
-	k.Decoded = decoded
 	b, err := json.Marshal(k)
 	if err != nil {
 		return nil, err

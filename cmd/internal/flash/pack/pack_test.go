@@ -3,6 +3,7 @@ package pack
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,10 @@ func (m memory) Index() (all []chunk.Chunk) {
 }
 
 func (m memory) bytes(n int64) []byte { return m[n*chunk.Size : min(int64(len(m)), (n+1)*chunk.Size)] }
+
+func (m memory) DecodedSum(context.Context) (string, error) {
+	return fmt.Sprintf("%x", sha256.Sum256(m)), nil
+}
 
 func (m memory) Read(_ context.Context, n int64) ([]byte, error) {
 	if b := m.bytes(n); !chunk.IsZero(b) {
@@ -246,7 +251,7 @@ func keep(t *testing.T, c *Cache, name string, img memory) *Kept {
 	if err := os.WriteFile(name, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k, err := c.Keep(t.Context(), name, "sum of "+filepath.Base(name), img, 1, func(int64) {})
+	k, err := c.Keep(t.Context(), name, img, 1, func(int64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,12 +263,12 @@ func TestCache(t *testing.T) {
 	c, img := cacheOf(t), image(4, 18)
 	name := filepath.Join(t.TempDir(), "disk.img")
 	k := keep(t, c, name, img)
-	g := c.Of(name, "sum of disk.img", img.Index())
+	g := c.Of(name, img.Index())
 	if g == nil {
 		t.Fatal("it is not kept")
 	}
 	checkPlaces(t, img, g)
-	if c.Of(name, "another", img.Index()) != nil || c.Of(name+"2", "sum of disk.img", img.Index()) != nil || c.Of(name, "sum of disk.img", img.Index()[:17]) != nil {
+	if c.Of(name, image(5, 18).Index()) != nil || c.Of(name+"2", img.Index()) != nil || c.Of(name, img.Index()[:17]) != nil {
 		t.Error("it counts for another image")
 	}
 	file := filepath.Join(c.storeDir(), g.store.groupPath(k.Groups[1].ID))
@@ -278,7 +283,7 @@ func TestCache(t *testing.T) {
 		if err != nil || damage(slices.Clone(b)) != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Of(name, "sum of disk.img", img.Index()).Read(groupStride, groupStride+10); err == nil {
+		if _, err := c.Of(name, img.Index()).Read(groupStride, groupStride+10); err == nil {
 			t.Errorf("%s: it is read", what)
 		}
 		if err := errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)); err != nil {
@@ -286,13 +291,13 @@ func TestCache(t *testing.T) {
 		}
 	}
 	var none *Cache
-	if none.Of(name, "", nil) != nil || none.Prune(0) != nil {
+	if none.Of(name, nil) != nil || none.Prune(0) != nil {
 		t.Error("no cache has something")
 	}
 	if err := os.Chmod(c.storeDir(), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if c.Of(name, "sum of disk.img", img.Index()) != nil {
+	if c.Of(name, img.Index()) != nil {
 		t.Error("a store that anybody writes to is believed")
 	}
 }
@@ -319,7 +324,7 @@ func TestKeepFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, level := range []int{1, 3} { // with the other's group used, and written anew
-		if _, err := c.Keep(t.Context(), name, "sum", cutShort{part}, level, func(int64) {}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := c.Keep(t.Context(), name, cutShort{part}, level, func(int64) {}); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)
 		}
 		if after := filesOf(c.storeDir()); !slices.Equal(after, before) {
@@ -351,7 +356,7 @@ func TestPrune(t *testing.T) {
 	}
 	count := func() int { return len(filesOf(c.storeDir())) }
 	whole := count()
-	c.Of(filepath.Join(dir, "two"), "sum of two", two.Index()) // used last
+	c.Of(filepath.Join(dir, "two"), two.Index()) // used last
 	if err := c.pruneRecords(second.Packed(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +364,7 @@ func TestPrune(t *testing.T) {
 	if err != nil || len(kept) != 1 || kept[0].Image != second.Image || count() != whole-2 {
 		t.Errorf("%v, %d groups of %d: %v", kept, count(), whole, err)
 	}
-	checkPlaces(t, two, c.Of(filepath.Join(dir, "two"), "sum of two", two.Index()))
+	checkPlaces(t, two, c.Of(filepath.Join(dir, "two"), two.Index()))
 	if err := c.Prune(0); err != nil || count() != 0 {
 		t.Errorf("%d groups are left: %v", count(), err)
 	}

@@ -1,5 +1,5 @@
 // Package index keeps what is known of an image's file, so that the next flash of the same file need not read all of it
-// again: the chunks of the image, and its SHA-256. It is kept in the user's cache and sealed with a key of the user's.
+// again: the chunks of the image, and the SHA-256 of the file. It is kept in the user's cache and sealed with a key of the user's.
 // An index that somebody else wrote is never read, and an index is used only for the file that it was made of, in the same state.
 //
 // An index is, numbers being big-endian:
@@ -27,12 +27,11 @@ const maxIndex = 256 << 20
 
 // Index is what is known of an image. The chunks are all of the decoded image, in order.
 type Index struct {
-	File    File          `json:"file"`    // that it was made of
-	Stored  string        `json:"stored"`  // SHA-256 of the file, in hex
-	Decoded string        `json:"decoded"` // SHA-256 of the decoded image, in hex
-	Size    int64         `json:"size"`    // bytes of the decoded image
-	Chunk   int           `json:"chunk"`   // bytes of a chunk
-	Chunks  []chunk.Chunk `json:"-"`
+	File   File          `json:"file"`   // that it was made of
+	Stored string        `json:"stored"` // SHA-256 of the file, in hex
+	Size   int64         `json:"size"`   // bytes of the decoded image
+	Chunk  int           `json:"chunk"`  // bytes of a chunk
+	Chunks []chunk.Chunk `json:"-"`
 }
 
 // encodeSealed is the index, sealed with key; nil for one that is larger than an index may be.
@@ -70,7 +69,7 @@ func parseIndex(b, key []byte) *Index {
 	}
 	head, rest, ok := bytes.Cut(b[len(indexMagic):], []byte("\n"))
 	x := new(Index)
-	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || !isSum(x.Stored) || !isSum(x.Decoded) {
+	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || !isSum(x.Stored) {
 		return nil
 	}
 	if x.Chunks, ok = parseChunks(rest, x.Size); !ok {

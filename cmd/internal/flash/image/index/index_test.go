@@ -19,7 +19,7 @@ var sum64 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 // sample is an index of four chunks, one of zeros and one that is short.
 func sample(file File) *Index {
-	return &Index{File: file, Stored: sum64, Decoded: sum64, Chunks: []chunk.Chunk{
+	return &Index{File: file, Stored: sum64, Chunks: []chunk.Chunk{
 		chunk.Of(0, bytes.Repeat([]byte{1}, chunk.Size)), {N: 1, Len: chunk.Size, Zero: true},
 		chunk.Of(2, bytes.Repeat([]byte{2}, chunk.Size)), chunk.Of(3, []byte("short"))}}
 }
