@@ -1,6 +1,11 @@
 package main
 
-import "groundhog/cmd/internal/reflash"
+import (
+	"errors"
+
+	"groundhog/cmd/internal/reflash"
+	"groundhog/cmd/internal/sidefile"
+)
 
 // Exit codes, one meaning each, the same for every verb.
 const (
@@ -36,6 +41,21 @@ func exitOf(v reflash.Verdict) int {
 		return exitUnreachable
 	case reflash.Interrupted:
 		return exitInterrupted
+	}
+	return exitTrouble
+}
+
+// exitOfError is the exit code of an error with which a verb ends: its own, if it has one. A file that somebody else could have written is
+// refused, as in a device's verdict (reflash.VerdictBefore).
+func exitOfError(err error) int {
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return code.code
+	case errors.Is(err, sidefile.ErrStranger):
+		return exitNo
 	}
 	return exitTrouble
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +129,57 @@ func TestExitCodes(t *testing.T) {
 			t.Error("not in the table")
 		}
 	})
+}
+
+// Of a file that says whom to trust, or how: what cannot be read is trouble, what somebody else could have written is refused, and what was read and cannot
+// be done, too; the same whichever file it is, and whichever verb reads it.
+func TestExitOfFiles(t *testing.T) {
+	workplace(t)
+	made := map[string]string{"broken": "Foo bar\n", "forbids": "Host *\n PubkeyAuthentication no\n", "strangers": "# anybody could have written this\n", "lost": "Host *\n IdentityFile ${GROUNDHOG_NOT_SET}\n"}
+	for name, text := range made {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod("strangers", 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", "signer").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if code, _, said := here("manifest", "reflash.img.manifest.json", "--sign-key", "signer"); code != exitDone {
+		t.Fatal(said)
+	}
+	nobody := "root@127.0.0.1:1"
+	for _, verb := range [][]string{{"push", nobody, "reflash.img"}, {"restore", nobody}, {"flash", nobody, "disk.img", "--force"}, {"reflash", nobody, "reflash.img", "disk.img", "--force"}, {"verify", "reflash.img"}} {
+		for _, c := range []struct {
+			args []string
+			want int
+			only string // the verbs that have the flag; "": those that reach devices
+		}{
+			{[]string{"--ssh-config", "nothing"}, exitTrouble, ""},
+			{[]string{"--ssh-config", "root"}, exitTrouble, ""},
+			{[]string{"--ssh-config", "broken"}, exitTrouble, ""},
+			{[]string{"--ssh-config", "lost"}, exitTrouble, ""},
+			{[]string{"--ssh-config", "forbids"}, exitNo, ""},
+			{[]string{"--ssh-config", "strangers"}, exitNo, ""},
+			{[]string{"--ssh-config", "none", "--known-hosts", "nothing"}, exitTrouble, ""},
+			{[]string{"--ssh-config", "none", "--known-hosts", "root"}, exitTrouble, ""},
+			{[]string{"--ssh-config", "none", "--known-hosts", "strangers"}, exitNo, ""},
+			{[]string{"--ssh-config", "none", "--identity", "nothing"}, exitTrouble, ""},
+			{[]string{"--allowed-signers", "nothing"}, exitTrouble, "push reflash verify"},
+			{[]string{"--allowed-signers", "root"}, exitTrouble, "push reflash verify"},
+			{[]string{"--allowed-signers", "strangers"}, exitNo, "push reflash verify"},
+		} {
+			if c.only == "" && verb[0] == "verify" || c.only != "" && !slices.Contains(strings.Fields(c.only), verb[0]) {
+				continue
+			}
+			args := slices.Concat(verb, c.args)
+			if code, out, said := here(args...); code != c.want {
+				t.Errorf("groundhog %q: exit %d, want %d\n%s%s", args, code, c.want, out, said)
+			}
+		}
+	}
 }
 
 // everyVerb runs a test for each verb that --help lists.

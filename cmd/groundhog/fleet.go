@@ -110,14 +110,7 @@ func (o *remoteFlags) checkFiles(ctx context.Context) error {
 			return reflash.Unread(fmt.Errorf("--identity: %w", err))
 		}
 	}
-	err := device.CheckFiles(o.config, o.knownHosts)
-	if errors.Is(err, sidefile.ErrStranger) { // it can be read, and is refused
-		return err
-	}
-	if err != nil {
-		return reflash.Unread(err)
-	}
-	return nil
+	return reflash.Unread(device.CheckFiles(o.config, o.knownHosts))
 }
 
 // swappedArgs is an error of opening a file that is not there, of a command line on which a file stands where a device is meant.

@@ -217,7 +217,7 @@ func refusalOf(err error) error {
 			return exitCode{exitNo, hint.To(err, "--force packs it all the same")}
 		}
 	}
-	for _, no := range []error{image.ErrChecksum, image.ErrTooLarge, sidefile.ErrStranger, sidefile.ErrKind} {
+	for _, no := range []error{image.ErrChecksum, image.ErrTooLarge, sidefile.ErrKind} {
 		if errors.Is(err, no) {
 			return exitCode{exitNo, err}
 		}

@@ -74,11 +74,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if todo := hint.Of(err); todo != "" {
 		fmt.Fprintf(stderr, "  %s\n", show.Printable(todo))
 	}
-	var code exitCode
-	if errors.As(err, &code) {
-		return code.code
-	}
-	return exitTrouble
+	return exitOfError(err)
 }
 
 // withLost is how a run ended whose answer was not written: that is said once, whoever saw it and however deep in its words.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,25 @@ type sshSettings struct {
 	hostKeyAlias   string        // the name that known_hosts has it under; "" for its own
 	knownCommand   string        // a program that knows host keys, which we do not run; "" for none
 	revoked        string        // a file of host keys that are not to be trusted; "" for none
+	checkIP        bool          // what is known of the address must not be another key
 	connectTimeout time.Duration // as configured; 0 where it is not
+	attempts       int           // to connect, a second apart
+	bindInterface  string        // whose address is the one on our side; "" for any
+	noTCPKeepAlive bool
+	batch          bool   // nobody is to be asked for a passphrase
+	passphrases    int    // how often a wrong one is asked for
+	pkcs11         string // a library with keys, which we do not use; "" for none
+	algorithms     agreedAlgorithms
+}
+
+// agreedAlgorithms are the algorithms that the configuration sets, in its order; nil where it leaves them to us.
+type agreedAlgorithms struct {
+	kex, ciphers, macs []string
+	hostKey            []string // with which a server may prove its key
+	login              []string // with which we may prove ours
+	authority          []string // with which a certificate may be signed
+	rsaBits            int      // that an RSA key, of whoever it is, has at least
+	rekey              uint64   // bytes until the next key exchange; 0: the library's own
 }
 
 // configAnswers are the values of ssh_config(5) that hold for one target, by the option's name in lower
@@ -63,13 +82,23 @@ func resolveTarget(ctx context.Context, target string, o Options) (*sshSettings,
 	}
 	a, err := askConfig(ctx, t, o.Config, me)
 	if err != nil {
-		return nil, fmt.Errorf("target %q: %w", target, err)
+		return nil, fmt.Errorf("target %q: %w", target, Unread(err))
 	}
 	s := &sshSettings{alias: alias, Target: Target{a.firstValue("user"), a.firstValue("hostname"), a.firstValue("port")}}
 	if err := s.takeValues(a, me); err != nil {
+		if !errors.As(err, new(refusedOption)) {
+			err = Unread(err)
+		}
 		return nil, fmt.Errorf("target %q: %w", target, err)
 	}
 	return s, nil
+}
+
+// refusedOption is that the configuration has an option, which was understood, and which we cannot do as ssh does.
+type refusedOption struct{ name, value, why string }
+
+func (r refusedOption) Error() string {
+	return fmt.Sprintf("the configuration has %s %s, and %s", r.name, r.value, r.why)
 }
 
 // askConfig asks ssh(1) what its configuration says of a target; where there is no ssh, or it does not work for
@@ -82,6 +111,9 @@ func askConfig(ctx context.Context, t Target, config string, me localUser) (conf
 	a, err := askSSH(ctx, program, t, config)
 	if errors.Is(err, errNobody) {
 		return readConfig(t, config, me)
+	}
+	if err == nil {
+		err = leaveOutDefaults(ctx, program, a)
 	}
 	return a, err
 }
@@ -99,8 +131,15 @@ func (s *sshSettings) takeValues(a configAnswers, me localUser) error {
 	s.hostKeyAlias, s.jump, s.bind = a.firstValue("hostkeyalias"), a.firstValue("proxyjump"), a.firstValue("bindaddress")
 	s.knownCommand = a.firstValue("knownhostscommand")
 	s.identitiesOnly = a.firstValue("identitiesonly") == "yes"
+	s.checkIP, s.batch, s.pkcs11 = a.firstValue("checkhostip") == "yes", a.firstValue("batchmode") == "yes", a.firstValue("pkcs11provider")
 	s.knownHosts = a.optionFiles("userknownhostsfile", "globalknownhostsfile")
 	if err := s.readConnection(a); err != nil {
+		return err
+	}
+	if err := s.readLogin(a); err != nil {
+		return err
+	}
+	if err := s.readAlgorithms(a); err != nil {
 		return err
 	}
 	tokens := s.tokensFor(me)
@@ -154,18 +193,40 @@ func (s *sshSettings) readConnection(a configAnswers) error {
 	default:
 		return fmt.Errorf("the configuration's AddressFamily %q is none of any, inet and inet6", family)
 	}
-	if i := a.firstValue("bindinterface"); i != "" {
-		return hint.To(fmt.Errorf("the configuration has BindInterface %s, which is not supported", i), "BindAddress is")
-	}
+	s.bindInterface, s.noTCPKeepAlive = a.firstValue("bindinterface"), a.firstValue("tcpkeepalive") == "no"
 	if a.firstValue("proxyusefdpass") == "yes" && a.firstValue("proxycommand") != "" {
-		return fmt.Errorf("the configuration has ProxyUseFdpass, which is not supported")
+		return refusedOption{"ProxyUseFdpass", "yes", "a connection that a program hands over is not supported"}
 	}
-	if t := a.firstValue("connecttimeout"); t != "" {
-		n, err := strconv.Atoi(t)
-		if err != nil || n < 0 || n > 1<<20 {
-			return fmt.Errorf("the configuration's ConnectTimeout %q is no number of seconds", t)
-		}
-		s.connectTimeout = time.Duration(n) * time.Second
+	seconds, err := a.wholeNumber("ConnectTimeout", 0)
+	s.connectTimeout = time.Duration(seconds) * time.Second
+	if err == nil {
+		s.attempts, err = a.wholeNumber("ConnectionAttempts", 1)
 	}
-	return nil
+	return err
+}
+
+// readLogin reads how we may log in.
+func (s *sshSettings) readLogin(a configAnswers) (err error) {
+	switch v := a.firstValue("pubkeyauthentication"); v {
+	case "no", "false":
+		return hint.To(refusedOption{"PubkeyAuthentication", "no", "groundhog logs in with keys alone"}, "\"PubkeyAuthentication yes\" for this host, before what says no")
+	}
+	if v := a.firstValue("preferredauthentications"); v != "" && !slices.Contains(strings.Split(v, ","), "publickey") {
+		return hint.To(refusedOption{"PreferredAuthentications", v, "groundhog logs in with publickey alone"}, "\"PreferredAuthentications publickey\" for this host, before what says otherwise")
+	}
+	s.passphrases, err = a.wholeNumber("NumberOfPasswordPrompts", 3)
+	return err
+}
+
+// wholeNumber is an option's number; otherwise where it has none.
+func (a configAnswers) wholeNumber(option string, otherwise int) (int, error) {
+	v := a.firstValue(strings.ToLower(option))
+	if v == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > 1<<20 {
+		return 0, fmt.Errorf("the configuration's %s %q is no such number", option, v)
+	}
+	return n, nil
 }

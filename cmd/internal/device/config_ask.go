@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"groundhog/cmd/internal/hint"
@@ -31,7 +33,8 @@ const maxAnswers = 1 << 20
 // configuration is read by ssh itself, which checks whose it is. For a file that is named on the command line it
 // does not: we do, and ssh gets the very file that was checked, as its standard input.
 func askSSH(ctx context.Context, program string, t Target, config string) (configAnswers, error) {
-	args := []string{"-G", "-T", "-o", "ControlPath=" + hashToken}
+	// As for scp the command is none of the configuration's, whose own may not be usable with -G: one in the background, of a subsystem.
+	args := []string{"-G", "-T", "-o", "ControlPath=" + hashToken, "-o", "RemoteCommand=none"}
 	limit, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	cmd := exec.CommandContext(limit, program)
@@ -55,7 +58,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 	if t.Port != "" {
 		args = append(args, "-p", t.Port)
 	}
-	cmd.Args = append(append(cmd.Args, args...), "--", t.Host) // validHost: no option
+	cmd.Args = append(append(cmd.Args, args...), "--", t.Host, "true") // validHost: no option
 	out, said := &limitedHead{limit: maxAnswers}, &outputTail{limit: MaxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
@@ -74,6 +77,28 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 		return nil, fmt.Errorf("asking ssh -G: %w: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}
 	return parseAnswers(out.b.Bytes())
+}
+
+// sshDefaults are the lists of algorithms that a program's ssh -G says without any configuration, by the program's path and the option: they do not change
+// while we run.
+var sshDefaults sync.Map // string to configAnswers
+
+// leaveOutDefaults leaves the lists of algorithms out that nobody has set.
+func leaveOutDefaults(ctx context.Context, program string, a configAnswers) error {
+	known, ok := sshDefaults.Load(program)
+	if !ok {
+		usual, err := askSSH(ctx, program, Target{Host: "localhost"}, "none")
+		if err != nil {
+			return err
+		}
+		known, _ = sshDefaults.LoadOrStore(program, usual)
+	}
+	for _, option := range algorithmOptions {
+		if slices.Equal(a[option], known.(configAnswers)[option]) {
+			delete(a, option)
+		}
+	}
+	return nil
 }
 
 // errNobody is that ssh(1) refuses to work for a user without a name.

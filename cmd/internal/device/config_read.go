@@ -6,14 +6,13 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/sidefile"
 )
 
-// configReader reads ssh_config(5) where there is no ssh to ask. It knows Host, Include, and the options below; whatever else
+// configReader reads ssh_config(5) where there is no ssh to ask. It knows Host, Include, and what the table of options has of it; whatever else
 // could change who is reached, or how, is refused by file and line.
 type configReader struct {
 	me     localUser
@@ -125,18 +124,19 @@ func (r *configReader) readOption(option string, values []string) error {
 		return nil
 	case option == "include":
 		return r.includeFiles(values)
-	case slices.Contains(harmlessOptions, option):
-		return nil
 	case option == "userknownhostsfile" || option == "globalknownhostsfile":
 		return r.noteValue(option, values)
 	}
-	check, ok := understoodOptions[option]
+	row, ok := optionTable[option]
+	must := row.use == heeded || row.use == answered
 	switch {
-	case !ok:
+	case !ok, row.alone == nil && must:
 		return fmt.Errorf("%s is not understood without ssh", option)
+	case row.alone == nil:
+		return nil
 	case len(values) > 1:
 		return fmt.Errorf("%s has more than one value", option)
-	case !check(values[0]):
+	case !row.alone(values[0]):
 		return fmt.Errorf("%s %q is not understood without ssh", option, values[0])
 	}
 	return r.noteValue(option, values)
@@ -261,37 +261,3 @@ func (r *configReader) replaceTokens() error {
 	}
 	return nil
 }
-
-// understoodOptions are the options that change who is reached or how, each with the values that we read as ssh does.
-var understoodOptions = map[string]func(string) bool{
-	"hostname": anyValue, "hostkeyalias": plainValue, "bindaddress": plainValue, "user": plainValue,
-	"identityfile": anyValue, "certificatefile": anyValue, "identityagent": anyValue, "revokedhostkeys": plainValue,
-	"port":                  func(v string) bool { return validPort(v) && v[0] != '0' && v[0] != '+' },
-	"identitiesonly":        oneOf("yes", "no"),
-	"addressfamily":         oneOf("any", "inet", "inet6"),
-	"connecttimeout":        func(v string) bool { n, err := strconv.ParseUint(v, 10, 16); return err == nil && n > 0 },
-	"proxyjump":             func(v string) bool { return !strings.ContainsAny(v, "%$/") },
-	"proxycommand":          oneOf("none"),
-	"knownhostscommand":     oneOf("none"),
-	"bindinterface":         oneOf("none"),
-	"canonicalizehostname":  oneOf("no"),
-	"stricthostkeychecking": anyValue, // nothing is accepted on first sight, whatever it says
-}
-
-func anyValue(string) bool     { return true }
-func plainValue(v string) bool { return !strings.ContainsAny(v, "%$~") }
-
-func oneOf(values ...string) func(string) bool {
-	return func(v string) bool { return slices.Contains(values, v) }
-}
-
-// harmlessOptions are the options that change neither who is reached nor what is believed, or that we have no use for.
-var harmlessOptions = strings.Fields(`addkeystoagent batchmode checkhostip ciphers clearallforwardings compression
-	connectionattempts controlmaster controlpath controlpersist dynamicforward enableescapecommandline escapechar
-	exitonforwardfailure fingerprinthash forkafterauthentication forwardagent forwardx11 forwardx11timeout
-	forwardx11trusted gatewayports gssapiauthentication gssapidelegatecredentials hashknownhosts hostbasedauthentication
-	hostkeyalgorithms ipqos kbdinteractiveauthentication kexalgorithms localcommand localforward loglevel macs
-	numberofpasswordprompts passwordauthentication permitlocalcommand preferredauthentications
-	pubkeyacceptedalgorithms pubkeyauthentication rekeylimit remoteforward requesttty sendenv serveralivecountmax
-	serveraliveinterval sessiontype setenv stdinnull syslogfacility tcpkeepalive tunnel updatehostkeys
-	verifyhostkeydns visualhostkey`)

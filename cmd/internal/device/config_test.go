@@ -128,7 +128,6 @@ func TestResolveRefuses(t *testing.T) {
 		"host name, option":    {"HostName -oProxyCommand=x\n", [2]string{"no host", "no host"}},
 		"port":                 {"Port nothing\n", [2]string{"line 1", "port \"nothing\""}},
 		"user":                 {"User a$(b)\n", [2]string{"no user", "user"}},
-		"interface":            {"BindInterface lo\n", [2]string{"BindInterface", "bindinterface"}},
 		"no variable":          {"IdentityFile ${GROUNDHOG_NOT_SET}/id\n", [2]string{"GROUNDHOG_NOT_SET", "GROUNDHOG_NOT_SET"}},
 		"no token":             {"IdentityFile /%z\n", [2]string{"%z", "%z"}},
 	}

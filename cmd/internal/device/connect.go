@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/hint"
 )
@@ -28,10 +33,40 @@ func (s *sshSettings) openConnection(ctx context.Context, o Options, depth int) 
 	return nil, conn, err
 }
 
-// dialTCP is a TCP connection.
+// attemptPause is the pause between two attempts to connect (ssh_config(5), ConnectionAttempts).
+const attemptPause = time.Second
+
+// dialTCP is a TCP connection. Who waits for a device tries by himself, and knows best for how long.
 func (s *sshSettings) dialTCP(ctx context.Context, o Options) (net.Conn, error) {
+	for try := 1; ; try++ {
+		conn, err := s.dialOnce(ctx, o)
+		if err == nil || o.waits || try >= s.attempts || !errors.Is(err, ErrUnreachable) || ctx.Err() != nil {
+			return conn, err
+		}
+		pause := time.NewTimer(attemptPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// dialOnce is one attempt.
+func (s *sshSettings) dialOnce(ctx context.Context, o Options) (net.Conn, error) {
 	d := net.Dialer{Timeout: o.ConnectTimeout}
-	if s.bind != "" {
+	if s.noTCPKeepAlive {
+		d.KeepAlive = -1
+	}
+	switch {
+	case s.bindInterface != "":
+		bind, err := interfaceBinder(s.bindInterface)
+		if err != nil {
+			return nil, fmt.Errorf("BindInterface: %w", err)
+		}
+		d.Control = bind
+	case s.bind != "":
 		from, err := net.ResolveTCPAddr(s.network, net.JoinHostPort(s.bind, "0"))
 		if err != nil {
 			return nil, fmt.Errorf("BindAddress: %w", err)
@@ -43,6 +78,51 @@ func (s *sshSettings) dialTCP(ctx context.Context, o Options) (net.Conn, error) 
 		return nil, unreachableError{err}
 	}
 	return conn, nil
+}
+
+// interfaceBinder gives a socket the address that an interface has of its family, as ssh does: one of the loopback or of the link only where there is
+// no other.
+func interfaceBinder(name string) (func(network, address string, c syscall.RawConn) error, error) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	up := i.Flags&net.FlagUp != 0
+	var best [2]netip.Addr // of IPv4, of IPv6
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || !up {
+			continue
+		}
+		ip, family := p.Addr(), 0
+		if ip.Is6() {
+			family = 1
+		}
+		local := func(ip netip.Addr) bool { return ip.IsLoopback() || ip.Is6() && ip.IsLinkLocalUnicast() }
+		if !best[family].IsValid() || local(best[family]) && !local(ip) {
+			best[family] = ip
+		}
+	}
+	return func(network, _ string, c syscall.RawConn) error {
+		var to unix.Sockaddr
+		switch ip := best[0]; {
+		case network == "tcp4" && ip.IsValid():
+			to = &unix.SockaddrInet4{Addr: ip.As4()}
+		case network == "tcp6" && best[1].IsValid():
+			to = &unix.SockaddrInet6{Addr: best[1].As16()}
+			if best[1].IsLinkLocalUnicast() {
+				to.(*unix.SockaddrInet6).ZoneId = uint32(i.Index)
+			}
+		default:
+			return fmt.Errorf("interface %s has no address for %s", name, network)
+		}
+		bound := c.Control(func(fd uintptr) { err = unix.Bind(int(fd), to) })
+		return errors.Join(bound, err)
+	}, nil
 }
 
 // jumpTo logs in to the last of the jump hosts, by way of those before it, and connects from there.

@@ -97,7 +97,11 @@ func (s *sshSettings) tryDial(ctx context.Context, o Options, v *keyVerdict, alg
 // handshake checks the device's key and logs in. The time that a person needs for a
 // passphrase does not count.
 func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) error {
-	h, err := s.holdIdentities(c.life, c.options, c.options.Ask)
+	ask := c.options.Ask
+	if s.batch {
+		ask = nil
+	}
+	h, err := s.holdIdentities(c.life, c.options, ask)
 	if err != nil {
 		return err
 	}
@@ -118,18 +122,20 @@ func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) e
 	//	aes256-ctr, hmac-sha2-256        102
 	//
 	// By AES, 100 Mbit/s would take more than a billion a second, about all that one core has.
+	g := &s.algorithms
 	config := &ssh.ClientConfig{
+		Config:            ssh.Config{KeyExchanges: g.kex, Ciphers: g.ciphers, MACs: g.macs, RekeyThreshold: g.rekey},
 		User:              s.User,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(h.attendedSigners(pause, &signing)...)},
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(h.attendedSigners(pause, &signing, g)...)},
 		HostKeyAlgorithms: algorithms,
 		ClientVersion:     "SSH-2.0-groundhog",
-		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+		HostKeyCallback: func(_ string, from net.Addr, key ssh.PublicKey) error {
 			stage.beginPart("authentication", slow)
 			c.HostKey = key
 			if cert, ok := key.(*ssh.Certificate); ok {
 				c.HostKey = cert.Key
 			}
-			refused = v.check(key)
+			refused = v.check(key, from)
 			return refused
 		},
 	}

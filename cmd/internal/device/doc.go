@@ -26,6 +26,10 @@ var (
 	// ErrUnreachable is in errors of a connection that did not come about, for a reason that may pass: nobody answers, or
 	// whoever does hangs up.
 	ErrUnreachable = errors.New("not reached")
+
+	// ErrUnread is in errors of what is named here and cannot be read: a file that is not there, an archive that is none, an ssh configuration
+	// that ssh would not take, either.
+	ErrUnread = errors.New("cannot be read")
 )
 
 // unreachableError marks an error as one of ErrUnreachable; it says no more than before.
@@ -33,3 +37,17 @@ type unreachableError struct{ error }
 
 func (u unreachableError) Unwrap() error        { return u.error }
 func (u unreachableError) Is(target error) bool { return target == ErrUnreachable }
+
+// unreadError marks an error as one of ErrUnread; it says no more than before.
+type unreadError struct{ error }
+
+func (u unreadError) Unwrap() error        { return u.error }
+func (u unreadError) Is(target error) bool { return target == ErrUnread }
+
+// Unread marks an error as one of ErrUnread; nil stays nil.
+func Unread(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unreadError{err}
+}

@@ -42,7 +42,7 @@ func FuzzKnownHosts(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", text, err) // a bad line is left out
 		}
-		accepted := v.check(key) == nil
+		accepted := v.check(key, nil) == nil
 		good, revoked := false, false
 		for text := range strings.Lines(text) {
 			l, some, err := parseKnownLine(text)

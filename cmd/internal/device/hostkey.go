@@ -2,6 +2,7 @@ package device
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 // A keyVerdict checks who answers. Each algorithms is one try: a server has several
 // keys and shows the one that is asked for.
 type keyVerdict struct {
-	check      func(key ssh.PublicKey) error
+	check      func(key ssh.PublicKey, from net.Addr) error // from is where the connection leads; nil where that is not seen
 	algorithms [][]string
 }
 
@@ -54,8 +55,40 @@ func withSHA1(tries ...[]string) [][]string {
 	return tries
 }
 
-// verdictFor is what the options want to be checked.
+// verdictFor is what the options want to be checked, and what the configuration wants of every key.
 func (s *sshSettings) verdictFor(o Options) (*keyVerdict, error) {
+	v, err := s.choiceOf(o)
+	if err != nil {
+		return nil, err
+	}
+	if v.algorithms, err = s.algorithms.allowedTries(v.algorithms); err != nil {
+		return nil, err
+	}
+	var revoked []ssh.PublicKey
+	if s.revoked != "" {
+		if revoked, err = readRevoked(s.revoked); err != nil {
+			return nil, Unread(fmt.Errorf("reading RevokedHostKeys: %w", err))
+		}
+	}
+	chosen := v.check
+	v.check = func(key ssh.PublicKey, from net.Addr) error {
+		plain, cert := key, (*ssh.Certificate)(nil)
+		if c, ok := key.(*ssh.Certificate); ok {
+			plain, cert = c.Key, c
+		}
+		if revokesKey(revoked, plain, cert) {
+			return revokedError(plain)
+		}
+		if bits := rsaBits(plain); bits > 0 && bits < s.algorithms.rsaBits {
+			return hint.To(fmt.Errorf("%w: %s has %d bits, and RequiredRSASize is %d", ErrHostKey, shownKey(plain), bits, s.algorithms.rsaBits), "the device needs a longer key, or one of another type")
+		}
+		return chosen(key, from)
+	}
+	return v, nil
+}
+
+// choiceOf is the verdict of the first that says who the device must be.
+func (s *sshSettings) choiceOf(o Options) (*keyVerdict, error) {
 	switch {
 	case o.Keys != nil:
 		return pinnedKeys(o.Keys)
@@ -75,7 +108,7 @@ func pinnedKeys(keys []ssh.PublicKey) (*keyVerdict, error) {
 	if len(algorithms) == 0 {
 		return nil, fmt.Errorf("%w: no usable key is promised", ErrHostKey)
 	}
-	check := func(key ssh.PublicKey) error {
+	check := func(key ssh.PublicKey, _ net.Addr) error {
 		for _, k := range keys {
 			if sameKey(k, key) {
 				return nil
@@ -98,7 +131,7 @@ func pinnedFingerprint(want string) (*keyVerdict, error) {
 	if len(want) != len("SHA256:")+43 || !strings.HasPrefix(want, "SHA256:") {
 		return nil, hint.To(fmt.Errorf("host key %q: not a fingerprint", want), "it looks like SHA256:... with 43 characters (ssh-keygen -lf FILE.pub)")
 	}
-	v := &keyVerdict{check: func(key ssh.PublicKey) error {
+	v := &keyVerdict{check: func(key ssh.PublicKey, _ net.Addr) error {
 		if got := ssh.FingerprintSHA256(key); got != want {
 			return fmt.Errorf("%w: the device shows %s", ErrHostKey, got)
 		}
@@ -117,17 +150,18 @@ func (s *sshSettings) knownHostsVerdict(files []string, must bool) (*keyVerdict,
 	if err != nil {
 		return nil, err
 	}
-	k := &knownHost{names: s.knownNames(), bad: db.bad, command: s.knownCommand}
+	k := &knownHost{names: s.knownNames(), bad: db.bad, command: s.knownCommand, authority: s.algorithms.authority}
 	if k.principal = s.hostKeyAlias; k.principal == "" {
 		k.principal = strings.ToLower(s.Host)
 	}
 	for _, name := range k.names {
 		k.lines = append(k.lines, db.linesAbout(name))
 	}
-	if s.revoked != "" {
-		if k.revoked, err = readRevoked(s.revoked); err != nil {
-			return nil, fmt.Errorf("reading RevokedHostKeys: %w", err)
+	check := func(key ssh.PublicKey, from net.Addr) error {
+		if err := k.checkKey(key); err != nil || !s.checkIP {
+			return err
 		}
+		return s.checkAddress(db, key, from)
 	}
-	return &keyVerdict{k.checkKey, withSHA1(k.hostKeyAlgorithms())}, nil
+	return &keyVerdict{check, withSHA1(k.hostKeyAlgorithms())}, nil
 }

@@ -29,6 +29,7 @@ type heldIdentities struct {
 	agent   net.Conn
 	stop    func() bool
 	trouble []string // what could not be used, with the reason
+	allowed *agreedAlgorithms
 }
 
 func (h *heldIdentities) close() {
@@ -64,21 +65,28 @@ type identityKey struct {
 // be tried (sshd_config(5), MaxAuthTries; dropbear any number), so what the user named comes first. Of two ways to sign
 // with a key the agent's is taken: it asks nobody. Ending ctx frees whoever waits for the agent.
 func (s *sshSettings) holdIdentities(ctx context.Context, o Options, ask func(string) ([]byte, error)) (*heldIdentities, error) {
-	h := &heldIdentities{}
+	h := &heldIdentities{allowed: &s.algorithms}
+	read := func(f string) (identityKey, error) {
+		k, err := readKey(ctx, f, ask)
+		if locked, ok := k.signer.(*lockedKey); ok {
+			locked.tries, locked.batch = s.passphrases, s.batch
+		}
+		return k, err
+	}
 	var named, configured []identityKey
 	var certs []certFile
 	for _, f := range s.certificates {
 		certs = append(certs, certFile{f, true})
 	}
 	for _, f := range o.Identities {
-		k, err := readKey(ctx, f, ask)
+		k, err := read(f)
 		if err != nil {
-			return nil, fmt.Errorf("reading identity %s: %w", f, err)
+			return nil, Unread(fmt.Errorf("reading identity %s: %w", f, err))
 		}
 		named, certs = append(named, k), append(certs, certFile{f + "-cert.pub", false})
 	}
 	for _, f := range s.identities {
-		k, err := readKey(ctx, f, ask)
+		k, err := read(f)
 		if err == nil {
 			configured, certs = append(configured, k), append(certs, certFile{f + "-cert.pub", false})
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -101,6 +109,9 @@ func (s *sshSettings) holdIdentities(ctx context.Context, o Options, ask func(st
 	for _, k := range configured {
 		h.addKey(k, agents)
 	}
+	if s.pkcs11 != "" {
+		h.trouble = append(h.trouble, "the keys of PKCS11Provider "+s.pkcs11+": ssh-add -s gives them to the agent")
+	}
 	return h, nil
 }
 
@@ -118,10 +129,15 @@ func (h *heldIdentities) addKey(k identityKey, agents []identityKey) {
 	if i := slices.IndexFunc(agents, k.sameKey); i >= 0 {
 		k = agents[i]
 	}
+	refused := h.allowed.loginRefused(k.Key)
 	switch {
 	case slices.ContainsFunc(h.ids, func(id Identity) bool { return k.sameKey(identityKey{Identity: id}) }):
 	case k.signer == nil:
 		h.trouble = append(h.trouble, k.From+": only the public half is there, and the agent does not have the key")
+	case refused != "":
+		if why := k.From + ": " + refused; !slices.Contains(h.trouble, why) {
+			h.trouble = append(h.trouble, why)
+		}
 	default:
 		h.signers, h.ids = append(h.signers, k.signer), append(h.ids, k.Identity)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -18,9 +19,9 @@ type knownHost struct {
 	names     []string      // that it is looked up by, in order
 	lines     [][]knownLine // of each name
 	principal string        // that a certificate must be for
-	revoked   []ssh.PublicKey
-	bad       []string // lines of the files that could not be read
-	command   string   // KnownHostsCommand, which is not run
+	authority []string      // algorithms with which a certificate may be signed; nil: any but SHA-1's
+	bad       []string      // lines of the files that could not be read
+	command   string        // KnownHostsCommand, which is not run
 }
 
 // hostKeyAlgorithms are those with which the device can prove a key that is known, in ssh's order: those of the keys that are known by
@@ -68,9 +69,6 @@ func (k *knownHost) checkKey(key ssh.PublicKey) error {
 	if c, ok := key.(*ssh.Certificate); ok {
 		plain, cert = c.Key, c
 	}
-	if revokesKey(k.revoked, plain, cert) {
-		return revokedError(plain)
-	}
 	var invalid error
 	if cert != nil {
 		var is keyStanding
@@ -111,7 +109,7 @@ func (k *knownHost) certStanding(lines []knownLine, cert *ssh.Certificate) (keyS
 	}
 	for _, line := range lines {
 		if line.marker == "@cert-authority" && sameKey(line.key, cert.SignatureKey) {
-			if err := validCert(cert, k.principal); err != nil {
+			if err := validCert(cert, k.principal, k.authority); err != nil {
 				return unknownKey, err
 			}
 			return goodKey, nil
@@ -159,11 +157,11 @@ func revokedError(key ssh.PublicKey) error {
 
 // validCert asks a host's certificate for a name. x/crypto checks its signature, names (in which, as for ssh, a * means
 // nothing), time and critical options; its kind and SHA-1 are ours to look at.
-func validCert(cert *ssh.Certificate, name string) error {
+func validCert(cert *ssh.Certificate, name string, authority []string) error {
 	if cert.CertType != ssh.HostCert {
 		return errors.New("its certificate is a user's, not a host's")
 	}
-	if f := cert.Signature.Format; f == ssh.KeyAlgoRSA || f == ssh.InsecureKeyAlgoDSA {
+	if f := cert.Signature.Format; f == ssh.KeyAlgoRSA || f == ssh.InsecureKeyAlgoDSA || authority != nil && !slices.Contains(authority, f) {
 		return fmt.Errorf("its certificate is signed with %s", f)
 	}
 	err := (&ssh.CertChecker{}).CheckCert(name, cert)
@@ -171,6 +169,22 @@ func validCert(cert *ssh.Certificate, name string) error {
 		return errors.New("its certificate: " + strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	return nil
+}
+
+// checkAddress is CheckHostIP: a good key of a name is refused where another one is known of the address that the name leads to. Nothing needs to be
+// known of it, and as for ssh a certificate, a proxy, the loopback and an address in the place of a name are left alone.
+func (s *sshSettings) checkAddress(db *knownDB, key ssh.PublicKey, from net.Addr) error {
+	to, ok := from.(*net.TCPAddr)
+	if _, isCert := key.(*ssh.Certificate); !ok || isCert || s.jump != "" || s.proxy != "" || to.IP.IsLoopback() {
+		return nil
+	}
+	host := (&net.IPAddr{IP: to.IP, Zone: to.Zone}).String()
+	lines := db.linesAbout(knownName(host, s.Port))
+	if strings.EqualFold(host, s.Host) || standingOf(key, lines) != changedKey {
+		return nil
+	}
+	return hint.To(fmt.Errorf("%w: %s is known of %s, and another key of its address %s", ErrHostKey, shownKey(key), s.Host, host),
+		"somebody may be in between, or the address was another device's: if you know that it was, ssh-keygen -R "+Quote(knownName(host, s.Port))+" forgets that key")
 }
 
 func shownKey(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }

@@ -47,7 +47,7 @@ func readKnownHosts(files []string, must bool) (*knownDB, error) {
 			if err = fmt.Errorf("reading known_hosts: %w", err); errors.Is(err, sidefile.ErrStranger) {
 				err = hint.To(err, "who can write to that file decides whom you trust")
 			}
-			return nil, err
+			return nil, Unread(err)
 		}
 		n := 0
 		for text := range strings.Lines(string(b)) {

@@ -20,6 +20,8 @@ type lockedKey struct {
 	pem    []byte
 	public ssh.PublicKey
 	ask    func(string) ([]byte, error)
+	tries  int  // how often a wrong passphrase is asked for
+	batch  bool // the configuration forbids to ask
 }
 
 // unlockedKeys are the keys that this process has opened, by what their files hold: a passphrase is asked
@@ -42,15 +44,22 @@ func (k *lockedKey) unlock() (ssh.AlgorithmSigner, error) {
 		return open.(ssh.AlgorithmSigner), nil
 	}
 	if k.ask == nil {
-		return nil, hint.To(fmt.Errorf("identity %s is encrypted and there is no terminal to ask for its passphrase", k.name), "ssh-add "+Quote(k.name)+" gives it to the agent")
+		why := "there is no terminal to ask for its passphrase"
+		if k.batch {
+			why = "the configuration has BatchMode yes, which forbids to ask for its passphrase"
+		}
+		return nil, hint.To(fmt.Errorf("identity %s is encrypted and %s", k.name, why), "ssh-add "+Quote(k.name)+" gives it to the agent")
 	}
-	pass, err := k.askPassphrase()
-	if err != nil {
-		return nil, fmt.Errorf("asking for the passphrase of %s: %w", k.name, err)
-	}
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(k.pem, pass)
-	if err != nil {
-		return nil, fmt.Errorf("identity %s: the passphrase does not open it", k.name)
+	var signer ssh.Signer
+	for try := 1; signer == nil; try++ {
+		pass, err := k.askPassphrase()
+		if err != nil {
+			return nil, fmt.Errorf("asking for the passphrase of %s: %w", k.name, err)
+		}
+		signer, err = ssh.ParsePrivateKeyWithPassphrase(k.pem, pass)
+		if err != nil && (try >= k.tries || len(pass) == 0) { // who says nothing wants no further question, as of ssh
+			return nil, fmt.Errorf("identity %s: the passphrase does not open it", k.name)
+		}
 	}
 	open, ok := signer.(ssh.AlgorithmSigner)
 	if !ok {
@@ -103,10 +112,10 @@ const confirmTime = time.Minute
 // attendedSigners are h's signers. A person may be asked in the middle of a signature, whose time is not the
 // device's: pause stops that clock and returns what sets it going. The error of a signature is left in err: the
 // library says no more than that authentication failed.
-func (h *heldIdentities) attendedSigners(pause func() func(), err *error) []ssh.Signer {
+func (h *heldIdentities) attendedSigners(pause func() func(), err *error, g *agreedAlgorithms) []ssh.Signer {
 	var all []ssh.Signer
 	for i, s := range h.signers {
-		all = append(all, &attendedKey{s, h, h.ids[i].From, pause, err})
+		all = append(all, g.restrictRSA(&attendedKey{s, h, h.ids[i].From, pause, err}))
 	}
 	return all
 }

@@ -36,7 +36,7 @@ func TestEncrypted(t *testing.T) {
 	}{
 		{"nobody to ask", "new", nil, 0, "no terminal"},
 		{"no answer", "new", func(string) ([]byte, error) { return nil, io.EOF }, 1, "asking for the passphrase"},
-		{"wrong", "new", tell("sceret", 0), 1, "does not open it"},
+		{"wrong", "new", tell("sceret", 0), 3, "does not open it"},
 		{"right", "new", tell("secret", 0), 1, ""},
 		{"known by now", "new", tell("sceret", 0), 0, ""},
 		{"PEM", "old", tell("secret", 0), 1, ""},

@@ -32,7 +32,8 @@ type Options struct {
 	Keepalive      time.Duration // between two questions whether the device is there; 5 s
 	Silence        time.Duration // after which it is not; 20 s
 
-	idles int // how many IdleTimeouts a command may take as a whole; maxIdles, but for a test that waits for it
+	waits bool // for a device, with a bound of its own
+	idles int  // how many IdleTimeouts a command may take as a whole; maxIdles, but for a test that waits for it
 }
 
 func (o Options) withDefaults() Options {

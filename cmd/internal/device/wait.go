@@ -36,6 +36,7 @@ func (w Wait) dialUntil(ctx context.Context, target string, o Options, what stri
 	limit, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	var last error
+	o.waits = true
 	said := ""
 	say := func(text string) {
 		if w.Say != nil && text != said {
@@ -105,7 +106,7 @@ func checkReady(ctx context.Context, target string, o Options) error {
 	}
 	for _, f := range o.Identities {
 		if _, err := readKey(ctx, f, o.Ask); err != nil {
-			return fmt.Errorf("reading identity %s: %w", f, err)
+			return Unread(fmt.Errorf("reading identity %s: %w", f, err))
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/image"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/cmd/internal/hint"
 )
 
@@ -86,7 +87,9 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Trouble
 	case errors.Is(err, flash.ErrDiffers):
 		return Different
-	case errors.As(err, new(unreadError)): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
+	case errors.Is(err, sidefile.ErrStranger): // what it says was read, or could be, and is not believed
+		return Refused
+	case errors.Is(err, device.ErrUnread): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
 		return Trouble
 	case isLoss(err):
 		return Unreachable
@@ -97,14 +100,9 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 // VerdictBefore is the verdict on an error that ended a run before any device was reached.
 func VerdictBefore(err error) Verdict { return verdictOf(Untouched, err, false) }
 
-// unreadError is an error of what is named here and cannot be read: a file that is not there, an archive that is none. What was
+// Unread marks an error of what is named here and cannot be read: a file that is not there, an archive that is none. What was
 // read and does not fit is refused; this is trouble, as in the verbs that reach no device.
-type unreadError struct{ error }
-
-func (u unreadError) Unwrap() error { return u.error }
-
-// Unread marks an error of reading what is named here.
-func Unread(err error) error { return unreadError{err} }
+func Unread(err error) error { return device.Unread(err) }
 
 // isLoss reports whether an error is that of a lost connection, so that another try may succeed. An image that ends too early is an
 // io.ErrUnexpectedEOF, too, but no other connection mends that.
