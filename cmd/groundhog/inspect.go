@@ -41,7 +41,8 @@ gives bytes as they are.
 
 --list and --extract deal with what the kernel ends up with: of several copies
 of a path the last. --extract writes inside DIR and nowhere else, wherever the
-archive's links lead; a DIR that it makes is open to its owner alone. Run by root
+archive's links lead; a DIR that it makes is open to its owner alone, and one that
+is there must be his, with others kept from writing to it. Run by root
 it keeps owners. Device nodes, setuid and setgid, which other users of this
 machine could use, are left out and counted; --special makes those, too, as root.
 An archive that a stranger made is better not unpacked by root.`,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -120,5 +121,45 @@ func checkTame(t *testing.T, at int, args ...string) {
 		if r != '\n' && !strconv.IsPrint(r) {
 			t.Errorf("byte %d: %q: %q is printed", at, args, r)
 		}
+	}
+}
+
+// A directory into which somebody else can reach is not extracted to: what comes to lie there would be his to exchange.
+func TestExtractAmongStrangers(t *testing.T) {
+	workplace(t)
+	for _, c := range []struct {
+		about string
+		mode  os.FileMode // of the directory, which is there
+		owner int
+		ok    bool
+	}{
+		{"ours", 0o755, os.Geteuid(), true},
+		{"ours, and our group's", 0o775, os.Geteuid(), true},
+		{"anybody's", 0o777, os.Geteuid(), false},
+		{"as /tmp is", 0o777 | os.ModeSticky, os.Geteuid(), false},
+		{"a stranger's", 0o755, 1234, false},
+		{"a stranger's, who lets nobody in", 0o700, 1234, false},
+	} {
+		if c.owner != os.Geteuid() && os.Geteuid() != 0 {
+			continue // only root can give things away
+		}
+		dir := filepath.Join(t.TempDir(), "tree")
+		link := dir + "-link"
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Symlink(dir, link), os.Chown(dir, c.owner, -1), os.Chmod(dir, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{dir, link} {
+			code, _, said := here("inspect", "reflash.img", "--extract", name)
+			entries, err := os.ReadDir(dir)
+			if err != nil || c.ok != (code == exitDone) || c.ok != (len(entries) > 0) || !c.ok && (code != exitNo || !strings.Contains(said, "not believed\n  name a directory that is not there")) {
+				t.Errorf("%s: exit %d, %d entries, %v\n%s", c.about, code, len(entries), err, said)
+			}
+			if c.ok {
+				break
+			}
+		}
+	}
+	if code, _, said := here("inspect", "reflash.img", "--extract", filepath.Join(t.TempDir(), "new")); code != exitDone {
+		t.Errorf("a new one: exit %d\n%s", code, said)
 	}
 }

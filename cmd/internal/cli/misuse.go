@@ -68,10 +68,23 @@ func UnknownVerb(root *cobra.Command, args []string) error {
 	}
 	root.SuggestionsMinimumDistance = maxTypos
 	todo := "groundhog --help lists them"
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := root.SuggestionsFor(args[0]); args[0] != "" && len(near) > 0 {
 		todo = didYouMean(near) + " " + todo
 	}
 	return hint.To(fmt.Errorf("%q is not one of the verbs", args[0]), todo)
+}
+
+// notOfVerb is the error of a second word that is asked the help of, and is no part of the verb before it.
+func notOfVerb(root, verb *cobra.Command, word string) error {
+	todo := verb.CommandPath() + " --help says what there is"
+	if other, _, err := root.Find([]string{word}); err == nil && other != root {
+		todo = other.CommandPath() + " is a verb of its own, and " + other.CommandPath() + " --help shows it"
+	} else if verb.SuggestionsMinimumDistance = maxTypos; word != "" {
+		if near := verb.SuggestionsFor(word); len(near) > 0 {
+			todo = didYouMean(near) + " " + todo
+		}
+	}
+	return hint.To(fmt.Errorf("%s has no part %q with a help of its own", verb.Name(), word), todo)
 }
 
 // HelpCmd is cobra's help verb, but for an unknown topic, which is an error here.
@@ -92,6 +105,9 @@ func HelpCmd(root *cobra.Command) *cobra.Command {
 			verb, rest, err := root.Find(args)
 			if err != nil || verb == root && len(rest) > 0 {
 				return UnknownVerb(root, args)
+			}
+			if len(rest) > 0 {
+				return notOfVerb(root, verb, rest[0])
 			}
 			verb.InitDefaultHelpFlag()
 			return verb.Help()

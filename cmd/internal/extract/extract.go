@@ -4,7 +4,6 @@ package extract
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 	"groundhog/initrd"
 	"groundhog/manifest"
 )
@@ -29,17 +30,13 @@ type Result struct {
 }
 
 // Into unpacks what the kernel ends up with into dir, which is made or must
-// be empty. Everything happens below an [os.Root] and no name is ever opened
+// be empty, and ours. Everything happens below an [os.Root] and no name is ever opened
 // that was not made here, so neither ".." nor a symlink leads anywhere else.
 // Device nodes, setuid and setgid are made only where Special asks for them: an
 // archive may come from anybody, and other users of this machine could use them.
 // After an error what is there stays there.
 func Into(dir string, img *initrd.Image, o Options) (*Result, error) {
-	made, err := emptyDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("extracting to %s: %w", dir, bareCause(err))
-	}
-	top, err := os.OpenRoot(dir)
+	top, made, err := emptyDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("extracting to %s: %w", dir, bareCause(err))
 	}
@@ -53,26 +50,30 @@ func Into(dir string, img *initrd.Image, o Options) (*Result, error) {
 	return &Result{x.done, x.allNotes()}, nil
 }
 
-// emptyDir makes dir, or sees that it is an empty directory. Only its owner can
-// look into one that was made, whatever the archive says: host keys may come to lie
-// there.
-func emptyDir(dir string) (made bool, err error) {
-	err = os.Mkdir(dir, 0o700)
-	if !errors.Is(err, fs.ErrExist) {
-		return err == nil, err
+// emptyDir makes dir, or sees that it is an empty directory. Only its owner can look into one that was made, whatever the archive says: host keys
+// may come to lie there. One that was there is somebody else's neither by its owner nor by its mode, sticky or not: he could exchange what is
+// unpacked for something else while we are at it, and the more so where we are root. What is looked at is what was opened, so that
+// nothing can be put in its place meanwhile.
+func emptyDir(dir string) (top *os.Root, made bool, err error) {
+	if err = os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, false, err
 	}
-	f, err := os.Open(dir)
+	made = err == nil
+	if top, err = os.OpenRoot(dir); err != nil {
+		return nil, false, err
+	}
+	names, err := fs.ReadDir(top.FS(), ".")
+	if err == nil && len(names) > 0 {
+		err = errors.New("it is there and not empty")
+	}
+	if err == nil {
+		err = hint.To(sidefile.BelieveDir(top, dir, sidefile.Group), "name a directory that is not there: it is made for you alone")
+	}
 	if err != nil {
-		return false, err
+		top.Close()
+		return nil, false, err
 	}
-	defer f.Close()
-	switch names, err := f.Readdirnames(1); {
-	case len(names) > 0:
-		return false, errors.New("it is there and not empty")
-	case err != io.EOF:
-		return false, err
-	}
-	return false, nil
+	return top, made, nil
 }
 
 // extractor is one unpacking.

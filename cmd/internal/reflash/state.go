@@ -12,8 +12,8 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/image"
-	"groundhog/cmd/internal/sidefile"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/sidefile"
 )
 
 // State is what a run left a device in. stateTable has, for each, what is said, what is to be done, and the verdict. Which state it is

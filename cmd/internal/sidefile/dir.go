@@ -51,3 +51,19 @@ func ownDir(dir *os.Root, at string, named fs.FileInfo) error {
 	}
 	return nil
 }
+
+// BelieveDir is nil where a directory belongs to us or to root, and neither anybody can write to it nor, as mask says, its group: what is
+// put there stays what it is. at is its name for people.
+func BelieveDir(dir *os.Root, at string, mask fs.FileMode) error {
+	info, err := dir.Stat(".")
+	if err != nil {
+		return err
+	}
+	if err := checkOwner(at, info); err != nil {
+		return err
+	}
+	if info.Mode().Perm()&mask != 0 {
+		return fmt.Errorf("%s: others may write there (mode %04o): %w", at, info.Mode().Perm(), ErrStranger)
+	}
+	return nil
+}
