@@ -29,7 +29,7 @@ require (
 	github.com/ulikunitz/xz v0.5.17
 	github.com/yuin/goldmark v1.8.7
 	github.com/zeebo/blake3 v0.2.4
-	golang.org/x/crypto v0.58.0 // 0.59 reads no DSA keys any more, which dropbear of bullseye and bookworm lets in: they would be in no list of logins (TestKindsPerVersion)
+	golang.org/x/crypto v0.59.0
 	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.50.0
 	golang.org/x/term v0.48.0

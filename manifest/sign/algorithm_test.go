@@ -6,8 +6,12 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha512"
 	"encoding/base64"
+	"errors"
+	"io"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -39,6 +43,34 @@ func signed(t *testing.T, key ssh.Signer, algorithm string, message, tail, behin
 	return []byte("-----BEGIN SSH SIGNATURE-----\n" + text + "\n-----END SSH SIGNATURE-----\n")
 }
 
+// dssSigner signs by ssh-dss (RFC 4253, section 6.6), which golang.org/x/crypto/ssh does not any more.
+type dssSigner struct{ *dsa.PrivateKey }
+
+func (s dssSigner) PublicKey() ssh.PublicKey { return s }
+func (s dssSigner) Type() string             { return ssh.InsecureKeyAlgoDSA }
+
+func (s dssSigner) Marshal() []byte {
+	return ssh.Marshal(struct {
+		Type       string
+		P, Q, G, Y *big.Int
+	}{s.Type(), s.P, s.Q, s.G, s.Y})
+}
+
+func (s dssSigner) Verify([]byte, *ssh.Signature) error { return errors.New("not asked") }
+
+func (s dssSigner) Sign(from io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.SignWithAlgorithm(from, data, s.Type())
+}
+
+func (s dssSigner) SignWithAlgorithm(from io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	hash := sha1.Sum(data)
+	r, v, err := dsa.Sign(from, s.PrivateKey, hash[:])
+	if err != nil {
+		return nil, err
+	}
+	return &ssh.Signature{Format: algorithm, Blob: append(r.FillBytes(make([]byte, 20)), v.FillBytes(make([]byte, 20))...)}, nil
+}
+
 // Of a key that may sign, only signatures without SHA-1 and DSA count, and nothing
 // stands behind them.
 func TestAlgorithms(t *testing.T) {
@@ -66,13 +98,16 @@ func TestAlgorithms(t *testing.T) {
 		{"rsa with SHA-512", rsaKey, ssh.KeyAlgoRSASHA512, "", "", true},
 		{"rsa with SHA-256", rsaKey, ssh.KeyAlgoRSASHA256, "", "", true},
 		{"rsa with SHA-1", rsaKey, ssh.KeyAlgoRSA, "", "", false},
-		{"dsa", &dsaKey, ssh.InsecureKeyAlgoDSA, "", "", false},
+		{"dsa", dssSigner{&dsaKey}, ssh.InsecureKeyAlgoDSA, "", "", false},
 		{"bytes behind the signature", ed25519.NewKeyFromSeed(make([]byte, 32)), ssh.KeyAlgoED25519, "\x01\x00\x00\x00\x01", "", false},
 		{"bytes behind the blob", ed25519.NewKeyFromSeed(make([]byte, 32)), ssh.KeyAlgoED25519, "", "x", false},
 	} {
-		key, err := ssh.NewSignerFromKey(c.key)
-		if err != nil {
-			t.Fatalf("%s: %v", c.name, err)
+		key, ok := c.key.(ssh.Signer)
+		if !ok {
+			var err error
+			if key, err = ssh.NewSignerFromKey(c.key); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
 		}
 		allowed := []byte("me " + string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 		sig := signed(t, key, c.algorithm, message, []byte(c.tail), []byte(c.behind))

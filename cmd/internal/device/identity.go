@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"groundhog/cmd/internal/sidefile"
+	"groundhog/initrd/debian/dropbear"
 )
 
 // An Identity is a key that we hold.
@@ -181,13 +182,13 @@ func readKey(ctx context.Context, name string, ask func(string) ([]byte, error))
 	if err != nil {
 		return identityKey{}, err
 	}
+	if dropbear.IsDSS(b) {
+		return identityKey{}, errors.New("ssh-dss, which is too weak to be used")
+	}
 	if public, _, _, _, err := ssh.ParseAuthorizedKey(b); err == nil {
 		return identityKey{Identity: Identity{public, name}}, nil
 	}
 	signer, err := ssh.ParsePrivateKey(b)
-	if err == nil && signer.PublicKey().Type() == ssh.InsecureKeyAlgoDSA {
-		return identityKey{}, errors.New("ssh-dss, which is too weak to be used")
-	}
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
 		public := locked.PublicKey

@@ -128,8 +128,8 @@ func parseLine(line string) (AuthorizedKey, error) {
 	if err != nil || b64 == "" {
 		return none, errors.New("the key itself is not base64 (one blank goes before it and one behind)")
 	}
-	pub, err := ssh.ParsePublicKey(blob)
-	if err != nil || !bytes.Equal(pub.Marshal(), blob) {
+	pub, err := parsePublicKey(blob)
+	if err != nil {
 		return none, errors.New("the key is damaged, or of a kind that ssh does not have")
 	}
 	if pub.Type() != kind {

@@ -40,7 +40,7 @@ func security(t testing.TB, kind string) ssh.PublicKey {
 
 func public(t testing.TB, blob []byte) ssh.PublicKey {
 	t.Helper()
-	k, err := ssh.ParsePublicKey(blob)
+	k, err := parsePublicKey(blob)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func dss(t testing.TB) ssh.PublicKey {
 func certificate(t testing.TB) ssh.PublicKey {
 	t.Helper()
 	_, signer := newUser(t)
-	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidBefore: ssh.CertTimeInfinity}
+	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{"root"}, ValidBefore: ssh.CertTimeInfinity}
 	if err := cert.SignCert(rand.Reader, signer); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,6 @@
 package dropbear
 
 import (
-	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"fmt"
@@ -83,6 +82,9 @@ func keyBits(pub ssh.PublicKey) int {
 	if cert, ok := pub.(*ssh.Certificate); ok {
 		pub = cert.Key
 	}
+	if dss, ok := pub.(*dssKey); ok {
+		return dss.P.BitLen()
+	}
 	c, ok := pub.(ssh.CryptoPublicKey)
 	if !ok {
 		return 256
@@ -92,8 +94,6 @@ func keyBits(pub ssh.PublicKey) int {
 		return k.N.BitLen()
 	case *ecdsa.PublicKey:
 		return k.Curve.Params().BitSize
-	case *dsa.PublicKey:
-		return k.P.BitLen()
 	}
 	return 256
 }

@@ -99,6 +99,11 @@ func TestOpenSSHFormCutOrForeign(t *testing.T) {
 }
 
 func TestRefusedKeys(t *testing.T) {
+	opensshDSS := pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: append([]byte("openssh-key-v1\x00"), ssh.Marshal(struct {
+		Cipher, KDF, Options string
+		Keys                 uint32
+		Public, Private      []byte
+	}{"none", "none", "", 1, dss(t).Marshal(), make([]byte, 600)})...)})
 	long := append(generate(t, "ed25519").Marshal(), make([]byte, MaxHostKeySize)...)
 	for in, want := range map[string]string{
 		"":                                     "neither dropbear's, OpenSSH's nor PEM's",
@@ -111,6 +116,7 @@ func TestRefusedKeys(t *testing.T) {
 		strings.Repeat("x", maxPrivateFile+1):  "more than any ssh key",
 		"PuTTY-User-Key-File-3: ssh-ed25519\n": "puttygen",
 		"-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n": "ssh-dss",
+		string(opensshDSS): "ssh-dss",
 	} {
 		_, err := ParsePrivateKey([]byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

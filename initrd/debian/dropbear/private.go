@@ -2,7 +2,6 @@ package dropbear
 
 import (
 	"bytes"
-	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -52,7 +51,7 @@ func parsePEM(b []byte) (*HostKey, error) {
 	case errors.As(err, &locked), block.Type == "ENCRYPTED PRIVATE KEY":
 		return nil, errors.New("it is encrypted, and nobody types a passphrase in an initramfs: " +
 			"remove it from a copy (ssh-keygen -p -N '' -f COPY)")
-	case block.Type == "DSA PRIVATE KEY":
+	case IsDSS(b):
 		return nil, errDSS
 	case err != nil:
 		return nil, err
@@ -77,8 +76,6 @@ func fromPrivate(key any) (*HostKey, error) {
 	case *rsa.PrivateKey:
 		public = &k.PublicKey
 		wire, err = wireOfRSA(k)
-	case *dsa.PrivateKey:
-		err = errDSS
 	default:
 		err = errors.New("a kind of key that dropbear does not have (it has ed25519, ecdsa and rsa)")
 	}
