@@ -129,7 +129,7 @@ func (s *staging) fillTree(arch string) (string, error) {
 // program 700 KB larger. A release has at most 21 MiB.
 var notInlined = []string{"net", "net/http", "crypto/tls", "crypto/x509", "encoding/asn1", "encoding/gob", "encoding/json", "encoding/xml", "html/template", "text/template",
 	"text/template/parse", "regexp/syntax", "net/url", "net/textproto", "mime/...", "crypto/internal/fips140/nistec/fiat", "golang.org/x/net/...",
-	"vendor/golang.org/x/...", "mvdan.cc/sh/v3/syntax", "github.com/CycloneDX/cyclonedx-go", "github.com/spdx/tools-golang/...", "github.com/diskfs/...",
+	"vendor/golang.org/x/...", "golang.org/x/crypto/ssh/...", "mvdan.cc/sh/v3/syntax", "github.com/CycloneDX/cyclonedx-go", "github.com/spdx/tools-golang/...", "github.com/diskfs/...",
 	"github.com/spf13/cobra", "github.com/spf13/pflag"}
 
 // maintainer of the packages. There is no address yet that one could write to.
