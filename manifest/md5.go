@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -50,11 +52,16 @@ func (p *md5Hashers) end(h md5simd.Hasher) string {
 	return sum
 }
 
-// md5OfAll is the MD5 of each content.
+// md5OfAll is the MD5 of each content. The longest ones begin, lest one of them goes on alone at the end.
 func md5OfAll(contents [][]byte) []string {
 	if len(contents) == 0 {
 		return nil
 	}
+	order := make([]int, len(contents))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(len(contents[j]), len(contents[i])) })
 	p := newMD5Hashers()
 	defer p.close()
 	sums := make([]string, len(contents))
@@ -62,8 +69,8 @@ func md5OfAll(contents [][]byte) []string {
 	var group sync.WaitGroup
 	for range md5Lanes {
 		group.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(contents); i = int(next.Add(1)) - 1 {
-				h := p.take()
+			for n := int(next.Add(1)) - 1; n < len(order); n = int(next.Add(1)) - 1 {
+				h, i := p.take(), order[n]
 				h.Write(contents[i])
 				sums[i] = p.end(h)
 			}
