@@ -225,7 +225,10 @@ func (t *Tree) lstat(name string) (fs.FileInfo, error) {
 }
 
 func (t *Tree) readLink(name string) (string, error) {
-	_, parts, err := t.cachedEntry(name)
+	info, parts, err := t.cachedEntry(name)
+	if err == nil && info.Mode().Type() != fs.ModeSymlink {
+		err = syscall.EINVAL // as readlink(2) says
+	}
 	if err != nil {
 		return "", err
 	}
