@@ -202,4 +202,8 @@ func (img *Image) setEntry(name string, e *Entry) {
 		img.tree[name] = e
 	}
 	clear(img.dirs)
+	img.changes++
 }
+
+// EditCount is how often a path was edited since the image was read: what was found out at the same count is still so.
+func (img *Image) EditCount() int { return img.changes }

@@ -60,6 +60,7 @@ type Image struct {
 	dirs    map[string]realParent // parents as stored, to where they resolve
 	ignored []*Entry
 	edits   map[string]*Edit
+	changes int // how often a path was edited
 }
 
 // Size is the length in bytes of the file that was read, or last written.

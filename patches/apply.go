@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"groundhog/initrd"
-	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
 )
 
@@ -112,7 +111,7 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if r.HostKeys, err = t.keysThere(); err != nil {
 		return nil, err
 	}
-	facts := debian.Read(img)
+	facts := t.facts()
 	r.AuthorizedKeys, r.Port = facts.LoginKeys(), facts.Server.Port()
 	return r, nil
 }

@@ -17,7 +17,7 @@ import (
 // authorizedKeys puts in the keys that were given, or keeps the archive's, or
 // takes root's from the root tree; without a usable one nobody could log in.
 func (t *Archive) authorizedKeys() (string, error) {
-	facts := debian.Read(t.Image)
+	facts := t.facts()
 	name := facts.RootKeys()
 	if name == "" {
 		return "", errors.New("etc/passwd: no home of root in it")
@@ -37,7 +37,7 @@ func (t *Archive) authorizedKeys() (string, error) {
 	if err := t.putKeys(name, strings.Trim(facts.Root().Home, "/"), keys); err != nil {
 		return "", err
 	}
-	if after := debian.Read(t.Image); !after.LetsIn("root", name) {
+	if after := t.facts(); !after.LetsIn("root", name) {
 		return "", fmt.Errorf("dropbear would let nobody in as root: %s", strings.Join(after.Problems, "; "))
 	}
 	return fmt.Sprintf("%s from %s", show.Count(len(usable), "key"), from), nil

@@ -105,11 +105,21 @@ func (t *Archive) findCommand(name string) string {
 // busyboxHas reports whether a program, if it is busybox, has an applet of that name.
 func (t *Archive) busyboxHas(at, applet string) bool {
 	box := t.readBusybox()
-	if box == nil || !bytes.Equal(t.Image.Content(t.Image.Lookup(at)), box) || applet == "busybox" {
+	if len(box) == 0 || !bytes.Equal(t.Image.Content(t.Image.Lookup(at)), box) || applet == "busybox" {
 		return true
 	}
-	list, err := readApplets(box)
-	return err != nil || slices.Contains(list, applet)
+	if len(t.applets.of) != len(box) || &t.applets.of[0] != &box[0] {
+		list, err := readApplets(box)
+		t.applets = knownApplets{box, list, err}
+	}
+	return t.applets.err != nil || slices.Contains(t.applets.list, applet)
+}
+
+// knownApplets is what was read of a busybox, which is asked for each command that is called.
+type knownApplets struct {
+	of   []byte
+	list []string
+	err  error
 }
 
 // readBusybox is the archive's, nil where it has none.
@@ -217,7 +227,7 @@ func (t *Archive) packagesFor(gaps map[string][]string) string {
 // checkPrograms wants every program to have its interpreter and its libraries in the archive: those that are called, root's
 // shell, and what the patches brought.
 func (t *Archive) checkPrograms(programs []string) error {
-	if root := debian.Read(t.Image).Root(); root != nil && root.Shell != "" {
+	if root := t.facts().Root(); root != nil && root.Shell != "" {
 		programs = append(programs, strings.TrimPrefix(root.Shell, "/"))
 	}
 	for _, name := range append(t.all, "init", premountScript, bottomScript, "bin/curl", WriterPath) {

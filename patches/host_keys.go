@@ -16,7 +16,7 @@ import (
 
 // keysThere is the archive's host keys, each in the file of its kind.
 func (t *Archive) keysThere() ([]*dropbear.HostKey, error) {
-	facts := debian.Read(t.Image)
+	facts := t.facts()
 	if len(facts.BadHostKeys) > 0 {
 		return nil, facts.BadHostKeys[0]
 	}
@@ -40,7 +40,7 @@ func (t *Archive) ensureHostKeys() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server := debian.Read(t.Image).Server
+	server := t.facts().Server
 	for _, k := range keys {
 		if !slices.Contains(t.version.HostKeyTypes(), k.Type()) {
 			return "", fmt.Errorf("%v has no %s host keys", t.version, k.Type())

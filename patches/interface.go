@@ -36,7 +36,7 @@ func (t *Archive) networkInterface() (string, error) {
 				return "", err
 			}
 		}
-		t.noteDoubt(debian.Read(t.Image).Settings, d)
+		t.noteDoubt(t.facts().Settings, d)
 	}
 	if err := t.installScripts("interface"); err != nil {
 		return "", err

@@ -72,7 +72,7 @@ func (t *Archive) tuneLink() (string, error) {
 			return "", err
 		}
 	}
-	facts := debian.Read(t.Image)
+	facts := t.facts()
 	if err := t.checkWayIn(facts.Server, facts.Hindrance()); err != nil {
 		return "", err
 	}

@@ -40,6 +40,18 @@ type Archive struct {
 
 	touched []string // paths that the patch at work put or changed
 	all     []string // those of the patches before it
+
+	known   *debian.Facts // of the image after knownAt edits
+	knownAt int
+	applets knownApplets
+}
+
+// facts is what the archive says of itself as it is now.
+func (t *Archive) facts() *debian.Facts {
+	if at := t.Image.EditCount(); t.known == nil || t.knownAt != at {
+		t.known, t.knownAt = debian.Read(t.Image), at
+	}
+	return t.known
 }
 
 // openArchive finds out what the image is for and refuses what is no target.
@@ -48,7 +60,7 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 		return nil, err
 	}
 	t := &Archive{editTarget: editTarget{Root: root, Layers: layers, opts: opts}, Image: img}
-	facts := debian.Read(img)
+	facts := t.facts()
 	if err := facts.CheckBuilder(); err != nil {
 		return nil, err
 	}
