@@ -74,20 +74,6 @@ func (t *Tree) At(name string) string { return t.names[name] }
 // File is the loaded file at a path, nil of others.
 func (t *Tree) File(at string) *File { return t.files[at] }
 
-// ReadFile is the content of a file now, links followed inside the tree; nil where
-// there is none.
-func ReadFile(root fs.FS, name string) ([]byte, error) {
-	at, err := placeInTree(root, name)
-	if err != nil {
-		return nil, err
-	}
-	f, err := readTreeFile(root, at)
-	if err != nil {
-		return nil, err
-	}
-	return f.Current, nil
-}
-
 // maxFile bounds the files of a root tree that are read to be edited: each
 // is a text of a few kilobytes.
 const maxFile = 16 << 20

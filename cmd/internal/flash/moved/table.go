@@ -132,9 +132,6 @@ func (t *Table) Has(s Sum) bool {
 	return ok
 }
 
-// Len is how many different pieces the table knows, zeros not counted.
-func (t *Table) Len() int { return len(t.first) }
-
 // Known counts those of a chunk's pieces, zeros not counted, that the disk holds somewhere, and all that are not zeros.
 func (t *Table) Known(sums []byte) (known, all int) {
 	for i := range len(sums) / SumLen {
