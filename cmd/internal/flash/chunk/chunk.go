@@ -32,7 +32,7 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// Size is the length of a chunk in bytes, a power of two. Of a Debian root disk of 1 GiB, as make bench has it:
+// Size is the length of a chunk in bytes, a power of two. Of a Debian root disk of 1 GiB, as measured for version 0.8.0:
 //
 //	                                            256K   512K     1M     2M     4M
 //	1 % changed in runs of 64 KiB: sent, MB       19     32     54     83    120
