@@ -70,6 +70,7 @@ type Image struct {
 	mu       sync.Mutex
 	cond     *sync.Cond
 	spool    *os.File
+	spooled  int64            // length that spool was made; its writer's alone
 	unlooked int              // bytes written to spool since somebody looked how much room is left there; its writer's alone
 	chunks   []chunk.Chunk    // so far
 	recent   map[int64][]byte // of them, in memory
