@@ -1,6 +1,8 @@
 package patches
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,6 +88,9 @@ func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
 	}
 	if kernel == nil {
 		need, err := t.archiveModules(have)
+		if err == nil {
+			err = t.checkPacked(need, have)
+		}
 		if err != nil {
 			return nil, 0, err
 		}
@@ -93,6 +98,9 @@ func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
 		return nil, files, err
 	}
 	need, err := kernel.Needs(t.opts.Modules...)
+	if err == nil {
+		err = t.checkPacked(need, have)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -112,6 +120,35 @@ func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
 	}
 	files, err := t.addFirmware(need)
 	return added, files, err
+}
+
+// checkPacked refuses a module that is wanted, and that the archive's modprobe could not load.
+func (t *Archive) checkPacked(need []sysroot.Module, have map[string]string) error {
+	for _, m := range need {
+		if file := cmp.Or(have[m.Name], m.Path); strings.HasSuffix(file, gzipSuffix) && !t.kmodUnzips() {
+			return fmt.Errorf("module %s: %s is packed with gzip, and %s", m.Name, show.Printable(file), noUnzip)
+		}
+	}
+	return nil
+}
+
+const (
+	gzipSuffix = ".gz"
+	noUnzip    = "the archive's modprobe loads none of these: Debian's kmod has no zlib"
+)
+
+// kmodUnzips reports whether the archive's kmod is one that loads modules that gzip has packed: it, or its library, names zlib. Where
+// there is no kmod nothing is known against it.
+func (t *Archive) kmodUnzips() bool {
+	found := false
+	for name, e := range t.Image.Tree() {
+		if base := path.Base(name); e.IsFile() && (base == "kmod" || strings.HasPrefix(base, "libkmod.so.")) && bytes.HasPrefix(t.Image.Content(e), []byte("\x7fELF")) {
+			if found = true; bytes.Contains(t.Image.Content(e), []byte("libz.so.")) {
+				return true
+			}
+		}
+	}
+	return !found
 }
 
 // rootModules is the root tree's modules of the archive's kernel; nil where it has none and the archive has all that is wanted.
@@ -179,13 +216,21 @@ func (t *Archive) listModules() error {
 	return t.putGenerated(modulesList, []byte(text))
 }
 
+// mostUnread bounds how many modules that cannot be read are named.
+const mostUnread = 8
+
 // rebuildIndexes makes the indexes of the archive's modules anew. Those that depmod makes from modules.builtin stay the same when a module is added.
 func (t *Archive) rebuildIndexes() error {
 	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
 	files := map[string][]byte{}
+	var packed []string
+	unzips := t.kmodUnzips()
 	for name, e := range t.Image.Tree() {
 		if rest, ok := strings.CutPrefix(name, dir+"/"); ok && e.IsFile() {
-			if _, module := sysroot.ModuleName(name); module || rest == "modules.order" {
+			_, module := sysroot.ModuleName(name)
+			if module && strings.HasSuffix(name, gzipSuffix) && !unzips { // its depmod passes them over, too
+				packed = append(packed, rest)
+			} else if module || rest == "modules.order" {
 				files[rest] = t.Image.Content(e)
 			}
 		}
@@ -196,9 +241,19 @@ func (t *Archive) rebuildIndexes() error {
 		}
 		return nil
 	}
-	made, err := depmod.Indexes(files, depmod.LayoutOf(content("modules.dep.bin")))
+	made, unread, err := depmod.Indexes(files, depmod.LayoutOf(content("modules.dep.bin")))
 	if err != nil {
 		return fmt.Errorf("indexing the modules: %w", err)
+	}
+	if len(packed) > 0 {
+		slices.Sort(packed)
+		t.addNote("modules packed with gzip, which are in no index (%s): %s", noUnzip, show.Printable(someOf(packed)))
+	}
+	for _, u := range unread[:min(len(unread), mostUnread)] {
+		t.addNote("module %s cannot be read, and no kernel loads it: %s", show.Printable(u.Path), show.Printable(u.Why.Error()))
+	}
+	if more := len(unread) - mostUnread; more > 0 {
+		t.addNote("%s more cannot be read", show.Count(more, "module"))
 	}
 	if content("modules.weakdep") == nil {
 		delete(made, "modules.weakdep") // before kmod 33 nobody reads it

@@ -1,6 +1,8 @@
 package patches
 
 import (
+	"bytes"
+	"compress/gzip"
 	"maps"
 	"os"
 	"path"
@@ -11,6 +13,7 @@ import (
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
+	"groundhog/fixtures/tinyelf"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/patches/depmod"
@@ -78,6 +81,56 @@ func TestModulesOfUnmergedArchive(t *testing.T) {
 		if strings.HasPrefix(name, "usr/lib/modules") {
 			t.Errorf("%s is where modprobe does not look", name)
 		}
+	}
+}
+
+// A module that nobody can load is named: one that was cut, or that gzip has packed, which Debian's kmod cannot read, nor does it index it. One of
+// those that is wanted is refused.
+func TestModulesNobodyLoads(t *testing.T) {
+	zipped := func(b []byte) []byte {
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		w.Write(b)
+		w.Close()
+		return z.Bytes()
+	}
+	spoil := func(tgt *tiny.Target) string {
+		dir := "usr/lib/modules/" + tgt.Kernel + "/kernel/"
+		whole := tinyelf.Module{Info: "vermagic=" + tgt.Kernel + " SMP\x00", Exports: []string{"whole"}}.Bytes()
+		tgt.Archive[dir+"cut.ko"] = tiny.Text(string(whole[:len(whole)-8]))
+		tgt.Archive[dir+"text.ko"] = tiny.Text("a note\n")
+		tgt.Archive[dir+"zipped.ko.gz"] = tiny.Text(string(zipped(whole)))
+		return dir
+	}
+	tgt := tiny.New("bookworm", true)
+	spoil(tgt)
+	img, r := patch(t, tgt, want("smsc95xx"))
+	notes := strings.Join(r.Notes, "\n")
+	for _, said := range []string{"module kernel/cut.ko cannot be read", "module kernel/text.ko cannot be read", "packed with gzip, which are in no index", "kernel/zipped.ko.gz"} {
+		if strings.Count(notes, said) != 1 {
+			t.Errorf("%q is not said once:\n%s", said, notes)
+		}
+	}
+	if index := text(t, img, "usr/lib/modules/"+tgt.Kernel+"/modules.dep"); strings.Contains(index, "zipped") || !strings.Contains(index, "kernel/cut.ko:") {
+		t.Errorf("modules.dep\n%s", index)
+	}
+	judgeIndexes(t, img)
+
+	tgt = tiny.New("bookworm", true)
+	at := spoil(tgt) + "zipped.ko.gz"
+	tgt.Root[at] = tgt.Archive[at]
+	if err := refused(t, tgt, want("zipped")); !strings.Contains(err.Error(), "zipped.ko.gz is packed with gzip") {
+		t.Errorf("wanted: %v", err)
+	}
+	if tgt.Root = nil; !strings.Contains(refused(t, tgt, want("zipped")).Error(), "zipped.ko.gz is packed with gzip") {
+		t.Error("wanted, without a root tree")
+	}
+	tgt = tiny.New("bookworm", true)
+	spoil(tgt)
+	tgt.Archive["usr/bin/kmod"] = tiny.Program(tinyelf.File{Interp: "/lib64/ld-linux-x86-64.so.2", Needed: []string{"libc.so.6", "libz.so.1"}}.Bytes())
+	tgt.Archive["usr/lib/x86_64-linux-gnu/libz.so.1"] = tgt.Archive["usr/lib/x86_64-linux-gnu/libc.so.6"]
+	if img, r = patch(t, tgt, want("smsc95xx")); strings.Contains(strings.Join(r.Notes, "\n"), "gzip") || !strings.Contains(text(t, img, "usr/lib/modules/"+tgt.Kernel+"/modules.dep"), "zipped.ko.gz:") {
+		t.Errorf("with zlib: %q", r.Notes)
 	}
 }
 

@@ -51,6 +51,7 @@ type module struct {
 	fields     []string
 	exports    []string
 	imports    []string
+	unread     error // why it says nothing of itself
 
 	order     int       // where it stands among all
 	rank      int       // the place that modules.order gives it: below 0 for those that are in it
@@ -60,13 +61,25 @@ type module struct {
 	collected int       // one more than the order of the last module among whose needs it was counted
 }
 
+// Unread is a file that is a module by its name and cannot be read as one: it was cut, or never was one.
+type Unread struct {
+	Path string
+	Why  error
+}
+
 // Indexes are the indexes of modules, by their names: of files by their paths below lib/modules/RELEASE, modules.order among
-// them. What is a module by its name and cannot be read as one is listed and has nothing.
-func Indexes(files map[string][]byte, layout Layout) (map[string][]byte, error) {
+// them. What is a module by its name and cannot be read as one is listed and has nothing, as depmod has it, which complains of it, too.
+func Indexes(files map[string][]byte, layout Layout) (made map[string][]byte, unread []Unread, err error) {
 	modules, err := findModules(files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	for _, m := range modules {
+		if m.unread != nil {
+			unread = append(unread, Unread{m.path, m.unread})
+		}
+	}
+	slices.SortFunc(unread, func(a, b Unread) int { return strings.Compare(a.Path, b.Path) })
 	owners := map[string]*module{}
 	for _, m := range modules {
 		for _, symbol := range m.exports {
@@ -77,9 +90,10 @@ func Indexes(files map[string][]byte, layout Layout) (map[string][]byte, error) 
 		m.findNeeds(owners)
 	}
 	if err := sortByNeeds(modules); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return writeAll(modules, owners, layout)
+	made, err = writeAll(modules, owners, layout)
+	return made, unread, err
 }
 
 // findNeeds finds the modules that have what m imports.

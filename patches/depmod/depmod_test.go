@@ -1,6 +1,7 @@
 package depmod
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,7 +48,7 @@ var indexNames = map[string]bool{"modules.dep": true, "modules.dep.bin": true, "
 // sameIndexes wants what depmod made, byte for byte.
 func sameIndexes(t *testing.T, files, theirs map[string][]byte) {
 	t.Helper()
-	ours, err := Indexes(files, LayoutOf(theirs["modules.dep.bin"]))
+	ours, _, err := Indexes(files, LayoutOf(theirs["modules.dep.bin"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func TestAsDepmod(t *testing.T) {
 		files := someModules(rand.New(rand.NewPCG(seed, 0)))
 		theirs, said, err := asDepmod(t, files)
 		if err != nil {
-			if _, ours := Indexes(files, ChildrenFirst); !errors.Is(ours, ErrCircle) || !strings.Contains(said, "Cycle detected") {
+			if _, _, ours := Indexes(files, ChildrenFirst); !errors.Is(ours, ErrCircle) || !strings.Contains(said, "Cycle detected") {
 				t.Errorf("seed %d: %v, depmod says %q", seed, ours, said)
 			}
 			circles++
@@ -152,13 +153,50 @@ func TestAsDepmod(t *testing.T) {
 	t.Logf("%d with a circle", circles)
 }
 
+// What depmod complains of is what is said of modules, and it is listed all the same.
+func TestUnread(t *testing.T) {
+	whole := tinyelf.Module{Info: "alias=x\x00", Exports: []string{"a"}}.Bytes()
+	files := map[string][]byte{"kernel/whole.ko": whole, "kernel/garbage.ko": []byte("garbage\n"), "kernel/empty.ko": {}, "kernel/head.ko": whole[:64], "kernel/cut.ko": whole[:len(whole)-8],
+		"updates/whole.ko": whole, "kernel/plain.ko.xz": whole, "kernel/half.ko.xz": nil, "kernel/half2.ko.zst": nil, "modules.order": nil, "modules.builtin": nil, "modules.builtin.modinfo": nil}
+	for name, tool := range map[string]string{"kernel/half.ko.xz": "xz", "kernel/half2.ko.zst": "zstd"} {
+		cmd := exec.Command(judge.Tool(t, tool), "-c")
+		cmd.Stdin = bytes.NewReader(whole)
+		b, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = b[:len(b)/2]
+	}
+	theirs, said, err := asDepmod(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameIndexes(t, files, theirs)
+	_, unread, err := Indexes(files, ChildrenFirst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := map[string]bool{}
+	for _, u := range unread {
+		ours[u.Path] = true
+	}
+	for name := range files {
+		if complained := strings.Contains(said, "/"+name+":"); complained != ours[name] {
+			t.Errorf("%s: depmod complains %t, groundhog %t", name, complained, ours[name])
+		}
+	}
+	if t.Failed() || len(ours) < 4 {
+		t.Logf("%v\n%s", unread, said)
+	}
+}
+
 // Modules that need each other, and one that needs itself, are loaded by nobody: depmod refuses them, and so do we, by name.
 func TestCircle(t *testing.T) {
 	for want, files := range map[string]map[string][]byte{
 		"a.ko, b.ko":       {"a.ko": tinyelf.Module{Exports: []string{"a"}, Imports: []string{"b"}}.Bytes(), "b.ko": tinyelf.Module{Exports: []string{"b"}, Imports: []string{"a"}}.Bytes()},
 		"each other: a.ko": {"a.ko": tinyelf.Module{Exports: []string{"a"}, Imports: []string{"a"}}.Bytes(), "behind.ko": tinyelf.Module{Imports: []string{"a"}}.Bytes()},
 	} {
-		if _, err := Indexes(files, ChildrenFirst); !errors.Is(err, ErrCircle) || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), "b.ko, a.ko") {
+		if _, _, err := Indexes(files, ChildrenFirst); !errors.Is(err, ErrCircle) || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), "b.ko, a.ko") {
 			t.Error(err)
 		}
 		if _, said, err := asDepmod(t, files); err == nil {
@@ -179,12 +217,12 @@ func TestTooMuch(t *testing.T) {
 		many[fmt.Sprintf("m%d.ko", i)] = nil
 	}
 	for name, files := range map[string]map[string][]byte{"each needs the next": chain, "many": many} {
-		if _, err := Indexes(files, ChildrenFirst); !errors.Is(err, ErrTooMuch) {
+		if _, _, err := Indexes(files, ChildrenFirst); !errors.Is(err, ErrTooMuch) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	loud := tinyelf.Module{Info: strings.Repeat("alias=x\x00", 1<<17)}.Bytes()
-	if made, err := Indexes(map[string][]byte{"loud.ko": loud}, ChildrenFirst); err != nil || len(made["modules.alias"]) > 100 {
+	if made, _, err := Indexes(map[string][]byte{"loud.ko": loud}, ChildrenFirst); err != nil || len(made["modules.alias"]) > 100 {
 		t.Errorf("%v, an index of %d bytes", err, len(made["modules.alias"]))
 	}
 	same := map[string][]byte{} // the same alias very often, and a symbol that all import as often
@@ -193,10 +231,10 @@ func TestTooMuch(t *testing.T) {
 		same[fmt.Sprintf("m%d.ko", 9-i)] = m.Bytes()
 	}
 	delete(same, "m9.ko")
-	if _, err := Indexes(same, ParentsFirst); err != nil {
+	if _, _, err := Indexes(same, ParentsFirst); err != nil {
 		t.Error(err)
 	}
-	if _, err := Indexes(map[string][]byte{"a.ko": tinyelf.Module{Info: "alias=\xff\x00"}.Bytes()}, ChildrenFirst); err == nil {
+	if _, _, err := Indexes(map[string][]byte{"a.ko": tinyelf.Module{Info: "alias=\xff\x00"}.Bytes()}, ChildrenFirst); err == nil {
 		t.Error("an index holds ASCII only")
 	}
 }
@@ -234,8 +272,8 @@ func FuzzIndexes(f *testing.F) {
 	other := tinyelf.Module{Exports: []string{"b", "__this_module"}}.Bytes()
 	f.Fuzz(func(t *testing.T, file, order []byte) {
 		files := map[string][]byte{"a.ko": file, "b.ko": other, "modules.order": order}
-		first, err := Indexes(files, ChildrenFirst)
-		second, again := Indexes(files, ParentsFirst)
+		first, _, err := Indexes(files, ChildrenFirst)
+		second, _, again := Indexes(files, ParentsFirst)
 		if (err == nil) != (again == nil) {
 			t.Fatalf("%v, and then %v", err, again)
 		}

@@ -91,10 +91,12 @@ func readModules(modules []*module, files map[string][]byte) error {
 				b, err := sysroot.UnpackModule(m.path, files[m.path])
 				plain.Add(int64(len(b)))
 				if err != nil {
+					m.unread = err
 					continue
 				}
 				o, err := sysroot.ParseModuleObject(b)
 				if err != nil {
+					m.unread = err
 					continue
 				}
 				m.fields, m.exports, m.imports = o.Fields, o.Exports, o.Imports
