@@ -24,7 +24,8 @@ import (
 // device nodes have no origin. A file belongs to a package if that package owns
 // a file with that very content in the tree: at the same path, whatever of /bin
 // and /lib is merged into /usr, and diversions taken into account; or else under
-// the same name somewhere else, because mkinitramfs moves some. Names of one
+// the same name somewhere else, because mkinitramfs moves some. A link that a package's scripts make, of which there is a record
+// (dpkg.MadeLinks), is of the package whose file it stands for. Names of one
 // content have one origin. What no package has is "generated" where tools
 // are known to make it in an archive, or in a root tree, "groundhog" where a patch put it, else "unknown".
 //

@@ -42,7 +42,8 @@ func (a *attributor) originOf(e *Entry, f *packageFile) *Origin {
 }
 
 // matchLink is a symlink of a package that leads where e leads: mkinitramfs makes
-// absolute targets relative.
+// absolute targets relative. A link that a package's scripts made by a tool that keeps a record of it is of
+// that package, and stands for its file.
 func (a *attributor) matchLink(e *Entry) *packageFile {
 	name, err := UnescapePath(e.Path)
 	if err != nil {
@@ -51,6 +52,11 @@ func (a *attributor) matchLink(e *Entry) *packageFile {
 	for _, o := range a.db.Owners(name) {
 		if target, err := fs.ReadLink(a.root, o.Path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
 			return &packageFile{File: o}
+		}
+	}
+	for _, made := range a.db.MadeLinks(name) {
+		if leadsTo(name, EscapePath("/"+made.To)) == leadsTo(name, e.Target) {
+			return &packageFile{File: made.For}
 		}
 	}
 	return nil

@@ -47,6 +47,7 @@ type Records struct {
 	owners   map[string][]File // by path, with the /usr of the top level merged
 	byBase   map[string][]File // by the last element of the path
 	diverted map[string]Diversion
+	made     map[string][]MadeLink // by path, likewise
 }
 
 // File is a path of a package.
@@ -71,7 +72,7 @@ func Read(root fs.FS) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return db, nil
+	return db, db.readMade(root)
 }
 
 // Versions is the installed packages' versions by name, without who owns what.

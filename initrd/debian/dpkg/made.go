@@ -1,0 +1,214 @@
+package dpkg
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"groundhog/initrd/debian"
+)
+
+// What packages' scripts make by way of Debian's own tools is on record with these tools, and not with dpkg: alternatives, units of systemd that are
+// enabled, configuration files that ucf keeps. None of these records need be there, and what is not as the tool writes it proves nothing.
+const (
+	maxMadeFile  = 16 << 20 // bytes of a record
+	maxMadeFiles = 1 << 15  // records of one kind
+)
+
+// MadeLink is a symlink that a package's scripts have made, as the record of it has it.
+type MadeLink struct {
+	To  string // the path that it leads to, of which no link is followed and the /usr of the top level is merged
+	For File   // the package's file that it stands for
+}
+
+// rcLink is a link that update-rc.d(8) makes; of these there is no other record than the names.
+var rcLink = regexp.MustCompile(`^etc/rc[0-6S]\.d/[SK][0-9][0-9]([^/]+)$`)
+
+// MadeLinks is what is on record of links at a path: of one that leads elsewhere nothing is known.
+func (db *Records) MadeLinks(name string) []MadeLink {
+	name = debian.MergedUsr(name)
+	if m := rcLink.FindStringSubmatch(name); m != nil {
+		return db.linksTo("etc/init.d/"+m[1], "etc/init.d/"+m[1])
+	}
+	return db.made[name]
+}
+
+// linksTo is links that lead to a path and stand for a file, once for each package that has that.
+func (db *Records) linksTo(to, file string) (all []MadeLink) {
+	for _, o := range db.Owners(file) {
+		all = append(all, MadeLink{debian.MergedUsr(to), o})
+	}
+	return all
+}
+
+func (db *Records) addLink(at string, links []MadeLink) {
+	at = debian.MergedUsr(at)
+	db.made[at] = append(db.made[at], links...)
+}
+
+// readMade reads what the tools have on record.
+func (db *Records) readMade(root fs.FS) error {
+	db.made = map[string][]MadeLink{}
+	return errors.Join(db.readAlternatives(root), db.readEnabled(root, "system"), db.readEnabled(root, "user"), db.readUCF(root))
+}
+
+// readMadeFile reads a record; one that is not there, or closed to us, is empty.
+func readMadeFile(root fs.FS, name string) (string, error) {
+	f, err := root.Open(name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxMadeFile+1))
+	if err == nil && len(b) > maxMadeFile {
+		err = fmt.Errorf("more than %d bytes", maxMadeFile)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return string(b), nil
+}
+
+// listMade is the names of a directory's records; none where it is not there, or closed to us.
+func listMade(root fs.FS, dir string) ([]fs.DirEntry, error) {
+	list, err := fs.ReadDir(root, dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	if err == nil && len(list) > maxMadeFiles {
+		err = fmt.Errorf("%s: more than %d files", dir, maxMadeFiles)
+	}
+	return list, err
+}
+
+// inTree is an absolute path of a record as a path of the tree; ok is false for what is none.
+func inTree(name string) (at string, ok bool) {
+	at, ok = strings.CutPrefix(name, "/")
+	return at, ok && fs.ValidPath(at) && at != "."
+}
+
+const alternativesDir = "etc/alternatives"
+
+// readAlternatives reads the records of update-alternatives(1), which has a file for each name: whether the choice is its own, where the link is, names and links
+// of what follows it, an empty line; and for each choice its path, its priority, and a path, or nothing, for each that follows.
+func (db *Records) readAlternatives(root fs.FS) error {
+	list, err := listMade(root, path.Join(dpkgDir, "alternatives"))
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		text, err := readMadeFile(root, path.Join(dpkgDir, "alternatives", e.Name()))
+		if err != nil {
+			return err
+		}
+		db.addAlternative(root, e.Name(), strings.Split(text, "\n"))
+	}
+	return nil
+}
+
+func (db *Records) addAlternative(root fs.FS, name string, lines []string) {
+	if len(lines) < 2 {
+		return
+	}
+	names, links := []string{name}, []string{lines[1]} // the first one, and those that follow it
+	rest := lines[2:]
+	for len(rest) > 1 && rest[0] != "" {
+		names, links = append(names, rest[0]), append(links, rest[1])
+		rest = rest[2:]
+	}
+	chosen, err := fs.ReadLink(root, path.Join(alternativesDir, name))
+	if err != nil || len(rest) == 0 {
+		return
+	}
+	for rest = rest[1:]; len(rest) > len(names) && rest[0] != ""; rest = rest[1+len(names):] { // a path, a priority, and a path for each that follows
+		if rest[0] != chosen {
+			continue
+		}
+		for i, path := range append([]string{rest[0]}, rest[2:1+len(names)]...) {
+			db.linkAlternative(names[i], links[i], path)
+		}
+	}
+}
+
+// linkAlternative notes the two links of an alternative: that of the user, and the one that it leads to.
+func (db *Records) linkAlternative(name, link, chosen string) {
+	at, ok := inTree(link)
+	file, has := inTree(chosen)
+	if middle := path.Join(alternativesDir, name); ok && has && !strings.Contains(name, "/") {
+		db.addLink(middle, db.linksTo(file, file))
+		db.addLink(at, db.linksTo(middle, file))
+	}
+}
+
+// readEnabled reads the records of deb-systemd-helper(1p), and of the one for users' units: UNIT.dsh-also has the links that were made for a unit, a path a line,
+// and beside it there is an empty file by the name of each.
+func (db *Records) readEnabled(root fs.FS, of string) error {
+	state, links := "var/lib/systemd/deb-systemd-helper-enabled", "etc/systemd/"+of
+	if of == "user" {
+		state = "var/lib/systemd/deb-systemd-user-helper-enabled"
+	}
+	list, err := listMade(root, state)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		unit, ok := strings.CutSuffix(e.Name(), ".dsh-also")
+		if !ok {
+			continue
+		}
+		text, err := readMadeFile(root, path.Join(state, e.Name()))
+		if err != nil {
+			return err
+		}
+		file := "usr/lib/systemd/" + of + "/" + unit
+		for line := range strings.Lines(text) {
+			at, ok := inTree(strings.TrimSuffix(line, "\n"))
+			below, is := strings.CutPrefix(at, links+"/")
+			if info, err := fs.Lstat(root, path.Join(state, below)); ok && is && err == nil && info.Mode().IsRegular() {
+				db.addLink(at, db.linksTo(file, file))
+			}
+		}
+	}
+	return nil
+}
+
+// readUCF reads the records of ucf(1): whose a configuration file is, and the MD5 of the one that the package brought. Such a file is its package's as a
+// conffile is, changed or not.
+func (db *Records) readUCF(root fs.FS) error {
+	sums, err := readMadeFile(root, "var/lib/ucf/hashfile")
+	if err != nil {
+		return err
+	}
+	brought := map[string]string{}
+	for line := range strings.Lines(sums) {
+		if sum, file, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  "); ok && isMD5(sum) {
+			brought[file] = sum
+		}
+	}
+	registry, err := readMadeFile(root, "var/lib/ucf/registry")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(registry) {
+		owner, file, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		owner, file = strings.TrimSpace(owner), strings.TrimLeft(file, " ")
+		at, ok := inTree(file)
+		sum := brought[file]
+		i := slices.IndexFunc(db.Packages, func(p Package) bool { return p.Name == owner })
+		if ok && sum != "" && i >= 0 && len(db.Owners(at)) == 0 {
+			db.addFile(File{Package: i, Path: at, MD5: sum})
+		}
+	}
+	return nil
+}
