@@ -107,11 +107,17 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if err := t.leaveRecord(r, tool, source); err != nil {
 		return nil, err
 	}
+	facts := t.facts()
+	if why := facts.WithoutModules(); why != "" {
+		if t.Kernel == "" {
+			why += "; push takes it to a device alone that has loaded no modules"
+		}
+		t.addNote("%s", why)
+	}
 	r.Notes, r.Firmware = t.notes, t.firmware
 	if r.HostKeys, err = t.keysThere(); err != nil {
 		return nil, err
 	}
-	facts := t.facts()
 	r.AuthorizedKeys, r.Port = facts.LoginKeys(), facts.Server.Port()
 	return r, nil
 }

@@ -134,6 +134,32 @@ func TestModulesNobodyLoads(t *testing.T) {
 	}
 }
 
+// What is known of an archive without modules is said: the directory for them names a kernel, and nothing else does.
+func TestWithoutModules(t *testing.T) {
+	for _, c := range []struct {
+		dir          bool // is left
+		kernel, said string
+	}{
+		{true, "6.1.0-56-amd64", "no kernel modules in the archive: all that it needs has to be built into 6.1.0-56-amd64"},
+		{false, "", "which kernel it is for cannot be told"},
+	} {
+		tgt := tiny.New("bookworm", true)
+		for name := range tgt.Archive {
+			if at := "usr/lib/modules"; strings.HasPrefix(name, at+"/") && (strings.Contains(name, ".ko") || !c.dir) {
+				delete(tgt.Archive, name)
+			}
+		}
+		_, r := patch(t, tgt, nil)
+		notes := strings.Join(r.Notes, "\n")
+		if r.Kernel != c.kernel || strings.Count(notes, c.said) != 1 || strings.Contains(notes, "push takes it") == c.dir {
+			t.Errorf("kernel %q, and is told:\n%s", r.Kernel, notes)
+		}
+	}
+	if _, r := patch(t, tiny.New("bookworm", true), nil); strings.Contains(strings.Join(r.Notes, "\n"), "no kernel modules") {
+		t.Errorf("with modules: %q", r.Notes)
+	}
+}
+
 func TestComputeModule3(t *testing.T) {
 	each(t, func(t *testing.T, tgt *tiny.Target) {
 		img, r := patch(t, tgt, func(o *Options) { o.Board = "cm3" })

@@ -110,7 +110,7 @@ func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
 	}
 	facts := debian.Read(a.Image)
 	p := &reflash.Archive{Size: a.File.Size, SHA256: a.File.SHA256, Image: a.Image, Keys: facts.PublicKeys(), Port: facts.Server.Port(), Facts: push.Archive{Size: a.File.Size,
-		Arch: facts.Architecture, Kernel: facts.Kernel(), Release: facts.Release, Dropbear: facts.HasDropbear()}}
+		Arch: facts.Architecture, Kernel: facts.Kernel(), Modules: facts.Modules, Release: facts.Release, Dropbear: facts.HasDropbear()}}
 	for _, segment := range a.Image.Segments {
 		p.Facts.Unpacked += segment.Unpacked
 	}

@@ -16,6 +16,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -37,7 +38,8 @@ const (
 // they may hold any byte.
 type Facts struct {
 	Builder      Builder
-	Kernels      []string  // releases that it has modules for, sorted
+	Kernels      []string  // releases that it has a directory for modules of, sorted
+	Modules      int       // files of modules in these
 	Architecture string    // Debian's name, "amd64"; "" where it cannot be told
 	Release      string    // the release whose dropbear is in it; "" where there is none, or it is of no supported one
 	System       OSRelease // of a root tree; empty of an archive
@@ -71,8 +73,9 @@ func (f *Facts) noteProblem(format string, args ...any) {
 // not an error.
 func Read(img *initrd.Image) *Facts {
 	init := initShell(SettingsFiles(img))
-	f := &Facts{Builder: builderOf(img), Kernels: kernelVersions(img), Architecture: archiveArch(img),
+	f := &Facts{Builder: builderOf(img), Architecture: archiveArch(img),
 		Settings: init.sourcedSettings(), Server: serverOf(img, init)}
+	f.Kernels, f.Modules = kernelVersions(img)
 	f.Release = releaseOf(f.Server.Version)
 	f.Accounts = parseAccounts(f.accountsFile(img, "etc/passwd"))
 	f.readHostKeys(img)
@@ -118,8 +121,8 @@ func (f *Facts) RootKeys() string {
 // depmod: a kernel's release as make kernelrelease builds them.
 var kernelName = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~_-]{0,63}$`)
 
-// Kernel is the release that the archive has modules for; of several the first by
-// name, of none "".
+// Kernel is the release that the archive has modules for, or at least their directory; of several the first by
+// name, of none "". Without one nothing in an archive says which kernel it is for.
 func (f *Facts) Kernel() string {
 	i := slices.IndexFunc(f.Kernels, kernelName.MatchString)
 	if i < 0 {
@@ -128,20 +131,37 @@ func (f *Facts) Kernel() string {
 	return f.Kernels[i]
 }
 
-func kernelVersions(img *initrd.Image) []string {
-	var dirs, all []string
+// WithoutModules says what is known of an archive that has no modules; "" of one that has some.
+func (f *Facts) WithoutModules() string {
+	switch {
+	case f.Modules > 0:
+		return ""
+	case f.Kernel() == "":
+		return "no kernel modules in the archive, nor a directory for them: which kernel it is for cannot be told, and all that it needs has to be built in"
+	}
+	return "no kernel modules in the archive: all that it needs has to be built into " + f.Kernel()
+}
+
+var moduleFile = regexp.MustCompile(`\.ko(\.(gz|xz|zst))?$`)
+
+// kernelVersions is the releases of kernels that have a directory for modules, and how many modules are in these.
+func kernelVersions(img *initrd.Image) (all []string, modules int) {
+	var dirs []string
 	for _, name := range []string{"lib/modules", "usr/lib/modules"} {
 		if dir, ok := img.Resolve(name); ok && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
 	for name, e := range img.Tree() {
-		if e.IsDir() && slices.Contains(dirs, path.Dir(name)) {
+		switch {
+		case e.IsDir() && slices.Contains(dirs, path.Dir(name)):
 			all = append(all, path.Base(name))
+		case e.IsFile() && moduleFile.MatchString(name) && slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }):
+			modules++
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	return slices.Compact(all), modules
 }
 
 // builderOf tells who made the archive by the files that only one of them has.

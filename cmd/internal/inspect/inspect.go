@@ -80,6 +80,9 @@ func Find(img *initrd.Image, input manifest.Input) *Found {
 		Builder: string(facts.Builder), Kernel: facts.Kernel(), Architecture: facts.Architecture, Release: facts.Release, System: debian.DerivedBy(facts.Kernel()),
 		HostKeys: []HostKey{}, Authorized: []UserKey{}, Settings: []Setting{}, Ignored: []string{}, Problems: []string{}}
 	in.listSegments(img)
+	if why := facts.WithoutModules(); why != "" && facts.Builder == debian.InitramfsTools {
+		in.addProblem("%s", why)
+	}
 	in.findRecord(img)
 	in.findDropbear(img, facts)
 	in.readSettings(img)

@@ -15,7 +15,7 @@ func TestSurvey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"kernel", "arch", "boot_id", "memory", "boot_free", "state_free"} {
+	for _, key := range []string{"kernel", "modules", "arch", "boot_id", "memory", "boot_free", "state_free"} {
 		if f.Get(key) == "" {
 			t.Errorf("no %s among %v", key, slices.Sorted(maps.Keys(f)))
 		}

@@ -4,6 +4,11 @@
 
 kernel=$(uname -r)
 fact kernel "$kernel"
+if [ -f "$groundhog_root/proc/modules" ]; then # without it the kernel can load none
+	fact modules "$(grep -c '' "$groundhog_root/proc/modules")"
+else
+	fact modules 0
+fi
 fact arch "$(dpkg --print-architecture 2>/dev/null || uname -m)"
 fact hostname "$(uname -n)"
 if [ -f "$groundhog_root/etc/os-release" ]; then

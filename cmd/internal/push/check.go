@@ -30,7 +30,8 @@ type Finding struct {
 type Archive struct {
 	Size       int64 // bytes, with what is appended for the device
 	Arch       string
-	Kernel     string
+	Kernel     string // "" where nothing in it says
+	Modules    int    // files of kernel modules
 	Release    string
 	Board      string // that it was patched for
 	Build      string // "" for one that groundhog did not patch
@@ -88,7 +89,6 @@ func (c *pushChecks) checkArchive() {
 func (c *pushChecks) checkMachine() {
 	for _, m := range []struct{ id, device, archive, hint string }{
 		{"architecture", c.f.Get("arch"), c.a.Arch, ""},
-		{"kernel", c.f.Get("kernel"), c.a.Kernel, "patch the initramfs of the kernel that runs: /boot/initrd.img-" + c.f.Get("kernel")},
 		{"release", c.f.Get("release"), c.a.Release, ""},
 	} {
 		if m.device != m.archive || m.device == "" {
@@ -97,6 +97,7 @@ func (c *pushChecks) checkMachine() {
 			c.addFinding(m.id, OK, "", "%s", m.device)
 		}
 	}
+	c.checkKernel()
 	board := c.f.Get("board")
 	cm3 := strings.Contains(board, "raspberrypi,3-compute-module")
 	switch {
@@ -107,6 +108,32 @@ func (c *pushChecks) checkMachine() {
 	case board != "":
 		c.addFinding("board", OK, "", "%s", board)
 	}
+}
+
+// checkKernel: the archive's modules are the running kernel's. Nothing ties an archive without any to a kernel but the directory that they would be
+// in. What tells whether a kernel can do without is the device itself: has it loaded none, all that its network and its disks need is built in.
+func (c *pushChecks) checkKernel() {
+	runs, loaded := c.f.Get("kernel"), c.f.Get("modules")
+	todo := "patch the initramfs of the kernel that runs: /boot/initrd.img-" + runs
+	switch {
+	case runs == "", c.a.Kernel != "" && c.a.Kernel != runs:
+		c.addFinding("kernel", Refuse, todo, "the device has kernel %s, the archive is for %s", orElse(runs, "unknown"), orElse(c.a.Kernel, "unknown"))
+	case c.a.Kernel == "" && loaded != "0":
+		c.addFinding("kernel", Refuse, todo, "the archive has no kernel modules, so that which kernel it is for cannot be told, and the device works with %s of kernel %s", modulesLoaded(loaded), runs)
+	case c.a.Kernel == "":
+		c.addFinding("kernel", OK, "", "%s, which has loaded no modules, and the archive has none", runs)
+	case c.a.Modules == 0 && loaded != "0":
+		c.addFinding("kernel", Warn, todo, "%s, but the archive has none of its modules, and the device works with %s: network and disks have to be built in", runs, modulesLoaded(loaded))
+	default:
+		c.addFinding("kernel", OK, "", "%s", runs)
+	}
+}
+
+func modulesLoaded(n string) string {
+	if n == "1" {
+		return "1 module"
+	}
+	return orElse(n, "an unknown number of") + " modules"
 }
 
 func orElse(s, otherwise string) string {

@@ -11,6 +11,7 @@ import (
 // bench is the facts of a device that everything fits, as a bookworm in a virtual machine answers.
 func bench() loader.Facts {
 	f, err := loader.ParseFacts(`kernel 6.1.0-56-amd64
+modules 40
 arch amd64
 hostname bench-1
 release bookworm
@@ -50,7 +51,7 @@ end ok
 }
 
 func fitting() Archive {
-	return Archive{Size: 35 << 20, Arch: "amd64", Kernel: "6.1.0-56-amd64", Release: "bookworm", Board: "generic", Build: "b1",
+	return Archive{Size: 35 << 20, Arch: "amd64", Kernel: "6.1.0-56-amd64", Modules: 5, Release: "bookworm", Board: "generic", Build: "b1",
 		Dropbear: true, Authorized: []string{"SHA256:a", "SHA256:b"}, Held: []string{"SHA256:x", "SHA256:b"}}
 }
 
@@ -108,6 +109,18 @@ func TestCheckKexec(t *testing.T) {
 	}
 }
 
+// An archive without modules goes to a device that has loaded none, whether a directory says which kernel's they would be or not.
+func TestCheckWithoutModules(t *testing.T) {
+	for _, kernel := range []string{"", "6.1.0-56-amd64"} {
+		f, a := bench(), fitting()
+		a.Kernel, a.Modules = kernel, 0
+		set(f, "modules", "0")
+		if all, _ := Check(f, a); Refused(all) || slices.ContainsFunc(all, func(f Finding) bool { return f.ID == "kernel" && f.Verdict != OK }) {
+			t.Errorf("%q: %+v", kernel, all)
+		}
+	}
+}
+
 func set(f loader.Facts, key string, values ...string) { f[key] = values }
 
 // Each has one finding that is not ok, and what it must be.
@@ -122,6 +135,10 @@ func TestCheckFinds(t *testing.T) {
 		"no dropbear":                      {func(f loader.Facts, a *Archive) { a.Dropbear = false }, "archive", Refuse, "no dropbear"},
 		"architecture":                     {func(f loader.Facts, a *Archive) { a.Arch = "arm64" }, "architecture", Refuse, "has architecture amd64, the archive is for arm64"},
 		"kernel":                           {func(f loader.Facts, a *Archive) { a.Kernel = "6.1.0-55-amd64" }, "kernel", Refuse, "6.1.0-55-amd64"},
+		"no kernel":                        {func(f loader.Facts, a *Archive) { a.Kernel, a.Modules = "", 0 }, "kernel", Refuse, "cannot be told, and the device works with 40 modules of kernel 6.1.0-56-amd64"},
+		"no kernel, an old survey":         {func(f loader.Facts, a *Archive) { a.Kernel, a.Modules = "", 0; delete(f, "modules") }, "kernel", Refuse, "an unknown number of modules"},
+		"no modules":                       {func(f loader.Facts, a *Archive) { a.Modules = 0; set(f, "modules", "1") }, "kernel", Warn, "has none of its modules, and the device works with 1 module:"},
+		"no modules, another kernel":       {func(f loader.Facts, a *Archive) { a.Modules, a.Kernel = 0, "6.1.0-55-amd64"; set(f, "modules", "0") }, "kernel", Refuse, "for 6.1.0-55-amd64"},
 		"release":                          {func(f loader.Facts, a *Archive) { set(f, "release", "trixie") }, "release", Refuse, "trixie"},
 		"a CM3":                            {func(f loader.Facts, a *Archive) { set(f, "board", "raspberrypi,3-compute-module brcm,bcm2837") }, "board", Refuse, "Compute Module 3"},
 		"not a CM3":                        {func(f loader.Facts, a *Archive) { a.Board = "cm3" }, "board", Warn, "Compute Module 3"},
