@@ -269,10 +269,11 @@ func (d *Device) isWriting(*Command) int {
 }
 
 func (d *Device) serveWriter(c *Command) int {
+	config := writer.Config{Tool: writerVersion(), Run: d.Run()}
 	d.mu.Lock()
-	open := d.open
+	config.Open, config.Silent = d.open, d.silent
 	d.mu.Unlock()
-	if err := writer.Serve(context.Background(), c.channel, writer.Config{Tool: writerVersion(), Run: d.Run(), Open: open}); err != nil {
+	if err := writer.Serve(context.Background(), c.channel, config); err != nil {
 		fmt.Fprintf(c.Stderr, "groundhog-writer: %v\n", err)
 		return 1
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -48,6 +49,7 @@ type Device struct {
 	line      string            // the kernel's, of the last kexec
 	kexecs    int               // the boot that it began; 0: none
 	open      func(name string, write bool) (writer.Target, error)
+	silent    time.Duration // that the writer bears; 0: its own bound
 }
 
 // commandAnswer is what the device does for a command that has a word in it.
@@ -151,6 +153,13 @@ func (d *Device) OpenDisk(open func(name string, write bool) (writer.Target, err
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open = open
+}
+
+// Patience is how long the device's writer bears a client that says nothing.
+func (d *Device) Patience(silent time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.silent = silent
 }
 
 // Fact changes a line of what a push finds on the running system.
