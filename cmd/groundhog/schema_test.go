@@ -80,7 +80,10 @@ func schemaOf(t *testing.T, k schemaKind, typ reflect.Type) []byte {
 	s.Title = "groundhog " + k.name
 	s.Description = "printed by " + k.of
 	version := any(outputSchema)
-	if k.name == "event" {
+	switch k.name {
+	case "diff":
+		version = any(diff.ChangesSchema)
+	case "event":
 		onlyVerdictsHaveData(s)
 	}
 	s.Properties["schema"] = &generate.Schema{Const: &version, Description: "the version of this form"}
