@@ -18,33 +18,41 @@ import (
 )
 
 // otherBombs are what costs memory or time by other means than zeros.
-func otherBombs(t *testing.T) []bombCase {
-	inspectAll := func(file string) [][]string {
-		return judge.Cases([][]string{{"inspect", file}, {"diff", file, file}}, []string{"manifest", file}, []string{"inspect", "--list", file})
+func otherBombs(root string) []bombCase {
+	inspectAll := func(segment func(t *testing.T) []byte) func(t *testing.T) [][]string {
+		return func(t *testing.T) [][]string {
+			file := bombArchive(t, segment(t))
+			return judge.Cases([][]string{{"inspect", file}, {"diff", file, file}}, []string{"manifest", file}, []string{"inspect", "--list", file})
+		}
 	}
-	window := bombArchive(t, packedBy(t, "zst", bombSegmentPlain(bombLimit*7/8), "--ultra", "--long=27", "-q1c"))
-	dictionary := bombArchive(t, packedBy(t, "xz", bombSegmentPlain(bombLimit*7/8), "--check=crc32", "--lzma2=dict=64MiB,mode=fast,mf=hc3,nice=4", "-c"))
-	nothings, oneWord, archive := nothings(t), oneWord(t), bombArchive(t, nil)
+	zipped := func(r func() io.Reader) func(t *testing.T) [][]string {
+		return inspectAll(func(t *testing.T) []byte { return packedAs(t, bombTools["gz"], r()) })
+	}
+	manifests := func(file func(t *testing.T) string) func(t *testing.T) [][]string {
+		return func(t *testing.T) [][]string {
+			m := file(t)
+			return [][]string{{"diff", m, m}, {"verify", bombArchive(t, nil), "--manifest", m}}
+		}
+	}
 	cases := []bombCase{
-		{"a window of 128 MiB", inspectAll(window), 0, 2 * 128 << 20},
-		{"a dictionary of 64 MiB", inspectAll(dictionary), 0, 64 << 20},
-		{"incompressible", inspectAll(bombArchive(t, packedAs(t, "gz", randomSegment(bombLimit*7/8)))), 0, 0},
-		{"empty files", inspectAll(bombArchive(t, packedAs(t, "gz", emptyFiles(bombLimit*7/8)))), tooLarge, 0},
-		{"the most empty files", inspectAll(bombArchive(t, packedAs(t, "gz", emptyFiles(58000*116)))), 0, 0},
-		{"segments", inspectAll(bombArchive(t, bytes.Repeat(packedAs(t, "gz", emptyFiles(0)), 10000))), tooLarge, 0},
-		{"a manifest of nothings", [][]string{{"diff", nothings, nothings}, {"verify", archive, "--manifest", nothings}}, refusedAnyhow, 0},
-		{"a manifest in one word", [][]string{{"diff", oneWord, oneWord}, {"verify", archive, "--manifest", oneWord}}, tooLarge, 0},
+		{"a window of 128 MiB", 0, 2 * 128 << 20, inspectAll(func(t *testing.T) []byte {
+			return packedAs(t, []string{"zstd", "--ultra", "--long=27", "-q1c"}, bombSegmentPlain(bombLimit*7/8))
+		})},
+		{"a dictionary of 64 MiB", 0, 64 << 20, inspectAll(func(t *testing.T) []byte {
+			return packedAs(t, []string{"xz", "--check=crc32", "--lzma2=dict=64MiB,mode=fast,mf=hc3,nice=4", "-c"}, bombSegmentPlain(bombLimit*7/8))
+		})},
+		{"incompressible", 0, 0, zipped(func() io.Reader { return randomSegment(bombLimit * 7 / 8) })},
+		{"empty files", tooLarge, 0, zipped(func() io.Reader { return emptyFiles(bombLimit * 7 / 8) })},
+		{"the most empty files", 0, 0, zipped(func() io.Reader { return emptyFiles(58000 * 116) })},
+		{"segments", tooLarge, 0, inspectAll(func(t *testing.T) []byte { return bytes.Repeat(packedAs(t, bombTools["gz"], emptyFiles(0)), 10000) })},
+		{"a manifest of nothings", refusedAnyhow, 0, manifests(nothings)},
+		{"a manifest in one word", tooLarge, 0, manifests(oneWord)},
 	}
-	return append(append(cases, treeBombs(t)...), contentBombs(t)...)
+	return append(append(cases, treeBombs()...), contentBombs(root)...)
 }
 
 // contentBombs are archives whose files are small, and much work to who looks into them.
-func contentBombs(t *testing.T) (cases []bombCase) {
-	root := t.TempDir()
-	target := tiny.New("bookworm", true)
-	if err := target.WriteRoot(root); err != nil {
-		t.Fatal(err)
-	}
+func contentBombs(root string) (cases []bombCase) {
 	lines := func(n int, format string) *fstest.MapFile {
 		var b strings.Builder
 		for i := range n {
@@ -71,25 +79,28 @@ func contentBombs(t *testing.T) (cases []bombCase) {
 		{"keys and nothing but keys", fstest.MapFS{tiny.Home + "/.ssh/authorized_keys": tiny.Text(strings.Repeat(tiny.LoginEd25519, 100000))}, [2]int{0, 0}},
 		{"a script of braces", fstest.MapFS{"scripts/functions": tiny.Text(strings.Repeat("$(", bombLimit/3))}, [2]int{0, refusedAnyhow}},
 	} {
-		target := tiny.New("bookworm", true)
-		maps.Copy(target.Archive, c.files)
-		b, err := target.Bytes(initrd.Gzip)
-		if err != nil {
-			t.Fatal(err)
+		made := func(t *testing.T) string {
+			target := tiny.New("bookworm", true)
+			maps.Copy(target.Archive, c.files)
+			b, err := target.Bytes(initrd.Gzip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return bombFile(t, "initrd.img", b)
 		}
-		file := bombFile(t, "initrd.img", b)
-		keys := bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))
-		cases = append(cases, bombCase{c.what, [][]string{{"inspect", file}, {"diff", file, file, "--fail-on", "keys"}}, c.codes[0], 0},
-			bombCase{c.what + ", patched", [][]string{{"patch", file, "--root", root, "--compression", "zstd", "--authorized-keys", keys}}, c.codes[1], 0})
+		cases = append(cases, bombCase{c.what, c.codes[0], 0, func(t *testing.T) [][]string {
+			file := made(t)
+			return [][]string{{"inspect", file}, {"diff", file, file, "--fail-on", "keys"}}
+		}}, bombCase{c.what + ", patched", c.codes[1], 0, func(t *testing.T) [][]string {
+			return [][]string{{"patch", made(t), "--root", root, "--compression", "zstd", "--authorized-keys", bombKeys(t)}}
+		}})
 	}
 	return cases
 }
 
 // treeBombs are root trees: files without data, includes without end.
-func treeBombs(t *testing.T) []bombCase {
-	keys := bombFile(t, "keys", []byte(tiny.LoginEd25519+"\n"))
-	archive := bombArchive(t, nil)
-	tree := func(change func(root string)) string {
+func treeBombs() []bombCase {
+	tree := func(t *testing.T, change func(root string)) string {
 		root := t.TempDir()
 		if err := tiny.New("bookworm", true).WriteRoot(root); err != nil {
 			t.Fatal(err)
@@ -97,7 +108,7 @@ func treeBombs(t *testing.T) []bombCase {
 		change(root)
 		return root
 	}
-	write := func(name, text string, size int64) {
+	write := func(t *testing.T, name, text string, size int64) {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -110,39 +121,37 @@ func treeBombs(t *testing.T) []bombCase {
 			}
 		}
 	}
-	sparse := tree(func(root string) { write(filepath.Join(root, "var/sparse"), "", 4<<40) })
-	many := tree(func(root string) {
-		for i := range 300 {
-			write(filepath.Join(root, "var/sparse", fmt.Sprint(i)), "", bombLimit-1)
+	patch := func(change func(t *testing.T, root string)) func(t *testing.T) [][]string {
+		return func(t *testing.T) [][]string {
+			root := tree(t, func(root string) { change(t, root) })
+			return [][]string{{"patch", bombArchive(t, nil), "--root", root, "--authorized-keys", bombKeys(t)}}
 		}
-	})
-	program := tree(func(root string) { write(filepath.Join(root, "usr/bin/curl"), "", 4<<40) })
-	records := tree(func(root string) { write(filepath.Join(root, "var/lib/dpkg/status"), "", 4<<40) })
-	includes := tree(func(root string) {
-		write(filepath.Join(root, "etc/ld.so.conf"), strings.Repeat("include ld.so.conf.d/*\n", 37449), 0)
-		for i := range 3000 {
-			write(filepath.Join(root, "etc/ld.so.conf.d", fmt.Sprint(i)), "# nothing\n", 0)
-		}
-	})
-	patch := func(root string) []string {
-		return []string{"patch", archive, "--root", root, "--authorized-keys", keys}
 	}
 	return []bombCase{
-		{"a file of 4 TiB without data", [][]string{{"manifest", sparse}, {"diff", sparse, sparse}}, tooLarge, 0},
-		{"300 files without data", [][]string{{"manifest", many}, {"diff", many, many}}, tooLarge, 0},
-		{"a program of 4 TiB without data", [][]string{patch(program)}, refusedAnyhow, 0},
-		{"records of 4 TiB without data", [][]string{{"manifest", archive, "--root", records}, {"manifest", records}}, refusedAnyhow, 0},
-		{"37,449 includes", [][]string{patch(includes)}, refusedAnyhow, 0},
+		{"a file of 4 TiB without data", tooLarge, 0, func(t *testing.T) [][]string {
+			sparse := tree(t, func(root string) { write(t, filepath.Join(root, "var/sparse"), "", 4<<40) })
+			return [][]string{{"manifest", sparse}, {"diff", sparse, sparse}}
+		}},
+		{"300 files without data", tooLarge, 0, func(t *testing.T) [][]string {
+			many := tree(t, func(root string) {
+				for i := range 300 {
+					write(t, filepath.Join(root, "var/sparse", fmt.Sprint(i)), "", bombLimit-1)
+				}
+			})
+			return [][]string{{"manifest", many}, {"diff", many, many}}
+		}},
+		{"a program of 4 TiB without data", refusedAnyhow, 0, patch(func(t *testing.T, root string) { write(t, filepath.Join(root, "usr/bin/curl"), "", 4<<40) })},
+		{"records of 4 TiB without data", refusedAnyhow, 0, func(t *testing.T) [][]string {
+			records := tree(t, func(root string) { write(t, filepath.Join(root, "var/lib/dpkg/status"), "", 4<<40) })
+			return [][]string{{"manifest", bombArchive(t, nil), "--root", records}, {"manifest", records}}
+		}},
+		{"37,449 includes", refusedAnyhow, 0, patch(func(t *testing.T, root string) {
+			write(t, filepath.Join(root, "etc/ld.so.conf"), strings.Repeat("include ld.so.conf.d/*\n", 37449), 0)
+			for i := range 3000 {
+				write(t, filepath.Join(root, "etc/ld.so.conf.d", fmt.Sprint(i)), "# nothing\n", 0)
+			}
+		})},
 	}
-}
-
-// packedBy is r packed with other arguments than the format's own.
-func packedBy(t *testing.T, format string, r io.Reader, args ...string) []byte {
-	t.Helper()
-	old := bombTools[format]
-	bombTools[format] = append([]string{old[0]}, args...)
-	defer func() { bombTools[format] = old }()
-	return packedAs(t, format, r)
 }
 
 // randomSegment is a segment with a file that no compression makes smaller.

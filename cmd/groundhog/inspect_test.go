@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"groundhog/fixtures/judge"
 )
 
 // unprivileged ARG... runs groundhog as nobody where we are root, and as we are
@@ -87,13 +85,16 @@ func asCpio(list string) (string, error) {
 // Whatever is in an archive, inspect ends with 0 or with one error, of a line and
 // perhaps an indented one of what may be done about it, and prints nothing that controls a terminal. A byte of each kind of record is
 // changed at a time.
-func TestInspectDamaged(t *testing.T) {
+func TestInspectDamaged(t *testing.T) { inspectDamaged(t, 7) }
+
+// inspectDamaged changes one byte in some.
+func inspectDamaged(t *testing.T, one int) {
 	whole, err := os.ReadFile("../../fixtures/archives/newc.cpio")
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "damaged.img")
-	for at := 0; at < len(whole); at += judge.Times(2, 1) {
+	for at := 0; at < len(whole); at += one {
 		damaged := bytes.Clone(whole)
 		damaged[at] ^= []byte{0x01, 0x1b, 0x80}[at%3]
 		if err := os.WriteFile(file, damaged, 0o600); err != nil {

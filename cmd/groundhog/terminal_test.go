@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -288,7 +290,10 @@ func (c terminalCase) judge(t *testing.T, code int, seen string) {
 }
 
 // On a terminal, whichever, every verb says how it ended, whatever the end.
-func TestTerminal(t *testing.T) {
+func TestTerminal(t *testing.T) { onTerminals(t, 1) }
+
+// onTerminals tries so many terminals with each end, others with each.
+func onTerminals(t *testing.T, most int) {
 	cases := terminalCases()
 	cases["push --via kexec refused"] = terminalCase{verb: "push", more: []string{"--via", "kexec", "--dry-run"}, code: exitNo, says: []string{"refuse boot", "it has no /boot/vmlinuz-6.1.0-56-amd64", "nothing was changed"}}
 	cases["push --via kexec --dry-run done"] = terminalCase{verb: "push", more: []string{"--via", "kexec", "--dry-run", "-v"}, make: kexecs, code: exitDone, says: []string{"ok boot", "kexec", "every check is passed; nothing was changed"}}
@@ -301,16 +306,25 @@ func TestTerminal(t *testing.T) {
 	cases["index done"] = terminalCase{verb: "index", code: exitDone, says: []string{"packed ", "(zstd -1"}}
 	cases["index refused"] = terminalCase{verb: "index", code: exitNo, make: func(d *desk) { writeFile(d.t, d.image, "text\n") }, says: []string{"not a disk image: a text"}}
 	cases["index trouble"] = terminalCase{verb: "index", more: []string{"--store", "/dev/null/x"}, code: exitTrouble, says: []string{"/dev/null"}}
-	for name, c := range cases {
-		for about, place := range map[string]func(t *testing.T, d *desk){
-			"wide":   func(*testing.T, *desk) {},
-			"narrow": func(_ *testing.T, d *desk) { d.window.Cols = 20 },
-			"dumb":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "dumb") },
-			"none":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "") },
-			"moving": func(_ *testing.T, d *desk) { d.restless = true },
-		} {
+	terminals := map[string]func(t *testing.T, d *desk){
+		"wide":   func(*testing.T, *desk) {},
+		"narrow": func(_ *testing.T, d *desk) { d.window.Cols = 20 },
+		"dumb":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "dumb") },
+		"none":   func(t *testing.T, _ *desk) { t.Setenv("TERM", "") },
+		"moving": func(_ *testing.T, d *desk) { d.restless = true },
+	}
+	abouts := slices.Sorted(maps.Keys(terminals))
+	for n, name := range slices.Sorted(maps.Keys(cases)) {
+		c := cases[name]
+		tried := 0
+		for i := range abouts {
+			about := abouts[(n+i)%len(abouts)]
+			place := terminals[about]
 			if (about == "none" || about == "moving") && c.verb != "flash" && !judge.Full { // the other verbs draw with the same bars
 				continue
+			}
+			if tried++; tried > most {
+				break
 			}
 			t.Run(name+"/"+about, func(t *testing.T) {
 				d := newDesk(t)
@@ -345,8 +359,9 @@ func TestTerminalColours(t *testing.T) {
 }
 
 // Each time out of many: what a bar hides it hides now and then.
-func TestTerminalAlways(t *testing.T) {
-	times := judge.Times(20, 100)
+func TestTerminalAlways(t *testing.T) { terminalAlways(t, 5) }
+
+func terminalAlways(t *testing.T, times int) {
 	d := newDesk(t)
 	d.SwitchOff()
 	for range times {

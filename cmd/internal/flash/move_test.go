@@ -191,8 +191,10 @@ func TestMoveLeavesAnotherDisk(t *testing.T) {
 }
 
 // Wherever the line is cut, in either direction, the same loop goes on from what the disk holds by then.
-func TestMoveCuts(t *testing.T) {
-	for i := range uint64(16) {
+func TestMoveCuts(t *testing.T) { moveCuts(t, 4) }
+
+func moveCuts(t *testing.T, times uint64) {
+	for i := range times {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(5, i))

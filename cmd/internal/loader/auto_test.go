@@ -8,32 +8,30 @@ import (
 
 // The archive boots until it is taken back, config.txt changes in one place and keeps its length, and all is as it was afterwards.
 func TestAuto(t *testing.T) {
-	for _, shell := range []string{"dash", "bash"} {
-		l := newLocal(t, shell)
-		l.lay(auto)
-		before := l.tree()
-		push(t, l, auto, "archive")
-		push(t, l, auto, "archive two")
-		if got := l.read(configTxt); got != strings.Replace(autoConfig, "auto_initramfs=1", "initramfs gh.img", 1) || len(got) != len(autoConfig) {
-			t.Errorf("config.txt is %q", got)
-		}
-		if out, exit := l.boot(); exit != 0 || l.tree() != before {
-			t.Errorf("%d: %s:\n%s", exit, out, l.tree())
-		}
-		j := job(auto, "kept")
-		j.Keep = true
-		if err := j.Run(t.Context(), l, strings.NewReader("kept")); err != nil {
-			t.Fatal(err)
-		}
-		if out, exit := l.boot(); exit != 0 || !strings.Contains(out, "--keep") || l.boots(auto) != "kept" {
-			t.Errorf("a boot after --keep: %d: %s", exit, out)
-		}
-		if _, err := Restore(t.Context(), l); err != nil || l.tree() != before {
-			t.Errorf("%v:\n%s", err, l.tree())
-		}
-		if _, err := Restore(t.Context(), l); !errors.Is(err, ErrRefused) {
-			t.Errorf("restoring what was not pushed: %v", err)
-		}
+	l := newLocal(t, deviceShell)
+	l.lay(auto)
+	before := l.tree()
+	push(t, l, auto, "archive")
+	push(t, l, auto, "archive two")
+	if got := l.read(configTxt); got != strings.Replace(autoConfig, "auto_initramfs=1", "initramfs gh.img", 1) || len(got) != len(autoConfig) {
+		t.Errorf("config.txt is %q", got)
+	}
+	if out, exit := l.boot(); exit != 0 || l.tree() != before {
+		t.Errorf("%d: %s:\n%s", exit, out, l.tree())
+	}
+	j := job(auto, "kept")
+	j.Keep = true
+	if err := j.Run(t.Context(), l, strings.NewReader("kept")); err != nil {
+		t.Fatal(err)
+	}
+	if out, exit := l.boot(); exit != 0 || !strings.Contains(out, "--keep") || l.boots(auto) != "kept" {
+		t.Errorf("a boot after --keep: %d: %s", exit, out)
+	}
+	if _, err := Restore(t.Context(), l); err != nil || l.tree() != before {
+		t.Errorf("%v:\n%s", err, l.tree())
+	}
+	if _, err := Restore(t.Context(), l); !errors.Is(err, ErrRefused) {
+		t.Errorf("restoring what was not pushed: %v", err)
 	}
 }
 

@@ -32,13 +32,16 @@ func everyWay() map[string]shot {
 }
 
 // Whatever fails on the device in a push: what boots is whole, a push that is refused leaves nothing behind, and of one that failed later restore makes what was before.
-func TestPushFails(t *testing.T) {
+func TestPushFails(t *testing.T) { pushFails(t, 4) }
+
+// pushFails has one run of a program in some fail.
+func pushFails(t *testing.T, step int) {
 	for name, s := range everyWay() {
 		for what, earlier := range map[string]bool{"first": false, "second": true} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
 				refused := 0
-				for n := 1 + len(name+what)*5%failStride; ; n += failStride { // each way has others
+				for n := 1 + len(name+what)*5%failStride; ; n += failStride * step { // each way has others
 					l := newLocal(t, "bash")
 					s.make(t, l)
 					before, old := l.tree(), "the original"

@@ -30,29 +30,27 @@ func kexecJob(archive string) Job {
 
 // The program comes first, then the archive, then the word; nothing is left on the device and nothing in /boot is touched.
 func TestKexec(t *testing.T) {
-	for _, shell := range []string{"dash", "bash"} {
-		l := newLocal(t, shell)
-		before := l.tree()
-		l.able("")
-		j := kexecJob("the archive")
-		if err := Trial(t.Context(), l, j.Boot, j.Writer); err != nil {
-			t.Fatal(err)
-		}
-		if err := j.Run(t.Context(), l, strings.NewReader("the archive")); err != nil {
-			t.Fatal(err)
-		}
-		if got := l.read("stdin"); got != "the archivego\n" {
-			t.Errorf("it read %q", got)
-		}
-		want := "kexec trial /boot/vmlinuz-6.1.0-56-amd64\nkexec load /boot/vmlinuz-6.1.0-56-amd64 11 " + j.SHA256 + "\n"
-		if got := l.read("calls"); got != want {
-			t.Errorf("it was called %q, want %q", got, want)
-		}
-		os.Remove(l.root + "/calls")
-		os.Remove(l.root + "/stdin")
-		if after := l.tree(); after != before || len(glob(l.root+"/run/*")) > 0 {
-			t.Errorf("left: %q\n%s", glob(l.root+"/run/*"), after)
-		}
+	l := newLocal(t, deviceShell)
+	before := l.tree()
+	l.able("")
+	j := kexecJob("the archive")
+	if err := Trial(t.Context(), l, j.Boot, j.Writer); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Run(t.Context(), l, strings.NewReader("the archive")); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.read("stdin"); got != "the archivego\n" {
+		t.Errorf("it read %q", got)
+	}
+	want := "kexec trial /boot/vmlinuz-6.1.0-56-amd64\nkexec load /boot/vmlinuz-6.1.0-56-amd64 11 " + j.SHA256 + "\n"
+	if got := l.read("calls"); got != want {
+		t.Errorf("it was called %q, want %q", got, want)
+	}
+	os.Remove(l.root + "/calls")
+	os.Remove(l.root + "/stdin")
+	if after := l.tree(); after != before || len(glob(l.root+"/run/*")) > 0 {
+		t.Errorf("left: %q\n%s", glob(l.root+"/run/*"), after)
 	}
 }
 

@@ -18,9 +18,12 @@ func killAt(n int) func(string) string {
 // unsynced is for what a test runs often: a flush of this machine's disk says nothing.
 func unsynced(program string) string { return "sync() { :; }\n" + program }
 
-// killed runs do with a device again and again, killed one command later each time, until it is not killed any more.
-func killed(t *testing.T, b Boot, do func(l *local, n int) (over bool)) {
-	for n := 1 + len(t.Name())*7%stride; ; n += stride { // each way has others
+// fewKills is how many of the commands that a run is killed before stand for one that a unit test kills it before.
+const fewKills = 5
+
+// killed runs do with a device again and again, killed some commands later each time, until it is not killed any more.
+func killed(t *testing.T, b Boot, step int, do func(l *local, n int) (over bool)) {
+	for n := 1 + len(t.Name())*7%stride; ; n += stride * step { // each way has others
 		l := newLocal(t, "bash")
 		l.lay(b)
 		if do(l, n) {
@@ -35,11 +38,13 @@ func killed(t *testing.T, b Boot, do func(l *local, n int) (over bool)) {
 
 // A push that is killed before any of its commands: the old one boots or the new one, the same push again goes through, and what
 // it leaves puts the original back.
-func TestPushKilled(t *testing.T) {
+func TestPushKilled(t *testing.T) { pushKilled(t, fewKills) }
+
+func pushKilled(t *testing.T, step int) {
 	for name, b := range allLayouts() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			killed(t, b, func(l *local, n int) bool {
+			killed(t, b, step, func(l *local, n int) bool {
 				before := l.tree()
 				l.edit = killAt(n)
 				err := job(b, "archive").Run(t.Context(), l, strings.NewReader("archive"))
@@ -58,11 +63,13 @@ func TestPushKilled(t *testing.T) {
 }
 
 // A restore that is killed: the pushed one boots or the original, and the next restore, or the unit's, ends with the original.
-func TestRestoreKilled(t *testing.T) {
+func TestRestoreKilled(t *testing.T) { restoreKilled(t, fewKills) }
+
+func restoreKilled(t *testing.T, step int) {
 	for name, b := range allLayouts() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			killed(t, b, func(l *local, n int) bool {
+			killed(t, b, step, func(l *local, n int) bool {
 				before := l.tree()
 				l.edit = unsynced
 				push(t, l, b, "archive")

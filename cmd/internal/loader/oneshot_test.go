@@ -197,14 +197,12 @@ func bootGRUB(t *testing.T, l *local) string {
 
 func eachShot(t *testing.T, test func(t *testing.T, l *local, s shot)) {
 	for name, s := range shots {
-		for _, shell := range []string{"dash", "bash"} {
-			t.Run(name+" "+shell, func(t *testing.T) {
-				l := newLocal(t, shell)
-				s.make(t, l)
-				l.edit = func(program string) string { return noSeek + program }
-				test(t, l, s)
-			})
-		}
+		t.Run(name+" "+deviceShell, func(t *testing.T) {
+			l := newLocal(t, deviceShell)
+			s.make(t, l)
+			l.edit = func(program string) string { return noSeek + program }
+			test(t, l, s)
+		})
 	}
 }
 
@@ -305,12 +303,14 @@ func TestOneShotOverReplace(t *testing.T) {
 }
 
 // Killed before any command: the archive boots once and whole, or the ordinary system does; a restore or another push then goes through.
-func TestOneShotKilled(t *testing.T) {
+func TestOneShotKilled(t *testing.T) { oneShotKilled(t, fewKills) }
+
+func oneShotKilled(t *testing.T, step int) {
 	for name, s := range shots {
 		for what, prepare := range map[string]bool{"push": false, "restore": true} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
-				for n := 1 + len(t.Name())*7%stride; ; n += stride {
+				for n := 1 + len(t.Name())*7%stride; ; n += stride * step {
 					l := newLocal(t, "bash")
 					s.make(t, l)
 					before := l.tree()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +23,10 @@ import (
 
 // The dropbear that is installed judges what we think of authorized_keys: line by
 // line, it must ask for a signature exactly where Usable says so.
-func TestServerAgrees(t *testing.T) {
+func TestServerAgrees(t *testing.T) { serverAgrees(t, 4) }
+
+// serverAgrees tries one file in some.
+func serverAgrees(t *testing.T, one int) {
 	needTools(t, "dropbear")
 	v := installed(t)
 	dir := t.TempDir()
@@ -32,7 +37,10 @@ func TestServerAgrees(t *testing.T) {
 	if out, err := serve(context.Background(), dir, "true", nil).CombinedOutput(); err != nil {
 		judge.Missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
 	}
-	for _, c := range serverCases(t) {
+	for i, c := range serverCases(t) {
+		if i%one != 0 {
+			continue
+		}
 		_, _, err := CheckAuthorizedKeys([]byte(c.file), v)
 		asked, log := asksFor(t, dir, hostKey, c.file, c.key)
 		if asked != (err == nil) {
@@ -78,7 +86,7 @@ func serverCases(t *testing.T) []serverCase {
 		cases = append(cases, serverCase{"options " + o, o + " " + line + " comment\n", user})
 	}
 	pad := func(n int) string { return line + " " + strings.Repeat("c", n-len(line)-1) }
-	for name, file := range map[string]string{
+	files := map[string]string{
 		"no line end": line, "carriage return": line + "\r\n", "old mac": "# mac\r" + line + "\r", "blank in front": " " + line, "tab in front": "\t" + line,
 		"two blanks": strings.Replace(line, " ", "  ", 1), "tab inside": strings.Replace(line, " ", "\t", 1),
 		"blanks behind": line + "   ", "byte order mark": "\ufeff" + line, "quoted": `"` + line + `"`, "comment": "#" + line, "comment behind blanks": "  # " + line,
@@ -87,8 +95,9 @@ func serverCases(t *testing.T) []serverCase {
 		"a stray character": strings.Replace(line, "AAAA", "AA!AA", 1), "a tab in the key": strings.Replace(line, "AAAA", "AA\tAA", 1), "an equals sign": strings.Replace(line, "AAAA", "AA=AA", 1),
 		"no ASCII": strings.Replace(line, "AAAA", "AA\xe9AA", 1), "another alphabet": strings.Replace(line, "AAAA", "AA-AA_", 1), "digits behind it": line + "=A", "two behind it": line + "=AA",
 		"cut": line[:len(line)-4], "second line": "# c\nnonsense\n" + line, "nul": line + " \x00\n", "empty": "", "wrong kind": "ssh-ed25519" + strings.TrimPrefix(line, "ssh-rsa"),
-	} {
-		cases = append(cases, serverCase{name, file, user})
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		cases = append(cases, serverCase{name, files[name], user})
 	}
 	return cases
 }

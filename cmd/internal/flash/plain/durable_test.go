@@ -38,10 +38,13 @@ func (k killable) Script(ctx context.Context, program string, stdin io.Reader, a
 }
 
 // What curl's way says to be verified is on the medium when the power goes next, wherever an earlier run was killed.
-func TestRunIsDurable(t *testing.T) {
+func TestRunIsDurable(t *testing.T) { runIsDurable(t, 4) }
+
+// runIsDurable kills at one call of dd in some.
+func runIsDurable(t *testing.T, one int) {
 	image := random(5, 3<<20+512)
 	tail := random(6, 33*512)
-	for n := 1; ; n++ {
+	for n := 1; ; n += one {
 		l, job := setUp(t, image, image, 5<<20)
 		state, bin := t.TempDir(), t.TempDir()
 		if err := os.WriteFile(filepath.Join(bin, "dd"), []byte(volatile), 0o700); err != nil {

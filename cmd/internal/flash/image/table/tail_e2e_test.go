@@ -1,0 +1,7 @@
+//go:build e2e
+
+package table
+
+import "testing"
+
+func TestHostileDiskAll(t *testing.T) { hostileDisk(t, 1) }

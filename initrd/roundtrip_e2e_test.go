@@ -1,0 +1,9 @@
+//go:build e2e
+
+package initrd
+
+import "testing"
+
+func TestUneditedAll(t *testing.T) { unedited(t, archives(t, 1)) }
+
+func TestEncodedAgainAll(t *testing.T) { encodedAgain(t, archives(t, 1)) }
