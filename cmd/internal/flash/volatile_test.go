@@ -13,7 +13,6 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/writer"
-	"groundhog/fixtures/judge"
 )
 
 // drive is a disk with a cache that a power cut empties: writes and reads see the cache, Flush brings it to the medium.
@@ -128,7 +127,10 @@ func cutLine(ends ...net.Conn) {
 
 // What was said to be verified is on the medium when the power goes next, wherever a writer was killed before: the drive
 // shows what it has in its cache as if it were there.
-func TestVerifiedIsDurable(t *testing.T) {
+func TestVerifiedIsDurable(t *testing.T) { verifiedIsDurable(t, 9) }
+
+// verifiedIsDurable kills a writer at one operation in some.
+func verifiedIsDurable(t *testing.T, one int) {
 	img := image(11, 7)
 	const most = 200 // operations of a whole flash, generously
 	var all sync.WaitGroup
@@ -139,7 +141,7 @@ func TestVerifiedIsDurable(t *testing.T) {
 			continue
 		}
 		for _, again := range []bool{false, true} {
-			if !again && n%4 > 0 || n%judge.Times(3, 1) > 0 && n < most-1 {
+			if !again && n%4 > 0 || n%one > 0 && n < most-1 {
 				continue
 			}
 			places <- struct{}{}

@@ -28,7 +28,13 @@ func HideSSH(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
+	seen := map[string]bool{}
 	for _, from := range filepath.SplitList(os.Getenv("PATH")) {
+		real, _ := filepath.EvalSymlinks(from) // /bin is /usr/bin, with some two thousand programs
+		if seen[real] {
+			continue
+		}
+		seen[real] = true
 		all, _ := os.ReadDir(from) // one that is not there has no programs
 		for _, e := range all {
 			err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name()))
