@@ -21,7 +21,7 @@ build: writers ## build ./groundhog, with the device's half of flash in it
 writers: ## compile groundhog-writer for the devices' architectures, to be embedded
 	$(GO) run ./cmd/internal/writers/build cmd/groundhog/writers
 
-test: ## everything that needs neither root nor network beyond Go modules
+test: ## what needs neither root nor network beyond Go modules; of each long list of cases a few, e2e has all
 	$(GO) vet ./...
 	$(GO) test -p 4 -parallel 4 -timeout 30m ./...
 
@@ -37,7 +37,7 @@ race: ## all tests but those that measure memory under the race detector; needs 
 tools: ## install, with apt and as root, what e2e and demo need
 	$(GO) run ./fixtures/vm install
 
-e2e: writers tools ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU
+e2e: writers tools ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU; all cases of long lists
 	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 2 \
 		-run '^($(E2ETESTS))$$' $(sort $(dir $(E2E)))
 
