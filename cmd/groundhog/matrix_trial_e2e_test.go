@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures/judge"
@@ -173,7 +175,7 @@ type ended struct {
 type saidVerdict struct {
 	Event, Host, Verdict, Text, Hint string
 	State                            reflash.State
-	Data                             struct{ Image string }
+	Data                             struct{ Image, Content string }
 }
 
 // impatient are the bounds of a flash that something befalls.
@@ -367,8 +369,12 @@ func (r *trial) judgeVerdict(v saidVerdict, code int, w truth, holds, same bool)
 	switch v.State {
 	case reflash.Verified:
 		wrong(!holds, "the disk has not the image")
-		if sums := r.sumsOf(r.imageOn(w)); v.Verdict == "done" && !slices.Contains(sums, v.Data.Image) {
+		image := r.imageOn(w)
+		if sums := r.sumsOf(image); v.Verdict == "done" && v.Data.Image != "" && !slices.Contains(sums, v.Data.Image) {
 			wrong(true, "it names image %s, and what the disk holds is stored as %s", v.Data.Image, sums)
+		}
+		if content := contentOf(image); v.Verdict == "done" && v.Data.Content != content {
+			wrong(true, "it names content %s, the disk holds %s", v.Data.Content, content)
 		}
 	case reflash.Untouched:
 		wrong(!same && !w.others, "the disk is another one")
@@ -416,6 +422,16 @@ func (r *trial) sumsOf(image []byte) (sums []string) {
 		sums = append(sums, fmt.Sprintf("%x", sha256.Sum256(b)))
 	}
 	return sums
+}
+
+// contentOf is what a verdict calls the content of an image.
+func contentOf(image []byte) string {
+	var all []chunk.Chunk
+	for n := 0; n < len(image); n += chunk.Size {
+		all = append(all, chunk.Of(int64(n/chunk.Size), image[n:min(len(image), n+chunk.Size)]))
+	}
+	sum := chunk.SumOfAll(all)
+	return hex.EncodeToString(sum[:])
 }
 
 // mend takes the fault away.

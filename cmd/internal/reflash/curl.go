@@ -31,7 +31,10 @@ func (f *flashing) byPipeline(ctx context.Context) runResult {
 	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
 	before := f.lastWriter(ctx)
 	r, err := f.runPipeline(device.Patient(ctx, silent), job)
-	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: f.img.Sum()}
+	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: f.img.Sum(), Content: f.img.Content()}
+	if f.img.Compression() == "raw" {
+		data.Image = job.SHA256
+	}
 	if err != nil {
 		switch {
 		case errors.Is(err, plain.ErrLost):
@@ -41,8 +44,8 @@ func (f *flashing) byPipeline(ctx context.Context) runResult {
 		}
 		return runResult{data: data, err: inState(f.stateLeft(ctx, data.State, "curl "+job.Session, before, err), err)}
 	}
-	return runResult{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s, by curl",
-		f.disk.Path, f.path, data.Image, data.CheckedAgainst(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
+	return runResult{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (%s), %s in %.1f s, %s, by curl",
+		f.disk.Path, f.path, data.imageNamed(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
 }
 
 // lastWriter is who has written to the disk before this run, "" where nobody has or nobody can say.

@@ -51,11 +51,20 @@ type enlargedPartition struct {
 // Flashed is what a verdict carries as data.
 type Flashed struct {
 	flash.Result
-	Image       string          `json:"image"`                // SHA-256 of the image as it is stored, in hex; "" where it was not read to its end
+	Image       string          `json:"image,omitzero"`       // SHA-256 of the image as it is stored, in hex, if that was worked out
+	Content     string          `json:"content,omitzero"`     // hash of its chunks, in hex, if it was read to its end
 	Filesystems []diskPartition `json:"filesystems,omitzero"` // recognised on the disk afterwards
 	Grown       string          `json:"grown,omitzero"`       // the partition that was enlarged
 	Turnaround  []Lap           `json:"turnaround,omitzero"`  // of reflash: how long each part took
 	Boot        *Booted         `json:"boot,omitzero"`        // of reflash: how the new system was started
+}
+
+// imageNamed says for people which image it was, as far as that is known, and what it was held against.
+func (d *Flashed) imageNamed() string {
+	if d.Image == "" {
+		return d.CheckedAgainst()
+	}
+	return "sha256 " + d.Image + ", " + d.CheckedAgainst()
 }
 
 // flashDisk makes the disk equal to the image, and says what is there then.

@@ -31,7 +31,8 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 		f.Tell(Event{Host: f.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
 	}
 	err = f.addDifference(ctx, r, err)
-	out := runResult{state: Verified, data: &Flashed{Result: r, Image: f.img.Sum()}}
+	data := &Flashed{Result: r, Image: f.img.Sum(), Content: f.img.Content()}
+	out := runResult{state: Verified, data: data}
 	switch {
 	case err != nil:
 		out.err = inState(f.stateLeft(ctx, r.State, "flash "+session, r.Disk.Last, err), err)
@@ -43,8 +44,8 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 		if r.Moved > 0 {
 			moved = fmt.Sprintf(", %s found elsewhere on the disk%s", show.Bytes(r.Moved), r.LookedThrough())
 		}
-		out.done = fmt.Sprintf("verified: %s has %s (sha256 %s, %s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
-			f.disk.Path, f.path, f.img.Sum(), r.CheckedAgainst(), show.Bytes(r.Size), r.Seconds, show.Rate(float64(r.Size)/r.Seconds), show.Bytes(r.Sent), r.Written, moved, r.Same, r.Zeroed)
+		out.done = fmt.Sprintf("verified: %s has %s (%s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
+			f.disk.Path, f.path, data.imageNamed(), show.Bytes(r.Size), r.Seconds, show.Rate(float64(r.Size)/r.Seconds), show.Bytes(r.Sent), r.Written, moved, r.Same, r.Zeroed)
 	}
 	return out
 }

@@ -75,6 +75,7 @@ type Image struct {
 	chunks   []chunk.Chunk    // so far
 	recent   map[int64][]byte // of them, in memory
 	hashing  hashState
+	hashes   bool       // a raw image's SHA-256 is worked out as it is read, for want
 	demand   int64      // the last chunk that somebody waited for
 	complete bool       // chunks are all there are
 	look     sync.Mutex // held while the file is read once more
@@ -121,7 +122,8 @@ func (i *Image) Again() bool { return true }
 func (i *Image) Compression() string { return i.compression }
 
 // Sum is the SHA-256 of the image as it is stored, in hex: what sha256sum(1) has of its file. It is known once the image was read to its end, or
-// from the kept index; "" before.
+// from the kept index; "" before. Of a raw image that is to have no checksum nobody works it out: that would take longer than to find what
+// differs on a disk, most of all where the processor has no instructions for it.
 func (i *Image) Sum() string {
 	if i.kept != nil {
 		return i.kept.Stored
@@ -134,12 +136,25 @@ func (i *Image) Sum() string {
 	return i.stored
 }
 
-// DecodedSum is the SHA-256 of the decoded image, in hex. That of a compressed one is worked out when it is asked for: what was decoded
-// is read once more.
+// Content is a hash of the image's chunks in hex, the same for all images of one content, however they are stored; "" as long as it is not
+// known to its end.
+func (i *Image) Content() string {
+	all := i.Index()
+	if all == nil {
+		return ""
+	}
+	sum := chunk.SumOfAll(all)
+	return hex.EncodeToString(sum[:])
+}
+
+// DecodedSum is the SHA-256 of the decoded image, in hex. If it is not a raw image's whose Sum is known, it is worked out now: what was
+// decoded is read once more.
 func (i *Image) DecodedSum(ctx context.Context) (string, error) {
-	if i.compression == "raw" {
-		err := i.Load(ctx)
-		return i.Sum(), err
+	if err := i.Load(ctx); err != nil {
+		return "", err
+	}
+	if sum := i.Sum(); i.compression == "raw" && sum != "" {
+		return sum, nil
 	}
 	whole := sha256.New()
 	err := i.Walk(ctx, nil, func(c chunk.Chunk, data []byte) error {

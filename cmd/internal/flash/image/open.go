@@ -103,6 +103,9 @@ func (i *Image) beginImage(ctx context.Context) error {
 		if i.watched != nil {
 			i.store = index.User()
 			i.kept = i.store.Get(i.name, i.state)
+			if i.kept != nil && i.kept.Stored == "" && i.want != "" { // what is asked was not worked out
+				i.kept = nil
+			}
 		}
 		if err := i.checkFile(ctx); err != nil {
 			return err
@@ -119,7 +122,7 @@ func (i *Image) beginImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i.compression = compression
+	i.compression, i.hashes = compression, compression == "raw" && i.want != "" && i.kept == nil
 	stored.off = compression == "raw" || i.kept != nil && i.want == ""
 	err = i.findSize(ctx)
 	if err == nil {

@@ -63,7 +63,7 @@ func (i *Image) dropData(n int64) {
 // isUnhashed reports whether a chunk's data is in memory and still to be hashed. The caller holds mu.
 func (i *Image) isUnhashed(n int64) bool {
 	_, here := i.recent[n]
-	return here && i.kept == nil && i.compression == "raw" && !i.hashing.over && n >= i.hashing.next
+	return here && i.hashes && !i.hashing.over && n >= i.hashing.next
 }
 
 // hashChunks writes the chunks to whole as they become known. What is not in memory any more is read again, and held against its sum.

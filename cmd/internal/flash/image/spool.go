@@ -89,10 +89,10 @@ func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) err
 	return i.checkUnchanged(ctx)
 }
 
-// pullChunks takes the decoded image chunk by chunk, and returns the SHA-256 of a raw one in hex. That of a compressed image's file is worked out
-// where that is read.
+// pullChunks takes the decoded image chunk by chunk, and returns the SHA-256 of a raw one in hex, if it is to have one. That of a compressed
+// image's file is worked out where that is read.
 func (i *Image) pullChunks(ctx context.Context, decoded io.ReadCloser) (string, error) {
-	if i.kept != nil || i.compression != "raw" { // where there is an index each chunk is held against it, and a chunk's sum is as good as a SHA-256
+	if !i.hashes {
 		err := i.publishAll(ctx, decoded)
 		if err == nil && i.kept != nil && len(i.chunks) != len(i.kept.Chunks) {
 			err = ErrChanged

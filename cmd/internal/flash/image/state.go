@@ -47,18 +47,45 @@ func (i *Image) checkUnchanged(ctx context.Context) error {
 	if err != nil || !ok {
 		return ErrChanged
 	}
-	sum, err := i.hashFile(ctx)
-	if err != nil {
+	if err := i.readAgain(ctx); err != nil {
 		return err
 	}
-	stored := i.stored
-	if i.kept != nil {
-		stored = i.kept.Stored
-	}
-	if now, ok := index.FileOf(i.file); !ok || now != state || sum != stored {
+	if now, ok := index.FileOf(i.file); !ok || now != state {
 		return ErrChanged
 	}
 	i.state = state
+	return nil
+}
+
+// readAgain is nil if the image's file still has all that was read of it. The image was read to its end.
+func (i *Image) readAgain(ctx context.Context) error {
+	stored, chunks := i.stored, i.chunks
+	if i.kept != nil {
+		stored, chunks = i.kept.Stored, i.kept.Chunks
+	}
+	if stored != "" {
+		sum, err := i.hashFile(ctx)
+		if err == nil && sum != stored {
+			err = ErrChanged
+		}
+		return err
+	}
+	b := chunk.Buffer(chunk.Size)
+	defer chunk.Free(b)
+	for _, c := range chunks {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := i.raw.ReadAt(b[:c.Len], c.N*chunk.Size); err != nil {
+			return shorterError(err)
+		}
+		if chunk.Of(c.N, b[:c.Len]) != c {
+			return ErrChanged
+		}
+	}
+	if n, err := i.raw.ReadAt(b[:1], chunk.End(chunks)); n > 0 || err != io.EOF {
+		return ErrChanged
+	}
 	return nil
 }
 

@@ -28,7 +28,7 @@ const maxIndex = 256 << 20
 // Index is what is known of an image. The chunks are all of the decoded image, in order.
 type Index struct {
 	File   File          `json:"file"`   // that it was made of
-	Stored string        `json:"stored"` // SHA-256 of the file, in hex
+	Stored string        `json:"stored"` // SHA-256 of the file, in hex; "" unknown
 	Size   int64         `json:"size"`   // bytes of the decoded image
 	Chunk  int           `json:"chunk"`  // bytes of a chunk
 	Chunks []chunk.Chunk `json:"-"`
@@ -69,7 +69,7 @@ func parseIndex(b, key []byte) *Index {
 	}
 	head, rest, ok := bytes.Cut(b[len(indexMagic):], []byte("\n"))
 	x := new(Index)
-	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || !isSum(x.Stored) {
+	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || x.Stored != "" && !isSum(x.Stored) {
 		return nil
 	}
 	if x.Chunks, ok = parseChunks(rest, x.Size); !ok {
