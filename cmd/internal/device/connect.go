@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -53,8 +54,30 @@ func (s *sshSettings) dialTCP(ctx context.Context, o Options) (net.Conn, error) 
 	}
 }
 
+// checkZone says what is wrong with an address of IPv6 that is one of a link: the system says no more than "invalid argument". An interface that is
+// not there may come, as that of a device on USB does.
+func (s *sshSettings) checkZone() error {
+	ip, err := netip.ParseAddr(s.Host)
+	if err != nil || !ip.Is6() || !ip.IsLinkLocalUnicast() {
+		return nil
+	}
+	if ip.Zone() == "" {
+		return hint.To(fmt.Errorf("%s is an address of one link, and does not say of which", s.Host), "the interface stands behind it: "+s.Host+"%eth0")
+	}
+	if _, err := strconv.Atoi(ip.Zone()); err == nil { // a number, which ip(8) shows before each name
+		return nil
+	}
+	if _, err := net.InterfaceByName(ip.Zone()); err != nil {
+		return unreachableError{fmt.Errorf("%s: this machine has no interface %s", s.Host, ip.Zone())}
+	}
+	return nil
+}
+
 // dialOnce is one attempt.
 func (s *sshSettings) dialOnce(ctx context.Context, o Options) (net.Conn, error) {
+	if err := s.checkZone(); err != nil {
+		return nil, err
+	}
 	d := net.Dialer{Timeout: o.ConnectTimeout}
 	if s.noTCPKeepAlive {
 		d.KeepAlive = -1

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 )
 
@@ -322,4 +323,21 @@ func TestUnreadConfig(t *testing.T) {
 			t.Errorf("a directory: %v", err)
 		}
 	})
+}
+
+// Of an address of a link it is said which interface is missing.
+func TestLinkLocal(t *testing.T) {
+	for target, c := range map[string]struct {
+		said        string
+		unreachable bool
+	}{
+		"root@fe80::1":               {"does not say of which", false},
+		"root@[fe80::1%nosuch0]:22":  {"this machine has no interface nosuch0", true},
+		"root@[fe80::1%99999999]:22": {"connect", true},
+	} {
+		_, err := Dial(t.Context(), target, Options{Config: "none", HostKey: "SHA256:" + strings.Repeat("A", 43)})
+		if err == nil || !strings.Contains(err.Error(), c.said) || errors.Is(err, ErrUnreachable) != c.unreachable || (hint.Of(err) == "") != c.unreachable {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
 }

@@ -60,9 +60,9 @@ func validPort(s string) bool {
 }
 
 // validUser and validHost let nothing through that a shell, a path or an option
-// could take for something else. A host fits in a file's name.
+// could take for something else. A host fits in a file's name. A user of a directory service may have a domain, before a backslash or behind an @.
 func validUser(s string) bool {
-	return s != "" && s[0] != '-' && len(s) <= 256 && strings.Trim(s, wordBytes+"\\") == ""
+	return s != "" && s[0] != '-' && len(s) <= 256 && strings.Trim(s, wordBytes+"\\@+") == ""
 }
 
 func validHost(s string) bool {

@@ -21,35 +21,44 @@ import (
 const mostKept = 8
 
 // KeepArchive copies an archive that comes through a pipe to a file beside the records of devices: it is sent to each of
-// them, and flash later takes the host keys from it. Of more than most bytes, and of an unfinished copy, nothing stays.
-func KeepArchive(r io.Reader, most int64) (path string, err error) {
+// them, and flash later takes the host keys from it. Of more than most bytes, and of an unfinished copy, nothing stays. settle
+// is told whether it is an archive: if it is, the oldest ones go; else it goes itself, where it was not kept before, and takes the place of none that a
+// device waits in.
+func KeepArchive(r io.Reader, most int64) (path string, settle func(isOne bool) error, err error) {
 	base, err := device.StateDir()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	dir, err := keptArchives(base)
 	if err != nil {
-		return "", fmt.Errorf("keeping the archive: %w", err)
+		return "", nil, fmt.Errorf("keeping the archive: %w", err)
 	}
 	defer dir.Close()
 	aside, err := sidefile.NewAside(dir, "archive") // its name is its hash, which is not known yet
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer aside.Discard()
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(aside, h), io.LimitReader(r, most+1))
 	switch err = errors.Join(err, aside.Complete(0o600)); { // it may carry private host keys
 	case err != nil:
-		return "", fmt.Errorf("keeping the archive: %w", err)
+		return "", nil, fmt.Errorf("keeping the archive: %w", err)
 	case n > most:
-		return "", fmt.Errorf("the archive: more than %d bytes: %w", most, initrd.ErrTooLarge)
+		return "", nil, fmt.Errorf("the archive: more than %d bytes: %w", most, initrd.ErrTooLarge)
 	}
 	name := hex.EncodeToString(h.Sum(nil)) + ".img"
+	path = filepath.Join(base, archivesDir, name)
+	_, before := dir.Lstat(name)
 	if err := aside.Become(name); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return filepath.Join(base, archivesDir, name), dropOld(dir)
+	return path, func(isOne bool) error {
+		if !isOne && errors.Is(before, fs.ErrNotExist) {
+			return os.Remove(path)
+		}
+		return dropOld(base)
+	}, nil
 }
 
 // archivesDir is where archives are kept, beside the records.
@@ -69,7 +78,13 @@ func keptArchives(base string) (*os.Root, error) {
 }
 
 // dropOld leaves the newest of the kept archives.
-func dropOld(dir *os.Root) error {
+func dropOld(base string) error {
+	dir, err := keptArchives(base)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+
 	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func TestKeepArchive(t *testing.T) {
 	var last string
 	for i := range mostKept + 3 {
 		b := fmt.Appendf(nil, "archive %d", i)
-		path, err := KeepArchive(bytes.NewReader(b), 64)
+		path, settle, err := KeepArchive(bytes.NewReader(b), 64)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,13 +36,25 @@ func TestKeepArchive(t *testing.T) {
 		if err := os.Chtimes(path, when, when); err != nil {
 			t.Fatal(err)
 		}
+		if err := settle(true); err != nil {
+			t.Fatal(err)
+		}
 		last = path
 	}
-	again, err := KeepArchive(bytes.NewReader(fmt.Appendf(nil, "archive %d", mostKept+2)), 64)
+	again, settle, err := KeepArchive(bytes.NewReader(fmt.Appendf(nil, "archive %d", mostKept+2)), 64)
 	if err != nil || again != last {
 		t.Errorf("the same again: %s, %v, want %s", again, err, last)
 	}
-	if _, err := KeepArchive(bytes.NewReader(make([]byte, 65)), 64); err == nil {
+	if err := settle(false); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(last); err != nil {
+		t.Errorf("what was kept before: %v", err)
+	}
+	if path, settle, err := KeepArchive(strings.NewReader("a text"), 64); err != nil || settle(false) != nil {
+		t.Errorf("what is no archive: %s, %v", path, err)
+	}
+	if _, _, err := KeepArchive(bytes.NewReader(make([]byte, 65)), 64); err == nil {
 		t.Error("more than the limit was kept")
 	}
 	left, err := os.ReadDir(dir)
@@ -75,7 +87,7 @@ func TestKeepArchiveBesideOthers(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if path, err := KeepArchive(strings.NewReader("archive"), 64); err == nil || !strings.Contains(err.Error(), dir) {
+			if path, _, err := KeepArchive(strings.NewReader("archive"), 64); err == nil || !strings.Contains(err.Error(), dir) {
 				t.Errorf("%s, %v", path, err)
 			}
 			if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
