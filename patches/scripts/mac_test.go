@@ -1,6 +1,7 @@
 package scripts
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,9 @@ func (m *machine) calls() []string {
 	return list
 }
 
-func TestMAC(t *testing.T) {
+func TestMAC(t *testing.T) { macs(t, false) }
+
+func macs(t *testing.T, all bool) {
 	set := []string{"down", "address b8:27:eb:01:02:03"}
 	tests := map[string]struct {
 		conf, cmdline string
@@ -46,9 +49,10 @@ func TestMAC(t *testing.T) {
 		"empty":           {"cmdline", "smsc95xx.macaddr=", nil, "not a MAC"},
 		"conf is hostile": {"$(reboot)", "", nil, "not a MAC"},
 	}
-	for name, test := range tests {
+	for n, name := range slices.Sorted(maps.Keys(tests)) {
+		test := tests[name]
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, m *machine) {
+			inTurn(t, n, all, func(t *testing.T, m *machine) {
 				m.conf("GROUNDHOG_DEVICE=eth0", "GROUNDHOG_MAC="+test.conf)
 				m.write("proc/cmdline", test.cmdline+"\n")
 				m.nic("eth0", "1")

@@ -50,6 +50,17 @@ func each(t *testing.T, test func(t *testing.T, m *machine)) {
 	}
 }
 
+// inTurn runs a test under every shell, or under one: the cases of a table take turns.
+func inTurn(t *testing.T, n int, all bool, test func(t *testing.T, m *machine)) {
+	if all {
+		each(t, test)
+		return
+	}
+	t.Parallel()
+	sh := shells()[n%len(shells())]
+	t.Run(sh.name, func(t *testing.T) { test(t, newMachine(t, sh)) })
+}
+
 // A machine is a root directory with the scripts in it, and a PATH that holds nothing but the tools
 // the scripts may use. ip, date and watchdog are stubs that write down how they were called in the
 // file log; reboot is one that nothing may ever call.

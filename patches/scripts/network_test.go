@@ -1,7 +1,9 @@
 package scripts
 
 import (
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,7 +14,9 @@ const sourceNetwork = `. "$groundhog_root/scripts/functions"; mkdir -p "$groundh
 up=yes; [ ! -e "$groundhog_root/run/groundhog/unreachable" ] || up=no; echo "DEVICE=$DEVICE $up"`
 
 // Which interface is taken, and what is said when none is.
-func TestInterface(t *testing.T) {
+func TestInterface(t *testing.T) { interfaces(t, false) }
+
+func interfaces(t *testing.T, all bool) {
 	wifi := func(m *machine, name, mark string) {
 		m.nic(name, "1")
 		m.write("sys/class/net/"+name+"/"+mark+"/x", "")
@@ -52,9 +56,10 @@ func TestInterface(t *testing.T) {
 		"any, odd flag": {func(m *machine) { m.any(); m.nic("can0", "280"); m.write("sys/class/net/can0/flags", "0x$(reboot)\n") }, nil, "DEVICE= no", "can0"},
 		"any, and ip=":  {func(m *machine) { m.any(); m.nic("old", "1"); m.nic("eth1", "1") }, []string{"IP=:::::eth1:dhcp"}, "DEVICE=old yes", ""},
 	}
-	for name, test := range tests {
+	for n, name := range slices.Sorted(maps.Keys(tests)) {
+		test := tests[name]
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, m *machine) {
+			inTurn(t, n, all, func(t *testing.T, m *machine) {
 				m.conf("GROUNDHOG_DEVICE=eth0", "GROUNDHOG_INTERFACE_TIMEOUT=0")
 				test.make(m)
 				got := m.run(sourceNetwork, append([]string{"DEVICE=old"}, test.env...)...)

@@ -3,6 +3,7 @@ package scripts
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -57,7 +58,9 @@ const sourceBoth = `. "$groundhog_root/scripts/groundhog/network"; . "$groundhog
 
 // Whatever is missing or in the way, the script that sources ours lives on, its arguments and its
 // variables are its own, and so does dropbear's start after it.
-func TestNeverEndsTheCaller(t *testing.T) {
+func TestNeverEndsTheCaller(t *testing.T) { neverEndsTheCaller(t, false) }
+
+func neverEndsTheCaller(t *testing.T, all bool) {
 	broken := map[string]func(m *machine){
 		"nothing":     func(m *machine) {},
 		"no files":    func(m *machine) { m.remove(Dir + "/functions") },
@@ -70,9 +73,10 @@ func TestNeverEndsTheCaller(t *testing.T) {
 		"console":     func(m *machine) { m.must(os.Symlink("/nonexistent/x", m.root+"/dev/console")) },
 		"full":        func(m *machine) { m.must(os.Symlink("/dev/full", m.root+"/dev/console")) },
 	}
-	for name, breaks := range broken {
+	for n, name := range slices.Sorted(maps.Keys(broken)) {
+		breaks := broken[name]
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, m *machine) {
+			inTurn(t, n, all, func(t *testing.T, m *machine) {
 				m.conf("GROUNDHOG_WAIT=0", "GROUNDHOG_INTERFACE_TIMEOUT=0", "GROUNDHOG_MAC=02:00:00:00:00:02", "GROUNDHOG_EPOCH=1800000000", "GROUNDHOG_DEVICE=eth0")
 				m.nic("eth0", "1")
 				m.write("run/groundhog/continue", "") // without conf the wait has 15 minutes
