@@ -232,8 +232,7 @@ func readSigner(in *input.Files, path string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
 	key, err := ssh.ParsePrivateKey(b)
-	var locked *ssh.PassphraseMissingError
-	if errors.As(err, &locked) {
+	if _, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
 		return nil, hint.To(fmt.Errorf("reading the signing key %s: it needs a passphrase", path),
 			"sign with ssh-keygen -Y sign -n groundhog -f "+filepath.Base(path)+" MANIFEST")
 

@@ -209,8 +209,7 @@ func (o *patchOptions) applyPatches(in *input.Archive, root *input.Opening) (*pa
 
 // notFitting is an error of the patches: what they were given does not fit and was left alone, unless the system said no.
 func notFitting(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return err
 	}
 	return exitCode{exitNo, err}

@@ -81,7 +81,7 @@ func (d *hostDir) blameLayer(err error) error {
 
 // bareCause is err without the operation and the path that the os package adds.
 func bareCause(err error) error {
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
 	}
 	return err

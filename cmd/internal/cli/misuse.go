@@ -22,8 +22,7 @@ func Misused(cmd *cobra.Command, err error) error {
 	if value, ok := errors.AsType[*ValueError](err); ok && value.Near != "" {
 		todo = value.Near + " " + see
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
 			todo = didYouMean(near) + " " + see
 		}

@@ -22,8 +22,7 @@ func To(err error, text string) error {
 
 // Of is what to do about an error, "" where nobody knows. Who knows most of it stands outside and is asked first.
 func Of(err error) string {
-	var e Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[Error](err); ok {
 		return e.Hint
 	}
 	return ""

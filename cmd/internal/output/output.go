@@ -88,7 +88,7 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 		return nil, fmt.Errorf("writing %s: it is there and no regular file", path)
 	}
 	dir, err := os.OpenRoot(filepath.Dir(path))
-	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = fmt.Errorf("creating a file in %s: %w", filepath.Dir(path), cause.Err)
 	}
 	if err != nil {

@@ -15,8 +15,7 @@ func (c *pushChecks) checkBootLoader() loader.Boot {
 		return b
 	}
 	hint := ""
-	var r *loader.Refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*loader.Refusal](err); ok {
 		hint = r.Hint
 	}
 	c.addFinding("boot", Refuse, hint, "%v", err)

@@ -133,8 +133,7 @@ func inState(state State, err error) error {
 
 // stateOf is the state that an error left the device in; [Unknown] where the error does not say.
 func stateOf(err error) State {
-	var s statedError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[statedError](err); ok {
 		return s.state
 	}
 	return Unknown

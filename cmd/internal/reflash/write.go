@@ -26,8 +26,7 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool, Shared: f.Shared,
 		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.tellPhase("flash", "%s", s) }, Progress: f.tellProgress, Fit: f.fitTable, Connect: f.writerConnector(), Going: isGoing})
 	f.progressEnds(onDisk)
-	var bug *flash.Bug
-	if errors.As(err, &bug) {
+	if bug, ok := errors.AsType[*flash.Bug](err); ok {
 		f.Tell(Event{Host: f.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
 	}
 	err = f.addDifference(ctx, r, err)

@@ -36,7 +36,7 @@ func NewAside(dir *os.Root, name string) (*Aside, error) {
 		a := &Aside{dir: dir, name: filepath.Join(filepath.Dir(name), asidePrefix(name)+rand.Text()[:10]+asideSuffix)}
 		var err error
 		a.File, err = dir.OpenFile(a.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if cause := (*fs.PathError)(nil); errors.As(err, &cause) { // the name is ours, and nobody knows it
+		if cause, ok := errors.AsType[*fs.PathError](err); ok { // the name is ours, and nobody knows it
 			return nil, fmt.Errorf("creating a file in %s: %w", filepath.Join(dir.Name(), filepath.Dir(name)), cause.Err)
 		}
 		if err == nil {
