@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -28,7 +29,7 @@ func foreignLoader(f Facts) string {
 		return f.Get("loader_info")
 	}
 	if f.Get("efi_refind") != "" && loaderInfo(f) == "" {
-		return orElse(f.Get("efi_file"), "rEFInd")
+		return cmp.Or(f.Get("efi_file"), "rEFInd")
 	}
 	p := firmwareProgram(f)
 	if p == "" || isRemovablePath(p) || strings.HasPrefix(p, "grub") || strings.HasPrefix(p, "shim") || strings.HasPrefix(p, "systemd-boot") {

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,9 +53,9 @@ func (grubLoader) Once(f Facts) (Boot, error) {
 	}
 	switch {
 	case !knows:
-		return Boot{}, refuseWithHint("", "one-shot: /boot/grub is on %s, where GRUB does not write", orElse(fs, "a filesystem that is not known"))
+		return Boot{}, refuseWithHint("", "one-shot: /boot/grub is on %s, where GRUB does not write", cmp.Or(fs, "a filesystem that is not known"))
 	case !writes:
-		return Boot{}, refuseWithHint("", "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", orElse(strings.Join(f["grub_on"], ", "), "nothing known"))
+		return Boot{}, refuseWithHint("", "one-shot: /boot/grub is on %s, where GRUB does not write: it has to be a plain partition", cmp.Or(strings.Join(f["grub_on"], ", "), "nothing known"))
 	case f.Get("grub_once") == "":
 		return Boot{}, refuseWithHint("update-grub makes a new one", "one-shot: grub.cfg takes no next_entry, or reads no custom.cfg")
 	case f.Get("grub_editenv") == "":
@@ -69,13 +70,6 @@ func (grubLoader) Once(f Facts) (Boot, error) {
 		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot it was never tried")
 	}
 	return Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // kernelRelease is a kernel's release in the name of a menu entry, as Debian writes it.

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -18,7 +19,7 @@ func (l *local) survey(mbr string) Facts {
 	l.edit = func(program string) string {
 		return noSeek + "uname() { case $1 in -r) echo " + running + ";; *) echo x86_64;; esac; }\n" +
 			"findmnt() { case $* in *SOURCE*-M*/boot/efi | *SOURCE\\ /*) echo /dev/x ;; esac; }\nblockdev() { :; }\n" +
-			"dpkg() { echo " + orElse(l.arch, "amd64") + "; }\nlsblk() { case $* in *PARTUUID\\ /dev/x) echo " + diskGUID + " ;; *) echo '/dev/x disk' ;; esac; }\ndd() { echo '" + mbr + "'; }\n" +
+			"dpkg() { echo " + cmp.Or(l.arch, "amd64") + "; }\nlsblk() { case $* in *PARTUUID\\ /dev/x) echo " + diskGUID + " ;; *) echo '/dev/x disk' ;; esac; }\ndd() { echo '" + mbr + "'; }\n" +
 			strings.ReplaceAll(program, `[ -b "$source" ]`, "true")
 	}
 	f, err := Survey(l.t.Context(), l)

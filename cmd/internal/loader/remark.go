@@ -1,5 +1,7 @@
 package loader
 
+import "cmp"
+
 // Use is what is to become of a push.
 type Use struct {
 	Keep  bool // it is for more than one boot
@@ -26,11 +28,11 @@ func (b Boot) Remarks(f Facts, u Use) []Remark {
 
 // Says is who boots what, in words.
 func (b Boot) Says(l Loader) string {
-	who := orElse(b.who, l.Name())
+	who := cmp.Or(b.who, l.Name())
 	if b.Way.Once() {
 		return who + " is told to boot the archive once; what it boots otherwise stays as it is"
 	}
-	return who + " boots " + orElse(b.what, b.File)
+	return who + " boots " + cmp.Or(b.what, b.File)
 }
 
 // Room is what the way takes besides the archive: key is how the facts of [Boot.Dir] begin, beside is KiB that go there, kept KiB of

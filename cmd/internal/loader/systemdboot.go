@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -56,7 +57,7 @@ func (systemdBoot) Once(f Facts) (Boot, error) {
 	told := f.Get("loader_told")
 	switch {
 	case version < sortKeyVersion || f.Get("loader_oneshot") == "":
-		return Boot{}, refuseWithHint("", "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", orElse(f.Get("loader_info"), "systemd-boot"))
+		return Boot{}, refuseWithHint("", "one-shot: %s does not say that it has one, or sorts its entries so that the archive's could be the default", cmp.Or(f.Get("loader_info"), "systemd-boot"))
 	case f.Get("secure_boot") == "1":
 		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot systemd-boot may refuse Debian's kernel, and then waits for somebody")
 	case f.Get("esp") == "":

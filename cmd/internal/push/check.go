@@ -2,6 +2,7 @@
 package push
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,7 +93,7 @@ func (c *pushChecks) checkMachine() {
 		{"release", c.f.Get("release"), c.a.Release, ""},
 	} {
 		if m.device != m.archive || m.device == "" {
-			c.addFinding(m.id, Refuse, m.hint, "the device has %s %s, the archive is for %s", m.id, orElse(m.device, "unknown"), orElse(m.archive, "unknown"))
+			c.addFinding(m.id, Refuse, m.hint, "the device has %s %s, the archive is for %s", m.id, cmp.Or(m.device, "unknown"), cmp.Or(m.archive, "unknown"))
 		} else {
 			c.addFinding(m.id, OK, "", "%s", m.device)
 		}
@@ -104,7 +105,7 @@ func (c *pushChecks) checkMachine() {
 	case cm3 && c.a.Board != "cm3":
 		c.addFinding("board", Refuse, "groundhog patch --board cm3", "a Compute Module 3, whose network the archive has no modules and no MAC for")
 	case !cm3 && c.a.Board == "cm3":
-		c.addFinding("board", Warn, "", "the archive is for a Compute Module 3, the device is %s", orElse(board, "none that says what it is"))
+		c.addFinding("board", Warn, "", "the archive is for a Compute Module 3, the device is %s", cmp.Or(board, "none that says what it is"))
 	case board != "":
 		c.addFinding("board", OK, "", "%s", board)
 	}
@@ -117,7 +118,7 @@ func (c *pushChecks) checkKernel() {
 	todo := "patch the initramfs of the kernel that runs: /boot/initrd.img-" + runs
 	switch {
 	case runs == "", c.a.Kernel != "" && c.a.Kernel != runs:
-		c.addFinding("kernel", Refuse, todo, "the device has kernel %s, the archive is for %s", orElse(runs, "unknown"), orElse(c.a.Kernel, "unknown"))
+		c.addFinding("kernel", Refuse, todo, "the device has kernel %s, the archive is for %s", cmp.Or(runs, "unknown"), cmp.Or(c.a.Kernel, "unknown"))
 	case c.a.Kernel == "" && loaded != "0":
 		c.addFinding("kernel", Refuse, todo, "the archive has no kernel modules, so that which kernel it is for cannot be told, and the device works with %s of kernel %s", modulesLoaded(loaded), runs)
 	case c.a.Kernel == "":
@@ -133,14 +134,7 @@ func modulesLoaded(n string) string {
 	if n == "1" {
 		return "1 module"
 	}
-	return orElse(n, "an unknown number of") + " modules"
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	return cmp.Or(n, "an unknown number of") + " modules"
 }
 
 // spareKiB is KiB that are to stay free.
@@ -151,7 +145,7 @@ func (c *pushChecks) checkRoom(b loader.Boot) {
 	if c.a.Via == loader.Kexec {
 		return
 	}
-	dir := orElse(b.Dir(), "/boot")
+	dir := cmp.Or(b.Dir(), "/boot")
 	key, beside, kept := b.Room(c.f)
 	need := c.a.Size/1024 + spareKiB + beside
 	kept += spareKiB

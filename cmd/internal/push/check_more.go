@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,13 +15,13 @@ func (c *pushChecks) checkNetwork() {
 	name := c.f.Get("interface")
 	switch {
 	case name == "":
-		c.addFinding("network", Warn, "", "the interface that has the address %s is not found", orElse(c.f.Get("address"), "we came to"))
+		c.addFinding("network", Warn, "", "the interface that has the address %s is not found", cmp.Or(c.f.Get("address"), "we came to"))
 		return
 	case c.f.Get("wireless") != "":
 		c.addFinding("network", Refuse, "plug a cable in and come over that", "%s is wireless, which the initramfs does not bring up", name)
 		return
 	case c.f.Get("stacked") != "" || strings.Contains(name, "."):
-		c.addFinding("network", Warn, "", "%s is a %s: the initramfs takes a plain interface, and may get another address", name, orElse(c.f.Get("stacked"), "VLAN"))
+		c.addFinding("network", Warn, "", "%s is a %s: the initramfs takes a plain interface, and may get another address", name, cmp.Or(c.f.Get("stacked"), "VLAN"))
 		return
 	}
 	p := PersonalOf(c.f)
@@ -41,7 +42,7 @@ func (c *pushChecks) checkStorage() {
 	}
 	d, ok := c.f.Disk()
 	if !ok {
-		c.addFinding("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", orElse(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
+		c.addFinding("storage", Warn, "flash --target names the disk", "/ is on %s, %d disks: which one to flash is not recorded", cmp.Or(c.f.Get("root"), "nothing known"), len(c.f["disk"]))
 		return
 	}
 	if d.Size <= 0 {

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -106,7 +107,7 @@ func OtherWays(f loader.Facts, a Archive) string {
 		if err != nil || Refused(c.all) {
 			continue
 		}
-		flag := orElse(a.ViaFlag, "--via") + " " + string(way)
+		flag := cmp.Or(a.ViaFlag, "--via") + " " + string(way)
 		if a.Stays && (b.Way == loader.Kexec || b.Way == loader.TryBoot) { // these are the reboot
 			flag += " --reboot"
 		}
