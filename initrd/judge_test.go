@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // plain is what GNU cpio sees of each segment of img: unpacked by the real tool.
@@ -68,7 +70,7 @@ func TestCpioJudges(t *testing.T) {
 
 // GNU cpio, unpacking segment after segment, ends with the tree that we say.
 func TestTreeIsCpios(t *testing.T) {
-	need(t, "cpio")
+	judge.Tools(t, "cpio")
 	for name, b := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
 			img := read(t, recode(t, read(t, b)))
@@ -246,7 +248,7 @@ func forms(t *testing.T, one int) {
 // initramfs-tools reads what we write. (A plain archive alone its 0.142 takes
 // for microcode with nothing behind it.)
 func TestInitramfsToolsJudge(t *testing.T) {
-	need(t, "lsinitramfs", "unmkinitramfs", "cpio", "zstd")
+	judge.Tools(t, "lsinitramfs", "unmkinitramfs", "cpio", "zstd")
 	early, main := run(dir("kernel"), file("kernel/microcode", "µ")), run(dir("."), symlink("bin", "usr/bin"),
 		dir("usr"), dir("usr/bin"), hardlink(3, 2, "usr/bin/sh", ""), hardlink(3, 2, "usr/bin/busybox", "busybox"))
 	for _, c := range Writable[1:] {

@@ -15,17 +15,10 @@ import (
 
 // What the tests share: archives made without our own writer, and real tools.
 
-func need(t testing.TB, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		judge.Tool(t, tool)
-	}
-}
-
 // pipe runs a tool on in and returns what it says; it must succeed.
 func pipe(t testing.TB, dir string, in []byte, tool string, args ...string) []byte {
 	t.Helper()
-	need(t, tool)
+	judge.Tools(t, tool)
 	cmd := exec.Command(tool, args...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC0")

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // bomb is an archive with one file of size zeros, or with size zeros behind
@@ -17,7 +19,7 @@ func bomb(t *testing.T, c Compression, size int64, behind bool) []byte {
 	t.Helper()
 	args := map[Compression][]string{Gzip: {"gzip", "-1c"}, Zstd: {"zstd", "-qc"}, Xz: {"xz", "-0c", "--check=crc32"},
 		Lzma: {"xz", "-0c", "--format=lzma"}, Bzip2: {"bzip2", "-1c"}, Lz4: {"lz4", "-qlc"}}[c]
-	need(t, args[0])
+	judge.Tools(t, args[0])
 	head := record(Entry{Name: "zeros", Mode: TypeFile | 0o644})
 	copy(head[6+8*hSize:], []byte("C0000000")) // 3 GiB
 	if behind {

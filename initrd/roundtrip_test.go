@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // oddities is one record of everything that a header can say.
@@ -79,7 +81,7 @@ func archives(t *testing.T, one int) map[string][]byte {
 
 // gnu is a directory with a bit of everything as GNU cpio packs it.
 func gnu(t *testing.T) map[string][]byte {
-	need(t, "cpio")
+	judge.Tools(t, "cpio")
 	root := t.TempDir()
 	for _, d := range []string{"usr/bin", "usr/sbin", "etc"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	vms "groundhog/fixtures"
+	"groundhog/fixtures/judge"
 )
 
 // lookAtX is a /init that says of each directory what is at x in it.
@@ -30,7 +31,7 @@ busybox poweroff -f
 
 // A real kernel unpacks the odd records, and has at x what is said of it; where an archive is refused it has what the test says.
 func TestTreeIsKernels(t *testing.T) {
-	need(t, "qemu-system-x86_64")
+	judge.Tools(t, "qemu-system-x86_64")
 	target, err := vms.BuildTarget(t.Context(), "bookworm", "amd64", os.Stderr)
 	if err != nil {
 		t.Fatal(err)

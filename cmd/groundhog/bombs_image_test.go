@@ -97,7 +97,7 @@ func TestImageSays(t *testing.T) {
 	// A zstd frame with its size in its header, and one block of 128 KiB zeros (RFC 8878, section 3.1.1).
 	head := binary.LittleEndian.AppendUint64([]byte{0x28, 0xb5, 0x2f, 0xfd, 3 << 6, 11 << 3}, image.MaxSize+1)
 	for _, file := range []string{sparse, bombFile(t, "frame", slices.Concat(head, []byte{1<<1 | 1, 0, 0x10, 0}))} {
-		code, _, said := runGroundhog("index", file, "--force", "--store", t.TempDir())
+		code, _, said := here("index", file, "--force", "--store", t.TempDir())
 		if code != exitNo || !strings.Contains(said, "larger than any that is taken") {
 			t.Errorf("%s: exit code %d: %s", filepath.Base(file), code, said)
 		}

@@ -252,7 +252,7 @@ func archiveBombs(root string) []bombCase {
 	for _, format := range []string{"gz", "zst", "xz", "lzma", "bz2", "lz4"} {
 		fits := func(t *testing.T) (file, m string) {
 			file, m = bombArchive(t, bombSegment(t, format, bombLimit*7/8)), bombFile(t, "m.json", nil)
-			if code, _, errs := runGroundhog("manifest", file, "-o", m); code != 0 {
+			if code, _, errs := here("manifest", file, "-o", m); code != 0 {
 				t.Fatalf("%s: %s", format, errs)
 			}
 			return file, m

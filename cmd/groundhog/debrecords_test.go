@@ -45,13 +45,6 @@ func debFile(t testing.TB, mode, control string, files ...string) []byte {
 
 const helloControl = "Package: hello\nVersion: 1\nArchitecture: amd64\n"
 
-// runGroundhog runs the program and returns its exit code and what it said.
-func runGroundhog(args ...string) (code int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	code = run(args, strings.NewReader(""), &out, &errs)
-	return code, out.String(), errs.String()
-}
-
 // There is one reader of packages: what is unpacked is what is recorded, whatever
 // the mode in an ar header says and whatever the directory is called.
 func TestDebsAreReadOnce(t *testing.T) {
@@ -65,15 +58,15 @@ func TestDebsAreReadOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, source := range []string{one, dir} {
-			code, out, errs := runGroundhog("manifest", source)
+			code, out, errs := here("manifest", source)
 			if code != 0 || !strings.Contains(out, `"name": "hello"`) || !strings.Contains(out, `"path": "usr/bin/hello"`) {
 				t.Errorf("mode %q, %s: exit code %d, %s", mode, source, code, errs)
 			}
 		}
-		if code, _, errs := runGroundhog("diff", one, dir); code != 0 {
+		if code, _, errs := here("diff", one, dir); code != 0 {
 			t.Errorf("mode %q: exit code %d: %s", mode, code, errs)
 		}
-		if code, out, errs := runGroundhog("manifest", one, "--deb", dir); code != 0 || !strings.Contains(out, `"name": "[hello]_1.deb"`) {
+		if code, out, errs := here("manifest", one, "--deb", dir); code != 0 || !strings.Contains(out, `"name": "[hello]_1.deb"`) {
 			t.Errorf("mode %q, as layer: exit code %d, %s", mode, code, errs)
 		}
 	}
@@ -87,7 +80,7 @@ func TestDebNames(t *testing.T) {
 		if err := os.WriteFile(one, debFile(t, "100644", control, "./x", "x"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if code, _, errs := runGroundhog("manifest", one); code != 2 || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "\x1b") {
+		if code, _, errs := here("manifest", one); code != 2 || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "\x1b") {
 			t.Errorf("%q: exit code %d: %q", control, code, errs)
 		}
 	}

@@ -201,9 +201,7 @@ func TestDebsbom(t *testing.T) {
 	if os.Geteuid() != 0 {
 		judge.Missing(t, "root, to make a root tree to work in")
 	}
-	for _, tool := range []string{"mmdebstrap", "chroot", "tar"} {
-		judge.Tool(t, tool)
-	}
+	judge.Tools(t, "mmdebstrap", "chroot", "tar")
 	tools := t.TempDir()
 	if err := fixtures.Minbase(t.Context(), "forky", tools, []string{"debsbom", "python3-cyclonedx-lib", "python3-spdx-tools"}, t.Output()); err != nil {
 		t.Fatal(err)

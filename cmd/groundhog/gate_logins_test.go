@@ -104,7 +104,7 @@ func TestGateLogins(t *testing.T) {
 			if w.quiet {
 				want = 0
 			}
-			if code, out, errs := runGroundhog("diff", old, now, "--fail-on", "keys"); code != want {
+			if code, out, errs := here("diff", old, now, "--fail-on", "keys"); code != want {
 				t.Errorf("exit code %d, want %d\n%s%s", code, want, out, errs)
 			}
 		})

@@ -81,7 +81,7 @@ func TestPrivateKeysUnderAnyUmask(t *testing.T) {
 		{"inspect", filepath.Join(out, "x.img"), "--extract", filepath.Join(out, "tree")},
 		{"manifest", filepath.Join(out, "x.img"), "-o", filepath.Join(out, "m.json")},
 	} {
-		if code, _, errs := runGroundhog(args...); code != 0 {
+		if code, _, errs := here(args...); code != 0 {
 			t.Fatalf("%q: exit code %d: %s", args, code, errs)
 		}
 	}

@@ -32,7 +32,7 @@ func readBack(t *testing.T, k *HostKey) {
 }
 
 func TestDropbearkeyReadsGeneratedKeys(t *testing.T) {
-	needTools(t, "dropbearkey")
+	judge.Tools(t, "dropbearkey")
 	for kind, count := range map[string]int{"ed25519": judge.Times(8, 30), "ecdsa": judge.Times(8, 30), "rsa": 2} {
 		for range count {
 			k := generate(t, kind)
@@ -45,7 +45,7 @@ func TestDropbearkeyReadsGeneratedKeys(t *testing.T) {
 }
 
 func TestReadsDropbearkeysKeys(t *testing.T) {
-	needTools(t, "dropbearkey")
+	judge.Tools(t, "dropbearkey")
 	for _, args := range []string{"ed25519", "ecdsa -s 256", "ecdsa -s 384", "ecdsa -s 521", "rsa -s 1024", "rsa -s 2048"} {
 		for range judge.Times(1, 3) {
 			file := filepath.Join(t.TempDir(), "key")
@@ -76,7 +76,7 @@ func largeKey(t *testing.T, file, bits string) {
 // Every form OpenSSH writes becomes the very bytes dropbearconvert makes of it,
 // and dropbearconvert takes them back to the same public key.
 func TestConversionAgreesWithDropbearconvert(t *testing.T) {
-	needTools(t, "ssh-keygen", "dropbearkey", "dropbearconvert")
+	judge.Tools(t, "ssh-keygen", "dropbearkey", "dropbearconvert")
 	for _, args := range []string{"ed25519", "ecdsa -b 256", "ecdsa -b 384", "ecdsa -b 521", "rsa -b 2048", "made 4096"} {
 		t.Run(strings.ReplaceAll(args, " ", ""), func(t *testing.T) {
 			dir := t.TempDir()
@@ -139,7 +139,7 @@ func encryptedForms(t *testing.T, file string) {
 
 // What we refuse for its size dropbear cannot read either.
 func TestTooLargeForDropbear(t *testing.T) {
-	needTools(t, "ssh-keygen", "dropbearconvert")
+	judge.Tools(t, "ssh-keygen", "dropbearconvert")
 	file := filepath.Join(t.TempDir(), "key")
 	largeKey(t, file, "5120")
 	_, err := ParsePrivateKey(readFile(t, file))
@@ -152,7 +152,7 @@ func TestTooLargeForDropbear(t *testing.T) {
 }
 
 func TestKnownHostsIsFound(t *testing.T) {
-	needTools(t, "ssh-keygen")
+	judge.Tools(t, "ssh-keygen")
 	keys := sample(t)
 	for pattern, host := range map[string]string{
 		"": "anything", "CM3-*": "cm3-17", "[Bench]:2222": "[bench]:2222", "[bench]:22": "bench", "fe80::1": "fe80::1",

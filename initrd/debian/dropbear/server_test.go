@@ -27,7 +27,7 @@ func TestServerAgrees(t *testing.T) { serverAgrees(t, 4) }
 
 // serverAgrees tries one file in some.
 func serverAgrees(t *testing.T, one int) {
-	needTools(t, "dropbear")
+	judge.Tools(t, "dropbear")
 	v := installed(t)
 	dir := t.TempDir()
 	hostKey := filepath.Join(dir, "host")

@@ -8,16 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"groundhog/fixtures/judge"
 )
-
-func needTools(t *testing.T, names ...string) {
-	t.Helper()
-	for _, n := range names {
-		judge.Tool(t, n)
-	}
-}
 
 // run returns a tool's standard output without its last line end.
 func run(t *testing.T, name string, args ...string) string {
