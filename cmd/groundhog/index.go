@@ -94,18 +94,18 @@ type indexReport struct {
 }
 
 type packedImage struct {
-	Image   string  `json:"image"`
-	SHA256  string  `json:"sha256"`  // of the decoded image
-	Content pack.ID `json:"content"` // hash of its chunks, as a verdict of flash has it
-	Size    int64   `json:"size"`    // bytes of it
-	Packed  int64   `json:"packed"`  // bytes of its groups
-	Groups  int     `json:"groups"`
-	By      string  `json:"by"`              // what packed it
-	Index   string  `json:"index,omitempty"` // the .caibx, with --store
+	Image   string `json:"image"`
+	SHA256  string `json:"sha256"`  // of the decoded image
+	Content string `json:"content"` // hash of its chunks, as a verdict of flash has it
+	Size    int64  `json:"size"`    // bytes of it
+	Packed  int64  `json:"packed"`  // bytes of its groups
+	Groups  int    `json:"groups"`
+	By      string `json:"by"`              // what packed it
+	Index   string `json:"index,omitempty"` // the .caibx, with --store
 }
 
 func packedOf(k *pack.Kept) packedImage {
-	return packedImage{Image: k.Image, SHA256: k.Decoded, Content: k.Chunks, Size: k.Size, Packed: k.Packed(), Groups: len(k.Groups), By: k.By}
+	return packedImage{Image: k.Image, SHA256: k.Decoded, Content: k.Chunks.String(), Size: k.Size, Packed: k.Packed(), Groups: len(k.Groups), By: k.By}
 }
 
 // printPacked prints what was packed, or is kept.
