@@ -35,7 +35,7 @@ func (s *sshSettings) readAlgorithms(a configAnswers) (err error) {
 		return ours
 	}
 	g := &s.algorithms
-	g.kex = list("KexAlgorithms", good.KeyExchanges, weak.KeyExchanges)
+	g.kex = list("KexAlgorithms", good.KeyExchanges, weak.KeyExchanges, []string{"curve25519-sha256@libssh.org"}) // the other name of curve25519-sha256
 	g.ciphers = list("Ciphers", good.Ciphers, weak.Ciphers)
 	g.macs = list("MACs", good.MACs, weak.MACs)
 	var provable []string

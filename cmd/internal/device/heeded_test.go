@@ -71,6 +71,7 @@ func TestOptionsAsSSH(t *testing.T) {
 		{"MACs hmac-sha2-512", "", "", false, nil, "MAC"},
 		{"KexAlgorithms curve25519-sha256", "", "", false, nil, "key exchange"},
 		{"KexAlgorithms ecdh-sha2-nistp384", "", "", true, nil, ""},
+		{"KexAlgorithms curve25519-sha256@libssh.org,ecdh-sha2-nistp384", "", "", true, nil, ""},
 		{"HostKeyAlgorithms rsa-sha2-512", "", "", false, ErrHostKey, "HostKeyAlgorithms rsa-sha2-512"},
 		{"HostKeyAlgorithms rsa-sha2-512", "known_rsa", "", true, nil, ""},
 		{"HostKeyAlgorithms ssh-ed25519", "", "", true, nil, ""},
