@@ -136,7 +136,7 @@ func (o *reflashOptions) allHosts(ctx context.Context, in *input.Files, hosts []
 			return nil, fmt.Errorf("--hosts: %w", err)
 		}
 		n := 0
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) { // with which editors of other systems begin a text
 			n++
 			name, _, _ := strings.Cut(line, "#")
 			if name = strings.TrimSpace(name); name == "" {

@@ -54,8 +54,7 @@ func (s *sshSettings) dialTCP(ctx context.Context, o Options) (net.Conn, error) 
 	}
 }
 
-// checkZone says what is wrong with an address of IPv6 that is one of a link: the system says no more than "invalid argument". An interface that is
-// not there may come, as that of a device on USB does.
+// checkZone says what is wrong with an address of IPv6 that is one of a link: the system says no more than "invalid argument".
 func (s *sshSettings) checkZone() error {
 	ip, err := netip.ParseAddr(s.Host)
 	if err != nil || !ip.Is6() || !ip.IsLinkLocalUnicast() {
@@ -67,10 +66,19 @@ func (s *sshSettings) checkZone() error {
 	if _, err := strconv.Atoi(ip.Zone()); err == nil { // a number, which ip(8) shows before each name
 		return nil
 	}
-	if _, err := net.InterfaceByName(ip.Zone()); err != nil {
-		return unreachableError{fmt.Errorf("%s: this machine has no interface %s", s.Host, ip.Zone())}
+	if _, err := interfaceNamed(ip.Zone()); err != nil {
+		return fmt.Errorf("%s: %w", s.Host, err)
 	}
 	return nil
+}
+
+// interfaceNamed is an interface of this machine. One that is not there may come, as that of a device on USB does.
+func interfaceNamed(name string) (*net.Interface, error) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, unreachableError{fmt.Errorf("this machine has no interface %s", name)}
+	}
+	return i, nil
 }
 
 // dialOnce is one attempt.
@@ -106,9 +114,9 @@ func (s *sshSettings) dialOnce(ctx context.Context, o Options) (net.Conn, error)
 // interfaceBinder gives a socket the address that an interface has of its family, as ssh does: one of the loopback or of the link only where there is
 // no other.
 func interfaceBinder(name string) (func(network, address string, c syscall.RawConn) error, error) {
-	i, err := net.InterfaceByName(name)
+	i, err := interfaceNamed(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	addrs, err := i.Addrs()
 	if err != nil {
