@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -28,9 +27,8 @@ func (o *signedOptions) addFlags(f *pflag.FlagSet) {
 // readPushed reads the archive that a command line names and holds it to its signature. One that comes through a pipe is
 // kept: it is sent more than once, and flash asks for it later.
 func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) (*reflash.Archive, error) {
-	piped := input.Name(path) == stdioName
-	settle := func(bool) error { return nil }
-	if piped {
+	settle := func(read error) error { return read }
+	if input.Name(path) == stdioName {
 		if o.allowedSigners != "" {
 			return nil, errors.New("--allowed-signers looks for the manifest beside ARCHIVE: beside a pipe there is none")
 		}
@@ -44,25 +42,11 @@ func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) 
 		}
 	}
 	a, err := readPushed(path, maxSize)
-	if err != nil && piped {
-		err = pipedError{err, path}
-	}
-	if err := errors.Join(err, settle(err == nil)); err != nil {
+	if err := settle(err); err != nil {
 		return nil, reflash.Unread(err)
 	}
 	return a, o.checkSigned(a, maxSize)
 }
-
-// pipedError is an error of reading what came through a pipe, of which the user knows no file.
-type pipedError struct {
-	error
-	kept string
-}
-
-func (e pipedError) Error() string {
-	return strings.ReplaceAll(e.error.Error(), e.kept, "standard input")
-}
-func (e pipedError) Unwrap() error { return e.error }
 
 // checkSigned holds an archive that was read to its signed manifest. What is sent to a device must have the SHA-256 that is
 // compared here, or the device does not take it: so what was signed, and nothing that the file has become since, goes there.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/sidefile"
@@ -22,9 +23,9 @@ const mostKept = 8
 
 // KeepArchive copies an archive that comes through a pipe to a file beside the records of devices: it is sent to each of
 // them, and flash later takes the host keys from it. Of more than most bytes, and of an unfinished copy, nothing stays. settle
-// is told whether it is an archive: if it is, the oldest ones go; else it goes itself, where it was not kept before, and takes the place of none that a
-// device waits in.
-func KeepArchive(r io.Reader, most int64) (path string, settle func(isOne bool) error, err error) {
+// is told how reading it ended, and returns that in words of standard input. If it is an archive, the oldest ones go; else it goes itself, where it
+// was not kept before, and takes the place of none that a device waits in.
+func KeepArchive(r io.Reader, most int64) (path string, settle func(read error) error, err error) {
 	base, err := device.StateDir()
 	if err != nil {
 		return "", nil, err
@@ -53,13 +54,29 @@ func KeepArchive(r io.Reader, most int64) (path string, settle func(isOne bool) 
 	if err := aside.Become(name); err != nil {
 		return "", nil, err
 	}
-	return path, func(isOne bool) error {
-		if !isOne && errors.Is(before, fs.ErrNotExist) {
-			return os.Remove(path)
+	return path, func(read error) error {
+		if read == nil {
+			return dropOld(base)
 		}
-		return dropOld(base)
+		read = pipedError{read, path}
+		if errors.Is(before, fs.ErrNotExist) {
+			return errors.Join(read, os.Remove(path))
+		}
+		return read
 	}, nil
 }
+
+// pipedError is an error of reading what came through a pipe, of which the user knows no file.
+type pipedError struct {
+	error
+	kept string
+}
+
+func (e pipedError) Error() string {
+	return strings.ReplaceAll(e.error.Error(), e.kept, "standard input")
+}
+
+func (e pipedError) Unwrap() error { return e.error }
 
 // archivesDir is where archives are kept, beside the records.
 const archivesDir = "archives"

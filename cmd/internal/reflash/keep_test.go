@@ -36,7 +36,7 @@ func TestKeepArchive(t *testing.T) {
 		if err := os.Chtimes(path, when, when); err != nil {
 			t.Fatal(err)
 		}
-		if err := settle(true); err != nil {
+		if err := settle(nil); err != nil {
 			t.Fatal(err)
 		}
 		last = path
@@ -45,13 +45,14 @@ func TestKeepArchive(t *testing.T) {
 	if err != nil || again != last {
 		t.Errorf("the same again: %s, %v, want %s", again, err, last)
 	}
-	if err := settle(false); err != nil {
+	none := errors.New("no archive")
+	if err := settle(none); !errors.Is(err, none) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(last); err != nil {
 		t.Errorf("what was kept before: %v", err)
 	}
-	if path, settle, err := KeepArchive(strings.NewReader("a text"), 64); err != nil || settle(false) != nil {
+	if path, settle, err := KeepArchive(strings.NewReader("a text"), 64); err != nil || settle(fmt.Errorf("%s: %w", path, none)).Error() != "standard input: no archive" {
 		t.Errorf("what is no archive: %s, %v", path, err)
 	}
 	if _, _, err := KeepArchive(bytes.NewReader(make([]byte, 65)), 64); err == nil {
