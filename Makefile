@@ -22,12 +22,12 @@ writers: ## compile groundhog-writer for the devices' architectures, to be embed
 	$(GO) run ./cmd/internal/writers/build cmd/groundhog/writers
 
 test: ## what needs neither root nor network beyond Go modules; of each long list of cases a few, e2e has all
-	$(GO) vet ./...
 	$(GO) test -p 6 -parallel 4 -timeout 30m ./...
 
 # Left out are deprecated names (SA1019: dropbear's formats have DSA, whatever we think of it) and capitals in
 # errors (ST1005: options of ssh_config have them).
-lint: ## staticcheck, as the module's own tool
+lint: ## go vet and staticcheck, as the module's own tool, of everything
+	$(GO) vet -tags e2e,full,man ./...
 	$(GO) tool staticcheck -checks inherit,-SA1019,-ST1005 -tags e2e,full,man ./...
 
 race: export CGO_ENABLED = 1
