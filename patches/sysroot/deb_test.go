@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -244,6 +245,7 @@ func FuzzDeb(f *testing.F) {
 		f.Add(deb(f, "p", ending, sample()...))
 	}
 	f.Add(deb(f, "p", "", symlink("./lib", "usr/lib"), directory("./usr/lib/"), regular("./lib/x", "x")))
+	f.Add(deb(f, "p", "", directory("./usr/"), directory("./usr/n\xff/"), regular("./usr/n\xff/x", "x")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tree, err := unpackOnly(b, 1<<20)
 		if err != nil {
@@ -253,7 +255,9 @@ func FuzzDeb(f *testing.F) {
 			return
 		}
 		got := snapshot(t, tree)
-		if err := fstest.TestFS(tree, slices.Collect(maps.Keys(got))...); err != nil {
+		// A name of Linux is any bytes, and so it is here; fs.Sub, which TestFS calls, takes none that is not UTF-8.
+		text := !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(name string) bool { return !utf8.ValidString(name) })
+		if err := fstest.TestFS(tree, slices.Collect(maps.Keys(got))...); err != nil && text {
 			t.Fatal(err)
 		}
 		again, err := unpackOnly(b, 1<<20)
