@@ -114,7 +114,10 @@ func TestModulesNobodyLoads(t *testing.T) {
 	if index := text(t, img, "usr/lib/modules/"+tgt.Kernel+"/modules.dep"); strings.Contains(index, "zipped") || !strings.Contains(index, "kernel/cut.ko:") {
 		t.Errorf("modules.dep\n%s", index)
 	}
-	judgeIndexes(t, img)
+	t.Run("as depmod", func(t *testing.T) {
+		judge.Tool(t, "depmod")
+		judgeIndexes(t, img)
+	})
 
 	tgt = tiny.New("bookworm", true)
 	at := spoil(tgt) + "zipped.ko.gz"
