@@ -132,8 +132,8 @@ func (i *Image) noteDemand(n int64) {
 	}
 }
 
-// Known returns all chunks as soon as they are known, and where the file is to have a checksum, when that has held. The SHA-256 of the image may not
-// be worked out yet: [Image.Walk] does not end before.
+// Known returns all chunks as soon as they are known, and where the file is to have a checksum, when that has held. Whether the file was left as it
+// is meanwhile is not seen yet: [Image.Walk] does not end well before.
 func (i *Image) Known(ctx context.Context) ([]chunk.Chunk, error) {
 	if i.kept != nil {
 		return i.kept.Chunks, nil

@@ -81,7 +81,7 @@ func TestDataIsHashedFirst(t *testing.T) {
 	})
 }
 
-// All chunks are known while the sum is still being worked out; where the image is to have one that is waited for.
+// All chunks are known as soon as they were read, by however many who ask; where the image is to have a sum that is waited for, and where it is to have none a raw one has none.
 func TestKnown(t *testing.T) {
 	content := disk(40 << 20)
 	for name, packed := range map[string][]byte{"disk.img": content, "disk.img.zst": packWith(t, []string{"zstd", "-q"}, content)} {
