@@ -109,15 +109,19 @@ func eachInstalled(root fs.FS, visit func(*stanza) error) error {
 }
 
 func readRecordFile(root fs.FS, name string) (string, error) {
-	name = path.Join(dpkgDir, name)
+	return readBounded(root, path.Join(dpkgDir, name), maxDpkgFile)
+}
+
+// readBounded reads a file of at most so many bytes.
+func readBounded(root fs.FS, name string, most int64) (string, error) {
 	f, err := root.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxDpkgFile+1))
-	if err == nil && len(b) > maxDpkgFile {
-		err = fmt.Errorf("more than %d bytes", maxDpkgFile)
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("more than %d bytes", most)
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)

@@ -3,7 +3,6 @@ package dpkg
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -59,25 +58,14 @@ func (db *Records) readMade(root fs.FS) error {
 
 // readMadeFile reads a record; one that is not there, or closed to us, is empty.
 func readMadeFile(root fs.FS, name string) (string, error) {
-	f, err := root.Open(name)
+	if info, err := fs.Stat(root, name); err == nil && !info.Mode().IsRegular() {
+		return "", nil
+	}
+	text, err := readBounded(root, name, maxMadeFile)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return "", nil
 	}
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxMadeFile+1))
-	if err == nil && len(b) > maxMadeFile {
-		err = fmt.Errorf("more than %d bytes", maxMadeFile)
-	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	return string(b), nil
+	return text, err
 }
 
 // listMade is the names of a directory's records; none where it is not there, or closed to us.
