@@ -22,6 +22,7 @@ import (
 
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 	"groundhog/fixtures/waiting/faulty"
 )
@@ -562,7 +563,7 @@ func wrapped(script string) func(*trial) {
 		future := laterVersion(hello.Bytes())
 		put := func(name string, b []byte) {
 			aside := filepath.Join(filepath.Dir(writer), "."+name)
-			if err := os.WriteFile(aside, b, 0o755); err != nil {
+			if err := judge.WriteProgram(aside, b, 0o755); err != nil {
 				r.t.Error(err)
 			}
 			if err := os.Rename(aside, filepath.Join(filepath.Dir(writer), name)); err != nil {

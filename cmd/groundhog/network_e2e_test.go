@@ -260,7 +260,7 @@ func ownersArchive(t *testing.T, tgt *fixtures.Target, etc map[string]string) st
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(at, []byte(text), mode); err != nil {
+		if err := judge.WriteProgram(at, []byte(text), mode); err != nil {
 			t.Fatal(err)
 		}
 	}

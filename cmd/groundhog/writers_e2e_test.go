@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -40,7 +39,7 @@ func TestWritersRun(t *testing.T) {
 			}
 			dir := t.TempDir()
 			program, disk := filepath.Join(dir, "groundhog-writer"), filepath.Join(dir, "disk")
-			if err := os.WriteFile(program, b, 0o700); err != nil {
+			if err := judge.WriteProgram(program, b, 0o700); err != nil {
 				t.Fatal(err)
 			}
 			command(t, "truncate", "-s", "11M", disk)

@@ -448,7 +448,7 @@ func unpack(t *testing.T, img *initrd.Image, root string) {
 			must(os.Symlink(string(e.Data), at))
 			continue
 		default:
-			must(os.WriteFile(at, img.Content(e), 0o600))
+			must(judge.WriteProgram(at, img.Content(e), 0o600))
 		}
 		must(os.Chown(at, int(e.UID), 0))
 		must(os.Chmod(at, fs.FileMode(e.Perm())&0o777))

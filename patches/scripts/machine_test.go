@@ -112,7 +112,7 @@ func newMachine(t *testing.T, sh shell) *machine {
 		m.must(os.Symlink(from, m.bin+"/"+tool))
 	}
 	for _, stub := range []string{"ip", "date", "watchdog", "reboot"} {
-		m.must(os.WriteFile(m.bin+"/"+stub, []byte(stubs), 0o755))
+		m.must(judge.WriteProgram(m.bin+"/"+stub, []byte(stubs), 0o755))
 	}
 	// Some builds of busybox prefer their applets to PATH. There ip and date would be the real ones.
 	if got := m.run("command -v ip"); strings.TrimSpace(got) != m.bin+"/ip" {
@@ -141,7 +141,7 @@ func (m *machine) write(path, text string) {
 	m.t.Helper()
 	full := filepath.Join(m.root, path)
 	m.must(os.MkdirAll(filepath.Dir(full), 0o755))
-	m.must(os.WriteFile(full, []byte(text), 0o644))
+	m.must(judge.WriteProgram(full, []byte(text), 0o644))
 }
 
 func (m *machine) read(path string) string {

@@ -2,10 +2,11 @@ package scripts
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // sourceNetwork is what Debian's script does as far as configure_networking, in a run of hold.
@@ -94,7 +95,7 @@ func TestInterfaceRenamed(t *testing.T) {
 		m.conf("GROUNDHOG_DEVICE=eth0", "GROUNDHOG_INTERFACE_TIMEOUT=1")
 		m.nic("eth0", "1")
 		rename := "#!/bin/sh\ncd $groundhog_root/sys/class/net && [ ! -e eth0 ] || /bin/mv eth0 enp1s0\n"
-		m.must(os.WriteFile(m.bin+"/udevadm", []byte(rename), 0o755))
+		m.must(judge.WriteProgram(m.bin+"/udevadm", []byte(rename), 0o755))
 		got := m.run(sourceNetwork)
 		if !strings.HasSuffix(got, "DEVICE=enp1s0 yes\n") {
 			t.Errorf("got:\n%s", got)

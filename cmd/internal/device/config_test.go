@@ -278,8 +278,7 @@ func TestProxyJumpSilent(t *testing.T) {
 // Where ssh(1) does not work for a user without a name, as in a container that runs by number, the files are read as where there is no ssh.
 func TestUserWithoutName(t *testing.T) {
 	bin := t.TempDir()
-	write(t, bin+"/ssh", "#!/bin/sh\necho 'No user exists for uid 54321' >&2\nexit 255\n")
-	if err := os.Chmod(bin+"/ssh", 0o755); err != nil {
+	if err := judge.WriteProgram(bin+"/ssh", []byte("#!/bin/sh\necho 'No user exists for uid 54321' >&2\nexit 255\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+":/usr/bin:/bin")

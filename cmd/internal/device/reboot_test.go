@@ -33,7 +33,7 @@ func (s *server) fake(t *testing.T) *fake {
 		if err := os.MkdirAll(f.root+"/bin", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		if err := judge.WriteProgram(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestReboot(t *testing.T) {
 	f.did(t, "systemctl --no-block --reboot-argument=0 tryboot reboot\n")
 	for about, text := range map[string]string{"refuses": "echo not today >&2; exit 1", "killed by the reboot": "kill -TERM $PPID"} {
 		for _, name := range []string{"systemctl", "reboot"} {
-			if err := os.WriteFile(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			if err := judge.WriteProgram(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -63,7 +63,7 @@ func TestGrowScript(t *testing.T) {
 				"e2fsck":    fmt.Sprintf("echo broken; exit %d", c.e2fsck),
 				"resize2fs": fmt.Sprintf("echo no; exit %d", c.resize),
 			} {
-				if err := os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+does+"\n"), 0o700); err != nil {
+				if err := judge.WriteProgram(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+does+"\n"), 0o700); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/fixtures/judge"
 )
 
 // volatile is a dd whose disk has a cache: only with conv=fsync what was written so far reaches the medium, a file beside
@@ -47,7 +48,7 @@ func runIsDurable(t *testing.T, one int) {
 	for n := 1; ; n += one {
 		l, job := setUp(t, image, image, 5<<20)
 		state, bin := t.TempDir(), t.TempDir()
-		if err := os.WriteFile(filepath.Join(bin, "dd"), []byte(volatile), 0o700); err != nil {
+		if err := judge.WriteProgram(filepath.Join(bin, "dd"), []byte(volatile), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		disk := filepath.Join(l.root, "dev/vdb")

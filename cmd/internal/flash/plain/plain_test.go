@@ -394,7 +394,7 @@ func TestTerseDD(t *testing.T) {
 		l, j := setUp(t, image, image, 5<<20)
 		bin := t.TempDir()
 		script := "#!/bin/sh\n{ busybox dd \"$@\" 2>&1 >&3 | grep -v bytes >&2; } 3>&1\n"
-		if err := os.WriteFile(filepath.Join(bin, "dd"), []byte(script), 0o700); err != nil {
+		if err := judge.WriteProgram(filepath.Join(bin, "dd"), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		l.path = bin + ":" + os.Getenv("PATH")
