@@ -67,11 +67,11 @@ func TestNoShell(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = within(t, time.Minute, about, func() error { _, err := client.Run(t.Context(), "true", nil); return err })
+		err = within(t, about, func() error { _, err := client.Run(t.Context(), "true", nil); return err })
 		if err == nil || !strings.Contains(err.Error(), c.said) || about != "does not stop" && (!errors.Is(err, ErrShell) || hint.Of(err) == "") {
 			t.Errorf("%s: %v", about, err)
 		}
-		err = within(t, time.Minute, about, func() error { return client.AsRoot(t.Context()) })
+		err = within(t, about, func() error { return client.AsRoot(t.Context()) })
 		if err == nil || strings.Contains(err.Error(), "%!") {
 			t.Errorf("%s, as root: %v", about, err)
 		}
@@ -142,7 +142,7 @@ func TestCommandBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			err = within(t, time.Minute, about, func() error { _, err := client.Run(t.Context(), c.command, c.stdin); return err })
+			err = within(t, about, func() error { _, err := client.Run(t.Context(), c.command, c.stdin); return err })
 			if (err == nil) != (c.said == "") || err != nil && !strings.Contains(err.Error(), c.said) {
 				t.Errorf("%v, want %q", err, c.said)
 			}

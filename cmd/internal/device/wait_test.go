@@ -127,7 +127,7 @@ func TestWaitEnds(t *testing.T) {
 		"no promised key":  {with(initramfs, func(o *Options) { o.Keys = []ssh.PublicKey{} }), f.target(), time.Hour, ErrHostKey, "promised"},
 		"no target":        {initramfs, "a b", time.Hour, nil, "target"},
 	} {
-		err := within(t, 20*time.Second, about, func() error {
+		err := within(t, about, func() error {
 			_, _, err := WaitInitramfs(t.Context(), c.target, c.o, Wait{Before: boot1, Timeout: c.timeout})
 			return err
 		})
@@ -137,7 +137,7 @@ func TestWaitEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := within(t, 20*time.Second, "cancelled", func() error {
+	err := within(t, "cancelled", func() error {
 		_, _, err := WaitInitramfs(ctx, f.target(), initramfs, Wait{Before: boot1, Timeout: time.Hour, Say: func(text string) {
 			if strings.Contains(text, "not rebooted") {
 				cancel()
