@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
@@ -26,9 +28,8 @@ type hooksOptions struct {
 	revert bool
 }
 
-// hooksFlags is the flags that hooks shares with patch.
-var hooksFlags = []string{"release", "board", "module", "device", "interface-timeout", "mac", "wait",
-	"curl", "tool", "no-writer", "ca", "authorized-keys", "dropbear-option", "host-key", "dry-run", "json"}
+// archiveFlags is those of patch's flags that have to do with an archive; hooks has all others.
+var archiveFlags = []string{"root", "deb", "output", "manifest", "known-hosts", "append", "compression", "level", "max-size"}
 
 func hooksCmd() *cobra.Command {
 	o := hooksOptions{patchOptions: patchOptions{Options: patches.Defaults(), maxSize: defaultMaxSize}}
@@ -74,34 +75,37 @@ func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
 	o.addFlags(all)
 	f := cmd.Flags()
 	f.SortFlags = false
-	for _, name := range hooksFlags {
-		f.AddFlag(all.Flags().Lookup(name))
-	}
+	all.Flags().VisitAll(func(flag *pflag.Flag) {
+		if !slices.Contains(archiveFlags, flag.Name) {
+			f.AddFlag(flag)
+		}
+	})
 	f.Lookup("authorized-keys").Usage = "who may log in, as in authorized_keys(5): `FILE` (repeatable; default: those in dropbear's directory, or root's)"
 	f.Lookup("dry-run").Usage = "write nothing; show what would change as a unified diff"
 	f.BoolVar(&o.revert, "revert", false, "undo it all, from the originals")
-	for _, name := range hooksFlags {
-		if name != "dry-run" && name != "json" {
+	f.VisitAll(func(flag *pflag.Flag) {
+		if name := flag.Name; name != "revert" && name != "dry-run" && name != "json" {
 			cmd.MarkFlagsMutuallyExclusive("revert", name)
 		}
-	}
+	})
 }
 
 // otherRun is how long another run on the same root tree may take.
 const otherRun = 2 * time.Minute
 
-// holdTree keeps other runs of the verb away from a root tree until it is let go of: what two of them find there, and write, would not fit together, nor
-// what they keep of the originals.
-func holdTree(root string) (letGo func(), err error) {
+// holdTree opens a root tree and keeps other runs of the verb away from it until it is let go of: what two of them find there, and write, would not fit
+// together, nor what they keep of the originals.
+func holdTree(root string) (tree *sysroot.Tree, letGo func(), err error) {
 	dir, err := os.Open(root)
-	if err != nil {
-		return func() {}, nil // whoever reads it says so
-	}
-	if !sidefile.TakeTurn(dir, otherRun) {
+	if err == nil && !sidefile.TakeTurn(dir, otherRun) {
 		dir.Close()
-		return nil, hint.To(fmt.Errorf("another run is at work on %s, or somebody else has it locked", root), "fuser "+device.Quote(root)+" says who")
+		return nil, nil, hint.To(fmt.Errorf("another run is at work on %s, or somebody else has it locked", root), "fuser "+device.Quote(root)+" says who")
 	}
-	return func() { dir.Close() }, nil
+	if tree, err = sysroot.Open(sysroot.Dir(root)); err != nil { // of a directory that cannot be opened, too
+		dir.Close()
+		return nil, nil, err
+	}
+	return tree, func() { tree.Close(); dir.Close() }, nil
 }
 
 // hooks is the verb: read, work out, write.
@@ -112,16 +116,11 @@ func hooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error
 	if _, err := o.gatherInputs(); err != nil {
 		return err
 	}
-	letGo, err := holdTree(root)
+	tree, letGo, err := holdTree(root)
 	if err != nil {
 		return err
 	}
 	defer letGo()
-	tree, err := sysroot.Open(sysroot.Dir(root))
-	if err != nil {
-		return err
-	}
-	defer tree.Close()
 	report, err := patches.Hooks(tree, tree.Layers(), o.Options, "groundhog "+Version)
 	switch {
 	case errors.Is(err, patches.ErrAnchor):
@@ -151,16 +150,11 @@ func (o *hooksOptions) writeChanges(root string, empty []string, groups ...[]und
 
 // revertHooks undoes the verb.
 func revertHooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error {
-	letGo, err := holdTree(root)
+	tree, letGo, err := holdTree(root)
 	if err != nil {
 		return err
 	}
 	defer letGo()
-	tree, err := sysroot.Open(sysroot.Dir(root))
-	if err != nil {
-		return err
-	}
-	defer tree.Close()
 	back, err := undo.Revert(tree)
 	if errors.Is(err, undo.ErrChanged) {
 		return exitCode{exitNo, hint.To(fmt.Errorf("reverting %s: %w, nothing was reverted", root, err),

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/fixtures/judge"
+	"groundhog/fixtures/sshd"
 )
 
 // server is an SSH server on loopback that runs commands in /bin/sh and forwards connections. OpenSSH's and
@@ -127,68 +128,38 @@ func (s *server) letIn(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions,
 }
 
 func (s *server) serve(c net.Conn) {
-	defer c.Close()
-	conn, channels, requests, err := ssh.NewServerConn(c, s.config)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	go ssh.DiscardRequests(requests)
-	for open := range channels {
-		switch open.ChannelType() {
-		case "session":
-			if most := s.most.Load(); most > 0 && s.now.Load() >= most {
-				open.Reject(ssh.ConnectionFailed, "open failed") // as sshd does
-				continue
-			}
-			s.now.Add(1)
-			if channel, requests, err := open.Accept(); err == nil {
-				go s.session(channel, requests)
-			}
-		case "direct-tcpip":
+	sshd.Serve(c, s.config, func(open ssh.NewChannel) {
+		switch most := s.most.Load(); {
+		case open.ChannelType() == "direct-tcpip":
 			go forward(open)
+		case most > 0 && s.now.Load() >= most:
+			open.Reject(ssh.ConnectionFailed, "open failed") // as sshd does
 		default:
-			open.Reject(ssh.UnknownChannelType, "")
+			s.now.Add(1)
+			go func() {
+				defer s.now.Add(-1)
+				sshd.Session(open, s.runCommand)
+			}()
 		}
-	}
+	})
 }
 
-// session runs the command of an exec request (RFC 4254, 6.5).
-func (s *server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer s.now.Add(-1)
-	defer channel.Close()
-	for r := range requests {
-		var exec struct{ Command string }
-		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
-			r.Reply(false, nil)
-			continue
-		}
-		r.Reply(true, nil)
-		exit := command(channel, *s.before.Load()+s.see.Load().Replace(exec.Command))
-		if exit < 0 {
-			channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
-				Signal        string
-				Dumped        bool
-				Message, Lang string
-			}{Signal: "TERM"}))
-			return
-		}
-		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(exit)}))
-		return
-	}
-}
-
-// command is the exit code, -1 for a signal.
-func command(channel ssh.Channel, text string) int {
-	cmd := exec.Command("/bin/sh", "-c", text)
+// runCommand runs a command by the login shell.
+func (s *server) runCommand(channel ssh.Channel, text string) {
+	cmd := exec.Command("/bin/sh", "-c", *s.before.Load()+s.see.Load().Replace(text))
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 	in, err := cmd.StdinPipe()
 	if err != nil || cmd.Start() != nil {
-		return 127
+		sshd.Exit(channel, 127)
+		return
 	}
 	go func() { io.Copy(in, channel); in.Close() }()
 	cmd.Wait()
-	return cmd.ProcessState.ExitCode()
+	if code := cmd.ProcessState.ExitCode(); code >= 0 {
+		sshd.Exit(channel, code)
+	} else {
+		sshd.Signal(channel, "TERM")
+	}
 }
 
 // forward carries a connection of a jump host (RFC 4254, 7.2).

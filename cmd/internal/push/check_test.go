@@ -5,48 +5,21 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/cmd/internal/loader"
 )
 
-// bench is the facts of a device that everything fits, as a bookworm in a virtual machine answers.
+// bench is the facts of a device that everything fits: of devicetest's, on a network and with a disk of 1 GiB.
 func bench() loader.Facts {
-	f, err := loader.ParseFacts(`kernel 6.1.0-56-amd64
-modules 40
-arch amd64
-hostname bench-1
-release bookworm
-distribution debian
-boot_id 461063a3-5c46-448c-84ca-e9bce42d5bf2
-boot_free 200000
-boot_type ext2/ext3
-boot_mount /
-state_free 200000
-state_mount /
-initrd /boot/initrd.img-6.1.0-56-amd64
-initrd_size 30000000
-initrd_magic 28b52ffd
-loader grub/grub.cfg
-named grub
-address 192.0.2.7
-interface eth0
-prefix 192.0.2.7/24
-mac 52:54:00:12:34:56
-mac_assigned 0
-dynamic yes
-gateway 192.0.2.1
-root /dev/vda1
-root_on disk
-root_on part
-disk /dev/vda
-disk_size 1073741824
-disk_serial GH
-systemd yes
-root_login yes
-end ok
-`)
+	f, err := loader.ParseFacts(devicetest.GoodFacts + "end ok\n")
 	if err != nil {
 		panic(err)
 	}
+	set(f, "address", "192.0.2.7")
+	set(f, "prefix", "192.0.2.7/24")
+	set(f, "gateway", "192.0.2.1")
+	set(f, "disk_size", "1073741824")
+	set(f, "root_on", "disk", "part")
 	return f
 }
 

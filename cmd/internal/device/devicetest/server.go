@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/sshd"
 )
 
 func (d *Device) acceptClients(l net.Listener) {
@@ -29,7 +31,6 @@ func (d *Device) acceptClients(l net.Listener) {
 		d.mu.Unlock()
 		go func() {
 			d.serveClient(c, key)
-			c.Close()
 			d.mu.Lock()
 			delete(d.conns, c)
 			d.mu.Unlock()
@@ -42,52 +43,22 @@ func (d *Device) serveClient(c net.Conn, key ssh.Signer) {
 		return nil, nil // who is let in is tested elsewhere
 	}}
 	config.AddHostKey(key)
-	conn, channels, requests, err := ssh.NewServerConn(c, config)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	go ssh.DiscardRequests(requests)
-	for open := range channels {
-		if open.ChannelType() != "session" {
-			open.Reject(ssh.UnknownChannelType, "")
-			continue
-		}
-		if channel, requests, err := open.Accept(); err == nil {
-			go d.runSession(c, channel, requests)
-		}
-	}
-}
-
-// runSession runs the command of an exec request (RFC 4254, 6.5 and 6.10).
-func (d *Device) runSession(c net.Conn, channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
-	for r := range requests {
-		var exec struct{ Command string }
-		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
-			r.Reply(false, nil)
-			continue
-		}
-		r.Reply(true, nil)
-		go ssh.DiscardRequests(requests)
-		switch exit := d.answerCommand(parseCommand(exec.Command, channel)); exit {
-		case Gone:
-			c.Close()
-		case Rebooting:
-			channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{}))
-			channel.Close()
-			d.Reboot()
-		case Killed:
-			channel.SendRequest("exit-signal", false, ssh.Marshal(struct {
-				Signal        string
-				Dumped        bool
-				Message, Lang string
-			}{Signal: "KILL"}))
-		default:
-			channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(exit)}))
-		}
-		return
-	}
+	sshd.Serve(c, config, func(open ssh.NewChannel) {
+		go sshd.Session(open, func(channel ssh.Channel, command string) {
+			switch exit := d.answerCommand(parseCommand(command, channel)); exit {
+			case Gone:
+				c.Close()
+			case Rebooting:
+				sshd.Exit(channel, 0)
+				channel.Close()
+				d.Reboot()
+			case Killed:
+				sshd.Signal(channel, "KILL")
+			default:
+				sshd.Exit(channel, exit)
+			}
+		})
+	})
 }
 
 // answerCommand answers a command: as the test wants, or else as a device does.
