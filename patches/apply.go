@@ -9,36 +9,6 @@ import (
 	"groundhog/initrd/debian/dropbear"
 )
 
-// Patch is one named change, to an archive and to a root tree whose
-// update-initramfs is to build such an archive. Each half makes the change and says
-// what it did, for the report; "" where it was not asked for. A half that is nil
-// has nothing to do.
-type Patch struct {
-	Name    string
-	Doc     string // what it is for, one line
-	Archive func(*Archive) (string, error)
-	Tree    func(*Tree) (string, error)
-}
-
-// All is the patches in the order in which they are applied: later ones find
-// what earlier ones brought, and hook copies what the others want copied.
-func All() []Patch {
-	return []Patch{
-		{"dropbear", "puts Debian's dropbear into an archive that has none", (*Archive).graftDropbear, nil},
-		{"authorized-keys", "says who may log in", (*Archive).authorizedKeys, (*Tree).authorizedKeys},
-		{"host-keys", "gives the device an identity that is known before it boots", (*Archive).ensureHostKeys, (*Tree).ensureHostKeys},
-		{"link", "lets a fast link be fast and a dead one be noticed", (*Archive).tuneLink, (*Tree).tuneLink},
-		{"interface", "names the network interface and waits for it", (*Archive).networkInterface, (*Tree).networkInterface},
-		{"mac", "sets the interface's MAC address before DHCP asks", (*Archive).macAddress, (*Tree).macAddress},
-		{"modules", "adds kernel modules with what they need", (*Archive).addAskedModules, (*Tree).listModules},
-		{"curl", "adds curl with its libraries and certificates", (*Archive).addCurl, (*Tree).hookCurl},
-		{"tools", "adds further programs with their libraries", (*Archive).addTools, (*Tree).hookTools},
-		{"writer", "adds the device's half of groundhog flash", (*Archive).addWriter, (*Tree).hookWriter},
-		{"wait", "keeps the boot waiting for somebody to come", (*Archive).holdBoot, (*Tree).holdBoot},
-		{"hook", "has Debian's dropbear hook copy what is wanted", nil, (*Tree).extendHook},
-	}
-}
-
 // Applied is what one patch did.
 type Applied struct {
 	Name    string   `json:"name"`

@@ -9,10 +9,33 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"groundhog/initrd/debian"
 	"groundhog/patches/scripts"
 )
+
+// deviceName is an interface name that the kernel takes (dev_valid_name) and
+// that is one plain word in shell.
+var deviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
+
+// noWayIn is names of interfaces that nobody comes by, whatever machine it is: the loop, those that the kernel makes of themselves for tunnels and the like, and
+// two that it gives to none (sysctl_dev_name_is_allowed).
+var noWayIn = regexp.MustCompile(`^(lo|all|default|(dummy|ifb|nlmon|teql|sit|tunl|gre|gretap|ip6tnl|ip6gre)[0-9]+)$`)
+
+// mayBeDevice reports whether an interface of that name may be the one that the machine is reached by.
+func mayBeDevice(name string) bool { return deviceName.MatchString(name) && !noWayIn.MatchString(name) }
+
+// checkInterface takes the name of an interface that somebody may come by.
+func (o *Options) checkInterface() error {
+	if o.Device != "" && !deviceName.MatchString(o.Device) {
+		return fmt.Errorf("device %q: not the name of a network interface", o.Device)
+	}
+	if noWayIn.MatchString(o.Device) {
+		return fmt.Errorf("device %q: no interface of that name leads to the machine, nobody could log in", o.Device)
+	}
+	return checkSeconds("interface timeout", o.InterfaceTimeout, time.Hour)
+}
 
 // networkInterface has the interface that is configured, or asked for, waited for
 // before dropbear starts.

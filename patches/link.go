@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"groundhog/initrd/debian"
@@ -16,6 +17,18 @@ import (
 // the default of 24 KiB and 50 MB/s with 1 MiB; and a keepalive every 5 s, without
 // which nothing notices a dead link.
 func dropbearOptions(v dropbear.Version) string { return fmt.Sprintf("-W %d -K 5", v.MaxWindow) }
+
+// dropbearOption is words with blanks between them; what a shell could take for more is not among the characters.
+var dropbearOption = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=, -]{0,200}$`)
+
+func (o *Options) checkDropbear() error {
+	for _, d := range o.DropbearOptions {
+		if !dropbearOption.MatchString(d) {
+			return fmt.Errorf("dropbear option %q: not words that mean themselves to a shell", d)
+		}
+	}
+	return nil
+}
 
 // optionsEnd marks the line that is ours in dropbear's configuration.
 const optionsEnd = " # groundhog"

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,17 @@ import (
 // modulesList is the modules that /init loads before init-premount, one a
 // line; it is there only if something is listed.
 const modulesList = "conf/modules"
+
+var moduleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+
+func (o *Options) checkModules() error {
+	for _, m := range o.Modules {
+		if !moduleName.MatchString(m) {
+			return fmt.Errorf("module %q: not the name of a kernel module", m)
+		}
+	}
+	return nil
+}
 
 // addAskedModules puts the kernel modules that were asked for into the archive, with
 // what they need, has /init load them, and rebuilds the indexes.

@@ -5,12 +5,24 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
+
+var toolName = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
+
+func (o *Options) checkTools() error {
+	for _, t := range o.Tools {
+		if !toolName.MatchString(t) {
+			return fmt.Errorf("tool %q: not the name or path of a program", t)
+		}
+	}
+	return nil
+}
 
 // addTools adds the further programs, each where the root tree has it.
 func (t *Archive) addTools() (string, error) {

@@ -3,9 +3,12 @@ package patches
 import (
 	"fmt"
 	"path"
+	"time"
 
 	"groundhog/patches/scripts"
 )
+
+func (o *Options) checkWait() error { return checkSeconds("wait", o.Wait, 7*24*time.Hour) }
 
 // holdBoot keeps the boot waiting, and says on the console for what.
 func (t *Archive) holdBoot() (string, error) {

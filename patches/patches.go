@@ -2,14 +2,44 @@ package patches
 
 import (
 	"fmt"
-	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"groundhog/initrd/debian/dropbear"
 )
+
+// Patch is one named change, to an archive and to a root tree whose
+// update-initramfs is to build such an archive. Each half makes the change and says
+// what it did, for the report; "" where it was not asked for. Options refuses what is
+// no valid option of the patch, and brings the rest into one form. What is nil has
+// nothing to do.
+type Patch struct {
+	Name    string
+	Doc     string // what it is for, one line
+	Options func(*Options) error
+	Archive func(*Archive) (string, error)
+	Tree    func(*Tree) (string, error)
+}
+
+// All is the patches in the order in which they are applied: later ones find
+// what earlier ones brought, and hook copies what the others want copied.
+func All() []Patch {
+	return []Patch{
+		{"dropbear", "puts Debian's dropbear into an archive that has none", nil, (*Archive).graftDropbear, nil},
+		{"authorized-keys", "says who may log in", nil, (*Archive).authorizedKeys, (*Tree).authorizedKeys},
+		{"host-keys", "gives the device an identity that is known before it boots", nil, (*Archive).ensureHostKeys, (*Tree).ensureHostKeys},
+		{"link", "lets a fast link be fast and a dead one be noticed", (*Options).checkDropbear, (*Archive).tuneLink, (*Tree).tuneLink},
+		{"interface", "names the network interface and waits for it", (*Options).checkInterface, (*Archive).networkInterface, (*Tree).networkInterface},
+		{"mac", "sets the interface's MAC address before DHCP asks", (*Options).checkMAC, (*Archive).macAddress, (*Tree).macAddress},
+		{"modules", "adds kernel modules with what they need", (*Options).checkModules, (*Archive).addAskedModules, (*Tree).listModules},
+		{"curl", "adds curl with its libraries and certificates", nil, (*Archive).addCurl, (*Tree).hookCurl},
+		{"tools", "adds further programs with their libraries", (*Options).checkTools, (*Archive).addTools, (*Tree).hookTools},
+		{"writer", "adds the device's half of groundhog flash", nil, (*Archive).addWriter, (*Tree).hookWriter},
+		{"wait", "keeps the boot waiting for somebody to come", (*Options).checkWait, (*Archive).holdBoot, (*Tree).holdBoot},
+		{"hook", "has Debian's dropbear hook copy what is wanted", nil, nil, (*Tree).extendHook},
+	}
+}
 
 // Options is what is asked for. [Options.checkOptions] lets nothing through that could
 // mean more than itself in a shell script.
@@ -54,24 +84,6 @@ func Defaults() Options {
 		Wait: 15 * time.Minute, Curl: true}
 }
 
-// deviceName is an interface name that the kernel takes (dev_valid_name) and
-// that is one plain word in shell.
-var (
-	deviceName     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
-	moduleNameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-	// Words with blanks between them; what a shell could take for more is not among
-	// the characters.
-	dropbearOption = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=, -]{0,200}$`)
-	toolName       = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
-)
-
-// noWayIn is names of interfaces that nobody comes by, whatever machine it is: the loop, those that the kernel makes of themselves for tunnels and the like, and
-// two that it gives to none (sysctl_dev_name_is_allowed).
-var noWayIn = regexp.MustCompile(`^(lo|all|default|(dummy|ifb|nlmon|teql|sit|tunl|gre|gretap|ip6tnl|ip6gre)[0-9]+)$`)
-
-// mayBeDevice reports whether an interface of that name may be the one that the machine is reached by.
-func mayBeDevice(name string) bool { return deviceName.MatchString(name) && !noWayIn.MatchString(name) }
-
 // Check refuses what is no valid option of its own, whatever the archive.
 func (o Options) Check() error { return o.checkOptions() }
 
@@ -86,61 +98,21 @@ func (o *Options) checkOptions() error {
 			o.MAC = "cmdline" // the board has no address of its own, its firmware passes one
 		}
 	}
-	if o.MAC == "" {
-		o.MAC = "keep"
-	}
-	if o.Device != "" && !deviceName.MatchString(o.Device) {
-		return fmt.Errorf("device %q: not the name of a network interface", o.Device)
-	}
-	if noWayIn.MatchString(o.Device) {
-		return fmt.Errorf("device %q: no interface of that name leads to the machine, nobody could log in", o.Device)
-	}
-	for _, m := range o.Modules {
-		if !moduleNameForm.MatchString(m) {
-			return fmt.Errorf("module %q: not the name of a kernel module", m)
+	for _, p := range All() {
+		if p.Options == nil {
+			continue
+		}
+		if err := p.Options(o); err != nil {
+			return err
 		}
 	}
-	for _, t := range o.Tools {
-		if !toolName.MatchString(t) {
-			return fmt.Errorf("tool %q: not the name or path of a program", t)
-		}
-	}
-	for _, d := range o.DropbearOptions {
-		if !dropbearOption.MatchString(d) {
-			return fmt.Errorf("dropbear option %q: not words that mean themselves to a shell", d)
-		}
-	}
-	if err := checkSeconds("interface timeout", o.InterfaceTimeout, time.Hour); err != nil {
-		return err
-	}
-	if err := checkSeconds("wait", o.Wait, 7*24*time.Hour); err != nil {
-		return err
-	}
-	var err error
-	o.MAC, err = checkMAC(o.MAC)
-	return err
+	return nil
 }
 
+// checkSeconds refuses a time that is not in whole seconds, or longer than most.
 func checkSeconds(what string, d, most time.Duration) error {
 	if d < 0 || d > most || d%time.Second != 0 {
 		return fmt.Errorf("%s %v: must be whole seconds, from 0s to %v", what, d, most)
 	}
 	return nil
-}
-
-// checkMAC takes "keep", "cmdline" and the address of one station.
-func checkMAC(s string) (string, error) {
-	if s == "keep" || s == "cmdline" {
-		return s, nil
-	}
-	mac, err := net.ParseMAC(s)
-	switch {
-	case err != nil || len(mac) != 6:
-		return "", fmt.Errorf("mac %q: must be keep, cmdline or six octets like 02:00:5e:10:00:01", s)
-	case mac[0]&1 != 0:
-		return "", fmt.Errorf("mac %q: a group address, no station can have it", s)
-	case mac.String() == "00:00:00:00:00:00":
-		return "", fmt.Errorf("mac %q: the null address, no station can have it", s)
-	}
-	return mac.String(), nil
 }
