@@ -1,8 +1,6 @@
 package patches
 
 import (
-	"bytes"
-	"compress/gzip"
 	"maps"
 	"os"
 	"path"
@@ -87,19 +85,12 @@ func TestModulesOfUnmergedArchive(t *testing.T) {
 // A module that nobody can load is named: one that was cut, or that gzip has packed, which Debian's kmod cannot read, nor does it index it. One of
 // those that is wanted is refused.
 func TestModulesNobodyLoads(t *testing.T) {
-	zipped := func(b []byte) []byte {
-		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
-		w.Write(b)
-		w.Close()
-		return z.Bytes()
-	}
 	spoil := func(tgt *tiny.Target) string {
 		dir := "usr/lib/modules/" + tgt.Kernel + "/kernel/"
 		whole := tinyelf.Module{Info: "vermagic=" + tgt.Kernel + " SMP\x00", Exports: []string{"whole"}}.Bytes()
 		tgt.Archive[dir+"cut.ko"] = tiny.Text(string(whole[:len(whole)-8]))
 		tgt.Archive[dir+"text.ko"] = tiny.Text("a note\n")
-		tgt.Archive[dir+"zipped.ko.gz"] = tiny.Text(string(zipped(whole)))
+		tgt.Archive[dir+"zipped.ko.gz"] = tiny.Text(string(judge.Gzip(whole)))
 		return dir
 	}
 	tgt := tiny.New("bookworm", true)

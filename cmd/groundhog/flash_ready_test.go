@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -11,21 +10,14 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/fixtures/judge"
 )
-
-func zipped(b []byte) []byte {
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	w.Write(b)
-	w.Close()
-	return z.Bytes()
-}
 
 // What is wrong with an image that is here, or with what it is to be written to, is said while the old system still boots;
 // what is not is written, and the verdict says what it was checked against.
 func TestFlashReady(t *testing.T) {
 	b := mbrImage(3 << 20)
-	z := zipped(b)
+	z := judge.Gzip(b)
 	flipped := bytes.Clone(z)
 	flipped[len(z)-6] ^= 1 // of the checksum
 	large := mbrImage(3 << 20)

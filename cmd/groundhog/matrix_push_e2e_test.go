@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/device/devicetest"
 	"groundhog/cmd/internal/loader"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/powercut"
 )
 
@@ -39,11 +39,7 @@ func (root rooted) Script(ctx context.Context, program string, stdin io.Reader, 
 }
 
 // bootLoads is what is pushed, over what is there.
-func bootLoads(seed byte) []byte {
-	b := make([]byte, 3*4096-7)
-	rand.NewChaCha8([32]byte{seed}).Read(b)
-	return b
-}
+func bootLoads(seed uint64) []byte { return judge.Noise(seed, 3*4096-7) }
 
 func (root rooted) push(ctx context.Context, archive []byte) error {
 	sum := sha256.Sum256(archive)

@@ -126,15 +126,9 @@ func (s *source) Walk(ctx context.Context, want func(int64) bool, each func(chun
 	return s.end
 }
 
-func noise(seed uint64, n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(b)
-	return b
-}
-
 // image has chunks of noise, of text and of zeros, and a tail that fills none.
 func image(seed uint64, chunks int) []byte {
-	b := noise(seed, chunks*chunk.Size+12345)
+	b := judge.Noise(seed, chunks*chunk.Size+12345)
 	clear(b[2*chunk.Size : 4*chunk.Size])
 	copy(b[5*chunk.Size:], bytes.Repeat([]byte("groundhog "), chunk.Size/10))
 	return b
@@ -242,7 +236,7 @@ func TestFlash(t *testing.T) {
 	img := image(1, 40)
 	for name, s := range map[string]*source{"index": {b: img, index: true}, "file": {b: img}, "stream": {b: img, once: true}} {
 		t.Run(name, func(t *testing.T) {
-			old := noise(9, len(img)+3*chunk.Size)
+			old := judge.Noise(9, len(img)+3*chunk.Size)
 			b := newBench(t, bytes.Clone(old))
 			r, err := b.flash(s)
 			if err != nil || r.State != Verified || r.Written != 39 || r.Zeroed != 2 || r.Size != int64(len(img)) {
@@ -276,7 +270,7 @@ func TestFirstLast(t *testing.T) {
 		"checksum": {b: img, end: errors.New("another checksum")},
 		"stream":   {b: img, end: io.ErrUnexpectedEOF, once: true},
 	} {
-		old := noise(9, len(img))
+		old := judge.Noise(9, len(img))
 		b := newBench(t, bytes.Clone(old))
 		r, err := b.flash(s)
 		if !errors.Is(err, ErrImage) || r.State == Verified || r.State == Untouched && !bytes.Equal(b.disk.b, old) {
@@ -296,7 +290,7 @@ func cuts(t *testing.T, times int) {
 	for seed := range uint64(times) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		s := &source{b: img, index: seed%3 == 0, once: seed%3 == 1}
-		b := newBench(t, noise(seed+100, len(img)+chunk.Size))
+		b := newBench(t, judge.Noise(seed+100, len(img)+chunk.Size))
 		b.back = seed%2 == 0
 		most := int64(len(img))
 		if b.back {
@@ -323,7 +317,7 @@ func TestFaults(t *testing.T) {
 		"a disk that is smaller": {func(b *bench) { b.disk.b = b.disk.b[:15*chunk.Size] }, protocol.KindRefused, Untouched},
 	} {
 		for _, index := range []bool{true, false} {
-			b := newBench(t, noise(8, len(img)))
+			b := newBench(t, judge.Noise(8, len(img)))
 			c.change(b)
 			r, err := b.flash(&source{b: img, index: index})
 			var f *protocol.Failure
@@ -356,8 +350,8 @@ func TestCheck(t *testing.T) {
 func TestFit(t *testing.T) {
 	img := image(6, 10)
 	for _, index := range []bool{true, false} {
-		b := newBench(t, noise(7, len(img)/512*512+4*chunk.Size))
-		tail := noise(3, 33*512)
+		b := newBench(t, judge.Noise(7, len(img)/512*512+4*chunk.Size))
+		tail := judge.Noise(3, 33*512)
 		at := int64(len(b.disk.b) - len(tail))
 		fit := func(j *Job) {
 			j.Fit = func(d protocol.Disk, _ int64, first []byte) ([]byte, []chunk.Extent, error) {
@@ -396,7 +390,7 @@ func TestFit(t *testing.T) {
 // Where the wait is over and the old system is being booted, nothing is written.
 func TestLeaving(t *testing.T) {
 	img := image(6, 10)
-	old := noise(7, len(img))
+	old := judge.Noise(7, len(img))
 	b := newBench(t, bytes.Clone(old))
 	if err := os.WriteFile(filepath.Join(b.run, "leaving"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -414,7 +408,7 @@ func TestLeaving(t *testing.T) {
 // A second flash is refused and told who is at work.
 func TestBusy(t *testing.T) {
 	img := image(6, 10)
-	b := newBench(t, noise(7, len(img)))
+	b := newBench(t, judge.Noise(7, len(img)))
 	block := make(chan struct{})
 	first := make(chan error, 1)
 	go func() {

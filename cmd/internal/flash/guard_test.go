@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/fixtures/judge"
 )
 
 // A panic in any part of a flash ends it with an error, and not the program: others are at work in it.
@@ -27,7 +28,7 @@ func TestPanicEndsOneFlash(t *testing.T) {
 		},
 		"what is told": func(j *Job) { j.Progress = func(Progress) { panic("odd") } },
 	} {
-		b := newBench(t, noise(2, len(img)))
+		b := newBench(t, judge.Noise(2, len(img)))
 		j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "s", Tool: "test", Connect: b.connect}
 		impatient(&j)
 		spoil(&j)
@@ -44,7 +45,7 @@ func TestPanicEndsOneFlash(t *testing.T) {
 func TestHeldByOwnPredecessor(t *testing.T) {
 	img := image(1, 5)
 	for _, going := range []bool{true, false} {
-		b := newBench(t, noise(2, len(img)))
+		b := newBench(t, judge.Noise(2, len(img)))
 		held, let := b.heldBy(t, "me, process 1")
 		var asked atomic.Int64
 		j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "s", Tool: "test", Connect: b.connect,

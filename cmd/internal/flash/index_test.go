@@ -11,6 +11,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/fixtures/judge"
 )
 
 // patient is a disk whose end cannot be read before something was written.
@@ -41,7 +42,7 @@ func (d *patient) ReadAt(p []byte, off int64) (int, error) {
 func TestDataDuringCompare(t *testing.T) {
 	img := image(1, 40)
 	clear(img[40*chunk.Size:]) // zeros are always looked at
-	b := newBench(t, noise(9, len(img)))
+	b := newBench(t, judge.Noise(9, len(img)))
 	d := &patient{disk: b.disk, end: int64(len(img)), written: make(chan struct{})}
 	r, err := b.flash(&source{b: img, index: true}, func(j *Job) {
 		j.Connect = func(context.Context) (io.ReadWriteCloser, error) {
@@ -63,10 +64,10 @@ func TestDataDuringCompare(t *testing.T) {
 func TestAnotherBetween(t *testing.T) {
 	img := image(1, 40)
 	before := bytes.Clone(img)
-	copy(before[20*chunk.Size:], noise(5, chunk.Size))
+	copy(before[20*chunk.Size:], judge.Noise(5, chunk.Size))
 	b := newBench(t, before)
 	b.cuts = []int64{8000} // behind the announcements, inside the only chunk's data
-	others := noise(77, len(img))
+	others := judge.Noise(77, len(img))
 	j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "ours", Tool: "test"}
 	j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
 		if b.conns == 1 {
@@ -91,7 +92,7 @@ func TestAnotherBetween(t *testing.T) {
 func TestAnswersKept(t *testing.T) {
 	img := image(2, 600)
 	before := bytes.Clone(img)
-	copy(before[7*chunk.Size:], noise(5, chunk.Size))
+	copy(before[7*chunk.Size:], judge.Noise(5, chunk.Size))
 	before[500*chunk.Size] ^= 1
 	b := newBench(t, before)
 	b.cuts = []int64{100_000} // inside the data of the first

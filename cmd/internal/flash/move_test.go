@@ -12,6 +12,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/fixtures/judge"
 )
 
 // file is an image of which any chunk can be read.
@@ -46,10 +47,10 @@ func (b *bench) move(s *source, change ...func(*Job)) (Result, error) {
 // builds is a disk image of noise and zeros; next is one in which everything lies elsewhere, in both directions, with some new pieces.
 func builds(seed uint64) (old, next []byte) {
 	const piece = chunk.PieceSize
-	old = noise(seed, 20*chunk.Size)
+	old = judge.Noise(seed, 20*chunk.Size)
 	clear(old[6*chunk.Size : 9*chunk.Size])
 	clear(old[11*chunk.Size+3*piece : 11*chunk.Size+90*piece])
-	fresh := noise(seed+1, 9*piece)
+	fresh := judge.Noise(seed+1, 9*piece)
 	next = slices.Concat(old[:chunk.Size], fresh[:5*piece], old[chunk.Size:7*chunk.Size], old[9*chunk.Size:15*chunk.Size], fresh[5*piece:], old[15*chunk.Size:18*chunk.Size],
 		make([]byte, 4*chunk.Size), old[7*chunk.Size:8*chunk.Size], []byte("a tail"))
 	return old, next
@@ -145,7 +146,7 @@ func TestMoveInParts(t *testing.T) {
 // there. A device without memory for a stream's window gets each chunk's by itself.
 func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
 	const piece = chunk.PieceSize
-	old, alike := noise(7, 20*chunk.Size), noise(8, piece)
+	old, alike := judge.Noise(7, 20*chunk.Size), judge.Noise(8, piece)
 	next := slices.Clone(old[:chunk.Size])
 	for n := range byte(18) {
 		alike[77] = n
@@ -177,11 +178,11 @@ func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
 // An altogether different disk is not looked through: nothing moves, and the samples cost next to nothing.
 func TestMoveLeavesAnotherDisk(t *testing.T) {
 	_, next := builds(7)
-	want, err := newBench(t, noise(99, len(next))).move(&source{b: next}, func(j *Job) { j.Still = true })
+	want, err := newBench(t, judge.Noise(99, len(next))).move(&source{b: next}, func(j *Job) { j.Still = true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := newBench(t, noise(99, len(next))).move(&source{b: next})
+	got, err := newBench(t, judge.Noise(99, len(next))).move(&source{b: next})
 	if err != nil || got.Moved != 0 {
 		t.Fatalf("%+v, %v", got, err)
 	}

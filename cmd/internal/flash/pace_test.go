@@ -12,6 +12,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
+	"groundhog/fixtures/judge"
 )
 
 // lineAndCores is where chunks of text are sent: what each takes there.
@@ -101,8 +102,8 @@ func TestParcelEncodings(t *testing.T) {
 	}{
 		{lineAndCores{1e7, 400e6, 1e9}, text, protocol.Zstd},
 		{lineAndCores{2e9, 400e6, 1e9}, text, protocol.S2},
-		{lineAndCores{1e7, 400e6, 1e9}, noise(1, chunk.Size), protocol.Raw},
-		{lineAndCores{2e9, 400e6, 1e9}, noise(1, chunk.Size), protocol.Raw},
+		{lineAndCores{1e7, 400e6, 1e9}, judge.Noise(1, chunk.Size), protocol.Raw},
+		{lineAndCores{2e9, 400e6, 1e9}, judge.Noise(1, chunk.Size), protocol.Raw},
 	} {
 		var line bytes.Buffer
 		p := parcel{w: wire.NewWriter(&line), encoder: encoder, run: newRun(t.Context(), Job{}), pace: newPace(senderCount)}

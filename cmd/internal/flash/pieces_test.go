@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/fixtures/judge"
 )
 
 // Of a chunk that differs in a byte a piece is sent, and written; the disk is the image all the same.
@@ -53,7 +54,7 @@ func TestPiecesOfAnother(t *testing.T) {
 
 // A disk on which every chunk differs a little is not taken for another one altogether for long.
 func TestPiecesEverywhere(t *testing.T) {
-	img := noise(3, 200*chunk.Size)
+	img := judge.Noise(3, 200*chunk.Size)
 	before := bytes.Clone(img)
 	for n := range 200 {
 		before[n*chunk.Size+n*5000] ^= 1

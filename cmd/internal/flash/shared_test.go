@@ -11,6 +11,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/fixtures/judge"
 )
 
 // A chunk that several want at once is compressed by one of them, one that is another by whoever has it; what is kept has a bound.
@@ -49,7 +50,7 @@ func TestFlashTogether(t *testing.T) {
 	for n := range 4 {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, noise(9, len(img)))
+			b := newBench(t, judge.Noise(9, len(img)))
 			fit := func(_ protocol.Disk, _ int64, first []byte) ([]byte, []chunk.Extent, error) {
 				first[7] = byte(n)
 				return first, nil, nil
@@ -96,7 +97,7 @@ func TestSharedWithTrouble(t *testing.T) {
 // What disks are looked through for is read once for all flashes; zeros are none, and what one of them could not read the next one tries.
 func TestSharedSamples(t *testing.T) {
 	s, reads := NewShared(), atomic.Int64{}
-	data := noise(3, chunk.Size)
+	data := judge.Noise(3, chunk.Size)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

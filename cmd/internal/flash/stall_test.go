@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/fixtures/judge"
 )
 
 // stuck is a disk on which one kind of operation never returns, until the test is over.
@@ -56,7 +57,7 @@ func TestStuckDisk(t *testing.T) {
 	for what, d := range map[string]stuck{"opening its disk": {flush: true}, "comparing": {read: true}, "writing": {write: true}} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, noise(2, len(img)))
+			b := newBench(t, judge.Noise(2, len(img)))
 			d.disk, d.over = b.disk, make(chan struct{})
 			var said strings.Builder
 			j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "s", Tool: "test", Say: func(s string) { said.WriteString(s + "\n") }}
@@ -127,7 +128,7 @@ func TestOnlyPings(t *testing.T) {
 // A stream that pauses is no fault of the device's.
 func TestSourceThatPauses(t *testing.T) {
 	img := image(1, 8)
-	b := newBench(t, noise(2, len(img)))
+	b := newBench(t, judge.Noise(2, len(img)))
 	s := &pausing{source: &source{b: img, once: true}, pause: 1500 * time.Millisecond}
 	j := Job{Source: s, Disk: "/dev/test", Session: "s", Tool: "test", Connect: b.connect}
 	impatient(&j)
@@ -211,7 +212,7 @@ func lostFrame(t *testing.T, one int) {
 			}
 			t.Run(fmt.Sprintf("%d/%v", n, back), func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t, noise(5, len(img)))
+				b := newBench(t, judge.Noise(5, len(img)))
 				j := Job{Source: &source{b: img, index: true}, Disk: "/dev/test", Session: "s", Tool: "test"}
 				impatient(&j)
 				j.Patience = 30 * time.Second

@@ -62,7 +62,7 @@ func words(seed uint64, chunks int) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var list [][]byte
 	for range 2000 {
-		list = append(list, noise(r.Uint64(), 30+r.IntN(60)))
+		list = append(list, judge.Noise(r.Uint64(), 30+r.IntN(60)))
 	}
 	var b bytes.Buffer
 	for b.Len() < chunks*chunk.Size+4567 {
@@ -95,13 +95,13 @@ func packedOf(t *testing.T, img []byte) *packedSource {
 // A disk that has nothing of the image is sent the image as it was packed: less than chunks that are compressed one by one.
 func TestPacked(t *testing.T) {
 	img := words(1, 40)
-	plain := newBench(t, noise(9, len(img)+chunk.Size))
+	plain := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 	without, err := plain.flash(&source{b: img, index: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	src := packedOf(t, img)
-	b := newBench(t, noise(9, len(img)+chunk.Size))
+	b := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 	with, err := b.flashFrom(src)
 	if err != nil || src.reads < 30 || with.Sent > without.Sent*8/10 {
 		t.Errorf("%d reads of the pack, %d bytes sent, %d without it: %v", src.reads, with.Sent, without.Sent, err)
@@ -116,7 +116,7 @@ func packedInPart(t *testing.T, times int) {
 		r := rand.New(rand.NewPCG(uint64(n), 3))
 		img := words(uint64(n), 20+r.IntN(20))
 		src := packedOf(t, img)
-		old := noise(uint64(n)+100, len(img)+chunk.Size)
+		old := judge.Noise(uint64(n)+100, len(img)+chunk.Size)
 		for at := 0; at < len(img); at += chunk.Size {
 			switch r.IntN(4) {
 			case 0:
@@ -147,12 +147,12 @@ func TestPackedDamaged(t *testing.T) {
 		"flipped":    func(b []byte) ([]byte, error) { b[len(b)/2] ^= 1; return b, nil },
 		"short":      func(b []byte) ([]byte, error) { return b[:len(b)/2], nil },
 		"empty":      func([]byte) ([]byte, error) { return nil, nil },
-		"another":    func(b []byte) ([]byte, error) { return noise(1, len(b)), nil },
+		"another":    func(b []byte) ([]byte, error) { return judge.Noise(1, len(b)), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := packed.again()
 			src.damage = damage
-			b := newBench(t, noise(9, len(img)+chunk.Size))
+			b := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 			if res, err := b.flashFrom(src); err != nil || res.Lost > 5 {
 				t.Errorf("%+v, %v", res, err)
 			}
@@ -187,7 +187,7 @@ func TestZstdFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer i.Close()
-			b := newBench(t, noise(9, len(img)+chunk.Size))
+			b := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 			if res, err := b.flashOf(i, img); err != nil || res.Sent > info.Size()*102/100+10000 {
 				t.Errorf("%d bytes sent of a file of %d: %v", res.Sent, info.Size(), err)
 			}
@@ -229,13 +229,13 @@ func (r *readable) Read(ctx context.Context, n int64) ([]byte, error) {
 func TestPackedReadLater(t *testing.T) {
 	img := words(1, 40)
 	src := &readable{packedSource: packedOf(t, img)}
-	b := newBench(t, noise(9, len(img)+chunk.Size))
+	b := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 	if res, err := b.flashOf(src, img); err != nil || src.reads < 30 {
 		t.Errorf("%d sent as they were packed: %+v, %v", src.reads, res, err)
 	}
 	src.damage = func([]byte) ([]byte, error) { return nil, errors.New("input/output error") }
 	src.loads.Store(0)
-	copy(b.disk.b, noise(8, len(img)))
+	copy(b.disk.b, judge.Noise(8, len(img)))
 	if res, err := b.flashOf(src, img); err != nil || src.loads.Load() < 30 {
 		t.Errorf("%d chunks read: %+v, %v", src.loads.Load(), res, err)
 	}
@@ -251,11 +251,11 @@ func TestPackedLive(t *testing.T) {
 	}
 	packed := func() bool { _, ok := l.Place(s.chunks()[6*pack.GroupChunks]); return ok }
 	judge.Until(t, "a packed group", packed)
-	without, err := newBench(t, noise(9, len(img)+chunk.Size)).flash(&source{b: img, index: true})
+	without, err := newBench(t, judge.Noise(9, len(img)+chunk.Size)).flash(&source{b: img, index: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	with, err := newBench(t, noise(9, len(img)+chunk.Size)).flashOf(&live{s, l}, img)
+	with, err := newBench(t, judge.Noise(9, len(img)+chunk.Size)).flashOf(&live{s, l}, img)
 	if err != nil || with.Sent >= without.Sent*95/100 {
 		t.Errorf("%d bytes sent, %d without a pack: %v", with.Sent, without.Sent, err)
 	}

@@ -19,7 +19,7 @@ func disklabel(t *testing.T, size int64, script string) []byte {
 	t.Helper()
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	name := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(name, noise(3, int(size)), 0o600); err != nil {
+	if err := os.WriteFile(name, judge.Noise(3, int(size)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(judge.Tool(t, "sfdisk"), "-q", "--wipe=never", name)
@@ -50,7 +50,7 @@ func signatures(t *testing.T, disk []byte) string {
 
 // used is a disk with what raids and tables leave at its end.
 func used(size int) []byte {
-	b := noise(9, size)
+	b := judge.Noise(9, size)
 	put := func(off int, s string) { copy(b[off:], s) }
 	put(size-512, "EFI PART")
 	put(size-4096, "EFI PART")

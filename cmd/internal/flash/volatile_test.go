@@ -13,6 +13,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/fixtures/judge"
 )
 
 // drive is a disk with a cache that a power cut empties: writes and reads see the cache, Flush brings it to the medium.
@@ -147,7 +148,7 @@ func verifiedIsDurable(t *testing.T, one int) {
 			places <- struct{}{}
 			all.Go(func() {
 				defer func() { <-places }()
-				m := &machine{t: t, drive: newDrive(noise(12, len(img)+chunk.Size)), run: t.TempDir(), lives: []int{n}}
+				m := &machine{t: t, drive: newDrive(judge.Noise(12, len(img)+chunk.Size)), run: t.TempDir(), lives: []int{n}}
 				m.flashTwice(img, n, again)
 				if n == most-1 && again && !m.died {
 					survived.Store(true)

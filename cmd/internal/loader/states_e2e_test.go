@@ -5,12 +5,12 @@ package loader
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/powercut"
 )
 
@@ -157,11 +157,7 @@ func (p place) step(name string, l *local, old, fresh []byte, do func()) {
 }
 
 // content is an initramfs: three blocks, which do not compress.
-func content(seed byte) []byte {
-	b := make([]byte, 3*4096-7)
-	rand.NewChaCha8([32]byte{seed}).Read(b)
-	return b
-}
+func content(seed uint64) []byte { return judge.Noise(seed, 3*4096-7) }
 
 // place is a device's filesystem whose boot loader looks for initrd.
 type place struct {

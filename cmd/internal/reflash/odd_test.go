@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/fixtures/judge"
 )
 
 // A panic that one device provokes ends that device's run alone, with a verdict; where it was goes to whoever looks for bugs.
@@ -114,11 +115,7 @@ func TestLeftoversAreNamed(t *testing.T) {
 	copy(tail[1<<20:], "LABELONE\x01\x00\x00\x00\x00\x00\x00\x0012345678LVM2 001")
 	copy(tail[len(tail)-512:], "EFI PART")
 	b.On("| gzip -1", func(c *devicetest.Command) int {
-		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
-		w.Write(tail)
-		w.Close()
-		c.Stdout.Write(z.Bytes())
+		c.Stdout.Write(judge.Gzip(tail))
 		return 0
 	})
 	out := b.run(t.Context(), "flash")

@@ -3,23 +3,16 @@ package moved
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/fixtures/judge"
 )
-
-// noise is n bytes that no other seed has.
-func noise(seed byte, n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{seed}).Read(b)
-	return b
-}
 
 // Bytes in, bytes out: a disk of real chunks whose content moved becomes the image by recipes that went over the line.
 func TestMemoryMakesTheImage(t *testing.T) {
-	disk := noise(1, 6*chunk.Size)
-	image := append(noise(2, 3*chunk.PieceSize), disk[:4*chunk.Size]...) // moved towards the end
+	disk := judge.Noise(1, 6*chunk.Size)
+	image := append(judge.Noise(2, 3*chunk.PieceSize), disk[:4*chunk.Size]...) // moved towards the end
 	image = append(image, make([]byte, 5*chunk.PieceSize)...)
 	image = append(image, disk[5*chunk.Size:6*chunk.Size-9*chunk.PieceSize+100]...) // and towards the beginning; a tail
 	table := NewTable()

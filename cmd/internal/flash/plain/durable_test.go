@@ -43,8 +43,8 @@ func TestRunIsDurable(t *testing.T) { runIsDurable(t, 4) }
 
 // runIsDurable kills at one call of dd in some.
 func runIsDurable(t *testing.T, one int) {
-	image := random(5, 3<<20+512)
-	tail := random(6, 33*512)
+	image := judge.Noise(5, 3<<20+512)
+	tail := judge.Noise(6, 33*512)
 	for n := 1; ; n += one {
 		l, job := setUp(t, image, image, 5<<20)
 		state, bin := t.TempDir(), t.TempDir()
@@ -54,7 +54,7 @@ func runIsDurable(t *testing.T, one int) {
 		disk := filepath.Join(l.root, "dev/vdb")
 		for name, do := range map[string]error{
 			"kill":   os.WriteFile(filepath.Join(state, "kill"), fmt.Append(nil, n), 0o600),
-			"medium": os.WriteFile(filepath.Join(state, "medium"), random(7, 5<<20), 0o600),
+			"medium": os.WriteFile(filepath.Join(state, "medium"), judge.Noise(7, 5<<20), 0o600),
 			"disk":   os.Symlink(disk, filepath.Join(state, "disk")),
 		} {
 			if do != nil {

@@ -2,13 +2,11 @@ package plain
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -76,20 +74,13 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 	return devicetest.Here(cmd, stdin)
 }
 
-func random(seed uint64, n int) []byte {
-	b := make([]byte, n)
-	r := rand.NewChaCha8([32]byte{byte(seed)})
-	r.Read(b)
-	return b
-}
-
 // setUp makes a disk full of old data and a server that has the image.
 func setUp(t *testing.T, image, served []byte, disk int) (*local, Job) {
 	l := newLocal(t)
 	if err := os.MkdirAll(filepath.Join(l.root, "dev"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l.write("dev/vdb", string(random(9, disk)))
+	l.write("dev/vdb", string(judge.Noise(9, disk)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/image" {
 			http.NotFound(w, r)
@@ -112,18 +103,10 @@ func (l *local) disk() []byte {
 	return b
 }
 
-func gzipped(b []byte) []byte {
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	w.Write(b)
-	w.Close()
-	return z.Bytes()
-}
-
 func TestRun(t *testing.T) {
 	for _, size := range []int{512, 1 << 20, 1<<20 + 512, 3<<20 + 100} {
-		image := random(1, size)
-		l, job := setUp(t, image, gzipped(image), 4<<20)
+		image := judge.Noise(1, size)
+		l, job := setUp(t, image, judge.Gzip(image), 4<<20)
 		job.Compression = "gzip"
 		old := l.disk()
 		r, err := Run(t.Context(), l, job)
@@ -142,7 +125,7 @@ func TestRun(t *testing.T) {
 
 // curl takes brackets and braces for several URLs, unless it is told not to.
 func TestRunBrackets(t *testing.T) {
-	image := random(1, 512)
+	image := judge.Noise(1, 512)
 	l, job := setUp(t, image, image, 1<<20)
 	job.URL += "?[1-3]{a,b}"
 	if r, err := Run(t.Context(), l, job); err != nil || !r.Verified {
@@ -151,7 +134,7 @@ func TestRunBrackets(t *testing.T) {
 }
 
 func TestRunTable(t *testing.T) {
-	image, head, tail := random(1, 2<<20), random(2, 34*512), random(3, 33*512)
+	image, head, tail := judge.Noise(1, 2<<20), judge.Noise(2, 34*512), judge.Noise(3, 33*512)
 	l, job := setUp(t, image, image, 4<<20)
 	want := l.disk()
 	copy(want, image)
@@ -168,8 +151,8 @@ func TestRunTable(t *testing.T) {
 
 // Whatever goes wrong while it writes: never verified, `writing` stays, and the first mebibyte is the old one.
 func TestRunFails(t *testing.T) {
-	image := random(1, 3<<20)
-	z := gzipped(image)
+	image := judge.Noise(1, 3<<20)
+	z := judge.Gzip(image)
 	flipped := bytes.Clone(image)
 	flipped[2<<20] ^= 1
 	for name, c := range map[string]struct {
@@ -180,7 +163,7 @@ func TestRunFails(t *testing.T) {
 	}{
 		"cut":        {served: z[:len(z)/2], gzip: true, want: "gzip ended with 1"},
 		"short":      {served: image[:2<<20], want: "2097152 bytes came, the image has 3145728"},
-		"long":       {served: append(bytes.Clone(image), random(4, 8<<20)...), want: "ended with"},
+		"long":       {served: append(bytes.Clone(image), judge.Noise(4, 8<<20)...), want: "ended with"},
 		"other":      {served: flipped, want: "the disk holds sha256"},
 		"not gzip":   {served: image, gzip: true, want: "gzip ended with 1"},
 		"not there":  {missing: true, want: "curl ended with 22"},
@@ -218,7 +201,7 @@ func TestRunFails(t *testing.T) {
 
 // What is known beforehand is refused, and the disk is as it was.
 func TestRunRefuses(t *testing.T) {
-	image := random(1, 2<<20)
+	image := judge.Noise(1, 2<<20)
 	for name, c := range map[string]struct {
 		prepare func(*local, *Job)
 		want    string
@@ -293,7 +276,7 @@ func (l *local) block(name string) {
 
 // A lock whose owner is gone holds nobody up, whatever has its number now.
 func TestRunStaleLock(t *testing.T) {
-	image := random(1, 2<<20)
+	image := judge.Noise(1, 2<<20)
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
@@ -390,7 +373,7 @@ func TestCheck(t *testing.T) {
 // The dd of an initramfs' busybox counts records, and prints no bytes.
 func TestTerseDD(t *testing.T) {
 	for _, size := range []int{100, 1 << 20, 1<<20 + 1, 3 << 20, 3<<20 + 77} {
-		image := random(3, size)
+		image := judge.Noise(3, size)
 		l, j := setUp(t, image, image, 5<<20)
 		bin := t.TempDir()
 		script := "#!/bin/sh\n{ busybox dd \"$@\" 2>&1 >&3 | grep -v bytes >&2; } 3>&1\n"
@@ -408,7 +391,7 @@ func TestTerseDD(t *testing.T) {
 // One byte too many, or too few, is not the image.
 func TestOtherLength(t *testing.T) {
 	for _, size := range []int{1 << 20, 3 << 20, 3<<20 + 77} {
-		image := random(3, size)
+		image := judge.Noise(3, size)
 		for _, served := range [][]byte{append(bytes.Clone(image), 0), image[:size-1]} {
 			l, j := setUp(t, image, served, 5<<20)
 			if r, err := Run(t.Context(), l, j); err == nil || r.Verified {

@@ -3,7 +3,6 @@ package writer
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,16 +16,10 @@ import (
 
 const diskSize = 4 << 20
 
-func noise(n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{1}).Read(b)
-	return b
-}
-
 // plain is a file of diskSize bytes of noise, and what is in it.
 func plain(t *testing.T) (name string, content []byte) {
 	t.Helper()
-	name, content = filepath.Join(t.TempDir(), "disk"), noise(diskSize)
+	name, content = filepath.Join(t.TempDir(), "disk"), judge.Noise(1, diskSize)
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
+	"groundhog/fixtures/judge"
 )
 
 // memory is a disk of two chunks and a bit.
@@ -70,7 +71,7 @@ func say(t wire.Type, parts ...[]byte) []byte {
 // Whatever a client says: nothing panics or hangs, the disk is written only while `writing` says so, and its first
 // chunk only at the end.
 func FuzzServe(f *testing.F) {
-	old := noise(2*chunk.Size + 512)
+	old := judge.Noise(1, 2*chunk.Size+512)
 	small := bytes.Repeat([]byte("groundhog"), 50)
 	open := say(protocol.Open, protocol.Marshal(protocol.Job{Disk: "/dev/x", Session: "s"}))
 	var announce []byte

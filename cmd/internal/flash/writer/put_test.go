@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/fixtures/judge"
 )
 
 // faulty is a medium in memory with faults of its own.
@@ -25,7 +26,7 @@ type faulty struct {
 	short  bool                            // reads come short
 }
 
-func newFaulty() *faulty { return &faulty{disk: noise(diskSize), cached: map[int64][]byte{}} }
+func newFaulty() *faulty { return &faulty{disk: judge.Noise(1, diskSize), cached: map[int64][]byte{}} }
 
 func (f *faulty) BlockSize() int64 { return 512 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,12 +41,6 @@ func v7tar() []byte {
 		sum += int(c)
 	}
 	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
-	return b
-}
-
-func noise(n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{5}).Read(b)
 	return b
 }
 
@@ -143,7 +136,7 @@ func TestUnknown(t *testing.T) {
 	clear(bare[:512])
 	entries := bytes.Clone(gptImage(512, 8<<20, [2]int64{2048, 4095})[:1<<20])
 	entries[1024+33] ^= 1
-	for what, b := range map[string][]byte{"noise": noise(1 << 20), "little noise": noise(100), "zeros": make([]byte, 1<<20), "one byte": {0},
+	for what, b := range map[string][]byte{"noise": judge.Noise(5, 1<<20), "little noise": judge.Noise(5, 100), "zeros": make([]byte, 1<<20), "one byte": {0},
 		"a protective MBR alone": protective, "a damaged GPT": damaged, "a GPT without an MBR": bare, "damaged entries": entries} {
 		if i, err := Look(b); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %+v, %v", what, i, err)
