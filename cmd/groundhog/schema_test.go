@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -66,16 +67,34 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// schemaOf makes a schema from a Go type.
+// schemaOf makes a schema from a Go type. A form that stands in it more than once is one of its $defs.
 func schemaOf(t *testing.T, k schemaKind, typ reflect.Type) []byte {
 	t.Helper()
-	s, err := generate.ForType(typ, &generate.ForOptions{TypeSchemas: map[reflect.Type]*generate.Schema{
-		reflect.TypeFor[manifest.Mode](): {Type: "string", Pattern: "^[0-7]{1,5}$"},
-	}})
-	if err != nil {
-		t.Fatalf("%s: %v", k.name, err)
+	forms := map[reflect.Type]*generate.Schema{reflect.TypeFor[manifest.Mode](): {Type: "string", Pattern: "^[0-7]{1,5}$"}}
+	seen := map[reflect.Type]int{}
+	countStructs(typ, seen)
+	maps.DeleteFunc(seen, func(_ reflect.Type, n int) bool { return n == 1 })
+	nameOf := func(typ reflect.Type) string { return strings.ToLower(strings.TrimSuffix(typ.Name(), "JSON")) }
+	for typ := range seen {
+		forms[typ] = &generate.Schema{Ref: "#/$defs/" + nameOf(typ)}
 	}
-	listsAreThere(s)
+	schema := func(typ reflect.Type) *generate.Schema {
+		others := maps.Clone(forms)
+		delete(others, typ)
+		s, err := generate.ForType(typ, &generate.ForOptions{TypeSchemas: others})
+		if err != nil {
+			t.Fatalf("%s: %v", k.name, err)
+		}
+		listsAreThere(s)
+		return s
+	}
+	s := schema(typ)
+	for typ := range seen {
+		if s.Defs == nil {
+			s.Defs = map[string]*generate.Schema{}
+		}
+		s.Defs[nameOf(typ)] = schema(typ)
+	}
 	s.Schema = "https://json-schema.org/draft/2020-12/schema"
 	s.Title = "groundhog " + k.name
 	s.Description = "printed by " + k.of
@@ -94,6 +113,23 @@ func schemaOf(t *testing.T, k schemaKind, typ reflect.Type) []byte {
 	return append(b, '\n')
 }
 
+// countStructs counts how often a type has others in it, those in an embedded one as its own.
+func countStructs(typ reflect.Type, seen map[reflect.Type]int) {
+	switch typ.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		countStructs(typ.Elem(), seen)
+	case reflect.Struct:
+		if seen[typ]++; seen[typ] > 1 {
+			return
+		}
+		for _, field := range reflect.VisibleFields(typ) {
+			if !field.Anonymous && field.Tag.Get("json") != "-" {
+				countStructs(field.Type, seen)
+			}
+		}
+	}
+}
+
 // onlyVerdictsHaveData says which kinds of events there are, and that the figures of a flash come with its verdict.
 func onlyVerdictsHaveData(s *generate.Schema) {
 	s.Properties["event"].Enum = []any{reflash.EventCheck, reflash.EventPhase, reflash.EventProgress, reflash.EventVerdict, reflash.EventPlan, reflash.EventTrace}
@@ -102,7 +138,7 @@ func onlyVerdictsHaveData(s *generate.Schema) {
 	s.Then = &generate.Schema{Properties: map[string]*generate.Schema{"event": {Const: &verdict}}}
 }
 
-// listsAreThere says of every list that it is one: it is empty rather than null. So is an object, that may be left out.
+// listsAreThere says of every list that it is one: it is empty rather than null. So is an object that may be left out, here or in $defs.
 func listsAreThere(s *generate.Schema) {
 	if s == nil {
 		return
@@ -112,8 +148,10 @@ func listsAreThere(s *generate.Schema) {
 	}
 	listsAreThere(s.Items)
 	for name, p := range s.Properties {
-		if slices.Equal(p.Types, []string{"null", "object"}) && !slices.Contains(s.Required, name) {
+		if optional := !slices.Contains(s.Required, name); optional && slices.Equal(p.Types, []string{"null", "object"}) {
 			p.Types, p.Type = nil, "object"
+		} else if optional && p.Ref != "" {
+			p.Types = nil
 		}
 		listsAreThere(p)
 	}
