@@ -58,10 +58,15 @@ func (m *Manifest) attributeBy(a *attributor) error {
 	if err := cmp.Or(a.matchFiles(m.Entries), a.closed.err()); err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
-	for i := range m.Entries {
-		m.Entries[i].Origin = a.originOf(&m.Entries[i], a.matches[i])
+	entries := slices.Clone(m.Entries) // m is as it was after an error
+	for i := range entries {
+		entries[i].Origin = a.originOf(&entries[i], a.matches[i])
 	}
-	m.Packages = a.countPackages(m.Entries)
+	packages, err := a.countPackages(entries)
+	if err != nil {
+		return fmt.Errorf("attributing to packages: %w", err)
+	}
+	m.Entries, m.Packages = entries, packages
 	m.sortLists()
 	return nil
 }
@@ -122,26 +127,38 @@ type packageFile struct {
 // matchFiles finds packages for files: first at their own path, then, of what is
 // left, under their own name anywhere.
 func (a *attributor) matchFiles(entries []Entry) error {
-	passes := []func(*Entry) []dpkg.File{
-		func(e *Entry) []dpkg.File { return a.samePath(e.Path) },
-		func(e *Entry) []dpkg.File {
-			if e.Size == 0 { // empty files are all alike
-				return nil
-			}
-			return a.db.Named(path.Base(e.Path))
-		},
+	passes := []struct {
+		by         func(*Entry) string // what those have in common that are looked for among the same files
+		candidates func(*Entry) []dpkg.File
+	}{
+		{func(e *Entry) string { return e.Path }, func(e *Entry) []dpkg.File { return a.samePath(e.Path) }},
+		{func(e *Entry) string { return path.Base(e.Path) }, func(e *Entry) []dpkg.File { return a.db.Named(path.Base(e.Path)) }},
 	}
-	for _, candidates := range passes {
-		var work hasher
+	for n, pass := range passes {
+		groups := map[string][]int{}
+		var names []string // of the groups, in the entries' order
 		for i := range entries {
-			if e := &entries[i]; e.Type == File && a.byContent[e.SHA256] == nil {
-				if list := candidates(e); len(list) > 0 {
-					work.jobs = append(work.jobs, hashJob{e.Size, func() (err error) {
-						a.matches[i], err = a.firstEqual(e, list)
-						return err
-					}})
-				}
+			e := &entries[i]
+			if e.Type != File || a.byContent[e.SHA256] != nil || n > 0 && e.Size == 0 { // empty files are all alike
+				continue
 			}
+			name := pass.by(e)
+			if groups[name] == nil {
+				names = append(names, name)
+			}
+			groups[name] = append(groups[name], i)
+		}
+		var work hasher
+		for _, name := range names {
+			group, size := groups[name], int64(0)
+			list := pass.candidates(&entries[group[0]])
+			if len(list) == 0 {
+				continue
+			}
+			for _, i := range group {
+				size += entries[i].Size
+			}
+			work.jobs = append(work.jobs, hashJob{size, func() error { return a.matchGroup(entries, group, list) }})
 		}
 		if err := work.hashAll(); err != nil {
 			return err
@@ -160,8 +177,10 @@ func (a *attributor) matchFiles(entries []Entry) error {
 func (a *attributor) findModified() {
 	var list []*packageFile
 	var contents [][]byte
+	seen := map[*packageFile]bool{}
 	for _, f := range a.matches {
-		if f != nil && f.held != nil {
+		if f != nil && f.held != nil && !seen[f] {
+			seen[f] = true
 			list, contents = append(list, f), append(contents, f.held)
 		}
 	}
@@ -199,35 +218,77 @@ func (a *attributor) samePath(name string) []dpkg.File {
 	return list
 }
 
-// firstEqual is the first file in the list that has e's content, or nil.
-func (a *attributor) firstEqual(e *Entry, list []dpkg.File) (*packageFile, error) {
-	held := heldContent(a.img, e)
+// entryContent is what a file has in it.
+type entryContent struct {
+	size   int64
+	sha256 string
+}
+
+// matchGroup finds for each entry of a group the first file in the list that has its content. Each file is looked at once,
+// however many entries there are.
+func (a *attributor) matchGroup(entries []Entry, group []int, list []dpkg.File) error {
+	open := map[entryContent][]int{}      // entries for which none is found yet
+	ofSize := map[int64]map[string]bool{} // the SHA-256 of their contents
+	for _, i := range group {
+		c := entryContent{entries[i].Size, entries[i].SHA256}
+		if ofSize[c.size] == nil {
+			ofSize[c.size] = map[string]bool{}
+		}
+		ofSize[c.size][c.sha256] = true
+		open[c] = append(open[c], i)
+	}
 	for _, o := range list {
-		if c, ok := a.contentAt(o.Path); ok && (c.md5 != "" || o.MD5 == "" || c.sha256 != e.SHA256) {
-			if c.size == e.Size && c.sha256 == e.SHA256 {
-				return &packageFile{File: o, modified: o.MD5 != "" && o.MD5 != c.md5}, nil
-			}
+		if len(open) == 0 {
+			break
+		}
+		f, sum, size, err := a.readCandidate(o, entries, open, ofSize)
+		if err := a.closed.noteDenied(o.Path, err); err != nil {
+			return err
+		}
+		if err != nil || f == nil {
 			continue
 		}
-		info, err := fs.Lstat(a.root, o.Path)
-		if err != nil || !info.Mode().IsRegular() || info.Size() != e.Size {
-			continue // gone since, or another file: neither is ours to complain about
+		c := entryContent{size, sum}
+		for _, i := range open[c] {
+			a.matches[i] = f
 		}
-		f := &packageFile{File: o}
-		equal := false
-		if held == nil {
-			equal, err = a.sumFile(f, e)
-		} else if equal, err = a.compareFile(o.Path, held); o.MD5 != "" {
-			f.held = held
-		}
-		if err := a.closed.noteDenied(o.Path, err); err != nil {
-			return nil, err
-		}
-		if err == nil && equal {
-			return f, nil
+		delete(open, c)
+		delete(ofSize[size], sum)
+	}
+	return nil
+}
+
+// readCandidate is a package's file, its SHA-256 and size, if it has the content of an open entry; nil if not. It is read no further than that needs.
+func (a *attributor) readCandidate(o dpkg.File, entries []Entry, open map[entryContent][]int, ofSize map[int64]map[string]bool) (f *packageFile, sum string, size int64, err error) {
+	if c, ok := a.contentAt(o.Path); ok {
+		if wanted := open[entryContent{c.size, c.sha256}]; wanted == nil {
+			return nil, "", 0, nil
+		} else if c.md5 != "" || o.MD5 == "" {
+			return &packageFile{File: o, modified: o.MD5 != "" && o.MD5 != c.md5}, c.sha256, c.size, nil
 		}
 	}
-	return nil, nil
+	info, err := fs.Lstat(a.root, o.Path)
+	if err != nil || !info.Mode().IsRegular() || len(ofSize[info.Size()]) == 0 {
+		return nil, "", 0, nil // gone since, or another file: neither is ours to complain about
+	}
+	f, size = &packageFile{File: o}, info.Size()
+	if len(ofSize[size]) == 1 {
+		for sum = range ofSize[size] {
+		}
+		if held := heldContent(a.img, &entries[open[entryContent{size, sum}][0]]); held != nil {
+			if equal, err := a.compareFile(o.Path, held); err != nil || !equal {
+				return nil, "", 0, err
+			}
+			if o.MD5 != "" {
+				f.held = held
+			}
+			return f, sum, size, nil
+		}
+	}
+	if sum, err = a.sumFile(f); err != nil || open[entryContent{size, sum}] == nil {
+		return nil, "", 0, err
+	}
+	return f, sum, size, nil
 }
 
 // contentAt is what is known of a file of the tree that is at a package's path, by that name or through a link at the top, as
@@ -292,19 +353,19 @@ func (a *attributor) compareFile(name string, content []byte) (bool, error) {
 	return len(rest.b) == 0, nil
 }
 
-// sumFile reports whether a package's file has e's content, and finds out whether that is the one that the package brought.
-func (a *attributor) sumFile(of *packageFile, e *Entry) (bool, error) {
+// sumFile is the SHA-256 of a package's file; it finds out, too, whether the content is the one that the package brought.
+func (a *attributor) sumFile(of *packageFile) (string, error) {
 	f, err := a.root.Open(of.Path)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer f.Close()
 	sum, old := sha256.New(), md5.New() // MD5 is the only sum that dpkg's records have
 	if _, err := copyTo(io.MultiWriter(sum, old), f); err != nil {
-		return false, fmt.Errorf("reading %s: %w", of.Path, err)
+		return "", fmt.Errorf("reading %s: %w", of.Path, err)
 	}
 	of.modified = of.MD5 != "" && of.MD5 != hex.EncodeToString(old.Sum(nil))
-	return hex.EncodeToString(sum.Sum(nil)) == e.SHA256, nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // restOf is what is still to come of a content that is compared with what is written to it.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -70,9 +71,12 @@ func leadsTo(name, target string) string {
 	return debian.MergedUsr(path.Clean(target)[1:])
 }
 
+// maxNeeds bounds how often it is asked whether a package is what another one needs: a few times for each one that a package names.
+const maxNeeds = 1 << 22
+
 // countPackages counts what each package accounts for. Further names of a
 // hard-linked file are no files of their own.
-func (a *attributor) countPackages(entries []Entry) []Package {
+func (a *attributor) countPackages(entries []Entry) ([]Package, error) {
 	type id struct{ name, arch string }
 	count := map[id]*Package{}
 	for _, p := range a.db.Packages {
@@ -99,6 +103,7 @@ func (a *attributor) countPackages(entries []Entry) []Package {
 		}
 	}
 	var list []Package
+	asked := 0
 	for _, p := range a.db.Packages {
 		one := count[id{p.Name, p.Architecture}]
 		if one == nil || one.Files == 0 && a.source != Root {
@@ -107,6 +112,9 @@ func (a *attributor) countPackages(entries []Entry) []Package {
 		delete(count, id{p.Name, p.Architecture}) // once
 		for _, r := range p.Depends {
 			for _, q := range here[r.Name] {
+				if asked++; asked > maxNeeds {
+					return nil, fmt.Errorf("packages need one another in more than %d ways", maxNeeds)
+				}
 				if r.Satisfied(q.version) {
 					one.Depends = append(one.Depends, q.name)
 				}
@@ -121,5 +129,5 @@ func (a *attributor) countPackages(entries []Entry) []Package {
 		one.BuiltUsing = slices.Compact(one.BuiltUsing)
 		list = append(list, *one)
 	}
-	return list
+	return list, nil
 }

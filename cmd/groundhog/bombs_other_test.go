@@ -145,6 +145,19 @@ func treeBombs() []bombCase {
 			records := tree(t, func(root string) { write(t, filepath.Join(root, "var/lib/dpkg/status"), "", 4<<40) })
 			return [][]string{{"manifest", bombArchive(t, nil), "--root", records}, {"manifest", records}}
 		}},
+		{"a path on record many times, as links are to it", 0, 0, func(t *testing.T) [][]string {
+			records := tree(t, func(root string) {
+				at := filepath.Join(root, "var/lib/dpkg")
+				write(t, filepath.Join(at, "status"), "Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n", 0)
+				write(t, filepath.Join(at, "info/tool.list"), strings.Repeat("/a\n", 3000), 0)
+				write(t, filepath.Join(at, "alternatives/x"), "auto\n/b\n\n"+strings.Repeat("/a\n1\n", 3000)+"\n", 0)
+				write(t, filepath.Join(root, "etc/alternatives/README"), "", 0)
+				if err := os.Symlink("/a", filepath.Join(root, "etc/alternatives/x")); err != nil {
+					t.Fatal(err)
+				}
+			})
+			return [][]string{{"manifest", bombArchive(t, nil), "--root", records, "--foreign-root"}, {"manifest", records}}
+		}},
 		{"37,449 includes", refusedAnyhow, 0, patch(func(t *testing.T, root string) {
 			write(t, filepath.Join(root, "etc/ld.so.conf"), strings.Repeat("include ld.so.conf.d/*\n", 37449), 0)
 			for i := range 3000 {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"groundhog/initrd/debian"
@@ -19,6 +20,14 @@ const dpkgDir = "var/lib/dpkg"
 // maxDpkgFile bounds a file of dpkg's records in bytes; the largest on a
 // desktop is some ten million.
 const maxDpkgFile = 256 << 20
+
+// What records may have, that memory and time stay within bounds: a path of a few bytes costs some 300. All of a desktop's are half a million paths, and all
+// of Debian needs one another in a million ways. A path that more packages have than a few architectures of one is a directory.
+const (
+	maxFiles     = 1 << 22
+	maxOwners    = 16
+	maxRelations = 1 << 20
+)
 
 // ErrNone says that a root tree has no records of dpkg.
 var ErrNone = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/status)")
@@ -47,7 +56,10 @@ type Records struct {
 	owners   map[string][]File // by path, with the /usr of the top level merged
 	byBase   map[string][]File // by the last element of the path
 	diverted map[string]Diversion
-	made     map[string][]MadeLink // by path, likewise
+	made     map[string][]madeRecord // by path, likewise
+
+	files, relations, links int   // in all
+	bytes                   int64 // of what belongs to packages
 }
 
 // File is a path of a package.
@@ -65,8 +77,17 @@ func Read(root fs.FS) (*Records, error) {
 	if db.diverted, err = readDiversions(root); err != nil {
 		return nil, err
 	}
+	type instance struct{ name, arch string }
+	seen := map[instance]bool{}
 	err = eachInstalled(root, func(s *stanza) error {
-		db.Packages = append(db.Packages, s.pkg)
+		p := s.pkg
+		if id := (instance{p.Name, p.Architecture}); seen[id] {
+			return fmt.Errorf("%s of %s is there twice", p.Name, p.Architecture)
+		} else if seen[id] = true; len(p.Depends)+len(p.Provides)+len(p.BuiltUsing)+db.relations > maxRelations {
+			return fmt.Errorf("packages name others more than %d times", maxRelations)
+		}
+		db.relations += len(p.Depends) + len(p.Provides) + len(p.BuiltUsing)
+		db.Packages = append(db.Packages, p)
 		return db.readFiles(root, s)
 	})
 	if err != nil {
@@ -102,7 +123,7 @@ func eachInstalled(root fs.FS, visit func(*stanza) error) error {
 			continue
 		}
 		if err := visit(s); err != nil {
-			return err
+			return fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
 		}
 	}
 	return nil
@@ -129,7 +150,7 @@ func readBounded(root fs.FS, name string, most int64) (string, error) {
 	return string(b), nil
 }
 
-// Owners is who owns a path, whatever of /bin and /lib is merged into /usr.
+// Owners is who owns a path, whatever of /bin and /lib is merged into /usr; of a directory not all.
 func (db *Records) Owners(name string) []File { return db.owners[debian.MergedUsr(name)] }
 
 // Named is all files of packages with that last element of their path.
@@ -144,6 +165,9 @@ func (db *Records) readFiles(root fs.FS, s *stanza) error {
 	sums, err := db.readSums(root, s)
 	if err != nil {
 		return err
+	}
+	if db.bytes += int64(len(list)); db.bytes > maxDpkgFile {
+		return fmt.Errorf("%s: the lists of what belongs to packages are longer than %d bytes", name, maxDpkgFile)
 	}
 	at := len(db.Packages) - 1
 	n := 0
@@ -160,15 +184,24 @@ func (db *Records) readFiles(root fs.FS, s *stanza) error {
 		if d, ok := db.diverted[file]; ok && d.By != s.pkg.Name {
 			o.Path = d.To
 		}
-		db.addFile(o)
+		if err := db.addFile(o); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (db *Records) addFile(o File) {
+func (db *Records) addFile(o File) error {
 	key, base := debian.MergedUsr(o.Path), path.Base(o.Path)
+	if list := db.owners[key]; len(list) == maxOwners || slices.Contains(list, o) {
+		return nil
+	}
+	if db.files++; db.files > maxFiles {
+		return fmt.Errorf("packages have more than %d paths", maxFiles)
+	}
 	db.owners[key] = append(db.owners[key], o)
 	db.byBase[base] = append(db.byBase[base], o)
+	return nil
 }
 
 // readInfo reads a file of a package's records; of a package of several

@@ -17,6 +17,7 @@ import (
 const (
 	maxMadeFile  = 16 << 20 // bytes of a record
 	maxMadeFiles = 1 << 15  // records of one kind
+	maxMadeLinks = 1 << 18  // links on all of them; those beyond are nobody's
 )
 
 // MadeLink is a symlink that a package's scripts have made, as the record of it has it.
@@ -25,34 +26,38 @@ type MadeLink struct {
 	For File   // the package's file that it stands for
 }
 
+// madeRecord is where a link leads, and which file it stands for, whosever that is.
+type madeRecord struct{ to, file string }
+
 // rcLink is a link that update-rc.d(8) makes; of these there is no other record than the names.
 var rcLink = regexp.MustCompile(`^etc/rc[0-6S]\.d/[SK][0-9][0-9]([^/]+)$`)
 
-// MadeLinks is what is on record of links at a path: of one that leads elsewhere nothing is known.
-func (db *Records) MadeLinks(name string) []MadeLink {
+// MadeLinks is what is on record of links at a path, once for each package that has the file: of one that leads elsewhere nothing is known.
+func (db *Records) MadeLinks(name string) (all []MadeLink) {
 	name = debian.MergedUsr(name)
+	made := db.made[name]
 	if m := rcLink.FindStringSubmatch(name); m != nil {
-		return db.linksTo("etc/init.d/"+m[1], "etc/init.d/"+m[1])
+		made = []madeRecord{{"etc/init.d/" + m[1], "etc/init.d/" + m[1]}}
 	}
-	return db.made[name]
-}
-
-// linksTo is links that lead to a path and stand for a file, once for each package that has that.
-func (db *Records) linksTo(to, file string) (all []MadeLink) {
-	for _, o := range db.Owners(file) {
-		all = append(all, MadeLink{debian.MergedUsr(to), o})
+	for _, r := range made {
+		for _, o := range db.Owners(r.file) {
+			all = append(all, MadeLink{debian.MergedUsr(r.to), o})
+		}
 	}
 	return all
 }
 
-func (db *Records) addLink(at string, links []MadeLink) {
+func (db *Records) addLink(at, to, file string) {
 	at = debian.MergedUsr(at)
-	db.made[at] = append(db.made[at], links...)
+	if list := db.made[at]; len(list) < maxOwners && db.links < maxMadeLinks {
+		db.made[at] = append(list, madeRecord{to, file})
+		db.links++
+	}
 }
 
 // readMade reads what the tools have on record.
 func (db *Records) readMade(root fs.FS) error {
-	db.made = map[string][]MadeLink{}
+	db.made = map[string][]madeRecord{}
 	return errors.Join(db.readAlternatives(root), db.readEnabled(root, "system"), db.readEnabled(root, "user"), db.readUCF(root))
 }
 
@@ -134,8 +139,8 @@ func (db *Records) linkAlternative(name, link, chosen string) {
 	at, ok := inTree(link)
 	file, has := inTree(chosen)
 	if middle := path.Join(alternativesDir, name); ok && has && !strings.Contains(name, "/") {
-		db.addLink(middle, db.linksTo(file, file))
-		db.addLink(at, db.linksTo(middle, file))
+		db.addLink(middle, file, file)
+		db.addLink(at, middle, file)
 	}
 }
 
@@ -164,7 +169,7 @@ func (db *Records) readEnabled(root fs.FS, of string) error {
 			at, ok := inTree(strings.TrimSuffix(line, "\n"))
 			below, is := strings.CutPrefix(at, links+"/")
 			if info, err := fs.Lstat(root, path.Join(state, below)); ok && is && err == nil && info.Mode().IsRegular() {
-				db.addLink(at, db.linksTo(file, file))
+				db.addLink(at, file, file)
 			}
 		}
 	}
@@ -188,14 +193,19 @@ func (db *Records) readUCF(root fs.FS) error {
 	if err != nil {
 		return err
 	}
+	packages := map[string]int{}
+	for i, p := range slices.Backward(db.Packages) {
+		packages[p.Name] = i // the first of several architectures
+	}
 	for line := range strings.Lines(registry) {
 		owner, file, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		owner, file = strings.TrimSpace(owner), strings.TrimLeft(file, " ")
 		at, ok := inTree(file)
 		sum := brought[file]
-		i := slices.IndexFunc(db.Packages, func(p Package) bool { return p.Name == owner })
-		if ok && sum != "" && i >= 0 && len(db.Owners(at)) == 0 {
-			db.addFile(File{Package: i, Path: at, MD5: sum})
+		if i, has := packages[owner]; ok && sum != "" && has && len(db.Owners(at)) == 0 {
+			if err := db.addFile(File{Package: i, Path: at, MD5: sum}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

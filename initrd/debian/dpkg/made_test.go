@@ -167,8 +167,8 @@ func FuzzMade(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at, links := range db.made {
-			for _, l := range links {
+		for at := range db.made {
+			for _, l := range db.MadeLinks(at) {
 				if l.For.Package != 0 || !fs.ValidPath(l.To) || !fs.ValidPath(at) {
 					t.Errorf("%q: %+v", at, l)
 				}

@@ -19,9 +19,15 @@ type stanza struct {
 	conffiles map[string]string // path to MD5
 }
 
+// maxStanza bounds a package's record in bytes; the longest, of conffiles and what a kernel provides, have some ten thousand.
+const maxStanza = 1 << 20
+
 func parseStanza(text string) (*stanza, error) {
+	if len(text) > maxStanza {
+		return nil, fmt.Errorf("longer than %d bytes", maxStanza)
+	}
 	s := &stanza{conffiles: map[string]string{}}
-	fields := map[string]string{}
+	fields, folded := map[string]string{}, map[string][]string{}
 	name := ""
 	for line := range strings.Lines(strings.Trim(text, "\n")) {
 		line = strings.TrimRight(line, "\n")
@@ -30,7 +36,7 @@ func parseStanza(text string) (*stanza, error) {
 			case "Conffiles":
 				s.addConffile(line)
 			case "Depends", "Pre-Depends", "Provides", "Built-Using", "Static-Built-Using":
-				fields[name] += " " + strings.TrimSpace(line)
+				folded[name] = append(folded[name], strings.TrimSpace(line))
 			}
 			continue
 		}
@@ -40,6 +46,10 @@ func parseStanza(text string) (*stanza, error) {
 			return nil, fmt.Errorf("not a field: %.40q", line)
 		}
 		fields[name] = strings.TrimSpace(value)
+		delete(folded, name)
+	}
+	for name, more := range folded {
+		fields[name] += " " + strings.Join(more, " ")
 	}
 	p := &s.pkg
 	p.Name, p.Version, p.Architecture = fields["Package"], fields["Version"], fields["Architecture"]
@@ -100,7 +110,7 @@ func isPackageName(s string) bool {
 
 // isVersion accepts the characters of deb-version(7).
 func isVersion(s string) bool {
-	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+~:-") == ""
+	return s != "" && len(s) <= maxVersion && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+~:-") == ""
 }
 
 func isMD5(s string) bool {
