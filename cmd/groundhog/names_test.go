@@ -115,3 +115,66 @@ func TestOddlyNamedFiles(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// A file that is called - in its directory is a file: what lies beside it is found, and it is not standard output.
+func TestFileCalledDash(t *testing.T) {
+	workplace(t)
+	for _, suffix := range []string{"", ".manifest.json", ".known_hosts"} {
+		if err := os.Rename("reflash.img"+suffix, "-"+suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out, said := here("patch", "./-", "--authorized-keys", "id.pub", "--root", "root"); code != exitDone || !strings.Contains(out, "none written: ./- is what was asked for") {
+		t.Errorf("patch: exit %d: %.300q%s", code, out, said)
+	}
+	if code, _, said := here("manifest", "./-", "-o", "./-.manifest.json"); code != exitDone {
+		t.Error(said)
+	}
+	if code, out, said := here("verify", "./-"); code != exitDone {
+		t.Errorf("verify: exit %d: %s%s", code, out, said)
+	}
+	if code, _, said := here("push", "root@127.0.0.1:1", "./-", "--ssh-config", "none", "--allowed-signers", "id.pub"); !strings.Contains(said, "/-.manifest.json.sig: no such file") {
+		t.Errorf("push: exit %d: %s", code, said)
+	}
+	if code, _, said := here("patch", "initrd.img", "--authorized-keys", "id.pub", "--root", "root", "-o", "./-", "-q"); code != exitDone {
+		t.Error(said)
+	}
+}
+
+// An archive whose name was mistyped is what verify misses, not its manifest.
+func TestVerifyNamesWhatIsMissing(t *testing.T) {
+	workplace(t)
+	for _, c := range []struct{ archive, want string }{
+		{"nosuch.img", "groundhog: reading the archive: stat nosuch.img: no such file or directory\n"},
+		{"initrd.img", "groundhog manifest initrd.img -o initrd.img.manifest.json makes one of any\n"},
+	} {
+		if code, _, said := here("verify", c.archive); code != exitTrouble || !strings.HasSuffix(said, c.want) {
+			t.Errorf("%s: exit %d: %s", c.archive, code, said)
+		}
+	}
+}
+
+// An archive that needs no change is left as it is, and so is whatever has its name where patch is run.
+func TestUnneededArchiveIsNotWritten(t *testing.T) {
+	workplace(t)
+	before, err := os.Stat("reflash.img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := []string{"patch", "reflash.img", "--authorized-keys", "id.pub", "--root", "root"}
+	if code, out, said := here(patch...); code != exitDone || !strings.Contains(out, "none written") {
+		t.Fatalf("exit %d: %s%s", code, out, said)
+	}
+	if after, err := os.Stat("reflash.img"); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the input was written anew: %v", err)
+	}
+	writeFile(t, "elsewhere/reflash.img", "somebody else's")
+	t.Chdir("elsewhere")
+	code, _, said := here("patch", "../reflash.img", "--authorized-keys", "../id.pub", "--root", "../root", "--manifest", "m.json")
+	if b, err := os.ReadFile("reflash.img"); code != exitDone || string(b) != "somebody else's" {
+		t.Errorf("exit %d, %v: %.40q: %s", code, err, b, said)
+	}
+	if code, _, said := here("verify", "../reflash.img", "--manifest", "m.json"); code != exitDone {
+		t.Errorf("the manifest that was asked for: exit %d: %s", code, said)
+	}
+}

@@ -118,6 +118,9 @@ func (o *patchOptions) addFlags(cmd *cobra.Command) {
 
 // patch is the verb: read, apply, write.
 func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOptions) error {
+	if o.output == stdioName && !o.dryRun && isTerminal(stdout) {
+		return hint.To(errors.New("an archive is no text, and has private keys in it: it is not written to a terminal"), "--output FILE, or a pipe, takes it")
+	}
 	var programs []string
 	if o.Curl {
 		programs = []string{"usr/bin/curl"}
@@ -131,7 +134,7 @@ func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOption
 	o.named = o.output != ""
 	switch {
 	case o.named:
-	case input.Name(path) == stdioName:
+	case input.IsPipe(path):
 		return hint.To(errors.New("standard input has no name that the archive could be named after"), "name the archive with --output")
 	default:
 		o.output = filepath.Base(path) + ".groundhog"

@@ -48,8 +48,10 @@ func mainOf(img *initrd.Image) *initrd.Segment {
 func (o *patchOptions) writeAll(stdout io.Writer, img *initrd.Image, tree *sysroot.Tree, inputs []manifest.Input, result *patchResult) error {
 	out := output.Files{Stdout: stdout}
 	defer out.Discard()
-	if err := out.Write(o.output, 0o600, func(w io.Writer) error { return o.encodeArchive(w, img) }); err != nil {
-		return err
+	if !o.unneeded {
+		if err := out.Write(o.output, 0o600, func(w io.Writer) error { return o.encodeArchive(w, img) }); err != nil {
+			return err
+		}
 	}
 	m, err := manifest.Of(img)
 	if err != nil {

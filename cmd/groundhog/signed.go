@@ -28,7 +28,7 @@ func (o *signedOptions) addFlags(f *pflag.FlagSet) {
 // kept: it is sent more than once, and flash asks for it later.
 func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) (*reflash.Archive, error) {
 	settle := func(read error) error { return read }
-	if input.Name(path) == stdioName {
+	if input.IsPipe(path) {
 		if o.allowedSigners != "" {
 			return nil, errors.New("--allowed-signers looks for the manifest beside ARCHIVE: beside a pipe there is none")
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,8 @@ func (o *remoteFlags) chooseTeller(cmd *cobra.Command, hosts int) tell.Teller {
 		return text
 	}
 	text.Err = o.screen
-	if stdout, ok := out.(*os.File); ok && term.IsTerminal(int(stdout.Fd())) {
-		text.Out = o.screen.Above(stdout)
+	if isTerminal(out) {
+		text.Out = o.screen.Above(out)
 	}
 	return tell.NewBars(text, o.screen)
 }
@@ -38,6 +39,11 @@ func screenOf(cmd *cobra.Command) *screen.Screen {
 		return nil
 	}
 	return screen.New(tty)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := stdoutOf(w).(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func isPipe(f *os.File) bool {

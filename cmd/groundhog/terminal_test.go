@@ -358,6 +358,19 @@ func TestTerminalColours(t *testing.T) {
 	}
 }
 
+// An archive has no place on a terminal, and what patch reports has.
+func TestTerminalGetsNoArchive(t *testing.T) {
+	workplace(t)
+	d := &desk{t: t, window: pty.Winsize{Cols: 100, Rows: 30}}
+	args := []string{"patch", "initrd.img", "--root", "root", "--authorized-keys", "id.pub", "-o", "-"}
+	if code, seen := d.on(args...); code != exitTrouble || len(seen) > 300 || !strings.Contains(seen, "--output FILE, or a pipe, takes it") {
+		t.Errorf("exit %d: %.400q", code, seen)
+	}
+	if code, seen := d.on(append(args, "--dry-run")...); code != exitDone || !strings.Contains(seen, "dry run: nothing was written") {
+		t.Errorf("exit %d: %.400q", code, seen)
+	}
+}
+
 // Each time out of many: what a bar hides it hides now and then.
 func TestTerminalAlways(t *testing.T) { terminalAlways(t, 5) }
 

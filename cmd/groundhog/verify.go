@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,14 +82,14 @@ func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) err
 	}
 	switch {
 	case o.manifest != "":
-	case input.Name(path) == stdioName:
+	case input.IsPipe(path):
 		return hint.To(errors.New("nothing lies beside standard input"), "name the manifest with --manifest")
 	default:
 		o.manifest, o.found.manifest = path+".manifest.json", true
 	}
 	switch {
 	case o.signature != "" || o.allowedSigners == "":
-	case input.Name(o.manifest) == stdioName:
+	case input.IsPipe(o.manifest):
 		return hint.To(errors.New("nothing lies beside standard input"), "name the signature with --signature")
 	default:
 		o.signature, o.found.signature = o.manifest+".sig", true
@@ -96,6 +97,9 @@ func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) err
 	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
 	text, err := o.inputsOf(o.found.manifest).ManifestText(o.manifest, int64(o.maxSize))
 	if err != nil {
+		if _, missing := os.Stat(path); o.found.manifest && missing != nil {
+			return fmt.Errorf("reading the archive: %w", missing)
+		}
 		return readingManifest(o.manifest, err)
 	}
 	if o.allowedSigners != "" || o.signer != "" {

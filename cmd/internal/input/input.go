@@ -102,11 +102,14 @@ func (in *Files) openEnding(path string) (io.ReadCloser, error) {
 
 // Name is a file's name without its directory, [output.Stdio] for a pipe: that a shell calls it /dev/fd/63 is nothing to keep.
 func Name(path string) string {
-	if path == output.Stdio {
-		return output.Stdio
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+	if IsPipe(path) {
 		return output.Stdio
 	}
 	return filepath.Base(path)
+}
+
+// IsPipe reports whether a name stands for standard input, or is a pipe's: nothing lies beside it. A file may be called - in its directory (./-).
+func IsPipe(path string) bool {
+	info, err := os.Stat(path)
+	return path == output.Stdio || err == nil && info.Mode()&os.ModeNamedPipe != 0
 }

@@ -102,11 +102,10 @@ func hasDebs(dir string) bool {
 
 // ManifestName is a file's name as a manifest can hold it; empty of one that has none.
 func ManifestName(path string) string {
-	name := Name(path)
-	if name == output.Stdio {
+	if IsPipe(path) {
 		return ""
 	}
-	return manifest.EscapePath(name)
+	return manifest.EscapePath(Name(path))
 }
 
 // manifestLimits bound a manifest by the size of what it describes.
