@@ -23,7 +23,11 @@ auto_change() {
 	sed "s/^$1\$/$2/" "$config" >"$new" && durable "$new" && settle "$config" && flip "$config" "$new" && grep -qxF "$2" "$config" && ! grep -qxF "$1" "$config"
 }
 
-decides_auto() { :; }
+survey_auto() {
+	config=$groundhog_root/boot/firmware/config.txt
+	[ ! -f "$config" ] || ! auto_flips "$config" || fact firmware_flip yes
+	[ ! -e "${config%/*}/gh.img" ] || fact firmware_gh yes
+}
 
 arrive_auto() { arrive_once; fresh=$file; }
 
@@ -42,5 +46,3 @@ clear_auto() {
 	if grep -qxF "$auto_named" "$config"; then auto_change "$auto_named" "$auto_line" || return 1; fi
 	rm -f "$file" "${config%/*}/.groundhog-config" && settle "$config"
 }
-
-drop_auto() { :; }

@@ -89,7 +89,12 @@ set_variable() {
 	return "$1"
 }
 
-decides_bootnext() { :; }
+survey_bootnext() {
+	[ -d "$efivars" ] || return 0
+	fact bootnext_told "$(bootnext_told)"
+	[ ! -e "$bootnext_option" ] || bootnext_ours || fact bootnext_taken yes
+	[ "$(head -c 2 "$groundhog_root/boot/vmlinuz-$kernel" 2>/dev/null)" != MZ ] || ! grep -qx 'CONFIG_EFI_STUB=y' "$groundhog_root/boot/config-$kernel" 2>/dev/null || fact kernel_stub yes
+}
 
 arrive_bootnext() {
 	options=$(bootnext_options)
@@ -121,5 +126,3 @@ clear_bootnext() {
 	if bootnext_ours; then rm -f "$bootnext_option" || return 1; fi
 	rm -rf "${file%/*}" && settle "$config"
 }
-
-drop_bootnext() { :; }

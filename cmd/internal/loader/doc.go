@@ -6,16 +6,8 @@
 // BootCurrent), by the boot sector, by what the Raspberry Pi's firmware leaves in the device tree. Files in /boot prove nothing: they stay when
 // a machine gets another loader.
 //
-// A [Boot] is the way in that is taken:
-//
-//	[Replace]    the archive takes the place of the initramfs; the next system that boots puts the original back (replace.sh)
-//	[Name]       config.txt names the archive in place of the original, which stays where it is (name.sh)
-//	[Auto]       config.txt names the archive in place of leaving the initramfs to the firmware (auto.sh)
-//	[NextEntry]  GRUB boots an entry of its own once (nextentry.sh)
-//	[Entry]      systemd-boot boots an entry of its own once (entry.sh)
-//	[BootNext]   a UEFI firmware boots a load option of its own once (bootnext.sh)
-//	[TryBoot]    the Raspberry Pi's firmware reads tryboot.txt once (tryboot.sh)
-//	[Kexec]      the running kernel starts itself with the archive; nothing is written to any disk (kexec.sh)
+// A [Boot] is the way in that is taken. Of each [Way] its loader's file says what is known, and the file of shell that is named after it what is
+// done on the device.
 //
 // A power cut at any instant leaves a device that boots. With Replace, Name and Auto it boots the original or the archive, also by a loader that
 // replays no journal. With the four that hold once it boots the archive once at most, and else the original; with Kexec always the

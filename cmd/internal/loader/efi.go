@@ -2,6 +2,7 @@ package loader
 
 import (
 	"cmp"
+	_ "embed"
 	"slices"
 	"strings"
 )
@@ -55,6 +56,11 @@ func (otherEFI) Boot(f Facts) (Boot, error) {
 }
 
 func (otherEFI) Once(f Facts) (Boot, error) { return bootNext(f) }
+
+//go:embed bootnext.sh
+var bootNextText string
+
+var bootNextWay = wayRules{way: BootNext, shell: bootNextText, once: true, room: "esp", copies: true, names: onPartition}
 
 // bootNextNumber is the load option that bootnext.sh makes.
 const bootNextNumber = "6768"

@@ -6,7 +6,8 @@
 # before it starts anything. Nothing that is on the partition is changed.
 
 efivars=$groundhog_root/sys/firmware/efi/efivars
-entry_variable=$efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+loader_guid=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+entry_variable=$efivars/LoaderEntryOneShot-$loader_guid
 
 # efi_text FILE: what a file of efivarfs says: four bytes of attributes, and UTF-16. Such a file cannot be sought in, which tail does in a file, but
 # not behind a pipe.
@@ -19,7 +20,15 @@ entry_told() { efi_text "$entry_variable"; }
 # entry_options: the running kernel's command line, without what its loader put there.
 entry_options() { tr ' ' '\n' <"$groundhog_root/proc/cmdline" | grep -v -e '^initrd=' -e '^BOOT_IMAGE=' -e '^$' | tr '\n' ' '; }
 
-decides_entry() { :; }
+# survey_entry: bit 3 of systemd-boot's features is that it has a one-shot.
+survey_entry() {
+	features=$(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid" 2>/dev/null | tr -d ' ')
+	case $features in
+	'' | *[!0-9]*) ;;
+	*) [ $((features & 8)) = 0 ] || fact loader_oneshot yes ;;
+	esac
+	fact loader_told "$(entry_told)"
+}
 
 arrive_entry() {
 	arrive_once
@@ -53,5 +62,3 @@ clear_entry() {
 	rm -f "$config/loader/entries/groundhog.conf" "$config/loader/.groundhog-new" && settle "$config" || return 1
 	rm -rf "${file%/*}" && settle "$config"
 }
-
-drop_entry() { :; }

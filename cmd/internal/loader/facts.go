@@ -53,7 +53,11 @@ type Shell interface {
 
 // Survey looks at a device, in one round trip, without changing anything.
 func Survey(ctx context.Context, sh Shell) (Facts, error) {
-	r, err := sh.Script(ctx, diskText+nextEntryText+entryText+bootNextText+tryBootText+autoText+surveyText, nil)
+	var ways []string
+	for _, w := range allWays {
+		ways = append(ways, string(w.way))
+	}
+	r, err := sh.Script(ctx, diskText+waysText+surveyText, nil, ways...)
 	if err == nil {
 		err = r.Err("looking at the device")
 	}

@@ -2,10 +2,33 @@ package loader
 
 import (
 	"cmp"
+	_ "embed"
 	"regexp"
 	"slices"
 	"strings"
 )
+
+var (
+	//go:embed replace.sh
+	replaceText string
+	//go:embed nextentry.sh
+	nextEntryText string
+)
+
+// replaceWay is that of any loader that reads what Debian's packages put in /boot.
+var replaceWay = wayRules{way: Replace, shell: replaceText, dir: "/boot", room: "boot", keeps: true, remarks: fatRemarks,
+	names: func(b Boot) bool {
+		return bootFile.MatchString(b.File) && !strings.HasPrefix(b.File, "/boot/firmware/") && b.Config == ""
+	}}
+
+// grubFile is the archive, and grubDir GRUB's directory.
+const (
+	grubFile = "/boot/groundhog.img"
+	grubDir  = "/boot/grub"
+)
+
+var nextEntryWay = wayRules{way: NextEntry, shell: nextEntryText, once: true, dir: "/boot", room: "boot",
+	names: func(b Boot) bool { return b.File == grubFile && b.Config == grubDir }}
 
 // grubLoader is GRUB 2, on BIOS and UEFI machines: grub.cfg names the files in /boot.
 type grubLoader struct{}
@@ -69,7 +92,7 @@ func (grubLoader) Once(f Facts) (Boot, error) {
 	case f.Get("secure_boot") == "1":
 		return Boot{}, refuseWithHint("", "one-shot: under Secure Boot it was never tried")
 	}
-	return Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+	return Boot{Way: NextEntry, File: grubFile, Config: grubDir, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
 
 // kernelRelease is a kernel's release in the name of a menu entry, as Debian writes it.

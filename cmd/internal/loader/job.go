@@ -17,31 +17,25 @@ import (
 var (
 	//go:embed common.sh
 	commonText string
-	//go:embed replace.sh
-	replaceText string
-	//go:embed name.sh
-	nameText string
-	//go:embed nextentry.sh
-	nextEntryText string
-	//go:embed entry.sh
-	entryText string
-	//go:embed bootnext.sh
-	bootNextText string
-	//go:embed auto.sh
-	autoText string
-	//go:embed tryboot.sh
-	tryBootText string
 	//go:embed push.sh
 	pushText string
 	//go:embed restore.sh
 	restoreText string
 )
 
-// waysText is the ways that write something on the device: what each does of a push and of a restore.
-var waysText = commonText + replaceText + nameText + nextEntryText + entryText + bootNextText + tryBootText + autoText
+// waysText is the ways that write something on the device: what each does of a survey, of a push and of a restore.
+var waysText = func() (text string) {
+	for _, w := range allWays {
+		text += w.shell
+	}
+	return text
+}()
 
 // pushProgram carries the text of restore, which it leaves on the device.
-var pushProgram = "groundhog_restore=" + device.Quote(waysText+restoreText) + "\n" + waysText + pushText
+var (
+	restoreProgram = commonText + waysText + restoreText
+	pushProgram    = "groundhog_restore=" + device.Quote(restoreProgram) + "\n" + commonText + waysText + pushText
+)
 
 // Job is what goes where.
 type Job struct {
@@ -111,7 +105,7 @@ const exitTakenBack = 3
 // Restore puts the original initramfs back at once; what it says comes back. Where nothing was pushed, the
 // error is ErrRefused.
 func Restore(ctx context.Context, sh Shell) (string, error) {
-	r, err := sh.Script(ctx, waysText+restoreText, nil, "force")
+	r, err := sh.Script(ctx, restoreProgram, nil, "force")
 	if err != nil {
 		return "", fmt.Errorf("restoring: %w: %w", ErrLost, err)
 	}

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -12,24 +13,53 @@ import (
 type Way string
 
 const (
-	Replace Way = "replace" // the initramfs' file
-	Name    Way = "name"    // what config.txt names
-	Auto    Way = "auto"    // what config.txt leaves to the firmware
-	Kexec   Way = "kexec"   // not by the boot loader at all
+	Replace   Way = "replace"   // the archive takes the place of the initramfs; the next system that boots puts the original back
+	Name      Way = "name"      // config.txt names the archive in place of the original, which stays where it is
+	Auto      Way = "auto"      // config.txt names the archive in place of leaving the initramfs to the firmware
+	NextEntry Way = "nextentry" // GRUB boots an entry of its own once
+	Entry     Way = "entry"     // systemd-boot boots an entry of its own once
+	BootNext  Way = "bootnext"  // a UEFI firmware boots a load option of its own once, whatever loader it starts otherwise
+	TryBoot   Way = "tryboot"   // the Raspberry Pi's firmware reads tryboot.txt once; the reboot has to ask for it
+	Kexec     Way = "kexec"     // the running kernel starts itself with the archive; nothing is written to any disk
 
-	// OneShot asks for the boot loader's own way to boot something once. The Way of a [Boot] is then one of these four.
-	OneShot   Way = "oneshot"
-	NextEntry Way = "nextentry" // GRUB's
-	Entry     Way = "entry"     // systemd-boot's
-	BootNext  Way = "bootnext"  // the UEFI firmware's, whatever loader it starts otherwise
-	TryBoot   Way = "tryboot"   // the Raspberry Pi's firmware's; the reboot has to ask for it
+	// OneShot asks for the boot loader's own way to boot something once. The Way of a [Boot] is then one of those four.
+	OneShot Way = "oneshot"
 )
 
 // Ways are those that can be asked for, the default first.
 var Ways = []Way{Replace, OneShot, Kexec}
 
+// wayRules is what is known of a way that writes to the device, in the file of its loader.
+type wayRules struct {
+	way     Way
+	shell   string                    // what a push does by it on the device, and a restore
+	once    bool                      // it is a boot loader's own one-shot, which changes nothing of what boots otherwise
+	dir     string                    // that the archive is written to; "" for the Boot's Config
+	room    string                    // the facts of that directory begin with this
+	copies  bool                      // the kernel goes there, too
+	keeps   bool                      // /var/lib/groundhog gets a copy of the initramfs
+	names   func(Boot) bool           // whether File and Config are what they may be
+	remarks func(Facts, Use) []Remark // what it has to say of a push; nil for nothing
+	reboot  string                    // what the reboot has to ask with; "" for any reboot
+}
+
+// allWays is the ways that write to the device.
+var allWays = []wayRules{replaceWay, nameWay, nextEntryWay, entryWay, bootNextWay, tryBootWay, autoWay}
+
+// rules is what is known of the way; of one that writes nothing there is nothing to know.
+func (w Way) rules() wayRules {
+	i := slices.IndexFunc(allWays, func(r wayRules) bool { return r.way == w })
+	if i < 0 {
+		return wayRules{}
+	}
+	return allWays[i]
+}
+
 // Once reports whether the way is a boot loader's own one-shot, which changes nothing of what boots otherwise.
-func (w Way) Once() bool { return w == NextEntry || w == Entry || w == BootNext || w == TryBoot }
+func (w Way) Once() bool { return w.rules().once }
+
+// RebootArgument is what the reboot has to ask with; "" for any reboot.
+func (w Way) RebootArgument() string { return w.rules().reboot }
 
 // Boot is the way into the archive on one device.
 type Boot struct {
@@ -43,17 +73,7 @@ type Boot struct {
 }
 
 // Dir is the directory that the archive is written to, "" for none.
-func (b Boot) Dir() string {
-	switch b.Way {
-	case Replace, NextEntry:
-		return "/boot"
-	case Name, Auto, TryBoot:
-		return "/boot/firmware"
-	case Entry, BootNext:
-		return b.Config
-	}
-	return ""
-}
+func (b Boot) Dir() string { return cmp.Or(b.Way.rules().dir, b.Config) }
 
 var (
 	bootFile   = regexp.MustCompile(`^/boot/(firmware/)?initrd\.img-[A-Za-z0-9._+~-]+$`)
@@ -62,22 +82,12 @@ var (
 
 // Check refuses what is no way in that a push may take: the paths go to a shell and over files.
 func (b Boot) Check() error {
-	ok := false
-	switch firmware := strings.HasPrefix(b.File, "/boot/firmware/"); b.Way {
-	case Replace:
-		ok = bootFile.MatchString(b.File) && !firmware && b.Config == "" && b.Kernel == ""
-	case Name:
-		ok = bootFile.MatchString(b.File) && firmware && b.Config == configTxt && b.Kernel == ""
-	case Kexec:
-		ok = b.File == "" && b.Config == "" && kernelPath.MatchString(b.Kernel)
-	case Entry, BootNext:
-		ok = slices.Contains(efiMounts, b.Config) && b.File == b.Config+"/groundhog/initrd" && kernelPath.MatchString(b.Kernel)
-	case Auto:
-		ok = b.File == autoFile && b.Config == configTxt && b.Kernel == ""
-	case TryBoot:
-		ok = b.File == "/boot/firmware/groundhog.img" && b.Config == configTxt && kernelPath.MatchString(b.Kernel)
-	case NextEntry:
-		ok = b.File == onceFile && b.Config == "/boot/grub" && kernelPath.MatchString(b.Kernel)
+	rules := b.Way.rules()
+	ok := b.Way == Kexec && b.File == "" && b.Config == "" || rules.names != nil && rules.names(b)
+	if b.Way == Kexec || rules.once {
+		ok = ok && kernelPath.MatchString(b.Kernel)
+	} else {
+		ok = ok && b.Kernel == ""
 	}
 	if !ok || strings.Contains(b.File+b.Kernel, "..") {
 		return fmt.Errorf("%q is no way into an archive that is known (%q, %q, %q)", b.Way, b.File, b.Config, b.Kernel)
@@ -112,9 +122,6 @@ type OnceLoader interface {
 
 // efiMounts is where Debian's packages have the EFI system partition mounted.
 var efiMounts = []string{"/efi", "/boot", "/boot/efi"}
-
-// onceFile is the archive's name in /boot where a one-shot names it.
-const onceFile = "/boot/groundhog.img"
 
 // ByOneShot is the way in by the one-shot of the boot loader that starts the device.
 func ByOneShot(f Facts, l Loader) (Boot, error) {

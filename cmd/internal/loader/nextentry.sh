@@ -37,7 +37,20 @@ grub_environment() {
 		dd if="$copy" of="$env" bs=1024 count=1 conv=notrunc,fsync 2>/dev/null && settle "$env" && rm -f "$copy"
 }
 
-decides_nextentry() { :; }
+survey_nextentry() {
+	grub=$groundhog_root/boot/grub
+	[ -f "$grub/grub.cfg" ] || return 0
+	[ -z "$(grub_entry "$grub/grub.cfg" "$kernel" x)" ] || fact grub_entry yes
+	# shellcheck disable=SC2016 # GRUB's variable
+	! grep -qF 'set default="${next_entry}"' "$grub/grub.cfg" || ! grep -q '^[[:space:]]*save_env next_entry' "$grub/grub.cfg" ||
+		! grep -q '^[[:space:]]*source .*/custom\.cfg' "$grub/grub.cfg" || fact grub_once yes
+	[ ! -e "$grub/custom.cfg" ] || grep -qxF "$grub_mark" "$grub/custom.cfg" || fact grub_custom yes
+	! has grub-editenv || fact grub_editenv yes
+	fact grub_told "$(grub_next_entry "$grub")"
+	fact grub_type "$(findmnt -n -o FSTYPE -T "$grub" 2>/dev/null)"
+	source=$(findmnt -n -o SOURCE -T "$grub" 2>/dev/null | sed 's/\[.*//')
+	[ -z "$source" ] || lsblk -s -n -r -o TYPE "$source" 2>/dev/null | sort -u | while read -r type; do fact grub_on "$type"; done
+}
 
 arrive_nextentry() { arrive_once; fresh=$file; }
 
@@ -68,5 +81,3 @@ clear_nextentry() {
 	if grep -qxF "$grub_mark" "$config/custom.cfg" 2>/dev/null; then rm -f "$config/custom.cfg" && settle "$config" || return 1; fi
 	rm -f "$file" "$config/.groundhog-custom" "$config/.groundhog-env" && settle "$config"
 }
-
-drop_nextentry() { :; }

@@ -64,7 +64,7 @@ type shot struct {
 }
 
 var shots = map[string]shot{
-	"GRUB": {Boot{Way: NextEntry, File: onceFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + running}, makeGRUB, bootGRUB},
+	"GRUB": {Boot{Way: NextEntry, File: grubFile, Config: "/boot/grub", Kernel: "/boot/vmlinuz-" + running}, makeGRUB, bootGRUB},
 	"systemd-boot": {Boot{Way: Entry, File: "/boot/efi/groundhog/initrd", Config: "/boot/efi", Kernel: "/boot/vmlinuz-" + running},
 		makeSystemdBoot, bootSystemdBoot},
 	"BootNext": {Boot{Way: BootNext, File: "/boot/efi/groundhog/initrd", Config: "/boot/efi", Kernel: "/boot/vmlinuz-" + running},
@@ -189,10 +189,10 @@ func bootGRUB(t *testing.T, l *local) string {
 	if out, err := exec.Command("grub-editenv", env, "unset", "next_entry").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if got := l.read("boot/grub/custom.cfg"); got != strings.ReplaceAll(wantCustom, onceFile, onceFile) {
+	if got := l.read("boot/grub/custom.cfg"); got != strings.ReplaceAll(wantCustom, grubFile, grubFile) {
 		return "an entry that nobody wrote: " + got
 	}
-	return l.read(onceFile)
+	return l.read(grubFile)
 }
 
 func eachShot(t *testing.T, test func(t *testing.T, l *local, s shot)) {

@@ -113,8 +113,8 @@ trap 'exit 1' HUP INT TERM PIPE
 umask 077
 { mkdir -p "$state" && chmod 700 "$state"; } || refuse "making $state failed"
 [ -z "$earlier" ] || [ "$earlier" = "$way" ] || refuse "an archive is there by another way, $earlier: groundhog restore takes that back"
-original='' decides=$("decides_$way")
-[ -z "$decides" ] || keep_original "$decides" # a one-shot takes nothing's place
+original=''
+if way_does decides; then keep_original "$("decides_$way")"; fi # what has nothing that decides takes nothing's place
 printf '%s\n' "$groundhog_restore" | place restore || exit
 tell "ready"
 "arrive_$way"
@@ -126,6 +126,6 @@ old_name=$(value name)
 for left in "$state"/original-*; do
 	[ "$left" = "$state/original-$original" ] || rm -f "$left"
 done
-"drop_$way" "$old_name" "$name"
+drop_others "$old_name" "$name"
 tidy "$file"
 tell "done $original"

@@ -1,12 +1,39 @@
 package loader
 
 import (
+	_ "embed"
 	"path"
 	"slices"
 	"strings"
 )
 
-const configTxt = "/boot/firmware/config.txt"
+var (
+	//go:embed name.sh
+	nameText string
+	//go:embed auto.sh
+	autoText string
+	//go:embed tryboot.sh
+	tryBootText string
+)
+
+// The firmware's partition; what config.txt names is beside it.
+const (
+	firmwareDir = "/boot/firmware"
+	configTxt   = firmwareDir + "/config.txt"
+	autoFile    = firmwareDir + "/gh.img" // "initramfs gh.img" is as long as auto_initramfs=1, whose place it takes
+	tryBootFile = firmwareDir + "/groundhog.img"
+)
+
+var (
+	nameWay = wayRules{way: Name, shell: nameText, dir: firmwareDir, room: "firmware",
+		names: func(b Boot) bool {
+			return bootFile.MatchString(b.File) && strings.HasPrefix(b.File, firmwareDir+"/") && b.Config == configTxt
+		}}
+	autoWay = wayRules{way: Auto, shell: autoText, dir: firmwareDir, room: "firmware", remarks: autoRemarks,
+		names: func(b Boot) bool { return b.File == autoFile && b.Config == configTxt }}
+	tryBootWay = wayRules{way: TryBoot, shell: tryBootText, once: true, dir: firmwareDir, room: "firmware", remarks: tryBootRemarks, reboot: "0 tryboot",
+		names: func(b Boot) bool { return b.File == tryBootFile && b.Config == configTxt }}
+)
 
 // raspberryLoader is the Raspberry Pi's firmware, which loads what config.txt names.
 type raspberryLoader struct{}
@@ -25,7 +52,7 @@ func (raspberryLoader) Evidence(f Facts) Evidence {
 
 func (raspberryLoader) Boot(f Facts) (Boot, error) {
 	lines := f["firmware_initramfs"]
-	b := Boot{Way: Name, File: "/boot/firmware/initrd.img-" + f.Get("kernel"), Config: configTxt}
+	b := Boot{Way: Name, File: firmwareDir + "/initrd.img-" + f.Get("kernel"), Config: configTxt}
 	if len(lines) == 0 && f.Get("firmware_auto") != "" || f.Get("pushed_way") == string(Auto) {
 		return autoBoot(f)
 	}
@@ -40,9 +67,6 @@ func (raspberryLoader) Boot(f Facts) (Boot, error) {
 	}
 	return b, b.Check()
 }
-
-// autoFile is the archive's name where it takes the place of auto_initramfs=1: "initramfs gh.img" is as long.
-const autoFile = "/boot/firmware/gh.img"
 
 // autoBoot is the way in where config.txt leaves the initramfs to the firmware. Which kernel that takes is not said by config.txt either, so the one that runs has
 // to be among the firmware's.
@@ -90,7 +114,7 @@ func (raspberryLoader) Once(f Facts) (Boot, error) {
 	case f.Get("firmware_tried") != "":
 		return Boot{}, refuseWithHint("", "one-shot: there is a tryboot.txt, which stays as it is")
 	}
-	return Boot{Way: TryBoot, File: "/boot/firmware/groundhog.img", Config: configTxt, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
+	return Boot{Way: TryBoot, File: tryBootFile, Config: configTxt, Kernel: "/boot/vmlinuz-" + f.Get("kernel")}, nil
 }
 
 // tryBootRemarks: nothing on the disk asks for a tryboot.
@@ -100,9 +124,6 @@ func tryBootRemarks(_ Facts, u Use) []Remark {
 	}
 	return []Remark{{ID: "reboot", Refuses: true, Text: "one-shot: the reboot itself has to ask the firmware for it", Hint: "it goes with --reboot"}}
 }
-
-// TryBootArgument is what a reboot asks the firmware with.
-const TryBootArgument = "0 tryboot"
 
 // Tried is what /proc/device-tree/chosen/bootloader/tryboot has after such a boot.
 const Tried = "\x00\x00\x00\x01"

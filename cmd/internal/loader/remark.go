@@ -15,13 +15,10 @@ type Remark struct {
 	Text, Hint string
 }
 
-// wayRemarks has the ways that have something to say, each in the file of its loader.
-var wayRemarks = map[Way]func(Facts, Use) []Remark{Replace: fatRemarks, Auto: autoRemarks, TryBoot: tryBootRemarks}
-
 // Remarks is what the way has to say of a push to that device.
 func (b Boot) Remarks(f Facts, u Use) []Remark {
-	if r := wayRemarks[b.Way]; r != nil {
-		return r(f, u)
+	if remarks := b.Way.rules().remarks; remarks != nil {
+		return remarks(f, u)
 	}
 	return nil
 }
@@ -38,13 +35,12 @@ func (b Boot) Says(l Loader) string {
 // Room is what the way takes besides the archive: key is how the facts of [Boot.Dir] begin, beside is KiB that go there, kept KiB of
 // a copy of what the archive takes the place of, which /var/lib/groundhog gets.
 func (b Boot) Room(f Facts) (key string, beside, kept int64) {
-	switch b.Way {
-	case Name, Auto, TryBoot: // config.txt alone is kept
-		return "firmware", 0, 0
-	case Entry, BootNext:
-		return "esp", f.Number("kernel_size") / 1024, 0
-	case NextEntry:
-		return "boot", 0, 0
+	rules := b.Way.rules()
+	if rules.copies {
+		beside = f.Number("kernel_size") / 1024
 	}
-	return "boot", 0, f.Number("initrd_size") / 1024
+	if rules.keeps {
+		kept = f.Number("initrd_size") / 1024
+	}
+	return rules.room, beside, kept
 }

@@ -24,6 +24,3 @@ put_back_replace() {
 
 # newer_replace: what is there in the archive's place needs nothing of it.
 newer_replace() { :; }
-
-# drop_replace NAME KEEP: what an earlier push put there besides.
-drop_replace() { :; }

@@ -8,7 +8,7 @@ force=${1-}
 
 # over: what was kept is not needed any more.
 over() {
-	"drop_$way" "$name" ''
+	drop_others "$name" ''
 	tidy "$target"
 	rm -rf "$state"
 	sync "${state%/*}"
@@ -25,18 +25,18 @@ if [ -e "$state/keep" ] && [ "$force" != force ]; then
 	say "the pushed initramfs stays: it was pushed with --keep"
 	exit 0
 fi
-case $way in
-replace | name) ;;
-nextentry | entry | bootnext | tryboot | auto)
+case $way,$config in # groundhog 0.2 did not say
+,) way=replace ;;
+,*) way=name ;;
+esac
+if way_does clear; then
 	"clear_$way" || fail "taking back what the boot loader was told failed"
 	rm -rf "$state"
 	sync "${state%/*}"
 	say "what the boot loader was told, and the archive, are taken back"
 	exit 0
-	;;
-'') if [ -n "$config" ]; then way=name; else way=replace; fi ;; # groundhog 0.2 did not say
-*) fail "$state/state has the way '$way', which this groundhog does not know" ;;
-esac
+fi
+way_does put_back || fail "$state/state has the way '$way', which this groundhog does not know"
 target=$("decides_$way")
 now=$(hash_of "$target") || fail "reading $target failed"
 [ "$now" != "$original" ] || over "$target is the original already"

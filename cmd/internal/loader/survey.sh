@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154 # set by disk.sh
+# shellcheck disable=SC2154 # set by disk.sh and the ways
 # What a running device is, one "key value" line a fact; nothing is changed. A fact that cannot be had is left out.
 
 kernel=$(uname -r)
@@ -85,18 +85,6 @@ grub_next() {
 if [ -f "$groundhog_root/boot/grub/grub.cfg" ]; then
 	! grep -q "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/grub/grub.cfg" || fact named grub
 	grub_next "$groundhog_root/boot/grub/grub.cfg"
-	# What its own one-shot needs: see nextentry.sh.
-	grub=$groundhog_root/boot/grub
-	[ -z "$(grub_entry "$grub/grub.cfg" "$kernel" x)" ] || fact grub_entry yes
-	# shellcheck disable=SC2016 # GRUB's variable
-	! grep -qF 'set default="${next_entry}"' "$grub/grub.cfg" || ! grep -q '^[[:space:]]*save_env next_entry' "$grub/grub.cfg" ||
-		! grep -q '^[[:space:]]*source .*/custom\.cfg' "$grub/grub.cfg" || fact grub_once yes
-	[ ! -e "$grub/custom.cfg" ] || grep -qxF "$grub_mark" "$grub/custom.cfg" || fact grub_custom yes
-	! has grub-editenv || fact grub_editenv yes
-	fact grub_told "$(grub_next_entry "$grub")"
-	fact grub_type "$(findmnt -n -o FSTYPE -T "$grub" 2>/dev/null)"
-	source=$(findmnt -n -o SOURCE -T "$grub" 2>/dev/null | sed 's/\[.*//')
-	[ -z "$source" ] || lsblk -s -n -r -o TYPE "$source" 2>/dev/null | sort -u | while read -r type; do fact grub_on "$type"; done
 fi
 if [ -f "$groundhog_root/boot/extlinux/extlinux.conf" ]; then
 	! grep -qi "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/extlinux/extlinux.conf" || fact named extlinux
@@ -110,17 +98,11 @@ if [ -f "$config" ]; then
 	room /boot/firmware firmware
 	fact firmware_initramfs "$(sed -n 's/^[[:space:]]*initramfs[[:space:]]*//p' "$config")"
 	fact firmware_auto "$(sed -n 's/^[[:space:]]*auto_initramfs=//p' "$config")"
-	# What the firmware's one-shot needs: see tryboot.sh.
-	fact firmware_tryboot "$(od -An -tx1 "$groundhog_root/proc/device-tree/chosen/bootloader/tryboot" 2>/dev/null | tr -d ' ')"
 	for image in kernel8.img kernel_2712.img; do
 		! cmp -s "$groundhog_root/boot/vmlinuz-$kernel" "${config%/*}/$image" || fact firmware_kernel "$image"
 	done
-	# What another name in the place of auto_initramfs=1 needs: see auto.sh.
-	auto_flips "$config" && fact firmware_flip yes
-	[ ! -e "${config%/*}/gh.img" ] || fact firmware_gh yes
 	fact firmware_odd "$(sed -n 's/^[[:space:]]*\(include\|os_prefix\|ramfsfile\)[= ].*/\1/p' "$config")$(sed -n 's/^[[:space:]]*tryboot_a_b=1.*/tryboot_a_b/p' "${config%/*}/autoboot.txt" 2>/dev/null)"
 	sed -n 's/^[[:space:]]*kernel=//p' "$config" | while read -r name; do fact firmware_image "$name"; done
-	[ ! -e "${config%/*}/tryboot.txt" ] || grep -qxF "$tryboot_mark" "${config%/*}/tryboot.txt" || fact firmware_tried yes
 	name=$(sed -n 's/^initramfs  *\([^ ]*\).*/\1/p' "$config" | head -n 1)
 	case $name in
 	'' | */* | .*) ;;
@@ -128,7 +110,6 @@ if [ -f "$config" ]; then
 	esac
 fi
 # What the firmware and the loaders say of this boot.
-loader_guid=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 [ ! -d "$groundhog_root/sys/firmware/efi" ] || fact efi yes
 fact loader_info "$(efi_text "$efivars/LoaderInfo-$loader_guid")"
 for stub in "$efivars"/StubInfo-*; do
@@ -136,22 +117,10 @@ for stub in "$efivars"/StubInfo-*; do
 	text=$(efi_text "$stub")
 	fact stub_info "${text:-unknown}"
 done
-# What systemd-boot's own one-shot needs: see entry.sh. Bit 3 of its features is that it has one.
-case $(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid" 2>/dev/null | tr -d ' ') in
-'' | *[!0-9]*) ;;
-*) [ $(($(od -An -tu1 -j4 -N1 "$efivars/LoaderFeatures-$loader_guid") & 8)) = 0 ] || fact loader_oneshot yes ;;
-esac
-fact loader_told "$(efi_text "$efivars/LoaderEntryOneShot-$loader_guid")"
 fact loader_default "$(efi_text "$efivars/LoaderEntryDefault-$loader_guid")"
-# What the firmware's own one-shot needs: see bootnext.sh.
 started=
-if [ -d "$efivars" ]; then
-	fact bootnext_told "$(bootnext_told)"
-	[ ! -e "$bootnext_option" ] || bootnext_ours || fact bootnext_taken yes
-	[ "$(head -c 2 "$groundhog_root/boot/vmlinuz-$kernel" 2>/dev/null)" != MZ ] || ! grep -qx 'CONFIG_EFI_STUB=y' "$groundhog_root/boot/config-$kernel" 2>/dev/null || fact kernel_stub yes
-	started=$(bootnext_partition)
-	fact bootnext_part "$started"
-fi
+[ ! -d "$efivars" ] || started=$(bootnext_partition)
+fact bootnext_part "$started"
 part=$(efi_text "$efivars/LoaderDevicePartUUID-$loader_guid" | tr A-F a-f)
 part=${part:-$started}
 places=
@@ -192,6 +161,9 @@ if [ -d "$efivars" ]; then
 		break
 	done
 fi
+
+# What each way needs besides, which its own file says. Their names are the arguments.
+for way; do ! has "survey_$way" || "survey_$way"; done
 
 # What starting another kernel from this one needs, and what would make a kexec of a reboot.
 fact kexec_file "$(sed -n 's/^CONFIG_KEXEC_FILE=//p' "$groundhog_root/boot/config-$kernel" 2>/dev/null)"

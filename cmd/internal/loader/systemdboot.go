@@ -2,12 +2,23 @@ package loader
 
 import (
 	"cmp"
+	_ "embed"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
+
+//go:embed entry.sh
+var entryText string
+
+var entryWay = wayRules{way: Entry, shell: entryText, once: true, room: "esp", copies: true, names: onPartition}
+
+// onPartition: the archive and a copy of the kernel are on the EFI system partition, whose place is the Boot's Config.
+func onPartition(b Boot) bool {
+	return slices.Contains(efiMounts, b.Config) && b.File == b.Config+"/groundhog/initrd"
+}
 
 // systemdBoot is systemd-boot with entries of Type #1: kernels and initramfs are copies on the EFI system partition
 // (https://uapi-group.org/specifications/specs/boot_loader_specification/). Its copies are not replaced here; it is told to boot others, once.

@@ -22,7 +22,11 @@ tryboot_text() {
 		printf '\n[all]\nkernel=%s\ninitramfs %s followkernel\n' "$2" "$3"
 }
 
-decides_tryboot() { :; }
+survey_tryboot() {
+	fact firmware_tryboot "$(od -An -tx1 "$groundhog_root/proc/device-tree/chosen/bootloader/tryboot" 2>/dev/null | tr -d ' ')"
+	try=$groundhog_root/boot/firmware/tryboot.txt
+	[ ! -e "$try" ] || grep -qxF "$tryboot_mark" "$try" || fact firmware_tried yes
+}
 
 arrive_tryboot() { arrive_once; fresh=$file; }
 
@@ -42,5 +46,3 @@ clear_tryboot() {
 	if grep -qxF "$tryboot_mark" "${config%/*}/tryboot.txt" 2>/dev/null; then rm -f "${config%/*}/tryboot.txt" && settle "$config" || return 1; fi
 	rm -f "$file" "${config%/*}/.groundhog-config" && settle "$config"
 }
-
-drop_tryboot() { :; }

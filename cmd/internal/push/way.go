@@ -108,7 +108,7 @@ func OtherWays(f loader.Facts, a Archive) string {
 			continue
 		}
 		flag := cmp.Or(a.ViaFlag, "--via") + " " + string(way)
-		if a.Stays && (b.Way == loader.Kexec || b.Way == loader.TryBoot) { // these are the reboot
+		if a.Stays && (b.Way == loader.Kexec || b.Way.RebootArgument() != "") { // it goes with the reboot alone
 			flag += " --reboot"
 		}
 		hints = append(hints, flag+" "+waysSay[way])

@@ -75,10 +75,7 @@ func leaveSystem(ctx context.Context, c *device.Client, facts loader.Facts, boot
 	if boot.Way == loader.Kexec {
 		return device.State{BootID: facts.Get("boot_id")}, nil
 	}
-	if boot.Way == loader.TryBoot {
-		return c.RebootWith(ctx, loader.TryBootArgument)
-	}
-	return c.Reboot(ctx)
+	return c.RebootWith(ctx, boot.Way.RebootArgument())
 }
 
 // tellTryboot tells whether the firmware says, in the device tree, that this boot is the tryboot that it was asked for.
