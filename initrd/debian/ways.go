@@ -33,23 +33,25 @@ const (
 )
 
 // serverPrograms let people in who reach them.
-var serverPrograms = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "telnetd", "in.telnetd", "getty", "agetty", "mingetty", "inetd", "xinetd",
-	"tcpsvd", "udpsvd", "rshd", "in.rshd", "rlogind", "in.rlogind", "socat", "ncat"}
+var serverPrograms = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "lshd", "telnetd", "in.telnetd", "getty", "agetty", "mingetty", "inetd", "xinetd",
+	"tcpsvd", "udpsvd", "rshd", "in.rshd", "rlogind", "in.rlogind", "rexecd", "in.rexecd", "socat", "ncat", "httpd", "ftpd", "in.ftpd", "vsftpd", "tftpd", "in.tftpd", "adbd",
+	"ttyd", "shellinaboxd", "gdbserver", "tmate"}
 
 var (
 	serverWord     = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(serverPrograms, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
-	netcatListens  = regexp.MustCompile(`(?:^|[^\w.-])(?:nc|netcat)(?:\s+[^\s;&|]+)*\s+-\w*[le]`)
-	steersDropbear = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|groundhog/patches\.json|authorized_keys|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/`)
+	netcatListens  = regexp.MustCompile(`(?:^|[^\w.-])(?:(nc|netcat)(?:\.\w+)?(?:\s+[^\s;&|]+)*\s+--?\w*[le]|(ssh|autossh|dbclient)(?:\s+[^\s;&|]+)*\s+-\w*R)`)
+	steersDropbear = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|groundhog/patches\.json|authorized_keys|\.ssh/|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/|` +
+		`^Listen(?:Stream|Datagram)\s*=\s*(?:\d|\[|vsock)`)
 )
 
 // harmlessLine is what stands in the scripts of dropbear-initramfs and in ours, and starts nothing.
 var harmlessLine = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
-	"(?:log_\\w+_msg|groundhog_say|groundhog_state \\w+) \"(?:[^\"`$]|\\$[^\"`(])*\"|" + `-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
+	`-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
 
 // lineMarks are texts of which one stands in every line that harmlessLine, serverWord, netcatListens or steersDropbear match in: they are looked for first,
 // because in most lines there is none.
-var lineMarks = []string{"dropbear", "DROPBEAR_OPTIONS", "sshd", "telnetd", "getty", "inetd", "tcpsvd", "udpsvd", "rshd", "rlogind", "socat", "nc", "netcat",
-	"LD_", "ld.so.preload", "authorized_keys", "etc/", "/dev/", "_msg", "groundhog_", "#"}
+var lineMarks = []string{"dropbear", "DROPBEAR_OPTIONS", "shd", "telnetd", "getty", "inetd", "psvd", "rlogind", "execd", "socat", "nc", "netcat", "tpd", "adbd", "ttyd", "inaboxd", "gdbserver",
+	"tmate", "ssh", "dbclient", "#", "LD_", "ld.so.preload", "authorized_keys", "etc/", "/dev/", "_msg", "groundhog_", "Listen"}
 
 func isMarked(line string) bool {
 	return slices.ContainsFunc(lineMarks, func(m string) bool { return strings.Contains(line, m) })
@@ -59,18 +61,30 @@ func isMarked(line string) bool {
 func (f *Facts) Ways(img *initrd.Image) []Way {
 	w := &wayFinder{Facts: f, ways: slices.Clone(f.unread)}
 	w.findWays(img)
+	if w.otherSayers {
+		w = &wayFinder{Facts: f, ways: slices.Clone(f.unread), otherSayers: true}
+		w.findWays(img)
+	}
 	return w.ways
 }
 
 type wayFinder struct {
 	*Facts
-	ways []Way
+	ways   []Way
+	linked map[string]bool // what links in places of scripts lead to
+
+	otherSayers bool // scripts may run what they are told to say
+	sayerFiles  int  // files that say how scripts say things
 }
 
 func (f *wayFinder) findWays(img *initrd.Image) {
 	if f.Server.Doubt != "" {
 		f.ways = append(f.ways, Way{Path: Script, What: f.Server.Doubt})
 	}
+	if real, ok := img.Resolve(preloadFile); ok {
+		f.ways = append(f.ways, Way{Path: preloadFile, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, img.Lookup(real)))})
+	}
+	f.followBootLinks(img)
 	script, _ := img.ReadFile(Script)
 	known := startOf(script).known
 	servers := 0
@@ -78,22 +92,23 @@ func (f *wayFinder) findWays(img *initrd.Image) {
 		if len(f.ways) >= maxLogins {
 			return
 		}
-		if isServerName(name) && !e.IsDir() {
+		f.otherSayers = f.otherSayers || sayerName.MatchString(path.Base(name))
+		if isServerName(name) && !e.IsDir() || e.IsFile() && slices.Contains(serverPrograms, path.Base(name)) && isELF(img.Content(e)) {
 			if servers++; servers > maxServers || f.isServerProgram(img, name) {
 				f.ways = append(f.ways, Way{Path: name, What: "a server"})
 			}
 		}
-		if name == preloadFile {
+		if name == preloadFile && !e.IsFile() {
 			f.ways = append(f.ways, Way{Path: name, What: "every program loads what it names", Sum: sha256.Sum256(contentOrTarget(img, e))})
 		}
 		switch {
 		case !e.IsFile() || settledFiles.MatchString(name):
 		case img.ContentSize(e) > maxSourced:
-			if bootTextPlaces.MatchString(name) {
+			if f.inBootPlace(name) && (name != "init" || !f.linked[name]) {
 				f.ways = append(f.ways, Way{Path: name, What: "too long to look into", Sum: img.Sum(e)})
 			}
 		default:
-			if b := img.Content(e); bootTextPlaces.MatchString(name) || bytes.IndexByte(b[:min(len(b), 512)], 0) < 0 {
+			if b := img.Content(e); f.inBootPlace(name) || bytes.IndexByte(b[:min(len(b), 512)], 0) < 0 {
 				f.scanScript(name, b, known)
 			}
 		}
@@ -106,8 +121,63 @@ const preloadFile = "etc/ld.so.preload"
 // bootTextPlaces is where texts say what is run at boot: of initramfs-tools, of udev, of modprobe (install).
 var bootTextPlaces = regexp.MustCompile(`^(?:init|(?:scripts|conf)/.*|(?:.*/)?(?:udev/rules\.d|modprobe\.d)/.*)$`)
 
+// bootDirs is the directories of these places.
+var bootDirs = regexp.MustCompile(`^(?:scripts|conf|(?:.*/)?(?:udev|udev/rules\.d|modprobe\.d))$`)
+
+// inBootPlace reports whether a name is in such a place, or a link in one leads to it.
+func (f *wayFinder) inBootPlace(name string) bool {
+	if bootTextPlaces.MatchString(name) {
+		return true
+	}
+	for at := name; len(f.linked) > 0 && at != "."; at = path.Dir(at) {
+		if f.linked[at] {
+			return true
+		}
+	}
+	return false
+}
+
+// followBootLinks notes what the links in these places lead to, and links in what these lead to: that is run, or read, as what lies there.
+func (f *wayFinder) followBootLinks(img *initrd.Image) {
+	f.linked = map[string]bool{}
+	followed := map[string]bool{}
+	for more := true; more; {
+		more = false
+		for name, e := range img.Tree() {
+			if !e.IsLink() || followed[name] || !f.inBootPlace(name) && !bootDirs.MatchString(name) {
+				continue
+			}
+			if len(followed) == maxServers {
+				f.ways = append(f.ways, Way{Path: name, What: "more links than are followed"})
+				return
+			}
+			followed[name] = true
+			real, ok := img.Resolve(name)
+			if !ok || f.linked[real] {
+				continue
+			}
+			switch to := img.Lookup(real); {
+			case to.IsFile() && isELF(img.Content(to)):
+				if real == f.Server.Path || slices.Contains(serverPrograms, path.Base(real)) {
+					f.ways = append(f.ways, Way{Path: name, What: "a server"})
+				}
+			default:
+				f.linked[real], more = true, true
+			}
+		}
+	}
+}
+
+func isELF(b []byte) bool { return bytes.HasPrefix(b, []byte("\x7fELF")) }
+
 // settledFiles is the files that are read for what they say themselves; whoever sources one names it.
-var settledFiles = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf)|groundhog/patches\.json)|(?:.*/)?authorized_keys|(?:usr/)?lib/modules/[^/]+/modules\.\w+)$`)
+var settledFiles = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf)|groundhog/patches\.json)|(?:.*/)?authorized_keys)$`)
+
+// indexLine is a line of depmod's, in files of these names: a shell that sources one does nothing at it.
+var (
+	indexFile = regexp.MustCompile(`^(?:usr/)?lib/modules/[^/]+/modules\.\w+$`)
+	indexLine = regexp.MustCompile(`^(?:(?:alias|softdep|weakdep) [\w:.,*?\[\]{}+ -]+|\S+\.ko(?:\.\w+)?:?[\w/. -]*)$`)
+)
 
 func contentOrTarget(img *initrd.Image, e *initrd.Entry) []byte {
 	if e.IsFile() {
@@ -142,18 +212,21 @@ var wordJoiner = strings.NewReplacer("\x00", "", "\\\n", "", `""`, "", "''", "")
 func (f *wayFinder) scanScript(name string, text []byte, known bool) {
 	var words []string
 	sum := sha256.New()
-	for line := range strings.Lines(wordJoiner.Replace(string(text))) {
+	whole := wordJoiner.Replace(string(text))
+	f.lookForSayers(whole, text)
+	index := indexFile.MatchString(name)
+	for line := range strings.Lines(whole) {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "#") || !isMarked(line) || name == Script && known && execLine.MatchString(line) {
+		if strings.HasPrefix(line, "#") || !isMarked(line) && !isMarked(meantText(line)) || name == Script && known && execLine.MatchString(line) || index && indexLine.MatchString(line) {
 			continue
 		}
-		line = harmlessLine.ReplaceAllString(line, "")
-		found := steersDropbear.FindAllString(line, -1)
-		for _, m := range serverWord.FindAllStringSubmatch(line, -1) {
-			found = append(found, m[1])
+		if !f.otherSayers {
+			line = saidText.ReplaceAllString(line, "")
 		}
-		if netcatListens.MatchString(line) {
-			found = append(found, "nc")
+		line = harmlessLine.ReplaceAllString(line, "")
+		found := namesIn(line)
+		if meant := meantText(line); meant != line {
+			found = append(found, namesIn(meant)...)
 		}
 		if found != nil {
 			words = append(words, found...)
@@ -165,6 +238,34 @@ func (f *wayFinder) scanScript(name string, text []byte, known bool) {
 	}
 	slices.Sort(words)
 	f.ways = append(f.ways, Way{name, "it names " + strings.Join(slices.Compact(words), ", "), [sha256.Size]byte(sum.Sum(nil))})
+}
+
+// unquoter takes out of a line what a shell does, but for expansions; several slashes are one.
+var (
+	unquoter  = strings.NewReplacer(`\`, "", `"`, "", "'", "")
+	slashDots = regexp.MustCompile(`/(?:\.?/)+`)
+)
+
+func meantText(line string) string {
+	if strings.ContainsAny(line, `\"'`) {
+		line = unquoter.Replace(line)
+	}
+	if strings.Contains(line, "//") || strings.Contains(line, "/./") {
+		line = slashDots.ReplaceAllString(line, "/")
+	}
+	return line
+}
+
+// namesIn is the names in a line that make it a way in.
+func namesIn(line string) []string {
+	found := steersDropbear.FindAllString(line, -1)
+	for _, m := range serverWord.FindAllStringSubmatch(line, -1) {
+		found = append(found, m[1])
+	}
+	if m := netcatListens.FindStringSubmatch(line); m != nil {
+		found = append(found, m[1]+m[2])
+	}
+	return found
 }
 
 // changedElsewhere is what may change, in Debian's boot script or beside it, how dropbear is started; "" of none.

@@ -39,7 +39,7 @@ log_begin_msg "Stopping dropbear ($EXE)"
 		"a record, sourced":   {"scripts/init-top/x", ". /etc/groundhog/patches.json\n", "scripts/init-top/x: it names groundhog/patches.json"},
 		"preloaded":           {"etc/ld.so.preload", "/x.so\n", "etc/ld.so.preload: every program loads what it names"},
 		"an index of modules": {"usr/lib/modules/6/modules.alias", "alias getty x\n", ""},
-		"keys at boot":        {"scripts/init-top/x", "cat /x >>/root*/.ssh/authorized_keys\n", "scripts/init-top/x: it names authorized_keys"},
+		"keys at boot":        {"scripts/init-top/x", "cat /x >>/root*/.ssh/authorized_keys\n", "scripts/init-top/x: it names .ssh/, authorized_keys"},
 		"a netcat":            {"init", "while :; do nc -v -l -p 23 -e /bin/sh; done\n", "init: it names nc"},
 		"no netcat":           {"init", "nc host 80 </dev/null; rsync -e ssh\n", ""},
 		"too long":            {"scripts/init-top/x", strings.Repeat("# nothing\n", 7000), "scripts/init-top/x: too long to look into"},
