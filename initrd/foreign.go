@@ -8,44 +8,39 @@ import (
 	"groundhog/initrd/show"
 )
 
+// foreignKinds is files that people mistake for an initramfs, by what is at an offset in them. The first that fits counts.
+var foreignKinds = []struct {
+	off         int
+	magic, what string
+}{
+	{0, "\x7fELF", "an ELF file"},
+	{0x202, "HdrS", "a Linux kernel (x86 bzImage)"},
+	{0x38, "ARM\x64", "a Linux kernel (arm64 Image)"},
+	{0x24, "\x18\x28\x6f\x01", "a Linux kernel (arm zImage)"},
+	{0, "MZ", "an EFI program (a unified kernel image must be rebuilt, not patched)"},
+	{0, "\x27\x05\x19\x56", "a U-Boot image (take the header off first, with dumpimage)"},
+	{0, "\xd0\x0d\xfe\xed", "a device tree or U-Boot FIT image"},
+	{0, "ANDROID!", "an Android boot image"},
+	{0, "070707", "a cpio archive in the old ASCII format (odc), which the kernel does not read"},
+	{0, "\xc7\x71", "a binary cpio archive, which the kernel does not read"},
+	{0, "\x71\xc7", "a binary cpio archive, which the kernel does not read"},
+	{0, "hsqs", "a squashfs image"},
+	{0, "!<arch>\n", "a .deb or ar archive"},
+	{257, "ustar", "a tar archive"},
+	{0, "QFI\xfb", "a disk image"},
+	{510, "\x55\xaa", "a disk image"},
+	{0x438, "\x53\xef", "an ext2, ext3 or ext4 file system"},
+}
+
 // foreignKind says what a file is that is not an initramfs, where it is a kind
 // that people mistake for one; else "".
 func foreignKind(b []byte) string {
-	at := func(off int, magic string) bool {
-		return len(b) >= off+len(magic) && string(b[off:off+len(magic)]) == magic
+	for _, k := range foreignKinds {
+		if len(b) > k.off && bytes.HasPrefix(b[k.off:], []byte(k.magic)) {
+			return k.what
+		}
 	}
-	switch {
-	case at(0, "\x7fELF"):
-		return "an ELF file"
-	case at(0x202, "HdrS"):
-		return "a Linux kernel (x86 bzImage)"
-	case at(0x38, "ARM\x64"):
-		return "a Linux kernel (arm64 Image)"
-	case at(0x24, "\x18\x28\x6f\x01"):
-		return "a Linux kernel (arm zImage)"
-	case at(0, "MZ"):
-		return "an EFI program (a unified kernel image must be rebuilt, not patched)"
-	case at(0, "\x27\x05\x19\x56"):
-		return "a U-Boot image (take the header off first, with dumpimage)"
-	case at(0, "\xd0\x0d\xfe\xed"):
-		return "a device tree or U-Boot FIT image"
-	case at(0, "ANDROID!"):
-		return "an Android boot image"
-	case at(0, "070707"):
-		return "a cpio archive in the old ASCII format (odc), which the kernel does not read"
-	case at(0, "\xc7\x71"), at(0, "\x71\xc7"):
-		return "a binary cpio archive, which the kernel does not read"
-	case at(0, "hsqs"):
-		return "a squashfs image"
-	case at(0, "!<arch>\n"):
-		return "a .deb or ar archive"
-	case at(257, "ustar"):
-		return "a tar archive"
-	case at(0, "QFI\xfb"), at(510, "\x55\xaa"):
-		return "a disk image"
-	case at(0x438, "\x53\xef"):
-		return "an ext2, ext3 or ext4 file system"
-	case beginsAsText(b):
+	if beginsAsText(b) {
 		return "a text file"
 	}
 	return ""

@@ -98,7 +98,7 @@ func (t *Tree) hookCurl() (string, error) {
 	if !t.opts.Curl {
 		return "", nil
 	}
-	if _, err := t.needFile("usr/bin/curl", "curl"); err != nil {
+	if err := t.needFile("usr/bin/curl", "curl"); err != nil {
 		return "", err
 	}
 	found, err := t.findProgram("usr/bin/curl")

@@ -111,7 +111,7 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 		{"usr/sbin/dropbear", "dropbear-bin"},
 		{"usr/bin/busybox", "busybox"},
 	} {
-		if _, err := t.needFile(f.name, f.pkg); err != nil {
+		if err := t.needFile(f.name, f.pkg); err != nil {
 			return nil, err
 		}
 	}
@@ -146,13 +146,12 @@ func (t *Tree) finishChanges(tool string) error {
 	return nil
 }
 
-// needFile finds what a package of the root tree has to have brought.
-func (t *Tree) needFile(name, pkg string) (string, error) {
-	found, err := t.findInTree(name)
-	if err != nil {
-		return "", fmt.Errorf("%w: install %s there", err, pkg)
+// needFile refuses a root tree without a file that a package has to have brought.
+func (t *Tree) needFile(name, pkg string) error {
+	if _, err := t.findInTree(name); err != nil {
+		return fmt.Errorf("%w: install %s there", err, pkg)
 	}
-	return found, nil
+	return nil
 }
 
 // buildID names what the tree's archives are built from: 16 hexadecimal digits

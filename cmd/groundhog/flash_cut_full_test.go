@@ -199,7 +199,7 @@ func TestFlashPowerCuts(t *testing.T) {
 		code, out := s.flash(goodDisk, img, "--patience", "3s")
 		close(over)
 		<-off
-		whole := s.holds(0, img)
+		whole := s.holds(img)
 		if code == 0 && !whole {
 			t.Errorf("cut %d: a success, and the medium does not hold the image", i)
 		}

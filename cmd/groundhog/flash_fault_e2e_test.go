@@ -122,14 +122,14 @@ func packed(t *testing.T, name string, tool ...string) string {
 	return out
 }
 
-// holds reports whether the i-th further disk begins with an image, read from outside.
-func (s *spare) holds(i int, img string) bool {
+// holds reports whether the first disk begins with an image, read from outside.
+func (s *spare) holds(img string) bool {
 	s.t.Helper()
 	want, err := os.ReadFile(img)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f, err := os.Open(s.Disk(i))
+	f, err := os.Open(s.Disk(0))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func (s *spare) verified(what string, code int, out, img string) {
 	if code != 0 || !strings.Contains(out, "verified: ") {
 		s.t.Errorf("%s: exit %d, want a verified disk", what, code)
 	}
-	if !s.holds(0, img) {
+	if !s.holds(img) {
 		s.t.Errorf("%s: exit %d, and the disk does not hold the image", what, code)
 	}
 }
@@ -194,7 +194,7 @@ func TestFlashFaults(t *testing.T) {
 	s.pastTheWait(other)
 	s.beforehand(small, large)
 	s.brokenImages(small)
-	s.curl(web.URL, images, small, other)
+	s.curl(images, small, other)
 	s.corrupt(other)
 	s.badDisks(small)
 	s.halfWritten(large)
@@ -258,7 +258,7 @@ func (s *spare) brokenImages(img string) {
 		if code == 0 || strings.Contains(out, "verified: ") {
 			s.t.Errorf("%s: exit %d", cut, code)
 		}
-		if s.holds(0, img) {
+		if s.holds(img) {
 			s.t.Errorf("%s: the disk holds an image that never came", cut)
 		}
 		if refused := strings.Contains(out, "nothing was changed") || strings.Contains(out, "opening image"); !refused || code != exitNo {
@@ -274,7 +274,7 @@ func (s *spare) brokenImages(img string) {
 }
 
 // curl is the way without the writer: from here, from a server, and where something ends too early.
-func (s *spare) curl(url, served, img, other string) {
+func (s *spare) curl(served, img, other string) {
 	code, out := s.flash(goodDisk, packed(s.t, other, "xz", "-0"), "--via", "curl")
 	s.verified("curl, xz through the connection", code, out, other)
 	code, out = s.flash(goodDisk, packed(s.t, img, "zstd", "-q"), "--via", "curl")

@@ -29,7 +29,7 @@ func TestFlashFour(t *testing.T) {
 		t.Errorf("exit %d, want four verified and one not reached", code)
 	}
 	for _, s := range all {
-		if !s.holds(0, img) {
+		if !s.holds(img) {
 			t.Errorf("%s does not hold the image", s.target())
 		}
 	}

@@ -122,7 +122,7 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 	if key != nil && o.output == stdioName {
 		return signManifest(o.in, path, int64(o.maxSize), key)
 	}
-	if err := o.completeManifest(m, path); err != nil {
+	if err := o.completeManifest(m); err != nil {
 		return err
 	}
 	if o.output == stdioName {
@@ -143,7 +143,7 @@ func (o *manifestOptions) outputNames(path string) []string {
 }
 
 // completeManifest adds what SOURCE itself does not tell.
-func (o *manifestOptions) completeManifest(m *manifest.Manifest, path string) error {
+func (o *manifestOptions) completeManifest(m *manifest.Manifest) error {
 	if m.Tool == "" {
 		m.Tool = "groundhog " + Version
 	}

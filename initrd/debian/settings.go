@@ -100,15 +100,8 @@ func (s *shellState) sourcedSettings() Settings {
 	return Settings{vars, s.blind}
 }
 
-// Source is the settings after a shell has sourced these texts, one after the
+// SourceInInit is the settings after the shell of /init, where some variables are set already, has sourced these texts, one after the
 // other; names are for messages.
-func Source(files []SourceFile) Settings {
-	s := newShell()
-	s.sourceAll(files)
-	return s.sourcedSettings()
-}
-
-// SourceInInit is the same of /init's shell, where some variables are set already.
 func SourceInInit(files []SourceFile) Settings { return initShell(files).sourcedSettings() }
 
 // SourceFile is a file that a shell sources.

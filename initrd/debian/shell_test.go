@@ -11,6 +11,13 @@ import (
 	"groundhog/fixtures/judge"
 )
 
+// sourceInNew is SourceInInit of a shell where nothing is set.
+func sourceInNew(files []SourceFile) Settings {
+	s := newShell()
+	s.sourceAll(files)
+	return s.sourcedSettings()
+}
+
 // Shells say what they end up with. What we call certain is that; of the rest, which
 // only a running machine can tell, nothing is believed.
 func TestSourceAsShells(t *testing.T) {
@@ -24,7 +31,7 @@ func TestSourceAsShells(t *testing.T) {
 			cmd := exec.Command(sh[0], append(sh[1:], "-c", `unset DEVICE X; . ./conf; printf "<%s>" "${DEVICE-unset}"`)...)
 			cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 			out, err := cmd.Output()
-			got := Source([]SourceFile{{"conf", []byte(text), ""}})
+			got := sourceInNew([]SourceFile{{"conf", []byte(text), ""}})
 			value, sure := got.Get("DEVICE")
 			if _, set := got.Vars["DEVICE"]; !set {
 				value = "unset"
@@ -48,7 +55,7 @@ func TestSourceDoubt(t *testing.T) {
 	double := strings.Repeat("A=$A$A\n", 60)
 	for _, text := range []string{"eval X=1\n", ". /x\n", "DEVICE='a\n", "if\n", strings.Repeat("(", 60000), "A=xxxxxxxx\n" + double,
 		strings.Repeat("#", maxSourced+1), "alias a=b\n", "read DEVICE\n"} {
-		if got := Source([]SourceFile{{"conf", []byte("DEVICE=a\n"), ""}, {"more", []byte(text), ""}}); got.Doubt == "" {
+		if got := sourceInNew([]SourceFile{{"conf", []byte("DEVICE=a\n"), ""}, {"more", []byte(text), ""}}); got.Doubt == "" {
 			t.Errorf("%.40q: certain of %v", text, got.Vars)
 		}
 	}
@@ -59,7 +66,7 @@ func FuzzSource(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got := Source([]SourceFile{{"conf", []byte(text), ""}})
+		got := sourceInNew([]SourceFile{{"conf", []byte(text), ""}})
 		size := 0
 		for name, v := range got.Vars {
 			size += len(v.Value)
@@ -72,7 +79,7 @@ func FuzzSource(f *testing.F) {
 		}
 		// A last word makes up for all that was not certain, but for what may set anything.
 		if got.Doubt == "" {
-			again := Source([]SourceFile{{"conf", []byte(text), ""}, {"last", []byte("DEVICE=last\n"), ""}})
+			again := sourceInNew([]SourceFile{{"conf", []byte(text), ""}, {"last", []byte("DEVICE=last\n"), ""}})
 			if value, sure := again.Get("DEVICE"); value != "last" || !sure {
 				t.Fatalf("%q, %v", value, sure)
 			}

@@ -42,14 +42,13 @@ type markdownReport struct {
 }
 
 // addPart writes a part whole or not at all.
-func (m *markdownReport) addPart(part string) bool {
+func (m *markdownReport) addPart(part string) {
 	if len(part) > m.left {
 		m.missing++
-		return false
+		return
 	}
 	m.left -= len(part)
 	m.b.WriteString(part)
-	return true
 }
 
 func (m *markdownReport) writeHead(c *Changes) {

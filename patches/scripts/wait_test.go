@@ -187,7 +187,7 @@ func TestDropbearGone(t *testing.T) {
 func TestEarly(t *testing.T) {
 	each(t, func(t *testing.T, m *machine) {
 		m.quick("GROUNDHOG_DROPBEAR_TIMEOUT=900", "GROUNDHOG_LEASE_FRESH=900")
-		m.touch(lease, time.Now())
+		m.touchLease(time.Now())
 		r := m.start(sourceHold)
 		r.sees("held: somebody is at work (lease)", 1)
 		m.write(writing, "")

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-func (m *machine) touch(path string, at time.Time) {
-	if !m.has(path) {
-		m.write(path, "")
+func (m *machine) touchLease(at time.Time) {
+	if !m.has(lease) {
+		m.write(lease, "")
 	}
-	m.must(os.Chtimes(filepath.Join(m.root, path), at, at))
+	m.must(os.Chtimes(filepath.Join(m.root, lease), at, at))
 }
 
 // A lease that is touched holds; one that is not leaves. The clock may say what it wants.
@@ -30,11 +30,11 @@ func TestLease(t *testing.T) {
 				m.quick("GROUNDHOG_LEASE_GRACE=6") // long enough to be seen on a loaded machine
 				m.dropbear()
 				var i int64
-				m.touch(lease, at(i))
+				m.touchLease(at(i))
 				r := m.start(sourceHold)
 				m.eventually("4 lines", r, func() bool {
 					i++
-					m.touch(lease, at(i))
+					m.touchLease(at(i))
 					return strings.Count(r.said(), "held: somebody is at work (lease)") >= 4
 				})
 				last := time.Now()
@@ -56,7 +56,7 @@ func TestLeaseRemoved(t *testing.T) {
 	each(t, func(t *testing.T, m *machine) {
 		m.quick("GROUNDHOG_LEASE_FRESH=90000")
 		m.dropbear()
-		m.touch(lease, time.Now())
+		m.touchLease(time.Now())
 		r := m.start(sourceHold)
 		r.sees("held: somebody is at work (lease)", 2)
 		m.remove(lease)

@@ -41,7 +41,7 @@ func TestDebAsDpkgExtractsIt(t *testing.T) {
 					entries = append(entries, h)
 				}
 			}
-			pkg, dir := writeDeb(t, deb(t, "p", ending, entries...)), t.TempDir()
+			pkg, dir := writeDeb(t, deb(t, ending, entries...)), t.TempDir()
 			run(t, tool, "-x", pkg, dir)
 			want := snapshot(t, open(t, Dir(dir)))
 			if diff := cmp.Diff(want, snapshot(t, open(t, Debs(pkg)))); diff != "" {
@@ -78,7 +78,7 @@ func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
 		"usr/lib/old": "old", "lib": "-> usr/lib", "opt/a": "-> ../usr/lib", "opt/keep/x": "x", "etc/file": "low",
 		"broken": "-> nowhere", "etc/dir/in": "in",
 	}
-	pkg := writeDeb(t, deb(t, "p", "", directory("./"), directory("./lib/"), directory("./lib/x/"),
+	pkg := writeDeb(t, deb(t, "", directory("./"), directory("./lib/"), directory("./lib/x/"),
 		regular("./lib/x/new", "new"), directory("./opt/"), directory("./opt/a/"), regular("./opt/a/old", "newer"),
 		symlink("./opt/keep", "../etc"), directory("./etc/"), regular("./etc/file", "high"),
 		directory("./usr/"), directory("./usr/lib/"), hardlink("./usr/lib/linked", "./lib/x/new")))
@@ -108,7 +108,7 @@ func TestDebCut(t *testing.T) { debCut(t, 5) }
 // debCut tries one place in some.
 func debCut(t *testing.T, one int) {
 	for _, ending := range compressed {
-		b := deb(t, "p", ending, sample()...)
+		b := deb(t, ending, sample()...)
 		if _, err := unpackOnly(b, DefaultLimit); err != nil {
 			t.Fatalf("%q: %v", ending, err)
 		}
@@ -141,13 +141,13 @@ func TestDebRefused(t *testing.T) {
 	ctl := member{"control.tar.gz", squeeze(t, ".gz", control(t, "p"))}
 	sparse := tar.Header{Typeflag: tar.TypeReg, Name: "s", PAXRecords: map[string]string{"GNU.sparse.map": "0,1"}}
 	for want, b := range map[string][]byte{
-		"leads out of the package":  deb(t, "p", "", regular("./usr/../../etc/x", "x")),
-		"which does not come":       deb(t, "p", "", hardlink("./a", "./b")),
-		"nowhere: symbolic link":    deb(t, "p", "", symlink("./nowhere", "/none"), regular("./nowhere/x", "x")),
-		"too many levels":           deb(t, "p", "", symlink("./a", "a"), regular("./a/x", "x")),
-		"not a directory":           deb(t, "p", "", regular("./a", ""), regular("./a/x", "x")),
-		"more than 100000 bytes":    deb(t, "p", ".gz", regular("./big", strings.Repeat("\x00", 200000))),
-		"bad name":                  deb(t, "p", "", regular(strings.Repeat("d/", 200)+"x", "")),
+		"leads out of the package":  deb(t, "", regular("./usr/../../etc/x", "x")),
+		"which does not come":       deb(t, "", hardlink("./a", "./b")),
+		"nowhere: symbolic link":    deb(t, "", symlink("./nowhere", "/none"), regular("./nowhere/x", "x")),
+		"too many levels":           deb(t, "", symlink("./a", "a"), regular("./a/x", "x")),
+		"not a directory":           deb(t, "", regular("./a", ""), regular("./a/x", "x")),
+		"more than 100000 bytes":    deb(t, ".gz", regular("./big", strings.Repeat("\x00", 200000))),
+		"bad name":                  deb(t, "", regular(strings.Repeat("d/", 200)+"x", "")),
 		`format version "3.0"`:      archive(t, member{"debian-binary", []byte("3.0\n")}, ctl, data),
 		"where control.tar should":  archive(t, version, data, ctl),
 		"data.tar: unexpected EOF":  archive(t, version, ctl),
@@ -200,7 +200,7 @@ func TestDebFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a[b]c*?\\")
 	must(t, os.Mkdir(dir, 0o755))
 	for _, name := range []string{"2.deb", "1.deb", "[x].deb"} {
-		must(t, os.WriteFile(filepath.Join(dir, name), deb(t, "p", "", regular("./"+name, name)), 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, name), deb(t, "", regular("./"+name, name)), 0o644))
 	}
 	files, err := DebFiles(dir)
 	if want := []string{filepath.Join(dir, "1.deb"), filepath.Join(dir, "2.deb"), filepath.Join(dir, "[x].deb")}; err != nil || !slices.Equal(files, want) {
@@ -218,7 +218,7 @@ func TestDebFiles(t *testing.T) {
 
 // The packages of all layers share one limit.
 func TestDebLayersShareTheLimit(t *testing.T) {
-	big := writeDeb(t, deb(t, "p", ".gz", regular("./big", strings.Repeat("x", 100000))))
+	big := writeDeb(t, deb(t, ".gz", regular("./big", strings.Repeat("x", 100000))))
 	open(t, Debs(big).Limit(150000))
 	if _, err := Open(Debs(big).Limit(150000), Debs(big).Limit(150000)); err == nil || !strings.Contains(err.Error(), "more than 150000 bytes") {
 		t.Errorf("twice as much: %v", err)
@@ -226,7 +226,7 @@ func TestDebLayersShareTheLimit(t *testing.T) {
 }
 
 func TestHardLinksShareContent(t *testing.T) {
-	tree, err := unpackOnly(deb(t, "p", "", sample()...), DefaultLimit)
+	tree, err := unpackOnly(deb(t, "", sample()...), DefaultLimit)
 	must(t, err)
 	m := tree.layers[0].layerStore.(*memoryStore)
 	a, err := m.findNode("usr/bin/tool")
@@ -242,10 +242,10 @@ func TestHardLinksShareContent(t *testing.T) {
 // FuzzDeb: anything that passes is a well-behaved file system, twice the same.
 func FuzzDeb(f *testing.F) {
 	for _, ending := range compressed[:3] {
-		f.Add(deb(f, "p", ending, sample()...))
+		f.Add(deb(f, ending, sample()...))
 	}
-	f.Add(deb(f, "p", "", symlink("./lib", "usr/lib"), directory("./usr/lib/"), regular("./lib/x", "x")))
-	f.Add(deb(f, "p", "", directory("./usr/"), directory("./usr/n\xff/"), regular("./usr/n\xff/x", "x")))
+	f.Add(deb(f, "", symlink("./lib", "usr/lib"), directory("./usr/lib/"), regular("./lib/x", "x")))
+	f.Add(deb(f, "", directory("./usr/"), directory("./usr/n\xff/"), regular("./usr/n\xff/x", "x")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tree, err := unpackOnly(b, 1<<20)
 		if err != nil {

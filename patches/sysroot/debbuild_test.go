@@ -87,11 +87,11 @@ func arMember(name, mode string, data []byte) []byte {
 }
 
 // deb is a package with that content; ending says how data.tar is compressed.
-func deb(t testing.TB, name, ending string, entries ...tar.Header) []byte {
+func deb(t testing.TB, ending string, entries ...tar.Header) []byte {
 	t.Helper()
 	return archive(t,
 		member{"debian-binary", []byte("2.0\n")},
-		member{"control.tar", control(t, name)},
+		member{"control.tar", control(t, "p")},
 		member{"data.tar" + ending, squeeze(t, ending, tarball(t, entries...))})
 }
 

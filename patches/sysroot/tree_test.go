@@ -19,7 +19,7 @@ func TestTreeIsAFileSystem(t *testing.T) {
 		"usr/lib/a": "a", "lib": "-> usr/lib", "etc/only-low": "x", "etc/both": "low", "empty": "/",
 	})
 	high := writeTree(t, t.TempDir(), map[string]string{"etc/both": "high", "lib/b": "b"})
-	pkg := writeDeb(t, deb(t, "p", ".zst", directory("./"), directory("./lib/"), regular("./lib/c", "c"),
+	pkg := writeDeb(t, deb(t, ".zst", directory("./"), directory("./lib/"), regular("./lib/c", "c"),
 		symlink("./lib/a-link", "/lib/a")))
 	tree := open(t, Dir(low), Debs(pkg), Dir(high))
 	if err := fstest.TestFS(tree, "usr/lib/a", "usr/lib/b", "usr/lib/c", "usr/lib/a-link", "etc/both",

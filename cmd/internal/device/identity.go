@@ -99,7 +99,7 @@ func (s *sshSettings) holdIdentities(ctx context.Context, o Options, ask func(st
 		h.trouble = append(h.trouble, fmt.Sprintf("agent: %v", err))
 	}
 	signing := slices.Concat(agents, named, configured)
-	for _, k := range slices.Concat(h.userCertificates(ctx, certs, signing), named, keysInBoth(configured, agents)) {
+	for _, k := range slices.Concat(h.userCertificates(certs, signing), named, keysInBoth(configured, agents)) {
 		h.addKey(k, agents)
 	}
 	if !s.identitiesOnly {

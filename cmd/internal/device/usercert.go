@@ -1,7 +1,6 @@
 package device
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +19,7 @@ type certFile struct {
 // userCertificates are the users' certificates (ssh-keygen(1), "CERTIFICATES") that we can sign for: those in CertificateFile
 // and the one beside each key. They are tried before plain keys, as ssh does; a device that does not know their
 // authority says no to them and yes to the key.
-func (h *heldIdentities) userCertificates(ctx context.Context, files []certFile, keys []identityKey) (all []identityKey) {
+func (h *heldIdentities) userCertificates(files []certFile, keys []identityKey) (all []identityKey) {
 	for _, f := range files {
 		k, err := readCertificate(f.name, keys)
 		switch {

@@ -34,7 +34,7 @@ func (r *flashRun) attemptOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := &writerLine{flashRun: r, raw: raw, end: make(chan struct{}), pace: newPace(senderCount)}
+	a := &writerLine{flashRun: r, raw: raw, end: make(chan struct{}), pace: newPace()}
 	a.heard.Note()
 	a.stall.noteProgress()
 	a.w = wire.NewWriter(pieceWriter{pacedWriter{countWriter{raw, &r.sent}, a.pace}, &a.stall.out})

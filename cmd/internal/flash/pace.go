@@ -15,7 +15,6 @@ import (
 // (fixtures/bench/cm3). Its methods may be called by all senders at once.
 type linePace struct {
 	mu      sync.Mutex
-	senders float64
 	line    byteRate                  // seconds for a byte on it
 	packing [protocol.S2 + 1]byteRate // seconds for a byte of a chunk, by what it is compressed with
 	packed  [protocol.S2 + 1]byteRate // bytes that come of it
@@ -41,10 +40,10 @@ func (r byteRate) perByte() float64 { return r.took / r.bytes }
 // lookAgain is after how many chunks the other way is tried once, so that what is known of it does not get old.
 const lookAgain = 32
 
-// newPace is that of a line on which so many send. It is taken for one of 100 Mbit/s until some was sent: that the kernel takes the
+// newPace is that of a line that nothing was sent on yet. It is taken for one of 100 Mbit/s until some was sent: that the kernel takes the
 // first bytes at once says nothing.
-func newPace(senders int) *linePace {
-	p := &linePace{senders: float64(senders), line: rateOf(80e-9, 1<<20)}
+func newPace() *linePace {
+	p := &linePace{line: rateOf(80e-9, 1<<20)}
 	p.packing[protocol.Zstd], p.packed[protocol.Zstd] = rateOf(3e-9, 1), rateOf(0.4, 1)
 	p.packing[protocol.S2], p.packed[protocol.S2] = rateOf(1.2e-9, 1), rateOf(0.5, 1)
 	return p
@@ -69,7 +68,7 @@ func (p *linePace) nextEncoding() protocol.Encoding {
 // compress it and give it to the line.
 func (p *linePace) secondsPerByte(e protocol.Encoding) float64 {
 	line := p.packed[e].perByte() * p.line.perByte()
-	return max(line, (p.packing[e].perByte()+line)/p.senders)
+	return max(line, (p.packing[e].perByte()+line)/senderCount)
 }
 
 // noteCompressed notes that bytes were compressed.

@@ -61,7 +61,7 @@ func TestPace(t *testing.T) {
 		{"no line at all", []lineAndCores{slow, free}, 40, true, false},
 		{"slow again", []lineAndCores{free, slow}, 100, false, true},
 	} {
-		p := newPace(senderCount)
+		p := newPace()
 		for n, l := range c.lines {
 			if n < len(c.lines)-1 {
 				got := l.send(p, c.first)
@@ -106,7 +106,7 @@ func TestParcelEncodings(t *testing.T) {
 		{lineAndCores{2e9, 400e6, 1e9}, judge.Noise(1, chunk.Size), protocol.Raw},
 	} {
 		var line bytes.Buffer
-		p := parcel{w: wire.NewWriter(&line), encoder: encoder, run: newRun(t.Context(), Job{}), pace: newPace(senderCount)}
+		p := parcel{w: wire.NewWriter(&line), encoder: encoder, run: newRun(t.Context(), Job{}), pace: newPace()}
 		c.at.send(p.pace, 40)
 		if err := p.sendChunk(&ledgerItem{c: chunk.Of(3, c.data), data: c.data}); err != nil {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestParcelEncodings(t *testing.T) {
 
 // What a line takes is measured where it is given to the line.
 func TestPacedWriter(t *testing.T) {
-	p := newPace(senderCount)
+	p := newPace()
 	w := pacedWriter{io.Discard, p}
 	for range 100 {
 		if n, err := w.Write(make([]byte, 64<<10)); n != 64<<10 || err != nil {

@@ -135,7 +135,7 @@ func (r *flashRun) differingPieces(it *ledgerItem) (*chunk.Pieces, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chunk.DifferingSums(sums, it.held), nil
+	return chunk.Differing(sums, it.held), nil
 }
 
 // pieceSums is the sums of the pieces of chunk c, by which is guessed what of it the device has; data is nil where the chunk was not read yet. What

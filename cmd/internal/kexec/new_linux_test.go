@@ -20,17 +20,17 @@ func newSystem() (New, string) {
 	return New{Kernel: 6, KernelSum: sum("kernel"), Initrd: 7, InitrdSum: sum("initram"), Line: "root=/dev/vda1 ro"}, "kernelinitram"
 }
 
-// newWaiting is a machine that waits in its initramfs, and has so many MiB of memory available.
-func newWaiting(t *testing.T, memory string) *fake {
+// newWaiting is a machine that waits in its initramfs, and has 100 MB of memory available.
+func newWaiting(t *testing.T) *fake {
 	f := newFake(t)
 	f.write("scripts/groundhog/wait", "")
-	f.write("proc/meminfo", "MemTotal: 500000 kB\nMemAvailable:   "+memory+"000 kB\n")
+	f.write("proc/meminfo", "MemTotal: 500000 kB\nMemAvailable:   100000 kB\n")
 	return f
 }
 
 func TestLoadNew(t *testing.T) {
 	n, sent := newSystem()
-	f := newWaiting(t, "100")
+	f := newWaiting(t)
 	var out bytes.Buffer
 	if err := f.machine().LoadNew(strings.NewReader(sent+Go), n, &out); err != nil || out.String() != "loaded\n" || string(f.kernel) != "kernel" || string(f.initrd) != "initram" {
 		t.Errorf("%q, %v, %q, %q", out.String(), err, f.kernel, f.initrd)
@@ -38,7 +38,7 @@ func TestLoadNew(t *testing.T) {
 	f.wants("load root=/dev/vda1 ro")
 
 	n.Initrd = 0 // a kernel that has its own, or needs none
-	f = newWaiting(t, "100")
+	f = newWaiting(t)
 	if err := f.machine().LoadNew(strings.NewReader("kernel"+Go), n, io.Discard); err != nil || string(f.kernel) != "kernel" || f.initrd != nil {
 		t.Errorf("without an initramfs: %v", err)
 	}
@@ -47,7 +47,7 @@ func TestLoadNew(t *testing.T) {
 
 func TestTrialNew(t *testing.T) {
 	n, sent := newSystem()
-	f := newWaiting(t, "100")
+	f := newWaiting(t)
 	if err := f.machine().TrialNew(strings.NewReader(sent), n); err != nil || string(f.kernel) != "kernel" {
 		t.Errorf("%v, %q", err, f.kernel)
 	}
@@ -58,14 +58,14 @@ func TestTrialNew(t *testing.T) {
 func TestLoadNewDropped(t *testing.T) {
 	n, sent := newSystem()
 	for _, said := range []string{"", "no\n"} {
-		f := newWaiting(t, "100")
+		f := newWaiting(t)
 		if err := f.machine().LoadNew(strings.NewReader(sent+said), n, io.Discard); !errors.Is(err, ErrDropped) {
 			t.Errorf("%q: %v", said, err)
 		}
 		f.wants("load root=/dev/vda1 ro", "unload")
 	}
 	for _, sent := range []string{"", "kern", "KERNELinitram" + Go, "kernelinit", "kernelINITRAM" + Go} {
-		f := newWaiting(t, "100")
+		f := newWaiting(t)
 		if err := f.machine().LoadNew(strings.NewReader(sent), n, io.Discard); err == nil {
 			t.Errorf("%q was loaded", sent)
 		}
@@ -87,7 +87,7 @@ func TestNewRefuses(t *testing.T) {
 		"loaded for kexec already":  func(f *fake, m *Machine, n *New) { f.write("sys/kernel/kexec_loaded", "1\n") },
 		"the kernel: what came has": func(f *fake, m *Machine, n *New) { n.KernelSum = n.InitrdSum },
 	} {
-		f := newWaiting(t, "100")
+		f := newWaiting(t)
 		m := f.machine()
 		n, sent := newSystem()
 		change(f, &m, &n)
@@ -109,7 +109,7 @@ func TestNewRefuses(t *testing.T) {
 
 // Where it cannot be started nothing stays loaded, and where the kexec fails it is the firmware's turn.
 func TestStartNew(t *testing.T) {
-	f := newWaiting(t, "100")
+	f := newWaiting(t)
 	var out bytes.Buffer
 	if err := f.machine().StartNew(&out); err != nil || out.String() != "starting\n" {
 		t.Errorf("%q, %v", out.String(), err)
@@ -119,14 +119,14 @@ func TestStartNew(t *testing.T) {
 	}
 	f.wants("apart", "kexec", "restart")
 
-	f = newWaiting(t, "100")
+	f = newWaiting(t)
 	f.fail = errors.New("no process")
 	if err := f.machine().StartNew(io.Discard); !errors.Is(err, f.fail) {
 		t.Error(err)
 	}
 	f.wants("apart", "unload")
 
-	f = newWaiting(t, "100") // somebody flashes it again
+	f = newWaiting(t) // somebody flashes it again
 	f.write("run/groundhog/writing", "flash s /dev/vda\n")
 	if err := f.machine().GoNew(); err == nil {
 		t.Error("it starts with a disk that is neither old nor new")

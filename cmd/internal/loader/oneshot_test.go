@@ -338,7 +338,7 @@ func oneShotKilled(t *testing.T, step int) {
 							t.Errorf("killed before command %d, the next push: %v", n, err)
 						}
 					}
-					if _, again := Restore(t.Context(), l); again != nil && !errors.Is(again, ErrRefused) || l.tree() != before && l.left(s, before) {
+					if _, again := Restore(t.Context(), l); again != nil && !errors.Is(again, ErrRefused) || l.tree() != before && l.left(before) {
 						t.Errorf("killed before command %d: %v:\n%s", n, again, l.tree())
 					}
 					if err == nil {
@@ -355,7 +355,7 @@ func oneShotKilled(t *testing.T, step int) {
 }
 
 // left reports whether more than the text of restore is left, of a push that was killed before it said what it does.
-func (l *local) left(s shot, before string) bool {
+func (l *local) left(before string) bool {
 	os.RemoveAll(filepath.Join(l.root, "var/lib/groundhog"))
 	return l.tree() != before
 }

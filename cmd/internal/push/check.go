@@ -152,7 +152,7 @@ func (c *pushChecks) checkRoom(b loader.Boot) {
 	if c.f.Get(key+"_readonly") != "" {
 		c.addFinding("room", Refuse, "mount -o remount,rw "+dir, "%s is mounted read-only", dir)
 	}
-	c.checkPrivate(b, dir, key)
+	c.checkPrivate(dir, key)
 	if c.f.Get("state_readonly") != "" {
 		c.addFinding("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")
 	}
@@ -171,7 +171,7 @@ func (c *pushChecks) checkRoom(b loader.Boot) {
 
 // checkPrivate: the archive holds the private host keys of the initramfs, and FAT has no owners: who may read one
 // file there may read all.
-func (c *pushChecks) checkPrivate(b loader.Boot, dir, key string) {
+func (c *pushChecks) checkPrivate(dir, key string) {
 	fat := key == "firmware" || c.f.Get(key+"_type") == "msdos"
 	if perm := c.f.Get(key + "_perm"); !fat || strings.HasSuffix(perm, "00") {
 		return

@@ -121,7 +121,7 @@ func newBench(t *testing.T) *bench {
 }
 
 // plainImage is made once.
-var plainImage = sync.OnceValue(func() []byte { return diskImage(3<<20 + 512) })
+var plainImage = sync.OnceValue(func() []byte { return diskImage() })
 
 // plainFile is a file with it, which nobody changes.
 var plainFile = sync.OnceValues(func() (string, error) {
@@ -180,7 +180,8 @@ func sumOf(b []byte) string {
 }
 
 // diskImage is an image with a partition that reaches to its end, which begins as an ext4 does, and noise in every chunk.
-func diskImage(size int) []byte {
+func diskImage() []byte {
+	const size = 3<<20 + 512
 	b := make([]byte, size)
 	for i := 8192; i < size; i += 7 {
 		b[i] = byte(i * 31)

@@ -133,7 +133,7 @@ func TestUnpacksToMoreThanTheDisk(t *testing.T) {
 	b := waitingFor(t, "flash")
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	for _, part := range [][]byte{diskImage(3<<20 + 512), make([]byte, 2*devicetest.DiskSize)} {
+	for _, part := range [][]byte{diskImage(), make([]byte, 2*devicetest.DiskSize)} {
 		if _, err := z.Write(part); err != nil {
 			t.Fatal(err)
 		}

@@ -17,9 +17,9 @@ func (b *bench) facts(lines ...string) {
 	}
 }
 
-func (b *bench) pushVia(t *testing.T, via string) Outcome {
+func (b *bench) pushOnce(t *testing.T) Outcome {
 	t.Helper()
-	return Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), Reboot: true, Via: via, RebootTimeout: b.reboot})
+	return Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1), Reboot: true, Via: string(loader.OneShot), RebootTimeout: b.reboot})
 }
 
 // A one-shot is asked for once; what another way left is taken back before, and what worked is the way from then on.
@@ -28,7 +28,7 @@ func TestPushOneShot(t *testing.T) {
 	b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part", "pushed_way replace", "pushed x")
 	var ways []string
 	b.On("groundhog_restore=", func(c *devicetest.Command) int { ways = append(ways, c.Args[0]); return devicetest.Pass })
-	if out := b.pushVia(t, string(loader.OneShot)); out.Verdict != Done || out.State != Held {
+	if out := b.pushOnce(t); out.Verdict != Done || out.State != Held {
 		t.Fatalf("%+v\n%s", out, &b.told)
 	}
 	if len(ways) != 1 || ways[0] != string(loader.NextEntry) {
@@ -71,7 +71,7 @@ func TestPushOneShotOverAnother(t *testing.T) {
 	b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part", "pushed_way replace", "pushed x")
 	b.On("take_lock", devicetest.Complain("groundhog: the original is damaged", 2))
 	b.On("groundhog_restore=", func(*devicetest.Command) int { t.Error("it was pushed"); return 1 })
-	if out := b.pushVia(t, string(loader.OneShot)); out.Verdict != Trouble || out.State != Either || !strings.Contains(out.Text, "by another way, replace") {
+	if out := b.pushOnce(t); out.Verdict != Trouble || out.State != Either || !strings.Contains(out.Text, "by another way, replace") {
 		t.Errorf("%+v", out)
 	}
 }
@@ -84,7 +84,7 @@ func TestPushTryBoot(t *testing.T) {
 			"kernel 6.12.25+rpt-rpi-v8", "firmware_free 300000", "firmware_mount /boot/firmware")
 		b.archive.Facts.Kernel = "6.12.25+rpt-rpi-v8"
 		b.On("cat /proc/device-tree/chosen/bootloader/tryboot", devicetest.Say(answer, 0))
-		if out := b.pushVia(t, string(loader.OneShot)); out.Verdict != Done {
+		if out := b.pushOnce(t); out.Verdict != Done {
 			t.Fatalf("%+v\n%s", out, &b.told)
 		}
 		if !b.Asked("--reboot-argument='0 tryboot' reboot") || !strings.Contains(b.told.String(), want) {
@@ -108,7 +108,7 @@ func TestPushRefusedOverAnother(t *testing.T) {
 		b := newBench(t)
 		b.facts("grub_once yes", "grub_editenv yes", "grub_entry yes", "grub_type ext4", "grub_on part", "pushed_way "+c.way, "pushed x")
 		b.On("groundhog_restore=", devicetest.Complain("groundhog: there is no room", c.exit))
-		out := b.pushVia(t, string(loader.OneShot))
+		out := b.pushOnce(t)
 		if out.State != c.state || (out.Verdict == Refused) != (c.state == Untouched) || !strings.Contains(out.Text, "there is no room") {
 			t.Errorf("%s: %+v", name, out)
 		}

@@ -46,11 +46,8 @@ func AppendPieceSums(sums, b []byte) []byte {
 // Pieces is a set of a chunk's pieces: piece n is bit n%8 of byte n/8.
 type Pieces [Size / PieceSize / 8]byte
 
-// Differing is the pieces of b that do not have the sum they have in sums, one for each of them.
-func Differing(b, sums []byte) *Pieces { return DifferingSums(AppendPieceSums(nil, b), sums) }
-
-// DifferingSums is the pieces that have another sum in a than in b, which are as long.
-func DifferingSums(a, b []byte) *Pieces {
+// Differing is the pieces that have another sum in a than in b, which are as long.
+func Differing(a, b []byte) *Pieces {
 	p := new(Pieces)
 	for n := range len(a) / PieceSumLen {
 		if string(a[n*PieceSumLen:(n+1)*PieceSumLen]) != string(b[n*PieceSumLen:(n+1)*PieceSumLen]) {

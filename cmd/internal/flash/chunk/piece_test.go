@@ -31,7 +31,7 @@ func TestPieces(t *testing.T) {
 			if len(sums) != PieceCount(n)*PieceSumLen {
 				t.Fatalf("%d bytes: %d bytes of sums", n, len(sums))
 			}
-			p := Differing(is, sums)
+			p := Differing(AppendPieceSums(nil, is), sums)
 			var got []int
 			for from, to := range p.Runs(n) {
 				for at := from; at < to; at += PieceSize {

@@ -66,7 +66,7 @@ func (f compressionFormat) beginsFormat(b []byte) bool {
 	return string(b) == f.magic
 }
 
-// Decode returns the disk image that r holds, decoded while it is read, and the
+// decodeBy returns the disk image that r holds, decoded while it is read, and the
 // compression's name, "raw" for none. Several members, frames or streams one behind
 // the other are one image, as their own tools have it. A file that ends too early, is
 // damaged, or has something else behind it ends with an error, never with [io.EOF];
@@ -74,19 +74,6 @@ func (f compressionFormat) beginsFormat(b []byte) bool {
 // has a checksum. What the image is, [sniff.Look] tells.
 //
 // Closing the image ends the decoder, not r.
-func Decode(r io.Reader) (image io.ReadCloser, compression string, err error) {
-	return decodeBy(r, decodeOptions{note: func(string) {}})
-}
-
-// decodeOptions is how to decode.
-type decodeOptions struct {
-	lenient bool          // whatever is behind a gzip stream's end is left out
-	note    func(string)  // is told what was left out
-	xz      []claim.XZ    // what a file that is here is made of; nil where it is not known
-	read    *atomic.Int64 // if set, how many bytes of a zstd file it took for what has come out
-}
-
-// decodeBy is [Decode], told how.
 func decodeBy(r io.Reader, o decodeOptions) (image io.ReadCloser, compression string, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for _, f := range imageFormats {
@@ -111,6 +98,14 @@ func decodeBy(r io.Reader, o decodeOptions) (image io.ReadCloser, compression st
 		return io.NopCloser(plain), f.name, nil
 	}
 	return io.NopCloser(in), "raw", nil
+}
+
+// decodeOptions is how to decode.
+type decodeOptions struct {
+	lenient bool          // whatever is behind a gzip stream's end is left out
+	note    func(string)  // is told what was left out
+	xz      []claim.XZ    // what a file that is here is made of; nil where it is not known
+	read    *atomic.Int64 // if set, how many bytes of a zstd file it took for what has come out
 }
 
 // decodeXZ decodes the blocks of a file that has several on all cores; whatever else it is, on one.

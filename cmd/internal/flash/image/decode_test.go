@@ -68,7 +68,7 @@ func packWith(t testing.TB, cmd []string, b []byte) []byte {
 }
 
 func decoded(b []byte) ([]byte, string, error) {
-	r, name, err := Decode(bytes.NewReader(b))
+	r, name, err := decodeBy(bytes.NewReader(b), decodeOptions{note: func(string) {}})
 	if err != nil {
 		return nil, name, err
 	}
@@ -284,7 +284,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(packWith(f, cmd, disk(2048)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, _, err := Decode(bytes.NewReader(b))
+		r, _, err := decodeBy(bytes.NewReader(b), decodeOptions{note: func(string) {}})
 		if err != nil {
 			return
 		}

@@ -22,7 +22,7 @@ func (m *Memory) Peak() int { return m.peak }
 // sent is the bytes of the pieces that were sent, in order. It returns which pieces the disk does not have in place: all but those of kind
 // [Here].
 func (m *Memory) Take(n int64, r Recipe, out, sent []byte, read func(p []byte, off int64) error) (*chunk.Pieces, error) {
-	if err := m.keepPieces(n, r.Keep, read); err != nil {
+	if err := m.keepPieces(r.Keep, read); err != nil {
 		return nil, err
 	}
 	differing := new(chunk.Pieces)
@@ -79,8 +79,8 @@ func (m *Memory) fillRun(n int64, run Run, out, sent []byte, piece int, read fun
 	return sent, nil
 }
 
-// keepPieces reads pieces of chunk n into memory.
-func (m *Memory) keepPieces(n int64, spans []Span, read func([]byte, int64) error) error {
+// keepPieces reads pieces of the disk into memory.
+func (m *Memory) keepPieces(spans []Span, read func([]byte, int64) error) error {
 	for _, s := range spans {
 		if len(m.kept)+s.Count > m.Most {
 			return fmt.Errorf("%w: more than %d pieces are to be kept", ErrRecipe, m.Most)

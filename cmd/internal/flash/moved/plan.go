@@ -249,8 +249,8 @@ func (p *planner) fitBudget() (most int) {
 
 // makeRecipe is the chunk whose turn is i, and what is kept of what it overwrites.
 func (p *planner) makeRecipe(i int) (r Recipe) {
-	for n, place := range p.from[i] {
-		r.appendRun(p.pieceRun(i, n, place))
+	for _, place := range p.from[i] {
+		r.appendRun(p.pieceRun(i, place))
 	}
 	first := p.wanted[i].N * int64(p.perChunk)
 	for place := first; place < first+int64(p.perChunk); place++ {
@@ -267,7 +267,7 @@ func (p *planner) makeRecipe(i int) (r Recipe) {
 }
 
 // pieceRun is one piece of the chunk whose turn is i.
-func (p *planner) pieceRun(i, n int, place int64) Run {
+func (p *planner) pieceRun(i int, place int64) Run {
 	switch place {
 	case fromHere:
 		return Run{Kind: Here, Count: 1}

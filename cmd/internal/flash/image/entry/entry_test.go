@@ -50,8 +50,8 @@ func ext(n int, uuid string, files tree) Filesystem {
 	return Filesystem{N: n, Kind: "ext", UUID: uuid, Label: "root", Files: files}
 }
 
-func vfat(n int, files tree) Filesystem {
-	return Filesystem{N: n, Kind: "vfat", UUID: "6D0A-F00D", Files: files}
+func vfat(files tree) Filesystem {
+	return Filesystem{N: 1, Kind: "vfat", UUID: "6D0A-F00D", Files: files}
 }
 
 // debianGRUB is what grub-mkconfig writes on Debian, in our own words: what sets the default, what comes before the entries, and the entries.
@@ -196,7 +196,7 @@ func TestGRUB(t *testing.T) {
 		"in a menu, by id":    {"gnulinux-advanced-" + rootUUID + ">gnulinux-6.1.0-50-amd64-advanced-" + rootUUID, "", older},
 		"in a menu, by title": {"Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux 6.1.0-50-amd64", "", older},
 	} {
-		got, err := started(t, vfat(1, tree{"/EFI/debian/grub.cfg": "configfile x"}), ext(2, rootUUID, debian(c.def, c.env)))
+		got, err := started(t, vfat(tree{"/EFI/debian/grub.cfg": "configfile x"}), ext(2, rootUUID, debian(c.def, c.env)))
 		if got != c.want || err != nil {
 			t.Errorf("%s: %v\n got %q\nwant %q", name, err, got, c.want)
 		}
@@ -329,7 +329,7 @@ func TestSystemdBoot(t *testing.T) {
 	} {
 		files := esp(c.versions...)
 		maps.Copy(files, c.more)
-		got, err := started(t, vfat(1, files), ext(2, rootUUID, tree{"/etc/fstab": "x"}))
+		got, err := started(t, vfat(files), ext(2, rootUUID, tree{"/etc/fstab": "x"}))
 		if got != want(c.want) || err != nil {
 			t.Errorf("%s: %v\n got %q\nwant %q", name, err, got, want(c.want))
 		}
@@ -347,14 +347,14 @@ func TestSystemdBoot(t *testing.T) {
 	} {
 		files := esp("6.1.0-9-amd64")
 		maps.Copy(files, c.more)
-		if _, err := started(t, vfat(1, files)); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), c.want) {
+		if _, err := started(t, vfat(files)); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// A grub.cfg that was left behind counts nothing where the file that a UEFI firmware falls back to is systemd-boot.
 	files := esp("6.1.0-9-amd64")
 	files["/EFI/BOOT/BOOTX64.EFI"] = "MZ...#### LoaderInfo: systemd-boot 252 ####..."
-	if got, err := started(t, vfat(1, files), ext(2, rootUUID, debian("0", ""))); got != want("6.1.0-9-amd64") || err != nil {
+	if got, err := started(t, vfat(files), ext(2, rootUUID, debian("0", ""))); got != want("6.1.0-9-amd64") || err != nil {
 		t.Errorf("a grub.cfg left behind: %q, %v", got, err)
 	}
 }
@@ -396,11 +396,11 @@ func TestUnified(t *testing.T) {
 	older := portable(".osrel", release("12"), ".cmdline", "old", ".linux", "old kernel", ".initrd", "old")
 	files := tree{"/EFI/Linux/a.efi": older, "/EFI/Linux/b.efi": image, "/EFI/Linux/broken.efi": image[:len(image)/2], "/EFI/Linux/other.efi": portable(".text", "x")}
 	const want = "systemd-boot | unified image | kernel | mic\x00initramfs | root=/dev/vda2 ro"
-	if got, err := started(t, vfat(1, files)); got != want || err != nil {
+	if got, err := started(t, vfat(files)); got != want || err != nil {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 	for name, bad := range map[string]string{"a profile": portable(".linux", "k", ".profile", "x"), "a device tree": portable(".linux", "k", ".dtb", "x"), "two kernels": portable(".linux", "k", ".linux", "x")} {
-		if _, err := started(t, vfat(1, tree{"/EFI/Linux/a.efi": bad})); !errors.Is(err, ErrNone) {
+		if _, err := started(t, vfat(tree{"/EFI/Linux/a.efi": bad})); !errors.Is(err, ErrNone) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -496,7 +496,7 @@ func TestExtlinux(t *testing.T) {
 func TestFindRefuses(t *testing.T) {
 	for want, all := range map[string][]Filesystem{
 		"neither grub.cfg":                 {ext(1, rootUUID, tree{"/etc/fstab": "x"})},
-		"a Raspberry Pi's":                 {vfat(1, tree{"/config.txt": "auto_initramfs=1\n", "/cmdline.txt": "x"}), ext(2, rootUUID, debian("0", ""))},
+		"a Raspberry Pi's":                 {vfat(tree{"/config.txt": "auto_initramfs=1\n", "/cmdline.txt": "x"}), ext(2, rootUUID, debian("0", ""))},
 		"grub.cfg on partition 1 and grub": {ext(1, rootUUID, debian("0", "")), ext(2, bootUUID, debian("0", ""))},
 	} {
 		if _, err := started(t, all...); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), want) {
@@ -558,7 +558,7 @@ func FuzzEntries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, conf, item, config, name string) {
 		const kernel, initrd = "the kernel", "the initramfs"
 		files := tree{"/loader/loader.conf": conf, name: item, "/k": kernel, "/i": initrd}
-		for _, all := range [][]Filesystem{{vfat(1, files)}, {ext(1, rootUUID, tree{"/extlinux/extlinux.conf": config, "/k": kernel, "/extlinux/i": initrd})}} {
+		for _, all := range [][]Filesystem{{vfat(files)}, {ext(1, rootUUID, tree{"/extlinux/extlinux.conf": config, "/k": kernel, "/extlinux/i": initrd})}} {
 			e, err := Find(t.Context(), all)
 			if err != nil {
 				if !errors.Is(err, ErrNone) {
