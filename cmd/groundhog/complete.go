@@ -59,7 +59,7 @@ func flagChoices(verb, flag string) []string {
 
 // flagTakes is what a flag of a verb takes.
 func flagTakes(verb, flag string) cli.Takes {
-	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag], Empty: flag == "dropbear-option"}
+	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag], Empty: flag == "dropbear-option", Zero: flag == "wait" || flag == "interface-timeout"}
 	switch flag {
 	case "sign-key", "signature", "authorized-keys", "host-key", "ca", "hosts", "expect-host-key":
 		t.In = true

@@ -222,6 +222,8 @@ func TestMisused(t *testing.T) {
 		{[]string{"push", "--dryrun"}, "did you mean --dry-run?"},
 		{[]string{"patch", "--authorised-keys", "x"}, "did you mean --authorized-keys?"},
 		{[]string{"--frobnicate"}, "usage: groundhog"},
+		{[]string{"inspect", "-q", "-v", "reflash.img"}, "--quiet and --verbose exclude one another"},
+		{[]string{"restore", "--verbose", "--quiet", "root@127.0.0.1:1"}, "--quiet and --verbose exclude one another"},
 		{[]string{"completion", "tcsh"}, `"tcsh": no script for this shell, but for bash, zsh, fish, powershell`},
 		{[]string{"completion"}, "SHELL is missing, one of bash, zsh, fish, powershell"},
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,9 +111,6 @@ func (o *flashOptions) openImage(ctx context.Context, in *input.Files, path stri
 		}
 	}
 	img, err := image.Open(ctx, path, o.sha256, stdin, image.Force(o.force), image.Quiet(o.Patience))
-	if errors.As(err, new(*fs.PathError)) {
-		err = reflash.Unread(err)
-	}
 	return img, reflash.Meant(err)
 }
 

@@ -48,19 +48,19 @@ func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, parallel int,
 
 // checkDevices refuses, before any is reached or looked up, what is no device, what is plainly a file, and a device that is named twice.
 func (o *remoteFlags) checkDevices(ctx context.Context, hosts []string) error {
-	seen := map[string]bool{}
+	seen := map[device.Target]bool{}
 	for _, name := range hosts {
-		_, err := device.ParseTarget(name)
+		target, err := device.ParseTarget(name)
 		if looks := looksLikeFile(name); looks != "" && (err != nil || !device.IsConfigured(ctx, name, o.config)) {
 			return hint.To(fmt.Errorf("%q is no device: %s", name, looks), "devices are named first, and files behind them; a device that is called so is root@"+filepath.Base(name))
 		}
 		if err != nil {
 			return err
 		}
-		if seen[name] {
+		if seen[target] {
 			return fmt.Errorf("%s is named twice", name)
 		}
-		seen[name] = true
+		seen[target] = true
 	}
 	return nil
 }

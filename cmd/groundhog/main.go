@@ -149,6 +149,7 @@ target's storage over the network.`,
 	cobra.EnableCommandSorting = false // the help lists the verbs as allVerbs does
 	cmd.PersistentFlags().BoolP("quiet", "q", false, "say nothing but errors")
 	cmd.PersistentFlags().BoolP("verbose", "v", false, "say more")
+	cmd.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cli.Misused(cmd, err) })
 	for _, verb := range allVerbs() {
 		check := verb.Args

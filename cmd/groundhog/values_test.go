@@ -27,6 +27,10 @@ var wrongByName = map[string][][2]string{
 	"target":          {{"nope", `"nope" names no disk`}, {"cid:", `"cid:" names no disk`}},
 	"url":             {{"ftp://x/y", `"ftp://x/y" is no http or https URL`}},
 	"initramfs":       {{"a:99999", "the port is a number from 1 to 65535"}, {"a:x", "the port is a number"}},
+	"patience":        {{"0", "0s is no time to wait; without the flag it is 5m0s"}},
+	"reboot-timeout":  {{"0s", "0s is no time to wait; without the flag it is 5m0s"}},
+	"login-timeout":   {{"0m", "0s is no time to wait; without the flag it is 1m0s"}},
+	"command-timeout": {{"0", "0s is no time to wait; without the flag it is 10m0s"}},
 	"expect-host-key": {{"SHA256:x", `"SHA256:x": not a fingerprint`}},
 }
 

@@ -120,10 +120,11 @@ func TestPushedArchiveIsGone(t *testing.T) {
 	}
 	for about, c := range map[string]struct {
 		spoil func() error
+		code  int
 		said  string
 	}{
-		"gone":    {func() error { return os.Remove(d.archive) }, "no such file"},
-		"another": {func() error { return os.WriteFile(d.archive, append(b, 0, 0, 0, 0), 0o600) }, "it is another one now"},
+		"gone":    {func() error { return os.Remove(d.archive) }, exitTrouble, "no such file"},
+		"another": {func() error { return os.WriteFile(d.archive, append(b, 0, 0, 0, 0), 0o600) }, exitNo, "it is another one now"},
 	} {
 		if err := c.spoil(); err != nil {
 			t.Fatal(err)
@@ -131,7 +132,7 @@ func TestPushedArchiveIsGone(t *testing.T) {
 		began := time.Now()
 		var said bytes.Buffer
 		code := run(args(), nil, &said, &said)
-		if text := said.String(); code != exitNo || !strings.Contains(text, c.said) || !strings.Contains(text, d.archive) || !strings.Contains(text, "--known-hosts") {
+		if text := said.String(); code != c.code || !strings.Contains(text, c.said) || !strings.Contains(text, d.archive) || !strings.Contains(text, "--known-hosts") {
 			t.Errorf("%s, after %s: %d: %s", about, time.Since(began), code, text)
 		}
 	}
@@ -144,5 +145,34 @@ func TestPushedArchiveIsGone(t *testing.T) {
 	var said bytes.Buffer
 	if code := run(args(), nil, &said, &said); code != exitDone {
 		t.Errorf("put back: %d: %s", code, fmt.Sprint(said.String()))
+	}
+}
+
+// What is for a running system is refused by name where none runs: a device that waits was asked for its kernel and its boot loader, and a
+// restore of what was pushed to it ended as if nothing had been. Where its other key is all that is seen, what may be behind it is said.
+func TestPushToWhatWaits(t *testing.T) {
+	d := newDesk(t)
+	if code, said := d.told("push", "--reboot"); code != exitDone {
+		t.Fatalf("%d: %s", code, said)
+	}
+	for _, args := range [][]string{{"push"}, {"push", "--dry-run"}, {"restore"}} {
+		code, said := d.told(args[0], args[1:]...)
+		if code != exitNo || strings.Count(said, "it waits in its initramfs, build ") != 1 || !strings.Contains(said, "no system runs there; nothing was changed\n") ||
+			!strings.Contains(said, "groundhog-continue there boots its system") || strings.Contains(said, "refuse ") {
+			t.Errorf("%s: %d: %s", args, code, said)
+		}
+	}
+	b, err := os.ReadFile(d.Path("known_hosts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, _, _ := bytes.Cut(b, []byte("\n")) // its key alone, as known_hosts has it who never logged in to the initramfs
+	if err := os.WriteFile(d.Path("known_hosts"), append(system, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"push", "restore"} {
+		if code, said := d.told(verb); code != exitNo || !strings.Contains(said, "host key refused") || !strings.Contains(said, "; or it waits in the initramfs that was pushed, whose keys groundhog flash knows") {
+			t.Errorf("%s: %d: %s", verb, code, said)
+		}
 	}
 }

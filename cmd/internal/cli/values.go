@@ -76,6 +76,7 @@ type Takes struct {
 	In    bool               // - is standard input
 	Out   bool               // - is standard output
 	Empty bool               // nothing, "", is something
+	Zero  bool               // so is no time at all
 }
 
 // Values says what is wrong with the values of a command line's flags that can be told without looking further, and where standard
@@ -125,8 +126,11 @@ func wrongValue(f *pflag.Flag, takes Takes) *ValueError {
 			return &ValueError{f.Name, fmt.Sprintf("%s is less than %d", text, least), ""}
 		}
 	case f.Value.Type() == "duration":
-		if d, _ := time.ParseDuration(text); d < 0 {
+		switch d, _ := time.ParseDuration(text); {
+		case d < 0:
 			return &ValueError{f.Name, text + " is less than no time", ""}
+		case d == 0 && !takes.Zero && f.DefValue != text:
+			return &ValueError{f.Name, text + " is no time to wait; without the flag it is " + f.DefValue, ""}
 		}
 	case !takes.Empty && isText(f) && slices.Contains(valuesOf(f), ""): // a script's variable that was never set
 		return &ValueError{f.Name, `"" is empty; without the flag it is left to groundhog`, ""}

@@ -39,9 +39,9 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 	defer cancel()
 	cmd := exec.CommandContext(limit, program)
 	cmd.WaitDelay = 10 * time.Second // on a loaded machine what it said may be read long after its end
-	switch config {
-	case "":
-	case "none":
+	switch {
+	case config == "":
+	case isNoConfig(config):
 		args = append(args, "-F", "none")
 	default:
 		f, err := openConfig(config)

@@ -32,9 +32,9 @@ const (
 func readConfig(t Target, config string, me localUser) (configAnswers, error) {
 	r := &configReader{me: me, target: t, found: configAnswers{}}
 	var err error
-	switch config {
-	case "none":
-	case "":
+	switch {
+	case isNoConfig(config):
+	case config == "":
 		err = r.readFiles(true, filepath.Join(me.home, ".ssh/config"), "/etc/ssh/ssh_config")
 	default:
 		err = r.readFiles(false, config)

@@ -101,8 +101,10 @@ Host *
 		if err != nil || s.Target.String() != "root@a.example.org:22" {
 			t.Errorf("with a user and a port: %v, %v", s.Target, err)
 		}
-		if s, err = resolveTarget(t.Context(), "x@a", Options{Config: "none"}); err != nil || s.Target.String() != "x@a:22" || s.agent != "/run/agent" {
-			t.Errorf("without a file: %+v, %v", s, err)
+		for _, none := range []string{"none", "/dev/null"} {
+			if s, err = resolveTarget(t.Context(), "x@a", Options{Config: none}); err != nil || s.Target.String() != "x@a:22" || s.agent != "/run/agent" || CheckFiles(none, nil) != nil {
+				t.Errorf("without a file, as %s: %+v, %v", none, s, err)
+			}
 		}
 	})
 }

@@ -151,7 +151,7 @@ func TestSilent(t *testing.T) {
 
 func TestParseTarget(t *testing.T) {
 	for in, want := range map[string]string{
-		"host": "host", "root@host:2222": "root@host:2222", "::1": "[::1]", "u@[fe80::1%eth0]:22": "u@[fe80::1%eth0]:22",
+		"host": "host", "root@host:2222": "root@host:2222", "h:0022": "h:22", "[::1]:022": "[::1]:22", "ssh://h:022": "h:22", "::1": "[::1]", "u@[fe80::1%eth0]:22": "u@[fe80::1%eth0]:22",
 		"me@example.org@host": "me@example.org@host", "ssh://a+b@host:22": "a+b@host:22", `DOM\me@host`: `DOM\me@host`, "@host": "", "-a@b@host": "",
 		"ssh://host": "host", "ssh://me@host:2222/": "me@host:2222", "ssh://[::1]:22": "[::1]:22", "ssh://[::1]": "[::1]",
 		"ssh://::1": "", "ssh://host/path": "", "ssh://": "", "ssh://-x": "", "http://host": "", "ssh://ssh://host": "",

@@ -26,7 +26,7 @@ func ConfiguredHosts(path, home string) []string {
 // config is as [Options] has it. Nothing is looked up but what the configuration itself has ssh(1) look up.
 func IsConfigured(ctx context.Context, name, config string) bool {
 	me, err := whoAmI()
-	if err != nil || config == "none" || CheckFiles(config, nil) != nil {
+	if err != nil || isNoConfig(config) || CheckFiles(config, nil) != nil {
 		return false
 	}
 	files := []string{config}

@@ -51,9 +51,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// isNoConfig reports whether the name of a configuration says that there is to be none, as ssh(1) has it.
+func isNoConfig(name string) bool { return name == "none" || name == "/dev/null" }
+
 // CheckFiles says what is wrong with a configuration and with files of host keys as [Options] has them: they cannot be read, or others may write to them.
 func CheckFiles(config string, knownHosts []string) error {
-	if config != "" && config != "none" {
+	if config != "" && !isNoConfig(config) {
 		f, err := openConfig(config)
 		if err != nil {
 			return err

@@ -45,6 +45,7 @@ func parseTarget(s string) (t Target, err error) {
 		if !validPort(t.Port) {
 			return t, errors.New("the port is a number from 1 to 65535")
 		}
+		t.Port = strings.TrimLeft(t.Port, "0") // 022 is 22 for ssh, too
 	case isURL && strings.Contains(t.Host, ":"):
 		return t, errors.New("an IPv6 address in a URL is in brackets")
 	}

@@ -2,6 +2,7 @@ package reflash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,14 +40,11 @@ func Push(ctx context.Context, h Host, a *Archive, o *PushOptions) Outcome {
 
 // pushDevice pushes to one device.
 func (o *PushOptions) pushDevice(ctx context.Context, h Host, a *Archive) runResult {
-	c, err := device.Dial(ctx, h.Name, o.patientOptions(h))
+	c, state, err := dialSystem(ctx, h.Name, o.patientOptions(h))
 	if err != nil {
 		return runResult{err: inState(Untouched, err)}
 	}
 	defer c.Close()
-	if err := c.AsRoot(ctx); err != nil {
-		return runResult{err: inState(Untouched, err)}
-	}
 	who, err := askOther(ctx, c, h.Name)
 	if err != nil {
 		return runResult{err: inState(Untouched, err)}
@@ -64,7 +62,7 @@ func (o *PushOptions) pushDevice(ctx context.Context, h Host, a *Archive) runRes
 	if o.DryRun {
 		return runResult{done: "every check is passed; nothing was changed", state: Untouched}
 	}
-	if err := enterRoll(ctx, h.Name, c, o.Roll); err != nil {
+	if err := o.Roll.Enter(ctx, h.Name, c, state); err != nil {
 		return runResult{err: inState(Untouched, err)}
 	}
 	if err := o.sendArchive(ctx, h, c, a, facts, boot, who); err != nil {
@@ -79,7 +77,7 @@ func (o *PushOptions) pushDevice(ctx context.Context, h Host, a *Archive) runRes
 		return runResult{err: inState(notRebooted(ctx, before, Pushed, Rebooting), fmt.Errorf("rebooting: %w", err))}
 	}
 	c.Close()
-	state, err := o.awaitInitramfs(ctx, h, a, boot, before)
+	state, err = o.awaitInitramfs(ctx, h, a, boot, before)
 	if err == nil {
 		err = inState(Held, rememberWay(h.Name, boot))
 	}
@@ -97,13 +95,24 @@ func notRebooted(ctx context.Context, before device.State, not, maybe State) Sta
 	return not
 }
 
-// enterRoll makes sure, before anything is written, that no other name has led to the device.
-func enterRoll(ctx context.Context, name string, c *device.Client, roll *device.Roll) error {
-	state, err := c.State(ctx)
-	if err != nil {
-		return err
+// dialSystem connects to a device's running system, as root. One that waits in its initramfs has none that could be changed.
+func dialSystem(ctx context.Context, name string, options device.Options) (c *device.Client, s device.State, err error) {
+	if c, err = device.Dial(ctx, name, options); err != nil {
+		if _, met := device.ReadRecord(name); met == nil && errors.Is(err, device.ErrHostKey) {
+			err = hint.To(err, hint.Of(err)+"; or it waits in the initramfs that was pushed, whose keys groundhog flash knows")
+		}
+		return nil, s, err
 	}
-	return roll.Enter(ctx, name, c, state)
+	if err = c.AsRoot(ctx); err == nil {
+		s, err = c.State(ctx)
+	}
+	if err == nil && s.Initramfs {
+		err = hint.To(fmt.Errorf("it waits in its initramfs, build %s: no system runs there", s.Build), "groundhog flash flashes it; groundhog-continue there boots its system")
+	}
+	if err != nil {
+		c.Close()
+	}
+	return c, s, err
 }
 
 // checkDevice surveys the device and tells all findings.

@@ -15,18 +15,15 @@ func Restore(ctx context.Context, h Host, options device.Options, roll *device.R
 }
 
 func restoreDevice(ctx context.Context, name string, options device.Options, roll *device.Roll) (string, error) {
-	c, err := device.Dial(ctx, name, options)
+	c, state, err := dialSystem(ctx, name, options)
 	if err != nil {
 		return "", inState(Untouched, err)
 	}
 	defer c.Close()
-	if err := c.AsRoot(ctx); err != nil {
-		return "", inState(Untouched, err)
-	}
 	if _, err := askOther(ctx, c, name); err != nil {
 		return "", inState(Untouched, err)
 	}
-	if err := enterRoll(ctx, name, c, roll); err != nil {
+	if err := roll.Enter(ctx, name, c, state); err != nil {
 		return "", inState(Untouched, err)
 	}
 	said, err := loader.Restore(ctx, c)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -89,9 +90,9 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Different
 	case errors.Is(err, sidefile.ErrStranger): // what it says was read, or could be, and is not believed
 		return Refused
-	case errors.Is(err, device.ErrUnread): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
+	case errors.Is(err, device.ErrUnread), errors.Is(err, image.ErrSpool), errors.As(err, new(*fs.PathError)): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
 		return Trouble
-	case isLoss(err):
+	case isLoss(err), errors.Is(err, device.ErrIdle):
 		return Unreachable
 	}
 	return Refused

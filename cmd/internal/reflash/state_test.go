@@ -12,6 +12,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/writer"
 	"groundhog/cmd/internal/hint"
 )
@@ -50,9 +51,11 @@ func TestVerdicts(t *testing.T) {
 		}{
 			"refusal":     {cause, false, Refused},
 			"silent":      {fmt.Errorf("x: %w", device.ErrSilent), false, Unreachable},
+			"idle":        {fmt.Errorf("x: %w", device.ErrIdle), false, Unreachable},
+			"no room":     {fmt.Errorf("%w: %w", flash.ErrImage, fmt.Errorf("%w: less than 64 MiB", image.ErrSpool)), false, Trouble},
 			"unreachable": {fmt.Errorf("x: %w", device.ErrUnreachable), false, Unreachable},
 			"late":        {fmt.Errorf("x: %w", context.DeadlineExceeded), false, Unreachable},
-			"no file":     {fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), false, Refused},
+			"no file":     {fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), false, Trouble},
 			"unread":      {Unread(cause), false, Trouble},
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
 			"cut archive": {Unread(fmt.Errorf("zstd: %w", io.ErrUnexpectedEOF)), false, Trouble},

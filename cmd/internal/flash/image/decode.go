@@ -213,6 +213,8 @@ func beyondDecoder(name string, err error) error {
 		return hint.To(fmt.Errorf("%s: it was packed with a dictionary", name), "zstd -dc -D DICTIONARY"+flash)
 	case errors.Is(err, xz.ErrMemlimit):
 		return hint.To(fmt.Errorf("%s: it asks for a dictionary of more than %d MiB", name, maxWindow>>20), "xz -dc"+flash)
+	case strings.HasPrefix(err.Error(), name): // some decoders say it themselves
+		return err
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

@@ -161,6 +161,20 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// What is behind the end is an error that names the decoder once.
+func TestBehindEnd(t *testing.T) {
+	for name, cmd := range packers {
+		decoder := cmd[0]
+		if decoder == "pzstd" {
+			decoder = "zstd"
+		}
+		_, _, err := decoded(append(packWith(t, lightly(cmd), disk(5000)), "garbage\n"...))
+		if err == nil || !strings.HasPrefix(err.Error(), decoder) || strings.Count(err.Error(), decoder) != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A flipped bit is an error, or changes nothing that is on the disk.
 func TestFlippedBits(t *testing.T) {
 	want := disk(4096)

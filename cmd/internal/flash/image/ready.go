@@ -109,7 +109,7 @@ func (i *Image) leavesRoom(n int) error {
 	if unix.Fstatfs(int(i.spool.Fd()), &st) != nil || int64(st.Bavail)*int64(st.Bsize) >= spoolLeaves {
 		return nil
 	}
-	return fmt.Errorf("keeping the decoded image: less than %d MiB are left where it is kept: set TMPDIR", spoolLeaves>>20)
+	return notKept(fmt.Errorf("less than %d MiB are left where it is kept", spoolLeaves>>20))
 }
 
 // checkSpoolRoom refuses a stream that is longer than the free space for its spool. That is the least that can be said: zeros need no space, and what
@@ -120,7 +120,7 @@ func checkSpoolRoom(f *os.File, dir string, stored int64) error {
 		return nil
 	}
 	if free := int64(st.Bavail) * int64(st.Bsize); free < stored {
-		return fmt.Errorf("keeping the image for a connection that is lost: %s has room for %d bytes, it has %d and more: set TMPDIR", dir, free, stored)
+		return notKept(fmt.Errorf("for a connection that is lost: %s has room for %d bytes, it has %d and more", dir, free, stored))
 	}
 	return nil
 }

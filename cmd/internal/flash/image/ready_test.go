@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
 )
 
@@ -127,11 +128,11 @@ func TestNoRoom(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	name := old(t, filepath.Join(t.TempDir(), "image.zst"), packWith(t, packers["zstd"], disk(9<<20)))
 	i := open(t, name, "", nil)
-	if err := i.Ready(t.Context(), 0); !errors.Is(err, unix.ENOSPC) {
+	if err := i.Ready(t.Context(), 0); !errors.Is(err, unix.ENOSPC) || !errors.Is(err, ErrSpool) {
 		t.Errorf("%v, want ENOSPC", err)
 	}
 	i.Close()
-	if _, err := unnamedFile(2 << 20); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
+	if _, err := unnamedFile(2 << 20); !errors.Is(err, ErrSpool) || !strings.Contains(hint.Of(err), "TMPDIR") {
 		t.Errorf("2 MiB in 1: %v", err)
 	}
 	if f, err := unnamedFile(1 << 19); err != nil {
@@ -153,7 +154,7 @@ func TestSpoolLeavesRoom(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image.zst"), bytes.Repeat(one, 40))
 	i := open(t, name, "", nil)
 	defer i.Close()
-	if err := i.Ready(t.Context(), 0); err == nil || errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "set TMPDIR") {
+	if err := i.Ready(t.Context(), 0); err == nil || errors.Is(err, unix.ENOSPC) || !errors.Is(err, ErrSpool) || !strings.Contains(hint.Of(err), "TMPDIR") {
 		t.Errorf("%v, want a word about TMPDIR", err)
 	}
 	var st unix.Statfs_t

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -25,7 +26,7 @@ func unnamedFile(least int64) (*os.File, error) {
 	}
 	f, err := os.CreateTemp(dir, "groundhog-image-*")
 	if err != nil {
-		return nil, hint.To(fmt.Errorf("it is kept in a file meanwhile: %w", err), "TMPDIR names another directory for it")
+		return nil, notKept(err)
 	}
 	if err = os.Remove(f.Name()); err == nil {
 		err = checkSpoolRoom(f, dir, least)
@@ -34,6 +35,13 @@ func unnamedFile(least int64) (*os.File, error) {
 		f.Close()
 	}
 	return f, err
+}
+
+// ErrSpool is that the decoded image cannot be kept while it is needed.
+var ErrSpool = errors.New("keeping the decoded image in a file meanwhile")
+
+func notKept(err error) error {
+	return hint.To(fmt.Errorf("%w: %w", ErrSpool, err), "TMPDIR names another directory for it")
 }
 
 // decodeImage decodes, hashes and keeps the whole image.
@@ -200,7 +208,7 @@ func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
 	if !c.Zero && i.raw == nil {
 		i.readySpool(n*chunk.Size + int64(len(p)))
 		if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
-			return c, fmt.Errorf("keeping the decoded image: %w", err)
+			return c, notKept(err)
 		}
 		if err := i.leavesRoom(len(p)); err != nil {
 			return c, err

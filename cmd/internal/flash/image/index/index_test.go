@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,5 +244,24 @@ func TestPrune(t *testing.T) {
 	}
 	if s.Get(name, state) == nil {
 		t.Error("what was just kept is gone")
+	}
+}
+
+// Who has a key that was cut, by a disk that was full, learns what to do about it.
+func TestCutKey(t *testing.T) {
+	dir := t.TempDir()
+	for _, n := range []int{0, keyLen - 1, keyLen + 1, 100} {
+		if err := os.WriteFile(filepath.Join(dir, "key"), make([]byte, n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openAt(dir); err == nil || !strings.Contains(err.Error(), "its key in "+dir+": not a key: once that file is away another is made") {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAt(dir); err != nil {
+		t.Errorf("without it: %v", err)
 	}
 }

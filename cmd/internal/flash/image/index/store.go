@@ -99,7 +99,7 @@ func readOurs(name string, limit int64) ([]byte, error) {
 // keyOf is the store's key, a new one where there is none. Of two that make one at once the first one's counts.
 func keyOf(dir string) ([]byte, error) {
 	name := filepath.Join(dir, "key")
-	key, err := readOurs(name, keyLen)
+	key, err := readOurs(name, 4096)
 	if errors.Is(err, os.ErrNotExist) {
 		key = make([]byte, keyLen)
 		rand.Read(key)
@@ -108,7 +108,7 @@ func keyOf(dir string) ([]byte, error) {
 		}
 	}
 	if err == nil && len(key) != keyLen {
-		err = errors.New("not a key")
+		err = errors.New("not a key: once that file is away another is made")
 	}
 	return key, err
 }
