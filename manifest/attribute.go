@@ -111,10 +111,10 @@ type attributor struct {
 	matches   []*packageFile          // by entry
 	byContent map[string]*packageFile // by SHA-256
 	closed    unreadableNames
-	source    Source // of what the manifest describes; of a root tree what is installed is all of it here, whether it has files or not
+	source    Source // of the manifest. Of a root tree all installed packages are listed, also those that have no files
 
-	known map[string]readContent // of root's files, by path; nil: root is not what the entries are of
-	links map[string]string      // then, what root's links at its top lead to
+	known map[string]readContent // of root's files, by path; nil: the entries are of an archive, not of root
+	links map[string]string      // where the links at root's top lead to; nil as known is
 }
 
 // packageFile is a package's file that has an entry's content.
@@ -128,7 +128,7 @@ type packageFile struct {
 // left, under their own name anywhere.
 func (a *attributor) matchFiles(entries []Entry) error {
 	passes := []struct {
-		by         func(*Entry) string // what those have in common that are looked for among the same files
+		by         func(*Entry) string // entries of which this is the same are looked for among the same files
 		candidates func(*Entry) []dpkg.File
 	}{
 		{func(e *Entry) string { return e.Path }, func(e *Entry) []dpkg.File { return a.samePath(e.Path) }},

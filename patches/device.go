@@ -58,9 +58,9 @@ type deviceSettings struct {
 	value      string
 }
 
-// chooseDevice leaves what is configured, unless another interface is asked for.
-// Where nobody named one it is eth0, and our scripts ask any where that is not the
-// one wired interface; and nothing at all where others than dropbear bring the network
+// chooseDevice leaves the interface that is configured, unless another one is asked for.
+// Where none is configured DEVICE becomes eth0, and our scripts take any wired interface where
+// eth0 is not the only one. DEVICE is not touched where others than dropbear bring the network
 // up by these settings. before is our scripts' setting, of an archive that was patched before.
 func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before string) (deviceSettings, error) {
 	if err := t.checkIP(s, all); err != nil {
@@ -219,9 +219,9 @@ var (
 
 // giveDevice makes the settings end up with DEVICE=value by changing one of their
 // files: the one that sets it last, or else conf. files are in the order in which
-// /init sources them. The last plain assignment is changed, or else a line added;
-// which of them is right the settings are asked again. No file's index, -1, where
-// they are right already, or where only the machine can tell.
+// /init sources them. In that file the last plain assignment is changed, or a line is added:
+// whichever leads to the value. The result is the file's index and its new text; the index is
+// -1 where the settings are right already, or where only the machine can tell.
 func giveDevice(files []debian.SourceFile, conf, value string) (int, []byte, error) {
 	before := debian.SourceInInit(files)
 	if old, sure := before.Get("DEVICE"); before.Doubt != "" || sure && old == value {

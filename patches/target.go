@@ -242,7 +242,7 @@ func (t *editTarget) findInTree(names ...string) (string, error) {
 func (t *editTarget) missingError(shown string, names ...string) error {
 	nf := &sysroot.NotFound{Name: shown, Layers: t.Layers}
 	at, d, ok, err := dpkg.Diverted(t.Root, names...)
-	if err != nil || !ok { // of records that cannot be read patch says so where it attributes by them
+	if err != nil || !ok { // records that cannot be read are complained of where files are attributed by them
 		return nf
 	}
 	by, now := "the administrator", "is there"
@@ -256,7 +256,7 @@ func (t *editTarget) missingError(shown string, names ...string) error {
 		nf, by, show.Printable(at), show.Printable(d.To), now)
 }
 
-// findProgram finds one that can be run: what a statoverride, say, took the right from could not be on the device either.
+// findProgram finds a program that can be run. One that dpkg-statoverride(1), say, has made not executable could not be run on the device either.
 func (t *editTarget) findProgram(names ...string) (string, error) {
 	found, err := t.findInTree(names...)
 	if err != nil {

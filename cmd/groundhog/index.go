@@ -210,8 +210,8 @@ func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path st
 	return made, nil
 }
 
-// refusalOf is an image's error as an exit code has it, the same as in flash: what is no image, or another than it should be, is refused, and so is what says the latter
-// if it is not believed.
+// refusalOf gives an image's error the exit code that flash gives it. Refused is what is no image, or not the image that it should be, and a file of
+// checksums that is not believed.
 func refusalOf(err error) error {
 	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit} {
 		if errors.Is(err, no) {

@@ -77,7 +77,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitOfError(err)
 }
 
-// withLost is how a run ended whose answer was not written: that is said once, whoever saw it and however deep in its words.
+// withLost is the error of a run that ended with err, and of whose answer a part was lost. Where err says that already it is not said twice.
 func withLost(err, lost error) error {
 	code := exitDone
 	if told, ok := errors.AsType[exitCode](err); ok {
@@ -89,7 +89,7 @@ func withLost(err, lost error) error {
 	return exitCode{worseExit(code, exitTrouble), lost}
 }
 
-// notedWriter is standard output. It keeps the first error of a write: a verb that ends well all the same has lost what it was asked for.
+// notedWriter is standard output. It keeps the first error of a write, because a verb may not look at it, and end well although its answer was lost.
 type notedWriter struct {
 	io.Writer
 	mu  sync.Mutex

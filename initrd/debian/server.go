@@ -320,13 +320,13 @@ func (s *Server) noteBroken(format string, args ...any) {
 	}
 }
 
-// brokenBy is broken by an option that would have to go.
+// brokenBy notes that dropbear would not start because of option c. Without c it would.
 func (s *Server) brokenBy(c byte, format string, args ...any) {
 	s.noteBroken(format, args...)
 	s.harmful += string(rune(c))
 }
 
-// checkFiles looks at those that options name, when it is known which host keys there are.
+// checkFiles looks at the files that options name; hostKeys is how many files with a host key there are.
 func (s *Server) checkFiles(img *initrd.Image, hostKeys int) {
 	if s.HostKeys != nil && hostKeys == 0 && !s.delayedKeys {
 		s.brokenBy('r', "-r: no file that it names holds a host key")

@@ -121,10 +121,10 @@ const preloadFile = "etc/ld.so.preload"
 // bootTextPlaces is where texts say what is run at boot: of initramfs-tools, of udev, of modprobe (install).
 var bootTextPlaces = regexp.MustCompile(`^(?:init|(?:scripts|conf)/.*|(?:.*/)?(?:udev/rules\.d|modprobe\.d)/.*)$`)
 
-// bootDirs is the directories of these places.
+// bootDirs is the directories of bootTextPlaces.
 var bootDirs = regexp.MustCompile(`^(?:scripts|conf|(?:.*/)?(?:udev|udev/rules\.d|modprobe\.d))$`)
 
-// inBootPlace reports whether a name is in such a place, or a link in one leads to it.
+// inBootPlace reports whether a name is in one of bootTextPlaces, or a link in one leads to it.
 func (f *wayFinder) inBootPlace(name string) bool {
 	if bootTextPlaces.MatchString(name) {
 		return true
@@ -137,7 +137,8 @@ func (f *wayFinder) inBootPlace(name string) bool {
 	return false
 }
 
-// followBootLinks notes what the links in these places lead to, and links in what these lead to: that is run, or read, as what lies there.
+// followBootLinks notes where the links in bootTextPlaces lead to: what is there is run, or read, as if it lay in the place itself. It goes on with the links
+// that it finds there.
 func (f *wayFinder) followBootLinks(img *initrd.Image) {
 	f.linked = map[string]bool{}
 	followed := map[string]bool{}
@@ -170,10 +171,11 @@ func (f *wayFinder) followBootLinks(img *initrd.Image) {
 
 func isELF(b []byte) bool { return bytes.HasPrefix(b, []byte("\x7fELF")) }
 
-// settledFiles is the files that are read for what they say themselves; whoever sources one names it.
+// settledFiles is the files that have readers of their own here, and are not looked through as scripts. If a script sources one of them, the script
+// says so.
 var settledFiles = regexp.MustCompile(`^(?:etc/(?:passwd-?|shadow-?|group-?|shells|nsswitch\.conf|dropbear/(?:config|dropbear\.conf)|groundhog/patches\.json)|(?:.*/)?authorized_keys)$`)
 
-// indexLine is a line of depmod's, in files of these names: a shell that sources one does nothing at it.
+// indexLine is a line that depmod writes into an indexFile. A shell that sources such a file does nothing at the line.
 var (
 	indexFile = regexp.MustCompile(`^(?:usr/)?lib/modules/[^/]+/modules\.\w+$`)
 	indexLine = regexp.MustCompile(`^(?:(?:alias|softdep|weakdep) [\w:.,*?\[\]{}+ -]+|\S+\.ko(?:\.\w+)?:?[\w/. -]*)$`)
@@ -323,7 +325,7 @@ func whyDoubtful(img *initrd.Image) string {
 	return ""
 }
 
-// accountsFile is such a file's text, as far as it is looked into.
+// accountsFile is the text of a file that says who has an account; nil where it has more than maxAccountsFile bytes, which is noted.
 func (f *Facts) accountsFile(img *initrd.Image, name string) []byte {
 	real, ok := img.Resolve(name)
 	if !ok {

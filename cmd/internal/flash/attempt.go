@@ -104,7 +104,7 @@ func (a *writerLine) closeCause(err error) error {
 func (a *writerLine) keepBeating() {
 	tick, ticks := time.NewTicker(a.Ping), since.NewTicks(a.Ping)
 	defer tick.Stop()
-	a.heard.Note() // as when the line was made; were we stopped since, it would not count
+	a.heard.Note() // the time since the line was made does not count: this process may have been stopped in it
 	for {
 		select {
 		case <-a.end:
@@ -112,7 +112,7 @@ func (a *writerLine) keepBeating() {
 		case <-tick.C:
 		}
 		if ticks.WereMissed() {
-			a.heard.Note() // it may have answered, and got on, all the while
+			a.heard.Note() // this process was stopped, and the writer may have answered and got on meanwhile
 			a.stall.noteProgress()
 		}
 		if quiet := a.heard.Ago(); quiet > a.Silent {
@@ -124,7 +124,7 @@ func (a *writerLine) keepBeating() {
 			return
 		}
 		a.stall.pings.Add(1)
-		go a.w.Write(protocol.Ping) // it may wait behind data; the next tick must come
+		go a.w.Write(protocol.Ping) // a ping may wait behind data, and this loop must not
 	}
 }
 
@@ -210,7 +210,7 @@ func (a *writerLine) talkToWriter() error {
 	for range senderCount {
 		sending.Go(func() {
 			a.guardPanic(func() { a.sendItems(send) })
-			for range send { // after a panic nobody may wait for us
+			for range send { // sendItems has panicked: what fills the channel must not wait for it
 			}
 		})
 	}

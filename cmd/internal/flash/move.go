@@ -18,24 +18,24 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// Reader is a Source whose chunks can be read in any order once the whole image was read. What has moved on the disk is looked for in it
-// before anything is sent.
+// Reader is a Source whose chunks can be read in any order once the whole image was read. Before anything is sent of such an image, it is looked
+// for what the disk holds of it in other places.
 type Reader interface {
 	// Known returns all chunks once they are known. Whether the image is as it should be is seen where Walk ends.
 	Known(ctx context.Context) ([]chunk.Chunk, error)
-	// Read is a chunk's data, nil for zeros, which is the caller's; it waits for what is not known yet. io.EOF is behind the image's end.
+	// Read is a chunk's data, nil for zeros. The caller may keep it. Read waits until the chunk is known; io.EOF says that the image ends before it.
 	Read(ctx context.Context, n int64) ([]byte, error)
-	// Peek is what Read gives, zeros as bytes, but not compared with the chunk's sum; false where something would have to be decoded first.
+	// Peek is a chunk's data, which is not compared with its sum; zeros come as bytes. It is false where something would have to be decoded first.
 	Peek(n int64) (data []byte, ok bool)
 }
 
 const (
 	maxMoved     = 256 << 30 / chunk.Size     // chunks of the disk that are looked through, from its beginning on
-	maxHeld      = 64 << 30 / chunk.PieceSize // pieces of it, zeros not counted: they take 100 MB here
+	maxHeld      = 64 << 30 / chunk.PieceSize // pieces of the disk, zeros not counted: what is known of them takes 100 MB on this side
 	maxPlanned   = 16 << 30 / chunk.Size      // chunks of one plan
 	roomScanned  = 128                        // bytes that the device needs for a chunk of a scan
 	diskSamples  = 20                         // chunks at the disk's beginning, and as many spread over it, that are looked at first
-	imageSamples = 16                         // chunks of the image that are looked for in these
+	imageSamples = 16                         // chunks of the image that are looked for in those of the disk
 	leastFound   = 8                          // different pieces that have to be found for the whole disk to be looked through
 	scanAhead    = 128                        // chunks that the device is asked for before it has answered
 	scanRange    = 64                         // chunks that are asked for in one frame
@@ -206,8 +206,8 @@ func sampledChunks(total, count int64) (all []int64) {
 	return slices.DeleteFunc(all, func(n int64) bool { return n >= total })
 }
 
-// findsImage looks for up to imageSamples chunks of the image, whose sums next gives one by one, in what is known of the disk; zeros do not count.
-// share is which part of the disk is known.
+// findsImage reports whether enough of the image is in what is known of the disk; share says how much of the disk that is, 1 for all. It looks for
+// up to imageSamples chunks of the image, of which next gives the sums one by one; zeros do not count.
 func (a *writerLine) findsImage(share float64, next func(i int64) ([]byte, error)) (bool, error) {
 	found, looked := 0, 0
 	for i, chunks := int64(0), 0; chunks < imageSamples; i++ {
@@ -279,7 +279,7 @@ func (a *writerLine) compareAll(all []chunk.Chunk) error {
 // rebuildChunks sends a recipe for each chunk that differs, in the order of a plan, or of several one behind the other: a plan of all of a large disk
 // would take too much memory. It returns when each is on the disk, or the device wants it whole; leadSending sends those.
 func (a *writerLine) rebuildChunks(ctx context.Context) error {
-	news, err := newNews(a.flashRun.disk.Window)
+	news, err := newRecipePacker(a.flashRun.disk.Window)
 	if err != nil {
 		return err
 	}
@@ -307,7 +307,7 @@ func (a *writerLine) rebuildChunks(ctx context.Context) error {
 	}
 }
 
-// planMoves is how to make chunks that differ of what the scan found, the first ones but for the image's first chunk.
+// planMoves is how to make chunks that differ of what the scan found: as many as one plan takes, from the beginning of the image on, without its first chunk.
 func (a *writerLine) planMoves(ctx context.Context) (*moved.Plan, map[int64]chunk.Chunk, error) {
 	r, most := a.flashRun, cmp.Or(a.planned, maxPlanned)
 	r.mu.Lock()
@@ -374,8 +374,8 @@ func (a *writerLine) sendRecipe(ctx context.Context, c chunk.Chunk, step moved.S
 	return a.w.Write(protocol.Build, head, step.Recipe.Append(nil), packed)
 }
 
-// recipePacker packs the pieces that are sent with recipes. Of a next build they are inodes, directories and parts of files, a few of each chunk:
-// in one stream they take a fifth less than each recipe's by themselves.
+// recipePacker packs the pieces that are sent with recipes. In a next build these are inodes, directories and parts of files, a few in each chunk:
+// packed in one stream they take a fifth less than the pieces of each recipe by themselves.
 type recipePacker struct {
 	*zstd.Encoder
 	stream bool         // else the device has no memory for a window
@@ -383,8 +383,8 @@ type recipePacker struct {
 	out    bytes.Buffer // of the stream, not sent yet
 }
 
-// newNews packs for a device with memory for a window of so many bytes.
-func newNews(window int64) (n *recipePacker, err error) {
+// newRecipePacker packs for a device with memory for a window of so many bytes.
+func newRecipePacker(window int64) (n *recipePacker, err error) {
 	n = &recipePacker{stream: window >= protocol.MaxWindow}
 	n.Encoder, err = zstd.NewWriter(&n.out, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(protocol.MaxWindow))

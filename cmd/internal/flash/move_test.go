@@ -162,7 +162,7 @@ func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
 		t.Errorf("%d bytes sent, want %d at most", r.Sent, most)
 	}
 	for window, want := range map[int64]protocol.Encoding{0: protocol.Raw, protocol.MaxWindow: protocol.Streamed} {
-		n, err := newNews(window)
+		n, err := newRecipePacker(window)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,10 +34,11 @@ type outputFile struct {
 	perm  os.FileMode     // once it is complete
 	dir   *os.Root        // that path is in
 	aside *sidefile.Aside // in dir
-	tmp   *os.File        // in their place, of what goes to standard output; it has no name
+	tmp   *os.File        // of what goes to standard output: a file without a name, in the place of dir and aside
 }
 
-// Check refuses outputs of which two are one file, or standard output, so that both would be lost, and those that are among the inputs, under whatever name.
+// Check refuses two outputs that are one file, or both standard output: one would take the place of the other. It refuses an output that is one of the
+// inputs, too, under whatever name.
 func Check(outputs, inputs []string) error {
 	for i, out := range outputs {
 		for _, other := range outputs[:i] {
@@ -118,7 +119,8 @@ func (o *Files) Write(path string, perm os.FileMode, write func(io.Writer) error
 	return nil
 }
 
-// longestTurn is how long another run may take to give its files their names, before that is no longer waited for: whoever can read a directory can lock it.
+// longestTurn is how long this run waits for another one that gives its files their names. Then it goes on all the same: whoever can read a directory can
+// lock it.
 const longestTurn = 2 * time.Second
 
 // takeTurn waits until no other run gives files their names in the directory of the first one, so that of two runs with the same outputs all files are
@@ -136,7 +138,7 @@ func (o *Files) takeTurn() (end func()) {
 	return func() { dir.Close() }
 }
 
-// failed says that a file could not be written, and once which.
+// failed says which file could not be written. A cause that names it as well is taken out of its own words.
 func (o *Files) failed(path string, err error) error {
 	if cause, ok := errors.AsType[*os.LinkError](err); ok {
 		err = cause.Err

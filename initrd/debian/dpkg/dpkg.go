@@ -21,21 +21,19 @@ const dpkgDir = "var/lib/dpkg"
 // desktop is some ten million.
 const maxDpkgFile = 256 << 20
 
-// What records may have, that memory and time stay within bounds: a path of a few bytes costs some 300. All of a desktop's are half a million paths, and all
-// of Debian needs one another in a million ways. A path that more packages have than a few architectures of one is a directory.
+// Bounds of what records may have, so that memory and time stay within bounds, too: a path of a few bytes takes some 300 in memory.
 const (
-	maxFiles     = 1 << 22
-	maxOwners    = 16
-	maxRelations = 1 << 20
+	maxFiles     = 1 << 22 // paths; a desktop has half a million
+	maxOwners    = 16      // packages that have one path. A file has a few, one for each architecture; a directory may have all
+	maxRelations = 1 << 20 // times that one package names another; all of Debian does that a million times
 )
 
 // ErrNone says that a root tree has no records of dpkg.
 var ErrNone = errors.New("no records of dpkg in the root tree (" + dpkgDir + "/status)")
 
-// Package is an installed package. Source is what it was built from, another one
-// only where that has another name or version. Depends is every package that it names as one
-// that it needs, alternatives as well; Provides is the other names that it goes by. BuiltUsing is the further sources
-// that parts of it are from.
+// Package is an installed package. Source and SourceVersion are of the source package that it was built from, which may have the same name
+// and version. Depends is every package that it names as needed, all alternatives among them; Provides is the other names that it goes by. BuiltUsing is
+// the further sources that parts of it are from.
 type Package struct {
 	Name, Version, Architecture string
 	Source, SourceVersion       string

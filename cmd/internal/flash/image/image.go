@@ -30,8 +30,8 @@ var (
 	ErrLarger   = errors.New("the image is larger than the disk")
 )
 
-// MaxSize bounds an image, decoded, in bytes. Zeros take no room where it is kept, and a small file that is nothing else would go on for
-// ever; what is known of a chunk takes memory, half a GiB for as many bytes.
+// MaxSize bounds a decoded image, in bytes. A small file that decodes to zeros for ever takes no room where images are kept, but what is known of
+// its chunks takes memory: half a GiB for an image of MaxSize.
 const MaxSize = 8 << 40
 
 // Image is a disk image that is decoded once, however many devices it goes to: what is decoded
@@ -47,7 +47,7 @@ type Image struct {
 	file        *os.File      // a local image; nil for a stream
 	watched     *os.File      // the regular file that it comes from, which must not change: file, or what standard input is; or nil
 	state       index.File    // that watched was in when it was opened
-	coming      int64         // bytes that a server says to send; 0 unknown
+	coming      int64         // bytes that the server says it sends; 0 unknown
 	endless     bool          // it ends where a connection does, whole or not
 	unlasting   error         // why a later change of the file need not show in its state; nil if it will
 	want        string        // SHA-256 that what is stored must have, in hex; "" unknown
@@ -56,7 +56,7 @@ type Image struct {
 
 	start     sync.Once
 	decode    func()
-	undecoded func() error // ends a decoder that decode did not start
+	undecoded func() error // ends the decoder where decode, which would, was never called
 	stop      context.CancelFunc
 	over      chan struct{} // closed when nothing decodes any more
 	store     *index.Store
@@ -73,22 +73,22 @@ type Image struct {
 	spooled  int64            // length that spool was made; its writer's alone
 	unlooked int              // bytes written to spool since somebody looked how much room is left there; its writer's alone
 	chunks   []chunk.Chunk    // so far
-	recent   map[int64][]byte // of them, in memory
+	recent   map[int64][]byte // data of the last of these chunks, by number
 	hashing  hashState
-	hashes   bool       // a raw image's SHA-256 is worked out as it is read, for want
+	hashes   bool       // a raw image's SHA-256 is worked out as it is read, to be compared with want
 	demand   int64      // the last chunk that somebody waited for
 	complete bool       // chunks are all there are
 	look     sync.Mutex // held while the file is read once more
 	starts   startInfo  // what it would start by itself, once somebody asked
 	keys     foundKeys
 	notes    []string
-	zeros    []bool // the chunks that kept calls zero and that were found to be
+	zeros    []bool // by chunk: whether one that is zeros by kept was found to be
 	done     bool
 	err      error
 }
 
-// Size is the decoded image's size in bytes, where it is known, and so far where it is not. As long as the image was not decoded it
-// rests on what is said about it: a raw file's length, the index, a compressed file's headers. [Image.Walk] ends well
+// Size is the decoded image's size in bytes, and whether that is known; where it is not it is the size so far. As long as the image was not decoded
+// it is what others say: a raw file's length, the index, a compressed file's headers. [Image.Walk] ends well
 // at that size only, so it is good for refusing what does not fit, and for progress.
 func (i *Image) Size() (int64, bool) {
 	if i.kept != nil {
@@ -115,7 +115,7 @@ func (i *Image) Index() []chunk.Chunk {
 	return i.chunks
 }
 
-// Again is always so: what was decoded is kept.
+// Again reports that the image can be read more than once: what was decoded is kept.
 func (i *Image) Again() bool { return true }
 
 // Compression is "raw" or a compression's name.
@@ -147,8 +147,8 @@ func (i *Image) Content() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// DecodedSum is the SHA-256 of the decoded image, in hex. If it is not a raw image's whose Sum is known, it is worked out now: what was
-// decoded is read once more.
+// DecodedSum is the SHA-256 of the decoded image, in hex. A raw image's is its Sum, if that is known; any other is worked out now, by reading what was
+// decoded once more.
 func (i *Image) DecodedSum(ctx context.Context) (string, error) {
 	if err := i.Load(ctx); err != nil {
 		return "", err
@@ -182,8 +182,8 @@ func (i *Image) LoadFor(ctx context.Context, disk int64) error {
 	})
 }
 
-// Walk calls each for the chunks that want names, in order; it waits for what is not decoded yet. It ends well only where the
-// image's file is what it was when it was opened.
+// Walk calls each, in order, for the chunks that want reports true of, or for all where want is nil. It waits for what is not decoded yet, and ends
+// well only where the image's file is what it was when it was opened.
 func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk.Chunk, []byte) error) error {
 	if i.kept == nil || i.raw == nil {
 		i.start.Do(i.decode)
@@ -220,7 +220,7 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 	}
 }
 
-// awaitChunk waits for chunk n; false where the image has ended before, of which end tells.
+// awaitChunk waits for chunk n. It is false where the image ends before that chunk; *end, which mu guards, says that no more comes.
 func (i *Image) awaitChunk(ctx context.Context, n int64, end *bool) (chunk.Chunk, bool, error) {
 	if i.kept != nil && i.raw != nil {
 		if n >= int64(len(i.kept.Chunks)) {
@@ -246,7 +246,7 @@ func (i *Image) awaitChunk(ctx context.Context, n int64, end *bool) (chunk.Chunk
 	}
 }
 
-// read is a chunk's data, held against its sum: a raw image's file may have changed since.
+// readChunk is a chunk's data. It is compared with the chunk's sum, because a raw image's file may have changed since.
 func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	from := i.raw
 	if from == nil {
@@ -262,7 +262,7 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	return data, nil
 }
 
-// Peek is chunk n as a raw image's file has it now, or as it is kept once it was decoded, held against nothing: for guesses.
+// Peek is chunk n as a raw image's file has it now, or as it was decoded and is kept. It is not compared with the chunk's sum, so it is good for guesses alone.
 func (i *Image) Peek(n int64) ([]byte, bool) {
 	from := i.raw
 	if from == nil {
@@ -279,7 +279,7 @@ func (i *Image) Peek(n int64) ([]byte, bool) {
 	return data[:k], k > 0 && (err == nil || err == io.EOF)
 }
 
-// Read is the data of chunk n, nil for zeros; it waits until that is known. io.EOF is behind the image's end.
+// Read is the data of chunk n, nil for zeros. It waits until the chunk is known; io.EOF says that the image ends before it.
 func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	if i.kept == nil || i.raw == nil {
 		i.start.Do(i.decode)

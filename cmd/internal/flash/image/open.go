@@ -103,7 +103,7 @@ func (i *Image) beginImage(ctx context.Context) error {
 		if i.watched != nil {
 			i.store = index.User()
 			i.kept = i.store.Get(i.name, i.state)
-			if i.kept != nil && i.kept.Stored == "" && i.want != "" { // what is asked was not worked out
+			if i.kept != nil && i.kept.Stored == "" && i.want != "" { // the checksum that is wanted was not worked out then
 				i.kept = nil
 			}
 		}

@@ -97,8 +97,8 @@ func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) err
 	return i.checkUnchanged(ctx)
 }
 
-// pullChunks takes the decoded image chunk by chunk, and returns the SHA-256 of a raw one in hex, if it is to have one. That of a compressed
-// image's file is worked out where that is read.
+// pullChunks takes the decoded image chunk by chunk. Of a raw image that is to have a SHA-256 it returns that, in hex; the SHA-256 of a compressed
+// image's file is worked out where the file is read.
 func (i *Image) pullChunks(ctx context.Context, decoded io.ReadCloser) (string, error) {
 	if !i.hashes {
 		err := i.publishAll(ctx, decoded)
@@ -223,8 +223,8 @@ func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
 // spoolAhead is how many bytes the spool is made longer at a time where nobody says how long it will be.
 const spoolAhead = 64 << 20
 
-// readySpool makes the spool as long as it will be, or somewhat longer, before its first so many bytes are written: on ext4 a write that makes a
-// file longer takes three times the CPU of one that does not. Where that is not to be had, the writes do it.
+// readySpool makes the spool long enough for its first end bytes before they are written, and somewhat longer: on ext4 a write that makes a
+// file longer takes three times the CPU of one that does not. Where the file system cannot do that, the writes make it longer.
 func (i *Image) readySpool(end int64) {
 	if end > i.spooled {
 		i.spooled = max(i.claim, end+spoolAhead)

@@ -88,12 +88,12 @@ func (s *clientSession) compareChunks() {
 			a, looked, err := s.lookAtChunk(c, buf)
 			if err != nil {
 				s.keepError(asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, chunkOffset(c.N), err)))
-				for range s.compare { // nobody may wait for us
+				for range s.compare { // who fills the channel must not wait for this comparer
 				}
 				return
 			}
 			if a == 0 {
-				continue // it is being zeroed
+				continue // the chunk is being zeroed, and answered then
 			}
 			if a == protocol.Needed && looked && c.N != 0 && !s.job.Check {
 				sums = protocol.AppendHeld(sums[:0], c.N, nil)
@@ -140,7 +140,7 @@ func (s *clientSession) lookAtChunk(c chunk.Chunk, buf []byte) (_ protocol.Answe
 		return protocol.Needed, looked, nil
 	}
 	s.announced[c.N] = wantedChunk{c, looked}
-	if c.Zero && c.N == 0 { // at the end, like any first chunk
+	if c.Zero && c.N == 0 { // the first chunk is written at the end, zeros as well
 		s.firstZero = true
 		s.settled.Broadcast()
 		return protocol.Zeroed, looked, nil
@@ -265,7 +265,7 @@ func decodedS2(b, room []byte) ([]byte, error) {
 	return s2.Decode(room[:n], b)
 }
 
-// takeBuffer is for one chunk. They are used again: clearing new ones would cost as much as writing them.
+// takeBuffer is a buffer for one chunk. Buffers are used again: to clear new ones would cost as much as to write them.
 func (s *clientSession) takeBuffer() []byte {
 	select {
 	case b := <-s.free:
@@ -343,7 +343,7 @@ func (s *clientSession) putChunks() {
 		}
 		if err := s.putBatch(all, scratch); err != nil {
 			s.keepError(err)
-			for range s.puts { // nobody may wait for us
+			for range s.puts { // who fills the channel must not wait for this goroutine
 			}
 			return
 		}
