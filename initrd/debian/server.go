@@ -326,7 +326,7 @@ func (s *Server) brokenBy(c byte, format string, args ...any) {
 	s.harmful += string(rune(c))
 }
 
-// checkFiles looks at the files that options name; hostKeys is how many files with a host key there are.
+// checkFiles looks at the files that options name; hostKeys is how many of the files that may have a host key do.
 func (s *Server) checkFiles(img *initrd.Image, hostKeys int) {
 	if s.HostKeys != nil && hostKeys == 0 && !s.delayedKeys {
 		s.brokenBy('r', "-r: no file that it names holds a host key")
