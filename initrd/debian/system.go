@@ -51,9 +51,6 @@ type System struct {
 	Dropbear string
 }
 
-// glibcReleases is the C library of each release.
-var glibcReleases = map[string]string{"2.28": "buster", "2.31": "bullseye", "2.36": "bookworm", "2.41": "trixie"}
-
 var (
 	glibcBanner   = regexp.MustCompile(`GNU C Library \((\w+) E?GLIBC [^)]{1,64}\) (?:stable|development) release version (2\.[0-9]{1,3})`)
 	busyboxBanner = regexp.MustCompile(`BusyBox v[0-9.]{3,12} \((\w+) `)
@@ -74,7 +71,7 @@ func SystemOf(img *initrd.Image, server *Server) System {
 			s.Vendor = string(m[1])
 		}
 	}
-	if s.Release = glibcReleases[s.GLIBC]; s.GLIBC == "" {
+	if s.Release = dropbear.OfGLIBC(s.GLIBC); s.GLIBC == "" {
 		s.Release = releaseOf(s.Dropbear)
 	}
 	return s

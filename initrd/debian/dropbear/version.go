@@ -12,6 +12,7 @@ type Version struct {
 	Release  string // Debian's code name: "bookworm"
 	Dropbear string // upstream's version: "2022.83"
 	Tools    string // initramfs-tools' version, without what an update of it adds: "0.142"
+	GLIBC    string // the C library's version: "2.36"
 
 	// RootDir is the directory in the root tree that holds authorized_keys, the
 	// host keys and the configuration for the initramfs; ConfigName is the
@@ -40,23 +41,23 @@ const mib = 1 << 20
 // release, dropbear's CHANGES, sysoptions.h and svr-authpubkeyoptions.c.
 var dropbearVersions = []Version{
 	{
-		Release: "buster", Dropbear: "2018.76", Tools: "0.133",
+		Release: "buster", Dropbear: "2018.76", Tools: "0.133", GLIBC: "2.28",
 		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
 		MaxWindow: mib, DSS: true, NeedsNSSDNS: true,
 	},
 	{
-		Release: "bullseye", Dropbear: "2020.81", Tools: "0.140",
+		Release: "bullseye", Dropbear: "2020.81", Tools: "0.140", GLIBC: "2.31",
 		RootDir: "etc/dropbear-initramfs", ConfigName: "config", ArchiveConfig: "etc/dropbear/config",
 		MaxWindow: mib, Ed25519: true, DSS: true, NeedsNSSDNS: true,
 	},
 	{
-		Release: "bookworm", Dropbear: "2022.83", Tools: "0.142",
+		Release: "bookworm", Dropbear: "2022.83", Tools: "0.142", GLIBC: "2.36",
 		RootDir: "etc/dropbear/initramfs", ConfigName: "dropbear.conf", ArchiveConfig: "etc/dropbear/dropbear.conf",
 		// Its changelog says that ssh-dss is off; the server and dropbearkey take it.
 		MaxWindow: 10 * mib, Ed25519: true, DSS: true, SecurityKeys: true, SbinInPath: true, moreOptions: true,
 	},
 	{
-		Release: "trixie", Dropbear: "2025.89", Tools: "0.148",
+		Release: "trixie", Dropbear: "2025.89", Tools: "0.148", GLIBC: "2.41",
 		RootDir: "etc/dropbear/initramfs", ConfigName: "dropbear.conf", ArchiveConfig: "etc/dropbear/dropbear.conf",
 		MaxWindow: 10 * mib, Ed25519: true, SecurityKeys: true, SbinInPath: true, moreOptions: true,
 	},
@@ -82,6 +83,16 @@ func ForRelease(name string) (Version, error) {
 	return Version{}, fmt.Errorf("release %q: not supported (supported: %s)", name, strings.Join(Releases(), ", "))
 }
 
+// OfGLIBC is the code name of the release with that C library, "" of none.
+func OfGLIBC(version string) string {
+	for _, v := range dropbearVersions {
+		if v.GLIBC == version {
+			return v.Release
+		}
+	}
+	return ""
+}
+
 // With is what another release's dropbear, by upstream's version, does on v's release: name lookups are the C library's. One that
 // no release has is taken for v's.
 func (v Version) With(upstream string) Version {
@@ -89,7 +100,7 @@ func (v Version) With(upstream string) Version {
 	if !ok {
 		return v
 	}
-	other.NeedsNSSDNS = v.NeedsNSSDNS
+	other.GLIBC, other.NeedsNSSDNS = v.GLIBC, v.NeedsNSSDNS
 	return other
 }
 
