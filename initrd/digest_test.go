@@ -3,20 +3,18 @@ package initrd
 import (
 	"bytes"
 	"crypto/sha256"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // Whoever hashes, and whatever was edited since, the sum is that of the
 // content as it is now.
 func TestSum(t *testing.T) {
-	file, err := os.ReadFile("../fixtures/archives/zstd.img")
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := judge.ReadFile(t, "../fixtures/archives/zstd.img")
 	for name, read := range map[string]func() (*Image, error){
 		"Read":       func() (*Image, error) { return Read(bytes.NewReader(file), Limits{}) },
 		"ReadHashed": func() (*Image, error) { return ReadHashed(bytes.NewReader(file), Limits{}) },
@@ -55,10 +53,7 @@ func TestSum(t *testing.T) {
 // its segments included, and so is its sum.
 func TestSumOfAppended(t *testing.T) {
 	for _, fixture := range []string{"early.img", "split.img", "lz4.img", "zstd.img"} {
-		file, err := os.ReadFile("../fixtures/archives/" + fixture)
-		if err != nil {
-			t.Fatal(err)
-		}
+		file := judge.ReadFile(t, "../fixtures/archives/"+fixture)
 		img, err := ReadHashed(bytes.NewReader(file), Limits{})
 		if err != nil {
 			t.Fatal(err)
@@ -84,10 +79,7 @@ func TestSumOfAppended(t *testing.T) {
 // After a repack, and one more behind it, the sums are those of the archive that was written, and what both begin with was not hashed again.
 func TestSumOfRepacked(t *testing.T) {
 	for _, fixture := range []string{"early.img", "split.img", "lz4.img", "zstd.img"} {
-		in, err := os.ReadFile("../fixtures/archives/" + fixture)
-		if err != nil {
-			t.Fatal(err)
-		}
+		in := judge.ReadFile(t, "../fixtures/archives/"+fixture)
 		img, err := ReadHashed(bytes.NewReader(in), Limits{})
 		if err != nil {
 			t.Fatal(err)
@@ -139,10 +131,7 @@ func TestSkim(t *testing.T) {
 		}
 	}()
 	for _, fixture := range fixtures {
-		file, err := os.ReadFile(fixture)
-		if err != nil {
-			t.Fatal(err)
-		}
+		file := judge.ReadFile(t, fixture)
 		whole, err := Read(bytes.NewReader(file), Limits{})
 		if err != nil {
 			t.Fatal(err)
@@ -208,10 +197,7 @@ func TestSkim(t *testing.T) {
 
 // A busybox has hundreds of names; for the sum of each all of it was hashed again.
 func TestSumOfLinks(t *testing.T) {
-	file, err := os.ReadFile("../fixtures/archives/zstd.img")
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := judge.ReadFile(t, "../fixtures/archives/zstd.img")
 	img, err := ReadHashed(bytes.NewReader(file), Limits{})
 	if err != nil {
 		t.Fatal(err)

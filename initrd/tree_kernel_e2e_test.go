@@ -38,10 +38,7 @@ func TestTreeIsKernels(t *testing.T) {
 	}
 	entries := []Entry{dir("dev"), {Name: "dev/console", Mode: TypeChar | 0o600, Nlink: 1, Rdev: Device{5, 1}}, dir("bin"), dir("lib64"), dir("lib"), dir("lib/x86_64-linux-gnu")}
 	add := func(name, from string) {
-		b, err := os.ReadFile(filepath.Join(target.Root, from))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.ReadFile(t, filepath.Join(target.Root, from))
 		entries = append(entries, Entry{Name: name, Mode: TypeFile | 0o755, Nlink: 1, Data: b})
 	}
 	add("bin/busybox", "usr/bin/busybox")
@@ -62,9 +59,7 @@ func TestTreeIsKernels(t *testing.T) {
 		entries = append(entries, trailer())
 	}
 	archive := filepath.Join(t.TempDir(), "initrd.img")
-	if err := os.WriteFile(archive, runsOf(entries), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, archive, runsOf(entries))
 	vm, err := vms.Boot(t.Context(), vms.Machine{Arch: "amd64", Kernel: target.Vmlinuz, Initrd: archive})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/disk"
+	"groundhog/fixtures/judge"
 )
 
 // TestMain makes this test binary be the writer, too.
@@ -81,9 +82,7 @@ func TestKilled(t *testing.T) {
 	rand.NewChaCha8([32]byte{1}).Read(img)
 	dir := t.TempDir()
 	name := filepath.Join(dir, "disk")
-	if err := os.WriteFile(name, make([]byte, len(img)+5<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, make([]byte, len(img)+5<<20))
 	kills := 0
 	connect := func(ctx context.Context) (io.ReadWriteCloser, error) {
 		cmd := exec.Command(os.Args[0], "serve", filepath.Join(dir, "run"))
@@ -128,10 +127,7 @@ func TestKilled(t *testing.T) {
 
 // What the device needs is small and static: no SSH, no flags library, no decoder of images.
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out := judge.Run(t, exec.Command("go", "list", "-deps", "."))
 	for name := range strings.Lines(string(out)) {
 		switch strings.TrimSpace(name) {
 		case "groundhog/initrd/show", "groundhog/initrd/eof": // which know no archive

@@ -143,9 +143,7 @@ func bombArchive(t *testing.T, segment []byte) string {
 func bombFile(t *testing.T, name string, b []byte) string {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, b)
 	return name
 }
 

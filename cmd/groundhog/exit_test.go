@@ -137,16 +137,12 @@ func TestExitOfFiles(t *testing.T) {
 	workplace(t)
 	made := map[string]string{"broken": "Foo bar\n", "forbids": "Host *\n PubkeyAuthentication no\n", "strangers": "# anybody could have written this\n", "lost": "Host *\n IdentityFile ${GROUNDHOG_NOT_SET}\n"}
 	for name, text := range made {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, name, text)
 	}
 	if err := os.Chmod("strangers", 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", "signer").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(t, exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", "signer"))
 	if code, _, said := here("manifest", "reflash.img.manifest.json", "--sign-key", "signer"); code != exitDone {
 		t.Fatal(said)
 	}
@@ -260,9 +256,7 @@ func TestCompletion(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Host bench-1 bench-2 *\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, filepath.Join(home, ".ssh/config"), "Host bench-1 bench-2 *\n")
 	for _, c := range []struct {
 		args []string
 		want string

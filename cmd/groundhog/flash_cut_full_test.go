@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 	"groundhog/fixtures/waiting"
 	"groundhog/fixtures/waiting/faulty"
@@ -223,5 +224,5 @@ func TestFlashPowerCuts(t *testing.T) {
 // begins reports whether the first mebibyte of the first disk is an image's.
 func (s *spare) begins(img string) bool {
 	s.t.Helper()
-	return readText(s.t, s.Disk(0))[:1<<20] == readText(s.t, img)[:1<<20]
+	return string(judge.ReadFile(s.t, s.Disk(0)))[:1<<20] == string(judge.ReadFile(s.t, img))[:1<<20]
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/fixtures/device"
+	"groundhog/fixtures/judge"
 )
 
 // imageOf is a device's disk as an image, the file of its host key, and the identity that it lets in.
@@ -31,9 +31,7 @@ func imageOf(t *testing.T, s device.Spec) (img, key, identity string) {
 	}
 	for _, k := range base.HostKeys {
 		if strings.HasPrefix(k, ssh.KeyAlgoED25519) {
-			if err := os.WriteFile(key, []byte(k+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			judge.WriteFile(t, key, k+"\n")
 			return img, key, base.Key
 		}
 	}
@@ -52,10 +50,10 @@ func upgraded(t *testing.T, img string) string {
 		b := make([]byte, 120_000)
 		rand.NewChaCha8([32]byte{byte(i)}).Read(b)
 		b = append(bytes.Repeat([]byte("a program's text and tables "), 2000), b...)
-		writeText(t, filepath.Join(dir, program), string(b))
+		judge.WriteFile(t, filepath.Join(dir, program), string(b))
 		fmt.Fprintf(&script, "rm /usr/sbin/%[1]s\nwrite %[2]s/%[1]s /usr/sbin/%[1]s\n", program, dir)
 	}
-	writeText(t, filepath.Join(dir, "script"), script.String())
+	judge.WriteFile(t, filepath.Join(dir, "script"), script.String())
 	command(t, "debugfs", "-w", "-f", filepath.Join(dir, "script"), name+"?offset=1048576")
 	return name
 }

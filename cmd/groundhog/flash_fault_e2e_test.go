@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 	"groundhog/fixtures/waiting"
 	"groundhog/fixtures/waiting/faulty"
@@ -99,9 +100,7 @@ func noiseImage(t *testing.T, seed byte, mib int) string {
 	clear(b[len(b)/2 : len(b)/2+2<<20])
 	copy(b[len(b)-4<<20:], bytes.Repeat([]byte(fmt.Sprintf("groundhog %d ", seed)), 1<<20/3))
 	name := filepath.Join(t.TempDir(), fmt.Sprintf("noise%d.img", seed))
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, b)
 	return name
 }
 
@@ -125,10 +124,7 @@ func packed(t *testing.T, name string, tool ...string) string {
 // holds reports whether the first disk begins with an image, read from outside.
 func (s *spare) holds(img string) bool {
 	s.t.Helper()
-	want, err := os.ReadFile(img)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	want := judge.ReadFile(s.t, img)
 	f, err := os.Open(s.Disk(0))
 	if err != nil {
 		s.t.Fatal(err)
@@ -219,7 +215,7 @@ func (s *spare) beforehand(small, large string) {
 	key := filepath.Join(s.t.TempDir(), "other")
 	makeKey(s.t, key)
 	known := filepath.Join(s.t.TempDir(), "known_hosts")
-	writeText(s.t, known, "* "+readText(s.t, key+".pub"))
+	judge.WriteFile(s.t, known, "* "+string(judge.ReadFile(s.t, key+".pub")))
 	before := sha256Of(s.t, s.Disk(0))
 	for what, c := range map[string]struct {
 		serial, img string
@@ -252,8 +248,8 @@ func (s *spare) brokenImages(img string) {
 	for _, tool := range [][]string{{"gzip"}, {"xz", "-0"}, {"zstd", "-q"}} {
 		whole := packed(s.t, img, tool...)
 		cut := whole + ".cut"
-		b := []byte(readText(s.t, whole))
-		writeText(s.t, cut, string(b[:len(b)*2/3]))
+		b := []byte(string(judge.ReadFile(s.t, whole)))
+		judge.WriteFile(s.t, cut, string(b[:len(b)*2/3]))
 		code, out := s.flash(goodDisk, cut)
 		if code == 0 || strings.Contains(out, "verified: ") {
 			s.t.Errorf("%s: exit %d", cut, code)
@@ -280,9 +276,9 @@ func (s *spare) curl(served, img, other string) {
 	code, out = s.flash(goodDisk, packed(s.t, img, "zstd", "-q"), "--via", "curl")
 	s.verified("curl, zstd that the device cannot decode", code, out, img)
 	gz := packed(s.t, other, "gzip")
-	b := readText(s.t, gz)
-	writeText(s.t, filepath.Join(served, "image.gz"), b)
-	writeText(s.t, filepath.Join(served, "cut.gz"), b[:len(b)/2])
+	b := string(judge.ReadFile(s.t, gz))
+	judge.WriteFile(s.t, filepath.Join(served, "image.gz"), b)
+	judge.WriteFile(s.t, filepath.Join(served, "cut.gz"), b[:len(b)/2])
 	const there = "http://10.0.2.100/"
 	code, out = s.flash(goodDisk, gz, "--via", "curl", "--url", there+"image.gz")
 	s.verified("curl from a server", code, out, other)

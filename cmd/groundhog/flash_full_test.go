@@ -17,6 +17,7 @@ import (
 	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures"
 	"groundhog/fixtures/device"
+	"groundhog/fixtures/judge"
 )
 
 // equals compares the device's disk, read from outside, with an image; a GPT's header is another where the
@@ -58,7 +59,7 @@ func changed(t *testing.T, a, b string) (chunks int, packed int64) {
 		t.Fatal(err)
 	}
 	defer encoder.Close()
-	old, fresh := readText(t, a), readText(t, b)
+	old, fresh := string(judge.ReadFile(t, a)), string(judge.ReadFile(t, b))
 	for at := 0; at < len(fresh); at += 1 << 20 {
 		end := min(at+1<<20, len(fresh))
 		if old[at:end] != fresh[at:end] {
@@ -157,7 +158,7 @@ func TestReflashGrow(t *testing.T) {
 	}
 	l := b.Login("root")
 	l.Key, l.KnownHosts = base.Key, filepath.Join(t.TempDir(), "known_hosts")
-	writeText(t, l.KnownHosts, "* "+strings.Join(base.HostKeys, "\n* ")+"\n")
+	judge.WriteFile(t, l.KnownHosts, "* "+strings.Join(base.HostKeys, "\n* ")+"\n")
 	said, err := fixtures.SSH(ctx, l, nil, ". /etc/os-release; echo $VERSION_CODENAME; df --output=size -B1048576 / | tail -n 1; sfdisk --verify /dev/vda 2>&1")
 	if err != nil {
 		t.Fatal(err)

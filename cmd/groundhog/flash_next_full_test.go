@@ -45,7 +45,7 @@ func mkfsOf(name string, args ...string) func(t *testing.T, root, part string) {
 
 func makeXFS(t *testing.T, root, part string) {
 	proto := part + ".proto"
-	writeText(t, proto, "-\n0 0\n"+protoOf(t, root))
+	judge.WriteFile(t, proto, "-\n0 0\n"+protoOf(t, root))
 	mkfsOf("mkfs.xfs", "-q", "-p", proto, "-d", fmt.Sprintf("file,name=PART,size=%dm", buildRootSize))(t, root, part)
 }
 
@@ -140,18 +140,18 @@ func aDayLater(t *testing.T, root string) {
 		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		b := []byte(readText(t, name))
+		b := []byte(string(judge.ReadFile(t, name)))
 		for i := 0; i < len(b); i += 512 {
 			b[i]++
 		}
-		writeText(t, name, string(b))
+		judge.WriteFile(t, name, string(b))
 	}
 	command(t, "rm", "-r", filepath.Join(root, "usr/share/locale/de"))
 	r := rand.NewChaCha8([32]byte{5})
 	for i := range 10 {
 		b := make([]byte, 100_000)
 		r.Read(b[:50_000])
-		writeText(t, filepath.Join(root, fmt.Sprintf("usr/bin/added%d", i)), string(b))
+		judge.WriteFile(t, filepath.Join(root, fmt.Sprintf("usr/bin/added%d", i)), string(b))
 	}
 }
 
@@ -162,9 +162,7 @@ func makeDisk(t *testing.T, k buildKind, root, name string, shift int) {
 	table := exec.Command(judge.Tool(t, "sfdisk"), "-q", name)
 	table.Stdin = strings.NewReader(fmt.Sprintf("label: gpt\nstart=%dMiB,size=%dMiB,type=uefi\nstart=%dMiB,size=%dMiB,type=swap\nstart=%d,size=%d,type=linux\n",
 		buildESP, buildSwap-buildESP, buildSwap, 16, buildRoot<<11+shift/512, buildRootSize<<11))
-	if out, err := table.CombinedOutput(); err != nil {
-		t.Fatalf("sfdisk: %v: %s", err, out)
-	}
+	judge.Run(t, table)
 	part := name + ".part"
 	fill := func(at, size int, mkfs func(t *testing.T, root, part string)) {
 		command(t, "truncate", "-s", fmt.Sprint(size, "M"), part)

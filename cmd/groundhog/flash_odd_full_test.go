@@ -38,7 +38,7 @@ func (s *spare) outcome(what string, code, want int, out string, plain []byte, b
 	if code != want || (code == 0) != strings.Contains(out, "verified: ") {
 		s.t.Errorf("%s: exit %d, want %d", what, code, want)
 	}
-	disk := []byte(readText(s.t, s.Disk(0)))
+	disk := []byte(string(judge.ReadFile(s.t, s.Disk(0))))
 	if code == 0 && !bytes.HasPrefix(disk, plain) {
 		s.t.Errorf("%s: verified, and the disk does not hold the image", what)
 	}
@@ -52,7 +52,7 @@ func TestFlashOddInputs(t *testing.T) {
 	t.Parallel()
 	s := startSpare(t, waiting.Options{Disks: []waiting.Disk{{Serial: goodDisk, SizeMB: 16}}})
 	dir := t.TempDir()
-	a, b := []byte(readText(t, noiseImage(t, 51, 12))), []byte(readText(t, noiseImage(t, 52, 12)))
+	a, b := []byte(string(judge.ReadFile(t, noiseImage(t, 51, 12)))), []byte(string(judge.ReadFile(t, noiseImage(t, 52, 12))))
 	zst := func(p []byte, more ...string) []byte {
 		return through(t, p, append([]string{"zstd", "-q", "-c"}, more...)...)
 	}
@@ -61,7 +61,7 @@ func TestFlashOddInputs(t *testing.T) {
 	}
 	half := len(a) / 2
 	dict := filepath.Join(dir, "dict")
-	writeText(t, dict, string(a[:100_000]))
+	judge.WriteFile(t, dict, string(a[:100_000]))
 	xz := func(p []byte) []byte { return through(t, p, "xz", "-0", "-c") }
 	gz := func(p []byte) []byte { return through(t, p, "gzip", "-1", "-c") }
 	join := func(all ...[]byte) []byte { return bytes.Join(all, nil) }
@@ -98,7 +98,7 @@ func TestFlashOddInputs(t *testing.T) {
 		}
 		plain = plain[:len(plain)-c.less]
 		name := filepath.Join(dir, "image")
-		writeText(t, name, string(c.file(plain)))
+		judge.WriteFile(t, name, string(c.file(plain)))
 		before := sha256Of(t, s.Disk(0))
 		code, out := s.flash(goodDisk, name)
 		s.outcome(c.what, code, c.want, out, plain, before)
@@ -151,13 +151,13 @@ func TestFlashOddSizes(t *testing.T) {
 			}
 			before := sha256Of(t, raw)
 			code, out := s.flash(goodDisk, img)
-			s.outcome(fmt.Sprintf("%d bytes in sectors of %d", c.size, sector), code, c.want, out, []byte(readText(t, img)), before)
+			s.outcome(fmt.Sprintf("%d bytes in sectors of %d", c.size, sector), code, c.want, out, []byte(string(judge.ReadFile(t, img))), before)
 			if c.size == size { // what does not fill its last block
 				for i, less := range []int{100, 512, 4096 + 512} {
 					short := filepath.Join(t.TempDir(), "short")
-					writeText(t, short, readText(t, []string{other, img}[i%2])[:size-less])
+					judge.WriteFile(t, short, string(judge.ReadFile(t, []string{other, img}[i%2]))[:size-less])
 					code, out := s.flash(goodDisk, short)
-					s.outcome(fmt.Sprintf("%d bytes fewer in sectors of %d", less, sector), code, 0, out, []byte(readText(t, short)), "")
+					s.outcome(fmt.Sprintf("%d bytes fewer in sectors of %d", less, sector), code, 0, out, []byte(string(judge.ReadFile(t, short))), "")
 				}
 			}
 			s.PowerOff()
@@ -203,7 +203,7 @@ func TestFlashThirdBuild(t *testing.T) {
 // movedImage is the n-th build of an image: what it has in common with the others lies elsewhere, by whole blocks, in another order.
 func movedImage(t *testing.T, n int) string {
 	t.Helper()
-	b := []byte(readText(t, noiseImage(t, 61, 12)))
+	b := []byte(string(judge.ReadFile(t, noiseImage(t, 61, 12))))
 	const run = 40 << 10
 	head, body := b[:4096], b[4096:4096+run*300]
 	out := bytes.Clone(head)
@@ -213,7 +213,7 @@ func movedImage(t *testing.T, n int) string {
 	fresh := make([]byte, 1<<20-4096+12345&^511)
 	rand.NewChaCha8([32]byte{99, byte(n)}).Read(fresh)
 	name := filepath.Join(t.TempDir(), fmt.Sprintf("build%d.img", n))
-	writeText(t, name, string(append(out, fresh...)))
+	judge.WriteFile(t, name, string(append(out, fresh...)))
 	return name
 }
 
@@ -236,7 +236,7 @@ func TestFlashOddCache(t *testing.T) {
 	old := time.Now().Add(-time.Hour)
 	put := func(from string) {
 		t.Helper()
-		writeText(t, img, readText(t, from))
+		judge.WriteFile(t, img, string(judge.ReadFile(t, from)))
 		if err := os.Chtimes(img, old, old); err != nil {
 			t.Fatal(err)
 		}

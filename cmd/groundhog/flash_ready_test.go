@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,18 +48,11 @@ func TestFlashReady(t *testing.T) {
 			d.Wait("b1")
 			d.On("command -v", func(*devicetest.Command) int { return 0 })
 			before := bytes.Repeat([]byte{0xee}, devicetest.DiskSize)
-			if err := os.WriteFile(d.DiskFile(), before, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(d.image, c.stored, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			judge.WriteFile(t, d.DiskFile(), before)
+			judge.WriteFile(t, d.image, c.stored)
 			var out, errs bytes.Buffer
 			code := run(append(d.args("flash"), c.args...), nil, &out, &errs)
-			disk, err := os.ReadFile(d.DiskFile())
-			if err != nil {
-				t.Fatal(err)
-			}
+			disk := judge.ReadFile(t, d.DiskFile())
 			said := out.String() + errs.String()
 			refused := c.want != "verified" && what != "raw"
 			if !strings.Contains(said, c.want) || refused != (code != 0) {
@@ -81,15 +73,11 @@ func TestFlashChecked(t *testing.T) {
 	d := newDesk(t)
 	d.Wait("b1")
 	b := mbrImage(3 << 20)
-	if err := os.WriteFile(d.image, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, d.image, b)
 	sum := fmt.Sprintf("%x", sha256.Sum256(b))
 	sums := filepath.Join(filepath.Dir(d.image), "SHA256SUMS")
 	for _, c := range []struct{ text, want string }{{"", ""}, {sum + "  disk.img\n", sums}, {"SHA256 (disk.img) = " + sum + "\n", sums}} {
-		if err := os.WriteFile(sums, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, sums, c.text)
 		var out, errs bytes.Buffer
 		code := run(append(d.args("flash"), "--json"), nil, &out, &errs)
 		if want := fmt.Sprintf(`"checked_against":%q`, c.want); code != 0 || !strings.Contains(out.String(), want) {
@@ -100,9 +88,7 @@ func TestFlashChecked(t *testing.T) {
 	if code := run(append(d.args("flash"), "--sha256", sum), nil, &out, &errs); code != 0 || !strings.Contains(out.String(), "checked against --sha256") {
 		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
-	if err := os.WriteFile(sums, []byte(strings.Repeat("00", 32)+"  images/disk.img\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, sums, strings.Repeat("00", 32)+"  images/disk.img\n")
 	if code := run(d.args("flash"), nil, &out, &errs); code == 0 || !strings.Contains(errs.String(), "checksum is another") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}

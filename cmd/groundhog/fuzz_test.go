@@ -1,12 +1,12 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"groundhog/cmd/internal/input"
+	"groundhog/fixtures/judge"
 )
 
 // FuzzDebRecords: what a package says of itself becomes records of dpkg's directory
@@ -17,9 +17,7 @@ func FuzzDebRecords(f *testing.F) {
 	f.Add(debFile(f, "", "Package: ../x\nArchitecture: all\n"))
 	name := filepath.Join(f.TempDir(), "x.deb")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, name, b)
 		src, err := input.Named().Tree(input.Layers{{Path: name, Debs: true}}, 4<<20)
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // A list of hosts is what any editor makes of it: with a mark at its beginning, carriage returns, and no end of the last line.
 func TestHostsOfEditors(t *testing.T) {
 	workplace(t)
 	text := "\ufeffroot@bench-1\r\n# a comment\r\n\r\n\troot@[::1]:2 # another\r\nssh://me@example.org@bench-3:22/"
-	if err := os.WriteFile("hosts", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, "hosts", text)
 	code, out, said := here("reflash", "--plan", "--ssh-config", "none", "--hosts", "hosts", "--force", "reflash.img", "disk.img")
 	if code != exitDone || said != "" {
 		t.Fatalf("exit %d\n%s", code, said)

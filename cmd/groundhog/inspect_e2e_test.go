@@ -93,14 +93,10 @@ func judgeHostKeys(t *testing.T, archive string, keys []inspect.HostKey) {
 			t.Fatalf("--cat %s: exit %d", k.Path, code)
 		}
 		file := filepath.Join(t.TempDir(), "key")
-		if err := os.WriteFile(file, key.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, file, key.Bytes())
 		_, line, _ := strings.Cut(command(t, "dropbearkey", "-y", "-f", file), "\n")
 		fields := strings.Fields(line)
-		if err := os.WriteFile(file, []byte(fields[0]+" "+fields[1]+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, file, fields[0]+" "+fields[1]+"\n")
 		if want := strings.TrimSpace(command(t, "ssh-keygen", "-lf", file)); k.Identity != want {
 			t.Errorf("%s: %q, ssh-keygen says %q", k.Path, k.Identity, want)
 		}

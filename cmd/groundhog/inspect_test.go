@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"groundhog/fixtures/judge"
 )
 
 // unprivileged ARG... runs groundhog as nobody where we are root, and as we are
@@ -89,17 +91,12 @@ func TestInspectDamaged(t *testing.T) { inspectDamaged(t, 7) }
 
 // inspectDamaged changes one byte in some.
 func inspectDamaged(t *testing.T, one int) {
-	whole, err := os.ReadFile("../../fixtures/archives/newc.cpio")
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := judge.ReadFile(t, "../../fixtures/archives/newc.cpio")
 	file := filepath.Join(t.TempDir(), "damaged.img")
 	for at := 0; at < len(whole); at += one {
 		damaged := bytes.Clone(whole)
 		damaged[at] ^= []byte{0x01, 0x1b, 0x80}[at%3]
-		if err := os.WriteFile(file, damaged, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, file, damaged)
 		checkTame(t, at, "inspect", "-v", file)
 		checkTame(t, at, "inspect", "--list", "--all", "-v", file)
 		if at%8 == 0 {

@@ -38,10 +38,7 @@ func manifestFile(t *testing.T, args ...string) (*manifest.Manifest, string) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "manifest.json")
 	groundhog(t, 0, append([]string{"manifest", "-o", name}, args...)...)
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := judge.ReadFile(t, name)
 	m, err := manifest.Decode(bytes.NewReader(text), manifest.DefaultLimits)
 	if err != nil {
 		t.Fatal(err)

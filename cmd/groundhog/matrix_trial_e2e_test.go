@@ -486,9 +486,7 @@ func (p *picture) on(raw []byte) bool {
 
 func newPicture(t *testing.T, dir, name string, b []byte) *picture {
 	file := filepath.Join(dir, name+".img")
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, b)
 	p := &picture{name, b, map[string]string{"raw": file, "pipe": file}}
 	for form, tool := range map[string][]string{"zstd": {"zstd", "-q"}, "gzip": {"gzip", "-1"}, "xz": {"xz", "-0"}} {
 		p.files[form] = packed(t, file, tool...)

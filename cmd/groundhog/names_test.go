@@ -11,6 +11,7 @@ import (
 	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"groundhog/cmd/internal/input"
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -81,10 +82,7 @@ func TestOddlyNamedFiles(t *testing.T) {
 	check := compiled(t, "manifest")
 	for _, name := range []string{"caf\xe9", `back\slash`, "new\nline", `a 'b" $c`, "-dash"} {
 		for from, to := range map[string]string{"initrd.img": name, "id.pub": name + ".pub"} {
-			b, err := os.ReadFile(from)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := judge.ReadFile(t, from)
 			writeFile(t, to, string(b))
 		}
 		out := name + ".out"
@@ -92,10 +90,7 @@ func TestOddlyNamedFiles(t *testing.T) {
 			t.Errorf("%q: exit %d: %s", name, code, said)
 			continue
 		}
-		text, err := os.ReadFile(out + ".manifest.json")
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := judge.ReadFile(t, out+".manifest.json")
 		value, err := validate.UnmarshalJSON(bytes.NewReader(text))
 		if err == nil {
 			err = check.Validate(value)

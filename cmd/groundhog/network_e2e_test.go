@@ -143,9 +143,7 @@ func TestForcedCommandStaysTheOwners(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, out)
 	}
 	keys := filepath.Join(dir, "owners.pub")
-	if err := os.WriteFile(keys, []byte(m[2]+" "+public), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, keys, m[2]+" "+public)
 	code, out = online(t, "patch", before, "--root", tgt.Root, "-o", after, "--dropbear-option", m[1], "--authorized-keys", keys, "--authorized-keys", key+".pub")
 	if code != 0 {
 		t.Fatal(out)
@@ -166,10 +164,7 @@ func newOwner(t *testing.T) (key, public string) {
 	t.Helper()
 	key = filepath.Join(t.TempDir(), "owner")
 	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", key)
-	b, err := os.ReadFile(key + ".pub")
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, key+".pub")
 	return key, string(b)
 }
 
@@ -197,18 +192,13 @@ func (w wired) patched(t *testing.T, tgt *fixtures.Target) (before, after string
 // knownHosts is an archive's own, which is for the machine's port, for who comes there by another that leads to it.
 func (w wired) knownHosts(t *testing.T, archive string) string {
 	t.Helper()
-	b, err := os.ReadFile(archive + ".known_hosts")
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, archive+".known_hosts")
 	names := strings.Fields(string(b))[0]
 	if w.port != "22" && !slices.Contains(strings.Split(names, ","), "[*]:"+w.port) {
 		t.Errorf("known_hosts is for %s, not for port %s", names, w.port)
 	}
 	file := filepath.Join(t.TempDir(), "known_hosts")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(b), names+" ", "device ")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, strings.ReplaceAll(string(b), names+" ", "device "))
 	return file
 }
 
@@ -269,8 +259,6 @@ func ownersArchive(t *testing.T, tgt *fixtures.Target, etc map[string]string) st
 		/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C mkinitramfs -o /owners.img "$2"`
 	cmd := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", tgt.Root, tgt.Kernel)
 	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("mkinitramfs: %v\n%s", err, out)
-	}
+	judge.Run(t, cmd)
 	return filepath.Join(dir, "upper/owners.img")
 }

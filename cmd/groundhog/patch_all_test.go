@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -73,9 +72,7 @@ func TestNewHostKeys(t *testing.T) {
 
 func ecdsaFile(t *testing.T) string {
 	name := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(name, tiny.HostKeys[0].Marshal(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, tiny.HostKeys[0].Marshal())
 	return name
 }
 
@@ -109,18 +106,12 @@ func patched3(t *testing.T, out string, args []string) string {
 
 func checkPatched(t *testing.T, archive, said string) {
 	t.Helper()
-	b, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, archive)
 	img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(archive + ".manifest.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := judge.ReadFile(t, archive+".manifest.json")
 	m, err := manifest.Decode(bytes.NewReader(text), manifest.Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -128,10 +119,7 @@ func checkPatched(t *testing.T, archive, said string) {
 	if found, err := manifest.Verify(img, m); err != nil || len(found) > 0 {
 		t.Errorf("the manifest does not hold: %v, %v", found, err)
 	}
-	known, err := os.ReadFile(archive + ".known_hosts")
-	if err != nil {
-		t.Fatal(err)
-	}
+	known := judge.ReadFile(t, archive+".known_hosts")
 	if got := sshKeygen(t, "-F", "device.example", "-f", archive+".known_hosts"); strings.Count(got, "\n* ") != strings.Count(string(known), "\n") {
 		t.Errorf("ssh-keygen finds\n%s\nin\n%s", got, known)
 	}

@@ -4,8 +4,9 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // TestAppendedBoots boots an archive with an appended segment; the input must
@@ -15,14 +16,8 @@ func TestAppendedBoots(t *testing.T) {
 	tgt := target(t, "bookworm", "amd64")
 	for _, compression := range []string{"keep", "none"} {
 		p := patchTarget(t, tgt, tgt.Plain, "--append", "--compression", compression)
-		before, err := os.ReadFile(tgt.Plain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		after, err := os.ReadFile(p.archive)
-		if err != nil {
-			t.Fatal(err)
-		}
+		before := judge.ReadFile(t, tgt.Plain)
+		after := judge.ReadFile(t, p.archive)
 		if !bytes.HasPrefix(after, before) {
 			t.Fatal("the appended archive does not begin with the input")
 		}

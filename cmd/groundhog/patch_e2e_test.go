@@ -200,10 +200,7 @@ func readByDebian(t *testing.T, p *patched) {
 		hits = []string{filepath.Join(dir, "init")}
 	}
 	root := filepath.Dir(hits[0])
-	script, err := os.ReadFile(filepath.Join(root, "scripts/init-premount/dropbear"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := judge.ReadFile(t, filepath.Join(root, "scripts/init-premount/dropbear"))
 	if !strings.Contains(string(script), "\n. /scripts/groundhog/network\nrun_dropbear &\n") {
 		t.Errorf("the premount script does not source ours where it must:\n%s", script)
 	}

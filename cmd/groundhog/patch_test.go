@@ -141,10 +141,7 @@ func TestPatchCut(t *testing.T) {
 			if err := writeTarget(dir, "bookworm", true, c); err != nil {
 				t.Fatal(err)
 			}
-			whole, err := os.ReadFile(filepath.Join(dir, "initrd.img"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			whole := judge.ReadFile(t, filepath.Join(dir, "initrd.img"))
 			content := len(bytes.TrimRight(whole, "\x00"))
 			cut, out := filepath.Join(dir, "cut.img"), filepath.Join(dir, "out")
 			if err := os.Mkdir(out, 0o755); err != nil {
@@ -154,9 +151,7 @@ func TestPatchCut(t *testing.T) {
 				if c == initrd.None && n >= content {
 					break
 				}
-				if err := os.WriteFile(cut, whole[:n], 0o600); err != nil {
-					t.Fatal(err)
-				}
+				judge.WriteFile(t, cut, whole[:n])
 				var stdout, stderr bytes.Buffer
 				code := run([]string{"patch", cut, "--root", filepath.Join(dir, "root"), "-o", filepath.Join(out, "x.img")}, nil, &stdout, &stderr)
 				if why := oneLine(stdout.String(), stderr.String()); code != exitTrouble || why != "" || !strings.Contains(stderr.String(), "cut.img") {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -96,25 +95,7 @@ func twoPushes(t *testing.T, ctx context.Context, b *bench) {
 
 func makeKey(t *testing.T, name string) {
 	t.Helper()
-	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-}
-
-func readText(t *testing.T, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func writeText(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.Run(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name))
 }
 
 // What does not fit is refused before anything is written.
@@ -125,9 +106,9 @@ func TestPushRefuses(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other")
 	known := filepath.Join(t.TempDir(), "known_hosts")
 	makeKey(t, other)
-	key := strings.Fields(readText(t, other+".pub"))
+	key := strings.Fields(string(judge.ReadFile(t, other+".pub")))
 	_, port, _ := strings.Cut(b.Addr(), ":")
-	writeText(t, known, fmt.Sprintf("[127.0.0.1]:%s %s %s\n", port, key[0], key[1]))
+	judge.WriteFile(t, known, fmt.Sprintf("[127.0.0.1]:%s %s %s\n", port, key[0], key[1]))
 	foreign := func(suite, arch string) string {
 		tgt := target(t, suite, arch)
 		archive, out := tgt.Plain, filepath.Join(t.TempDir(), "foreign.img")

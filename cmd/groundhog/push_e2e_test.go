@@ -104,10 +104,7 @@ func (b *bench) says(ctx context.Context, command string) string {
 
 func sha256Of(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, name)
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }

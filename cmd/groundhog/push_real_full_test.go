@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,7 +92,7 @@ func unifiedImage(b *bench, ctx context.Context) string {
 	img, at := filepath.Join(dir, "disk.img"), func(name string) string { return filepath.Join(dir, name) }
 	command(b.t, "cp", "--sparse=always", b.Base.Disk, img)
 	root, kernel := b.Base.Target.Root, b.Base.Target.Kernel
-	writeText(b.t, at("cmdline"), b.says(ctx, "cat /etc/kernel/cmdline"))
+	judge.WriteFile(b.t, at("cmdline"), b.says(ctx, "cat /etc/kernel/cmdline"))
 	args := []string{}
 	for _, s := range []struct{ section, file, vma string }{
 		{".osrel", filepath.Join(root, "usr/lib/os-release"), "0x20000"}, {".cmdline", at("cmdline"), "0x30000"},
@@ -169,12 +168,9 @@ func bootScript(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	text, script := filepath.Join(dir, "boot.cmd"), filepath.Join(dir, "boot.scr")
-	writeText(t, text, "echo \"boot.scr\" was run\nreset\n")
+	judge.WriteFile(t, text, "echo \"boot.scr\" was run\nreset\n")
 	command(t, "mkimage", "-T", "script", "-d", text, script)
-	data, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := judge.ReadFile(t, script)
 	return string(data)
 }
 
@@ -344,8 +340,8 @@ func withoutTSC(t *testing.T, s virtual.Spec) *virtual.Disk {
 	if err != nil || changed == string(config) {
 		t.Fatalf("its clock is not in %s: %v", name, err)
 	}
-	writeText(t, filepath.Join(dir, "grub.cfg"), changed)
-	writeText(t, filepath.Join(dir, "script"), "rm "+name+"\nwrite "+filepath.Join(dir, "grub.cfg")+" "+name+"\n")
+	judge.WriteFile(t, filepath.Join(dir, "grub.cfg"), changed)
+	judge.WriteFile(t, filepath.Join(dir, "script"), "rm "+name+"\nwrite "+filepath.Join(dir, "grub.cfg")+" "+name+"\n")
 	command(t, "debugfs", "-w", "-f", filepath.Join(dir, "script"), img+"?offset=203423744") // the third partition, behind 194 MiB
 	disk := virtual.RawDisk(img)
 	if got, err := disk.ReadFile(t.Context(), name); err != nil || string(got) != changed {

@@ -11,6 +11,7 @@ import (
 	"groundhog/cmd/internal/reflash"
 	"groundhog/fixtures"
 	"groundhog/fixtures/device"
+	"groundhog/fixtures/judge"
 )
 
 // emulatedLine is a copy of an image whose grub.cfg tells the kernel what emulation wants: kexec takes the image's own line, and no loader of ours is
@@ -25,8 +26,8 @@ func emulatedLine(t *testing.T, img string) (changed, line string) {
 		t.Fatal(err)
 	}
 	text := strings.Replace(string(config), " quiet ", " quiet "+fixtures.EmulatedAppend("amd64")+" ", 1)
-	writeText(t, filepath.Join(dir, "grub.cfg"), text)
-	writeText(t, filepath.Join(dir, "script"), fmt.Sprintf("rm /boot/grub/grub.cfg\nwrite %s /boot/grub/grub.cfg\n", filepath.Join(dir, "grub.cfg")))
+	judge.WriteFile(t, filepath.Join(dir, "grub.cfg"), text)
+	judge.WriteFile(t, filepath.Join(dir, "script"), fmt.Sprintf("rm /boot/grub/grub.cfg\nwrite %s /boot/grub/grub.cfg\n", filepath.Join(dir, "grub.cfg")))
 	command(t, "debugfs", "-w", "-f", filepath.Join(dir, "script"), changed+"?offset=1048576")
 	for l := range strings.Lines(text) {
 		if words := strings.Fields(l); len(words) > 1 && words[0] == "linux" {
@@ -44,8 +45,8 @@ func extlinuxImage(t *testing.T, img, line string) (changed string) {
 	changed = filepath.Join(dir, "disk.img")
 	command(t, "cp", "--sparse=always", img, changed)
 	kernel, options, _ := strings.Cut(strings.TrimPrefix(line, "BOOT_IMAGE="), " ")
-	writeText(t, filepath.Join(dir, "conf"), fmt.Sprintf("default l0\nlabel l0\n\tlinux %s\n\tinitrd %s\n\tappend %s\n", kernel, strings.Replace(kernel, "vmlinuz", "initrd.img", 1), options))
-	writeText(t, filepath.Join(dir, "script"), fmt.Sprintf("rm /boot/grub/grub.cfg\nmkdir /boot/extlinux\nwrite %s /boot/extlinux/extlinux.conf\n", filepath.Join(dir, "conf")))
+	judge.WriteFile(t, filepath.Join(dir, "conf"), fmt.Sprintf("default l0\nlabel l0\n\tlinux %s\n\tinitrd %s\n\tappend %s\n", kernel, strings.Replace(kernel, "vmlinuz", "initrd.img", 1), options))
+	judge.WriteFile(t, filepath.Join(dir, "script"), fmt.Sprintf("rm /boot/grub/grub.cfg\nmkdir /boot/extlinux\nwrite %s /boot/extlinux/extlinux.conf\n", filepath.Join(dir, "conf")))
 	command(t, "debugfs", "-w", "-f", filepath.Join(dir, "script"), changed+"?offset=1048576")
 	return changed
 }

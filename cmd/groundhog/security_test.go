@@ -7,18 +7,17 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // What SECURITY.md promises is shown by tests that are there, and for each who may be
 // hostile there is one.
 func TestSecurityPage(t *testing.T) {
-	page, err := os.ReadFile("../../SECURITY.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := judge.ReadFile(t, "../../SECURITY.md")
 	there := map[string]bool{}
 	defined := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

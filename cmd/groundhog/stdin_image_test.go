@@ -7,14 +7,13 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/input"
+	"groundhog/fixtures/judge"
 )
 
 // An image that is a file on standard input is a file: that it changes while it is read is noticed.
 func TestFileOnStandardInput(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk.img")
-	if err := os.WriteFile(name, mbrImage(3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, mbrImage(3<<20))
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -26,9 +25,7 @@ func TestFileOnStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer img.Close()
-	if err := os.WriteFile(name, mbrImage(2<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, mbrImage(2<<20))
 	if err := img.Load(t.Context()); err == nil || errors.Is(err, os.ErrClosed) {
 		t.Errorf("it changed, and nobody noticed: %v", err)
 	}

@@ -2,19 +2,17 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // An archive that comes through a pipe and is none is said to be that of standard input, and not kept: it would take the place of one that a device
 // waits in.
 func TestPushedPipeIsNone(t *testing.T) {
 	workplace(t)
-	whole, err := os.ReadFile("reflash.img")
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := judge.ReadFile(t, "reflash.img")
 	for about, b := range map[string][]byte{"empty": nil, "a text": []byte("a text\n"), "cut": whole[:len(whole)/2]} {
 		var out, said bytes.Buffer
 		code := run([]string{"push", "--ssh-config", "none", "root@127.0.0.1:1", "-"}, bytes.NewReader(b), &out, &said)

@@ -57,9 +57,7 @@ func newDesk(t *testing.T) *desk {
 		t.Fatalf("patch: %d: %s", code, said.String())
 	}
 	d.Pushed(regexp.MustCompile(`"build": "([^"]+)"`).FindStringSubmatch(said.String())[1])
-	if err := os.WriteFile(d.image, mbrImage(3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, d.image, mbrImage(3<<20))
 	return d
 }
 
@@ -386,9 +384,7 @@ func terminalAlways(t *testing.T, times int) {
 	d = newDesk(t)
 	d.Wait("b1")
 	for i := range times {
-		if err := os.WriteFile(d.image, mbrImage(2<<20+i*512), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, d.image, mbrImage(2<<20+i*512))
 		code, seen := d.on(d.args("flash")...)
 		terminalCase{code: exitDone, says: []string{"verified: /dev/vda has "}}.judge(t, code, seen)
 		if t.Failed() {

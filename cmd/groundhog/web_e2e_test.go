@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -21,6 +20,8 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"time"
+
+	"groundhog/fixtures/judge"
 )
 
 // web is what a guest can reach: http, https with a certificate of its own, and
@@ -72,9 +73,7 @@ func certificate(t *testing.T, ca string) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 

@@ -24,14 +24,9 @@ func (d *desk) told(verb string, more ...string) (int, string) {
 func (d *desk) knownAs(name string) string {
 	d.t.Helper()
 	_, port, _ := net.SplitHostPort(d.Addr)
-	b, err := os.ReadFile(d.Path("known_hosts"))
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	b := judge.ReadFile(d.t, d.Path("known_hosts"))
 	b = append(b, bytes.ReplaceAll(b, []byte("127.0.0.1"), []byte(name))...)
-	if err := os.WriteFile(d.Path("known_hosts"), b, 0o600); err != nil {
-		d.t.Fatal(err)
-	}
+	judge.WriteFile(d.t, d.Path("known_hosts"), b)
 	return "root@" + net.JoinHostPort(name, port)
 }
 
@@ -111,10 +106,7 @@ func TestPushedArchiveIsGone(t *testing.T) {
 	if code, said := d.told("push", "--reboot"); code != exitDone {
 		t.Fatalf("%d: %s", code, said)
 	}
-	b, err := os.ReadFile(d.archive)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, d.archive)
 	args := func() []string { // without --known-hosts
 		return []string{"flash", "--ssh-config", "none", "--identity", d.Path("login"), d.Target(), d.image}
 	}
@@ -139,9 +131,7 @@ func TestPushedArchiveIsGone(t *testing.T) {
 	if code, said := d.told("flash"); code != exitDone {
 		t.Errorf("with --known-hosts: %d: %s", code, said)
 	}
-	if err := os.WriteFile(d.archive, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, d.archive, b)
 	var said bytes.Buffer
 	if code := run(args(), nil, &said, &said); code != exitDone {
 		t.Errorf("put back: %d: %s", code, fmt.Sprint(said.String()))
@@ -162,14 +152,9 @@ func TestPushToWhatWaits(t *testing.T) {
 			t.Errorf("%s: %d: %s", args, code, said)
 		}
 	}
-	b, err := os.ReadFile(d.Path("known_hosts"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, d.Path("known_hosts"))
 	system, _, _ := bytes.Cut(b, []byte("\n")) // its key alone, as known_hosts has it who never logged in to the initramfs
-	if err := os.WriteFile(d.Path("known_hosts"), append(system, '\n'), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, d.Path("known_hosts"), append(system, '\n'))
 	for _, verb := range []string{"push", "restore"} {
 		if code, said := d.told(verb); code != exitNo || !strings.Contains(said, "host key refused") || !strings.Contains(said, "; or it waits in the initramfs that was pushed, whose keys groundhog flash knows") {
 			t.Errorf("%s: %d: %s", verb, code, said)

@@ -1,7 +1,6 @@
 package debian
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -25,9 +24,7 @@ func TestSourceAsShells(t *testing.T) {
 		certain := 0
 		for _, text := range handedits.Settings {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			judge.WriteFile(t, filepath.Join(dir, "conf"), text)
 			cmd := exec.Command(sh[0], append(sh[1:], "-c", `unset DEVICE X; . ./conf; printf "<%s>" "${DEVICE-unset}"`)...)
 			cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 			out, err := cmd.Output()

@@ -3,7 +3,6 @@ package diff_test
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
@@ -31,10 +31,7 @@ func FuzzReports(f *testing.F) {
 		}
 	}
 	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
+		b := judge.ReadFile(f, name)
 		f.Add(base, b)
 	}
 	f.Fuzz(func(t *testing.T, x, y []byte) {

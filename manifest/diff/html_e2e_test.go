@@ -27,9 +27,7 @@ import (
 // and what it asks the network for.
 func browser(t *testing.T, html string) (context.Context, func() []string) {
 	file := filepath.Join(t.TempDir(), "report.html")
-	if err := os.WriteFile(file, []byte(html), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, html)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(judge.Tool(t, "chromium")), chromedp.NoSandbox,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 1200))
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)

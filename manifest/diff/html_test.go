@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -48,10 +48,7 @@ func TestHTML(t *testing.T) {
 
 // Every text of the pages has a contrast of at least 4.5 to what it stands on (WCAG 2.2, 1.4.3), in both schemes.
 func TestContrast(t *testing.T) {
-	css, err := os.ReadFile("page/page.css")
-	if err != nil {
-		t.Fatal(err)
-	}
+	css := judge.ReadFile(t, "page/page.css")
 	colours := regexp.MustCompile(`--([a-z0-9-]+): #([0-9a-f]{6});`)
 	light, dark, ok := strings.Cut(string(css), "prefers-color-scheme: dark")
 	if !ok {

@@ -2,7 +2,6 @@ package diff_test
 
 import (
 	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -39,13 +38,8 @@ func secretFiles(t testing.TB) map[string]string {
 	}
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		name := filepath.Join(t.TempDir(), "key")
-		if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-N", "", "-t", kind, "-f", name).CombinedOutput(); err != nil {
-			t.Fatalf("ssh-keygen: %v\n%s", err, out)
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		judge.Run(t, exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-N", "", "-t", kind, "-f", name))
+		b := judge.ReadFile(t, name)
 		files["openssh "+kind] = string(b)
 	}
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {

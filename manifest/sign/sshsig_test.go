@@ -21,22 +21,15 @@ import (
 func keyFile(t testing.TB, args ...string) (name, pub string) {
 	name = filepath.Join(t.TempDir(), "key")
 	args = append([]string{"-q", "-N", "", "-C", "ci@example", "-f", name}, args...)
-	if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
-		t.Fatalf("ssh-keygen: %v\n%s", err, out)
-	}
-	b, err := os.ReadFile(name + ".pub")
-	if err != nil {
-		t.Fatal(err)
-	}
+	judge.Run(t, exec.Command(judge.Tool(t, "ssh-keygen"), args...))
+	b := judge.ReadFile(t, name+".pub")
 	return name, strings.TrimSpace(string(b))
 }
 
 func put(t testing.TB, dir, name string, b []byte) string {
 	t.Helper()
 	name = filepath.Join(dir, name)
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, b)
 	return name
 }
 

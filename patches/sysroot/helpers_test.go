@@ -8,17 +8,15 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/fstest"
+
+	"groundhog/fixtures/judge"
 )
 
 func run(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
-	return out
+	return []byte(judge.Run(t, cmd))
 }
 
 // writeTree makes files below dir: "text", "-> target" for a link, "/" for a

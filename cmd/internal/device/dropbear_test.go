@@ -19,11 +19,8 @@ import (
 func (s *server) dropbear(t *testing.T) (addr, hostKey string) {
 	t.Helper()
 	key := s.path("dropbear_host")
-	out, err := exec.Command(judge.Tool(t, "dropbearkey"), "-t", "ed25519", "-f", key).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for line := range strings.Lines(string(out)) {
+	out := judge.Run(t, exec.Command(judge.Tool(t, "dropbearkey"), "-t", "ed25519", "-f", key))
+	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "ssh-ed25519 ") {
 			hostKey = line
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestConfiguredHosts(t *testing.T) {
@@ -23,9 +25,7 @@ func TestConfiguredHosts(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, path, text)
 	}
 	want := []string{"bench-1", "bench-2", "nuc", "pi", "round"}
 	if diff := cmp.Diff(want, ConfiguredHosts("", home)); diff != "" {

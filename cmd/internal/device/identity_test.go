@@ -22,9 +22,7 @@ import (
 func (s *server) keygen(t *testing.T, name string, args ...string) {
 	t.Helper()
 	args = append([]string{"-q", "-C", name, "-f", s.path(name)}, args...)
-	if out, err := exec.Command(judge.Tool(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(t, exec.Command(judge.Tool(t, "ssh-keygen"), args...))
 }
 
 // startAgent runs OpenSSH's agent with keys of the server's directory.
@@ -45,9 +43,7 @@ func (s *server) startAgent(t *testing.T, keys ...string) {
 		return err == nil
 	})
 	for _, key := range keys {
-		if out, err := exec.Command(judge.Tool(t, "ssh-add"), s.path(key)).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		judge.Run(t, exec.Command(judge.Tool(t, "ssh-add"), s.path(key)))
 	}
 }
 

@@ -69,10 +69,7 @@ func (f *fake) boot(t *testing.T, id string) { f.put(t, "proc/sys/kernel/random/
 func (f *fake) did(t *testing.T, what string) {
 	t.Helper()
 	judge.Until(t, "told: "+what, func() bool {
-		b, err := os.ReadFile(f.root + "/did")
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.ReadFile(t, f.root+"/did")
 		return strings.Contains(string(b), what)
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/hint"
+	"groundhog/fixtures/judge"
 )
 
 func sample(target string) *Record {
@@ -102,10 +103,7 @@ func TestRecordDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := judge.ReadFile(t, path)
 	for about, text := range map[string]string{
 		"empty": "", "cut": string(good[:len(good)/2]), "another schema": strings.Replace(string(good), `"schema": 1`, `"schema": 2`, 1),
 		"a disk that cannot be": strings.Replace(string(good), `"size": 8589934592`, `"size": -512`, 1), "a path that is no disk": strings.Replace(string(good), "/dev/vda", "/dev/../etc", 1),
@@ -145,9 +143,7 @@ func TestRecordDamaged(t *testing.T) {
 func TestCheckKept(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, "")
 	for home, want := range map[string]bool{dir: true, filepath.Join(dir, "not/yet"): true, file: false, filepath.Join(file, "below"): false, "/proc/self": false} {
 		t.Setenv("XDG_STATE_HOME", home)
 		if err := CheckKept("root@bench-1"); (err == nil) != want {

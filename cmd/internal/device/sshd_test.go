@@ -38,18 +38,13 @@ func (s *server) target() string { return "bench@" + s.addr }
 
 func (s *server) read(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(s.path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, s.path(name))
 	return string(b)
 }
 
 func write(t *testing.T, name, text string) string {
 	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, text)
 	return name
 }
 
@@ -69,9 +64,7 @@ func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 	s.before.Store(new(string))
 	for _, key := range []string{"host", "login", "other"} {
 		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		judge.Run(t, cmd)
 	}
 	host, err := ssh.ParsePrivateKey([]byte(s.read(t, "host")))
 	if err != nil {

@@ -91,9 +91,7 @@ func TestWho(t *testing.T) {
 func inBusybox(t *testing.T, root, script string) string {
 	t.Helper()
 	busybox, bin := judge.Tool(t, "busybox"), t.TempDir()
-	if out, err := exec.Command(busybox, "--install", "-s", bin).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(t, exec.Command(busybox, "--install", "-s", bin))
 	f := newFrame()
 	cmd := exec.Command(bin+"/sh", "-c", f.wrapCommand(script))
 	cmd.Env = []string{"PATH=" + bin, "groundhog_root=" + root}

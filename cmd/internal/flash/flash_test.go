@@ -392,9 +392,7 @@ func TestLeaving(t *testing.T) {
 	img := image(6, 10)
 	old := judge.Noise(7, len(img))
 	b := newBench(t, bytes.Clone(old))
-	if err := os.WriteFile(filepath.Join(b.run, "leaving"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, filepath.Join(b.run, "leaving"), "")
 	r, err := b.flash(&source{b: img})
 	var f *protocol.Failure
 	if !errors.As(err, &f) || f.Kind != protocol.KindRefused || r.State != Untouched || !bytes.Equal(b.disk.b, old) {

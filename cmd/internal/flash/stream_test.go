@@ -169,15 +169,11 @@ func TestZstdFile(t *testing.T) {
 	img := words(3, 60)
 	copy(img[510:], "\x55\xaa")
 	name := filepath.Join(t.TempDir(), "disk.img")
-	if err := os.WriteFile(name, img, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, img)
 	for what, command := range map[string][]string{"one frame": {"zstd", "-q", "-3"}, "several frames": {"pzstd", "-q", "-3", "-p", "3"}} {
 		t.Run(what, func(t *testing.T) {
 			to := name + command[0] + ".zst"
-			if out, err := exec.CommandContext(t.Context(), judge.Tool(t, command[0]), append(command[1:], name, "-o", to)...).CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			judge.Run(t, exec.CommandContext(t.Context(), judge.Tool(t, command[0]), append(command[1:], name, "-o", to)...))
 			info, err := os.Stat(to)
 			if err != nil {
 				t.Fatal(err)

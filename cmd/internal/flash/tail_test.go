@@ -19,18 +19,11 @@ func disklabel(t *testing.T, size int64, script string) []byte {
 	t.Helper()
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	name := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(name, judge.Noise(3, int(size)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, judge.Noise(3, int(size)))
 	cmd := exec.Command(judge.Tool(t, "sfdisk"), "-q", "--wipe=never", name)
 	cmd.Stdin = strings.NewReader(script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	judge.Run(t, cmd)
+	b := judge.ReadFile(t, name)
 	return b
 }
 
@@ -38,9 +31,7 @@ func disklabel(t *testing.T, size int64, script string) []byte {
 func signatures(t *testing.T, disk []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(name, disk, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, disk)
 	out, err := exec.Command(judge.Tool(t, "wipefs"), "--no-act", "--parsable", name).Output()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"groundhog/cmd/internal/output"
 	"groundhog/cmd/internal/screen"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
@@ -23,9 +24,7 @@ func noScreen() *screen.Screen { return nil }
 // Standard input is read by the first who names it; where it is not for files, its name is a file's.
 func TestStdin(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile(output.Stdio, []byte("a file"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, output.Stdio, "a file")
 	in := Of(strings.NewReader("standard input"), noScreen)
 	if b, about, err := in.Small("key", output.Stdio); string(b) != "standard input" || err != nil || about.Name != output.Stdio || about.Role != "key" || about.Size != 14 {
 		t.Errorf("%q, %+v, %v", b, about, err)
@@ -47,9 +46,7 @@ func TestOdd(t *testing.T) {
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(large, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, large, "")
 	if err := os.Truncate(large, maxSmall+1); err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +73,7 @@ func TestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, archive, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, archive)
 	made, err := Named().Source(file, nil, 32<<20)
 	if err != nil || made.Image == nil || made.Manifest.Archive.Name != "initrd.img" {
 		t.Fatalf("%+v, %v", made, err)

@@ -61,10 +61,7 @@ func (l *local) write(name, text string) {
 
 func (l *local) read(name string) string {
 	l.t.Helper()
-	b, err := os.ReadFile(filepath.Join(l.root, name))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	b := judge.ReadFile(l.t, filepath.Join(l.root, name))
 	return string(b)
 }
 
@@ -267,9 +264,7 @@ func TestDamaged(t *testing.T) {
 		if len(kept) != 1 {
 			t.Fatal(kept)
 		}
-		if err := os.WriteFile(kept[0], []byte("damaged"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, kept[0], "damaged")
 		if out, exit := l.boot(); exit != 2 || !strings.Contains(out, "damaged") || l.boots(b) != "archive" {
 			t.Errorf("%d: %s", exit, out)
 		}

@@ -171,9 +171,7 @@ func bootFirmware(t *testing.T, l *local) string {
 func makeGRUB(t *testing.T, l *local) {
 	judge.Tool(t, "grub-editenv")
 	l.put("boot/grub/grub.cfg", grubCfg)
-	if out, err := exec.Command("grub-editenv", l.root+"/boot/grub/grubenv", "set", "saved_entry=x").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(t, exec.Command("grub-editenv", l.root+"/boot/grub/grubenv", "set", "saved_entry=x"))
 }
 
 // bootGRUB does as grubCfg says.
@@ -186,9 +184,7 @@ func bootGRUB(t *testing.T, l *local) string {
 	if !strings.Contains(string(out), "next_entry=groundhog\n") {
 		return l.read(initrd)
 	}
-	if out, err := exec.Command("grub-editenv", env, "unset", "next_entry").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(t, exec.Command("grub-editenv", env, "unset", "next_entry"))
 	if got := l.read("boot/grub/custom.cfg"); got != strings.ReplaceAll(wantCustom, grubFile, grubFile) {
 		return "an entry that nobody wrote: " + got
 	}

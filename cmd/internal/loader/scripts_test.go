@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,10 +17,7 @@ func TestScripts(t *testing.T) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.ReadFile(t, name)
 		source.Write(b)
 	}
 	files := glob("*.sh")

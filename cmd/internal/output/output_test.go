@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 func write(t *testing.T, o *Files, path string, perm os.FileMode) {
@@ -112,10 +114,7 @@ func TestTogetherOfTwoRuns(t *testing.T) {
 		both.Wait()
 		var found []string
 		for _, name := range names {
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := judge.ReadFile(t, name)
 			found = append(found, string(b))
 		}
 		if found[0] != found[1] || found[1] != found[2] {

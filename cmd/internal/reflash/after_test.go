@@ -54,9 +54,7 @@ func TestGrowScript(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.leaving {
-				if err := os.WriteFile(filepath.Join(run, "leaving"), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				judge.WriteFile(t, filepath.Join(run, "leaving"), "")
 			}
 			for tool, does := range map[string]string{
 				"udevadm": ":", "sync": ":", "blockdev": "echo " + c.size, "blkid": "echo " + c.kind,

@@ -27,6 +27,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/push"
+	"groundhog/fixtures/judge"
 )
 
 // TestMain keeps what is learned of devices out of the user's home.
@@ -136,9 +137,7 @@ var plainFile = sync.OnceValues(func() (string, error) {
 func benchFor(t *testing.T, content []byte) *bench {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk.img")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, path, content)
 	return benchOf(t, path, content)
 }
 
@@ -158,9 +157,7 @@ func benchWith(t *testing.T, path string, content []byte, img *image.Image) *ben
 	t.Helper()
 	b := &bench{Device: devicetest.Start(t), t: t, path: path, content: content, image: img, patience: 5 * time.Minute, reboot: 5 * time.Minute}
 	file := filepath.Join(t.TempDir(), "reflash.img")
-	if err := os.WriteFile(file, []byte("an archive"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, "an archive")
 	b.ssh = device.Options{Config: "none", Identities: []string{b.Path("login")}, KnownHosts: []string{b.Path("known_hosts")},
 		ConnectTimeout: 10 * time.Second, Keepalive: time.Second, Silence: 10 * time.Second}
 	login, err := device.Identities(t.Context(), b.Target(), b.ssh)

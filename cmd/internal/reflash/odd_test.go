@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -142,9 +141,7 @@ func TestUnpacksToMoreThanTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.path = filepath.Join(t.TempDir(), "image.gz")
-	if err := os.WriteFile(b.path, packed.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, b.path, packed.Bytes())
 	var err error
 	if b.image, err = image.Open(t.Context(), b.path, "", nil); err != nil {
 		t.Fatal(err)

@@ -57,9 +57,7 @@ func ownSegmentIn(t *testing.T, f loader.Facts, what string) {
 		}
 		for shell, args := range shells(t) {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "file"), text, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			judge.WriteFile(t, filepath.Join(dir, "file"), text)
 			cmd := exec.Command(args[0], append(args[1:], "-euc", ". ./file; printf '%s' \"${IP-}\"")...)
 			cmd.Dir = dir
 			out, err := cmd.CombinedOutput()

@@ -139,9 +139,7 @@ func TestAsideOfOthers(t *testing.T) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	link, other, foreign := at(asidePrefix("x")+"A"+asideSuffix), at(asidePrefix("xy")+"A"+asideSuffix), at(asidePrefix("x")+"B"+asideSuffix)
 	for _, name := range []string{at("precious"), other, foreign} {
-		if err := os.WriteFile(name, []byte("precious"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, name, "precious")
 	}
 	if err := errors.Join(os.Symlink("precious", link), os.Symlink("precious", at("x"))); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"groundhog/fixtures/judge"
 )
 
 // What is no regular file is refused by its kind, and nothing is waited for.
@@ -69,9 +71,7 @@ func TestOpenKinds(t *testing.T) {
 func TestBelieve(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "file")
-	if err := os.WriteFile(name, []byte("text"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, "text")
 	for mode, want := range map[os.FileMode][2]bool{0o600: {true, true}, 0o644: {true, true}, 0o664: {false, true}, 0o666: {false, false}, 0o602: {false, false}} {
 		if err := os.Chmod(name, mode); err != nil {
 			t.Fatal(err)

@@ -56,9 +56,7 @@ func runTool(t *testing.T, root, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(judge.Tool(t, name), args...)
 	cmd.Env = append(os.Environ(), "DPKG_ROOT="+root, "DPKG_MAINTSCRIPT_PACKAGE=tool", "DPKG_MAINTSCRIPT_NAME=postinst")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s %q: %v: %s", name, args, err, out)
-	}
+	judge.Run(t, cmd)
 }
 
 // Each link that Debian's tools make in a tree is known by their records, and so is whose it is; one that somebody turned elsewhere is not.

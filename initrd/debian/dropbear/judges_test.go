@@ -2,7 +2,6 @@ package dropbear
 
 import (
 	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,7 +49,7 @@ func TestReadsDropbearkeysKeys(t *testing.T) {
 		for range judge.Times(1, 3) {
 			file := filepath.Join(t.TempDir(), "key")
 			run(t, "dropbearkey", append([]string{"-f", file, "-t"}, strings.Fields(args)...)...)
-			b := readFile(t, file)
+			b := judge.ReadFile(t, file)
 			k, err := ParsePrivateKey(b)
 			if err != nil {
 				t.Fatalf("%s: %v", args, err)
@@ -68,9 +67,7 @@ func TestReadsDropbearkeysKeys(t *testing.T) {
 //	ssh-keygen -q -N '' -C 'bench 7' -t rsa -b BITS -f testdata/rsaBITS
 func largeKey(t *testing.T, file, bits string) {
 	t.Helper()
-	if err := os.WriteFile(file, readFile(t, filepath.Join("testdata", "rsa"+bits)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, file, judge.ReadFile(t, filepath.Join("testdata", "rsa"+bits)))
 }
 
 // Every form OpenSSH writes becomes the very bytes dropbearconvert makes of it,
@@ -86,13 +83,13 @@ func TestConversionAgreesWithDropbearconvert(t *testing.T) {
 			} else {
 				run(t, "ssh-keygen", append([]string{"-q", "-N", "", "-C", "bench 7", "-f", file, "-t"}, strings.Fields(args)...)...)
 			}
-			k, err := ParsePrivateKey(readFile(t, file))
+			k, err := ParsePrivateKey(judge.ReadFile(t, file))
 			if err != nil {
 				t.Fatal(err)
 			}
 			readBack(t, k)
 			run(t, "dropbearconvert", "openssh", "dropbear", file, theirs)
-			if !bytes.Equal(k.Marshal(), readFile(t, theirs)) {
+			if !bytes.Equal(k.Marshal(), judge.ReadFile(t, theirs)) {
 				t.Error("dropbearconvert makes another file of it")
 			}
 			if got, want := k.Describe("bench 7"), run(t, "ssh-keygen", "-lf", file); got != want {
@@ -111,7 +108,7 @@ func TestConversionAgreesWithDropbearconvert(t *testing.T) {
 func pemForms(t *testing.T, file string, want *HostKey) {
 	for _, form := range []string{"PEM", "PKCS8"} {
 		run(t, "ssh-keygen", "-q", "-p", "-N", "", "-P", "", "-m", form, "-f", file)
-		k, err := ParsePrivateKey(readFile(t, file))
+		k, err := ParsePrivateKey(judge.ReadFile(t, file))
 		if err != nil {
 			t.Errorf("%s: %v", form, err)
 			continue
@@ -125,13 +122,13 @@ func pemForms(t *testing.T, file string, want *HostKey) {
 func encryptedForms(t *testing.T, file string) {
 	for _, form := range []string{"RFC4716", "PEM", "PKCS8"} {
 		run(t, "ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-m", form, "-f", file)
-		_, err := ParsePrivateKey(readFile(t, file))
+		_, err := ParsePrivateKey(judge.ReadFile(t, file))
 		if err == nil || !strings.Contains(err.Error(), "ssh-keygen -p -N ''") {
 			t.Errorf("encrypted as %s: %v", form, err)
 		}
 		// The hint works.
 		run(t, "ssh-keygen", "-q", "-p", "-P", "secret", "-N", "", "-f", file)
-		if _, err := ParsePrivateKey(readFile(t, file)); err != nil {
+		if _, err := ParsePrivateKey(judge.ReadFile(t, file)); err != nil {
 			t.Errorf("after the advice for %s: %v", form, err)
 		}
 	}
@@ -142,7 +139,7 @@ func TestTooLargeForDropbear(t *testing.T) {
 	judge.Tools(t, "ssh-keygen", "dropbearconvert")
 	file := filepath.Join(t.TempDir(), "key")
 	largeKey(t, file, "5120")
-	_, err := ParsePrivateKey(readFile(t, file))
+	_, err := ParsePrivateKey(judge.ReadFile(t, file))
 	if err == nil || !strings.Contains(err.Error(), "5120 bits") {
 		t.Errorf("an rsa key of 5120 bits: %v", err)
 	}

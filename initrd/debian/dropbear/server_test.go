@@ -31,9 +31,7 @@ func serverAgrees(t *testing.T, one int) {
 	v := installed(t)
 	dir := t.TempDir()
 	hostKey := filepath.Join(dir, "host")
-	if err := os.WriteFile(hostKey, generate(t, "ecdsa").Marshal(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, hostKey, generate(t, "ecdsa").Marshal())
 	if out, err := serve(context.Background(), dir, "true", nil).CombinedOutput(); err != nil {
 		judge.Missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
 	}
@@ -124,9 +122,7 @@ exec ` + command
 // reports whether it wanted a signature made with it.
 func asksFor(t *testing.T, dir, hostKey, file string, pub ssh.PublicKey) (asked bool, log string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "authorized_keys"), []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, filepath.Join(dir, "authorized_keys"), file)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	near, far := connection(t)

@@ -3,11 +3,12 @@ package dropbear
 import (
 	"bytes"
 	"crypto/rsa"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // run returns a tool's standard output without its last line end.
@@ -26,19 +27,8 @@ func run(t *testing.T, name string, args ...string) string {
 func tempFile(t *testing.T, data []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, data)
 	return name
-}
-
-func readFile(t *testing.T, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 func generate(t testing.TB, kind string) *HostKey {

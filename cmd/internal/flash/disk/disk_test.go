@@ -113,14 +113,10 @@ func TestTable(t *testing.T) {
 	blkid, sfdisk := judge.Tool(t, "blkid"), judge.Tool(t, "sfdisk")
 	for _, label := range []string{"gpt", "dos"} {
 		name := filepath.Join(t.TempDir(), "disk")
-		if err := os.WriteFile(name, make([]byte, 4<<20), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, name, make([]byte, 4<<20))
 		cmd := exec.Command(sfdisk, "-q", name)
 		cmd.Stdin = strings.NewReader("label: " + label + "\n")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		judge.Run(t, cmd)
 		out, err := exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name).Output()
 		if err != nil {
 			t.Fatal(err)

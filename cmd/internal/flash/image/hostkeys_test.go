@@ -22,9 +22,7 @@ func tool(t testing.TB, stdin, name string, args ...string) {
 	t.Helper()
 	c := exec.Command(judge.Tool(t, name), args...)
 	c.Stdin = strings.NewReader(stdin)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%s %q: %v: %s", name, args, err, out)
-	}
+	judge.Run(t, c)
 }
 
 // system is a root tree with host keys of the given types, as ssh-keygen makes them, and their fingerprints. An rsa one is small:
@@ -98,10 +96,7 @@ func TestHostKeys(t *testing.T) {
 	} {
 		image := blank(t, 14*mib, tt.script)
 		mkfs(t, image, tt.kind, root, tt.off)
-		b, err := os.ReadFile(image)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.ReadFile(t, image)
 		packed := old(t, image+".zst", packWith(t, packers["zstd"], b))
 		for _, from := range []string{old(t, image, b), image, packed, packed, "-"} { // the second time, an index is there
 			i := open(t, from, "", bytes.NewReader(b))

@@ -6,12 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"groundhog/fixtures/judge"
 )
 
 // Standard input that says nothing for too long is given up, before its first byte and behind it; one that pauses is not.
@@ -96,9 +97,7 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 	secret := filepath.Join(t.TempDir(), "disk.img")
-	if err := os.WriteFile(secret, disk(3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, secret, disk(3<<20))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to := "file://" + secret
 		if r.URL.Path == "/ring" {

@@ -39,9 +39,7 @@ func mkfat(t testing.TB, image string, off, size int64, files map[string]string)
 		t.Helper()
 		c := exec.Command(judge.Tool(t, name), args...)
 		c.Stdin, c.Env = strings.NewReader(stdin), append(os.Environ(), "MTOOLS_SKIP_CHECK=1", "MTOOLSRC=/dev/null")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%s %q: %v: %s", name, args, err, out)
-		}
+		judge.Run(t, c)
 	}
 	run("", "mformat", "-i", at, "-T", fmt.Sprint(size/512), "-N", "6D0AF00D", "::")
 	made := map[string]bool{".": true}
@@ -64,10 +62,7 @@ func TestStart(t *testing.T) {
 	image := blank(t, 24*mib, "label: gpt\nsize=2MiB,type=uefi\nstart=4MiB,type=linux\n")
 	tool(t, "", "mke2fs", "-q", "-F", "-t", "ext4", "-U", uuid, "-d", root, "-E", fmt.Sprintf("offset=%d", 4*mib), image, "19M")
 	mkfat(t, image, mib, 2*mib, map[string]string{"EFI/BOOT/BOOTX64.EFI": "MZ shim"})
-	b, err := os.ReadFile(image)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, image)
 	kernel, _ := os.ReadFile(root + "/boot/vmlinuz-6")
 	initrd, _ := os.ReadFile(root + "/boot/initrd-6")
 	packed := old(t, image+".zst", packWith(t, packers["zstd"], b))

@@ -133,9 +133,7 @@ func TestPruneOddNames(t *testing.T) {
 	c := cacheOf(t)
 	keep(t, c, filepath.Join(t.TempDir(), "disk.img"), image(11, 9))
 	for _, name := range []string{strings.Repeat("0", 63), strings.Repeat("0", 65), strings.Repeat("0", 80), strings.Repeat("x", 64), ""} {
-		if err := os.WriteFile(filepath.Join(c.storeDir(), name+groupSuffix), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, filepath.Join(c.storeDir(), name+groupSuffix), "")
 	}
 	if err := c.pruneRecords(MaxKept, 0); err != nil {
 		t.Fatal(err)

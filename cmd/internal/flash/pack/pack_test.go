@@ -224,9 +224,7 @@ func TestExport(t *testing.T) {
 			t.Fatal(to, err)
 		}
 		out := filepath.Join(t.TempDir(), "out.img")
-		if said, err := exec.CommandContext(t.Context(), judge.Tool(t, "casync"), "extract", to, out).CombinedOutput(); err != nil {
-			t.Fatalf("casync: %v: %s", err, said)
-		}
+		judge.Run(t, exec.CommandContext(t.Context(), judge.Tool(t, "casync"), "extract", to, out))
 		if b, err := os.ReadFile(out); err != nil || !bytes.Equal(b, img) {
 			t.Errorf("casync makes another image: %v", err)
 		}
@@ -248,9 +246,7 @@ func cacheOf(t *testing.T) *Cache {
 // keep packs an image of that name into the cache.
 func keep(t *testing.T, c *Cache, name string, img memory) *Kept {
 	t.Helper()
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, "")
 	k, err := c.Keep(t.Context(), name, img, 1, func(int64) {})
 	if err != nil {
 		t.Fatal(err)
@@ -320,9 +316,7 @@ func TestKeepFails(t *testing.T) {
 	keep(t, c, filepath.Join(dir, "whole"), whole)
 	before := filesOf(c.storeDir())
 	name := filepath.Join(dir, "part")
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, "")
 	for _, level := range []int{1, 3} { // with the other's group used, and written anew
 		if _, err := c.Keep(t.Context(), name, cutShort{part}, level, func(int64) {}); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)

@@ -71,10 +71,7 @@ func runIsDurable(t *testing.T, one int) {
 				t.Fatalf("killed at dd %d: %+v, %v", n, r, err)
 			}
 		}
-		medium, err := os.ReadFile(filepath.Join(state, "medium"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		medium := judge.ReadFile(t, filepath.Join(state, "medium"))
 		if !bytes.Equal(medium[:len(image)], image) || !bytes.Equal(medium[job.TailAt:], tail) {
 			t.Errorf("killed at dd %d: verified, and the power cut brings the old disk back", n)
 		}

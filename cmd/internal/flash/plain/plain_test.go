@@ -49,9 +49,7 @@ func newLocal(t *testing.T) *local {
 
 func (l *local) write(name, text string) {
 	l.t.Helper()
-	if err := os.WriteFile(filepath.Join(l.root, name), []byte(text), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
+	judge.WriteFile(l.t, filepath.Join(l.root, name), text)
 }
 
 func (l *local) has(name string) bool {
@@ -96,10 +94,7 @@ func setUp(t *testing.T, image, served []byte, disk int) (*local, Job) {
 
 func (l *local) disk() []byte {
 	l.t.Helper()
-	b, err := os.ReadFile(filepath.Join(l.root, "dev/vdb"))
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	b := judge.ReadFile(l.t, filepath.Join(l.root, "dev/vdb"))
 	return b
 }
 

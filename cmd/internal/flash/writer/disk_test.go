@@ -20,9 +20,7 @@ const diskSize = 4 << 20
 func plain(t *testing.T) (name string, content []byte) {
 	t.Helper()
 	name, content = filepath.Join(t.TempDir(), "disk"), judge.Noise(1, diskSize)
-	if err := os.WriteFile(name, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, content)
 	return name, content
 }
 
@@ -34,10 +32,7 @@ func loop(t *testing.T) (device, name string, content []byte) {
 	}
 	losetup := judge.Tool(t, "losetup")
 	name, content = plain(t)
-	out, err := exec.Command(losetup, "--find", "--show", name).CombinedOutput()
-	if err != nil {
-		t.Fatalf("losetup: %v: %s", err, out)
-	}
+	out := judge.Run(t, exec.Command(losetup, "--find", "--show", name))
 	device = strings.TrimSpace(string(out))
 	t.Cleanup(func() {
 		if out, err := exec.Command(losetup, "--detach", device).CombinedOutput(); err != nil {

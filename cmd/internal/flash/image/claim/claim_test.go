@@ -7,7 +7,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -26,9 +25,7 @@ func packed(t testing.TB, n int, cmd ...string) []byte {
 	for i := range b {
 		b[i] = byte(i * i >> 8)
 	}
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, b)
 	out, err := exec.Command(judge.Tool(t, cmd[0]), append(cmd[1:], name)...).Output()
 	if err != nil {
 		t.Fatalf("%q: %v", cmd, err)

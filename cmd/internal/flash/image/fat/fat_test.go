@@ -24,16 +24,12 @@ func made(t testing.TB, kib int, options ...string) ([]byte, map[string][]byte) 
 	t.Helper()
 	dir := t.TempDir()
 	img := filepath.Join(dir, "img")
-	if err := os.WriteFile(img, make([]byte, offset+kib<<10), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, img, make([]byte, offset+kib<<10))
 	run := func(name string, args ...string) {
 		t.Helper()
 		c := exec.Command(judge.Tool(t, name), append([]string{"-i", fmt.Sprintf("%s@@%d", img, offset)}, args...)...)
 		c.Env = append(os.Environ(), "MTOOLS_SKIP_CHECK=1", "MTOOLSRC=/dev/null")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, out)
-		}
+		judge.Run(t, c)
 	}
 	run("mformat", append(options, "-T", fmt.Sprint(kib*2), "-N", "6D0AF00D", "-v", "FIRMWARE", "::")...)
 	for _, d := range []string{"EFI", "EFI/Linux", "loader", "loader/entries"} {
@@ -46,15 +42,10 @@ func made(t testing.TB, kib int, options ...string) ([]byte, map[string][]byte) 
 	}
 	for name, b := range files {
 		from := filepath.Join(dir, "file")
-		if err := os.WriteFile(from, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, from, b)
 		run("mcopy", from, "::"+name)
 	}
-	b, err := os.ReadFile(img)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.ReadFile(t, img)
 	return b, files
 }
 

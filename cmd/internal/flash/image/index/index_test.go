@@ -85,9 +85,7 @@ func FuzzParse(f *testing.F) {
 // file is an image's file and its state.
 func file(t *testing.T) (string, File) {
 	name := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(name, []byte("image"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, "image")
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -220,9 +218,7 @@ func TestPrune(t *testing.T) {
 	name, state := file(t)
 	s.Put(name, sample(state))
 	for n := range maxEntries {
-		if err := os.WriteFile(filepath.Join(dir, string(rune('a'+n%26))+sum64[:n/26]+indexSuffix), make([]byte, 10), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, filepath.Join(dir, string(rune('a'+n%26))+sum64[:n/26]+indexSuffix), make([]byte, 10))
 	}
 	large := filepath.Join(dir, "large"+indexSuffix)
 	later := time.Now().Add(time.Minute) // as where the clock for files stands still
@@ -251,9 +247,7 @@ func TestPrune(t *testing.T) {
 func TestCutKey(t *testing.T) {
 	dir := t.TempDir()
 	for _, n := range []int{0, keyLen - 1, keyLen + 1, 100} {
-		if err := os.WriteFile(filepath.Join(dir, "key"), make([]byte, n), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, filepath.Join(dir, "key"), make([]byte, n))
 		if _, err := openAt(dir); err == nil || !strings.Contains(err.Error(), "its key in "+dir+": not a key: once that file is away another is made") {
 			t.Errorf("%d bytes: %v", n, err)
 		}

@@ -321,17 +321,13 @@ func run(t *testing.T, dir, stdin string, command ...string) {
 	t.Helper()
 	cmd := exec.Command(judge.Tool(t, command[0]), command[1:]...)
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%q: %v: %s", command, err, out)
-	}
+	judge.Run(t, cmd)
 }
 
 func sized(t *testing.T, dir string, mib int64) (name string) {
 	t.Helper()
 	name = filepath.Join(dir, "image")
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, name, "")
 	if err := os.Truncate(name, mib<<20); err != nil {
 		t.Fatal(err)
 	}

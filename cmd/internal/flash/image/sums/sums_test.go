@@ -3,7 +3,6 @@ package sums
 import (
 	"bytes"
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -103,9 +102,7 @@ func TestSha256sum(t *testing.T) {
 	tool := judge.Tool(t, "sha256sum")
 	dir := t.TempDir()
 	for n, name := range []string{"disk.img", "my disk.img", " lead", "trail ", "back\\slash", "new\nline", "carriage\rreturn", "*star", "(a) = b", "ümlaut", "-", "#hash"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte{byte(n)}, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteFile(t, filepath.Join(dir, name), []byte{byte(n)})
 		for _, args := range [][]string{{}, {"--tag"}, {"--binary"}, {"--text"}} {
 			for _, in := range []string{"", "./", dir + "/"} {
 				cmd := exec.Command(tool, append(args, "--", in+name)...)

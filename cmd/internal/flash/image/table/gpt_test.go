@@ -2,7 +2,6 @@ package table
 
 import (
 	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,19 +16,12 @@ func TestRelocate(t *testing.T) {
 	dir := t.TempDir()
 	img, large := filepath.Join(dir, "img"), filepath.Join(dir, "large")
 	const size, larger = 8 << 20, 20<<20 + 512*7
-	if err := os.WriteFile(img, make([]byte, size), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, img, make([]byte, size))
 	sfdisk := judge.Tool(t, "sfdisk")
 	c := exec.Command(sfdisk, "-q", img)
 	c.Stdin = strings.NewReader("label: gpt\nlabel-id: 11111111-2222-3333-4444-555555555555\nsize=2048,type=uefi,name=\"EFI é\",attrs=\"RequiredPartition GUID:63\"\nsize=4096,start=6144,type=linux\n")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	b, err := os.ReadFile(img)
-	if err != nil {
-		t.Fatal(err)
-	}
+	judge.Run(t, c)
+	b := judge.ReadFile(t, img)
 	copy(b, "boot code")
 	first, extents, err := Relocate(bytes.Clone(b[:chunk.Size]), size, larger, 512)
 	if err != nil || len(extents) != 2 {
@@ -41,9 +33,7 @@ func TestRelocate(t *testing.T) {
 	for _, e := range extents {
 		copy(disk[e.Off:], e.Data)
 	}
-	if err := os.WriteFile(large, disk, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteFile(t, large, disk)
 	if out, err := exec.Command(sfdisk, "--verify", large).CombinedOutput(); err != nil || !strings.Contains(string(out), "No errors") || strings.Contains(string(out), "mismatch") {
 		t.Errorf("%v: %s", err, out)
 	}

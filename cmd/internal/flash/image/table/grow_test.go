@@ -23,11 +23,7 @@ func run(t testing.TB, stdin, tool string, args ...string) string {
 	t.Helper()
 	c := exec.Command(judge.Tool(t, tool), args...)
 	c.Stdin = strings.NewReader(stdin)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %q: %v: %s", tool, args, err, out)
-	}
-	return string(out)
+	return judge.Run(t, c)
 }
 
 // made is an image that sfdisk made of a script.
