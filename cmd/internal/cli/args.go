@@ -72,6 +72,7 @@ func Exclusive(cmd *cobra.Command) error {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		for _, group := range f.Annotations[exclusionNote] {
 			if set[group] = append(set[group], "--"+f.Name); len(set[group]) == 2 {
+				slices.Sort(set[group]) // not as the line or the help has them
 				err = errors.New(strings.Join(set[group], " and ") + " exclude one another")
 			}
 		}

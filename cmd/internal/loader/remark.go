@@ -36,6 +36,9 @@ func (b Boot) Says(l Loader) string {
 // a copy of what the archive takes the place of, which /var/lib/groundhog gets.
 func (b Boot) Room(f Facts) (key string, beside, kept int64) {
 	rules := b.Way.rules()
+	if rules.way == "" { // none was found: what Replace would take
+		rules = replaceWay
+	}
 	if rules.copies {
 		beside = f.Number("kernel_size") / 1024
 	}
