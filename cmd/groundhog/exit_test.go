@@ -351,3 +351,14 @@ func TestAnswerLost(t *testing.T) {
 		t.Errorf("what was to be said of a device: exit %d\n%s", code, said.String())
 	}
 }
+
+// Who asks for no words gets none of what was done well.
+func TestIndexQuiet(t *testing.T) {
+	workplace(t)
+	for want, args := range map[string][]string{"": {"-q"}, `"packed"`: {"-q", "--json"}, "packed ": nil} {
+		code, out, said := here(append([]string{"index", "disk.img", "--force", "--level", "1", "--store", t.TempDir()}, args...)...)
+		if code != exitDone || said != "" || !strings.Contains(out, want) || want == "" && out != "" {
+			t.Errorf("%q: exit %d: %q, %q", args, code, out, said)
+		}
+	}
+}

@@ -179,7 +179,7 @@ func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path s
 	if errors.Is(err, syscall.ENOSPC) {
 		err = hint.To(err, "nothing is left of it; $XDG_CACHE_HOME, or --store DIR, may be where there is room")
 	}
-	if err != nil {
+	if err != nil || talkOf(cmd) == talkQuiet && !o.json {
 		return err
 	}
 	return o.printPacked(cmd.OutOrStdout(), []packedImage{made})

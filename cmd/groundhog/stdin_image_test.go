@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"groundhog/cmd/internal/input"
@@ -28,5 +31,25 @@ func TestFileOnStandardInput(t *testing.T) {
 	judge.WriteFile(t, name, mbrImage(2<<20))
 	if err := img.Load(t.Context()); err == nil || errors.Is(err, os.ErrClosed) {
 		t.Errorf("it changed, and nobody noticed: %v", err)
+	}
+}
+
+// A stream that is longer than the disk is refused as soon as that is seen, and not at its end, which it may not have.
+func TestStreamLargerThanDisk(t *testing.T) {
+	d := newDesk(t)
+	d.Wait("b1")
+	args := d.args("flash")
+	args[len(args)-1] = stdioName
+	states := map[int]string{exitNo: "nothing was changed", exitTrouble: "its disk is neither the old nor the new one"} // whichever of reading and writing is faster
+	for fill := range byte(2) {
+		long := &io.LimitedReader{R: filled(fill), N: 8 << 30}
+		var said bytes.Buffer
+		code := run(args, io.MultiReader(bytes.NewReader(mbrImage(3<<20)), long), &said, &said)
+		if states[code] == "" || !strings.Contains(said.String(), "it is larger than the disk, which has 25165824 bytes") || !strings.Contains(said.String(), states[code]) {
+			t.Errorf("filled with %d: exit %d: %s", fill, code, said.String())
+		}
+		if long.N == 0 {
+			t.Errorf("filled with %d: it was read to its end", fill)
+		}
 	}
 }

@@ -125,7 +125,9 @@ func (r *flashRun) takeChunk(c chunk.Chunk, data []byte) error {
 	for r.chunks.windowFull() && r.ctx.Err() == nil {
 		r.cond.Wait()
 	}
-	r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
+	if r.end = max(r.end, c.N*chunk.Size+int64(c.Len)); r.end > r.disk.Size { // a stream may have no end
+		return fmt.Errorf("it is larger than the disk, which has %d bytes", r.disk.Size)
+	}
 	r.chunks.enterData(c, data)
 	r.cond.Broadcast()
 	return r.ctx.Err()
