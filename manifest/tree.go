@@ -18,7 +18,7 @@ import (
 
 // OfTree describes a root tree: a file system whose FileInfo carries owners
 // (Sys is a *[syscall.Stat_t] of Linux or a *[tar.Header]; without, root owns
-// all). Links are described, not followed. Files are read by several goroutines
+// all; one that has LinkID() any says by it which names are hard links of one file). Links are described, not followed. Files are read by several goroutines
 // at once. What this user may not read is an [Unreadable] that names all of it.
 func OfTree(root fs.FS) (*Manifest, error) {
 	return new(treeReader).readTree(root)
@@ -61,7 +61,7 @@ type readContent struct {
 
 func (t *treeReader) readTree(root fs.FS) (*Manifest, error) {
 	m := &Manifest{Schema: Schema, Source: Root}
-	first := map[inode]string{}
+	first := map[any]string{}
 	var closed unreadableNames
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -75,8 +75,7 @@ func (t *treeReader) readTree(root fs.FS) (*Manifest, error) {
 		if err != nil {
 			return err
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && e.Type == File && st.Nlink > 1 {
-			id := inode{uint64(st.Dev), uint64(st.Ino)}
+		if id := linkID(info); id != nil && e.Type == File {
 			if e.LinkOf = first[id]; e.LinkOf == "" {
 				first[id] = e.Path
 			}
@@ -103,6 +102,17 @@ func (t *treeReader) readTree(root fs.FS) (*Manifest, error) {
 }
 
 type inode struct{ dev, ino uint64 }
+
+// linkID is what all names of a file have in common, nil of a file that has one.
+func linkID(info fs.FileInfo) any {
+	if l, ok := info.(interface{ LinkID() any }); ok {
+		return l.LinkID()
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+		return inode{uint64(st.Dev), uint64(st.Ino)}
+	}
+	return nil
+}
 
 // specialBits are Go's and Unix' names of the same.
 var specialBits = []struct {

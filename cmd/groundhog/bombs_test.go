@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"fmt"
@@ -160,6 +161,12 @@ func bombDeb(t *testing.T, format string, size int64) string {
 	}
 	copy(head[148:156], fmt.Sprintf("%06o\x00 ", sum))
 	data := packedAs(t, bombTools[format], io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, size+1024)))
+	return bombPackage(t, format, data)
+}
+
+// bombPackage is a package with that data.tar, packed.
+func bombPackage(t *testing.T, format string, data []byte) string {
+	t.Helper()
 	b := []byte("!<arch>\n")
 	for _, m := range []struct {
 		name string
@@ -266,9 +273,34 @@ func archiveBombs(root string) []bombCase {
 	return cases
 }
 
+// bombHardLinks is a package with a file that has many names: to read it under each of them would take hours.
+func bombHardLinks(t *testing.T) string {
+	var data bytes.Buffer
+	w := tar.NewWriter(&data)
+	for i := range 7000 {
+		h := &tar.Header{Typeflag: tar.TypeLink, Name: fmt.Sprintf("./usr/%05d", i), Linkname: "./usr/00000", Mode: 0o644}
+		if i == 0 {
+			h.Typeflag, h.Linkname, h.Size = tar.TypeReg, "", bombLimit/2
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(w, zeros{}, h.Size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return bombPackage(t, "gz", packedAs(t, bombTools["gz"], &data))
+}
+
 // packageBombs are the same as packages.
 func packageBombs(root string) []bombCase {
-	var cases []bombCase
+	cases := []bombCase{{"7,000 names of one file", 0, 0, func(t *testing.T) [][]string {
+		file := bombHardLinks(t)
+		return [][]string{{"manifest", file}, {"diff", file, file}}
+	}}}
 	for _, format := range []string{"gz", "zst", "xz", "lzma", "bz2"} {
 		for _, c := range []struct {
 			what string

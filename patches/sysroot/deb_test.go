@@ -3,6 +3,7 @@ package sysroot
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -99,7 +100,7 @@ func unpackOnly(b []byte, limit int64) (*Tree, error) {
 	below := &Tree{known: map[string]treePlace{}}
 	p := &placer{mem: m, below: below, left: limit, limit: limit, packages: make([]Package, 1)}
 	err := unpackDeb(bytes.NewReader(b), p)
-	return &Tree{known: map[string]treePlace{}, layers: []namedLayer{{"test.deb", m}}, packages: p.packages}, err
+	return &Tree{known: map[string]treePlace{}, layers: []namedLayer{{"test.deb", m}}, packages: p.packages, limit: DefaultLimit}, err
 }
 
 // Every cut fails, none panics; so does every flipped byte of what a checksum covers.
@@ -233,6 +234,23 @@ func TestHardLinksShareContent(t *testing.T) {
 	must(t, err)
 	if b, err := m.findNode("usr/bin/same"); err != nil || a != b {
 		t.Errorf("two copies of a hard-linked file: %v", err)
+	}
+	ids := map[any][]string{}
+	for name := range snapshot(t, tree) {
+		info, err := tree.Lstat(name)
+		must(t, err)
+		if id := info.(interface{ LinkID() any }).LinkID(); id != nil {
+			ids[id] = append(ids[id], name)
+		}
+	}
+	if len(ids) != 1 || len(ids[a]) != 2 {
+		t.Errorf("hard links: %v", ids)
+	}
+	tree.read.Store(0)
+	tree.limit = int64(len(a.data)) / maxReads // what its names may be read to in all has a bound
+	_, err = tree.ReadFile("usr/bin/tool")
+	if _, again := tree.ReadFile("usr/bin/same"); err != nil || !errors.Is(again, ErrTooLarge) {
+		t.Errorf("read twice: %v, %v", err, again)
 	}
 	if _, err := tree.Stat("usr/null"); err == nil {
 		t.Error("a device node is in the tree")

@@ -3,6 +3,7 @@ package sysroot
 import (
 	"bytes"
 	"cmp"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -17,6 +18,7 @@ type memoryNode struct {
 	mode     fs.FileMode
 	modTime  time.Time
 	data     []byte // a file's content, a link's target
+	names    int    // how many it was given
 	children map[string]*memoryNode
 }
 
@@ -43,6 +45,7 @@ func (n *memoryNode) addChild(name string, child *memoryNode) {
 		n.children = map[string]*memoryNode{}
 	}
 	n.children[name] = child
+	child.names++
 }
 
 func (m *memoryStore) lstat(name string) (fs.FileInfo, error) {
@@ -82,7 +85,7 @@ func (m *memoryStore) open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &nodeFile{bytes.NewReader(n.data), nodeInfo{path.Base(name), n}}, nil
+	return &nodeFile{bytes.NewReader(n.data), nodeInfo{path.Base(name), n}, nil}, nil
 }
 
 func (m *memoryStore) close() error { return nil }
@@ -100,10 +103,35 @@ func (i nodeInfo) ModTime() time.Time { return i.node.modTime }
 func (i nodeInfo) IsDir() bool        { return i.node.mode.IsDir() }
 func (i nodeInfo) Sys() any           { return nil }
 
-// nodeFile is an open file: its reader seeks and reads at an offset, too.
+// LinkID is the same for all names of a file that has several, nil for one that has none (what a manifest knows hard links by).
+func (i nodeInfo) LinkID() any {
+	if i.node.names < 2 {
+		return nil
+	}
+	return i.node
+}
+
+// nodeFile is an open file: its reader seeks and reads at an offset, too. What is read from its start on is counted by its tree, for there may be many
+// names of one file.
 type nodeFile struct {
 	*bytes.Reader
 	info nodeInfo
+	tree *Tree
+}
+
+func (f *nodeFile) Read(b []byte) (int, error) {
+	n, err := f.Reader.Read(b)
+	if over := f.tree.countRead(n); over != nil {
+		return 0, over
+	}
+	return n, err
+}
+
+func (f *nodeFile) WriteTo(w io.Writer) (int64, error) {
+	if err := f.tree.countRead(f.Len()); err != nil {
+		return 0, err
+	}
+	return f.Reader.WriteTo(w)
 }
 
 func (f *nodeFile) Stat() (fs.FileInfo, error) { return f.info, nil }

@@ -20,7 +20,7 @@ type Tree struct {
 	unpacked int64     // bytes that they came to
 
 	limit int64        // bytes of one file of a directory
-	read  atomic.Int64 // bytes of all that was read of files in directories
+	read  atomic.Int64 // bytes of all that was read of files
 
 	mu    sync.Mutex
 	known map[string]treePlace // directories and links looked up so far

@@ -107,8 +107,9 @@ func (t *Tree) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, pathError(t, "open", name, at, err)
 	}
-	if _, ok := f.(*nodeFile); ok {
-		return f, nil // was counted when it was unpacked
+	if n, ok := f.(*nodeFile); ok { // its size was limited when it was unpacked
+		n.tree = t
+		return n, nil
 	}
 	if info.Size() > t.limit {
 		f.Close()
@@ -117,8 +118,7 @@ func (t *Tree) Open(name string) (fs.File, error) {
 	return &meteredFile{f, t}, nil
 }
 
-// maxReads is how often the limit of bytes may be read from the files of
-// directories in all: whoever describes a tree and attributes it to packages reads
+// maxReads is how often the limit of bytes may be read from all files: whoever describes a tree and attributes it to packages reads
 // each file twice, and a patch reads what it copies once more than that.
 const maxReads = 4
 
@@ -131,10 +131,18 @@ type meteredFile struct {
 
 func (f *meteredFile) Read(b []byte) (int, error) {
 	n, err := f.File.Read(b)
-	if f.tree.read.Add(int64(n))/maxReads > f.tree.limit {
-		return 0, fmt.Errorf("the files of the root tree: %w", tooLong(f.tree.limit*maxReads))
+	if over := f.tree.countRead(n); over != nil {
+		return 0, over
 	}
 	return n, err
+}
+
+// countRead counts bytes that were read.
+func (t *Tree) countRead(n int) error {
+	if t.read.Add(int64(n))/maxReads > t.limit {
+		return fmt.Errorf("the files of the root tree: %w", tooLong(t.limit*maxReads))
+	}
+	return nil
 }
 
 // ReadFile reads a regular file.
