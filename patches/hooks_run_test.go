@@ -43,13 +43,7 @@ func newHookRun(t *testing.T) *hookRun {
 
 func (h *hookRun) write(dir, name, text string) {
 	h.t.Helper()
-	at := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-		h.t.Fatal(err)
-	}
-	if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
-		h.t.Fatal(err)
-	}
+	judge.WriteTree(h.t, dir, map[string]string{name: text})
 }
 
 func (h *hookRun) run(shell []string, env ...string) (string, error) {

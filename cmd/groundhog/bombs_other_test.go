@@ -109,12 +109,7 @@ func treeBombs() []bombCase {
 		return root
 	}
 	write := func(t *testing.T, name, text string, size int64) {
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteTree(t, "", map[string]string{name: text})
 		if size > 0 {
 			if err := os.Truncate(name, size); err != nil {
 				t.Fatal(err)

@@ -166,13 +166,7 @@ func foreignTree(t *testing.T) string {
 	root := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
-		name = filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.WriteTree(t, root, map[string]string{name: text})
 	}
 	var status strings.Builder
 	for text := range strings.SplitSeq(strings.TrimSpace(foreignRecords), "\n\n") {

@@ -67,12 +67,7 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 // writeFile writes a file and the directories above it.
 func writeFile(t *testing.T, name, data string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	judge.WriteTree(t, "", map[string]string{name: data})
 }
 
 // Whatever the files are called that a command line names, patch writes a manifest that verify, and a validator of schemas, take; hints name them so that a shell

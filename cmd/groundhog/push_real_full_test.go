@@ -170,8 +170,7 @@ func bootScript(t *testing.T) string {
 	text, script := filepath.Join(dir, "boot.cmd"), filepath.Join(dir, "boot.scr")
 	judge.WriteFile(t, text, "echo \"boot.scr\" was run\nreset\n")
 	command(t, "mkimage", "-T", "script", "-d", text, script)
-	data := judge.ReadFile(t, script)
-	return string(data)
+	return string(judge.ReadFile(t, script))
 }
 
 const scriptSays = "boot.scr was run"

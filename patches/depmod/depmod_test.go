@@ -26,12 +26,7 @@ func asDepmod(t *testing.T, files map[string][]byte) (made map[string][]byte, sa
 	t.Helper()
 	root := t.TempDir()
 	dir := filepath.Join(root, "lib/modules", release)
-	for name, b := range files {
-		at := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, b, 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	judge.WriteTree(t, dir, files)
 	out, err := exec.Command(judge.Tool(t, "depmod"), "-b", root, release).CombinedOutput()
 	made = map[string][]byte{}
 	for name := range maps.Keys(indexNames) {

@@ -38,8 +38,7 @@ func (s *server) target() string { return "bench@" + s.addr }
 
 func (s *server) read(t *testing.T, name string) string {
 	t.Helper()
-	b := judge.ReadFile(t, s.path(name))
-	return string(b)
+	return string(judge.ReadFile(t, s.path(name)))
 }
 
 func write(t *testing.T, name, text string) string {

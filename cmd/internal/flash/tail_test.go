@@ -23,8 +23,7 @@ func disklabel(t *testing.T, size int64, script string) []byte {
 	cmd := exec.Command(judge.Tool(t, "sfdisk"), "-q", "--wipe=never", name)
 	cmd.Stdin = strings.NewReader(script)
 	judge.Run(t, cmd)
-	b := judge.ReadFile(t, name)
-	return b
+	return judge.ReadFile(t, name)
 }
 
 // signatures is what wipefs finds on a disk, by offset.

@@ -8,11 +8,12 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"groundhog/fixtures/judge"
 )
 
 const (
@@ -87,10 +88,7 @@ func (f *fake) machine() Machine {
 
 func (f *fake) write(name, text string) {
 	f.t.Helper()
-	path := filepath.Join(f.root, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-		f.t.Fatal(err)
-	}
+	judge.WriteTree(f.t, f.root, map[string]string{name: text})
 }
 
 func (f *fake) file(kernel, initrd int, line string, flags int) error {

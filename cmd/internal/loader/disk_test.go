@@ -29,15 +29,7 @@ var sysfs = map[string]string{
 // What a disk is called is read by the shell on the running system, and by Go in the waiting initramfs: both say the same.
 func TestDiskReadTwice(t *testing.T) {
 	root := t.TempDir()
-	for name, text := range sysfs {
-		name = filepath.Join(root, "sys/block", name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	judge.WriteTree(t, filepath.Join(root, "sys/block"), sysfs)
 	empty := func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(make([]byte, 1<<17))), nil }
 	all, err := disk.List(os.DirFS(root), empty)
 	if err != nil {

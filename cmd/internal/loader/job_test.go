@@ -61,8 +61,7 @@ func (l *local) write(name, text string) {
 
 func (l *local) read(name string) string {
 	l.t.Helper()
-	b := judge.ReadFile(l.t, filepath.Join(l.root, name))
-	return string(b)
+	return string(judge.ReadFile(l.t, filepath.Join(l.root, name)))
 }
 
 // tree is every file with its content, but for the kernel's own and what a boot forgets.

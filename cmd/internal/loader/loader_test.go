@@ -3,12 +3,12 @@ package loader
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"groundhog/fixtures/judge"
 )
 
 const running = "6.1.0-56-amd64"
@@ -35,10 +35,7 @@ const noSeek = "cmp() { case $* in *efivars*) return 1 ;; esac; command cmp \"$@
 
 func (l *local) put(name, text string) {
 	l.t.Helper()
-	path := filepath.Join(l.root, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-		l.t.Fatal(err)
-	}
+	judge.WriteTree(l.t, l.root, map[string]string{name: text})
 }
 
 // variable is an EFI variable's file: attributes, and the value.

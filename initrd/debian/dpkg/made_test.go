@@ -145,13 +145,8 @@ func FuzzMade(f *testing.F) {
 	f.Add("auto\n/usr/bin/tool\ntool.1\n/usr/share/man/man1/tool.1\n\n/usr/bin/tool.one\n10\n/usr/share/man/man1/tool.one.1\n\n", "/etc/systemd/system/a.service\n", "tool\t /etc/tool.conf\n")
 	f.Add("auto\n", "x", "\t")
 	root := f.TempDir()
-	for name, text := range map[string]string{"var/lib/dpkg/status": "Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n", "var/lib/dpkg/info/tool.list": "/usr/bin/tool.one\n",
-		"var/lib/systemd/deb-systemd-helper-enabled/a.service": ""} {
-		at := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o644)); err != nil {
-			f.Fatal(err)
-		}
-	}
+	judge.WriteTree(f, root, map[string]string{"var/lib/dpkg/status": "Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n", "var/lib/dpkg/info/tool.list": "/usr/bin/tool.one\n",
+		"var/lib/systemd/deb-systemd-helper-enabled/a.service": ""})
 	if err := errors.Join(os.MkdirAll(root+"/etc/alternatives", 0o755), os.MkdirAll(root+"/var/lib/ucf", 0o755), os.MkdirAll(root+"/var/lib/dpkg/alternatives", 0o755),
 		os.Symlink("/usr/bin/tool.one", root+"/etc/alternatives/tool")); err != nil {
 		f.Fatal(err)

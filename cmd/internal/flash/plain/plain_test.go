@@ -94,8 +94,7 @@ func setUp(t *testing.T, image, served []byte, disk int) (*local, Job) {
 
 func (l *local) disk() []byte {
 	l.t.Helper()
-	b := judge.ReadFile(l.t, filepath.Join(l.root, "dev/vdb"))
-	return b
+	return judge.ReadFile(l.t, filepath.Join(l.root, "dev/vdb"))
 }
 
 func TestRun(t *testing.T) {
