@@ -40,7 +40,10 @@ func FirmwarePaths(kernel, name string) []string {
 func FindFirmware(fsys fs.FS, kernel, name string) ([]Firmware, error) {
 	names := []string{name}
 	if strings.ContainsAny(name, "*?[") {
-		names = matchFirmware(fsys, kernel, name)
+		var err error
+		if names, err = matchFirmware(fsys, kernel, name); err != nil {
+			return nil, fmt.Errorf("firmware %s: %w", showName(name), err)
+		}
 	}
 	var all []Firmware
 	for _, n := range names {
@@ -56,12 +59,44 @@ func FindFirmware(fsys fs.FS, kernel, name string) ([]Firmware, error) {
 	return all, nil
 }
 
+// maxFirmwareNames is at how many names of files a pattern is held: links can make of a few directories any number.
+const maxFirmwareNames = 1 << 16
+
+// matchNames is as [fs.Glob] of a pattern in a tree, and goes no further than that many names.
+func matchNames(fsys fs.FS, pattern string, left *int) (found []string, err error) {
+	found = []string{"."}
+	for part := range strings.SplitSeq(pattern, "/") {
+		var deeper []string
+		for _, dir := range found {
+			if !strings.ContainsAny(part, `*?[`) {
+				deeper = append(deeper, path.Join(dir, part))
+				continue
+			}
+			list, _ := fs.ReadDir(fsys, dir)
+			if *left -= len(list) + 1; *left < 0 {
+				return nil, fmt.Errorf("more than %d names to hold against the pattern", maxFirmwareNames)
+			}
+			for _, e := range list {
+				if ok, _ := path.Match(part, e.Name()); ok {
+					deeper = append(deeper, path.Join(dir, e.Name()))
+				}
+			}
+		}
+		found = deeper
+	}
+	return slices.DeleteFunc(found, func(name string) bool { _, err := fs.Stat(fsys, name); return err != nil }), nil
+}
+
 // matchFirmware is the names that a pattern stands for; a bad one stands for none.
-func matchFirmware(fsys fs.FS, kernel, pattern string) []string {
+func matchFirmware(fsys fs.FS, kernel, pattern string) ([]string, error) {
 	var names []string
+	left := maxFirmwareNames
 	for _, p := range FirmwarePaths(kernel, pattern) {
 		for _, p := range []string{p, usrTwin(p)} {
-			found, _ := fs.Glob(fsys, p)
+			found, err := matchNames(fsys, p, &left)
+			if err != nil {
+				return nil, err
+			}
 			for _, f := range found {
 				f = strings.TrimPrefix(strings.TrimPrefix(f, "usr/"), "lib/firmware/")
 				f = strings.TrimPrefix(strings.TrimPrefix(f, "updates/"), kernel+"/")
@@ -70,7 +105,7 @@ func matchFirmware(fsys fs.FS, kernel, pattern string) []string {
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.Compact(names), nil
 }
 
 // ReadFirmware is the content of a file of firmware, and whether the kernel takes

@@ -90,3 +90,17 @@ func TestFirmwareNames(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// A pattern is held against names, not against all ways to them through links.
+func TestFirmwarePatternIsBounded(t *testing.T) {
+	tree := fstest.MapFS{"lib/firmware/f.bin": file(nil)}
+	for i := range 30 {
+		tree["lib/firmware/"+string(rune('a'+i))] = link(".")
+	}
+	if found, err := FindFirmware(tree, kernel, "*/f.bin"); err != nil || len(found) != 30 {
+		t.Errorf("a level: %d, %v", len(found), err)
+	}
+	if _, err := FindFirmware(tree, kernel, strings.Repeat("*/", 9)+"none"); err == nil || !strings.Contains(err.Error(), "names to hold against the pattern") {
+		t.Errorf("nine levels: %v", err)
+	}
+}
