@@ -69,7 +69,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	if err.Error() != "" {
-		fmt.Fprintf(stderr, "groundhog: %s\n", show.Printable(err.Error()))
+		fmt.Fprintf(stderr, "groundhog: %s\n", show.Line(err.Error()))
 	}
 	if todo := hint.Of(err); todo != "" {
 		fmt.Fprintf(stderr, "  %s\n", show.Printable(todo))

@@ -34,6 +34,17 @@ func Printable(s string) string {
 	return b.String()
 }
 
+// maxLine is what an error has at most, in bytes: it may be about a name without end.
+const maxLine = 16 << 10
+
+// Line is [Printable] of an error: of a long one the beginning and the end.
+func Line(s string) string {
+	if over := len(s) - maxLine; over > 0 {
+		s = s[:maxLine/2] + fmt.Sprintf(" [%s more] ", Bytes(int64(over))) + s[len(s)-maxLine/2:]
+	}
+	return Printable(s)
+}
+
 // ASCII is a text of which each character that is not one of ASCII's that print is a '?'.
 func ASCII(s string) string {
 	return strings.Map(func(r rune) rune {

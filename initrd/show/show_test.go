@@ -2,8 +2,19 @@ package show
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
+
+// An error about a name without end keeps what it is about and why.
+func TestLine(t *testing.T) {
+	if got := Line("reading " + strings.Repeat("\x1b", 1<<20) + ": no"); len(got) > 7*maxLine || !strings.HasPrefix(got, `reading \u001b`) || !strings.HasSuffix(got, ": no") || !strings.Contains(got, "[1008.0 KiB more]") {
+		t.Errorf("%d bytes: %.60q ... %s", len(got), got, got[len(got)-60:])
+	}
+	if got := Line("reading x: no\n"); got != `reading x: no\u000a` {
+		t.Errorf("%q", got)
+	}
+}
 
 func TestShow(t *testing.T) {
 	for got, want := range map[string]string{
