@@ -61,8 +61,12 @@ func flagChoices(verb, flag string) []string {
 func flagTakes(verb, flag string) cli.Takes {
 	t := cli.Takes{OneOf: oneOf(verb, flag), Check: valueChecks[flag], Empty: flag == "dropbear-option", Zero: flag == "wait" || flag == "interface-timeout"}
 	switch flag {
-	case "sign-key", "signature", "authorized-keys", "host-key", "ca", "hosts", "expect-host-key":
+	case "sign-key", "signature", "authorized-keys", "ca", "hosts", "expect-host-key":
 		t.In = true
+	case "host-key": // a file for an archive, or whom a device has to be
+		if t.In = verb == "patch" || verb == "hooks"; !t.In {
+			t.Check = device.CheckFingerprint
+		}
 	case "allowed-signers": // beside an archive that goes to devices it is looked at who could write it
 		t.In = verb == "verify"
 	case "manifest":

@@ -71,7 +71,6 @@ func TestExitCodes(t *testing.T) {
 			"verify": {"verify", "initrd.img", "--manifest", "initrd.json"},
 			"index":  {"index", "text"},
 			// of a verb that reaches devices: it was refused before any was asked
-			"push":    at("push", "reflash.img", "--host-key", "SHA256:nonsense"),
 			"flash":   at("flash", "text"),
 			"reflash": at("reflash", "reflash.img", "text"),
 		},
@@ -89,6 +88,8 @@ func TestExitCodes(t *testing.T) {
 			"schema":   {"schema", "nothing"},
 			"help":     {"help", "nothing"},
 			// what cannot be read is the same in verbs that reach devices
+			"push to no fingerprint":   at("push", "reflash.img", "--host-key", "SHA256:nonsense"),
+			"restore of none":          at("restore", "--host-key", "-"),
 			"push of nothing":          at("push", "nothing.img"),
 			"push of text":             at("push", "text"),
 			"push of a pipe of it":     at("push", "-"),
