@@ -173,7 +173,7 @@ func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path s
 		}
 	}
 	if err := img.Load(ctx); err != nil {
-		return refusalOf(err)
+		return refusalOf(fmt.Errorf("reading %s: %w", image.Shown(path), err))
 	}
 	made, err := o.packGroups(ctx, img, path, bar)
 	if errors.Is(err, syscall.ENOSPC) {
@@ -213,12 +213,10 @@ func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path st
 // refusalOf gives an image's error the exit code that flash gives it. Refused is what is no image, or not the image that it should be, and a file of
 // checksums that is not believed.
 func refusalOf(err error) error {
-	for _, no := range []error{image.ErrNoImage, image.ErrUnknown, image.ErrFit} {
-		if errors.Is(err, no) {
-			return exitCode{exitNo, hint.To(err, "--force packs it all the same")}
-		}
+	if image.MayForce(err) {
+		return exitCode{exitNo, hint.To(err, "--force packs it all the same")}
 	}
-	for _, no := range []error{image.ErrChecksum, image.ErrTooLarge, sidefile.ErrKind} {
+	for _, no := range []error{image.ErrNoImage, image.ErrChecksum, image.ErrTooLarge, sidefile.ErrKind} {
 		if errors.Is(err, no) {
 			return exitCode{exitNo, err}
 		}

@@ -78,7 +78,7 @@ func (o *FlashOptions) flashDevice(ctx context.Context, h Host, img *image.Image
 
 // Meant adds to a refusal of what an image is how it is written all the same.
 func Meant(err error) error {
-	if errors.Is(err, image.ErrNoImage) || errors.Is(err, image.ErrUnknown) || errors.Is(err, image.ErrFit) || errors.Is(err, image.ErrTrailing) {
+	if image.MayForce(err) {
 		return hint.To(err, "--force writes it all the same")
 	}
 	return err

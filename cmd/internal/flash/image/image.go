@@ -30,6 +30,11 @@ var (
 	ErrLarger   = errors.New("the image is larger than the disk")
 )
 
+// MayForce reports whether an image that is refused for an error is taken with [Force]. Nothing, which a pipe brings whose other end failed, never is.
+func MayForce(err error) bool {
+	return !errors.Is(err, sniff.ErrEmpty) && (errors.Is(err, ErrNoImage) || errors.Is(err, ErrUnknown) || errors.Is(err, ErrFit) || errors.Is(err, ErrTrailing))
+}
+
 // MaxSize bounds a decoded image, in bytes. A small file that decodes to zeros for ever takes no room where images are kept, but what is known of
 // its chunks takes memory: half a GiB for an image of MaxSize.
 const MaxSize = 8 << 40

@@ -21,6 +21,7 @@ var (
 	ErrNoImage = errors.New("not a disk image")             // it is something else
 	ErrUnknown = errors.New("not known to be a disk image") // nobody knows what it is
 	ErrFit     = errors.New("it does not fit")
+	ErrEmpty   = fmt.Errorf("%w: it is empty", ErrNoImage)
 )
 
 // Image is what the first MiB says of an image.
@@ -49,7 +50,7 @@ type partOf struct {
 func Look(first []byte) (*Image, error) {
 	first = first[:min(len(first), FirstLen)]
 	if len(first) == 0 {
-		return nil, fmt.Errorf("%w: it is empty", ErrNoImage)
+		return nil, ErrEmpty
 	}
 	i := new(Image)
 	var seen []string
