@@ -115,6 +115,9 @@ func compareSources(stdout io.Writer, talk talkLevel, paths []string, o *diffOpt
 	if o.json {
 		o.format = "json"
 	}
+	if o.html == stdioName && o.format != "text" {
+		return hint.To(fmt.Errorf("--html - and %s are both for standard output", o.format), "--html FILE writes the page besides")
+	}
 	report := diffFormats[o.format]
 	if len(paths) > 2 && o.html == "" && o.format != "html" {
 		return hint.To(fmt.Errorf("%d builds: a report is of two", len(paths)), "--html FILE writes a page of all of them")
@@ -157,7 +160,7 @@ func compareSources(stdout io.Writer, talk talkLevel, paths []string, o *diffOpt
 			return err
 		}
 	}
-	if talk != talkQuiet && o.html != stdioName {
+	if (talk != talkQuiet || o.format == "json") && o.html != stdioName {
 		if err := report(c, stdout); err != nil {
 			return fmt.Errorf("writing the report: %w", err)
 		}
