@@ -18,8 +18,9 @@ import (
 // older package takes fields in any case and twice, and is too slow for a
 // manifest of 100,000 entries.
 
-// WriteJSON writes v indented by two blanks, with a line end behind it.
+// WriteJSON writes v indented by two blanks, with a line end behind it. What does not print is escaped.
 func WriteJSON(w io.Writer, v any) error {
+	w = show.JSONWriter(w)
 	if err := json.MarshalWrite(w, v, jsontext.WithIndent("  ")); err != nil {
 		return err
 	}

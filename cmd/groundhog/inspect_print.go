@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"groundhog/cmd/internal/inspect"
 	"groundhog/initrd/show"
@@ -36,8 +34,7 @@ type printableError struct{ err error }
 func (e printableError) Error() string { return show.Printable(e.err.Error()) }
 func (e printableError) Unwrap() error { return e.err }
 
-// printJSON writes v with characters escaped that do not print: encoding/json
-// leaves those from DEL on as they are, and some of them control terminals.
+// printJSON writes v; what does not print is escaped.
 func printJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -46,19 +43,8 @@ func printJSON(w io.Writer, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	out := bufio.NewWriter(w)
-	for _, r := range b.String() {
-		switch {
-		case r == '\n' || strconv.IsPrint(r):
-			out.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(out, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(out, `\u%04x`, r)
-		}
-	}
-	return out.Flush()
+	_, err := w.Write(show.JSON(b.Bytes()))
+	return err
 }
 
 // printFound writes what was found for people. Without -v long lists are cut short.

@@ -2,16 +2,19 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	validate "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"groundhog/cmd/internal/input"
 	"groundhog/fixtures/judge"
+	"groundhog/fixtures/tiny"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -166,5 +169,28 @@ func TestUnneededArchiveIsNotWritten(t *testing.T) {
 	}
 	if code, _, said := here("verify", "../reflash.img", "--manifest", "m.json"); code != exitDone {
 		t.Errorf("the manifest that was asked for: exit %d: %s", code, said)
+	}
+}
+
+// A name with characters that steer a terminal, or that nobody sees, is told from the one without them in all that is said of it, whoever it is said to.
+func TestNamesWithoutSight(t *testing.T) {
+	odd := []rune{0x7f, 0x85, 0x9b, 0xad, 0x34f, 0x61c, 0x115f, 0x180b, 0x200b, 0x2028, 0x202e, 0x2066, 0x2800, 0x3164, 0xfe0f, 0xfeff, 0xffa0, 0xe0041, 0xe0100}
+	files := fstest.MapFS{}
+	for i, r := range odd {
+		files["etc/pass"+string(r)+"wd"] = tiny.Text(fmt.Sprint(i))
+		files["etc/link"+string(r)] = tiny.Link("pass" + string(r) + "wd")
+	}
+	file, plain := gateArchive(t, files), gateArchive(t, nil)
+	for _, args := range [][]string{
+		{"inspect", file}, {"inspect", "--list", file}, {"inspect", "--list", "--json", file}, {"inspect", "--json", file},
+		{"manifest", file}, {"manifest", file, "--format", "cyclonedx"}, {"manifest", file, "--format", "spdx"},
+		{"diff", plain, file, "-v"}, {"diff", plain, file, "--json"}, {"diff", plain, file, "--format", "markdown"}, {"diff", plain, file, "--html", "-"},
+		{"diff", plain, file, "--fail-on", "any,added", "-q"},
+	} {
+		_, out, errs := here(args...)
+		if i := strings.IndexFunc(out+errs, func(r rune) bool { return slices.Contains(odd, r) }); i >= 0 {
+			said := (out + errs)[max(0, i-20):]
+			t.Errorf("%q: %q", args, said[:min(len(said), 40)])
+		}
 	}
 }

@@ -7,14 +7,21 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
+
+// Prints reports whether a character shows: what Unicode counts among letters, marks and symbols and has nobody see does not.
+func Prints(r rune) bool {
+	const braillePatternBlank = 0x2800
+	return strconv.IsPrint(r) && (r < 0x34f || r != braillePatternBlank && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
+}
 
 // Printable is a text for a terminal or a line of a log: characters that do not
 // print, a line end among them but no tab, become \uNNNN, and bytes that are not
 // UTF-8, which an old terminal may obey, \xNN.
 func Printable(s string) string {
-	prints := func(r rune) bool { return strconv.IsPrint(r) || r == '\t' }
+	prints := func(r rune) bool { return Prints(r) || r == '\t' }
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !prints(r) }) < 0 {
 		return s
 	}

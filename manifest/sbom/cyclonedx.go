@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"groundhog/initrd/show"
 	"groundhog/manifest"
 
 	"github.com/CycloneDX/cyclonedx-go"
@@ -73,7 +74,7 @@ func CycloneDX(w io.Writer, m *manifest.Manifest) error {
 	}
 	bom.Components = &components
 	bom.Dependencies = &dependencies
-	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
+	enc := cyclonedx.NewBOMEncoder(show.JSONWriter(w), cyclonedx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
 	if err := enc.EncodeVersion(bom, cyclonedx.SpecVersion1_6); err != nil {
 		return fmt.Errorf("writing CycloneDX: %w", err)
 	}

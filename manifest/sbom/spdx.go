@@ -74,7 +74,7 @@ func SPDX(w io.Writer, m *manifest.Manifest) error {
 	if err := json.Write(doc, &b, json.Indent("  "), json.EscapeHTML(false)); err != nil {
 		return fmt.Errorf("writing SPDX: %w", err)
 	}
-	_, err = w.Write(append(bytes.TrimRight(b.Bytes(), "\n"), '\n'))
+	_, err = w.Write(append(show.JSON(bytes.TrimRight(b.Bytes(), "\n")), '\n'))
 	return err
 }
 

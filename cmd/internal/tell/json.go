@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/reflash"
+	"groundhog/initrd/show"
 )
 
 // JSON tells one reflash.Event a line.
@@ -39,7 +40,7 @@ func (t *JSON) Tell(e reflash.Event) {
 			return
 		}
 	}
-	b = append(b, '\n')
+	b = append(show.JSON(b), '\n')
 	if _, err := t.out.Write(b); err != nil && e.Event == reflash.EventVerdict { // what the run was for
 		t.err.Write(b)
 	}

@@ -26,9 +26,10 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/initrd/show"
 )
 
 // Fingerprint returns a public key's fingerprint as ssh-keygen -lf and
@@ -47,7 +48,7 @@ func Identity(pub ssh.PublicKey, comment string) string {
 
 func printableComment(s string) string {
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if !show.Prints(r) {
 			return '?'
 		}
 		return r
