@@ -35,6 +35,18 @@ func secretFiles(t testing.TB) map[string]string {
 		"shadow des": "root:ab1CdEfGhIjKl:19000:0:99999:7:::\n",
 		"wpa":        "network={\n\tssid=\"x\"\n\tpsk=\"S-E-C-R-E-T\"\n}\n",
 		"nm":         "[wifi-security]\npsk=S-E-C-R-E-T\n",
+		"iwd":        "[Security]\nPassphrase=S-E-C-R-E-T\n",
+		"iscsi":      "node.session.auth.username = x\nnode.session.auth.password = S-E-C-R-E-T\n",
+		"initramfs":  "ISCSI_USERNAME=x\nISCSI_PASSWORD=S-E-C-R-E-T\n",
+		"netrc":      "machine example.org login me password S-E-C-R-E-T\n",
+		"netrc long": "machine example.org\n\tlogin me\n\tpassword S-E-C-R-E-T\n",
+		"curlrc":     "silent\nuser = \"me:S-E-C-R-E-T\"\n",
+		"apr1":       "me:$apr1$Mx1YbCCV$eDhVwTtTI7lKxHCGoKzZk/\n",
+		"ldap":       "userPassword: {SSHA}DkMTwBl+a/3DfY1MGDRKcQ8ZbVVhVmFs\n",
+		"wg genkey":  "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\n",
+		"openvpn":    "-----BEGIN OpenVPN Static key V1-----\n0123456789abcdef\n-----END OpenVPN Static key V1-----\n",
+		"gpg-agent":  "Created: 20240101T000000\nKey: (private-key (ecc (curve Ed25519)(d #53454352#)))\n",
+		"minisign":   "untrusted comment: minisign encrypted secret key\nRWRTY0IyU0VDUkVU\n",
 	}
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		name := filepath.Join(t.TempDir(), "key")
@@ -84,7 +96,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"etc/shadow", "etc/shadow-", "etc/gshadow", "etc/dropbear/dropbear_rsa_host_key", "etc/ssh/ssh_host_rsa_key",
-		"root-x/.ssh/id_ed25519", "etc/ssl/private/x.key", "etc/krb5.keytab"} {
+		"root-x/.ssh/id_ed25519", "etc/ssl/private/x.key", "etc/krb5.keytab", "cryptroot/keyfiles/root.key", "etc/cryptsetup-keys.d/x.key", "etc/ppp/chap-secrets"} {
 		if manifest.Secret(name, []byte("x\n")) == "" {
 			t.Errorf("%s: would be shown", name)
 		}
