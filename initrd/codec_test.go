@@ -56,7 +56,7 @@ func TestCodec(t *testing.T) {
 					t.Errorf("writing changed the entry (-want +got):\n%s", diff)
 				}
 			}
-			if err := w.close(); err != nil {
+			if err := w.closeRun(); err != nil {
 				t.Fatal(err)
 			}
 			if want[0].Sum { // then the trailer has a sum as well

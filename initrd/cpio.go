@@ -314,8 +314,8 @@ func (e *Entry) headerBytes(nameSize int) []byte {
 	return b
 }
 
-// close writes the trailer and zeros up to a multiple of 512, cpio's block.
-func (w *runWriter) close() error {
+// closeRun writes the trailer and zeros up to a multiple of 512, cpio's block.
+func (w *runWriter) closeRun() error {
 	if err := w.writeEntry(&Entry{Name: trailerName, Nlink: 1, Sum: w.sum}); err != nil {
 		return err
 	}

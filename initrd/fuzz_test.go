@@ -72,7 +72,7 @@ func FuzzCodec(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if err := w.close(); err != nil {
+		if err := w.closeRun(); err != nil {
 			t.Fatal(err)
 		}
 		again := &Segment{}

@@ -235,7 +235,7 @@ func writeRun(w io.Writer, entries []*Entry) error {
 			return err
 		}
 	}
-	return cw.close()
+	return cw.closeRun()
 }
 
 // New makes an archive of one segment from entries, in their order. It is for

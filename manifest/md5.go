@@ -32,7 +32,7 @@ func newMD5Hashers() *md5Hashers {
 	return p
 }
 
-func (p *md5Hashers) close() {
+func (p *md5Hashers) closeHashers() {
 	for _, h := range p.all {
 		h.Close()
 	}
@@ -63,7 +63,7 @@ func md5OfAll(contents [][]byte) []string {
 	}
 	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(len(contents[j]), len(contents[i])) })
 	p := newMD5Hashers()
-	defer p.close()
+	defer p.closeHashers()
 	sums := make([]string, len(contents))
 	var next atomic.Int64
 	var group sync.WaitGroup

@@ -176,7 +176,7 @@ func (t *treeReader) hashFiles(m *Manifest, root fs.FS, closed *unreadableNames)
 	var work hasher
 	if t.db != nil {
 		t.old = newMD5Hashers()
-		defer t.old.close()
+		defer t.old.closeHashers()
 		work.wait = md5Lanes - 1
 	}
 	byPath := map[string]*Entry{}

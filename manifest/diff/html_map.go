@@ -20,7 +20,7 @@ const (
 // bytesOf is a size on either side: in memory, and its share of the file, which is that of its segment.
 type bytesOf struct{ Old, New, OldPacked, NewPacked int64 }
 
-func (b *bytesOf) add(o bytesOf) {
+func (b *bytesOf) addBytes(o bytesOf) {
 	b.Old, b.New = b.Old+o.Old, b.New+o.New
 	b.OldPacked, b.NewPacked = b.OldPacked+o.OldPacked, b.NewPacked+o.NewPacked
 }
@@ -151,10 +151,10 @@ func (s *packageSizes) addEntry(at string, ch *Change, e *manifest.Entry, by byt
 	if s.nodes[k] == nil {
 		s.nodes[k] = &mapNode{pkg: k.pkg, path: at}
 	}
-	s.nodes[k].add(by)
+	s.nodes[k].addBytes(by)
 	s.nodes[k].files += files
-	s.list[k.pkg].add(by)
-	s.total.add(by)
+	s.list[k.pkg].addBytes(by)
+	s.total.addBytes(by)
 }
 
 // mapTiles is the nodes, the largest first; small files are one with their directory, small directories with that above them.
@@ -172,7 +172,7 @@ func (s *packageSizes) mapTiles() []mapNode {
 			if up[k] == nil {
 				up[k] = &mapNode{pkg: k.pkg, path: show.Printable(strings.TrimSuffix(k.path, "/")), small: small}
 			}
-			up[k].add(n.bytesOf)
+			up[k].addBytes(n.bytesOf)
 			up[k].files += n.files
 		}
 		nodes = up

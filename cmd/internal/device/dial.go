@@ -105,7 +105,7 @@ func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) e
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer h.closeAgent()
 	stage, slow := c.conn.stage, c.options.LoginTimeout
 	stage.beginPart("its ssh server has said nothing", c.options.ConnectTimeout)
 	c.conn.first = func() { stage.beginPart("key exchange", slow) }

@@ -33,7 +33,7 @@ type heldIdentities struct {
 	allowed *agreedAlgorithms
 }
 
-func (h *heldIdentities) close() {
+func (h *heldIdentities) closeAgent() {
 	if h.agent != nil {
 		h.stop()
 		h.agent.Close()
@@ -52,7 +52,7 @@ func Identities(ctx context.Context, target string, o Options) ([]Identity, erro
 	if err != nil {
 		return nil, err
 	}
-	defer h.close()
+	defer h.closeAgent()
 	return h.ids, nil
 }
 

@@ -38,8 +38,8 @@ func (r *flashRun) attemptOnce(ctx context.Context) error {
 	a.heard.Note()
 	a.stall.noteProgress()
 	a.w = wire.NewWriter(pieceWriter{pacedWriter{countWriter{raw, &r.sent}, a.pace}, &a.stall.out})
-	defer a.close(nil)
-	stop := context.AfterFunc(ctx, func() { a.close(ctx.Err()) })
+	defer a.endLine(nil)
+	stop := context.AfterFunc(ctx, func() { a.endLine(ctx.Err()) })
 	defer stop()
 	go a.guardPanic(a.keepBeating)
 	if err := a.openDisk(); err != nil {
@@ -67,8 +67,8 @@ type writerLine struct {
 	stream packedStream
 }
 
-// close ends the line; the first reason is kept.
-func (a *writerLine) close(why error) {
+// endLine ends the line; the first reason is kept.
+func (a *writerLine) endLine(why error) {
 	a.once.Do(func() {
 		a.flashRun.mu.Lock()
 		a.why = why
@@ -116,11 +116,11 @@ func (a *writerLine) keepBeating() {
 			a.stall.noteProgress()
 		}
 		if quiet := a.heard.Ago(); quiet > a.Silent {
-			a.close(fmt.Errorf("the device has said nothing for %s", quiet.Round(time.Second)))
+			a.endLine(fmt.Errorf("the device has said nothing for %s", quiet.Round(time.Second)))
 			return
 		}
 		if err := a.whyStalled(); err != nil {
-			a.close(err)
+			a.endLine(err)
 			return
 		}
 		a.stall.pings.Add(1)
@@ -203,7 +203,7 @@ func (a *writerLine) talkToWriter() error {
 		err := io.ErrUnexpectedEOF
 		a.guardPanic(func() { err = a.listenUntilDone() })
 		failed <- err
-		a.close(nil)
+		a.endLine(nil)
 	}()
 	send := make(chan *ledgerItem, chunkWindow)
 	var sending sync.WaitGroup
@@ -223,7 +223,7 @@ func (a *writerLine) talkToWriter() error {
 	if err == nil {
 		err = <-failed
 	} else {
-		a.close(nil)
+		a.endLine(nil)
 		select {
 		case heard := <-failed: // what the device said is the better reason
 			if heard != nil {
@@ -363,7 +363,7 @@ const poorRatio = 0.95
 func (a *writerLine) sendItems(items <-chan *ledgerItem) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)) // frame and chunk have sums of their own
 	if err != nil {
-		a.close(err)
+		a.endLine(err)
 		return
 	}
 	defer encoder.Close()
@@ -388,7 +388,7 @@ func (a *writerLine) sendItems(items <-chan *ledgerItem) {
 			a.stream.noteSent(a.flashRun.ctx, it, done, &p)
 		}
 		if err != nil {
-			a.close(err)
+			a.endLine(err)
 			continue
 		}
 		a.flashRun.mu.Lock()

@@ -30,7 +30,7 @@ func rateOf(each, bytes float64) byteRate { return byteRate{each * bytes, bytes}
 // rateHorizon is how many bytes a rate remembers.
 const rateHorizon = 4 << 20
 
-func (r *byteRate) add(took float64, bytes int) {
+func (r *byteRate) addTime(took float64, bytes int) {
 	left := max(0, 1-float64(bytes)/rateHorizon)
 	r.took, r.bytes = left*r.took+took, left*r.bytes+float64(bytes)
 }
@@ -75,8 +75,8 @@ func (p *linePace) secondsPerByte(e protocol.Encoding) float64 {
 func (p *linePace) noteCompressed(e protocol.Encoding, plain, packed int, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.packing[e].add(took.Seconds(), plain)
-	p.packed[e].add(float64(packed), plain)
+	p.packing[e].addTime(took.Seconds(), plain)
+	p.packed[e].addTime(float64(packed), plain)
 }
 
 // lineWaits reports whether the line is so slow that there is time to compress better than zstd does in a hurry.
@@ -98,6 +98,6 @@ func (w pacedWriter) Write(b []byte) (int, error) {
 	took := time.Since(began).Seconds()
 	w.pace.mu.Lock()
 	defer w.pace.mu.Unlock()
-	w.pace.line.add(took, n)
+	w.pace.line.addTime(took, n)
 	return n, err
 }

@@ -32,7 +32,7 @@ func (l lineAndCores) send(p *linePace, chunks int) (fast int) {
 		}
 		p.noteCompressed(e, chunk.Size, packed, time.Duration(chunk.Size/speed*1e9))
 		p.mu.Lock()
-		p.line.add(float64(packed)/l.line, packed)
+		p.line.addTime(float64(packed)/l.line, packed)
 		p.mu.Unlock()
 	}
 	return fast

@@ -203,7 +203,7 @@ func pack1(ctx context.Context, src Source, chunks []chunk.Chunk, p *Packer, s *
 	if err := s.putGroup(g, packed); err != nil {
 		return g, err
 	}
-	made.add(g, errors.Is(was, fs.ErrNotExist))
+	made.addGroup(g, errors.Is(was, fs.ErrNotExist))
 	return g, nil
 }
 
@@ -221,7 +221,7 @@ func (k *knownGroups) knownGroup(id ID) (Group, bool) {
 	return g, ok
 }
 
-func (k *knownGroups) add(g Group, written bool) {
+func (k *knownGroups) addGroup(g Group, written bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.all[g.ID] = g

@@ -143,7 +143,7 @@ type dirItems struct {
 	by    map[string]int // index in items, by name in capitals, long and short
 }
 
-func (d *dirItems) add(i dirItem) {
+func (d *dirItems) addItem(i dirItem) {
 	for _, name := range []string{strings.ToUpper(i.name), strings.ToUpper(i.short)} {
 		if _, taken := d.by[name]; !taken {
 			d.by[name] = len(d.items)
@@ -195,7 +195,7 @@ func (f *FS) readDirectory(dir dirItem) (*dirItems, error) {
 				i.name = i.short
 			}
 			if long = (longName{}); i.name != "." && i.name != ".." {
-				all.add(i)
+				all.addItem(i)
 			}
 		}
 	}
