@@ -199,33 +199,18 @@ func (t *Archive) allThere(have map[string]string) error {
 // listModules adds the modules to /init's list, in the order given. Lines end
 // in a blank, as mkinitramfs writes them.
 func (t *Archive) listModules() error {
-	var old []byte
+	var text []byte
 	if _, ok := t.Image.Resolve(modulesList); ok {
 		var err error
-		if old, err = t.Image.ReadFile(modulesList); err != nil {
+		if text, err = t.Image.ReadFile(modulesList); err != nil {
 			return err
 		}
 	}
-	var listed []string
-	for line := range strings.Lines(string(old)) {
-		if f := strings.Fields(line); len(f) > 0 {
-			listed = append(listed, strings.ReplaceAll(f[0], "-", "_"))
-		}
+	text, err := listedModules(t.opts.Modules, " ")(text)
+	if err != nil {
+		return err
 	}
-	text := string(old)
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	for _, m := range t.opts.Modules {
-		if name := strings.ReplaceAll(m, "-", "_"); !slices.Contains(listed, name) {
-			text += m + " \n"
-			listed = append(listed, name)
-		}
-	}
-	if text == string(old) {
-		return nil
-	}
-	return t.putGenerated(modulesList, []byte(text))
+	return t.putGenerated(modulesList, text)
 }
 
 // mostUnread bounds how many modules that cannot be read are named.
@@ -291,7 +276,7 @@ func (t *Tree) listModules() (string, error) {
 	if err := t.checkModules(); err != nil {
 		return "", t.opts.blameBoard(err)
 	}
-	err := t.undo.Edit("etc/initramfs-tools/modules", nil, listedModules(t.opts.Modules))
+	err := t.undo.Edit("etc/initramfs-tools/modules", nil, listedModules(t.opts.Modules, ""))
 	t.added = append(t.added, modulesList)
 	return strings.Join(t.opts.Modules, ", "), err
 }
@@ -344,8 +329,8 @@ func (t *Tree) checkModules() error {
 }
 
 // listedModules adds modules to a list as etc/initramfs-tools/modules is one:
-// name and arguments, one a line, # for comments.
-func listedModules(modules []string) textEdit {
+// name and arguments, one a line, # for comments. Behind a name comes end.
+func listedModules(modules []string, end string) textEdit {
 	return func(text []byte) ([]byte, error) {
 		var listed []string
 		for line := range strings.Lines(string(text)) {
@@ -360,7 +345,7 @@ func listedModules(modules []string) textEdit {
 			}
 			listed = append(listed, name)
 			var err error
-			if text, err = withLine(m)(text); err != nil {
+			if text, err = withLine(m + end)(text); err != nil {
 				return nil, err
 			}
 		}

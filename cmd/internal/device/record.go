@@ -139,7 +139,7 @@ func (r *Record) checkRecord() error {
 		return fmt.Errorf("%q is no device", Target{r.User, r.Host, r.Port})
 	case !bootID.MatchString(r.BootID):
 		return fmt.Errorf("%.40q is no boot id", r.BootID)
-	case r.Archive.SHA256 != "" && !hexSum.MatchString(r.Archive.SHA256), !buildID.MatchString(r.Archive.Build):
+	case r.Archive.SHA256 != "" && !SHA256Text.MatchString(r.Archive.SHA256), !buildID.MatchString(r.Archive.Build):
 		return errors.New("what it says of the archive is not what push writes")
 	}
 	if len(r.Firmware) > maxLayouts || slices.ContainsFunc(r.Firmware, func(l string) bool { return l == "" || len(l) > 200 }) {
@@ -153,10 +153,10 @@ func (r *Record) checkRecord() error {
 	return nil
 }
 
-var (
-	hexSum  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	buildID = regexp.MustCompile(`^[0-9A-Za-z._-]{0,128}$`)
-)
+// SHA256Text is a SHA-256 as sha256sum(1) prints it.
+var SHA256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+var buildID = regexp.MustCompile(`^[0-9A-Za-z._-]{0,128}$`)
 
 // CheckKept says why a target's record could not be written; nil where nothing stands against that. It writes nothing.
 func CheckKept(target string) error {

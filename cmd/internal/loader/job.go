@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -46,10 +45,8 @@ type Job struct {
 	Writer []byte // of Kexec: groundhog-writer for the device
 }
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 func (j Job) checkJob() error {
-	if j.Size <= 0 || !sha256Hex.MatchString(j.SHA256) {
+	if j.Size <= 0 || !device.SHA256Text.MatchString(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
 	if j.Keep && (j.Boot.Way == Kexec || j.Boot.Way.Once()) {

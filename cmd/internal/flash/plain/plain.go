@@ -79,10 +79,9 @@ var (
 var compressionTools = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip2": true, "lz4": true, "zstd": true}
 
 var (
-	diskPath  = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
-	safeWord  = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
-	sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	webURL    = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
+	diskPath = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
+	safeWord = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+	webURL   = regexp.MustCompile(`^https?://[\x21-\x7e]+$`)
 )
 
 func (j *Job) checkJob() error {
@@ -95,7 +94,7 @@ func (j *Job) checkJob() error {
 		return fmt.Errorf("no decoder for %q", j.Compression)
 	case !safeWord.MatchString(j.Session):
 		return fmt.Errorf("%q is no session", j.Session)
-	case j.Size <= 0 || !sha256Hex.MatchString(j.SHA256):
+	case j.Size <= 0 || !device.SHA256Text.MatchString(j.SHA256):
 		return errors.New("size and sha256 of the decoded image must be known")
 	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > MaxTail:
 		return errors.New("a partition table is whole sectors, at most 1 MiB, and what lies behind the image at most 4")

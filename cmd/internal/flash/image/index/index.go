@@ -13,10 +13,10 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/image/sums"
 )
 
 // indexMagic begins an index; the number is the format's.
@@ -69,7 +69,7 @@ func parseIndex(b, key []byte) *Index {
 	}
 	head, rest, ok := bytes.Cut(b[len(indexMagic):], []byte("\n"))
 	x := new(Index)
-	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || x.Stored != "" && !isSum(x.Stored) {
+	if !ok || json.Unmarshal(head, x) != nil || x.Chunk != chunk.Size || x.Size <= 0 || x.Stored != "" && !sums.Is(x.Stored) {
 		return nil
 	}
 	if x.Chunks, ok = parseChunks(rest, x.Size); !ok {
@@ -97,9 +97,4 @@ func parseChunks(b []byte, size int64) (all []chunk.Chunk, ok bool) {
 		all = append(all, c)
 	}
 	return all, chunk.End(all) == size
-}
-
-func isSum(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == sha256.Size
 }
