@@ -90,6 +90,8 @@ func withLost(err, lost error) error {
 }
 
 // notedWriter is standard output. It keeps the first error of a write, because a verb may not look at it, and end well although its answer was lost.
+// Of a closed one (>&-) nothing is known: Go's runtime has opened /dev/null in its place, to read and write, which is what daemon(3) and Python's DEVNULL
+// hand down, too.
 type notedWriter struct {
 	io.Writer
 	mu  sync.Mutex
