@@ -237,6 +237,7 @@ func TestShown(t *testing.T) {
 		"/srv/a?b/disk?c": {"/srv/a?b/disk?c", "disk?c"},
 		"https://me:secret@host:8443/a/disk.xz?sig=secret": {"https://host:8443/a/disk.xz?...", "disk.xz"},
 		"http://secret@host/disk?#secret":                  {"http://host/disk?...", "disk"},
+		"HTTPS://me:secret@host/disk.xz":                   {"https://host/disk.xz", "disk.xz"},
 		"https://me:secret@host/%zz":                       {"a URL that is none", "a URL that is none"},
 	} {
 		if got := [2]string{Shown(name), Base(name)}; got != want {
@@ -252,7 +253,7 @@ func TestShown(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	at := "http://me:secret@" + strings.TrimPrefix(server.URL, "http://")
-	for _, url := range []string{at + "/no?sig=secret", at + "/on?sig=secret", at + "/text?sig=secret", "http://me:secret@127.0.0.1:1/?sig=secret", "http://me:secret@%/?secret", at + "/\x7f?secret"} {
+	for _, url := range []string{at + "/no?sig=secret", at + "/on?sig=secret", at + "/text?sig=secret", "http://me:secret@127.0.0.1:1/?sig=secret", "http://me:secret@%/?secret", at + "/\x7f?secret", "HTTP" + strings.TrimPrefix(at, "http") + "/no?sig=secret"} {
 		if _, err := Open(t.Context(), url, "", nil); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v", err)
 		}

@@ -74,7 +74,10 @@ func Force(on bool) Option { return func(i *Image) { i.force = on } }
 func (i *Image) openFile() error {
 	f, err := os.OpenFile(i.name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe is refused, not waited for
 	if err != nil {
-		return fmt.Errorf("opening image: %w", err)
+		if err = fmt.Errorf("opening image: %w", err); strings.Contains(i.name, "://") {
+			err = hint.To(err, "an image is a file, an http or https URL, or - for standard input")
+		}
+		return err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != os.ModeDevice {

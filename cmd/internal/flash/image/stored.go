@@ -9,7 +9,8 @@ import (
 
 // IsURL reports whether an image of that name is fetched.
 func IsURL(name string) bool {
-	return strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://")
+	scheme, _, found := strings.Cut(name, "://")
+	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) // RFC 3986, section 3.1
 }
 
 // Shown is an image's name for people, logs and reports: of a URL neither who gets it nor the query, which may be what lets anybody have it.
