@@ -11,16 +11,16 @@ import (
 	"groundhog/patches/sysroot"
 )
 
-// The stages that /init runs while the wait holds it, before the root file system
-// is mounted and from there on (initramfs-tools(7)). Every script of the wait's own
-// stage has been run when it begins.
+// The stages that /init runs after the wait: earlyStages before the root file system is
+// mounted, lateStages then and later (initramfs-tools(7)). The scripts of the wait's own
+// stage have been run when it begins.
 var (
 	earlyStages = []string{"local-top", "local-premount", "nfs-top", "nfs-premount"}
 	lateStages  = []string{"local-block", "local-bottom", "nfs-bottom", "init-bottom"}
 )
 
-// Programs that bring a network up, and those that a disk is in use after, or that
-// wait for a person: what the wait must not let through.
+// networkWords are programs that bring a network up. holdWords are programs behind which a disk is
+// in use, and programs that wait for a person: no script with one of them may run before the wait.
 var (
 	networkWords = regexp.MustCompile(`(?m)(?:^|[^\w.-])(?:configure_networking|ipconfig|ifup|ifconfig|ifenslave|dhclient|udhcpc|dhcpcd|wpa_supplicant|wpa_cli|iwd|iwctl|iwconfig|iw|` +
 		`wg|wg-quick|vconfig|brctl|networkctl|openvpn|pppd|mmcli|qmicli|tailscaled|zerotier-one|ip(?:[ \t]+-\w+)*[ \t]+(?:link|l|address|addr|a|route|r|rule|tunnel|netns)|` +

@@ -33,7 +33,7 @@ func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path strin
 	return h.tellVerdict(ctx, o.cycleDevice(ctx, h, a, img, path))
 }
 
-// cycleDevice is one device's way.
+// cycleDevice brings one device from its running system to the new image.
 func (o *CycleOptions) cycleDevice(ctx context.Context, h Host, a *Archive, img *image.Image, path string) runResult {
 	options := o.SSH.Initramfs(a.Keys).OnPort(o.waitsAt(h), a.Port)
 	if err := o.startsEarly(ctx, a, img); err != nil {
@@ -46,13 +46,13 @@ func (o *CycleOptions) cycleDevice(ctx context.Context, h Host, a *Archive, img 
 	}
 	f := flashing{Host: h, at: o.waitsAt(h), FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
-	if err := img.Err(); err != nil { // it was read while the device rebooted
+	if err := img.Err(); err != nil { // the image was read while the device rebooted
 		return runResult{err: inState(f.stateOfWaiting(ctx), fmt.Errorf("the image: %w", err))}
 	}
 	if f.record, err = device.ReadRecord(h.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return runResult{err: inState(f.stateOfWaiting(ctx), err)}
 	}
-	if err := f.retryStep(ctx, func() error { return f.identifyDevice(ctx) }); err != nil { // the device that answers may not be ours to say more about
+	if err := f.retryStep(ctx, func() error { return f.identifyDevice(ctx) }); err != nil { // another device may answer, of whose disk nothing is known
 		return runResult{err: inState(Untouched, err)}
 	}
 	b := &booting{flashing: &f, wanted: o.Boot}
@@ -64,7 +64,7 @@ func (o *CycleOptions) cycleDevice(ctx context.Context, h Host, a *Archive, img 
 		return runResult{err: inState(f.stateOfWaiting(ctx), err)}
 	}
 	r := f.flashDisk(ctx)
-	if r.err != nil && stateOf(r.err) == Untouched { // the device is no longer the running system that it was
+	if r.err != nil && stateOf(r.err) == Untouched { // this run has rebooted it, so it is not untouched
 		r.err = inState(f.stateOfWaiting(ctx), r.err)
 	}
 	if r.err != nil {
@@ -220,7 +220,7 @@ func (o *CycleOptions) probeReady(ctx context.Context, h Host, c *device.Client,
 	defer func() { c.Close() }()
 	last := errors.New("it has not ended once")
 	for {
-		r, err := c.Run(device.Patient(limit, o.RebootTimeout), o.Ready, nil) // it may wait without a word
+		r, err := c.Run(device.Patient(limit, o.RebootTimeout), o.Ready, nil) // the command may wait without a word
 		if err == nil {
 			err = r.Err("--ready")
 		}

@@ -20,17 +20,17 @@ type PushOptions struct {
 	SSH           device.Options
 	Roll          *device.Roll                      // the devices of this run
 	DryRun        bool                              // only check, with the findings of the push that it stands for
-	Reboot        bool                              // and wait until the initramfs answers
-	Keep          bool                              // for every boot, not for one
+	Reboot        bool                              // reboot into the archive, and wait until the initramfs answers
+	Keep          bool                              // the archive stays for every boot, not for one
 	Via           string                            // the way in: replace, oneshot or kexec; "": what is known to work
 	Writer        func(arch string) ([]byte, error) // groundhog-writer for one of Debian's architectures, for kexec
 	Initramfs     string                            // where the initramfs will answer; "": where the system does
-	RebootTimeout time.Duration                     // how long it may take to do so
+	RebootTimeout time.Duration                     // how long the initramfs may take to answer
 	Image         int64                             // bytes of the image that is to be flashed onto the system's disk later; 0: none, or not known
 
-	viaFlag    string                                    // asks for Via; "": --via
+	viaFlag    string                                    // the flag that asks for Via; "": --via
 	turnaround *turnaround                               // may be nil
-	before     func(context.Context, loader.Facts) error // what must hold besides before anything is written; may be nil
+	before     func(context.Context, loader.Facts) error // a further check, before anything is written; may be nil
 }
 
 // Push puts an archive onto a device.

@@ -88,7 +88,7 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Trouble
 	case errors.Is(err, flash.ErrDiffers):
 		return Different
-	case errors.Is(err, sidefile.ErrStranger): // what it says was read, or could be, and is not believed
+	case errors.Is(err, sidefile.ErrStranger): // the file could be read, and is not believed
 		return Refused
 	case errors.Is(err, device.ErrUnread), errors.Is(err, image.ErrSpool), errors.As(err, new(*fs.PathError)): // before a loss: an archive that was cut ends with io.ErrUnexpectedEOF, too
 		return Trouble

@@ -148,7 +148,8 @@ func (p *planner) findSources(i int) []int64 {
 	return from
 }
 
-// findBefore finds pieces that cannot be looked up, and lie before one that was found, in from or, behind the last one there, at behind.
+// findBefore finds pieces that cannot be looked up: each that lies on the disk right before the piece that is wanted behind it. from has the places that are
+// known so far, and behind is the place of the piece behind the chunk's last one.
 func (p *planner) findBefore(i int, from []int64, behind int64) {
 	w := p.wanted[i]
 	for n := len(from) - 1; n >= 0; n-- {

@@ -34,15 +34,15 @@ func sumAt(b []byte, i int) Sum {
 	return Sum(binary.BigEndian.Uint32(b))<<16 | Sum(binary.BigEndian.Uint16(b[4:]))
 }
 
-// maxPlaces is how many places of the same content are looked at. A piece of which there are more (filler of some kind) is
-// found at one of these, which is as good.
+// maxPlaces is how many places of the same content are looked at. Where there are more (of filler of some kind) a piece is
+// taken from one of these, which is as good.
 const maxPlaces = 16
 
 // endOfPlaces ends a list of places.
 const endOfPlaces = math.MaxUint32
 
-// maxKnown is how many pieces can be looked up by their sum. Of a disk with more, 16 GiB of them, every second can be, and so on by halves:
-// those whose sums end in so many zero bits, wherever they lie. The pieces before and behind one that was found are compared with
+// maxKnown is how many pieces can be looked up by their sum: those of 16 GiB. Of a larger disk every second piece can be, or every fourth, and so on,
+// wherever they lie: those whose sums end in one zero bit, or in two. The pieces before and behind one that was found are compared with
 // what is wanted before and behind it.
 const maxKnown = 16 << 30 / chunk.PieceSize
 
@@ -55,7 +55,7 @@ type Table struct {
 	held     map[int64][]byte
 	first    map[Sum]uint32
 	next     map[uint32]uint32 // another place of the same content
-	more     map[Sum]uint8     // how many those are
+	more     map[Sum]uint8     // how many places next has of a sum
 	mask     Sum               // bits that are zero in each sum of first
 	pieces   int
 }
@@ -120,7 +120,7 @@ func (t *Table) thinIndex() {
 // Forget says that chunk n does not hold any more what was added.
 func (t *Table) Forget(n int64) { delete(t.held, n) }
 
-// Every is which share of the pieces can be looked up: one of so many.
+// Every is of how many pieces one can be looked up.
 func (t *Table) Every() int64 { return int64(t.mask) + 1 }
 
 // Pieces is how many pieces were added, zeros not counted.
