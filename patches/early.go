@@ -38,8 +38,8 @@ type bootScripts interface {
 }
 
 // earlyScripts is the scripts of later stages that are run before the wait, a path a line:
-// those that bring the network up and do no more. The wait would keep them, and with
-// them whoever is to log in, from ever coming. Others that have to do with the
+// those that bring the network up and do no more. If they ran after the wait, there
+// would be no network during it, and nobody could log in. Others that have to do with the
 // network are told of.
 func (t *editTarget) earlyScripts(all bootScripts) []byte {
 	var list, now, held []string
