@@ -26,12 +26,9 @@ func (t *Archive) authorizedKeys() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	usable, problems, err := dropbear.CheckAuthorizedKeys(keys, t.version)
+	usable, err := t.usableKeys(keys, from)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", from, err)
-	}
-	for _, p := range problems {
-		t.addNote("%s: %s", from, p)
+		return "", err
 	}
 	t.noteReplaced(facts, name, usable)
 	if err := t.putKeys(name, strings.Trim(facts.Root().Home, "/"), keys); err != nil {
@@ -41,6 +38,18 @@ func (t *Archive) authorizedKeys() (string, error) {
 		return "", fmt.Errorf("dropbear would let nobody in as root: %s", strings.Join(after.Problems, "; "))
 	}
 	return fmt.Sprintf("%s from %s", show.Count(len(usable), "key"), from), nil
+}
+
+// usableKeys is the keys that the target's dropbear takes, of a text that is from there; what else is in it is told of.
+func (t *editTarget) usableKeys(text []byte, from string) ([]dropbear.AuthorizedKey, error) {
+	usable, problems, err := dropbear.CheckAuthorizedKeys(text, t.version)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	for _, p := range problems {
+		t.addNote("%s: %s", from, p)
+	}
+	return usable, nil
 }
 
 // noteReplaced tells of keys that were let in and are no more.
@@ -112,12 +121,9 @@ func (t *Tree) authorizedKeys() (string, error) {
 			return "", fmt.Errorf("nobody could log in: no keys in %s nor in %s, give some with --authorized-keys", name, from)
 		}
 	}
-	usable, problems, err := dropbear.CheckAuthorizedKeys(keys, t.version)
+	usable, err := t.usableKeys(keys, from)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", from, err)
-	}
-	for _, p := range problems {
-		t.addNote("%s: %s", from, p)
+		return "", err
 	}
 	t.report.AuthorizedKeys = usable
 	summary := show.Count(len(usable), "key") + " in " + name

@@ -51,6 +51,11 @@ func (t *Archive) copyFile(src, dst string) error {
 	if _, ok := t.Image.Resolve(dst); ok {
 		return nil
 	}
+	return t.putFile(src, dst)
+}
+
+// putFile puts a file of the root tree at dst, whatever is there.
+func (t *Archive) putFile(src, dst string) error {
 	real, err := sysroot.Resolve(t.Root, src)
 	if err != nil {
 		return err

@@ -3,12 +3,10 @@ package patches
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"strings"
 
-	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
@@ -56,15 +54,7 @@ func (t *Archive) notBusybox(src, dst string) error {
 	if at != box && (e.LinkID() == nil || e.LinkID() != b.LinkID()) {
 		return nil
 	}
-	real, err := sysroot.Resolve(t.Root, src)
-	if err != nil {
-		return err
-	}
-	data, err := fs.ReadFile(t.Root, real)
-	if err != nil {
-		return err
-	}
-	return t.putEntry(dst, initrd.TypeFile|0o755, data)
+	return t.putFile(src, dst)
 }
 
 // findTool finds a program by its path, or by its name where PATH would.
