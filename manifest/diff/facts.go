@@ -101,8 +101,8 @@ func (c *Changes) comparePatches(a, b []manifest.Patch) {
 	}
 }
 
-// commonPlaces is paths as the two sides have in common: random homes are all alike, and what lies under a kernel that became
-// another one is named as it is there, a module whatever directory it is in.
+// commonPlaces is paths in the form that both sides have in common. Random homes are all alike. What lies under a kernel that became another one has one
+// name on both sides; a module's has no directory in it.
 func (c *Changes) commonPlaces(paths []string) []string {
 	var list []string
 	for _, p := range paths {

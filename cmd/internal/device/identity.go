@@ -23,7 +23,7 @@ type Identity struct {
 	From string // its file, or "agent"
 }
 
-// heldIdentities is identities with what signs for them; close drops the agent.
+// heldIdentities is identities with what signs for them. closeAgent has to end its use.
 type heldIdentities struct {
 	signers []ssh.AlgorithmSigner
 	ids     []Identity
@@ -120,7 +120,7 @@ func (k identityKey) sameKey(other identityKey) bool {
 	return string(k.Key.Marshal()) == string(other.Key.Marshal())
 }
 
-// keysInBoth are those of some that are among others, too.
+// keysInBoth are those keys of some that are among others, too.
 func keysInBoth(some, others []identityKey) []identityKey {
 	return slices.DeleteFunc(slices.Clone(some), func(k identityKey) bool { return !slices.ContainsFunc(others, k.sameKey) })
 }
@@ -144,7 +144,7 @@ func (h *heldIdentities) addKey(k identityKey, agents []identityKey) {
 	}
 }
 
-// fromAgent lists the agent's keys. One that is gone, or says nothing for as long as limit, is as none.
+// fromAgent lists the agent's keys. An agent that is gone, or says nothing for as long as limit, has none.
 func (h *heldIdentities) fromAgent(ctx context.Context, socket string, limit time.Duration) ([]identityKey, error) {
 	if socket == "" {
 		return nil, nil

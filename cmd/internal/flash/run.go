@@ -25,12 +25,12 @@ type flashRun struct {
 	feedErr   error // the image did not come to its proper end
 	feeding   bool
 	indexed   bool          // the image's index was known when the flash began
-	known     []chunk.Chunk // that index
+	known     []chunk.Chunk // its chunks
 	extents   []chunk.Extent
-	end       int64 // of the image, in bytes, as far as it is known
+	end       int64 // the image's length in bytes, as far as it is known
 	disk      protocol.Disk
 	announced bool // the writer may have written
-	touched   bool // it has
+	touched   bool // the writer has written
 	finished  bool
 	packBad   bool // the source's pack is left alone
 	result    Result
@@ -93,8 +93,8 @@ func (r *flashRun) wantsData(n int64) bool {
 	return false
 }
 
-// needsNoData reports whether a chunk that is wanted can most likely be sent without its data: it was packed, or another flash has
-// compressed it. Should it not, its data is read then.
+// needsNoData reports whether a chunk that is wanted can most likely be sent without its data being read: it was packed, or another flash has
+// compressed it. If that turns out to be wrong the data is read then.
 func (r *flashRun) needsNoData(c chunk.Chunk) bool {
 	if _, ok := r.Source.(Reader); !ok || c.Zero || c.N == 0 {
 		return false

@@ -5,23 +5,24 @@ import (
 	"time"
 )
 
-// blind says whether to look at the disk at all: where it holds something else altogether, reading and hashing it is a
-// waste. That chunks differ does not tell it, for of a chunk that differs only some pieces may: the client
-// tells it, by sending those or a whole chunk. Some chunks are looked at all the same, and what fits ends it.
+// blind decides whether chunks are compared with the disk at all. Where the disk holds something else altogether, to read and hash it is a
+// waste, and chunks are taken for different unseen. That chunks differ does not show that yet: in each of them only some pieces may
+// differ. What the client sends of them shows it, some pieces or whole chunks. Some chunks are compared all the same, and the first
+// that is the same ends it.
 type blind struct {
 	mu        sync.Mutex
 	cond      *sync.Cond
-	differing int  // chunks in a row that were looked at
-	whole     int  // of those that were looked at, in a row, that came whole
-	heard     bool // some came, or none for too long
-	asked     bool // somebody waits for that
-	seen      int  // chunks since it began
+	differing int  // how many of the last chunks that were compared differed, in a row
+	whole     int  // how many of the last compared chunks that the client sent came whole, in a row
+	heard     bool // the client has sent enough to decide by, or nothing within doubtWait
+	asked     bool // somebody waits for heard, and doubtWait runs
+	seen      int  // chunks that skipLook has decided about since chunks are taken for different unseen
 }
 
 const (
-	blindSamples = 16 // differing chunks in a row raise the question
-	blindWholes  = 4  // whole ones in a row answer it
-	lookEvery    = 16 // then one chunk of so many is looked at
+	blindSamples = 16 // so many differing chunks in a row raise the question
+	blindWholes  = 4  // so many whole ones in a row answer it
+	lookEvery    = 16 // then one chunk in so many is compared
 	doubtWait    = 100 * time.Millisecond
 )
 
@@ -38,8 +39,8 @@ func (b *blind) mayWait() bool {
 	return b.differing >= blindSamples && !b.heard
 }
 
-// skipLook reports whether the next chunk is taken for different without a look. The first time that is the question it waits for
-// the client's answer, but never long: the client may be waiting for ours.
+// skipLook reports whether the next chunk is taken for different unseen. When the question comes up it waits for what the client
+// sends, but never long: the client may be waiting for the writer's answers.
 func (b *blind) skipLook() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +63,7 @@ func (b *blind) skipLook() bool {
 	return b.seen%lookEvery != 0
 }
 
-// noteLook is what a look has found.
+// noteLook takes in what comparing a chunk has found.
 func (b *blind) noteLook(same bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,7 +74,7 @@ func (b *blind) noteLook(same bool) {
 	}
 }
 
-// noteSent is what the client sent of a chunk that was looked at.
+// noteSent takes in what the client sent of a chunk that was compared: all of it, or some pieces.
 func (b *blind) noteSent(whole bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -114,7 +114,7 @@ func (h *diskHold) replaceFile(name string, b []byte) error {
 
 func (h *diskHold) diskLine(session string) string { return "flash " + session + " " + h.disk + "\n" }
 
-// isWriting reports whether the disk is neither the old nor the new one. Of no hold nothing is known.
+// isWriting reports whether the disk is neither old nor new; without a hold nothing is known of it, which is false.
 func (h *diskHold) isWriting() bool {
 	if h == nil {
 		return false
@@ -132,7 +132,7 @@ func (h *diskHold) lastRun() string {
 	return strings.TrimSuffix(line, " "+h.disk)
 }
 
-// lastSession is the one of a flash that wrote last.
+// lastSession is the session of the flash that wrote to the disk last.
 func (h *diskHold) lastSession() string {
 	id, _ := strings.CutPrefix(h.lastRun(), "flash ")
 	return id
