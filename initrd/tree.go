@@ -214,7 +214,7 @@ func (img *Image) kernelPlace(name string) (string, error) {
 	return p.real, err
 }
 
-// placeClean is the same of a name that is clean, which all its parents are then.
+// placeClean is kernelPlace of a name that path.Clean has made, so that all its parents are clean, too.
 func (img *Image) placeClean(name string) (realParent, error) {
 	i := strings.LastIndexByte(name, '/')
 	if i < 0 {

@@ -19,8 +19,8 @@ import (
 // that is one plain word in shell.
 var deviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
 
-// noWayIn is names of interfaces that nobody comes by, whatever machine it is: the loop, those that the kernel makes of themselves for tunnels and the like, and
-// two that it gives to none (sysctl_dev_name_is_allowed).
+// noWayIn is names of interfaces that no machine is reached by: the loop, those that the kernel's modules for tunnels and the like make by themselves, and two
+// names that the kernel gives to no interface (sysctl_dev_name_is_allowed).
 var noWayIn = regexp.MustCompile(`^(lo|all|default|(dummy|ifb|nlmon|teql|sit|tunl|gre|gretap|ip6tnl|ip6gre)[0-9]+)$`)
 
 // mayBeDevice reports whether an interface of that name may be the one that the machine is reached by.

@@ -137,7 +137,7 @@ func completeVerb(verb *cobra.Command) *cobra.Command {
 	return verb
 }
 
-// addCompletion adds cobra's own verb that writes the shells' scripts; of a shell that it does not know, or of none, it says which there are.
+// addCompletion adds cobra's own verb that writes scripts for shells. Where no shell is named, or one that cobra does not know, the verb says which there are.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	verb, _, err := root.Find([]string{"completion"})

@@ -8,9 +8,9 @@ const (
 	homeRandom = "XXXXXXXXXX"
 )
 
-// StableHome is a path that begins with such a home, with the random part of
-// the name written XXXXXXXXXX: two builds that differ in that name alone have it
-// in common. Of any other path it is "".
+// StableHome is a path that begins with root's home, with the random part of the
+// home's name written XXXXXXXXXX: it is the same in two builds that differ in that part
+// alone. Of any other path it is "".
 func StableHome(name string) string {
 	home, rest, below := strings.Cut(name, "/")
 	random, ok := strings.CutPrefix(home, homePrefix)

@@ -13,7 +13,7 @@ import (
 )
 
 // A .deb that is laid over a root tree is unpacked, not installed: dpkg has no
-// record of it. Its own control files say what such a record would.
+// record of it. The records are made here, of its own control files.
 
 const (
 	dpkgInfo   = "var/lib/dpkg/info/"

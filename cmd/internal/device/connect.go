@@ -54,7 +54,7 @@ func (s *sshSettings) dialTCP(ctx context.Context, o Options) (net.Conn, error) 
 	}
 }
 
-// checkZone says what is wrong with an address of IPv6 that is one of a link: the system says no more than "invalid argument".
+// checkZone says what is wrong with the zone of a link's address (fe80::1%eth0): the system says no more than "invalid argument".
 func (s *sshSettings) checkZone() error {
 	ip, err := netip.ParseAddr(s.Host)
 	if err != nil || !ip.Is6() || !ip.IsLinkLocalUnicast() {
@@ -72,7 +72,7 @@ func (s *sshSettings) checkZone() error {
 	return nil
 }
 
-// interfaceNamed is an interface of this machine. One that is not there may come, as that of a device on USB does.
+// interfaceNamed is an interface of this machine. One that is not there may still come, as that of a device on USB does.
 func interfaceNamed(name string) (*net.Interface, error) {
 	i, err := net.InterfaceByName(name)
 	if err != nil {

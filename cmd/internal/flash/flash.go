@@ -30,8 +30,8 @@ type Source interface {
 	Size() (int64, bool)
 	// Index is all chunks in order, nil as long as that is not known.
 	Index() []chunk.Chunk
-	// Walk calls each for the chunks that want names (nil: all), in order; data is each's to keep, nil for zeros. It
-	// returns nil only at the image's proper end, where every checksum held.
+	// Walk calls each, in order, for the chunks that want reports true of, or for all where want is nil. each may keep data, which
+	// is nil for zeros. Walk returns nil only at the image's proper end, where every checksum held.
 	Walk(ctx context.Context, want func(n int64) bool, each func(c chunk.Chunk, data []byte) error) error
 	// Again reports whether Walk can be called more than once.
 	Again() bool
@@ -123,7 +123,7 @@ func (r Result) LookedThrough() string {
 	return " (looked for " + strings.Join(all, ", ") + ")"
 }
 
-// CheckedAgainst says so.
+// CheckedAgainst says for people what the image was checked against.
 func (r Result) CheckedAgainst() string {
 	if r.Checked == "" {
 		return "not checked against anything"

@@ -116,7 +116,7 @@ type Loader interface {
 
 // An OnceLoader is a Loader that can be told what to boot once.
 type OnceLoader interface {
-	// Once is the way in by that. The error is as that of Boot.
+	// Once is the way in by the one-shot. Its error is like that of Boot.
 	Once(Facts) (Boot, error)
 }
 

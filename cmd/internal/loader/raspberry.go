@@ -125,7 +125,7 @@ func tryBootRemarks(_ Facts, u Use) []Remark {
 	return []Remark{{ID: "reboot", Refuses: true, Text: "one-shot: the reboot itself has to ask the firmware for it", Hint: "it goes with --reboot"}}
 }
 
-// Tried is what /proc/device-tree/chosen/bootloader/tryboot has after such a boot.
+// Tried is what /proc/device-tree/chosen/bootloader/tryboot has after a tryboot.
 const Tried = "\x00\x00\x00\x01"
 
 // archiveName is the archive's name beside File, where Config names it: as long as File's, so that

@@ -23,8 +23,8 @@ const mostKept = 8
 
 // KeepArchive copies an archive that comes through a pipe to a file beside the records of devices: it is sent to each of
 // them, and flash later takes the host keys from it. Of more than most bytes, and of an unfinished copy, nothing stays. settle
-// is told how reading it ended, and returns that in words of standard input. If it is an archive, the oldest ones go; else it goes itself, where it
-// was not kept before, and takes the place of none that a device waits in.
+// is told how reading the archive ended, and returns that in words of standard input. If it is an archive, the oldest kept ones go. If it is none, the
+// copy goes, unless the same was kept before: a device may wait in that.
 func KeepArchive(r io.Reader, most int64) (path string, settle func(read error) error, err error) {
 	base, err := device.StateDir()
 	if err != nil {

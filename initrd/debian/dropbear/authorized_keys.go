@@ -84,8 +84,8 @@ func isPrivate(b []byte) bool {
 }
 
 // numberedLines yields dropbear's lines with our number. A carriage return ends a line
-// for dropbear, but not for the editor that shows the number. A line that fills dropbear's buffer is passed over as
-// far as that goes, and what is behind it is a line of its own.
+// for dropbear, but not for the editor that shows the number. Of a line that is longer than
+// dropbear's buffer, as much as fills the buffer is passed over, and the rest is a line of its own.
 func numberedLines(b []byte) func(func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		n := 0

@@ -41,7 +41,7 @@ type startInfo struct {
 // maxStarting is how long a kernel or an initramfs may take to be read from the image.
 const maxStarting = 2 * time.Minute
 
-// Layout is the Layout of [Image.Start]; the error is as that of Start.
+// Layout is what [Image.Start] has as its Layout, with the same error, without reading a kernel.
 func (i *Image) Layout(ctx context.Context) (string, error) {
 	i.starts.mu.Lock()
 	defer i.starts.mu.Unlock()

@@ -407,10 +407,10 @@ func Marshal(v any) []byte {
 	return b
 }
 
-// maxJSON bounds such a frame.
+// maxJSON bounds a frame of JSON, in bytes.
 const maxJSON = 64 << 10
 
-// Unmarshal reads such a frame.
+// Unmarshal reads a frame of JSON.
 func Unmarshal(b []byte, v any) error {
 	if len(b) > maxJSON {
 		return fmt.Errorf("%w: %d bytes of JSON", ErrProtocol, len(b))

@@ -191,7 +191,7 @@ const (
 // Asking is who holds the device while it is asked for a disk's state.
 const Asking = "asking for the disk's state"
 
-// StateOf says so, and whose flash it was, after waiting until limit for a writer that has work left.
+// StateOf is a disk's state, and the session of the flash that wrote to it last. It waits up to limit for a writer that has work left.
 func StateOf(run, disk string, limit time.Duration) (s State, session string, err error) {
 	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
 		h, err := holdDisk(run, disk, Asking)
