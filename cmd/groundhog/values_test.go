@@ -31,7 +31,7 @@ var wrongByName = map[string][][2]string{
 	"reboot-timeout":  {{"0s", "0s is no time to wait; without the flag it is 5m0s"}},
 	"login-timeout":   {{"0m", "0s is no time to wait; without the flag it is 1m0s"}},
 	"command-timeout": {{"0", "0s is no time to wait; without the flag it is 10m0s"}},
-	"expect-host-key": {{"SHA256:x", `"SHA256:x": not a fingerprint`}},
+	"expect-host-key": {{"SHA256:x", `"SHA256:x": not a fingerprint`}, {"SHA256:y", "(ssh-keygen -lf FILE.pub); see groundhog "}},
 }
 
 // anyText is flags that take any text, or whose text is looked at with what it is for.

@@ -20,7 +20,10 @@ func Misused(cmd *cobra.Command, err error) error {
 		err = unparsedValue(invalid)
 	}
 	if value, ok := errors.AsType[*ValueError](err); ok && value.Near != "" {
-		todo = value.Near + " " + see
+		if todo = value.Near; !strings.HasSuffix(todo, "?") {
+			todo += ";"
+		}
+		todo += " " + see
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {

@@ -100,7 +100,7 @@ func Values(cmd *cobra.Command, args []string, takes func(flag string) Takes) er
 			case what.In:
 				stdin = append(stdin, "--"+f.Name)
 			case bad == nil && namesFile(f) && !what.Out:
-				bad = &ValueError{f.Name, "it takes no standard input or output", "a file that is called - is ./-;"}
+				bad = &ValueError{f.Name, "it takes no standard input or output", "a file that is called - is ./-"}
 			}
 		}
 	})
