@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -99,7 +100,8 @@ func notRebooted(ctx context.Context, before device.State, not, maybe State) Sta
 func dialSystem(ctx context.Context, name string, options device.Options) (c *device.Client, s device.State, err error) {
 	if c, err = device.Dial(ctx, name, options); err != nil {
 		if _, met := device.ReadRecord(name); met == nil && errors.Is(err, device.ErrHostKey) {
-			err = hint.To(err, hint.Of(err)+"; or it waits in the initramfs that was pushed, whose keys groundhog flash knows")
+			or := strings.TrimPrefix(hint.Of(err)+"; or ", "; or ")
+			err = hint.To(err, or+"it waits in the initramfs that was pushed, whose keys groundhog flash knows")
 		}
 		return nil, s, err
 	}
