@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // layout is what the segments say of themselves.
@@ -24,9 +26,7 @@ func TestLayout(t *testing.T) {
 				continue // plain, each run reads back as a segment of its own
 			}
 			img := read(t, b)
-			if err := img.Segments[0].Encode(c, 0); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, img.Segments[0].Encode(c, 0))
 			out := write(t, img)
 			if diff := cmp.Diff(layout(read(t, out)), layout(img)); diff != "" {
 				t.Fatalf("%s as %s (-read +written):\n%s", name, c, diff)

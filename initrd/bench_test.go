@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // synthetic is 32 MiB in 256 files, half noise and half words, from a fixed
@@ -50,9 +52,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	for _, c := range Writable {
 		b.Run(string(c), func(b *testing.B) {
-			if err := img.Segments[0].Encode(c, 0); err != nil {
-				b.Fatal(err)
-			}
+			judge.Must(b, img.Segments[0].Encode(c, 0))
 			b.SetBytes(img.Segments[0].Unpacked)
 			b.ReportAllocs()
 			var n int64

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // TestCodec has a case for each thing that cavaliergopher/cpio loses, makes up
@@ -49,16 +51,12 @@ func TestCodec(t *testing.T) {
 			w := newWriter(&b)
 			for _, e := range want {
 				before := bare(e)
-				if err := w.writeEntry(&e); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, w.writeEntry(&e))
 				if diff := cmp.Diff(before, bare(e), cmp.AllowUnexported(Entry{})); diff != "" {
 					t.Errorf("writing changed the entry (-want +got):\n%s", diff)
 				}
 			}
-			if err := w.closeRun(); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, w.closeRun())
 			if want[0].Sum { // then the trailer has a sum as well
 				want = append(want[:len(want):len(want)], Entry{Name: trailerName, Nlink: 1, Sum: true})
 			}

@@ -88,9 +88,7 @@ func TestSumOfRepacked(t *testing.T) {
 			s := img.Segments[i]
 			at := s.Offset
 			s.Entries[len(s.Entries)-1].Mtime++
-			if err := s.Encode(s.Compression, 0); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, s.Encode(s.Compression, 0))
 			var out bytes.Buffer
 			if _, err := img.WriteTo(&out); err != nil {
 				t.Fatal(err)
@@ -179,14 +177,10 @@ func TestSkim(t *testing.T) {
 				}
 				for _, s := range side.img.Segments {
 					if name == "repacked" && s.Edited() {
-						if err := s.Encode(None, 0); err != nil {
-							t.Fatal(err)
-						}
+						judge.Must(t, s.Encode(None, 0))
 					}
 				}
-				if err := write(side.img, side.out); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, write(side.img, side.out))
 			}
 			if !bytes.Equal(want.Bytes(), got.Bytes()) {
 				t.Errorf("%s: %s, a skimmed archive gives other bytes", fixture, name)
@@ -207,9 +201,7 @@ func TestSumOfLinks(t *testing.T) {
 		return n
 	}
 	before, data := known(), bytes.Repeat([]byte("box "), 1000)
-	if err := img.PutLinks([]string{"box", "ls", "mv"}, File{Mode: TypeFile | 0o755, Data: data}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, img.PutLinks([]string{"box", "ls", "mv"}, File{Mode: TypeFile | 0o755, Data: data}))
 	for _, name := range []string{"box", "ls", "mv"} {
 		if img.Sum(img.Lookup(name)) != sha256.Sum256(data) {
 			t.Errorf("%s: not the sum of its content", name)

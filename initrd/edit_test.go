@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // usr is an archive as mkinitramfs lays it out: usr-merged, sorted, the hard
@@ -221,9 +223,7 @@ func TestSharedFile(t *testing.T) {
 
 func TestPutLinks(t *testing.T) {
 	img := read(t, join(run(usr()...), run(dir("."), dir("opt"), file("opt/x", ""))))
-	if err := img.PutLinks([]string{"opt/b", "bin/d", "opt/a"}, File{Mode: TypeFile | 0o755, Data: []byte("links")}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, img.PutLinks([]string{"opt/b", "bin/d", "opt/a"}, File{Mode: TypeFile | 0o755, Data: []byte("links")}))
 	again := read(t, write(t, img))
 	tail := again.Segments[1].Entries[3:]
 	for i, want := range []string{"usr/bin/d", "opt/b", "opt/a"} {
@@ -261,9 +261,7 @@ func TestRemove(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"bin/zz", "conf/arch.conf", "conf", "usr/bin/a"} {
-		if err := img.Remove(name); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, img.Remove(name))
 	}
 	if _, err := img.WriteAppended(&bytes.Buffer{}, None, 0); err == nil {
 		t.Error("a removal was appended")
@@ -288,12 +286,8 @@ func TestEdits(t *testing.T) {
 	put(t, img, "bin/new/deep", File{Data: []byte("2")})
 	put(t, img, "init", File{Data: []byte("3")})
 	put(t, img, "gone", File{Mode: TypeFile | 0o644})
-	if err := img.Remove("gone"); err != nil {
-		t.Fatal(err)
-	}
-	if err := img.Remove("conf/arch.conf"); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, img.Remove("gone"))
+	judge.Must(t, img.Remove("conf/arch.conf"))
 	var got []string
 	for _, ed := range img.Edits() {
 		line := ed.Name

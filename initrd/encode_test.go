@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+
+	"groundhog/fixtures/judge"
 )
 
 // long is enough for jobs and a bit. Behind each cut come short distances that a stream's first block may name without
@@ -49,9 +51,7 @@ func TestZstdOnAnyMachine(t *testing.T) {
 			for piece := range bytes.Lines(in) { // of many sizes
 				zw.Write(piece)
 			}
-			if err := zw.Close(); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, zw.Close())
 			if first == nil {
 				first = b.Bytes()
 			} else if !bytes.Equal(b.Bytes(), first) {
@@ -77,9 +77,7 @@ func TestZstdWriteFails(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := img.Segments[0].Encode(Zstd, 1); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, img.Segments[0].Encode(Zstd, 1))
 			if _, err := img.WriteTo(&full{room}); !errors.Is(err, errFull) {
 				t.Errorf("room for %d bytes: %v", room, err)
 			}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // small limits keep a fuzzer from spending its time on honest large input.
@@ -68,17 +70,11 @@ func FuzzCodec(f *testing.F) {
 		var out bytes.Buffer
 		w := newWriter(&out)
 		for _, e := range s.Entries[:len(s.Entries)-1] {
-			if err := w.writeEntry(e); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, w.writeEntry(e))
 		}
-		if err := w.closeRun(); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.closeRun())
 		again := &Segment{}
-		if err := again.readRun(bytes.NewReader(out.Bytes()), &budget{Limits: Limits{Unpacked: 1 << 21, Entries: 100}}); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, again.readRun(bytes.NewReader(out.Bytes()), &budget{Limits: Limits{Unpacked: 1 << 21, Entries: 100}}))
 		for i, e := range s.Entries[:len(s.Entries)-1] {
 			if diff := cmp.Diff(bare(*e), bare(*again.Entries[i]), cmp.AllowUnexported(Entry{})); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)

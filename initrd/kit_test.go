@@ -152,9 +152,7 @@ func recode(t testing.TB, img *Image) []byte {
 		if c == Xz {
 			level = 1 // its dictionary is an eighth of the default's
 		}
-		if err := s.Encode(c, level); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, s.Encode(c, level))
 	}
 	return write(t, img)
 }

@@ -84,9 +84,7 @@ func gnu(t *testing.T) map[string][]byte {
 	judge.Tools(t, "cpio")
 	root := t.TempDir()
 	for _, d := range []string{"usr/bin", "usr/sbin", "etc"} {
-		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Join(root, d), 0o755))
 	}
 	at := func(name string) string { return filepath.Join(root, name) }
 	big := bytes.Repeat([]byte("a file larger than one read\n"), 30000)
@@ -101,9 +99,7 @@ func gnu(t *testing.T) map[string][]byte {
 		}
 	}
 	if os.Getuid() == 0 { // as anybody else the fixtures stand for device nodes
-		if err := syscall.Mknod(at("etc/console"), syscall.S_IFCHR|0o600, 5<<8|1); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, syscall.Mknod(at("etc/console"), syscall.S_IFCHR|0o600, 5<<8|1))
 	}
 	plain := ".\nbin\nc\netc\n" + "etc/empty\npipe\nusr\nusr/bin\nusr/bin/a\nusr/sbin\nusr/sbin/b\n"
 	if os.Getuid() == 0 {

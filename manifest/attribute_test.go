@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/initrd/debian/dpkg"
 	"groundhog/manifest"
@@ -28,9 +29,7 @@ func TestAttribute(t *testing.T) {
 		dir("usr/lib"), dir("usr/lib/x"), link("usr/lib/x/libz.so.1", "libz.so.1.2"), file("usr/lib/x/libz.so.1.2", "zlib"),
 		link("usr/lib/x/libz.so", "libz.so.1"), link("usr/lib/x/other", "nowhere"))
 	m := of(t, img)
-	if err := m.Attribute(handmade.Debian()); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, m.Attribute(handmade.Debian()))
 	pkg := func(name, arch, path string, modified bool) *manifest.Origin {
 		return &manifest.Origin{Kind: manifest.FromPackage, Name: name, Architecture: arch, Path: path, Modified: modified}
 	}
@@ -134,9 +133,7 @@ func TestAttributeUnmerged(t *testing.T) {
 	root["bin/curl"] = root["usr/bin/curl"]
 	delete(root, "usr/bin/curl")
 	m := of(t, archive(t, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl")))
-	if err := m.Attribute(root); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, m.Attribute(root))
 	if o := m.Entries[2].Origin; o.Name != "curl" || o.Path != "" {
 		t.Errorf("%+v", o)
 	}
@@ -207,9 +204,7 @@ func TestOfTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Attribute(root); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, m.Attribute(root))
 	if m.Release != "bookworm" || len(m.Kernels) != 1 || m.Source != manifest.Root {
 		t.Errorf("%+v", m)
 	}
@@ -234,9 +229,7 @@ func TestBuiltUsing(t *testing.T) {
 	text := strings.Replace(string(status.Data), "Package: curl\n", "Package: curl\nBuilt-Using: linux (= 6.1.192-3), rustc (>= 1), gcc-12 (= 12.2.0-14),\n"+
 		" linux (= 6.1.192-3)\nStatic-Built-Using: rust-libc (=0.2.169-1) , Bad (= 1), unversioned, gcc-12 (= 12.2.0-14)\n", 1)
 	root["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(text), Mode: status.Mode}
-	if err := m.Attribute(root); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, m.Attribute(root))
 	want := []manifest.BuiltUsing{{Source: "gcc-12", Version: "12.2.0-14"}, {Source: "gcc-12", Version: "12.2.0-14", Static: true},
 		{Source: "linux", Version: "6.1.192-3"}, {Source: "rust-libc", Version: "0.2.169-1", Static: true}}
 	if d := cmp.Diff(want, m.Packages[0].BuiltUsing); d != "" {
@@ -266,9 +259,7 @@ func TestDepends(t *testing.T) {
 	text := strings.NewReplacer("Package: curl\n", "Package: curl\nPre-Depends: zlib1g (>= 1:1)\nDepends: absent | virtual:any [amd64],\n theirs, curl, vi (>= 3)\n",
 		"Package: mine\n", "Package: mine\nProvides: other, virtual (= 1)\nDepends: zlib1g (<< 1:1.2-3+b1) | curl (>= 8~) | virtual (>= 1), vi\n", "Package: theirs\n", "Package: theirs\nProvides: vi (= 2)\n").Replace(string(status.Data))
 	root["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(text), Mode: status.Mode}
-	if err := m.Attribute(root); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, m.Attribute(root))
 	got := map[string][]string{}
 	for _, p := range m.Packages {
 		got[p.Name] = p.Depends
@@ -292,9 +283,7 @@ func TestDepends(t *testing.T) {
 		t.Errorf("of the tree (-want +got):\n%s", d)
 	}
 	var b bytes.Buffer
-	if err := manifest.Encode(&b, m); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, manifest.Encode(&b, m))
 	if _, err := manifest.Decode(strings.NewReader(b.String()), manifest.Limits{}); err != nil {
 		t.Error(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 
 	"github.com/google/go-cmp/cmp"
@@ -119,9 +120,7 @@ func TestSchemaFields(t *testing.T) {
 			Properties map[string]any `json:"properties"`
 		} `json:"$defs"`
 	}
-	if err := json.Unmarshal([]byte(manifest.SchemaJSON), &schema); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal([]byte(manifest.SchemaJSON), &schema))
 	if want := fmt.Sprintf("groundhog manifest, schema %d", manifest.Schema); schema.Title != want {
 		t.Errorf("the schema's title is %q, want %q", schema.Title, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
@@ -160,9 +161,7 @@ func validate(t testing.TB, b []byte) {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("manifest.json", doc); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.AddResource("manifest.json", doc))
 	schema, err := c.Compile("manifest.json")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
 )
@@ -54,9 +55,7 @@ func TestVerifyEveryValue(t *testing.T) {
 // leaves names each value of a JSON document that is no list or object.
 func leaves(t testing.TB, doc []byte) map[string]any {
 	var v any
-	if err := json.Unmarshal(doc, &v); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal(doc, &v))
 	all := map[string]any{}
 	var walk func(string, any)
 	walk = func(at string, v any) {
@@ -80,9 +79,7 @@ func leaves(t testing.TB, doc []byte) map[string]any {
 // change gives the value at a place of the document another value of its kind.
 func change(t testing.TB, doc []byte, at string) []byte {
 	var v any
-	if err := json.Unmarshal(doc, &v); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal(doc, &v))
 	var edit func(v any, rest []string) any
 	edit = func(v any, rest []string) any {
 		switch x := v.(type) {
@@ -135,9 +132,7 @@ func TestVerifyChanged(t *testing.T) {
 		},
 	} {
 		img := sample(t)
-		if err := edit(img); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, edit(img))
 		changed, err := initrd.Read(bytes.NewReader(bytesOf(t, img)), initrd.Limits{})
 		if err != nil {
 			t.Fatal(err)

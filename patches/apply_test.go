@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -42,7 +43,7 @@ func TestAgainChangesNothing(t *testing.T) {
 		o := defaults(tgt)
 		everything(&o)
 		again, err := apply(img, tgt.Root, o)
-		must(t, err)
+		judge.Must(t, err)
 		if again.Changed() || len(img.Edits()) != 0 {
 			t.Errorf("changed: %+v", img.Edits())
 		}
@@ -104,7 +105,7 @@ func TestOrder(t *testing.T) {
 	}
 	img, r := patch(t, tiny.New("bookworm", false), everything)
 	rec, err := manifest.ReadRecord(img)
-	must(t, err)
+	judge.Must(t, err)
 	for i, p := range r.Patches {
 		if p.Name != want[i] || rec.Patches[i].Name != want[i] || p.Summary == "" || strings.Contains(p.Summary, "\n") {
 			t.Errorf("patch %d is %+v, recorded as %s, want %s", i, p, rec.Patches[i].Name, want[i])
@@ -145,8 +146,8 @@ func TestNoSecrets(t *testing.T) {
 	img, r := patch(t, tiny.New("bookworm", true), nil)
 	var out bytes.Buffer
 	m, err := manifest.Of(img)
-	must(t, err)
-	must(t, manifest.Encode(&out, m))
+	judge.Must(t, err)
+	judge.Must(t, manifest.Encode(&out, m))
 	fmt.Fprintf(&out, "%+v %#v %s", r, r, text(t, img, manifest.RecordPath))
 	archive := write(t, img)
 	for i, secret := range tiny.Secrets {
@@ -173,17 +174,17 @@ func TestManifestOfPatched(t *testing.T) {
 		o := defaults(tgt)
 		everything(&o)
 		_, err := apply(img, tgt.Root, o)
-		must(t, err)
+		judge.Must(t, err)
 		var out bytes.Buffer
 		if appended {
 			_, err = img.WriteAppended(&out, initrd.Gzip, 0)
 		} else {
 			_, err = img.WriteTo(&out)
 		}
-		must(t, err)
+		judge.Must(t, err)
 		img = reread(t, out.Bytes())
 		m, err := manifest.Of(img)
-		must(t, err)
+		judge.Must(t, err)
 		found, err := manifest.Verify(img, m)
 		if err != nil || len(found) > 0 {
 			t.Errorf("appended %v: %v, %v", appended, found, err)
@@ -202,7 +203,7 @@ func TestOtherWait(t *testing.T) {
 		o := defaults(tgt)
 		o.Wait = time.Hour
 		r, err := apply(img, tgt.Root, o)
-		must(t, err)
+		judge.Must(t, err)
 		for _, a := range r.Patches {
 			if a.Changed != (a.Name == "wait") {
 				t.Errorf("%+v", a)

@@ -56,7 +56,7 @@ func TestAppletsOfInstalled(t *testing.T) {
 	path := judge.Tool(t, "busybox")
 	b := readHost(t, path)
 	got, err := readApplets(b)
-	must(t, err)
+	judge.Must(t, err)
 	var names []string
 	sbin := map[string]bool{}
 	for _, l := range strings.Fields(output(t, path, "--list-full")) {
@@ -109,10 +109,10 @@ func FuzzApplets(f *testing.F) {
 			}
 		}
 		img, err := initrd.New(initrd.None, initrd.Entry{Name: ".", Mode: initrd.TypeDir | 0o755})
-		must(t, err)
+		judge.Must(t, err)
 		target := &Archive{Image: img}
 		paths, err := target.freeNames(b)
-		must(t, err)
+		judge.Must(t, err)
 		if err := img.PutLinks(paths, initrd.File{Mode: initrd.TypeFile | 0o755, Data: b}); err != nil {
 			t.Fatal(fmt.Errorf("%q: %w", paths, err))
 		}

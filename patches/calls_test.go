@@ -144,9 +144,9 @@ func TestNamesInChroot(t *testing.T) {
 	host := os.DirFS("/")
 	tgt := nameless(true)
 	real, err := sysroot.Resolve(host, strings.TrimPrefix(box, "/"))
-	must(t, err)
+	judge.Must(t, err)
 	libs, err := sysroot.Closure(host, real)
-	must(t, err)
+	judge.Must(t, err)
 	tgt.Archive["usr/bin/busybox"] = tiny.Program(readHost(t, box))
 	for _, lib := range libs {
 		at := lib.Name
@@ -164,9 +164,9 @@ func TestNamesInChroot(t *testing.T) {
 	img, _ := patch(t, tgt, func(o *Options) { o.Curl = false })
 	root := t.TempDir()
 	writeImage(t, img, root)
-	must(t, os.MkdirAll(filepath.Join(root, "run"), 0o755))
+	judge.Must(t, os.MkdirAll(filepath.Join(root, "run"), 0o755))
 	calls, err := ownCalls()
-	must(t, err)
+	judge.Must(t, err)
 	script := "set -e\nexport PATH=/sbin:/usr/sbin:/bin:/usr/bin\n"
 	for _, c := range calls {
 		script += "command -v " + c.command + "\n"
@@ -197,11 +197,11 @@ func writeImage(t *testing.T, img *initrd.Image, dir string) {
 		at := filepath.Join(dir, name)
 		switch {
 		case e.IsDir():
-			must(t, os.MkdirAll(at, 0o755))
+			judge.Must(t, os.MkdirAll(at, 0o755))
 		case e.IsLink():
-			must(t, os.Symlink(string(e.Data), at))
+			judge.Must(t, os.Symlink(string(e.Data), at))
 		case e.IsFile():
-			must(t, os.WriteFile(at, img.Content(e), fs.FileMode(e.Perm())))
+			judge.Must(t, os.WriteFile(at, img.Content(e), fs.FileMode(e.Perm())))
 		}
 	}
 }

@@ -24,8 +24,8 @@ func settingsOf(t *testing.T, img *initrd.Image) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, f := range debian.SettingsFiles(img) {
-		must(t, os.MkdirAll(filepath.Join(dir, path.Dir(f.Name)), 0o755))
-		must(t, os.WriteFile(filepath.Join(dir, f.Name), f.Text, 0o644))
+		judge.Must(t, os.MkdirAll(filepath.Join(dir, path.Dir(f.Name)), 0o755))
+		judge.Must(t, os.WriteFile(filepath.Join(dir, f.Name), f.Text, 0o644))
 	}
 	return dir
 }
@@ -86,7 +86,7 @@ func deviceAsShells(t *testing.T, one int) {
 			img := read(t, tgt)
 			before := settingsOf(t, img)
 			target, err := openArchive(img, nil, nil, Options{Board: "generic", Device: want})
-			must(t, err)
+			judge.Must(t, err)
 			_, err = target.networkInterface()
 			after := settingsOf(t, img)
 			for _, sh := range shells {
@@ -216,7 +216,7 @@ func TestDevicePatchedAgain(t *testing.T) {
 			o.Device = device
 			before := settingsOf(t, img)
 			r, err := apply(img, tgt.Root, o)
-			must(t, err)
+			judge.Must(t, err)
 			sh := []string{judge.Tool(t, "dash")}
 			was, _ := deviceAsInit(sh, before)
 			now, _ := deviceAsInit(sh, settingsOf(t, img))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/patches/sysroot"
 )
@@ -74,7 +75,7 @@ func TestFirmware(t *testing.T) {
 			o := defaults(tgt)
 			o.Modules = []string{"bnx2"}
 			again, err := apply(img, tgt.Root, o)
-			must(t, err)
+			judge.Must(t, err)
 			if again.Changed() {
 				t.Errorf("again: %+v", again.Patches)
 			}
@@ -92,13 +93,13 @@ func TestFirmwareOfThere(t *testing.T) {
 	o.Modules, o.Curl = []string{"bnx2"}, false
 	img := read(t, tgt)
 	r, err := apply(img, nil, o)
-	must(t, err)
+	judge.Must(t, err)
 	if len(r.Firmware) != 3 || !strings.Contains(strings.Join(r.Notes, "\n"), "not in the archive, and there is no root tree to take it from: bnx2/mips-06.fw") {
 		t.Errorf("%+v\n%q", r.Firmware, r.Notes)
 	}
 	img = read(t, tgt)
 	r, err = apply(img, fstest.MapFS{"lib/firmware/bnx2/rv2p.fw": tiny.Text("r")}, o)
-	must(t, err)
+	judge.Must(t, err)
 	if got := firmwareIn(snapshot(img)); got != "bnx2/rv2p.fw" {
 		t.Errorf("%s, %+v", got, r.Firmware)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 )
@@ -16,11 +17,11 @@ import (
 func FuzzApply(f *testing.F) {
 	for _, release := range releases {
 		b, err := tiny.New(release, true).Bytes(initrd.None)
-		must(f, err)
+		judge.Must(f, err)
 		f.Add(b, "eth0", "keep")
 	}
 	b, err := tiny.New("bookworm", false).Bytes(initrd.None)
-	must(f, err)
+	judge.Must(f, err)
 	f.Add(b, "eth0; reboot", "02:00:5e:10:00:01")
 	tgt := tiny.New("bookworm", true)
 	f.Fuzz(func(t *testing.T, b []byte, device, mac string) {
@@ -52,7 +53,7 @@ func FuzzApply(f *testing.F) {
 func checkPlainSettings(t *testing.T, img *initrd.Image) {
 	t.Helper()
 	b, err := fs.ReadFile(treeOf(img), confPath)
-	must(t, err)
+	judge.Must(t, err)
 	for line := range strings.Lines(string(b)) {
 		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		if ours := strings.HasPrefix(name, "GROUNDHOG_"); ok && ours && !confValue.MatchString(value) {

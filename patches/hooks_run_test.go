@@ -123,9 +123,7 @@ func TestHookGivesUp(t *testing.T) {
 		h.has(scripts.Gate, "") // nothing would start dropbear as it expects
 
 		h = newHookRun(t)
-		if err := os.Remove(filepath.Join(h.root, ownDir, "patches.json")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Remove(filepath.Join(h.root, ownDir, "patches.json")))
 		if out, err := h.run(shell); err == nil || !strings.Contains(out, "could not write etc/groundhog/patches.json") {
 			t.Errorf("%v: %s", err, out)
 		}

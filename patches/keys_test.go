@@ -21,7 +21,7 @@ const archiveKeys = tiny.Home + "/.ssh/authorized_keys"
 func TestAuthorizedKeysOrder(t *testing.T) {
 	for _, release := range releases {
 		v, err := dropbear.ForRelease(release)
-		must(t, err)
+		judge.Must(t, err)
 		tgt := tiny.New(release, true)
 		hook := v.RootAuthorizedKeys()
 		tgt.Root[hook] = tiny.Text("# hook\n" + tiny.LoginECDSA)
@@ -162,7 +162,7 @@ func TestHostKeys(t *testing.T) {
 		// Without any in the archive: the root tree's, and without those new ones.
 		tgt = tiny.New(release, false)
 		v, err := dropbear.ForRelease(release)
-		must(t, err)
+		judge.Must(t, err)
 		tgt.Root[v.RootDir+"/dropbear_ecdsa_host_key"] = tiny.Text(string(ecdsa.Marshal()))
 		if kinds, keys = types(t, tgt, keep); kinds != "ecdsa" || keys[0].Fingerprint() != ecdsa.Fingerprint() {
 			t.Errorf("%s, the root tree's: %s %v", release, kinds, keys)
@@ -197,7 +197,7 @@ func TestHostKeysReadByDropbear(t *testing.T) {
 	img, r := patch(t, tiny.New("bookworm", true), func(o *Options) { o.NewHostKeys = true })
 	for _, k := range r.HostKeys {
 		file := filepath.Join(t.TempDir(), "key")
-		must(t, os.WriteFile(file, []byte(text(t, img, "etc/dropbear/"+k.FileName())), 0o600))
+		judge.Must(t, os.WriteFile(file, []byte(text(t, img, "etc/dropbear/"+k.FileName())), 0o600))
 		if got := output(t, "dropbearkey", "-y", "-f", file); !strings.Contains(got, k.Fingerprint()) {
 			t.Errorf("%v: %s", k, got)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/manifest"
@@ -15,25 +16,18 @@ import (
 
 var releases = []string{"buster", "bullseye", "bookworm", "trixie"}
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // read is the target's archive as an image.
 func read(t testing.TB, tgt *tiny.Target) *initrd.Image {
 	t.Helper()
 	b, err := tgt.Bytes(initrd.None)
-	must(t, err)
+	judge.Must(t, err)
 	return reread(t, b)
 }
 
 func reread(t testing.TB, b []byte) *initrd.Image {
 	t.Helper()
 	img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
-	must(t, err)
+	judge.Must(t, err)
 	return img
 }
 
@@ -41,7 +35,7 @@ func write(t testing.TB, img *initrd.Image) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	_, err := img.WriteTo(&b)
-	must(t, err)
+	judge.Must(t, err)
 	return b.Bytes()
 }
 
@@ -74,7 +68,7 @@ func patch(t testing.TB, tgt *tiny.Target, change func(*Options)) (*initrd.Image
 	}
 	img := read(t, tgt)
 	r, err := apply(img, tgt.Root, o)
-	must(t, err)
+	judge.Must(t, err)
 	return reread(t, write(t, img)), r
 }
 
@@ -98,7 +92,7 @@ func refused(t testing.TB, tgt *tiny.Target, change func(*Options)) error {
 func text(t testing.TB, img *initrd.Image, name string) string {
 	t.Helper()
 	b, err := img.ReadFile(name)
-	must(t, err)
+	judge.Must(t, err)
 	return string(b)
 }
 
@@ -123,7 +117,7 @@ func ours(name string) bool {
 func readHost(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	must(t, err)
+	judge.Must(t, err)
 	return b
 }
 

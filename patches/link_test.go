@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd/debian"
 )
@@ -54,7 +55,7 @@ func TestOwnersDropbear(t *testing.T) {
 			}
 			continue
 		}
-		must(t, err)
+		judge.Must(t, err)
 		facts := debian.Read(img)
 		if r.Port != c.port || facts.Server.Port() != c.port || facts.Hindrance() != "" {
 			t.Errorf("%q: port %d, want %d; %s", c.conf, r.Port, c.port, facts.Hindrance())
@@ -113,7 +114,7 @@ func TestOwnersDropbearInTree(t *testing.T) {
 			}
 			continue
 		}
-		must(t, err)
+		judge.Must(t, err)
 		applyChanges(t, tree, r.steps())
 		if told := strings.Contains(string(tree[path.Join(toolsDir, confPath)].Data), "GROUNDHOG_PORT=2"); told != (c.port != 22) {
 			t.Errorf("%q: settings\n%s", c.conf, tree[path.Join(toolsDir, confPath)].Data)

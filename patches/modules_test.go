@@ -177,8 +177,8 @@ func judgeIndexes(t *testing.T, img *initrd.Image) {
 	dir := "usr/lib/modules/" + kernel
 	for name, e := range img.Tree() {
 		if at := filepath.Join(root, strings.TrimPrefix(name, "usr/")); strings.HasPrefix(name, dir+"/") && e.IsFile() {
-			must(t, os.MkdirAll(filepath.Dir(at), 0o755))
-			must(t, os.WriteFile(at, img.Content(e), 0o644))
+			judge.Must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+			judge.Must(t, os.WriteFile(at, img.Content(e), 0o644))
 		}
 	}
 	if said := output(t, "depmod", "-n", "-b", root, kernel); !strings.HasPrefix(said, text(t, img, dir+"/modules.dep")) {
@@ -196,14 +196,14 @@ func judgeIndexes(t *testing.T, img *initrd.Image) {
 	}
 	output(t, "depmod", "-b", root, kernel)
 	theirs, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, "modules.dep.bin"))
-	must(t, err)
+	judge.Must(t, err)
 	sameLayout := depmod.LayoutOf(theirs) == depmod.LayoutOf([]byte(text(t, img, path.Join(dir, "modules.dep.bin"))))
 	for _, name := range []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin", "modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"} {
 		if strings.HasSuffix(name, ".bin") && !sameLayout { // of another kmod: modprobe has read it
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, name))
-		must(t, err)
+		judge.Must(t, err)
 		if string(b) != text(t, img, path.Join(dir, name)) {
 			t.Errorf("%s is not as depmod makes it", name)
 		}
@@ -222,7 +222,7 @@ func TestModulesListed(t *testing.T) {
 	o := defaults(tgt)
 	o.Curl, o.Modules = false, []string{"mii", "usbcore", "e1000"}
 	r, err := apply(read(t, tgt), nil, o)
-	must(t, err)
+	judge.Must(t, err)
 	if i := slices.IndexFunc(r.Patches, func(a Applied) bool { return a.Name == "modules" }); !strings.HasSuffix(r.Patches[i].Summary, "all there already") {
 		t.Errorf("%+v", r.Patches[i])
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 )
 
@@ -100,7 +101,7 @@ func TestOptions(t *testing.T) {
 func TestSettings(t *testing.T) {
 	img := read(t, tiny.New("bookworm", true))
 	target, err := openArchive(img, nil, nil, Defaults())
-	must(t, err)
+	judge.Must(t, err)
 	for _, v := range append([]string{"a/b", "(a)"}, hostile...) {
 		if v[0] == '-' || v == strings.Repeat("a", 300) {
 			continue // harmless behind NAME=
@@ -112,9 +113,9 @@ func TestSettings(t *testing.T) {
 	if len(img.Edits()) != 0 {
 		t.Error("a refused value changed something")
 	}
-	must(t, target.setSetting("GROUNDHOG_X", "02:00:5e:10:00:01"))
-	must(t, target.setSetting("GROUNDHOG_XY", ""))
-	must(t, target.setSetting("GROUNDHOG_X", "eth0.1_a-b"))
+	judge.Must(t, target.setSetting("GROUNDHOG_X", "02:00:5e:10:00:01"))
+	judge.Must(t, target.setSetting("GROUNDHOG_XY", ""))
+	judge.Must(t, target.setSetting("GROUNDHOG_X", "eth0.1_a-b"))
 	if got := text(t, img, confPath); got != "GROUNDHOG_X=eth0.1_a-b\nGROUNDHOG_XY=\n" || target.readSetting("GROUNDHOG_X") != "eth0.1_a-b" {
 		t.Errorf("%q", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/manifest"
@@ -43,7 +44,7 @@ func TestBuildID(t *testing.T) {
 			t.Errorf("%s: the settings have another id", name)
 		}
 		rec, err := manifest.ReadRecord(img)
-		must(t, err)
+		judge.Must(t, err)
 		if rec.Build != r.Build || rec.Tool != "groundhog test" || rec.Release != "bookworm" || rec.Board != "generic" {
 			t.Errorf("%s: %+v", name, rec)
 		}
@@ -53,7 +54,7 @@ func TestBuildID(t *testing.T) {
 	}
 	img := read(t, tgt)
 	r, err := Apply(img, tgt.Root, nil, defaults(tgt), "groundhog test", "another source")
-	must(t, err)
+	judge.Must(t, err)
 	if other := seen[r.Build]; other != "" {
 		t.Errorf("another source and %s are both %s", other, r.Build)
 	}
@@ -67,9 +68,9 @@ func TestRecordMerged(t *testing.T) {
 	o := defaults(tgt)
 	o.Tools, o.Wait = []string{"sfdisk"}, time.Hour
 	_, err := apply(img, tgt.Root, o)
-	must(t, err)
+	judge.Must(t, err)
 	rec, err := manifest.ReadRecord(img)
-	must(t, err)
+	judge.Must(t, err)
 	find := func(name string) manifest.Patch {
 		i := slices.IndexFunc(rec.Patches, func(p manifest.Patch) bool { return p.Name == name })
 		if i < 0 {

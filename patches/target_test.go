@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
@@ -333,9 +334,7 @@ func TestFactsAreOfNow(t *testing.T) {
 	if a.facts() != before || len(before.HostKeys) == 0 {
 		t.Fatalf("read again without an edit, or %d host keys", len(before.HostKeys))
 	}
-	if err := a.Image.Remove(before.HostKeys[0].Path); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, a.Image.Remove(before.HostKeys[0].Path))
 	if now := a.facts(); len(now.HostKeys) != len(before.HostKeys)-1 {
 		t.Errorf("%d host keys behind the removal of one of %d", len(now.HostKeys), len(before.HostKeys))
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 )
 
@@ -48,8 +49,8 @@ func TestToolsThatAreScripts(t *testing.T) {
 			}
 			continue
 		}
-		must(t, err)
-		must(t, hooksErr)
+		judge.Must(t, err)
+		judge.Must(t, hooksErr)
 		img, _ := patch(t, tgt, ask)
 		var hook string
 		for _, change := range r.Changes {

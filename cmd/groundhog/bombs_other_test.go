@@ -102,18 +102,14 @@ func contentBombs(root string) (cases []bombCase) {
 func treeBombs() []bombCase {
 	tree := func(t *testing.T, change func(root string)) string {
 		root := t.TempDir()
-		if err := tiny.New("bookworm", true).WriteRoot(root); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, tiny.New("bookworm", true).WriteRoot(root))
 		change(root)
 		return root
 	}
 	write := func(t *testing.T, name, text string, size int64) {
 		judge.WriteTree(t, "", map[string]string{name: text})
 		if size > 0 {
-			if err := os.Truncate(name, size); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.Truncate(name, size))
 		}
 	}
 	patch := func(change func(t *testing.T, root string)) func(t *testing.T) [][]string {
@@ -147,9 +143,7 @@ func treeBombs() []bombCase {
 				write(t, filepath.Join(at, "info/tool.list"), strings.Repeat("/a\n", 3000), 0)
 				write(t, filepath.Join(at, "alternatives/x"), "auto\n/b\n\n"+strings.Repeat("/a\n1\n", 3000)+"\n", 0)
 				write(t, filepath.Join(root, "etc/alternatives/README"), "", 0)
-				if err := os.Symlink("/a", filepath.Join(root, "etc/alternatives/x")); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, os.Symlink("/a", filepath.Join(root, "etc/alternatives/x")))
 			})
 			return [][]string{{"manifest", bombArchive(t, nil), "--root", records, "--foreign-root"}, {"manifest", records}}
 		}},

@@ -206,9 +206,7 @@ func TestBombs(t *testing.T) {
 func feedBombs(t *testing.T, wanted func(name string) bool) (fed int) {
 	judge.Unraced(t)
 	root := t.TempDir()
-	if err := tiny.New("bookworm", true).WriteRoot(root); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, tiny.New("bookworm", true).WriteRoot(root))
 	for _, c := range slices.Concat(archiveBombs(root), packageBombs(root), otherBombs(root)) {
 		if !wanted(c.name) {
 			continue
@@ -282,16 +280,12 @@ func bombHardLinks(t *testing.T) string {
 		if i == 0 {
 			h.Typeflag, h.Linkname, h.Size = tar.TypeReg, "", bombLimit/2
 		}
-		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.WriteHeader(h))
 		if _, err := io.CopyN(w, zeros{}, h.Size); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, w.Close())
 	return bombPackage(t, "gz", packedAs(t, bombTools["gz"], &data))
 }
 

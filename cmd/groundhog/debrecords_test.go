@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // debTar is a tar with those files, by name and content in turn.
@@ -16,16 +18,12 @@ func debTar(t testing.TB, files ...string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: files[i], Mode: 0o644, Size: int64(len(files[i+1]))}); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: files[i], Mode: 0o644, Size: int64(len(files[i+1]))}))
 		if _, err := w.Write([]byte(files[i+1])); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, w.Close())
 	return b.Bytes()
 }
 
@@ -49,14 +47,10 @@ const helloControl = "Package: hello\nVersion: 1\nArchitecture: amd64\n"
 // the mode in an ar header says and whatever the directory is called.
 func TestDebsAreReadOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "debs [a-b]*")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Mkdir(dir, 0o755))
 	one := filepath.Join(dir, "[hello]_1.deb")
 	for _, mode := range []string{"100644", "1", "", "-7", "zzzzzzzz"} {
-		if err := os.WriteFile(one, debFile(t, mode, helloControl, "./usr/bin/hello", "hi\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.WriteFile(one, debFile(t, mode, helloControl, "./usr/bin/hello", "hi\n"), 0o644))
 		for _, source := range []string{one, dir} {
 			code, out, errs := here("manifest", source)
 			if code != 0 || !strings.Contains(out, `"name": "hello"`) || !strings.Contains(out, `"path": "usr/bin/hello"`) {
@@ -77,9 +71,7 @@ func TestDebNames(t *testing.T) {
 	one := filepath.Join(t.TempDir(), "x.deb")
 	for _, control := range []string{"", "Package: ../../../etc\nArchitecture: all\n", "Package: a\nArchitecture: ../x\n", "Package: a/b\nArchitecture: all\n",
 		"Package: a\x1b[2J\nArchitecture: all\n", "Package: a\nArchitecture: all\n\nPackage: b\nArchitecture: all\n"} {
-		if err := os.WriteFile(one, debFile(t, "100644", control, "./x", "x"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.WriteFile(one, debFile(t, "100644", control, "./x", "x"), 0o644))
 		if code, _, errs := here("manifest", one); code != 2 || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "\x1b") {
 			t.Errorf("%q: exit code %d: %q", control, code, errs)
 		}

@@ -56,9 +56,7 @@ func spdxBill(t *testing.T, text []byte, needs bool) bill {
 			Comment string `json:"comment"`
 		}
 	}
-	if err := json.Unmarshal(text, &doc); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal(text, &doc))
 	b, name := bill{}, map[string]string{}
 	for _, p := range doc.Packages {
 		for _, r := range p.Refs {
@@ -88,9 +86,7 @@ func cycloneBill(t *testing.T, text []byte) bill {
 			On  []string `json:"dependsOn"`
 		}
 	}
-	if err := json.Unmarshal(text, &doc); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal(text, &doc))
 	b, name := bill{}, map[string]string{}
 	for _, c := range doc.Components {
 		if c.Purl != "" {
@@ -197,9 +193,7 @@ func TestDebsbom(t *testing.T) {
 	}
 	judge.Tools(t, "mmdebstrap", "chroot", "tar")
 	tools := t.TempDir()
-	if err := fixtures.Minbase(t.Context(), "forky", tools, []string{"debsbom", "python3-cyclonedx-lib", "python3-spdx-tools"}, t.Output()); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, fixtures.Minbase(t.Context(), "forky", tools, []string{"debsbom", "python3-cyclonedx-lib", "python3-spdx-tools"}, t.Output()))
 	inside := func(input []byte, args ...string) []byte {
 		t.Helper()
 		var errs bytes.Buffer
@@ -241,15 +235,11 @@ func TestDebsbom(t *testing.T) {
 			if diff := cmp.Diff(both, got); diff != "" {
 				t.Errorf("needs (-CycloneDX +SPDX):\n%s", diff)
 			}
-			if err := os.WriteFile(filepath.Join(tools, "ours.spdx.json"), spdx, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.WriteFile(filepath.Join(tools, "ours.spdx.json"), spdx, 0o644))
 			inside(nil, "pyspdxtools", "--infile", "/ours.spdx.json")
 		})
 	}
-	if err := os.WriteFile(filepath.Join(tools, "bad.spdx.json"), bytes.Replace([]byte(groundhog(t, 0, "manifest", foreignTree(t), "--format", "spdx")), []byte("PACKAGE-MANAGER"), []byte("PACKAGES"), 1), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.WriteFile(filepath.Join(tools, "bad.spdx.json"), bytes.Replace([]byte(groundhog(t, 0, "manifest", foreignTree(t), "--format", "spdx")), []byte("PACKAGE-MANAGER"), []byte("PACKAGES"), 1), 0o644))
 	if err := exec.Command("chroot", tools, "pyspdxtools", "--infile", "/bad.spdx.json").Run(); err == nil {
 		t.Error("SPDX's tool would find anything valid")
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest/diff"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,9 +22,7 @@ import (
 func changesOf(t *testing.T, want int, args ...string) *diff.Changes {
 	t.Helper()
 	c := new(diff.Changes)
-	if err := json.Unmarshal([]byte(groundhog(t, want, append([]string{"diff", "--format", "json"}, args...)...)), c); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal([]byte(groundhog(t, want, append([]string{"diff", "--format", "json"}, args...)...)), c))
 	return c
 }
 

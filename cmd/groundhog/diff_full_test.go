@@ -65,9 +65,7 @@ func olderPackage(t *testing.T, m *manifest.Manifest) (manifest.Package, string)
 			}
 			cmd := exec.Command("apt-get", "-q", "download", name+":amd64="+f[2])
 			cmd.Dir = t.TempDir()
-			if err := os.Chmod(cmd.Dir, 0o777); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.Chmod(cmd.Dir, 0o777))
 			if cmd.Run() != nil {
 				continue // on the list, but no longer on the mirror
 			}
@@ -113,9 +111,7 @@ func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb s
 		}
 		path := e.Path
 		if to := renamed[e.Path]; to != "" && to != e.Path {
-			if err := in.Image.Remove(e.Path); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, in.Image.Remove(e.Path))
 			link := soname(t, m, e.Path)
 			if _, err := in.Image.Put(link, initrd.File{Mode: initrd.TypeLink | 0o777, Data: []byte(filepath.Base(to))}); err != nil {
 				t.Fatal(err)

@@ -24,13 +24,9 @@ func workplace(t *testing.T) {
 	t.Chdir(dir)
 	t.Setenv("HOME", dir)
 	t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
-	if err := writeTarget(dir, "bookworm", true, initrd.Zstd); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, writeTarget(dir, "bookworm", true, initrd.Zstd))
 	for name, data := range map[string]string{"text": "no archive, no manifest\n", "disk.img": strings.Repeat("\x00", 1<<20)} {
-		if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.WriteFile(name, []byte(data), 0o644))
 	}
 	code, _, said := here("patch", "initrd.img", "--root", "root", "--authorized-keys", "id.pub", "-o", "reflash.img")
 	if code != exitDone {
@@ -140,9 +136,7 @@ func TestExitOfFiles(t *testing.T) {
 	for name, text := range made {
 		judge.WriteFile(t, name, text)
 	}
-	if err := os.Chmod("strangers", 0o666); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Chmod("strangers", 0o666))
 	judge.Run(t, exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", "signer"))
 	if code, _, said := here("manifest", "reflash.img.manifest.json", "--sign-key", "signer"); code != exitDone {
 		t.Fatal(said)
@@ -254,9 +248,7 @@ func TestFlagGroups(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
-	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Mkdir(filepath.Join(home, ".ssh"), 0o700))
 	judge.WriteFile(t, filepath.Join(home, ".ssh/config"), "Host bench-1 bench-2 *\n")
 	for _, c := range []struct {
 		args []string

@@ -125,9 +125,7 @@ func (s *spare) killWriter(img string, after int64) int {
 func (s *spare) killUs(img string, after int64) {
 	s.t.Helper()
 	cmd := exec.Command("groundhog", s.args(goodDisk, img)...)
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	judge.Must(s.t, cmd.Start())
 	over := make(chan struct{})
 	var err error
 	go func() { err = cmd.Wait(); close(over) }()
@@ -167,12 +165,8 @@ func (s *spare) cutPower(img string) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Minute)
 	defer cancel()
-	if err := s.PowerOn(ctx); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.WaitLogin(ctx, s.login); err != nil {
-		s.t.Fatal(err)
-	}
+	judge.Must(s.t, s.PowerOn(ctx))
+	judge.Must(s.t, s.WaitLogin(ctx, s.login))
 	s.Link().Shape(link.Shape{})
 	code, out = s.flash(goodDisk, img)
 	s.verified("after a power cut", code, out, img)
@@ -210,12 +204,8 @@ func TestFlashPowerCuts(t *testing.T) {
 		if code != 0 && strings.Contains(out, "verified: ") {
 			t.Errorf("cut %d: exit %d, and it says verified", i, code)
 		}
-		if err := s.PowerOn(s.ctx); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.WaitLogin(s.ctx, s.login); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, s.PowerOn(s.ctx))
+		judge.Must(t, s.WaitLogin(s.ctx, s.login))
 		code, out = s.flash(goodDisk, img)
 		s.verified("after a power cut", code, out, img)
 	}

@@ -26,9 +26,7 @@ func imageOf(t *testing.T, s device.Spec) (img, key, identity string) {
 	}
 	dir := t.TempDir()
 	img, key = filepath.Join(dir, "disk.img"), filepath.Join(dir, "host.pub")
-	if err := device.RawDisk(base.Disk).Export(t.Context(), img); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, device.RawDisk(base.Disk).Export(t.Context(), img))
 	for _, k := range base.HostKeys {
 		if strings.HasPrefix(k, ssh.KeyAlgoED25519) {
 			judge.WriteFile(t, key, k+"\n")

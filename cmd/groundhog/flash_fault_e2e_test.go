@@ -57,9 +57,7 @@ func spareOf(t *testing.T, archive, key string, o waiting.Options) *spare {
 	t.Cleanup(cancel)
 	s := &spare{waiting.Start(t, archive, o), t, ctx, archive, fixtures.Login{Key: key, KnownHosts: archive + ".known_hosts"}}
 	s.login.Port = s.Port()
-	if err := s.WaitLogin(ctx, s.login); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, s.WaitLogin(ctx, s.login))
 	return s
 }
 
@@ -115,9 +113,7 @@ func packed(t *testing.T, name string, tool ...string) string {
 	defer f.Close()
 	cmd := exec.Command(tool[0], append(tool[1:], "-c", name)...)
 	cmd.Stdout, cmd.Stderr = f, t.Output()
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cmd.Run())
 	return out
 }
 

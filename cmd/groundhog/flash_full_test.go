@@ -25,9 +25,7 @@ import (
 func (b *bench) equals(img string) {
 	b.t.Helper()
 	raw := filepath.Join(b.t.TempDir(), "raw")
-	if err := b.Export(b.t.Context(), raw); err != nil {
-		b.t.Fatal(err)
-	}
+	judge.Must(b.t, b.Export(b.t.Context(), raw))
 	got, err := os.Open(raw)
 	if err != nil {
 		b.t.Fatal(err)
@@ -76,9 +74,7 @@ func exists(name string) error { _, err := os.Stat(name); return err }
 func verdictOf(t *testing.T, out string) (v struct{ Data reflash.Flashed }) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &v); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal([]byte(lines[len(lines)-1]), &v))
 	return v
 }
 

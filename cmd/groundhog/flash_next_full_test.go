@@ -168,9 +168,7 @@ func makeDisk(t *testing.T, k buildKind, root, name string, shift int) {
 		command(t, "truncate", "-s", fmt.Sprint(size, "M"), part)
 		mkfs(t, root, part)
 		command(t, "dd", "if="+part, "of="+name, "bs=1M", "conv=notrunc,sparse", "oflag=seek_bytes", fmt.Sprint("seek=", at), "status=none")
-		if err := os.Remove(part); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Remove(part))
 	}
 	fill(buildESP<<20, buildSwap-buildESP, mkfsOf("mformat", "-i", "PART", "::"))
 	esp := fmt.Sprintf("%s@@%dM", name, buildESP)
@@ -245,12 +243,8 @@ func (s *spare) nextBuild(suite string, k buildKind, first, second string, cut b
 	again := func(f func()) {
 		s.PowerOff()
 		f()
-		if err := s.PowerOn(s.ctx); err != nil {
-			s.t.Fatal(err)
-		}
-		if err := s.WaitLogin(s.ctx, s.login); err != nil {
-			s.t.Fatal(err)
-		}
+		judge.Must(s.t, s.PowerOn(s.ctx))
+		judge.Must(s.t, s.WaitLogin(s.ctx, s.login))
 	}
 	again(func() { command(s.t, "fallocate", "--punch-hole", "--length", fmt.Sprint(buildDisk<<20), s.Disk(0)) })
 	full := sent(first)
@@ -266,8 +260,6 @@ func (s *spare) nextBuild(suite string, k buildKind, first, second string, cut b
 		s.t.Errorf("%s: the next build sends %d bytes, a full flash %d: more than %.2f of it", what, next, full, k.atMost)
 	}
 	for _, name := range []string{first, second} {
-		if err := os.Remove(name); err != nil {
-			s.t.Fatal(err)
-		}
+		judge.Must(s.t, os.Remove(name))
 	}
 }

@@ -177,9 +177,7 @@ func TestFlashThirdBuild(t *testing.T) {
 	killed := 0
 	for i := range kills {
 		cmd := exec.Command("groundhog", s.args(goodDisk, builds[(2*i+1)%4])...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, cmd.Start())
 		over := make(chan struct{})
 		go func() { cmd.Wait(); close(over) }()
 		s.sent(over, 5_000+int64(rand.IntN(1_000_000)))
@@ -237,17 +235,13 @@ func TestFlashOddCache(t *testing.T) {
 	put := func(from string) {
 		t.Helper()
 		judge.WriteFile(t, img, string(judge.ReadFile(t, from)))
-		if err := os.Chtimes(img, old, old); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Chtimes(img, old, old))
 	}
 	put(a)
 	flash("", "first", a)
 	put(b)
 	flash("", "another one with the same size and time, written in place", b)
-	if err := os.Remove(img); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Remove(img))
 	put(a)
 	flash("", "another one with the same size and time, by another inode", a)
 	flash("mkdir -p "+cache+"; mount -t tmpfs -o ro none "+cache, "the cache cannot be written to", a)

@@ -46,9 +46,7 @@ func TestHooksTargets(t *testing.T) {
 			if r := h.hooks(); r.Changed {
 				t.Errorf("a second run changes %v", r.Files)
 			}
-			if err := os.Remove(built); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.Remove(built))
 			h.run("hooks", h.root, "--revert")
 			h.same(before)
 			if judge.Full && suite != "trixie" { // bullseye has most to go wrong
@@ -76,9 +74,7 @@ func newHooked(t *testing.T, tgt *fixtures.Target) *hooked {
 	h := &hooked{t: t, target: tgt, root: filepath.Join(dir, "root"), key: filepath.Join(dir, "id"), web: startWeb(t)}
 	command(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", h.key)
 	command(t, "cp", "-a", "--reflink=auto", tgt.Root, h.root)
-	if err := os.RemoveAll(h.archive()); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.RemoveAll(h.archive()))
 	h.args = []string{"--authorized-keys", h.key + ".pub", "--tool", "sfdisk", "--module", "mii", "--wait", "30m",
 		"--mac", testMAC, "--ca", h.web.ca, "--json"}
 	return h
@@ -102,9 +98,7 @@ func (h *hooked) run(args ...string) []byte {
 
 func (h *hooked) hooks() (r hooksJSON) {
 	h.t.Helper()
-	if err := json.Unmarshal(h.run("hooks", h.root), &r); err != nil {
-		h.t.Fatal(err)
-	}
+	judge.Must(h.t, json.Unmarshal(h.run("hooks", h.root), &r))
 	return r
 }
 
@@ -127,9 +121,7 @@ func (h *hooked) same(before map[string]string) {
 // judgeScripts has the shell and shellcheck read the hooks.
 func (h *hooked) judgeScripts() {
 	h.t.Helper()
-	if err := fixtures.Need("shellcheck"); err != nil {
-		h.t.Fatal(err)
-	}
+	judge.Must(h.t, fixtures.Need("shellcheck"))
 	dir := filepath.Join(h.root, "usr/share/initramfs-tools")
 	for _, name := range []string{"hooks/dropbear", "hooks/groundhog", "scripts/init-premount/dropbear"} {
 		command(h.t, "sh", "-n", filepath.Join(dir, name))
@@ -169,9 +161,7 @@ func (h *hooked) judgeArchive(archive string) *patched {
 		}
 	}
 	p := &patched{target: h.target, archive: filepath.Join(h.t.TempDir(), "again.img"), key: h.key}
-	if err := json.Unmarshal(h.run("patch", archive, "--root", h.target.Root, "-o", p.archive), &p.report); err != nil {
-		h.t.Fatal(err)
-	}
+	judge.Must(h.t, json.Unmarshal(h.run("patch", archive, "--root", h.target.Root, "-o", p.archive), &p.report))
 	if p.report.Changed {
 		h.t.Errorf("patch finds something to change: %+v", p.report.Patches)
 	}
@@ -231,9 +221,7 @@ func (h *hooked) read(archive string) *initrd.Image {
 // a name made up by each build.
 func (h *hooked) list(archive string) []string {
 	h.t.Helper()
-	if err := fixtures.Need("lsinitramfs"); err != nil {
-		h.t.Fatal(err)
-	}
+	judge.Must(h.t, fixtures.Need("lsinitramfs"))
 	home := regexp.MustCompile(`^root-\w+`)
 	var names []string
 	for name := range strings.Lines(command(h.t, "lsinitramfs", archive)) {

@@ -45,9 +45,7 @@ func inspectJSON(t *testing.T, v any, args ...string) {
 	if code := run(append([]string{"inspect", "--json"}, args...), nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("inspect %q: exit %d: %s", args, code, stderr.String())
 	}
-	if err := json.Unmarshal(stdout.Bytes(), v); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal(stdout.Bytes(), v))
 }
 
 func judgeFindings(t *testing.T, tgt *fixtures.Target, archive string) {

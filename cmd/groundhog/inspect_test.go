@@ -143,9 +143,7 @@ func TestExtractAmongStrangers(t *testing.T) {
 		}
 		dir := filepath.Join(t.TempDir(), "tree")
 		link := dir + "-link"
-		if err := errors.Join(os.Mkdir(dir, 0o700), os.Symlink(dir, link), os.Chown(dir, c.owner, -1), os.Chmod(dir, c.mode)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, errors.Join(os.Mkdir(dir, 0o700), os.Symlink(dir, link), os.Chown(dir, c.owner, -1), os.Chmod(dir, c.mode)))
 		for _, name := range []string{dir, link} {
 			code, _, said := here("inspect", "reflash.img", "--extract", name)
 			entries, err := os.ReadDir(dir)

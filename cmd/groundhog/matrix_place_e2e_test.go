@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/powercut"
 	"groundhog/fixtures/waiting"
 	"groundhog/fixtures/waiting/faulty"
@@ -62,9 +63,7 @@ func newMatrix(t *testing.T, devices int) *matrix {
 		t.Fatal(out)
 	}
 	m.login = fixtures.Login{Key: key, KnownHosts: archive + ".known_hosts"}
-	if err := waiting.Unpack(t.Context(), archive, m.tree); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, waiting.Unpack(t.Context(), archive, m.tree))
 	m.pictures = newPictures(t, dir)
 	m.serve(t)
 	m.pushed, m.restored = traceBoots(t)
@@ -95,9 +94,7 @@ func (m *matrix) newPlace(i int) *place {
 	}
 	p.Device = d
 	m.t.Cleanup(d.Close)
-	if err := p.powerOn(m.t.Context()); err != nil {
-		m.t.Fatal(err)
-	}
+	judge.Must(m.t, p.powerOn(m.t.Context()))
 	return p
 }
 

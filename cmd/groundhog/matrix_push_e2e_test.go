@@ -83,18 +83,14 @@ func traceBoots(t *testing.T) (push, restore *bootCut) {
 	restore = &bootCut{place: p, root: root, allow: all, again: restores, fresh: p.Original}
 	for _, c := range []*bootCut{push, restore} {
 		c.log = powercut.Trace(t, p.Image, string(root.rooted), func() {
-			if err := c.again(t.Context(), root.rooted); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, c.again(t.Context(), root.rooted))
 		})
 		c.log.Each(statesBetween, p.InJournal, func([]byte) bool { c.states++; return true })
 		p.Write(c.log.End())
 		if _, err := p.Kernel(); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(p.State, p.Image); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Rename(p.State, p.Image))
 	}
 	return push, restore
 }

@@ -28,9 +28,7 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 		writeFile(t, filepath.Join(dir, "usr/ok"), "y")
 	}
 	writeFile(t, filepath.Join(with, "usr", odd, "backdoor"), "x")
-	if err := os.Symlink(odd, filepath.Join(with, "usr/l\xff")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Symlink(odd, filepath.Join(with, "usr/l\xff")))
 	old, err := input.Named().Tree(input.Layers{{Path: with, Debs: false}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -54,9 +52,7 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 
 	deb := filepath.Join(t.TempDir(), "a.deb")
 	control := "Package: aa\nVersion: 1\nArchitecture: all\n"
-	if err := os.WriteFile(deb, debFile(t, "100644", control, "./usr/"+odd, "z"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.WriteFile(deb, debFile(t, "100644", control, "./usr/"+odd, "z"), 0o644))
 	laid, err := input.Named().Tree(input.Layers{{Path: deb, Debs: true}}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -113,9 +109,7 @@ func TestOddlyNamedFiles(t *testing.T) {
 func TestFileCalledDash(t *testing.T) {
 	workplace(t)
 	for _, suffix := range []string{"", ".manifest.json", ".known_hosts"} {
-		if err := os.Rename("reflash.img"+suffix, "-"+suffix); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Rename("reflash.img"+suffix, "-"+suffix))
 	}
 	if code, out, said := here("patch", "./-", "--authorized-keys", "id.pub", "--root", "root"); code != exitDone || !strings.Contains(out, "none written: ./- is what was asked for") {
 		t.Errorf("patch: exit %d: %.300q%s", code, out, said)

@@ -218,9 +218,7 @@ func (w wired) says(t *testing.T, d *waiting.Device, login fixtures.Login, comma
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	if err := d.WaitLogin(ctx, login); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, d.WaitLogin(ctx, login))
 	login.Port = d.Port()
 	out, err := fixtures.SSH(ctx, login, nil, command)
 	if err != nil {
@@ -247,12 +245,8 @@ func ownersArchive(t *testing.T, tgt *fixtures.Target, etc map[string]string) st
 		if strings.HasPrefix(text, "#!") {
 			mode = 0o755
 		}
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := judge.WriteProgram(at, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		judge.Must(t, judge.WriteProgram(at, []byte(text), mode))
 	}
 	const script = `mkdir work root && mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work" overlay root &&
 		mount -t proc proc root/proc && mount --rbind /dev root/dev && exec chroot root \

@@ -34,9 +34,7 @@ func TestPatchReleases(t *testing.T) {
 			for _, how := range []string{"repack", "append"} {
 				t.Run(release+"/"+kind+"/"+how, func(t *testing.T) {
 					dir, out := t.TempDir(), t.TempDir()
-					if err := writeTarget(dir, release, kind == "dropbear", initrd.Zstd); err != nil {
-						t.Fatal(err)
-					}
+					judge.Must(t, writeTarget(dir, release, kind == "dropbear", initrd.Zstd))
 					args := []string{"patch", filepath.Join(dir, "initrd.img"), "--root", filepath.Join(dir, "root"), "-v",
 						"--authorized-keys", filepath.Join(dir, "id.pub"), "-o", filepath.Join(out, "x.img")}
 					if kind == "plain" {
@@ -57,9 +55,7 @@ func TestPatchReleases(t *testing.T) {
 // New host keys are as large as those of ssh-keygen are.
 func TestNewHostKeys(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeTarget(dir, "bookworm", true, initrd.None); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, writeTarget(dir, "bookworm", true, initrd.None))
 	out := filepath.Join(dir, "x.img")
 	runOK(t, []string{"patch", filepath.Join(dir, "initrd.img"), "--root", filepath.Join(dir, "root"), "--host-key", "new", "-o", out})
 	got := sshKeygen(t, "-l", "-f", out+".known_hosts")

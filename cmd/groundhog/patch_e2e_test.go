@@ -47,9 +47,7 @@ func patchTarget(t *testing.T, tgt *fixtures.Target, initrd string, args ...stri
 	if code := run(args, nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("groundhog %q: exit %d: %s", args, code, stderr.String())
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &p.report); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal(stdout.Bytes(), &p.report))
 	if code := run([]string{"verify", p.archive}, nil, &stdout, &stderr); code != 0 {
 		t.Errorf("groundhog verify: exit %d: %s%s", code, stdout.String(), stderr.String())
 	}
@@ -97,9 +95,7 @@ func (p *patched) boot(t *testing.T, m fixtures.Machine) *guest {
 	g := &guest{t, vm, fixtures.Login{Port: vm.SSHPort, Key: p.key, KnownHosts: p.report.KnownHosts}}
 	ctx, stop := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer stop()
-	if err := vm.WaitSSH(ctx, g.login); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, vm.WaitSSH(ctx, g.login))
 	return g
 }
 

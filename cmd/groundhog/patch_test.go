@@ -138,15 +138,11 @@ func TestPatchCut(t *testing.T) {
 	for _, c := range []initrd.Compression{initrd.None, initrd.Gzip, initrd.Zstd, initrd.Xz, initrd.Lz4} {
 		t.Run(string(c), func(t *testing.T) {
 			dir := t.TempDir()
-			if err := writeTarget(dir, "bookworm", true, c); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, writeTarget(dir, "bookworm", true, c))
 			whole := judge.ReadFile(t, filepath.Join(dir, "initrd.img"))
 			content := len(bytes.TrimRight(whole, "\x00"))
 			cut, out := filepath.Join(dir, "cut.img"), filepath.Join(dir, "out")
-			if err := os.Mkdir(out, 0o755); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.Mkdir(out, 0o755))
 			for n := 0; n < len(whole); n += 1 + len(whole)/judge.Times(100, 400) {
 				if c == initrd.None && n >= content {
 					break

@@ -46,9 +46,7 @@ func ctrlC(t *testing.T, args []string, now func(over <-chan struct{})) (int, st
 	cmd := exec.Command("groundhog", args...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cmd.Start())
 	over := make(chan struct{})
 	go func() { cmd.Wait(); close(over) }()
 	now(over)
@@ -74,9 +72,7 @@ func startBench(t *testing.T, s device.Spec, o device.Options, flags ...string) 
 	if code != 0 {
 		t.Fatal(out)
 	}
-	if err := b.WaitSystem(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.WaitSystem(ctx))
 	return b, ctx
 }
 
@@ -136,9 +132,7 @@ func cycle(t *testing.T, s device.Spec, flags ...string) {
 	if got := b.onDisk(ctx); got != sha256Of(t, b.archive) {
 		t.Errorf("the disk has initramfs %s, not the archive", got)
 	}
-	if err := b.WaitSystem(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.WaitSystem(ctx))
 	journal := "journalctl -b -u groundhog-restore --no-pager -o cat"
 	b.says(ctx, "for i in $(seq 60); do systemctl is-active -q groundhog-restore && break; sleep 1; done")
 	if said := b.says(ctx, journal); !strings.Contains(said, "is back") {
@@ -152,12 +146,8 @@ func cycle(t *testing.T, s device.Spec, flags ...string) {
 	}
 	boots := b.Boots()
 	b.SSH(ctx, "root", nil, "reboot")
-	if err := b.WaitBoots(ctx, boots+1); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.WaitSystem(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.WaitBoots(ctx, boots+1))
+	judge.Must(t, b.WaitSystem(ctx))
 	if said := b.says(ctx, "ls -d /run/groundhog /run/systemd/system/groundhog* 2>/dev/null; true"); said != "" {
 		t.Errorf("the next boot is not an ordinary one: %s", said)
 	}

@@ -35,9 +35,7 @@ func TestPushKexec(t *testing.T) {
 	if r, err := device.ReadRecord(b.target()); err != nil || r.Via != "kexec" {
 		t.Errorf("the record: %+v, %v", r, err)
 	}
-	if err := b.WaitSystem(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.WaitSystem(ctx))
 	if got := b.says(ctx, "ls -d /var/lib/groundhog /boot/.groundhog* 2>/dev/null; cat /sys/kernel/kexec_loaded"); got != "0" {
 		t.Errorf("left behind: %s", got)
 	}

@@ -56,9 +56,7 @@ func TestRealUnified(t *testing.T) {
 	realKexeced(b, ctx, unifiedImage(b, ctx), "systemd-boot, unified image, GPT, EFI")
 	boots := b.Boots()
 	b.says(ctx, "systemctl --no-block reboot")
-	if err := b.WaitBoots(ctx, boots+1); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.WaitBoots(ctx, boots+1))
 	realUp(b, ctx)
 	if said := b.says(ctx, "ls /sys/firmware/efi/efivars/StubInfo-* >/dev/null && cat /sys/firmware/efi/efivars/LoaderInfo-* | tr -d '\\0'"); !strings.Contains(said, "systemd-boot") {
 		t.Errorf("it is no unified image of systemd-boot's: %q", said)
@@ -142,9 +140,7 @@ func TestRealUBoot(t *testing.T) {
 		t.Error("the check does not say by what it is booted")
 	}
 	b.PowerOff()
-	if err := b.PowerOn(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.PowerOn(ctx))
 	if err := b.WaitLogin(ctx, b.waiting()); err != nil {
 		t.Fatalf("cut while held: %v", err)
 	}
@@ -189,9 +185,7 @@ func TestRealRefind(t *testing.T) {
 		boots := b.Boots()
 		b.says(ctx, script)
 		b.says(ctx, "systemctl --no-block reboot")
-		if err := b.WaitBoots(ctx, boots+1); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, b.WaitBoots(ctx, boots+1))
 		realUp(b, ctx)
 		if line := b.says(ctx, "cat /proc/cmdline"); strings.Contains(line, "BOOT_IMAGE=") || !strings.Contains(line, `initrd=boot\initrd.img`) {
 			t.Fatalf("rEFInd did not start the kernel by itself: %s", line)
@@ -262,9 +256,7 @@ func TestRealEFIStub(t *testing.T) {
 	boots := b.Boots()
 	b.says(ctx, installStub)
 	b.says(ctx, "systemctl --no-block reboot")
-	if err := b.WaitBoots(ctx, boots+1); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.WaitBoots(ctx, boots+1))
 	realUp(b, ctx)
 	if line := b.says(ctx, "cat /proc/cmdline"); !strings.Contains(line, `initrd=\EFI\stub\initrd.img`) {
 		t.Fatalf("the firmware did not start the kernel by itself: %s", line)
@@ -305,9 +297,7 @@ func TestRealSecureBoot(t *testing.T) {
 		t.Errorf("a firmware ran %d times, not %d: it was no kexec", got, boots)
 	}
 	b.PowerOff()
-	if err := b.PowerOn(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, b.PowerOn(ctx))
 	realUp(b, ctx)
 	if left := b.says(ctx, realLeft); left != "" {
 		t.Errorf("left behind: %s", left)
@@ -365,9 +355,7 @@ func realPush(b *bench, flags ...string) string {
 
 func realUp(b *bench, ctx context.Context) {
 	b.t.Helper()
-	if err := b.WaitSystem(ctx); err != nil {
-		b.t.Fatal(err)
-	}
+	judge.Must(b.t, b.WaitSystem(ctx))
 }
 
 // realCutWhileHeld has a device lose its power while it waits: it boots its own system, and a restore takes away what is left.
@@ -379,9 +367,7 @@ func realCutWhileHeld(b *bench, ctx context.Context) {
 		b.t.Errorf("the record: %+v, %v", r, err)
 	}
 	b.PowerOff()
-	if err := b.PowerOn(ctx); err != nil {
-		b.t.Fatal(err)
-	}
+	judge.Must(b.t, b.PowerOn(ctx))
 	realUp(b, ctx)
 	if code, out := b.verb("restore", b.target()); code != 0 || !strings.Contains(out, "taken back") {
 		b.t.Errorf("restore: %d", code)
@@ -414,9 +400,7 @@ func realBack(b *bench, ctx context.Context) {
 func realFails(b *bench, ctx context.Context) {
 	boots := b.Boots()
 	b.says(ctx, "rm /boot/groundhog.img && sync && systemctl --no-block reboot")
-	if err := b.WaitBoots(ctx, boots+1); err != nil {
-		b.t.Fatal(err)
-	}
+	judge.Must(b.t, b.WaitBoots(ctx, boots+1))
 	realUp(b, ctx)
 	if code, _ := b.verb("restore", b.target()); code != 0 {
 		b.t.Errorf("restore: %d", code)
@@ -491,9 +475,7 @@ func realAround(b *bench, ctx context.Context, all []shot, low int) {
 // realFlashed goes on to a new system.
 func realFlashed(b *bench, ctx context.Context, via string) {
 	if on, _ := b.State(); !on {
-		if err := b.PowerOn(ctx); err != nil {
-			b.t.Fatal(err)
-		}
+		judge.Must(b.t, b.PowerOn(ctx))
 	}
 	realUp(b, ctx)
 	b.says(ctx, "touch /root/old; sync")

@@ -23,6 +23,7 @@ import (
 
 	"groundhog/cmd/internal/inspect"
 	"groundhog/cmd/internal/reflash"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tinyelf"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
@@ -52,9 +53,7 @@ func TestSchemas(t *testing.T) {
 		}
 		want := schemaOf(t, k, typ)
 		if *update {
-			if err := os.WriteFile("schemas/"+k.name+".json", want, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.WriteFile("schemas/"+k.name+".json", want, 0o644))
 			continue
 		}
 		got, err := schemaText(k.name)
@@ -169,9 +168,7 @@ func compiled(t *testing.T, name string) *validate.Schema {
 		t.Fatal(err)
 	}
 	c := validate.NewCompiler()
-	if err := c.AddResource("s.json", doc); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.AddResource("s.json", doc))
 	s, err := c.Compile("s.json")
 	if err != nil {
 		t.Fatal(err)
@@ -238,12 +235,8 @@ func hooksRoot(t *testing.T, dir string) {
 			continue
 		}
 		name = filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, f.Data, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		judge.Must(t, os.WriteFile(name, f.Data, 0o755))
 	}
 }
 

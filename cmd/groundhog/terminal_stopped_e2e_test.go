@@ -34,9 +34,7 @@ func (d *desk) startJob(args ...string) *stoppable {
 		d.t.Fatal(err)
 	}
 	program := filepath.Join(d.t.TempDir(), "groundhog") // as which it is what the test's program becomes
-	if err := os.Symlink(self, program); err != nil {
-		d.t.Fatal(err)
-	}
+	judge.Must(d.t, os.Symlink(self, program))
 	cmd := exec.CommandContext(d.t.Context(), judge.Tool(d.t, "sh"), append([]string{"-c", `set -m; "$@"; echo "left $?"; read -r line; fg %1 >/dev/null; echo "ended $?"`, "sh", program}, args...)...)
 	master, err := pty.StartWithSize(cmd, &d.window)
 	if err != nil {

@@ -48,9 +48,7 @@ func newDesk(t *testing.T) *desk {
 	dir := t.TempDir()
 	d := &desk{Device: devicetest.Start(t), t: t, archive: filepath.Join(dir, "reflash.img"), image: filepath.Join(dir, "disk.img"),
 		window: pty.Winsize{Cols: 100, Rows: 30}}
-	if err := writeTarget(dir, "bookworm", true, "none"); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, writeTarget(dir, "bookworm", true, "none"))
 	var said bytes.Buffer
 	if code := run([]string{"patch", filepath.Join(dir, "initrd.img"), "--root", filepath.Join(dir, "root"), "--authorized-keys", d.Path("login.pub"),
 		"--host-key", d.Path("initramfs"), "-o", d.archive, "--json"}, nil, &said, &said); code != 0 {
@@ -155,9 +153,7 @@ func (d *desk) on(args ...string) (code int, seen string) {
 		d.t.Fatal(err)
 	}
 	defer master.Close()
-	if err := pty.Setsize(master, &d.window); err != nil {
-		d.t.Fatal(err)
-	}
+	judge.Must(d.t, pty.Setsize(master, &d.window))
 	all := follow(master)
 	over := make(chan struct{})
 	var resizer sync.WaitGroup
@@ -435,9 +431,7 @@ func TestTerminalInterrupted(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Fatalf("it did not come so far: %q", seen)
 			}
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, cmd.Process.Signal(os.Interrupt))
 			<-seen.end
 			cmd.Wait()
 			terminalCase{code: exitInterrupted, says: []string{c.says}}.judge(t, cmd.ProcessState.ExitCode(), seen.String())
@@ -466,9 +460,7 @@ func TestTerminalIndexInterrupted(t *testing.T) {
 	case <-seen.end:
 		t.Fatalf("it does not read: %q", seen)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cmd.Process.Signal(os.Interrupt))
 	<-seen.end
 	cmd.Wait()
 	terminalCase{code: exitInterrupted, says: []string{"interrupted"}}.judge(t, cmd.ProcessState.ExitCode(), seen.String())
@@ -566,9 +558,7 @@ func TestTerminalManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer master.Close()
-	if err := pty.Setsize(master, &d.window); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, pty.Setsize(master, &d.window))
 	seen := follow(master)
 	reader, pipe, err := os.Pipe()
 	if err != nil {
@@ -581,9 +571,7 @@ func TestTerminalManifest(t *testing.T) {
 		cmd.Flags().BoolP("quiet", "q", false, "")
 		cmd.SetOut(out)
 		cmd.SetErr(errs)
-		if err := cmd.ParseFlags(args); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, cmd.ParseFlags(args))
 		return inputsOf(cmd).Watched("reading root")
 	}
 	for _, streams := range [][2]io.Writer{{tty, pipe}, {pipe, tty}, {tty, &said}} {

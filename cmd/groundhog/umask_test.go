@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 )
@@ -69,9 +70,7 @@ func TestOutputsKeepToTheUmask(t *testing.T) {
 // archive and in what is unpacked from it.
 func TestPrivateKeysUnderAnyUmask(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeTarget(dir, "bookworm", true, initrd.None); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, writeTarget(dir, "bookworm", true, initrd.None))
 	root, out := filepath.Join(dir, "root"), t.TempDir()
 	archive, keys := filepath.Join(dir, "initrd.img"), filepath.Join(dir, "id.pub")
 	defer syscall.Umask(syscall.Umask(0))

@@ -39,9 +39,7 @@ func TestWritersRun(t *testing.T) {
 			}
 			dir := t.TempDir()
 			program, disk := filepath.Join(dir, "groundhog-writer"), filepath.Join(dir, "disk")
-			if err := judge.WriteProgram(program, b, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, judge.WriteProgram(program, b, 0o700))
 			command(t, "truncate", "-s", "11M", disk)
 			argv := []string{program, "serve", filepath.Join(dir, "run")}
 			if emulator != "" {

@@ -118,9 +118,7 @@ func TestPushedArchiveIsGone(t *testing.T) {
 		"gone":    {func() error { return os.Remove(d.archive) }, exitTrouble, "no such file"},
 		"another": {func() error { return os.WriteFile(d.archive, append(b, 0, 0, 0, 0), 0o600) }, exitNo, "it is another one now"},
 	} {
-		if err := c.spoil(); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, c.spoil())
 		began := time.Now()
 		var said bytes.Buffer
 		code := run(args(), nil, &said, &said)

@@ -26,9 +26,7 @@ func TestAccountsAsLibc(t *testing.T) {
 	judge.Tool(t, "unshare")
 	name := filepath.Join(t.TempDir(), "passwd")
 	ask := func(text string) (string, error) {
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.WriteFile(name, []byte(text), 0o644))
 		out, err := exec.Command("unshare", "-rm", "sh", "-c", `mount --bind "$1" /etc/passwd && { getent -s files passwd root || echo none; }`, "sh", name).CombinedOutput()
 		return strings.TrimSuffix(string(out), "\n"), err
 	}

@@ -487,9 +487,7 @@ func asks(t *testing.T, root, user string, key ssh.Signer) (in, ran bool, log st
 	cmd := exec.Command("chroot", root, "/bin/busybox", "sh", "-c", boot)
 	cmd.Env = []string{"PATH=/sbin:/usr/sbin:/bin:/usr/bin"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cmd.Start())
 	f.Close()
 	sshConn, channels, requests, err := ssh.NewClientConn(conn, path.Base(root), &ssh.ClientConfig{User: user, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 		Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}})

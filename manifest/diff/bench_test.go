@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -53,17 +54,13 @@ func BenchmarkDiffFiles100k(b *testing.B) {
 			}()
 		}
 		for range both {
-			if err := <-done; err != nil {
-				b.Fatal(err)
-			}
+			judge.Must(b, <-done)
 		}
 		c := diff.Of(both[0], both[1], false)
 		if c.Total.Changed != 10_000 {
 			b.Fatal(c.Total)
 		}
-		if err := c.WriteText(new(bytes.Buffer), false); err != nil {
-			b.Fatal(err)
-		}
+		judge.Must(b, c.WriteText(new(bytes.Buffer), false))
 		var mem runtime.MemStats
 		runtime.ReadMemStats(&mem)
 		peak = max(peak, mem.HeapInuse)

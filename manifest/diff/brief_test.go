@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 
@@ -51,12 +52,8 @@ func TestBrief(t *testing.T) {
 	c := diff.Of(a, b, false)
 	c.Gate(rules)
 	var brief, whole bytes.Buffer
-	if err := c.WriteBrief(&brief, false); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.WriteText(&whole, false); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteBrief(&brief, false))
+	judge.Must(t, c.WriteText(&whole, false))
 	if n := strings.Count(brief.String(), "\n"); n > 50 || strings.Count(whole.String(), "\n") < 1100 {
 		t.Errorf("%d lines:\n%s", n, brief.String())
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
@@ -230,9 +231,7 @@ func TestShadowedBrief(t *testing.T) {
 	}
 	c := diff.Of(build(1), build(31), false)
 	var text, markdown bytes.Buffer
-	if err := errors.Join(c.WriteText(&text, false), c.WriteMarkdown(&markdown)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(c.WriteText(&text, false), c.WriteMarkdown(&markdown)))
 	for _, report := range []string{text.String(), markdown.String()} {
 		if !strings.Contains(report, "f03 0644") || !strings.Contains(report, "and 27 more") || strings.Contains(report, "f00") || strings.Contains(report, "f04") {
 			t.Errorf("%s", report)
@@ -293,9 +292,7 @@ func TestText(t *testing.T) {
 	}
 	c.Gate(rules)
 	var b bytes.Buffer
-	if err := c.WriteText(&b, false); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteText(&b, false))
 	if d := cmp.Diff(wantText, b.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -363,9 +360,7 @@ func TestGateThatCannotTrip(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	c := diff.Of(pair(pairOfBuilds()))
 	var b bytes.Buffer
-	if err := c.WriteMarkdown(&b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteMarkdown(&b))
 	for _, want := range []string{"### Initramfs: changed", "| `curl 7.88.1-10+deb12u12 -> 7.88.1-10+deb12u14` | 3 | +1.2 KiB |",
 		"<details><summary>", "M usr/bin/curl  content, +1.2 KiB", "- kernels: `6.1.0-55-amd64` → `6.1.0-56-amd64`"} {
 		if !strings.Contains(b.String(), want) {
@@ -381,9 +376,7 @@ func TestMarkdown(t *testing.T) {
 		now.Entries = append(now.Entries, e)
 	}
 	b.Reset()
-	if err := diff.Of(old, now, false).WriteMarkdown(&b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.Of(old, now, false).WriteMarkdown(&b))
 	if b.Len() > 61000 || !strings.Contains(b.String(), "left out") {
 		t.Errorf("%d bytes", b.Len())
 	}
@@ -396,9 +389,7 @@ func TestAddText(t *testing.T) {
 	a := archive(t, file("conf", "one\ntwo\n"), file("bin", "\x1b[2J"), file("key", "-----BEGIN PRIVATE KEY-----\n"), file("gone", "x"))
 	b := archive(t, file("conf", "one\n2\n"), file("bin", "\x01"), file("key", "-----BEGIN PRIVATE KEY-----\n1"), file("new", "y\n"))
 	c := diff.Of(of(t, a), of(t, b), false)
-	if err := c.AddText(a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.AddText(a, b))
 	got := map[string]string{}
 	for _, ch := range c.Each {
 		got[ch.Path] = ch.Text

@@ -51,9 +51,7 @@ func FuzzReports(f *testing.F) {
 			}
 		}
 		c := diff.Of(old, now, true)
-		if err := c.AddText(oldImage, nowImage); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, c.AddText(oldImage, nowImage))
 		checkReports(t, c, old, now)
 	})
 }
@@ -91,9 +89,7 @@ func checkReports(t *testing.T, c *diff.Changes, old, now *manifest.Manifest) {
 	if err := c.WriteText(&text, false); err != nil || strings.ContainsFunc(text.String(), steers) {
 		t.Fatalf("%v, %q", err, text.String())
 	}
-	if err := c.WriteHTML(&page, old, now); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteHTML(&page, old, now))
 	doc, err := html.Parse(&page)
 	if err != nil {
 		t.Fatal(err)

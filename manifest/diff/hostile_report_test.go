@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 
@@ -87,9 +88,7 @@ func liveMarkdown(t testing.TB, report []byte) []string {
 	t.Helper()
 	var page bytes.Buffer
 	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(goldmarkhtml.WithUnsafe()))
-	if err := md.Convert(report, &page); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, md.Convert(report, &page))
 	doc, err := html.Parse(&page)
 	if err != nil {
 		t.Fatal(err)
@@ -130,9 +129,7 @@ func TestMarkdownHostile(t *testing.T) {
 	for _, s := range evil {
 		c, _, _ := evilChanges(t, s)
 		var b bytes.Buffer
-		if err := c.WriteMarkdown(&b); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, c.WriteMarkdown(&b))
 		if live := liveMarkdown(t, b.Bytes()); len(live) > 0 {
 			t.Errorf("%q: live: %q\n%s", s, live[:min(len(live), 6)], b.String())
 		}
@@ -175,13 +172,9 @@ func skeleton(t testing.TB, page []byte, scripting bool) []string {
 func pagesOf(t testing.TB, s string) [][]byte {
 	c, a, b := evilChanges(t, s)
 	var report bytes.Buffer
-	if err := c.WriteHTML(&report, a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteHTML(&report, a, b))
 	var history bytes.Buffer
-	if err := diff.WriteHistory(&history, []diff.Build{buildOf(t, s, a), buildOf(t, "x"+s, b), buildOf(t, s+"y", a)}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.WriteHistory(&history, []diff.Build{buildOf(t, s, a), buildOf(t, "x"+s, b), buildOf(t, s+"y", a)}))
 	return [][]byte{report.Bytes(), history.Bytes()}
 }
 
@@ -215,9 +208,7 @@ func TestTextHostile(t *testing.T) {
 	for _, s := range evil {
 		c, _, _ := evilChanges(t, s)
 		var b bytes.Buffer
-		if err := c.WriteText(&b, false); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, c.WriteText(&b, false))
 		if i := strings.IndexFunc(b.String(), func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 }); i >= 0 {
 			t.Errorf("%q: %q", s, b.String()[i:min(b.Len(), i+20)])
 		}

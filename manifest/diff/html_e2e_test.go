@@ -73,9 +73,7 @@ func browser(t *testing.T, html string) (context.Context, func() []string) {
 
 func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, chromedp.Do(ctx, steps...))
 }
 
 func click(selector string) chromedp.Action[chromedp.Void] {
@@ -141,13 +139,9 @@ func TestHTMLInBrowser(t *testing.T) {
 		archive(t, dir("conf"), file("conf/x", "two <b>\n"+rest), file("big", strings.Repeat("a", 8000)), file("new", strings.Repeat("n", 5000)))
 	old, now := of(t, a), of(t, b)
 	c := diff.Of(old, now, false)
-	if err := c.AddText(a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.AddText(a, b))
 	var html strings.Builder
-	if err := c.WriteHTML(&html, old, now); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteHTML(&html, old, now))
 	ctx, complaints := browser(t, html.String())
 	screenshot(t, ctx, "report.png")
 	if n := eval(t, ctx, rowCount); n != 3 {
@@ -239,9 +233,7 @@ func TestFirstPaint(t *testing.T) {
 		e.Size, e.SHA256 = e.Size+int64(i%7)-2, fmt.Sprintf("%064x", i)
 	}
 	var html strings.Builder
-	if err := diff.Of(a, b, false).WriteHTML(&html, a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.Of(a, b, false).WriteHTML(&html, a, b))
 	ctx, _ := browser(t, html.String())
 	const when = `new Promise(done => new PerformanceObserver(list => {
 		for (const p of list.getEntriesByName("first-contentful-paint")) done(JSON.stringify([p.startTime, performance.getEntriesByType("navigation")[0].domInteractive].map(Math.round)));
@@ -271,9 +263,7 @@ func TestLargePageInBrowser(t *testing.T) {
 	}
 	c := diff.Of(a, b, false)
 	var html strings.Builder
-	if err := c.WriteHTML(&html, a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.WriteHTML(&html, a, b))
 	ctx, complaints := browser(t, html.String())
 	if n := eval(t, ctx, `document.querySelectorAll("*").length`); n > 8000 {
 		t.Errorf("%d elements at first: the browser is slow to show them", n)
@@ -347,9 +337,7 @@ func TestLargePackageInBrowser(t *testing.T) {
 	b.Entries[0].Origin.Name = "package1"
 	a.Entries[0].Origin.Name = "package1"
 	var html strings.Builder
-	if err := diff.Of(a, b, false).WriteHTML(&html, a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.Of(a, b, false).WriteHTML(&html, a, b))
 	ctx, complaints := browser(t, html.String())
 	if n := eval(t, ctx, `document.querySelectorAll("#map button i").length`); n < 4 {
 		t.Errorf("%d pictures in the package", n)
@@ -381,9 +369,7 @@ func TestHistoryInBrowser(t *testing.T) {
 		builds = append(builds, buildOf(t, fmt.Sprintf("build-%03d", i), m))
 	}
 	var html strings.Builder
-	if err := diff.WriteHistory(&html, builds); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.WriteHistory(&html, builds))
 	ctx, complaints := browser(t, html.String())
 	screenshot(t, ctx, "history.png")
 	if n := eval(t, ctx, `document.querySelectorAll("#chart rect").length`); n != 12 {
@@ -418,7 +404,5 @@ func screenshot(t *testing.T, ctx context.Context, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name), png, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.WriteFile(filepath.Join(dir, name), png, 0o644))
 }

@@ -18,9 +18,7 @@ import (
 func page(t testing.TB, a, b *manifest.Manifest) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := diff.Of(a, b, false).WriteHTML(&out, a, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.Of(a, b, false).WriteHTML(&out, a, b))
 	return out.String()
 }
 
@@ -111,17 +109,13 @@ func TestHistory(t *testing.T) {
 	a, b := builds("")
 	next := strings.NewReplacer("6.1.0-51-amd64", "6.1.0-52-amd64", "libssl3", "libssl4", "libssl.so.3", "libssl.so.4")
 	var text bytes.Buffer
-	if err := manifest.Encode(&text, b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, manifest.Encode(&text, b))
 	c, err := manifest.Decode(strings.NewReader(next.Replace(text.String())), manifest.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	text.Reset()
-	if err := diff.WriteHistory(&text, []diff.Build{buildOf(t, "one", a), buildOf(t, "two", b), buildOf(t, "three", c)}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, diff.WriteHistory(&text, []diff.Build{buildOf(t, "one", a), buildOf(t, "two", b), buildOf(t, "three", c)}))
 	for _, want := range []string{`{"name":"linux-image-6.1.0-52-amd64","unpacked":[308000,310009,310009],"packed":[0,0,0],"versions":["1","2","2"]}`,
 		`{"name":"libssl4","unpacked":[500,500,500]`, "3 builds: one → three"} {
 		if !strings.Contains(text.String(), want) {

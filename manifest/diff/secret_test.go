@@ -78,13 +78,9 @@ func TestSecretsAreNotShown(t *testing.T) {
 			}
 			a, b := archive(t, entries[0]...), archive(t, entries[1]...)
 			c := diff.Of(of(t, a), of(t, b), false)
-			if err := c.AddText(a, b); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, c.AddText(a, b))
 			var text bytes.Buffer
-			if err := c.WriteText(&text, false); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, c.WriteText(&text, false))
 			if !strings.Contains(text.String(), "opt/readme") || !strings.Contains(text.String(), "not shown: it holds ") {
 				t.Errorf("%s: not named:\n%s", name, text.String())
 			}

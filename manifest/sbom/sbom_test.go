@@ -31,9 +31,7 @@ func attributed(t testing.TB) *manifest.Manifest {
 	status := *root["var/lib/dpkg/status"]
 	status.Data = append([]byte("Built-Using: glibc (= 2.36-9)\nStatic-Built-Using: rust-libc (= 0.2-1)\n"), status.Data...) // of curl
 	root["var/lib/dpkg/status"] = &status
-	if err := m.Attribute(root); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, m.Attribute(root))
 	return m
 }
 
@@ -43,9 +41,7 @@ func attributed(t testing.TB) *manifest.Manifest {
 func TestSPDX(t *testing.T) {
 	var b, again bytes.Buffer
 	for _, out := range []*bytes.Buffer{&b, &again} {
-		if err := sbom.SPDX(out, attributed(t)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, sbom.SPDX(out, attributed(t)))
 	}
 	if !bytes.Equal(b.Bytes(), again.Bytes()) {
 		t.Error("other bytes the second time")
@@ -71,9 +67,7 @@ func TestOperatingSystem(t *testing.T) {
 		m := attributed(t)
 		m.Release, m.Source = release, manifest.Root
 		var spdx, cyclone bytes.Buffer
-		if err := errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)))
 		doc, err := spdxjson.Read(&spdx)
 		if err != nil {
 			t.Fatal(err)
@@ -87,9 +81,7 @@ func TestOperatingSystem(t *testing.T) {
 			t.Errorf("SPDX: %+v, %s", curl.PackageSupplier, curl.PackageExternalReferences[0].Locator)
 		}
 		bom := new(cyclonedx.BOM)
-		if err := cyclonedx.NewBOMDecoder(&cyclone, cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, cyclonedx.NewBOMDecoder(&cyclone, cyclonedx.BOMFileFormatJSON).Decode(bom))
 		systems := 0
 		for _, c := range append(*bom.Components, *bom.Metadata.Component) {
 			if c.Type == cyclonedx.ComponentTypeOS {
@@ -118,9 +110,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 		{Name: "ca-certificates", Version: "2025", Architecture: "all", Source: "ca-certificates", SourceVersion: "2025", Files: 1,
 			BuiltUsing: []manifest.BuiltUsing{{Source: "ca-certificates", Version: "2025"}, {Source: "openssl", Version: "3.5-1", Static: true}, {Source: "rustc", Version: "1.85-3"}, {Source: "rustc", Version: "1.85-3", Static: true}}}}
 	var spdx, cyclone bytes.Buffer
-	if err := errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)))
 	doc, err := spdxjson.Read(bytes.NewReader(spdx.Bytes()))
 	if err != nil {
 		t.Fatal(err)
@@ -160,9 +150,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 		t.Errorf("SPDX's system: %q", named["OperatingSystem"])
 	}
 	bom := new(cyclonedx.BOM)
-	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(cyclone.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cyclonedx.NewBOMDecoder(bytes.NewReader(cyclone.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom))
 	on := map[string][]string{}
 	for _, d := range *bom.Dependencies {
 		if d.Ref != "main" {
@@ -197,17 +185,13 @@ func TestEmpty(t *testing.T) {
 func TestCycloneDX(t *testing.T) {
 	var b, again bytes.Buffer
 	for _, out := range []*bytes.Buffer{&b, &again} {
-		if err := sbom.CycloneDX(out, attributed(t)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, sbom.CycloneDX(out, attributed(t)))
 	}
 	if !bytes.Equal(b.Bytes(), again.Bytes()) {
 		t.Error("other bytes the second time")
 	}
 	bom := new(cyclonedx.BOM)
-	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(b.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cyclonedx.NewBOMDecoder(bytes.NewReader(b.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom))
 	out, err := exec.Command(judge.Tool(t, "go"), "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest/sign"
 
 	"golang.org/x/crypto/ssh"
@@ -79,12 +80,8 @@ func TestAlgorithms(t *testing.T) {
 		t.Fatal(err)
 	}
 	var dsaKey dsa.PrivateKey
-	if err := dsa.GenerateParameters(&dsaKey.Parameters, rand.Reader, dsa.L1024N160); err != nil {
-		t.Fatal(err)
-	}
-	if err := dsa.GenerateKey(&dsaKey, rand.Reader); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, dsa.GenerateParameters(&dsaKey.Parameters, rand.Reader, dsa.L1024N160))
+	judge.Must(t, dsa.GenerateKey(&dsaKey, rand.Reader))
 	message := []byte("{}\n")
 	for _, c := range []struct {
 		name      string

@@ -238,9 +238,7 @@ func TestTooMuch(t *testing.T) {
 func TestTrieBytes(t *testing.T) {
 	root := &trie{}
 	for i, key := range []string{"ab", "abc", "b"} {
-		if err := root.insert(key, "v", i); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, root.insert(key, "v", i))
 	}
 	const head = "\xb0\x07\xf4\x57\x00\x02\x00\x01"
 	c := "\x00\x00\x00\x01\x00\x00\x00\x01v\x00"           // of abc, behind its parent

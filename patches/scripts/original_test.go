@@ -85,9 +85,7 @@ func TestOriginalVerify(t *testing.T) {
 		t.Fatal("the script has no unit in it")
 	}
 	path := filepath.Join(t.TempDir(), "groundhog-restore.service")
-	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.WriteFile(path, []byte(unit), 0o644))
 	if out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}

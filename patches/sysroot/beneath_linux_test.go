@@ -20,14 +20,14 @@ func ways(t *testing.T, dir string) (fast, slow *hostDir) {
 	t.Helper()
 	for _, d := range []**hostDir{&fast, &slow} {
 		h, err := openHostDir(dir)
-		must(t, err)
-		t.Cleanup(func() { must(t, h.close()) })
+		judge.Must(t, err)
+		t.Cleanup(func() { judge.Must(t, h.close()) })
 		*d = h
 	}
 	if fast.fast == nil {
 		judge.Missing(t, "openat2, which Linux has since 5.6")
 	}
-	must(t, slow.fast.close())
+	judge.Must(t, slow.fast.close())
 	slow.fast = nil
 	return fast, slow
 }
@@ -75,15 +75,15 @@ func TestBeneath(t *testing.T) {
 	dir := writeTree(t, t.TempDir(), map[string]string{
 		"file": "text", "dir/x": "y", "empty": "/", "link": "-> file", "gone": "-> nowhere", "up": "-> ../../etc/passwd", "caf\xe9/l\xff": "z",
 	})
-	must(t, unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
-	must(t, os.Chmod(filepath.Join(dir, "file"), 0o4755))
-	must(t, os.Symlink(strings.Repeat("long/", 800), filepath.Join(dir, "far")))
+	judge.Must(t, unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+	judge.Must(t, os.Chmod(filepath.Join(dir, "file"), 0o4755))
+	judge.Must(t, os.Symlink(strings.Repeat("long/", 800), filepath.Join(dir, "far")))
 	deep := strings.Repeat(strings.Repeat("d", 250)+"/", 20) + "end" // longer than PATH_MAX: made step by step
 	root, err := os.OpenRoot(dir)
-	must(t, err)
+	judge.Must(t, err)
 	defer root.Close()
-	must(t, root.MkdirAll(filepath.Dir(deep), 0o755))
-	must(t, root.WriteFile(deep, []byte("deep"), 0o644))
+	judge.Must(t, root.MkdirAll(filepath.Dir(deep), 0o755))
+	judge.Must(t, root.WriteFile(deep, []byte("deep"), 0o644))
 	fast, slow := ways(t, dir)
 	for _, name := range []string{".", "file", "file/x", "dir", "dir/x", "dir/none", "none", "none/x", "empty", "link", "gone", "up", "far", "caf\xe9/l\xff", "pipe",
 		deep, filepath.Dir(deep), deep + "x", strings.Repeat("n", 300)} {
@@ -110,15 +110,15 @@ func TestBeneathSwapped(t *testing.T) {
 	if b, err := tree.ReadFile("a/secret"); string(b) != "mine" || err != nil {
 		t.Fatal(string(b), err)
 	}
-	must(t, os.RemoveAll(filepath.Join(dir, "a")))
+	judge.Must(t, os.RemoveAll(filepath.Join(dir, "a")))
 	for _, to := range []string{outside, "../" + filepath.Base(outside)} {
-		must(t, os.Symlink(to, filepath.Join(dir, "a")))
+		judge.Must(t, os.Symlink(to, filepath.Join(dir, "a")))
 		if b, err := tree.ReadFile("a/secret"); err == nil {
 			t.Errorf("%q of %s", b, to)
 		}
 		if _, err := tree.Lstat("a/secret"); err == nil {
 			t.Errorf("%s was looked at", to)
 		}
-		must(t, os.Remove(filepath.Join(dir, "a")))
+		judge.Must(t, os.Remove(filepath.Join(dir, "a")))
 	}
 }

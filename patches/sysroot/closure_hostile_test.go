@@ -26,11 +26,11 @@ func TestClosureAsLdd(t *testing.T) {
 		t.Run(prog, func(t *testing.T) {
 			full := judge.Tool(t, prog)
 			files, err := Closure(tree, full[1:])
-			must(t, err)
+			judge.Must(t, err)
 			want := map[string]bool{}
 			for _, m := range lddPath.FindAllStringSubmatch(string(run(t, ldd, full)), -1) {
 				at, err := filepath.EvalSymlinks(m[1])
-				must(t, err)
+				judge.Must(t, err)
 				want[filepath.Base(m[1])+" at "+at] = true
 			}
 			got := map[string]bool{}

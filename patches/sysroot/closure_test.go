@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tinyelf"
 )
 
@@ -176,10 +177,10 @@ func TestClosureOfThreads(t *testing.T) {
 	fsys["usr/lib/"+gnu+"/libpthread.so.0"] = lib("libpthread.so.0", "libc.so.6")
 	fsys["usr/bin/prog"] = program("libpthread.so.0")
 	before, err := Closure(fsys, "usr/bin/prog")
-	must(t, err)
+	judge.Must(t, err)
 	fsys["usr/lib/"+gnu+"/libgcc_s.so.1"] = lib("libgcc_s.so.1", "libc.so.6")
 	after, err := Closure(fsys, "usr/bin/prog")
-	must(t, err)
+	judge.Must(t, err)
 	if len(after) != len(before)+1 || !slices.Contains(names(after), "usr/lib/GNU/libgcc_s.so.1") {
 		t.Errorf("without libgcc %v, with it %v", names(before), names(after))
 	}

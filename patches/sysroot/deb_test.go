@@ -58,7 +58,7 @@ func TestDebAsDpkgBuildsIt(t *testing.T) {
 	dir := writeTree(t, t.TempDir(), map[string]string{
 		"usr/lib/x": strings.Repeat("content", 10000), "usr/lib/link": "-> /usr/lib/x", "etc/conf": "c", "var/empty": "/",
 	})
-	must(t, os.Link(filepath.Join(dir, "usr/lib/x"), filepath.Join(dir, "usr/lib/y")))
+	judge.Must(t, os.Link(filepath.Join(dir, "usr/lib/x"), filepath.Join(dir, "usr/lib/y")))
 	want := snapshot(t, open(t, Dir(dir)))
 	writeTree(t, dir, map[string]string{"DEBIAN/control": "Package: p\nVersion: 1\nArchitecture: all\n" +
 		"Maintainer: Nobody <nobody@example.org>\nDescription: test\n"})
@@ -199,9 +199,9 @@ func TestArModes(t *testing.T) {
 // refused and not waited for.
 func TestDebFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a[b]c*?\\")
-	must(t, os.Mkdir(dir, 0o755))
+	judge.Must(t, os.Mkdir(dir, 0o755))
 	for _, name := range []string{"2.deb", "1.deb", "[x].deb"} {
-		must(t, os.WriteFile(filepath.Join(dir, name), deb(t, "", regular("./"+name, name)), 0o644))
+		judge.Must(t, os.WriteFile(filepath.Join(dir, name), deb(t, "", regular("./"+name, name)), 0o644))
 	}
 	files, err := DebFiles(dir)
 	if want := []string{filepath.Join(dir, "1.deb"), filepath.Join(dir, "2.deb"), filepath.Join(dir, "[x].deb")}; err != nil || !slices.Equal(files, want) {
@@ -211,7 +211,7 @@ func TestDebFiles(t *testing.T) {
 	if len(tree.Packages()) != 3 {
 		t.Errorf("%d packages", len(tree.Packages()))
 	}
-	must(t, syscall.Mkfifo(filepath.Join(dir, "0.deb"), 0o644))
+	judge.Must(t, syscall.Mkfifo(filepath.Join(dir, "0.deb"), 0o644))
 	if _, err := Open(Debs(dir)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a named pipe: %v", err)
 	}
@@ -228,17 +228,17 @@ func TestDebLayersShareTheLimit(t *testing.T) {
 
 func TestHardLinksShareContent(t *testing.T) {
 	tree, err := unpackOnly(deb(t, "", sample()...), DefaultLimit)
-	must(t, err)
+	judge.Must(t, err)
 	m := tree.layers[0].layerStore.(*memoryStore)
 	a, err := m.findNode("usr/bin/tool")
-	must(t, err)
+	judge.Must(t, err)
 	if b, err := m.findNode("usr/bin/same"); err != nil || a != b {
 		t.Errorf("two copies of a hard-linked file: %v", err)
 	}
 	ids := map[any][]string{}
 	for name := range snapshot(t, tree) {
 		info, err := tree.Lstat(name)
-		must(t, err)
+		judge.Must(t, err)
 		if id := info.(interface{ LinkID() any }).LinkID(); id != nil {
 			ids[id] = append(ids[id], name)
 		}
@@ -279,7 +279,7 @@ func FuzzDeb(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := unpackOnly(b, 1<<20)
-		must(t, err)
+		judge.Must(t, err)
 		if diff := cmp.Diff(got, snapshot(t, again)); diff != "" {
 			t.Fatal(diff)
 		}

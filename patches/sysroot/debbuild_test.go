@@ -31,13 +31,13 @@ func tarball(t testing.TB, entries ...tar.Header) []byte {
 			h.Mode = 0o755
 		}
 		h.ModTime = time.Unix(1700000000, 0)
-		must(t, w.WriteHeader(&h))
+		judge.Must(t, w.WriteHeader(&h))
 		if h.Typeflag == tar.TypeReg {
 			_, err := w.Write([]byte(text))
-			must(t, err)
+			judge.Must(t, err)
 		}
 	}
-	must(t, w.Close())
+	judge.Must(t, w.Close())
 	return b.Bytes()
 }
 
@@ -104,19 +104,19 @@ func squeeze(t testing.TB, ending string, b []byte) []byte {
 	case ".gz":
 		w := gzip.NewWriter(&out)
 		_, err := w.Write(b)
-		must(t, err)
-		must(t, w.Close())
+		judge.Must(t, err)
+		judge.Must(t, w.Close())
 	case ".zst":
 		w, err := zstd.NewWriter(&out)
-		must(t, err)
+		judge.Must(t, err)
 		_, err = w.Write(b)
-		must(t, err)
-		must(t, w.Close())
+		judge.Must(t, err)
+		judge.Must(t, w.Close())
 	default:
 		tool := map[string][]string{".xz": {"xz", "-c"}, ".lzma": {"xz", "--format=lzma", "-c"}, ".bz2": {"bzip2", "-c"}}[ending]
 		cmd := exec.Command(judge.Tool(t, tool[0]), tool[1:]...)
 		cmd.Stdin, cmd.Stdout = bytes.NewReader(b), &out
-		must(t, cmd.Run())
+		judge.Must(t, cmd.Run())
 	}
 	return out.Bytes()
 }
@@ -124,6 +124,6 @@ func squeeze(t testing.TB, ending string, b []byte) []byte {
 func writeDeb(t testing.TB, b []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "test.deb")
-	must(t, os.WriteFile(name, b, 0o644))
+	judge.Must(t, os.WriteFile(name, b, 0o644))
 	return name
 }

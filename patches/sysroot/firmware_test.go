@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"groundhog/fixtures/judge"
 )
 
 // Where the kernel looks, and in which order: what an administrator put into
@@ -27,7 +29,7 @@ func TestFindFirmware(t *testing.T) {
 		"nowhere.fw": "", "none.fw": "", "b/*.bin": fw + "b/x1.bin " + fw + "updates/" + kernel + "/b/x2.bin", "b/[.bin": "",
 	} {
 		found, err := FindFirmware(tree, kernel, name)
-		must(t, err)
+		judge.Must(t, err)
 		var got []string
 		for _, f := range found {
 			got = append(got, f.Path)
@@ -58,7 +60,7 @@ func TestReadFirmware(t *testing.T) {
 			tree["boot/config-"+c.kernel] = file([]byte(c.config))
 		}
 		b, asIs, err := ReadFirmware(tree, c.kernel, Firmware{"a.fw", "lib/firmware/a.fw" + c.suffix})
-		must(t, err)
+		judge.Must(t, err)
 		if want := map[bool]string{true: string(packed), false: "firmware"}[c.asIs]; asIs != c.asIs || string(b) != want {
 			t.Errorf("%+v: as it is: %v", c, asIs)
 		}
@@ -76,16 +78,16 @@ func TestReadFirmware(t *testing.T) {
 func TestFirmwareNames(t *testing.T) {
 	info, err := ParseModinfo("x.ko", ko("firmware=a/b.fw", "firmware=../../etc/shadow", "firmware=/etc/shadow", "firmware=",
 		"firmware=a b", "firmware=x\n", "firmware=.", "firmware="+strings.Repeat("a", 2000)))
-	must(t, err)
+	judge.Must(t, err)
 	if !slices.Equal(info.Firmware, []string{"a/b.fw"}) {
 		t.Errorf("%q", info.Firmware)
 	}
 	tree := kernelTree(t)
 	tree["usr/lib/modules/"+kernel+"/modules.builtin.modinfo"] = file([]byte("crc16.license=GPL\x00crc16.firmware=c.fw\x00crc16.firmware=../x\x00built-in.firmware=b.fw\x00"))
 	m, err := OpenModules(tree, kernel)
-	must(t, err)
+	judge.Must(t, err)
 	list, err := m.Needs("crc16", "built_in")
-	must(t, err)
+	judge.Must(t, err)
 	if len(list) != 2 || !slices.Equal(list[0].Firmware, []string{"c.fw"}) || !slices.Equal(list[1].Firmware, []string{"b.fw"}) {
 		t.Errorf("%+v", list)
 	}

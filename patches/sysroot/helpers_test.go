@@ -25,31 +25,24 @@ func writeTree(t testing.TB, dir string, files map[string]string) string {
 	t.Helper()
 	for name, text := range files {
 		full := filepath.Join(dir, name)
-		must(t, os.MkdirAll(filepath.Dir(full), 0o755))
+		judge.Must(t, os.MkdirAll(filepath.Dir(full), 0o755))
 		switch target, link := bytes.CutPrefix([]byte(text), []byte("-> ")); {
 		case link:
-			must(t, os.Symlink(string(target), full))
+			judge.Must(t, os.Symlink(string(target), full))
 		case text == "/":
-			must(t, os.MkdirAll(full, 0o755))
+			judge.Must(t, os.MkdirAll(full, 0o755))
 		default:
-			must(t, os.WriteFile(full, []byte(text), 0o644))
+			judge.Must(t, os.WriteFile(full, []byte(text), 0o644))
 		}
 	}
 	return dir
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func open(t testing.TB, layers ...Layer) *Tree {
 	t.Helper()
 	tree, err := Open(layers...)
-	must(t, err)
-	t.Cleanup(func() { must(t, tree.Close()) })
+	judge.Must(t, err)
+	t.Cleanup(func() { judge.Must(t, tree.Close()) })
 	return tree
 }
 
@@ -63,12 +56,12 @@ func file(b []byte) *fstest.MapFile { return &fstest.MapFile{Data: b, Mode: 0o75
 func snapshot(t testing.TB, fsys fs.FS) map[string]string {
 	t.Helper()
 	got := map[string]string{}
-	must(t, fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+	judge.Must(t, fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == "." {
 			return err
 		}
 		fi, err := d.Info()
-		must(t, err)
+		judge.Must(t, err)
 		text := ""
 		switch fi.Mode().Type() {
 		case fs.ModeSymlink:
@@ -78,7 +71,7 @@ func snapshot(t testing.TB, fsys fs.FS) map[string]string {
 			b, err = fs.ReadFile(fsys, name)
 			text = fi.Mode().String() + " " + string(b)
 		}
-		must(t, err)
+		judge.Must(t, err)
 		got[name] = fi.Mode().Type().String() + " " + text
 		return nil
 	}))

@@ -43,7 +43,7 @@ func kernelTree(t testing.TB) fstest.MapFS {
 
 func TestNeeds(t *testing.T) {
 	m, err := OpenModules(kernelTree(t), kernel)
-	must(t, err)
+	judge.Must(t, err)
 	for ask, want := range map[string]string{
 		"smsc95xx":             "mii built_in* usbnet crc16* phy_generic after_it smsc95xx",
 		"phy-generic":          "crc16* mii phy_generic after_it",
@@ -67,7 +67,7 @@ func TestNeeds(t *testing.T) {
 		}
 	}
 	list, err := m.Needs("twice")
-	must(t, err)
+	judge.Must(t, err)
 	if want := "usr/lib/modules/" + kernel + "/updates/dkms/twice.ko"; list[0].Path != want {
 		t.Errorf("twice comes from %s, want %s", list[0].Path, want)
 	}
@@ -77,7 +77,7 @@ func TestNeedsRefuses(t *testing.T) {
 	dir := "usr/lib/modules/" + kernel
 	where := "(looked in " + dir + "/{updates,kernel,extra} and modules.builtin)"
 	m, err := OpenModules(kernelTree(t), kernel)
-	must(t, err)
+	judge.Must(t, err)
 	for name, want := range map[string]string{
 		"foo":        "module foo: not in kernel " + kernel + " " + where,
 		"needs_none": "module needs_none: needs nowhere, which is not in kernel " + kernel + " " + where,
@@ -106,7 +106,7 @@ func TestModinfoAsKmod(t *testing.T) {
 	want.readSoftDeps(field("softdep"))
 	for _, ending := range compressed[:4] {
 		got, err := ParseModinfo(name, squeeze(t, ending, b))
-		must(t, err)
+		judge.Must(t, err)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-modinfo +got):\n%s", ending, diff)
 		}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestResolve(t *testing.T) {
@@ -60,9 +62,9 @@ func TestResolveAsHost(t *testing.T) {
 	tree := open(t, Dir(dir))
 	for _, name := range []string{"lib/a/file", "lib/b/file", "etc/c", "usr/lib/b"} {
 		want, err := filepath.EvalSymlinks(filepath.Join(dir, name))
-		must(t, err)
+		judge.Must(t, err)
 		got, err := Resolve(tree, name)
-		must(t, err)
+		judge.Must(t, err)
 		if base, _ := filepath.EvalSymlinks(dir); filepath.Join(base, got) != want {
 			t.Errorf("Resolve(%s) = %s, the host says %s", name, got, want)
 		}
@@ -101,7 +103,7 @@ func TestFind(t *testing.T) {
 func TestHostIsOutOfReach(t *testing.T) {
 	host := t.TempDir()
 	canary := filepath.Join(host, "secret")
-	must(t, os.WriteFile(canary, []byte("the host's"), 0o644))
+	judge.Must(t, os.WriteFile(canary, []byte("the host's"), 0o644))
 	rel := "../" + filepath.Base(host) + "/secret"
 	dir := writeTree(t, filepath.Join(filepath.Dir(host), "root"), map[string]string{
 		"abs": "-> " + canary, "rel": "-> " + rel, "far": "-> ../../../../../../../.." + canary,

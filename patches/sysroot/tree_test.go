@@ -12,6 +12,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestTreeIsAFileSystem(t *testing.T) {
@@ -85,7 +87,7 @@ func TestOpenSaysWhy(t *testing.T) {
 // Opening a named pipe would wait for a writer that never comes.
 func TestPipesAreNotOpened(t *testing.T) {
 	dir := t.TempDir()
-	must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644))
+	judge.Must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644))
 	if _, err := open(t, Dir(dir)).Open("pipe"); !errors.Is(err, errNotRegular) {
 		t.Errorf("error %v, want %v", err, errNotRegular)
 	}
@@ -123,7 +125,7 @@ func TestNothingIsLookedUpTwice(t *testing.T) {
 	var lists [][]string
 	for range 2 {
 		list, err := Closure(tree, "usr/bin/prog", "usr/bin/sh")
-		must(t, err)
+		judge.Must(t, err)
 		lists = append(lists, names(list))
 	}
 	if diff := cmp.Diff(lists[0], lists[1]); diff != "" || len(lists[0]) < 4 {

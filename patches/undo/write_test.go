@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/judge"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -16,12 +17,8 @@ func smallTree(t *testing.T) string {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a": "a\n", "d/b": "b\n", "d/c": "c\n"} {
 		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(at, []byte(text), 0o640); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		judge.Must(t, os.WriteFile(at, []byte(text), 0o640))
 	}
 	return dir
 }
@@ -36,9 +33,7 @@ var someChanges = []Change{
 func TestWriteTree(t *testing.T) {
 	dir := smallTree(t)
 	before := handmade.Snapshot(t, dir)
-	if err := Write(dir, nil, someChanges); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, Write(dir, nil, someChanges))
 	after := handmade.Snapshot(t, dir)
 	for name, want := range map[string]string{"/new/er/n": "-rw------- n", "/a": "-rwxr-xr-x A", "/d/c": "-rw-r----- C"} {
 		if mode, text, _ := strings.Cut(want, " "); !strings.HasPrefix(after[name], mode) || !strings.HasSuffix(after[name], text+"\n") {
@@ -64,18 +59,12 @@ func TestWriteTreeRollsBack(t *testing.T) {
 		}
 		w := &treeWriter{root: root}
 		for _, c := range someChanges {
-			if err := w.stageChange(c); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, w.stageChange(c))
 		}
 		for _, c := range someChanges[:n] {
-			if err := w.commitChange(c); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, w.commitChange(c))
 		}
-		if err := w.rollback(); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.rollback())
 		root.Close()
 		if diff := cmp.Diff(before, handmade.Snapshot(t, dir)); diff != "" {
 			t.Errorf("after %d of %d steps (-want +got):\n%s", n, len(someChanges), diff)
@@ -96,9 +85,7 @@ func TestWriteTreeRefuses(t *testing.T) {
 		"a dir for a file":  {Path: "d", After: []byte("x")},
 	} {
 		dir := smallTree(t)
-		if err := os.Symlink(outside, filepath.Join(dir, "out")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Symlink(outside, filepath.Join(dir, "out")))
 		before := handmade.Snapshot(t, dir)
 		err := Write(dir, nil, someChanges[:2], []Change{c})
 		if err == nil || strings.Contains(err.Error(), "\n") {

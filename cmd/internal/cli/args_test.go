@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"groundhog/fixtures/judge"
 )
 
 // The usage line alone says how many arguments there may be, and its words say what is wrong.
@@ -60,9 +62,7 @@ func TestExclusive(t *testing.T) {
 		}
 		cmd.MarkFlagsMutuallyExclusive("list", "cat")
 		cmd.MarkFlagsMutuallyExclusive("json", "cat")
-		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, cmd.ParseFlags(strings.Fields(args)))
 		got := ""
 		if err := Exclusive(cmd); err != nil {
 			got = err.Error()

@@ -280,9 +280,7 @@ func TestProxyJumpSilent(t *testing.T) {
 // Where ssh(1) does not work for a user without a name, as in a container that runs by number, the files are read as where there is no ssh.
 func TestUserWithoutName(t *testing.T) {
 	bin := t.TempDir()
-	if err := judge.WriteProgram(bin+"/ssh", []byte("#!/bin/sh\necho 'No user exists for uid 54321' >&2\nexit 255\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, judge.WriteProgram(bin+"/ssh", []byte("#!/bin/sh\necho 'No user exists for uid 54321' >&2\nexit 255\n"), 0o755))
 	t.Setenv("PATH", bin+":/usr/bin:/bin")
 	config := write(t, t.TempDir()+"/config", "Host a\n HostName 192.0.2.1\n")
 	s, err := resolveTarget(t.Context(), "me@a", Options{Config: config})

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	vm "groundhog/fixtures/device"
+
+	"groundhog/fixtures/judge"
 )
 
 // unit stands for the one that puts the original initramfs back: sshd answers long before it is through.
@@ -51,9 +53,7 @@ func TestDevice(t *testing.T) {
 	if err := plain.AsRoot(ctx); !errors.Is(err, ErrNotRoot) {
 		t.Errorf("a user without sudo: %v", err)
 	}
-	if err := c.AsRoot(ctx); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.AsRoot(ctx))
 	if r, err := c.Script(ctx, unit, nil); err != nil || r.Exit != 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}

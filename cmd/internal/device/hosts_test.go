@@ -22,9 +22,7 @@ func TestConfiguredHosts(t *testing.T) {
 		"loo2":        strings.Repeat("Include loo*\n", 40),
 	} {
 		path := filepath.Join(home, ".ssh", name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		judge.WriteFile(t, path, text)
 	}
 	want := []string{"bench-1", "bench-2", "nuc", "pi", "round"}

@@ -30,9 +30,7 @@ func (s *server) startAgent(t *testing.T, keys ...string) {
 	t.Helper()
 	socket := s.path("agent")
 	cmd := exec.Command(judge.Tool(t, "ssh-agent"), "-D", "-a", socket)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	t.Setenv("SSH_AUTH_SOCK", socket)
 	judge.Until(t, "the agent answers", func() bool {
@@ -129,9 +127,7 @@ func (s *server) serveAgent(t *testing.T, list, sign func()) {
 		t.Fatal(err)
 	}
 	ring := agent.NewKeyring()
-	if err := ring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, ring.Add(agent.AddedKey{PrivateKey: private}))
 	l, err := net.Listen("unix", s.path("agent"))
 	if err != nil {
 		t.Fatal(err)

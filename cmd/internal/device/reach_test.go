@@ -54,9 +54,7 @@ func certificate(t *testing.T, authority ssh.Signer, c ssh.Certificate) *ssh.Cer
 	if c.ValidBefore == 0 {
 		c.ValidBefore = ssh.CertTimeInfinity
 	}
-	if err := c.SignCert(rand.Reader, authority); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.SignCert(rand.Reader, authority))
 	return &c
 }
 

@@ -30,12 +30,8 @@ func (s *server) fake(t *testing.T) *fake {
 		"reboot":    "echo reboot $* >>" + f.root + "/did",
 		"sync":      "echo sync >>" + f.root + "/did; [ ! -e " + f.root + "/stuck ] || exec cat " + f.root + "/stuck",
 	} {
-		if err := os.MkdirAll(f.root+"/bin", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := judge.WriteProgram(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(f.root+"/bin", 0o755))
+		judge.Must(t, judge.WriteProgram(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 	}
 	f.see.Store(strings.NewReplacer("exec /bin/sh", "export PATH="+f.root+"/bin:$PATH; exec /bin/sh", "/proc/sys", f.root+"/proc/sys", "/proc/sysrq", f.root+"/proc/sysrq",
 		"/scripts/", f.root+"/scripts/", "/run/", f.root+"/run/", "sleep 60", "sleep 2"))
@@ -48,19 +44,13 @@ func (s *server) fake(t *testing.T) *fake {
 func (f *fake) put(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(f.root, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	if strings.HasSuffix(name, "/") {
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(path, 0o755))
 		return
 	}
 	write(t, path+".new", text)
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Rename(path+".new", path))
 }
 
 func (f *fake) boot(t *testing.T, id string) { f.put(t, "proc/sys/kernel/random/boot_id", id+"\n") }
@@ -126,9 +116,7 @@ func TestReboot(t *testing.T) {
 	f.did(t, "systemctl --no-block --reboot-argument=0 tryboot reboot\n")
 	for about, text := range map[string]string{"refuses": "echo not today >&2; exit 1", "killed by the reboot": "kill -TERM $PPID"} {
 		for _, name := range []string{"systemctl", "reboot"} {
-			if err := judge.WriteProgram(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, judge.WriteProgram(f.root+"/bin/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 		}
 		if _, err := c.Reboot(t.Context()); (err != nil) != (about == "refuses") || err != nil && !strings.Contains(err.Error(), "not today") {
 			t.Errorf("%s: %v", about, err)
@@ -146,9 +134,7 @@ func TestRebootInitramfs(t *testing.T) {
 			f.put(t, "scripts/groundhog/", "")
 			f.put(t, "proc/sysrq-trigger", "")
 			if stuck {
-				if err := syscall.Mkfifo(f.root+"/stuck", 0o600); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, syscall.Mkfifo(f.root+"/stuck", 0o600))
 			}
 			if before, err := f.dial(t).Reboot(t.Context()); err != nil || !before.Initramfs {
 				t.Fatalf("%+v, %v", before, err)

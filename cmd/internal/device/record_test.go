@@ -124,9 +124,7 @@ func TestRecordDamaged(t *testing.T) {
 	} {
 		os.Remove(path)
 		write(t, path, string(good))
-		if err := spoil(); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, spoil())
 		if r, err := ReadRecord("a"); err == nil {
 			t.Errorf("%s: %+v", about, r)
 		}

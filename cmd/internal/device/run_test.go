@@ -51,9 +51,7 @@ func TestAsRoot(t *testing.T) {
 		t.Run(about, func(t *testing.T) {
 			bin := t.TempDir()
 			for name, text := range map[string]string{"id": "echo ${become-" + c.id + "}", "sudo": c.sudo} {
-				if err := judge.WriteProgram(bin+"/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, judge.WriteProgram(bin+"/"+name, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 			}
 			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 			client, _ := linked(t, 20*time.Second)

@@ -105,9 +105,7 @@ func inBusybox(t *testing.T, root, script string) string {
 // The word of a run is left once, in busybox, too.
 func TestMarkInBusybox(t *testing.T) {
 	root := t.TempDir()
-	if err := os.Mkdir(root+"/run", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Mkdir(root+"/run", 0o755))
 	for _, n := range []int{3, 3, 4} {
 		if got := inBusybox(t, root, fmt.Sprintf(markScript, "0123abcd", n)); got != "name 3\n" {
 			t.Errorf("%d: %q", n, got)
@@ -142,9 +140,7 @@ func TestRoll(t *testing.T) {
 	s := startServer(t)
 	one, other := t.TempDir(), t.TempDir()
 	for _, d := range []string{one, other} {
-		if err := os.Mkdir(d+"/run", 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Mkdir(d+"/run", 0o755))
 	}
 	dial := func(root string) *Client {
 		s.see.Store(strings.NewReplacer("${groundhog_root:-}", root))

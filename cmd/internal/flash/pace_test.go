@@ -108,9 +108,7 @@ func TestParcelEncodings(t *testing.T) {
 		var line bytes.Buffer
 		p := parcel{w: wire.NewWriter(&line), encoder: encoder, run: newRun(t.Context(), Job{}), pace: newPace()}
 		c.at.send(p.pace, 40)
-		if err := p.sendChunk(&ledgerItem{c: chunk.Of(3, c.data), data: c.data}); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, p.sendChunk(&ledgerItem{c: chunk.Of(3, c.data), data: c.data}))
 		_, b, err := wire.NewReader(&line).Next()
 		if err != nil {
 			t.Fatal(err)

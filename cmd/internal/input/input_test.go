@@ -43,13 +43,9 @@ func TestStdin(t *testing.T) {
 func TestOdd(t *testing.T) {
 	dir := t.TempDir()
 	fifo, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "large")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, unix.Mkfifo(fifo, 0o600))
 	judge.WriteFile(t, large, "")
-	if err := os.Truncate(large, maxSmall+1); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Truncate(large, maxSmall+1))
 	_, directory := Named().Archive(dir, 1<<20)
 	_, device := Named().Source("/dev/zero", nil, 1<<20)
 	_, pipe := Beside().ManifestText(fifo, 1<<20)
@@ -79,9 +75,7 @@ func TestSource(t *testing.T) {
 		t.Fatalf("%+v, %v", made, err)
 	}
 	var text bytes.Buffer
-	if err := manifest.Encode(&text, made.Manifest); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, manifest.Encode(&text, made.Manifest))
 	for about, from := range map[string]io.Reader{"archive": bytes.NewReader(archive), "manifest": bytes.NewReader(text.Bytes())} {
 		got, err := Of(from, noScreen).Source(output.Stdio, nil, 32<<20)
 		if err != nil || got.Manifest.Archive.SHA256 != made.Manifest.Archive.SHA256 || (got.Image == nil) != (about == "manifest") {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // The archive boots until it is taken back, config.txt changes in one place and keeps its length, and all is as it was afterwards.
@@ -21,9 +23,7 @@ func TestAuto(t *testing.T) {
 	}
 	j := job(auto, "kept")
 	j.Keep = true
-	if err := j.Run(t.Context(), l, strings.NewReader("kept")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, j.Run(t.Context(), l, strings.NewReader("kept")))
 	if out, exit := l.boot(); exit != 0 || !strings.Contains(out, "--keep") || l.boots(auto) != "kept" {
 		t.Errorf("a boot after --keep: %d: %s", exit, out)
 	}

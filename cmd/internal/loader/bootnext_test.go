@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // What the firmware says of how it started the system is read as the specification has it; where it says nothing of a partition of a GPT there is no BootNext.
@@ -64,9 +66,7 @@ func TestBootNextUnused(t *testing.T) {
 	want := l.survey("")
 	for range 3 {
 		l.edit = unsynced
-		if err := job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("archive")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("archive")))
 		if got := s.boots(t, l); got != "archive" {
 			t.Fatalf("it boots %q", got)
 		}

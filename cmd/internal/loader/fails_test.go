@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // failAt has the device's n-th run of a program fail, as on a full disk. The number of runs is in a file: many are in subshells.
@@ -47,9 +49,7 @@ func pushFails(t *testing.T, step int) {
 					before, old := l.tree(), "the original"
 					if earlier {
 						l.edit = unsynced
-						if err := job(s.boot, "earlier").Run(t.Context(), l, strings.NewReader("earlier")); err != nil {
-							t.Fatal(err)
-						}
+						judge.Must(t, job(s.boot, "earlier").Run(t.Context(), l, strings.NewReader("earlier")))
 						old = "earlier"
 					}
 					l.edit = failAt(n)

@@ -42,9 +42,7 @@ func newLocal(t *testing.T, shell string) *local {
 	judge.Tool(t, shell)
 	l := &local{t: t, root: t.TempDir(), shell: shell, unflushed: true}
 	for _, dir := range []string{"boot/firmware", "var/lib", "run", "proc/sys/vm"} {
-		if err := os.MkdirAll(filepath.Join(l.root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Join(l.root, dir), 0o755))
 	}
 	l.write(initrd, "the original")
 	l.write(fwInit, "the original")
@@ -54,9 +52,7 @@ func newLocal(t *testing.T, shell string) *local {
 
 func (l *local) write(name, text string) {
 	l.t.Helper()
-	if err := os.WriteFile(filepath.Join(l.root, name), []byte(text), 0o644); err != nil {
-		l.t.Fatal(err)
-	}
+	judge.Must(l.t, os.WriteFile(filepath.Join(l.root, name), []byte(text), 0o644))
 }
 
 func (l *local) read(name string) string {
@@ -161,9 +157,7 @@ func each(t *testing.T, test func(t *testing.T, l *local, b Boot)) {
 
 func push(t *testing.T, l *local, b Boot, archive string) {
 	t.Helper()
-	if err := job(b, archive).Run(t.Context(), l, strings.NewReader(archive)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, job(b, archive).Run(t.Context(), l, strings.NewReader(archive)))
 	if got := l.boots(b); got != archive {
 		t.Fatalf("it boots %q, not what was pushed", got)
 	}
@@ -194,9 +188,7 @@ func TestRestore(t *testing.T) {
 		before := l.tree()
 		j := job(b, "archive")
 		j.Keep = true
-		if err := j.Run(t.Context(), l, strings.NewReader("archive")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, j.Run(t.Context(), l, strings.NewReader("archive")))
 		if out, exit := l.boot(); exit != 0 || !strings.Contains(out, "--keep") || l.boots(b) != "archive" {
 			t.Errorf("a boot after --keep: %d: %s", exit, out)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/fixtures/judge"
 )
 
 // writer stands for groundhog-writer: it notes how it was called, and what it could read.
@@ -34,12 +35,8 @@ func TestKexec(t *testing.T) {
 	before := l.tree()
 	l.able("")
 	j := kexecJob("the archive")
-	if err := Trial(t.Context(), l, j.Boot, j.Writer); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Run(t.Context(), l, strings.NewReader("the archive")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, Trial(t.Context(), l, j.Boot, j.Writer))
+	judge.Must(t, j.Run(t.Context(), l, strings.NewReader("the archive")))
 	if got := l.read("stdin"); got != "the archivego\n" {
 		t.Errorf("it read %q", got)
 	}

@@ -60,9 +60,7 @@ func glob(patterns ...string) (names []string) {
 // Twenty at once, some of which are killed while they hold it, and that again and again: never two, and not all are refused.
 func TestLockRace(t *testing.T) {
 	l := newLocal(t, "dash")
-	if err := os.Mkdir(l.root+"/held", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Mkdir(l.root+"/held", 0o755))
 	const each = 20
 	for round := range judge.Times(8, 25) {
 		var all sync.WaitGroup

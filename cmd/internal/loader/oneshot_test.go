@@ -208,9 +208,7 @@ func TestOneShot(t *testing.T) {
 		before := l.tree()
 		run := func(archive string) {
 			t.Helper()
-			if err := job(s.boot, archive).Run(t.Context(), l, strings.NewReader(archive)); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, job(s.boot, archive).Run(t.Context(), l, strings.NewReader(archive)))
 		}
 		run("one")
 		run("archive")
@@ -250,9 +248,7 @@ func TestOneShotReceive(t *testing.T) {
 				t.Errorf("%s: it leaves\n%s", name, l.tree())
 			}
 		}
-		if err := job(s.boot, "earlier").Run(t.Context(), l, strings.NewReader("earlier")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, job(s.boot, "earlier").Run(t.Context(), l, strings.NewReader("earlier")))
 		err := job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("arch"))
 		if !errors.Is(err, ErrTakenBack) || errors.Is(err, ErrRefused) || l.tree() != before || s.boots(t, l) != "the original" {
 			t.Errorf("over an earlier one: %v:\n%s", err, l.tree())
@@ -264,19 +260,13 @@ func TestOneShotReceive(t *testing.T) {
 func TestOneShotNotMounted(t *testing.T) {
 	eachShot(t, func(t *testing.T, l *local, s shot) {
 		before := l.tree()
-		if err := job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("archive")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("archive")))
 		at := filepath.Join(l.root, "boot")
-		if err := os.Rename(at, at+"-away"); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Rename(at, at+"-away"))
 		if out, exit := l.boot(); exit != 2 || !strings.Contains(out, "mounted") {
 			t.Errorf("%d: %s", exit, out)
 		}
-		if err := os.Rename(at+"-away", at); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Rename(at+"-away", at))
 		if out, exit := l.boot(); exit != 0 || l.tree() != before {
 			t.Errorf("%d: %s:\n%s", exit, out, l.tree())
 		}
@@ -314,9 +304,7 @@ func oneShotKilled(t *testing.T, step int) {
 					j := job(s.boot, "archive")
 					if prepare {
 						l.edit = unsynced
-						if err := j.Run(t.Context(), l, strings.NewReader("archive")); err != nil {
-							t.Fatal(err)
-						}
+						judge.Must(t, j.Run(t.Context(), l, strings.NewReader("archive")))
 					}
 					l.edit = killAt(n)
 					if prepare {

@@ -113,9 +113,7 @@ func fill(t *testing.T, root string, free int) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.Truncate(size-int64(free)), f.Sync()); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(f.Truncate(size-int64(free)), f.Sync()))
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -151,9 +149,7 @@ func (p place) step(name string, l *local, old, fresh []byte, do func()) {
 	if _, err := p.Kernel(); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.Rename(p.State, p.Image); err != nil {
-		p.t.Fatal(err)
-	}
+	judge.Must(p.t, os.Rename(p.State, p.Image))
 }
 
 // content is an initramfs: three blocks, which do not compress.

@@ -62,9 +62,7 @@ func TestTogether(t *testing.T) {
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	in, link := filepath.Join(dir, "in"), filepath.Join(dir, "link")
-	if err := errors.Join(os.WriteFile(in, nil, 0o600), os.Link(in, link)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(os.WriteFile(in, nil, 0o600), os.Link(in, link)))
 	if Check([]string{link, filepath.Join(dir, "none")}, []string{in}) == nil || Check([]string{dir}, []string{in}) != nil {
 		t.Error("what is over the input, and what is not")
 	}

@@ -50,9 +50,7 @@ func TestGrowScript(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root, bin := t.TempDir(), t.TempDir()
 			run := filepath.Join(root, "run/groundhog")
-			if err := os.MkdirAll(run, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, os.MkdirAll(run, 0o700))
 			if c.leaving {
 				judge.WriteFile(t, filepath.Join(run, "leaving"), "")
 			}
@@ -61,9 +59,7 @@ func TestGrowScript(t *testing.T) {
 				"e2fsck":    fmt.Sprintf("echo broken; exit %d", c.e2fsck),
 				"resize2fs": fmt.Sprintf("echo no; exit %d", c.resize),
 			} {
-				if err := judge.WriteProgram(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+does+"\n"), 0o700); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, judge.WriteProgram(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+does+"\n"), 0o700))
 			}
 			cmd := exec.Command("/bin/sh", "-c", plain.Writing+growScript, "groundhog", "/dev/vda", "/dev/vda1", "4096")
 			cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin", "groundhog_root=" + root}

@@ -33,12 +33,8 @@ func TestKeepArchive(t *testing.T) {
 			t.Errorf("%v, %v: it may carry private keys", info.Mode(), err)
 		}
 		when := time.Now().Add(time.Duration(i-100) * time.Hour)
-		if err := os.Chtimes(path, when, when); err != nil {
-			t.Fatal(err)
-		}
-		if err := settle(nil); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Chtimes(path, when, when))
+		judge.Must(t, settle(nil))
 		last = path
 	}
 	again, settle, err := KeepArchive(bytes.NewReader(fmt.Appendf(nil, "archive %d", mostKept+2)), 64)

@@ -137,9 +137,7 @@ func TestUnpacksToMoreThanTheDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := z.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, z.Flush())
 	b.path = filepath.Join(t.TempDir(), "image.gz")
 	judge.WriteFile(t, b.path, packed.Bytes())
 	var err error

@@ -12,6 +12,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hinshun/vt10x"
+
+	"groundhog/fixtures/judge"
 )
 
 // glass is a terminal of a given size that is a buffer, and what an emulator would show of it.
@@ -150,9 +152,7 @@ func TestFleetOnTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer master.Close()
-	if err := pty.Setsize(master, &pty.Winsize{Cols: 100, Rows: 24}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, pty.Setsize(master, &pty.Winsize{Cols: 100, Rows: 24}))
 	if !Capable(tty) {
 		t.Fatal("a terminal is none")
 	}

@@ -52,12 +52,8 @@ func TestAside(t *testing.T) {
 	for _, below := range []string{"", "below"} {
 		dir := t.TempDir()
 		at := filepath.Join(dir, below)
-		if err := os.MkdirAll(at, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(at, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(at, 0o700))
+		judge.Must(t, os.Chmod(at, 0o700))
 		root, name := openRoot(t, dir), filepath.Join(below, "x.json")
 		file := filepath.Join(dir, name)
 		if err := Replace(root, name, func(f *os.File) error { _, err := f.WriteString("before"); return err }); err != nil {
@@ -73,16 +69,12 @@ func TestAside(t *testing.T) {
 		if names := incomplete(t, at); len(names) != 1 || names[0] == left[0] {
 			t.Errorf("%q is left of %q", names, left)
 		}
-		if err := living.Complete(0o644); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, living.Complete(0o644))
 		last := newAside(t, root, name, "last")
 		if b, err := os.ReadFile(file); string(b) != "before" {
 			t.Errorf("before anything is complete: %q, %v", b, err)
 		}
-		if err := living.Become(name); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, living.Become(name))
 		last.Discard()
 		b, err := os.ReadFile(file)
 		if info, cause := os.Stat(file); string(b) != "living" || cause != nil || info.Mode() != 0o644 || len(incomplete(t, at)) != 0 {
@@ -141,17 +133,13 @@ func TestAsideOfOthers(t *testing.T) {
 	for _, name := range []string{at("precious"), other, foreign} {
 		judge.WriteFile(t, name, "precious")
 	}
-	if err := errors.Join(os.Symlink("precious", link), os.Symlink("precious", at("x"))); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(os.Symlink("precious", link), os.Symlink("precious", at("x"))))
 	if err := os.Chown(foreign, 12345, 12345); errors.Is(err, os.ErrPermission) {
 		judge.Missing(t, "root, who alone makes files of others")
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if err := Replace(root, "x", func(*os.File) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, Replace(root, "x", func(*os.File) error { return nil }))
 	for _, name := range []string{at("precious"), other, link, foreign} {
 		if b, err := os.ReadFile(name); string(b) != "precious" {
 			t.Errorf("%s: %q, %v", name, b, err)

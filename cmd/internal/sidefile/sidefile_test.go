@@ -73,9 +73,7 @@ func TestBelieve(t *testing.T) {
 	name := filepath.Join(dir, "file")
 	judge.WriteFile(t, name, "text")
 	for mode, want := range map[os.FileMode][2]bool{0o600: {true, true}, 0o644: {true, true}, 0o664: {false, true}, 0o666: {false, false}, 0o602: {false, false}} {
-		if err := os.Chmod(name, mode); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Chmod(name, mode))
 		for i, mask := range []os.FileMode{Nobody, Group} {
 			b, err := Read(name, mask, 4)
 			if (err == nil) != want[i] || err != nil && !errors.Is(err, ErrStranger) || err == nil && string(b) != "text" {
@@ -83,9 +81,7 @@ func TestBelieve(t *testing.T) {
 			}
 		}
 	}
-	if err := os.Chmod(name, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Chmod(name, 0o600))
 	if _, err := Read(name, Nobody, 3); err == nil {
 		t.Error("more than asked for was read")
 	}
@@ -107,9 +103,7 @@ func TestBelieve(t *testing.T) {
 	} {
 		t.Setenv("SUDO_UID", c.sudo)
 		os.Remove(link)
-		if err := errors.Join(os.Symlink("file", link), os.Chown(name, c.file, 0), os.Lchown(link, c.link, 0)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, errors.Join(os.Symlink("file", link), os.Chown(name, c.file, 0), os.Lchown(link, c.link, 0)))
 		if _, err := Read(link, Nobody, 100); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrStranger) {
 			t.Errorf("%s: %v", about, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"groundhog/cmd/internal/writers"
+	"groundhog/fixtures/judge"
 )
 
 // twins is programs that nothing compresses, two of them alike.
@@ -27,9 +28,7 @@ func twins() map[string][]byte {
 func pack(t *testing.T, programs map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := writers.Pack(&b, programs); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, writers.Pack(&b, programs))
 	return b.Bytes()
 }
 

@@ -35,19 +35,13 @@ func rooted(t *testing.T) string {
 		"var/lib/ucf/hashfile": "00000000000000000000000000000001  /etc/tool.conf\n00000000000000000000000000000002  /etc/other.conf\n00000000000000000000000000000003  /etc/gone.conf\n",
 	} {
 		at := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o755)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o755)))
 	}
 	for _, dir := range []string{"etc/alternatives", "var/lib/dpkg/alternatives", "var/log", "etc/rc0.d", "etc/rc1.d", "etc/rc2.d", "etc/rc3.d", "etc/rc4.d", "etc/rc5.d", "etc/rc6.d", "etc/rcS.d"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
 	for link, to := range map[string]string{"lib": "usr/lib", "bin": "usr/bin"} {
-		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.Symlink(to, filepath.Join(root, link)))
 	}
 	return root
 }
@@ -72,9 +66,7 @@ func TestMadeLinks(t *testing.T) {
 		{"update-rc.d", "tool", "defaults"},
 	} {
 		if args[len(args)-2] == "/usr/local/bin/mine" { // which nobody has
-			if err := errors.Join(os.MkdirAll(root+"/usr/local/bin", 0o755), os.WriteFile(root+"/usr/local/bin/mine", nil, 0o755)); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, errors.Join(os.MkdirAll(root+"/usr/local/bin", 0o755), os.WriteFile(root+"/usr/local/bin/mine", nil, 0o755)))
 		}
 		runTool(t, root, args[0], args[1:]...)
 	}
@@ -132,9 +124,7 @@ func TestMadeLinks(t *testing.T) {
 		}
 	}
 	// The choice that the link no longer leads to proves nothing.
-	if err := errors.Join(os.Remove(root+"/etc/alternatives/tool"), os.Symlink("/usr/local/bin/mine", root+"/etc/alternatives/tool")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(os.Remove(root+"/etc/alternatives/tool"), os.Symlink("/usr/local/bin/mine", root+"/etc/alternatives/tool")))
 	if db, err = Read(tree); err != nil || len(db.MadeLinks("usr/bin/tool"))+len(db.MadeLinks("usr/share/man/man1/tool.1")) != 0 {
 		t.Errorf("turned elsewhere: %v, %v", db.MadeLinks("usr/bin/tool"), err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/judge"
 )
 
 // security makes a security key's public half; no device is needed for that.
@@ -27,9 +29,7 @@ func security(t testing.TB, kind string) ssh.PublicKey {
 			Type, Curve string
 			Point       []byte
 		}
-		if err := ssh.Unmarshal(generate(t, "ecdsa").Public().Marshal(), &w); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, ssh.Unmarshal(generate(t, "ecdsa").Public().Marshal(), &w))
 		blob = append(ssh.Marshal(struct {
 			Type, Curve string
 			Point       []byte
@@ -61,9 +61,7 @@ func certificate(t testing.TB) ssh.PublicKey {
 	t.Helper()
 	_, signer := newUser(t)
 	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{"root"}, ValidBefore: ssh.CertTimeInfinity}
-	if err := cert.SignCert(rand.Reader, signer); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cert.SignCert(rand.Reader, signer))
 	return cert
 }
 

@@ -130,9 +130,7 @@ func asksFor(t *testing.T, dir, hostKey, file string, pub ssh.PublicKey) (asked 
 	cmd := serve(ctx, dir, "dropbear -i -r '"+hostKey+"'", far)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, cmd.Start())
 	far.Close()
 	near.SetDeadline(time.Now().Add(20 * time.Second))
 	s := &askedSigner{pub: pub}

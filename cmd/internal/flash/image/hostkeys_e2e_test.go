@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // An image is anybody's: what is no key is none, is not shown, and takes neither time nor memory.
@@ -45,9 +47,7 @@ func TestHostKeysHostile(t *testing.T) {
 		}, "more than 16384 bytes"},
 	} {
 		root, _ := system(t)
-		if err := tt.make(filepath.Join(root, "etc/ssh")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, tt.make(filepath.Join(root, "etc/ssh")))
 		image := blank(t, 16*mib, "")
 		if name == "hole" { // mke2fs -d would read all of it
 			mkfs(t, image, "ext4", t.TempDir(), 0)
@@ -59,9 +59,7 @@ func TestHostKeysHostile(t *testing.T) {
 	}
 	// A good key counts beside a bad one, and behind any damage nothing is read for a key that is none.
 	root, want := system(t, "rsa")
-	if err := file(in, "SECRET")(filepath.Join(root, "etc/ssh")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, file(in, "SECRET")(filepath.Join(root, "etc/ssh")))
 	image := blank(t, 8*mib, "")
 	mkfs(t, image, "ext4", root, 0)
 	keys, err := open(t, image, "", nil).HostKeys(t.Context())

@@ -30,9 +30,7 @@ func tool(t testing.TB, stdin, name string, args ...string) {
 func system(t testing.TB, types ...string) (root string, want []string) {
 	t.Helper()
 	root = t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "etc/ssh"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.MkdirAll(filepath.Join(root, "etc/ssh"), 0o755))
 	for _, kind := range types {
 		name := filepath.Join(root, "etc/ssh/ssh_host_"+kind+"_key")
 		args := []string{"-q", "-t", kind, "-N", "", "-f", name}

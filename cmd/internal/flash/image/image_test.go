@@ -28,9 +28,7 @@ func TestMain(m *testing.M) { os.Exit(judge.Apart{M: m}.Run()) }
 // old is a file with such content.
 func old(t testing.TB, name string, b []byte) string {
 	t.Helper()
-	if err := os.WriteFile(name, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.WriteFile(name, b, 0o644))
 	return name
 }
 
@@ -189,11 +187,11 @@ func TestChecksums(t *testing.T) {
 	for _, f := range []string{"disk.img.sha256", "SHA256SUMS"} {
 		dir := t.TempDir()
 		name := old(t, filepath.Join(dir, "disk.img"), b)
-		must(t, unix.Mkfifo(filepath.Join(dir, f), 0o600))
+		judge.Must(t, unix.Mkfifo(filepath.Join(dir, f), 0o600))
 		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("a pipe by the name of %s: %v", f, err)
 		}
-		must(t, os.Remove(filepath.Join(dir, f)), os.Symlink("/dev/zero", filepath.Join(dir, f)))
+		judge.Must(t, os.Remove(filepath.Join(dir, f)), os.Symlink("/dev/zero", filepath.Join(dir, f)))
 		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("a device by the name of %s: %v", f, err)
 		}
@@ -314,14 +312,10 @@ func TestCutMeanwhile(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "image")
 			old(t, name, b)
 			if what == "known before" {
-				if err := open(t, name, "", nil).Load(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 			}
 			i := open(t, name, "", nil)
-			if err := errors.Join(first(i), os.Truncate(name, size)); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, errors.Join(first(i), os.Truncate(name, size)))
 			if _, err := whole(i); !errors.Is(err, ErrChanged) {
 				t.Errorf("%s, cut to %d bytes: %v, want ErrChanged", what, size, err)
 			}

@@ -33,9 +33,7 @@ func TestSumsOfOthers(t *testing.T) {
 		for _, name := range []string{"disk.img.sha256", "SHA256SUMS"} {
 			t.Run(what+"/"+name, func(t *testing.T) {
 				dir, b := t.TempDir(), disk(1<<20)
-				if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
-					t.Fatal(err)
-				}
+				judge.Must(t, os.Chmod(dir, 0o777|os.ModeSticky))
 				image := old(t, filepath.Join(dir, "disk.img"), b)
 				sums := old(t, filepath.Join(dir, name), []byte(sumOf(b)+"  disk.img\n"))
 				if err := c.plant(image, sums); errors.Is(err, os.ErrPermission) {

@@ -121,9 +121,7 @@ func TestRedirects(t *testing.T) {
 func TestPace(t *testing.T) {
 	p := readPace{quiet: time.Minute}
 	for range 1000 {
-		if err := p.noteBytes("it", leastPerSecond, time.Second); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, p.noteBytes("it", leastPerSecond, time.Second))
 	}
 	for n := range 100 {
 		if err := p.noteBytes("it", leastPerSecond-1, time.Second); err != nil {

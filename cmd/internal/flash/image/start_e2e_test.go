@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // What cannot be read is a reason, once and for all devices; nothing out of the image is read.
@@ -28,9 +30,7 @@ func TestStartRefuses(t *testing.T) {
 	} {
 		root := bootRoot(t, c.body)
 		if c.make != nil {
-			if err := c.make(root); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, c.make(root))
 		}
 		image := blank(t, 24*mib, "")
 		if name == "a large one" { // mke2fs -d would read all of it

@@ -16,18 +16,12 @@ import (
 func bootRoot(t testing.TB, body string) string {
 	t.Helper()
 	root := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(root, "boot/grub"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.MkdirAll(filepath.Join(root, "boot/grub"), 0o755))
 	for name, content := range map[string]string{"boot/grub/grub.cfg": "menuentry 'Debian' {\n" + body + "\n}\n",
 		"boot/vmlinuz-6": strings.Repeat("kernel", 300_000), "boot/initrd-6": strings.Repeat("initramfs", 400_000)} {
-		if err := file(name, content)(root); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, file(name, content)(root))
 	}
-	if err := os.Symlink("boot/vmlinuz-6", filepath.Join(root, "vmlinuz")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Symlink("boot/vmlinuz-6", filepath.Join(root, "vmlinuz")))
 	return root
 }
 

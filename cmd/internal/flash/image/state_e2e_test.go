@@ -15,13 +15,14 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image/index"
+	"groundhog/fixtures/judge"
 )
 
 // An image that is still being written is waited for a little, and then refused.
 func TestOpenWhileWritten(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	must(t, err)
+	judge.Must(t, err)
 	defer f.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	var writer sync.WaitGroup

@@ -40,15 +40,6 @@ func during(t *testing.T, i *Image, do func()) error {
 	})
 }
 
-func must(t testing.TB, all ...error) {
-	t.Helper()
-	for _, err := range all {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // However an image changes while it is sent, in what is sent or in what the disk has already: it is never whole. Something
 // else about the file may change.
 func TestChangesDuring(t *testing.T) {
@@ -77,13 +68,13 @@ func TestChangesDuring(t *testing.T) {
 		for _, kept := range []bool{false, true} {
 			name := old(t, filepath.Join(t.TempDir(), "image"), content)
 			if kept {
-				must(t, open(t, name, "", nil).Load(t.Context()))
+				judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 			}
 			i := open(t, name, "", nil)
 			if kept != (i.Index() != nil) {
 				t.Fatalf("%s: index %v", what, i.Index() != nil)
 			}
-			err := during(t, i, func() { must(t, c.do(name)) })
+			err := during(t, i, func() { judge.Must(t, c.do(name)) })
 			if c.whole && err != nil || !c.whole && err == nil {
 				t.Errorf("%s, index kept %v: %v", what, kept, err)
 			}
@@ -97,11 +88,11 @@ func TestOpenJustWritten(t *testing.T) {
 	for range 20 { // each is younger than the clock's grain
 		want := disk(1 << 20)
 		want[7]++
-		must(t, os.WriteFile(name, want, 0o600))
+		judge.Must(t, os.WriteFile(name, want, 0o600))
 		i, err := Open(t.Context(), name, "", nil)
-		must(t, err)
+		judge.Must(t, err)
 		want[9]++
-		must(t, os.WriteFile(name, want, 0o600)) // within the grain of what was opened, were it not waited for
+		judge.Must(t, os.WriteFile(name, want, 0o600)) // within the grain of what was opened, were it not waited for
 		if got, err := whole(i); err == nil && !bytes.Equal(got, want) {
 			t.Error("what was read is not the image, and nothing is said")
 		}
@@ -113,15 +104,15 @@ func TestOpenJustWritten(t *testing.T) {
 func TestMapped(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	must(t, err)
+	judge.Must(t, err)
 	m, err := unix.Mmap(int(f.Fd()), 2<<20, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	must(t, err, f.Close())
+	judge.Must(t, err, f.Close())
 	m[0] ^= 1
-	must(t, open(t, name, "", nil).Load(t.Context()))
+	judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 	m[1] ^= 1 // the page is dirty: ctime stays
-	must(t, unix.Munmap(m))
+	judge.Must(t, unix.Munmap(m))
 	want, err := os.ReadFile(name)
-	must(t, err)
+	judge.Must(t, err)
 	i := open(t, name, "", nil)
 	if i.Index() != nil {
 		t.Error("an index is believed that was made before the last write")
@@ -142,7 +133,7 @@ func TestTmpfs(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	name := old(t, filepath.Join(dir, "image"), disk(1<<20))
-	must(t, open(t, name, "", nil).Load(t.Context()))
+	judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 	if open(t, name, "", nil).Index() != nil {
 		t.Error("an index is kept")
 	}
@@ -154,7 +145,7 @@ func TestForgedBeside(t *testing.T) {
 	evil[1] ^= 1
 	name := old(t, filepath.Join(t.TempDir(), "disk.img"), evil)
 	var st unix.Stat_t
-	must(t, unix.Stat(name, &st))
+	judge.Must(t, unix.Stat(name, &st))
 	head, _ := json.Marshal(map[string]any{"file": map[string]any{"dev": st.Dev, "inode": st.Ino, "size": st.Size, "mtime": st.Mtim.Nano(), "ctime": st.Ctim.Nano()},
 		"stored": sumOf(good), "decoded": sumOf(good), "chunk": chunk.Size})
 	b := append(append([]byte("groundhog index 1\n"), head...), '\n')
@@ -162,7 +153,7 @@ func TestForgedBeside(t *testing.T) {
 		b = append(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, uint64(n)), chunk.Size), append([]byte{1}, make([]byte, 32)...)...)
 	}
 	sum := sha256.Sum256(b)
-	must(t, os.WriteFile(name+".groundhog-index", append(b, sum[:]...), 0o644))
+	judge.Must(t, os.WriteFile(name+".groundhog-index", append(b, sum[:]...), 0o644))
 	if _, err := Open(t.Context(), name, sumOf(good), nil); !errors.Is(err, ErrChecksum) {
 		t.Errorf("%v, want ErrChecksum", err)
 	}
@@ -181,7 +172,7 @@ func hashOf(b []byte) []byte { s := sha256.Sum256(b); return s[:] }
 func TestKeptWithoutSum(t *testing.T) {
 	content := disk(3 << 20)
 	name := old(t, filepath.Join(t.TempDir(), "disk.img"), content)
-	must(t, open(t, name, "", nil).Load(t.Context()))
+	judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 	if i := open(t, name, "", nil); i.Index() == nil || i.Sum() != "" || i.Content() == "" {
 		t.Errorf("%d chunks, sum %q, content %q", len(i.Index()), i.Sum(), i.Content())
 	}
@@ -192,7 +183,7 @@ func TestKeptWithoutSum(t *testing.T) {
 	if _, err := Open(t.Context(), name, "", nil); !errors.Is(err, ErrChecksum) {
 		t.Errorf("%v, want ErrChecksum", err)
 	}
-	must(t, os.Remove(name+".sha256"))
+	judge.Must(t, os.Remove(name+".sha256"))
 	if i := open(t, name, sumOf(content), nil); i.Sum() != sumOf(content) {
 		t.Errorf("sum %q", i.Sum())
 	}
@@ -205,7 +196,7 @@ func TestKeptWithoutSum(t *testing.T) {
 func TestKeptIsChecked(t *testing.T) {
 	content := disk(3 << 20)
 	name := old(t, filepath.Join(t.TempDir(), "disk.img"), content)
-	must(t, open(t, name, "", nil).Load(t.Context()))
+	judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 	i := open(t, name, "", nil)
 	kept := i.kept
 	if kept == nil {
@@ -230,7 +221,7 @@ func TestKeptIsChecked(t *testing.T) {
 func TestKeptOfPacked(t *testing.T) {
 	content := disk(4 << 20)
 	name := old(t, filepath.Join(t.TempDir(), "disk.img.zst"), packWith(t, []string{"zstd", "-q"}, content))
-	must(t, open(t, name, "", nil).Load(t.Context()))
+	judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 	kept := open(t, name, "", nil).kept
 	if kept == nil {
 		t.Fatal("no index")
@@ -269,10 +260,10 @@ func TestStdinChanges(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image"), content)
 	for _, change := range []bool{false, true} {
 		f, err := os.Open(name)
-		must(t, err)
+		judge.Must(t, err)
 		i := open(t, "-", "", f)
 		if change {
-			must(t, os.WriteFile(name, content, 0o600))
+			judge.Must(t, os.WriteFile(name, content, 0o600))
 		}
 		if _, err := whole(i); change != errors.Is(err, ErrChanged) {
 			t.Errorf("changed %v: %v", change, err)
@@ -285,7 +276,7 @@ func TestStdinChanges(t *testing.T) {
 func TestOpenOdd(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")
-	must(t, unix.Mkfifo(pipe, 0o600))
+	judge.Must(t, unix.Mkfifo(pipe, 0o600))
 	for _, name := range []string{pipe, dir, "/dev/zero", "/dev/null"} {
 		if _, err := Open(t.Context(), name, "", nil); err == nil || !strings.Contains(err.Error(), "neither a file nor a disk") {
 			t.Errorf("%s: %v", name, err)

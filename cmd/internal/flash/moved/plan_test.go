@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // world is a disk and an image in symbols: each piece is its own sum, and a chunk has four of them.
@@ -166,9 +168,7 @@ func FuzzPlan(f *testing.F) {
 		for len(w.disk) < len(w.image) || len(w.disk)%small != 0 {
 			w.disk = append(w.disk, zeroSum)
 		}
-		if err := w.check(cut); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.check(cut))
 	})
 }
 

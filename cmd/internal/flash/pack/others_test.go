@@ -18,9 +18,7 @@ const stranger = 12345
 // sharedDir is a directory that everybody may write to, as /tmp is, and one beside it that nobody but us may.
 func sharedDir(t *testing.T) (shared, precious string) {
 	shared, precious = t.TempDir(), t.TempDir()
-	if err := errors.Join(os.Chmod(shared, 0o777|os.ModeSticky), os.WriteFile(filepath.Join(precious, "file"), []byte("precious"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(os.Chmod(shared, 0o777|os.ModeSticky), os.WriteFile(filepath.Join(precious, "file"), []byte("precious"), 0o600)))
 	return shared, precious
 }
 
@@ -115,9 +113,7 @@ func TestStoreIsMoved(t *testing.T) {
 	dir, precious := sharedDir(t)
 	name := filepath.Join(dir, storeName)
 	s := at(t, name)
-	if err := errors.Join(os.Rename(name, name+".real"), os.Symlink(precious, name)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(os.Rename(name, name+".real"), os.Symlink(precious, name)))
 	img := image(10, 9)
 	k, err := Make(t.Context(), img, 1, s, func(int64) {})
 	if err != nil {
@@ -135,9 +131,7 @@ func TestPruneOddNames(t *testing.T) {
 	for _, name := range []string{strings.Repeat("0", 63), strings.Repeat("0", 65), strings.Repeat("0", 80), strings.Repeat("x", 64), ""} {
 		judge.WriteFile(t, filepath.Join(c.storeDir(), name+groupSuffix), "")
 	}
-	if err := c.pruneRecords(MaxKept, 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.pruneRecords(MaxKept, 0))
 	left, err := filepath.Glob(filepath.Join(c.storeDir(), "*"+groupSuffix))
 	if kept, cause := c.List(); err != nil || cause != nil || len(left) != 0 || len(kept) != 1 {
 		t.Errorf("%q, %v, %v", left, kept, errors.Join(err, cause))

@@ -100,9 +100,7 @@ func checkPlaces(t *testing.T, img memory, p Pack) {
 		if given < place.Entry && place.End >= groupStride { // a group by itself
 			given = place.Entry
 			through.Reset()
-			if err := all.Reset(struct{ io.Reader }{readThrough{through}}); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, all.Reset(struct{ io.Reader }{readThrough{through}}))
 		}
 		if b, err = p.Read(given, place.End); err != nil {
 			t.Fatal(err)
@@ -282,17 +280,13 @@ func TestCache(t *testing.T) {
 		if _, err := c.Of(name, img.Index()).Read(groupStride, groupStride+10); err == nil {
 			t.Errorf("%s: it is read", what)
 		}
-		if err := errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, errors.Join(os.Remove(file), os.WriteFile(file, b, 0o600)))
 	}
 	var none *Cache
 	if none.Of(name, nil) != nil || none.Prune(0) != nil {
 		t.Error("no cache has something")
 	}
-	if err := os.Chmod(c.storeDir(), 0o777); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Chmod(c.storeDir(), 0o777))
 	if c.Of(name, img.Index()) != nil {
 		t.Error("a store that anybody writes to is believed")
 	}
@@ -351,9 +345,7 @@ func TestPrune(t *testing.T) {
 	count := func() int { return len(filesOf(c.storeDir())) }
 	whole := count()
 	c.Of(filepath.Join(dir, "two"), two.Index()) // used last
-	if err := c.pruneRecords(second.Packed(), 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, c.pruneRecords(second.Packed(), 0))
 	kept, err := c.List()
 	if err != nil || len(kept) != 1 || kept[0].Image != second.Image || count() != whole-2 {
 		t.Errorf("%v, %d groups of %d: %v", kept, count(), whole, err)

@@ -48,9 +48,7 @@ func runIsDurable(t *testing.T, one int) {
 	for n := 1; ; n += one {
 		l, job := setUp(t, image, image, 5<<20)
 		state, bin := t.TempDir(), t.TempDir()
-		if err := judge.WriteProgram(filepath.Join(bin, "dd"), []byte(volatile), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, judge.WriteProgram(filepath.Join(bin, "dd"), []byte(volatile), 0o700))
 		disk := filepath.Join(l.root, "dev/vdb")
 		for name, do := range map[string]error{
 			"kill":   os.WriteFile(filepath.Join(state, "kill"), fmt.Append(nil, n), 0o600),

@@ -37,9 +37,7 @@ func newLocal(t *testing.T) *local {
 	judge.Tool(t, "curl")
 	l := &local{t: t, root: t.TempDir()}
 	for _, dir := range []string{"run/groundhog", "proc", "sys/class/block"} {
-		if err := os.MkdirAll(filepath.Join(l.root, dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, os.MkdirAll(filepath.Join(l.root, dir), 0o700))
 	}
 	for _, file := range []string{"mounts", "swaps", "locks"} {
 		l.write("proc/"+file, "")
@@ -75,9 +73,7 @@ func (l *local) Script(ctx context.Context, program string, stdin io.Reader, arg
 // setUp makes a disk full of old data and a server that has the image.
 func setUp(t *testing.T, image, served []byte, disk int) (*local, Job) {
 	l := newLocal(t)
-	if err := os.MkdirAll(filepath.Join(l.root, "dev"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.MkdirAll(filepath.Join(l.root, "dev"), 0o700))
 	l.write("dev/vdb", string(judge.Noise(9, disk)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/image" {
@@ -236,9 +232,7 @@ func (l *local) tools() string {
 
 // busy is a claim of a process that began so many ticks after the boot.
 func (l *local) busy(pid int, start string) {
-	if err := os.Mkdir(filepath.Join(l.root, "run/groundhog/plain.by"), 0o700); err != nil {
-		l.t.Fatal(err)
-	}
+	judge.Must(l.t, os.Mkdir(filepath.Join(l.root, "run/groundhog/plain.by"), 0o700))
 	l.write("run/groundhog/plain.by/"+strconv.Itoa(pid)+"."+start, "somebody\n")
 }
 
@@ -263,18 +257,14 @@ func (l *local) claims() []string {
 
 // block makes the disk one that sysfs knows, and below it what name says.
 func (l *local) block(name string) {
-	if err := os.MkdirAll(filepath.Join(l.root, "sys/class/block/vdb", name), 0o700); err != nil {
-		l.t.Fatal(err)
-	}
+	judge.Must(l.t, os.MkdirAll(filepath.Join(l.root, "sys/class/block/vdb", name), 0o700))
 }
 
 // A lock whose owner is gone holds nobody up, whatever has its number now.
 func TestRunStaleLock(t *testing.T) {
 	image := judge.Noise(1, 2<<20)
 	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, gone.Run())
 	for pid, start := range map[int]string{gone.Process.Pid: "1", os.Getpid(): "1"} {
 		l, job := setUp(t, image, image, 4<<20)
 		l.busy(pid, start)
@@ -287,9 +277,7 @@ func TestRunStaleLock(t *testing.T) {
 // Twenty at once, some of which are killed while they hold it, and that again and again: never two.
 func TestLockRace(t *testing.T) {
 	l := newLocal(t)
-	if err := os.Mkdir(filepath.Join(l.root, "held"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Mkdir(filepath.Join(l.root, "held"), 0o755))
 	functions, _, _ := strings.Cut(flashScript, "\ntake_lock\n")
 	held := 0
 	for round := range 5 {
@@ -340,9 +328,7 @@ echo held
 
 func TestCheck(t *testing.T) {
 	good := Job{Disk: "/dev/vda", URL: "http://192.0.2.1/i", Compression: "none", Size: 512, SHA256: strings.Repeat("a", 64), Session: "S"}
-	if err := good.checkJob(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, good.checkJob())
 	for name, spoil := range map[string]func(*Job){
 		"a way out of /dev": func(j *Job) { j.Disk = "/dev/../etc/passwd" },
 		"an option":         func(j *Job) { j.Disk = "-rf" },
@@ -371,9 +357,7 @@ func TestTerseDD(t *testing.T) {
 		l, j := setUp(t, image, image, 5<<20)
 		bin := t.TempDir()
 		script := "#!/bin/sh\n{ busybox dd \"$@\" 2>&1 >&3 | grep -v bytes >&2; } 3>&1\n"
-		if err := judge.WriteProgram(filepath.Join(bin, "dd"), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, judge.WriteProgram(filepath.Join(bin, "dd"), []byte(script), 0o700))
 		l.path = bin + ":" + os.Getenv("PATH")
 		r, err := Run(t.Context(), l, j)
 		if err != nil || r.Bytes != int64(size) || !bytes.Equal(l.disk()[:size], image) {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+
+	"groundhog/fixtures/judge"
 )
 
 // sample is a line with a hello and frames of every size that matters.
@@ -14,13 +16,9 @@ func sample(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := NewWriter(&b)
-	if err := SayHello(w, "groundhog 1.2"); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, SayHello(w, "groundhog 1.2"))
 	for i, n := range []int{0, 1, 3, 200} {
-		if err := w.Write(Type(i+2), bytes.Repeat([]byte{'x'}, n/2), bytes.Repeat([]byte{'y'}, n-n/2)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.Write(Type(i+2), bytes.Repeat([]byte{'x'}, n/2), bytes.Repeat([]byte{'y'}, n-n/2)))
 	}
 	return b.Bytes()
 }
@@ -44,9 +42,7 @@ func TestFrames(t *testing.T) {
 	w := NewWriter(&b)
 	sizes := []int{0, 1, 4096, MaxPayload}
 	for i, n := range sizes {
-		if err := w.Write(Type(200+i), bytes.Repeat([]byte{byte(i)}, n)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, w.Write(Type(200+i), bytes.Repeat([]byte{byte(i)}, n)))
 	}
 	r := NewReader(iotest.HalfReader(&b))
 	for i, n := range sizes {
@@ -145,9 +141,7 @@ func TestWritersTogether(t *testing.T) {
 // A claimed length costs nothing until the bytes come.
 func TestClaimsAllocateNothing(t *testing.T) {
 	var b bytes.Buffer
-	if err := NewWriter(&b).Write(2, make([]byte, MaxPayload)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, NewWriter(&b).Write(2, make([]byte, MaxPayload)))
 	head := b.Bytes()[:headerSize+1]
 	r := NewReader(bytes.NewReader(head))
 	if _, _, err := r.Next(); err != io.ErrUnexpectedEOF {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/initrd/show"
 )
 
@@ -40,9 +41,7 @@ func TestNoise(t *testing.T) {
 func TestAnotherVersion(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString(preamble)
-	if err := NewWriter(&b).Write(Hello, []byte{0x7f, 2}, []byte("groundhog 9.0")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, NewWriter(&b).Write(Hello, []byte{0x7f, 2}, []byte("groundhog 9.0")))
 	tool, err := HearHello(NewReader(&b))
 	v, ok := errors.AsType[*VersionError](err)
 	if !ok || v.Version != 0x7f02 || tool != "groundhog 9.0" || !strings.Contains(err.Error(), "groundhog 9.0") {
@@ -65,9 +64,7 @@ func TestBadHello(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		b.WriteString(preamble)
-		if err := NewWriter(&b).Write(c.kind, []byte(c.payload)); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, NewWriter(&b).Write(c.kind, []byte(c.payload)))
 		if _, err := HearHello(NewReader(&b)); !errors.Is(err, ErrFrame) {
 			t.Errorf("%s: %v", name, err)
 		}

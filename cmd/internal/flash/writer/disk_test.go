@@ -71,9 +71,7 @@ func exercise(t *testing.T, d *Disk, content []byte) {
 				t.Fatalf("writing %d bytes at %d: %d, %v", n, off, w, err)
 			}
 			copy(content[off:], p)
-			if err := d.Flush(); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, d.Flush())
 			if same, err := d.Equal(p, off, scratch); !same || err != nil {
 				t.Fatalf("%d bytes at %d: read back %v, %v", n, off, same, err)
 			}
@@ -119,9 +117,7 @@ func TestReadsPastThePageCache(t *testing.T) {
 	if _, err := medium.WriteAt(make([]byte, 4096), 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(medium.Sync(), medium.Close()); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(medium.Sync(), medium.Close()))
 	if _, err := cached.ReadAt(seen, 0); err != nil || !bytes.Equal(seen, content[:4096]) {
 		t.Fatalf("the page cache knows of the change, the test tests nothing: %v", err)
 	}

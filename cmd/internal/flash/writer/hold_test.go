@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"groundhog/fixtures/judge"
 )
 
 // A device with two disks: it boots again when neither is half written, whichever was done first.
@@ -18,16 +20,12 @@ func TestTwoDisks(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.releaseLock()
-		if err := h.beginWriting(session); err != nil {
-			t.Fatal(err)
-		}
+		judge.Must(t, h.beginWriting(session))
 		if !h.isWriting() || h.lastSession() != session {
 			t.Errorf("%s: writing %v, session %q", disk, h.isWriting(), h.lastSession())
 		}
 		if done {
-			if err := h.endWriting(session); err != nil {
-				t.Fatal(err)
-			}
+			judge.Must(t, h.endWriting(session))
 		}
 	}
 	is := func(disk string, want State, session string) {

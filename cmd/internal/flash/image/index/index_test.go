@@ -116,9 +116,7 @@ func TestStore(t *testing.T) {
 		t.Error("it counts for another state of the file")
 	}
 	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(name, link); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Symlink(name, link))
 	if s.Get(link, state) == nil {
 		t.Error("by another way there it is not found")
 	}
@@ -222,9 +220,7 @@ func TestPrune(t *testing.T) {
 	}
 	large := filepath.Join(dir, "large"+indexSuffix)
 	later := time.Now().Add(time.Minute) // as where the clock for files stands still
-	if err := errorsOf(os.WriteFile(large, nil, 0o600), os.Truncate(large, maxStore), os.Chtimes(large, later, later)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errorsOf(os.WriteFile(large, nil, 0o600), os.Truncate(large, maxStore), os.Chtimes(large, later, later)))
 	s.Put(name, sample(state))
 	total, count := int64(0), 0
 	all, _ := filepath.Glob(filepath.Join(dir, "*"+indexSuffix))
@@ -252,9 +248,7 @@ func TestCutKey(t *testing.T) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
-	if err := os.Remove(filepath.Join(dir, "key")); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Remove(filepath.Join(dir, "key")))
 	if _, err := openAt(dir); err != nil {
 		t.Errorf("without it: %v", err)
 	}

@@ -328,9 +328,7 @@ func sized(t *testing.T, dir string, mib int64) (name string) {
 	t.Helper()
 	name = filepath.Join(dir, "image")
 	judge.WriteFile(t, name, "")
-	if err := os.Truncate(name, mib<<20); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, os.Truncate(name, mib<<20))
 	return name
 }
 

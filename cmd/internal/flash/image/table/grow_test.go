@@ -56,9 +56,7 @@ func beginning(t testing.TB, name string) ([]byte, int64) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, chunk.Size))
 	info, serr := f.Stat()
-	if err := errors.Join(err, serr); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, errors.Join(err, serr))
 	return b, info.Size()
 }
 
@@ -178,9 +176,7 @@ func dump(t testing.TB, name string) map[string]any {
 	t.Helper()
 	var said struct{ Partitiontable map[string]any }
 	out := strings.ReplaceAll(run(t, "", "sfdisk", "--json", name), name, "disk")
-	if err := json.Unmarshal([]byte(out), &said); err != nil {
-		t.Fatal(err)
-	}
+	judge.Must(t, json.Unmarshal([]byte(out), &said))
 	return said.Partitiontable
 }
 
