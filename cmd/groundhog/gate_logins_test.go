@@ -118,6 +118,14 @@ func TestGateLogins(t *testing.T) {
 			}
 			return all
 		}(), false},
+		"links that lead to links": {nil, func() fstest.MapFS {
+			all := fstest.MapFS{"scripts/z": tiny.Link("/d20")}
+			for i := range 20 { // each is found in the directory that the one before it has led to
+				all[fmt.Sprintf("d%d/x", i+1)] = tiny.Link(fmt.Sprintf("/d%d", i))
+			}
+			all["d0/x"] = tiny.Text("# nothing\n")
+			return all
+		}(), false},
 		"what is preloaded, by a link": {fstest.MapFS{"etc/ld.so.preload": tiny.Link("/x"), "x": tiny.Text("/y.so\n")}, fstest.MapFS{"etc/ld.so.preload": tiny.Link("/x"), "x": tiny.Text("/z.so\n")}, false},
 		"httpd":                        {nil, program("scripts/init-top/x", "#!/bin/sh\nbusybox httpd -h /srv\n"), false},
 		"a server in no place of one":  {nil, program("usr/lib/x/sshd", elf), false},

@@ -29,7 +29,8 @@ const (
 	maxKeysFiles    = 16 << 20 // bytes of all of them together
 	maxAccounts     = 512      // whose homes are looked for: each may lead through links of thousands of names
 	maxLogins       = 4096     // logins, and as many ways beside them
-	maxServers      = 512      // names of servers that are followed to what they lead to, likewise
+	maxServers      = 512      // names of servers that are followed to what they lead to, likewise; and links in places of scripts
+	maxLinkRounds   = 8        // how often these are looked for anew, in what they lead to
 )
 
 // serverPrograms let people in who reach them.
@@ -142,13 +143,13 @@ func (f *wayFinder) inBootPlace(name string) bool {
 func (f *wayFinder) followBootLinks(img *initrd.Image) {
 	f.linked = map[string]bool{}
 	followed := map[string]bool{}
-	for more := true; more; {
+	for round, more := 0, true; more; round++ {
 		more = false
 		for name, e := range img.Tree() {
 			if !e.IsLink() || followed[name] || !f.inBootPlace(name) && !bootDirs.MatchString(name) {
 				continue
 			}
-			if len(followed) == maxServers {
+			if len(followed) == maxServers || round == maxLinkRounds {
 				f.ways = append(f.ways, Way{Path: name, What: "more links than are followed"})
 				return
 			}
