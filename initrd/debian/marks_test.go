@@ -24,8 +24,13 @@ func TestMarks(t *testing.T) {
 			continue
 		}
 		unmarked++
-		if harmlessLine.MatchString(line) || serverWord.MatchString(line) || netcatListens.MatchString(line) || steersDropbear.MatchString(line) {
+		if harmlessLine.MatchString(line) || serverWord.MatchString(line) || listens(line) != "" || steersDropbear.MatchString(line) {
 			t.Fatalf("no mark in %q", line)
+		}
+	}
+	for _, line := range []string{"export LD_PRELOAD=x", "ListenStream=22", ". /groundhog/patches.json", "cat >/dev/tcp/x", "x /root/.ssh/y"} {
+		if namesIn(line) == nil {
+			t.Errorf("no name in %q", line)
 		}
 	}
 	if unmarked < 1000 {

@@ -40,7 +40,6 @@ var serverPrograms = []string{"dropbear", "dropbearmulti", "sshd", "tinysshd", "
 
 var (
 	serverWord     = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.ReplaceAll(strings.Join(serverPrograms, "|"), ".", `\.`) + `)(?:$|[^\w.-])`)
-	netcatListens  = regexp.MustCompile(`(?:^|[^\w.-])(?:(nc|netcat)(?:\.\w+)?(?:\s+[^\s;&|]+)*\s+--?\w*[le]|(ssh|autossh|dbclient)(?:\s+[^\s;&|]+)*\s+-\w*R)`)
 	steersDropbear = regexp.MustCompile(`DROPBEAR_OPTIONS|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|ld\.so\.preload|groundhog/patches\.json|authorized_keys|\.ssh/|etc/(?:passwd|shadow|group|shells|nsswitch|dropbear/)|/dev/(?:tcp|udp)/|` +
 		`^Listen(?:Stream|Datagram)\s*=\s*(?:\d|\[|vsock)`)
 )
@@ -49,14 +48,12 @@ var (
 var harmlessLine = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
 	`-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
 
-// lineMarks are texts of which one stands in every line that harmlessLine, serverWord, netcatListens or steersDropbear match in: they are looked for first,
+// lineMarks are texts of which one stands in every line that harmlessLine, serverWord, listens or steersDropbear match in: they are looked for first,
 // because in most lines there is none.
 var lineMarks = []string{"dropbear", "DROPBEAR_OPTIONS", "shd", "telnetd", "getty", "inetd", "psvd", "rlogind", "execd", "socat", "nc", "netcat", "tpd", "adbd", "ttyd", "inaboxd", "gdbserver",
 	"tmate", "ssh", "dbclient", "#", "LD_", "ld.so.preload", "authorized_keys", "etc/", "/dev/", "_msg", "groundhog_", "Listen"}
 
-func isMarked(line string) bool {
-	return slices.ContainsFunc(lineMarks, func(m string) bool { return strings.Contains(line, m) })
-}
+func isMarked(line string) bool { return containsAny(line, lineMarks) }
 
 // Ways finds what may let somebody in beside dropbear, in the archive that the facts are of. Every text in it is looked through.
 func (f *Facts) Ways(img *initrd.Image) []Way {
@@ -223,15 +220,14 @@ func (f *wayFinder) scanScript(name string, text []byte, known bool) {
 		if strings.HasPrefix(line, "#") || !isMarked(line) && !isMarked(meantText(line)) || name == Script && known && execLine.MatchString(line) || index && indexLine.MatchString(line) {
 			continue
 		}
+		if allNames(line) == nil { // as in most lines: what follows is dear
+			continue
+		}
 		if !f.otherSayers {
 			line = saidText.ReplaceAllString(line, "")
 		}
 		line = harmlessLine.ReplaceAllString(line, "")
-		found := namesIn(line)
-		if meant := meantText(line); meant != line {
-			found = append(found, namesIn(meant)...)
-		}
-		if found != nil {
+		if found := allNames(line); found != nil {
 			words = append(words, found...)
 			fmt.Fprintln(sum, line)
 		}
@@ -259,16 +255,64 @@ func meantText(line string) string {
 	return line
 }
 
-// namesIn is the names in a line that make it a way in.
-func namesIn(line string) []string {
-	found := steersDropbear.FindAllString(line, -1)
-	for _, m := range serverWord.FindAllStringSubmatch(line, -1) {
-		found = append(found, m[1])
-	}
-	if m := netcatListens.FindStringSubmatch(line); m != nil {
-		found = append(found, m[1]+m[2])
+// allNames is the names in a line, as it stands there and as a shell has it, that make it a way in.
+func allNames(line string) []string {
+	found := namesIn(line)
+	if meant := meantText(line); meant != line {
+		found = append(found, namesIn(meant)...)
 	}
 	return found
+}
+
+// steerMarks are texts of which one stands in every line that steersDropbear matches in.
+var steerMarks = []string{"DROPBEAR_OPTIONS", "LD_", "ld.so.preload", "patches.json", "authorized_keys", ".ssh/", "etc/", "/dev/", "Listen"}
+
+func containsAny(line string, marks []string) bool {
+	return slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(line, m) })
+}
+
+func namesIn(line string) (found []string) {
+	if containsAny(line, steerMarks) {
+		found = steersDropbear.FindAllString(line, -1)
+	}
+	if containsAny(line, serverPrograms) {
+		for _, m := range serverWord.FindAllStringSubmatch(line, -1) {
+			found = append(found, m[1])
+		}
+	}
+	if name := listens(line); name != "" {
+		found = append(found, name)
+	}
+	return found
+}
+
+// listeners is programs that serve, or let others in, by an option with one of these letters.
+var listeners = map[string]string{"nc": "le", "netcat": "le", "ssh": "R", "autossh": "R", "dbclient": "R"}
+
+// listens is such a program that a line names, with an option like that behind it.
+func listens(line string) string {
+	name := ""
+	for word := range strings.FieldsSeq(line) {
+		if option := strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-"); name != "" && option != word {
+			letters := option[:len(option)-len(strings.TrimLeftFunc(option, isWordRune))]
+			if strings.ContainsAny(letters, listeners[name]) {
+				return name
+			}
+		}
+		if strings.ContainsAny(word, ";&|") {
+			name = ""
+		}
+		base := word[strings.LastIndexFunc(word, func(r rune) bool { return !isWordRune(r) && r != '.' && r != '-' })+1:]
+		base, _, _ = strings.Cut(base, ".") // nc.openbsd
+		if listeners[base] != "" {
+			name = base
+		}
+	}
+	return ""
+}
+
+func isWordRune(r rune) bool {
+	return r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
 // changedElsewhere is what may change, in Debian's boot script or beside it, how dropbear is started; "" of none.
