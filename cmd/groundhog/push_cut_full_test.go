@@ -36,6 +36,9 @@ func shoot(ctx context.Context, b *bench, done <-chan struct{}, every time.Durat
 			return all
 		}
 		all = append(all, shot{time.Since(began), k})
+		if len(all)%256 == 0 { // a push on a loaded machine takes minutes, and a shot up to 100 MB
+			every *= 2
+		}
 		select {
 		case <-done:
 			after++
