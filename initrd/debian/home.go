@@ -2,25 +2,25 @@ package debian
 
 import "strings"
 
-// Debian's hook gives root a home of a new random name in each archive.
+// Dropbear's hook has mktemp(1) make root's home, so that its name is another one in each archive. This is the template.
 const (
-	homePrefix = "root-"
-	homeRandom = "XXXXXXXXXX"
+	homePrefix   = "root-"
+	homeTemplate = homePrefix + "XXXXXXXXXX"
 )
 
-// StableHome is a path that begins with root's home, with the random part of the
-// home's name written XXXXXXXXXX: it is the same in two builds that differ in that part
-// alone. Of any other path it is "".
+// StableHome is a path that begins with root's home, with mktemp's template in place of
+// the home's name: it is the same in two builds that differ in that name alone. Of any
+// other path it is "".
 func StableHome(name string) string {
 	home, rest, below := strings.Cut(name, "/")
 	random, ok := strings.CutPrefix(home, homePrefix)
-	if !ok || len(random) != len(homeRandom) || strings.IndexFunc(random, notAlphanumeric) >= 0 {
+	if !ok || len(home) != len(homeTemplate) || strings.IndexFunc(random, notAlphanumeric) >= 0 {
 		return ""
 	}
 	if below {
 		rest = "/" + rest
 	}
-	return homePrefix + homeRandom + rest
+	return homeTemplate + rest
 }
 
 func notAlphanumeric(r rune) bool {
