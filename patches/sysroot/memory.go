@@ -119,16 +119,10 @@ type nodeFile struct {
 	tree *Tree
 }
 
-func (f *nodeFile) Read(b []byte) (int, error) {
-	n, err := f.Reader.Read(b)
-	if over := f.tree.countRead(n); over != nil {
-		return 0, over
-	}
-	return n, err
-}
+func (f *nodeFile) Read(b []byte) (int, error) { return f.tree.countRead(f.Reader.Read(b)) }
 
 func (f *nodeFile) WriteTo(w io.Writer) (int64, error) {
-	if err := f.tree.countRead(f.Len()); err != nil {
+	if _, err := f.tree.countRead(f.Len(), nil); err != nil {
 		return 0, err
 	}
 	return f.Reader.WriteTo(w)

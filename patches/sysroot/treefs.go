@@ -129,20 +129,14 @@ type meteredFile struct {
 	tree *Tree
 }
 
-func (f *meteredFile) Read(b []byte) (int, error) {
-	n, err := f.File.Read(b)
-	if over := f.tree.countRead(n); over != nil {
-		return 0, over
+func (f *meteredFile) Read(b []byte) (int, error) { return f.tree.countRead(f.File.Read(b)) }
+
+// countRead counts what a Read has returned, and returns that unless it was too much.
+func (t *Tree) countRead(n int, err error) (int, error) {
+	if t.read.Add(int64(n))/maxReads > t.limit {
+		return 0, fmt.Errorf("the files of the root tree: %w", tooLong(t.limit*maxReads))
 	}
 	return n, err
-}
-
-// countRead counts bytes that were read.
-func (t *Tree) countRead(n int) error {
-	if t.read.Add(int64(n))/maxReads > t.limit {
-		return fmt.Errorf("the files of the root tree: %w", tooLong(t.limit*maxReads))
-	}
-	return nil
 }
 
 // ReadFile reads a regular file.
