@@ -273,7 +273,8 @@ func (a *attributor) readCandidate(o dpkg.File, entries []Entry, open map[entryC
 	}
 	f, size = &packageFile{File: o}, info.Size()
 	if len(ofSize[size]) == 1 {
-		for sum = range ofSize[size] {
+		for only := range ofSize[size] {
+			sum = only
 		}
 		if held := heldContent(a.img, &entries[open[entryContent{size, sum}][0]]); held != nil {
 			if equal, err := a.compareFile(o.Path, held); err != nil || !equal {
