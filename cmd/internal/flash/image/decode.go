@@ -1,5 +1,4 @@
-// Package image reads disk images: raw ones, and compressed with gzip, xz, zstd, bzip2
-// or lz4. What an image is, its content tells, never its name.
+// Package image reads disk images, raw ones and compressed ones. What an image is, its content tells, never its name.
 package image
 
 import (
@@ -10,7 +9,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,6 +18,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"groundhog/cmd/internal/flash/image/claim"
+	"groundhog/cmd/internal/flash/image/sniff"
 	"groundhog/cmd/internal/flash/image/xzblock"
 	"groundhog/cmd/internal/hint"
 	"groundhog/initrd/eof"
@@ -29,41 +28,20 @@ import (
 // --long=27 ask for, with room. What was packed for more is refused.
 const maxWindow = 128 << 20
 
-// compressionFormat is a way to compress, known by its first bytes (file(1), the formats' own
-// specifications).
-type compressionFormat struct {
-	name   string
-	magic  string
-	decode func(r *bufio.Reader, o decodeOptions) (io.Reader, error)
-}
-
-var imageFormats = []compressionFormat{
-	{"gzip", "\x1f\x8b\x08", func(r *bufio.Reader, o decodeOptions) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) }},
-	{"xz", "\xfd7zXZ\x00", decodeXZ},
-	{"zstd", "\x28\xb5\x2f\xfd", decodeZstd},
-	{"zstd", skippableFrame, decodeZstd}, // pzstd puts one before each frame
-	{"bzip2", "BZh", func(r *bufio.Reader, _ decodeOptions) (io.Reader, error) { return bzip2.NewReader(r), nil }},
-	{"lz4", "\x04\x22\x4d\x18", decodeLZ4},
+// decoders has one for each name that [sniff.Compression] knows.
+var decoders = map[string]func(r *bufio.Reader, o decodeOptions) (io.Reader, error){
+	"gzip":  func(r *bufio.Reader, o decodeOptions) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) },
+	"xz":    decodeXZ,
+	"zstd":  decodeZstd,
+	"bzip2": func(r *bufio.Reader, _ decodeOptions) (io.Reader, error) { return bzip2.NewReader(r), nil },
+	"lz4":   decodeLZ4,
 }
 
 // isPacked reports whether a file begins as one that is decoded.
 func isPacked(file io.ReaderAt) bool {
-	return slices.ContainsFunc(imageFormats, func(f compressionFormat) bool {
-		b := make([]byte, len(f.magic))
-		n, _ := file.ReadAt(b, 0)
-		return f.beginsFormat(b[:n])
-	})
-}
-
-// skippableFrame is how a zstd frame begins that has nothing of the content; its first byte may have any other low half (RFC 8878, section 3.1.2).
-const skippableFrame = "\x50\x2a\x4d\x18"
-
-// beginsFormat reports whether b is the first bytes of the format.
-func (f compressionFormat) beginsFormat(b []byte) bool {
-	if f.magic == skippableFrame && len(b) == len(skippableFrame) {
-		return b[0]&0xf0 == skippableFrame[0] && string(b[1:]) == skippableFrame[1:]
-	}
-	return string(b) == f.magic
+	b := make([]byte, sniff.MagicLen)
+	n, _ := file.ReadAt(b, 0)
+	return sniff.Compression(b[:n]) != ""
 }
 
 // decodeBy returns the disk image that r holds, decoded while it is read, and the
@@ -76,28 +54,26 @@ func (f compressionFormat) beginsFormat(b []byte) bool {
 // Closing the image ends the decoder, not r.
 func decodeBy(r io.Reader, o decodeOptions) (image io.ReadCloser, compression string, err error) {
 	in := bufio.NewReaderSize(r, 1<<20)
-	for _, f := range imageFormats {
-		b, err := in.Peek(len(f.magic))
-		if err != nil && err != io.EOF {
-			return nil, "", err
-		}
-		if !f.beginsFormat(b) {
-			continue
-		}
-		d, err := f.decode(in, o)
-		if err != nil {
-			return nil, "", beyondDecoder(f.name, eof.Unexpected(err))
-		}
-		plain := &decoderReader{d, f.name}
-		if c, ok := d.(io.Closer); ok {
-			return struct {
-				io.Reader
-				io.Closer
-			}{plain, c}, f.name, nil
-		}
-		return io.NopCloser(plain), f.name, nil
+	first, err := in.Peek(sniff.MagicLen)
+	if err != nil && err != io.EOF {
+		return nil, "", err
 	}
-	return io.NopCloser(in), "raw", nil
+	name := sniff.Compression(first)
+	if name == "" {
+		return io.NopCloser(in), "raw", nil
+	}
+	d, err := decoders[name](in, o)
+	if err != nil {
+		return nil, "", beyondDecoder(name, eof.Unexpected(err))
+	}
+	plain := &decoderReader{d, name}
+	if c, ok := d.(io.Closer); ok {
+		return struct {
+			io.Reader
+			io.Closer
+		}{plain, c}, name, nil
+	}
+	return io.NopCloser(plain), name, nil
 }
 
 // decodeOptions is how to decode.

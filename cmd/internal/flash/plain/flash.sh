@@ -103,8 +103,7 @@ fetch() {
 decode() {
 	case $decoder in
 	none) cat ;;
-	gzip) gzip -dc ;;
-	*) "$decoder" -dc ;; # the client names xz, bzip2, lz4 or zstd and nothing else
+	*) "$decoder" -dc ;; # the client names a decoder that it knows and nothing else
 	esac
 }
 

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash/image/sniff"
 )
 
 //go:embed flash.sh
@@ -38,7 +39,7 @@ type Shell interface {
 type Job struct {
 	Disk        string // its path on the device, below /dev
 	URL         string // where the device gets the image from, http or https
-	Compression string // of what is there: "none", "gzip", "xz", "bzip2", "lz4" or "zstd"
+	Compression string // of what is there, as [sniff.Compression] names it; "none"
 	Size        int64  // bytes of the decoded image
 	SHA256      string // of the decoded image, in hex
 	Who         string // for whoever finds the device taken
@@ -75,9 +76,6 @@ var (
 	ErrLost    = errors.New("the connection was lost while the device wrote")
 )
 
-// compressionTools names, for each compression, what the device must have.
-var compressionTools = map[string]bool{"none": true, "gzip": true, "xz": true, "bzip2": true, "lz4": true, "zstd": true}
-
 var (
 	diskPath = regexp.MustCompile(`^/dev/[A-Za-z0-9_./-]+$`)
 	safeWord = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
@@ -90,7 +88,7 @@ func (j *Job) checkJob() error {
 		return fmt.Errorf("%q is no disk", j.Disk)
 	case !webURL.MatchString(j.URL):
 		return fmt.Errorf("%q is no http or https URL", j.URL)
-	case !compressionTools[j.Compression]:
+	case j.Compression != "none" && !sniff.IsCompression(j.Compression):
 		return fmt.Errorf("no decoder for %q", j.Compression)
 	case !safeWord.MatchString(j.Session):
 		return fmt.Errorf("%q is no session", j.Session)

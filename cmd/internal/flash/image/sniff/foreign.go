@@ -119,11 +119,6 @@ var foreignFormats = []struct {
 	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 0, "a document of Microsoft Office"},
 }
 
-// stillPacked is what a decoder has left packed once more, or does not take.
-var stillPacked = []struct{ magic, what string }{
-	{"\x1f\x8b", "gzip"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"BZh", "bzip2"}, {"\x04\x22\x4d\x18", "lz4"},
-}
-
 // foreignFile is the kind of file that begins with b; "" where it may be a disk image.
 func foreignFile(b []byte) string {
 	for _, f := range foreignFormats {
@@ -131,13 +126,8 @@ func foreignFile(b []byte) string {
 			return f.what
 		}
 	}
-	for _, f := range stillPacked {
-		if bytes.HasPrefix(b, []byte(f.magic)) && (f.what != "bzip2" || len(b) > 3 && b[3] >= '1' && b[3] <= '9') {
-			return "compressed twice, with " + f.what + " inside"
-		}
-	}
-	if b[0] >= 0x50 && b[0] <= 0x5f && bytes.HasPrefix(b[1:], []byte("\x2a\x4d\x18")) {
-		return "compressed twice, with zstd or lz4 inside"
+	if name := Compression(b); name != "" { // what a decoder has left packed once more
+		return "compressed twice, with " + name + " inside"
 	}
 	switch {
 	case isPE(b):
