@@ -74,7 +74,11 @@ func (a *writerLine) takeHeld(b []byte) error {
 		return fmt.Errorf("%w: %d bytes of sums for chunk %d", protocol.ErrProtocol, len(sums), n)
 	}
 	defer r.cond.Broadcast()
-	return a.takeReply(protocol.Reply{N: n, Answer: protocol.Needed}, slices.Clone(sums))
+	held := slices.Clone(sums)
+	if src, ok := r.Source.(Reader); ok && r.unlike && !src.KeepsAll() { // what would be found is not worth decoding the image once more
+		held = nil
+	}
+	return a.takeReply(protocol.Reply{N: n, Answer: protocol.Needed}, held)
 }
 
 // takeReply takes one reply; held is what came with it. The caller holds mu.

@@ -27,6 +27,9 @@ type Reader interface {
 	Read(ctx context.Context, n int64) ([]byte, error)
 	// Peek is a chunk's data, which is not compared with its sum; zeros come as bytes. It is false where something would have to be decoded first.
 	Peek(n int64) (data []byte, ok bool)
+	// KeepsAll reports whether Peek has every chunk that is known. KeepAll sees to it, which may take decoding the image once more.
+	KeepsAll() bool
+	KeepAll() error
 }
 
 const (
@@ -119,13 +122,18 @@ func (a *writerLine) moveChunks(ctx context.Context) error {
 	}
 	worth, err := a.sampleDisk(ctx, src, total)
 	if err != nil || !worth {
+		r.mu.Lock()
+		r.unlike = err == nil
+		r.mu.Unlock()
 		return err
 	}
 	var all []chunk.Chunk
 	loaded := make(chan error, 1)
 	go func() {
 		var err error
-		all, err = src.Known(ctx)
+		if all, err = src.Known(ctx); err == nil { // many of them are going to be read, in any order
+			err = src.KeepAll()
+		}
 		loaded <- err
 	}()
 	if err := a.scanAll(total); err != nil {
@@ -172,7 +180,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total int64) (b
 	}
 	share := float64(a.scan.asked) / float64(total)
 	found, err := a.findsImage(share, func(i int64) ([]byte, error) {
-		if i == 4*imageSamples {
+		if i == chunk.FirstSamples {
 			return nil, io.EOF
 		}
 		n := i + 1 // the first chunk has a table in it, and goes its own way
@@ -185,7 +193,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total int64) (b
 		if i == 2*imageSamples {
 			return nil, io.EOF
 		}
-		n := total * i / (2 * imageSamples)
+		n := chunk.SampleAt(total * i / (2 * imageSamples))
 		return a.Shared.sample(n, func() ([]byte, error) {
 			data, ok := src.Peek(n)
 			if !ok {

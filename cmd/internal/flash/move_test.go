@@ -23,6 +23,9 @@ func (f file) Known(context.Context) ([]chunk.Chunk, error) {
 	return f.Index(), f.end
 }
 
+func (file) KeepsAll() bool { return true }
+func (file) KeepAll() error { return nil }
+
 func (f file) Peek(n int64) ([]byte, bool) {
 	b, err := f.Read(context.Background(), n)
 	return b, err == nil

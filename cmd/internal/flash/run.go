@@ -33,6 +33,7 @@ type flashRun struct {
 	touched   bool // the writer has written
 	finished  bool
 	packBad   bool // the source's pack is left alone
+	unlike    bool // samples have shown that the disk holds nothing of the image
 	result    Result
 }
 

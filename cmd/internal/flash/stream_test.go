@@ -206,6 +206,8 @@ type readable struct {
 }
 
 func (r *readable) Known(context.Context) ([]chunk.Chunk, error) { return r.Index(), nil }
+func (r *readable) KeepsAll() bool                               { return true }
+func (r *readable) KeepAll() error                               { return nil }
 func (r *readable) Peek(n int64) ([]byte, bool) {
 	b, err := indexed{r.source}.Read(context.Background(), n)
 	return b, err == nil
@@ -270,5 +272,48 @@ func TestStreamSkips(t *testing.T) {
 	}
 	if p, ok := s.placeChunk(chunk.Chunk{N: protocol.MaxSkip/chunk.Size + 1}); ok {
 		t.Errorf("%d bytes are skipped", p.skip)
+	}
+}
+
+// A .zst file is decoded once for a disk that has nothing of it, and once more where the disk has some of it, or the line was lost. The disk is the image in any case.
+func TestZstdFileKeptInPart(t *testing.T) {
+	img := words(3, 130)
+	copy(img[510:], "\x55\xaa")
+	dir := t.TempDir()
+	judge.WriteFile(t, filepath.Join(dir, "disk.img"), img)
+	judge.Run(t, exec.CommandContext(t.Context(), judge.Tool(t, "zstd"), "-q", "-1", filepath.Join(dir, "disk.img")))
+	noise := judge.Noise(9, len(img)+chunk.Size)
+	moved := slices.Concat(img[:3*chunk.Size], judge.Noise(8, 20*chunk.PieceSize), img[3*chunk.Size:], make([]byte, chunk.Size))
+	changed := slices.Concat(img, make([]byte, chunk.Size))
+	for at := 0; at < len(img); at += 9 * chunk.Size {
+		copy(changed[at+chunk.PieceSize:], "changed")
+	}
+	for what, c := range map[string]struct {
+		disk  []byte
+		cut   int64
+		again bool
+	}{
+		"nothing of it":               {disk: noise},
+		"nothing of it, and the line": {disk: noise, cut: 5 << 20, again: true}, // in one frame nobody can go on from where the line was lost
+		"another build":               {disk: moved, again: true},
+		"another build, and the line": {disk: moved, cut: 5 << 10, again: true},
+		"some pieces are others":      {disk: changed, again: true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			i, err := stored.Open(t.Context(), filepath.Join(dir, "disk.img.zst"), "", nil, stored.Force(true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer i.Close()
+			judge.Must(t, i.Ready(t.Context(), 0))
+			b := newBench(t, slices.Clone(c.disk))
+			if c.cut > 0 {
+				b.cuts = append(b.cuts, c.cut)
+			}
+			res, err := b.flashOf(i, img)
+			if err != nil || i.KeepsAll() != c.again || res.Lost != len(b.cuts) && c.cut > 0 {
+				t.Errorf("decoded again %v: %+v, %v", i.KeepsAll(), res, err)
+			}
+		})
 	}
 }

@@ -60,9 +60,9 @@ func (i *Image) HostKeys(ctx context.Context) ([]ssh.PublicKey, error) {
 	if len(i.keys.all) > 0 {
 		return i.keys.all, nil
 	}
-	f := i.spool
-	if i.raw != nil {
-		f = i.file
+	f, err := i.decodedFile()
+	if err != nil {
+		return nil, err
 	}
 	keys, reasons, err := readHostKeys(ctx, f)
 	if err != nil || len(keys) > 0 {

@@ -76,7 +76,10 @@ type Image struct {
 	cond     *sync.Cond
 	spool    *os.File
 	spooled  int64            // length that spool was made; its writer's alone
-	unlooked int              // bytes written to spool since somebody looked how much room is left there; its writer's alone
+	spooling spooling         // the decoder, as it writes to spool
+	partial  atomic.Bool      // spool has only some of the chunks
+	filling  sync.Mutex       // held while spool gets the others
+	fill     func() error     // has it get them
 	chunks   []chunk.Chunk    // so far
 	recent   map[int64][]byte // data of the last of these chunks, by number
 	hashing  hashState
@@ -256,6 +259,11 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	from := i.raw
 	if from == nil {
 		from = i.spool
+		if !i.spools(c.N) {
+			if err := i.KeepAll(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	data := chunk.Buffer(c.Len)
 	if _, err := from.ReadAt(data, c.N*chunk.Size); err != nil {
@@ -267,14 +275,14 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	return data, nil
 }
 
-// Peek is chunk n as a raw image's file has it now, or as it was decoded and is kept. It is not compared with the chunk's sum, so it is good for guesses alone.
+// Peek is chunk n as a raw image's file has it now, or as it was decoded, where that is kept. It is not compared with the chunk's sum, so it is good for guesses alone.
 func (i *Image) Peek(n int64) ([]byte, bool) {
 	from := i.raw
 	if from == nil {
 		i.mu.Lock()
 		known := n >= 0 && n < int64(len(i.chunks))
 		i.mu.Unlock()
-		if !known {
+		if !known || !i.spools(n) {
 			return nil, false
 		}
 		from = i.spool

@@ -73,7 +73,7 @@ func (i *Image) wholeContent() io.ReaderAt {
 	case i.file != nil && i.compression == "raw":
 		return i.file
 	case i.spool != nil:
-		return i.spool
+		return decodedContent{i}
 	}
 	return nil
 }

@@ -148,6 +148,7 @@ func (i *Image) beginImage(ctx context.Context) error {
 	}
 	ctx, i.stop = context.WithCancel(ctx)
 	context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	i.spoolPartly(ctx)
 	i.decode = func() { go i.decodeImage(ctx, decoded, stored) }
 	i.undecoded = decoded.Close
 	if !i.checksAsItReads() {

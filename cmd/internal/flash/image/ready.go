@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-
-	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/flash/chunk"
 )
@@ -88,39 +85,6 @@ func (i *Image) checkFooter() error {
 	}
 	if b = bytes.TrimRight(b, "\x00"); len(b) > 0 && !bytes.HasSuffix(b, []byte("YZ")) {
 		return fmt.Errorf("xz: %w", errCut)
-	}
-	return nil
-}
-
-// How much of a filesystem the spool of an image leaves free for others, and after how many bytes written that is checked: nobody knows
-// beforehand how much a small file unpacks to.
-const (
-	spoolLeaves = 64 << 20
-	spoolLooks  = 32 << 20
-)
-
-// leavesRoom notes that n more bytes were written, and refuses to go on where next to nothing is left free.
-func (i *Image) leavesRoom(n int) error {
-	if i.unlooked += n; i.unlooked < spoolLooks {
-		return nil
-	}
-	i.unlooked = 0
-	var st unix.Statfs_t
-	if unix.Fstatfs(int(i.spool.Fd()), &st) != nil || int64(st.Bavail)*int64(st.Bsize) >= spoolLeaves {
-		return nil
-	}
-	return notKept(fmt.Errorf("less than %d MiB are left where it is kept", spoolLeaves>>20))
-}
-
-// checkSpoolRoom refuses a stream that is longer than the free space for its spool. That is the least that can be said: zeros need no space, and what
-// a compressed stream decodes to needs more.
-func checkSpoolRoom(f *os.File, dir string, stored int64) error {
-	var st unix.Statfs_t
-	if stored <= 0 || unix.Fstatfs(int(f.Fd()), &st) != nil {
-		return nil
-	}
-	if free := int64(st.Bavail) * int64(st.Bsize); free < stored {
-		return notKept(fmt.Errorf("for a connection that is lost: %s has room for %d bytes, it has %d and more", dir, free, stored))
 	}
 	return nil
 }

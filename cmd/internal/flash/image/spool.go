@@ -1,24 +1,19 @@
 package image
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
+	"math"
 	"os"
 
-	"groundhog/cmd/internal/flash/chunk"
-	"groundhog/cmd/internal/flash/image/index"
-	"groundhog/cmd/internal/flash/image/sniff"
-	"groundhog/cmd/internal/flash/pack"
+	"golang.org/x/sys/unix"
+
 	"groundhog/cmd/internal/hint"
 )
 
 // unnamedFile is a file without a name, which is gone when it is closed. It may become large, so it is not in /tmp, which may be memory
-// (file-hierarchy(7)).
+// (file-hierarchy(7)). A filesystem with room for less than so many bytes is refused: that is the least that can be said of a stream, whose zeros
+// need no room, and which may be compressed.
 func unnamedFile(least int64) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if dir == "" {
@@ -28,8 +23,8 @@ func unnamedFile(least int64) (*os.File, error) {
 	if err != nil {
 		return nil, notKept(err)
 	}
-	if err = os.Remove(f.Name()); err == nil {
-		err = checkSpoolRoom(f, dir, least)
+	if err = os.Remove(f.Name()); err == nil && freeRoom(f) < least {
+		err = notKept(fmt.Errorf("for a connection that is lost: %s has room for %d bytes, it has %d and more", dir, freeRoom(f), least))
 	}
 	if err != nil {
 		f.Close()
@@ -44,180 +39,37 @@ func notKept(err error) error {
 	return hint.To(fmt.Errorf("%w: %w", ErrSpool, err), "TMPDIR names another directory for it")
 }
 
-// decodeImage decodes, hashes and keeps the whole image.
-func (i *Image) decodeImage(ctx context.Context, decoded io.ReadCloser, stored *storedSum) {
-	defer close(i.over)
-	sum, err := i.pullChunks(ctx, contextReader{ctx, decoded})
-	if err == nil {
-		err = i.checkEnd(ctx, stored, sum)
+// How much of its filesystem a spool leaves free for others, and after how many bytes written that is looked at: nobody knows beforehand how
+// much a small file unpacks to.
+const (
+	spoolLeaves = 64 << 20
+	spoolLooks  = 32 << 20
+)
+
+// spooling is who writes to a spool: how many bytes since the room that is left was looked at.
+type spooling int
+
+// writeChunk writes a chunk, and refuses to go on where next to nothing is left free.
+func (s *spooling) writeChunk(spool *os.File, p []byte, off int64) error {
+	if _, err := spool.WriteAt(p, off); err != nil {
+		return notKept(err)
 	}
-	if err == nil && i.spool != nil { // zeros are not written, and the image may end with some
-		err = i.spool.Truncate(chunk.End(i.chunks))
+	if *s += spooling(len(p)); *s < spoolLooks {
+		return nil
 	}
-	if err == nil && i.file != nil && i.watched != nil && i.unlasting == nil {
-		i.store.Put(i.name, &index.Index{File: i.state, Stored: i.stored, Chunks: i.chunks})
+	if *s = 0; freeRoom(spool) < spoolLeaves {
+		return notKept(fmt.Errorf("less than %d MiB are left where it is kept", spoolLeaves>>20))
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.done, i.err = err == nil, err
-	i.cond.Broadcast()
+	return nil
 }
 
-// storedSum hashes the image's file as it is stored.
-type storedSum struct {
-	hash.Hash
-	off bool // the sum is known by another way: the file is not compressed, and has that of the decoded image, or the kept index has it
-}
-
-func (s *storedSum) Write(p []byte) (int, error) {
-	if s.off {
-		return len(p), nil
+// freeRoom is how many bytes the filesystem of a file has left for whoever is not root; as many as there can be where it does not say.
+func freeRoom(f *os.File) int64 {
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &st) != nil {
+		return math.MaxInt64
 	}
-	return s.Hash.Write(p)
-}
-
-// checkEnd compares the checksum of what was read with what it should be, and makes sure that the file has not changed meanwhile.
-func (i *Image) checkEnd(ctx context.Context, stored *storedSum, sum string) error {
-	switch {
-	case stored.off && i.kept != nil: // all that came out is as the index has it
-		sum = i.kept.Stored
-	case !stored.off:
-		if _, err := io.Copy(stored, i.in); err != nil { // a decoder need not read what follows its last byte
-			return err
-		}
-		sum = hex.EncodeToString(stored.Sum(nil))
-	}
-	if i.stored != "" && sum != i.stored {
-		return ErrChanged
-	}
-	if err := i.holdsWant(sum); err != nil {
-		return err
-	}
-	i.stored = sum
-	return i.checkUnchanged(ctx)
-}
-
-// pullChunks takes the decoded image chunk by chunk. Of a raw image that is to have a SHA-256 it returns that, in hex; the SHA-256 of a compressed
-// image's file is worked out where the file is read.
-func (i *Image) pullChunks(ctx context.Context, decoded io.ReadCloser) (string, error) {
-	if !i.hashes {
-		err := i.publishAll(ctx, decoded)
-		if err == nil && i.kept != nil && len(i.chunks) != len(i.kept.Chunks) {
-			err = ErrChanged
-		}
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.complete = err == nil
-		return "", err
-	}
-	whole, hashed := sha256.New(), make(chan error, 1)
-	go func() { hashed <- i.hashChunks(whole) }()
-	err := i.publishAll(ctx, decoded)
-	i.mu.Lock()
-	i.complete, i.hashing.last = err == nil, true
-	i.cond.Broadcast()
-	i.mu.Unlock()
-	if failed := <-hashed; err == nil {
-		err = failed
-	}
-	return hex.EncodeToString(whole.Sum(nil)), err
-}
-
-// publishAll makes the chunks known as they come.
-func (i *Image) publishAll(ctx context.Context, decoded io.ReadCloser) error {
-	last := []byte(nil)
-	stop := make(chan struct{})
-	defer close(stop)
-	for p := range i.readPieces(ctx, decoded, stop) {
-		if p.err != nil {
-			return p.err
-		}
-		last = append(last, p.b[max(0, len(p.b)-sniff.LastLen):]...)
-		last = last[max(0, len(last)-sniff.LastLen):]
-		i.publishChunk(p.c, p.b)
-	}
-	return i.checkWhole(chunk.End(i.chunks), last)
-}
-
-// readPiece is a chunk that was read and hashed, or why it could not be.
-type readPiece struct {
-	c   chunk.Chunk
-	b   []byte
-	err error
-}
-
-// readPieces reads an image, some chunks ahead of whoever takes them, and closes it. The channel is closed at the image's end, or behind an
-// error.
-func (i *Image) readPieces(ctx context.Context, r io.ReadCloser, stop <-chan struct{}) <-chan readPiece {
-	out := make(chan readPiece, 2)
-	go func() {
-		defer close(out)
-		defer r.Close()
-		more := true
-		for n := int64(0); more; n++ {
-			var p readPiece
-			i.awaitDemand(ctx, n)
-			if p, more = i.pieceAt(r, n); len(p.b) == 0 && p.err == nil {
-				return
-			}
-			select {
-			case out <- p:
-			case <-stop:
-				return
-			}
-		}
-	}()
-	return out
-}
-
-// pieceAt reads chunk n, which is empty at the image's end; more says that others may follow.
-func (i *Image) pieceAt(r io.Reader, n int64) (p readPiece, more bool) {
-	b := chunk.Buffer(chunk.Size)
-	k, err := 0, error(nil)
-	for k < len(b) && err == nil { // io.ReadFull would make one error of a proper end and a cut
-		var m int
-		m, err = r.Read(b[k:])
-		i.coded.cameOut(m)
-		k += m
-	}
-	if err != nil && err != io.EOF {
-		return readPiece{err: i.coded.whyFailed(err)}, false
-	}
-	if so := n*chunk.Size + int64(k); i.claim > 0 && (so > i.claim || err == io.EOF && so != i.claim) {
-		if i.raw != nil { // it grows, or was cut, while it is read
-			return readPiece{err: ErrChanged}, false
-		}
-		return readPiece{err: fmt.Errorf("%w: %d bytes", ErrClaim, i.claim)}, false
-	}
-	if n*chunk.Size+int64(k) > i.most {
-		return readPiece{err: fmt.Errorf("%w: more than %d bytes came out", ErrTooLarge, i.most)}, false
-	}
-	if k > 0 {
-		p.b = b[:k]
-		p.c, p.err = i.keepChunk(n, p.b)
-		if f, ok := i.packed.(*pack.File); ok {
-			f.Add(p.c, i.read.Load())
-		}
-	}
-	return p, err == nil && p.err == nil
-}
-
-// keepChunk looks at one chunk, and puts it into the spool.
-func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
-	c := chunk.Of(n, p)
-	if !c.Zero && i.raw == nil {
-		i.readySpool(n*chunk.Size + int64(len(p)))
-		if _, err := i.spool.WriteAt(p, n*chunk.Size); err != nil {
-			return c, notKept(err)
-		}
-		if err := i.leavesRoom(len(p)); err != nil {
-			return c, err
-		}
-	}
-	if i.kept != nil && (n >= int64(len(i.kept.Chunks)) || i.kept.Chunks[n] != c) {
-		return c, ErrChanged
-	}
-	return c, nil
+	return int64(st.Bavail) * int64(st.Bsize)
 }
 
 // spoolAhead is how many bytes the spool is made longer at a time where nobody says how long it will be.
@@ -230,17 +82,4 @@ func (i *Image) readySpool(end int64) {
 		i.spooled = max(i.claim, end+spoolAhead)
 		i.spool.Truncate(i.spooled)
 	}
-}
-
-// contextReader is a reader that ends with its context.
-type contextReader struct {
-	ctx context.Context
-	io.ReadCloser
-}
-
-func (r contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.ReadCloser.Read(p)
 }

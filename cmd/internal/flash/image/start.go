@@ -116,9 +116,9 @@ func (i *Image) findEntry(ctx context.Context) error {
 
 // readableFilesystems is the image's filesystems whose files can be read on this machine.
 func (i *Image) readableFilesystems() (all []entry.Filesystem, err error) {
-	image := i.spool
-	if i.raw != nil {
-		image = i.file
+	image, err := i.decodedFile()
+	if err != nil {
+		return nil, err
 	}
 	partitions, err := partitionsOf(image)
 	if err != nil {
