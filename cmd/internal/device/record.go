@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/flash/disk"
+	"groundhog/cmd/internal/flash/image/sums"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/home"
 	"groundhog/cmd/internal/sidefile"
@@ -139,7 +140,7 @@ func (r *Record) checkRecord() error {
 		return fmt.Errorf("%q is no device", Target{r.User, r.Host, r.Port})
 	case !bootID.MatchString(r.BootID):
 		return fmt.Errorf("%.40q is no boot id", r.BootID)
-	case r.Archive.SHA256 != "" && !SHA256Text.MatchString(r.Archive.SHA256), !buildID.MatchString(r.Archive.Build):
+	case r.Archive.SHA256 != "" && !sums.Is(r.Archive.SHA256), !buildID.MatchString(r.Archive.Build):
 		return errors.New("what it says of the archive is not what push writes")
 	}
 	if len(r.Firmware) > maxLayouts || slices.ContainsFunc(r.Firmware, func(l string) bool { return l == "" || len(l) > 200 }) {
@@ -152,9 +153,6 @@ func (r *Record) checkRecord() error {
 	}
 	return nil
 }
-
-// SHA256Text is a SHA-256 as sha256sum(1) prints it.
-var SHA256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 var buildID = regexp.MustCompile(`^[0-9A-Za-z._-]{0,128}$`)
 

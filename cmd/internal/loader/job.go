@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"groundhog/cmd/internal/device"
+	"groundhog/cmd/internal/flash/image/sums"
 )
 
 var (
@@ -46,7 +47,7 @@ type Job struct {
 }
 
 func (j Job) checkJob() error {
-	if j.Size <= 0 || !device.SHA256Text.MatchString(j.SHA256) {
+	if j.Size <= 0 || !sums.Is(j.SHA256) {
 		return errors.New("size and sha256 of the archive must be known")
 	}
 	if j.Keep && (j.Boot.Way == Kexec || j.Boot.Way.Once()) {

@@ -20,6 +20,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image/sniff"
+	"groundhog/cmd/internal/flash/image/sums"
 )
 
 //go:embed flash.sh
@@ -92,7 +93,7 @@ func (j *Job) checkJob() error {
 		return fmt.Errorf("no decoder for %q", j.Compression)
 	case !safeWord.MatchString(j.Session):
 		return fmt.Errorf("%q is no session", j.Session)
-	case j.Size <= 0 || !device.SHA256Text.MatchString(j.SHA256):
+	case j.Size <= 0 || !sums.Is(j.SHA256):
 		return errors.New("size and sha256 of the decoded image must be known")
 	case len(j.Head)%512 != 0 || len(j.Head) > 1<<20 || len(j.Tail)%512 != 0 || len(j.Tail) > MaxTail:
 		return errors.New("a partition table is whole sectors, at most 1 MiB, and what lies behind the image at most 4")

@@ -5,7 +5,6 @@ package sums
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -211,8 +210,5 @@ func Alone(all []Sum) string {
 	return ""
 }
 
-// Is reports whether s is a SHA-256 in hex.
-func Is(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 32
-}
+// Is reports whether s is a SHA-256 as sha256sum(1) prints it.
+func Is(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }
