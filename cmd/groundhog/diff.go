@@ -27,12 +27,12 @@ type diffOptions struct {
 	failOn           string
 	all              bool
 	content          bool
-	maxSize          cli.Size
+	maxSize          int64
 	in               *input.Files
 }
 
 func diffCmd() *cobra.Command {
-	o := diffOptions{maxSize: defaultMaxSize}
+	var o diffOptions
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW [NEWER...]",
 		Short: "Say what changed between two builds",
@@ -78,7 +78,7 @@ Exit codes: 0 same, or nothing that --fail-on lists; 1 different; 2 trouble.`,
 	f.BoolVar(&o.content, "content", false, "show what changed in text files (both sides archives)")
 	f.Var(o.oldRoot.Flag(false), "old-root", "attribute OLD's files by the root tree in `DIR` (repeatable)")
 	f.Var(o.newRoot.Flag(false), "new-root", "attribute NEW's files by the root tree in `DIR` (repeatable)")
-	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	addMaxSize(f, &o.maxSize, "input")
 	return cmd
 }
 
@@ -187,7 +187,7 @@ func (o *diffOptions) readSides(paths []string) ([]*input.Source, []diff.Build, 
 		}
 		room <- struct{}{}
 		group.Go(func() {
-			all[i], errs[i] = o.in.Source(path, root, int64(o.maxSize))
+			all[i], errs[i] = o.in.Source(path, root, o.maxSize)
 			if errs[i] == nil {
 				errs[i] = all[i].Foreign(root)
 			}

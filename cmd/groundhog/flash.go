@@ -21,9 +21,8 @@ import (
 type flashOptions struct {
 	remoteFlags
 	reflash.FlashOptions
-	parallel int
-	sha256   string
-	force    bool
+	sha256 string
+	force  bool
 }
 
 func flashCmd() *cobra.Command {
@@ -85,7 +84,6 @@ func (o *flashOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.Via, "via", "writer", "the `WAY` the image gets there: writer or curl")
 	f.StringVar(&o.URL, "url", "", "with --via curl: where the device itself gets IMAGE, an http or https `URL`")
 	f.DurationVar(&o.Patience, "patience", 5*time.Minute, "give up after this long without any progress, of the device or of whoever sends the image")
-	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 }
 
 // checkTogether refuses what does not go together.
@@ -133,7 +131,7 @@ func (o *flashOptions) flashHosts(cmd *cobra.Command, hosts []string, path strin
 	if !o.Check { // it is decoded while the devices are being reached: what is wrong with it is known before anything is written
 		go img.Ready(cmd.Context(), 0)
 	}
-	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+	return o.runFleet(cmd, hosts, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		return reflash.Flash(ctx, h, img, path, o.forHost(ssh))
 	})
 }
@@ -150,6 +148,6 @@ func (o *flashOptions) shareAmong(devices int) {
 func (o *flashOptions) forHost(ssh device.Options) *reflash.FlashOptions {
 	f := o.FlashOptions
 	f.SSH, f.Tool, f.Writer = ssh, "groundhog "+Version, writerFor
-	f.ReadArchive = func(path string) (*reflash.Archive, error) { return readPushed(path, int64(defaultMaxSize)) }
+	f.ReadArchive = func(path string) (*reflash.Archive, error) { return readPushed(path, defaultMaxSize) }
 	return &f
 }

@@ -24,15 +24,15 @@ import (
 	"groundhog/cmd/internal/tell"
 )
 
-// runFleet runs one job a host, at most parallel at once, and returns the worst exit code. An interruption ends all of them in order.
-func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, parallel int, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
+// runFleet runs one job a host, as many at once as --parallel lets, and returns the worst exit code. An interruption ends all of them in order.
+func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
 	t := o.chooseTeller(cmd, len(hosts))
 	defer t.Close()
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
 	defer restoreEcho()
-	options := o.deviceOptions()
-	ends := reflash.Fleet(ctx, t, hosts, parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, options) })
+	o.ssh.Ask = o.passphraseAsker()
+	ends := reflash.Fleet(ctx, t, hosts, o.parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, o.ssh) })
 	if len(hosts) > 1 {
 		t.Table(ends)
 	}
@@ -51,7 +51,7 @@ func (o *remoteFlags) checkDevices(ctx context.Context, hosts []string) error {
 	seen := map[device.Target]bool{}
 	for _, name := range hosts {
 		target, err := device.ParseTarget(name)
-		if looks := looksLikeFile(name); looks != "" && (err != nil || !device.IsConfigured(ctx, name, o.config)) {
+		if looks := looksLikeFile(name); looks != "" && (err != nil || !device.IsConfigured(ctx, name, o.ssh.Config)) {
 			return hint.To(fmt.Errorf("%q is no device: %s", name, looks), "devices are named first, and files behind them; a device that is called so is root@"+filepath.Base(name))
 		}
 		if err != nil {
@@ -105,12 +105,12 @@ func holdsData(name string) bool {
 
 // checkFiles reads, before any device is reached, the files that say how: what ssh_config(5) names may be absent, what the command line names may not.
 func (o *remoteFlags) checkFiles(ctx context.Context) error {
-	for _, name := range o.identities {
+	for _, name := range o.ssh.Identities {
 		if err := device.CheckIdentity(ctx, name); err != nil {
 			return reflash.Unread(fmt.Errorf("--identity: %w", err))
 		}
 	}
-	return reflash.Unread(device.CheckFiles(o.config, o.knownHosts))
+	return reflash.Unread(device.CheckFiles(o.ssh.Config, o.ssh.KnownHosts))
 }
 
 // swappedArgs is an error of opening a file that is not there, of a command line on which a file stands where a device is meant.

@@ -23,11 +23,11 @@ type inspectOptions struct {
 	extract string
 	special bool
 	json    bool
-	maxSize cli.Size
+	maxSize int64
 }
 
 func inspectCmd() *cobra.Command {
-	o := inspectOptions{maxSize: defaultMaxSize}
+	var o inspectOptions
 	cmd := &cobra.Command{
 		Use:   "inspect INITRD",
 		Short: "Show what is in an initramfs: segments, kernel, dropbear, keys, patches",
@@ -70,7 +70,7 @@ Exit codes: 0 shown or unpacked, problems or not; 2 cannot be read or written.`,
 	f.StringVar(&o.extract, "extract", "", "unpack into `DIR`, which must be empty or not be there; -v names each entry")
 	f.BoolVar(&o.special, "special", false, "with --extract, as root: make device nodes and keep setuid and setgid, too")
 	f.BoolVar(&o.json, "json", false, "print JSON, also of --list")
-	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	addMaxSize(f, &o.maxSize, "input")
 	cmd.MarkFlagsMutuallyExclusive("list", "cat", "extract")
 	cmd.MarkFlagsMutuallyExclusive("json", "cat", "extract")
 	return cmd
@@ -85,7 +85,7 @@ func runInspect(cmd *cobra.Command, path string, o *inspectOptions) error {
 	if o.special && o.extract == "" {
 		return errors.New("--special: goes with --extract")
 	}
-	in, err := inputsOf(cmd).Archive(path, int64(o.maxSize))
+	in, err := inputsOf(cmd).Archive(path, o.maxSize)
 	if err != nil {
 		return err
 	}

@@ -30,12 +30,12 @@ type manifestOptions struct {
 	signKey string
 	foreign bool
 	schema  bool
-	maxSize cli.Size
+	maxSize int64
 	in      *input.Files
 }
 
 func manifestCmd() *cobra.Command {
-	o := manifestOptions{maxSize: defaultMaxSize}
+	var o manifestOptions
 	cmd := &cobra.Command{
 		Use:   "manifest SOURCE",
 		Short: "Say what is in an initramfs or a root tree, and where it came from",
@@ -84,7 +84,7 @@ Exit codes: 0 done; 2 refused or failed, nothing written.`,
 	f.StringVar(&o.signKey, "sign-key", "", "sign with the SSH private key in `FILE`: writes the output's name with .sig; without --output SOURCE is a manifest, which is signed as it is")
 	f.BoolVar(&o.foreign, "foreign-root", false, "attribute by a root tree, too, that has few of the archive's files")
 	f.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the manifest, and nothing else")
-	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	addMaxSize(f, &o.maxSize, "input")
 	return cmd
 }
 
@@ -111,7 +111,7 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 			return err
 		}
 	}
-	src, err := o.in.Source(path, o.root, int64(o.maxSize))
+	src, err := o.in.Source(path, o.root, o.maxSize)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func makeManifest(stdout io.Writer, path string, o *manifestOptions) error {
 		return hint.To(fmt.Errorf("reading %s: %w", path, err), "--root DIR names the tree that it was made in; --foreign-root takes this one all the same")
 	}
 	if key != nil && o.output == stdioName {
-		return signManifest(o.in, path, int64(o.maxSize), key)
+		return signManifest(o.in, path, o.maxSize, key)
 	}
 	if err := o.completeManifest(m); err != nil {
 		return err
@@ -177,15 +177,20 @@ func writeManifest(name string, m *manifest.Manifest, encode func(io.Writer, *ma
 		return err
 	}
 	if key != nil {
-		sig, err := sign.Make(text.Bytes(), key)
-		if err != nil {
-			return err
-		}
-		if err := out.Write(name+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
+		if err := writeSignature(&out, name, text.Bytes(), key); err != nil {
 			return err
 		}
 	}
 	return out.Commit()
+}
+
+// writeSignature writes the signature of a file's text beside it.
+func writeSignature(out *output.Files, name string, text []byte, key ssh.Signer) error {
+	sig, err := sign.Make(text, key)
+	if err != nil {
+		return err
+	}
+	return out.Write(name+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err })
 }
 
 // signManifest writes the signature of a manifest that there is, beside it: of its bytes as they are, with all that only
@@ -198,13 +203,9 @@ func signManifest(in *input.Files, path string, maxSize int64, key ssh.Signer) e
 	if _, err := input.DecodeManifest(path, bytes.NewReader(text), maxSize); err != nil {
 		return err
 	}
-	sig, err := sign.Make(text, key)
-	if err != nil {
-		return err
-	}
 	var out output.Files
 	defer out.Discard()
-	if err := out.Write(path+".sig", 0o644, func(w io.Writer) error { _, err := w.Write(sig); return err }); err != nil {
+	if err := writeSignature(&out, path, text, key); err != nil {
 		return err
 	}
 	return out.Commit()

@@ -16,14 +16,9 @@ import (
 
 // remoteFlags is the flags that say how to reach devices.
 type remoteFlags struct {
-	config         string
-	identities     []string
-	hostKey        string
-	knownHosts     []string
-	connectTimeout time.Duration
-	loginTimeout   time.Duration
-	idleTimeout    time.Duration
-	json           bool
+	ssh      device.Options
+	parallel int
+	json     bool
 
 	screen *screen.Screen // where a person looks on; nil: nobody does
 }
@@ -31,20 +26,15 @@ type remoteFlags struct {
 func (o *remoteFlags) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringArrayVarP(&o.identities, "identity", "i", nil, "log in with the private key in `FILE` (repeatable)")
-	f.StringVar(&o.hostKey, "host-key", "", "take the host key with this fingerprint, `SHA256:...`, and no other")
-	f.StringArrayVar(&o.knownHosts, "known-hosts", nil, "look for host keys in `FILE` alone (repeatable)")
-	f.StringVar(&o.config, "ssh-config", "", "read `FILE` in place of ~/.ssh/config; none reads none")
-	f.DurationVar(&o.connectTimeout, "connect-timeout", 0, "how long a connection, and its server's first word, may take (default ssh_config's ConnectTimeout, or 15s)")
-	f.DurationVar(&o.loginTimeout, "login-timeout", time.Minute, "how long the key exchange, the authentication and the first answer may take, each")
-	f.DurationVar(&o.idleTimeout, "command-timeout", 10*time.Minute, "how long a command on the device may neither say nor take anything")
+	f.StringArrayVarP(&o.ssh.Identities, "identity", "i", nil, "log in with the private key in `FILE` (repeatable)")
+	f.StringVar(&o.ssh.HostKey, "host-key", "", "take the host key with this fingerprint, `SHA256:...`, and no other")
+	f.StringArrayVar(&o.ssh.KnownHosts, "known-hosts", nil, "look for host keys in `FILE` alone (repeatable)")
+	f.StringVar(&o.ssh.Config, "ssh-config", "", "read `FILE` in place of ~/.ssh/config; none reads none")
+	f.DurationVar(&o.ssh.ConnectTimeout, "connect-timeout", 0, "how long a connection, and its server's first word, may take (default ssh_config's ConnectTimeout, or 15s)")
+	f.DurationVar(&o.ssh.LoginTimeout, "login-timeout", time.Minute, "how long the key exchange, the authentication and the first answer may take, each")
+	f.DurationVar(&o.ssh.IdleTimeout, "command-timeout", 10*time.Minute, "how long a command on the device may neither say nor take anything")
+	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 	f.BoolVar(&o.json, "json", false, "report as JSON, one event a line")
-}
-
-// deviceOptions is the flags as the SSH side has them.
-func (o *remoteFlags) deviceOptions() device.Options {
-	return device.Options{Config: o.config, Identities: o.identities, HostKey: o.hostKey,
-		KnownHosts: o.knownHosts, ConnectTimeout: o.connectTimeout, LoginTimeout: o.loginTimeout, IdleTimeout: o.idleTimeout, Ask: o.passphraseAsker()}
 }
 
 // askingTerminal is the terminal while somebody is asked for a passphrase.

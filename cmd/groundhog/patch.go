@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/hint"
@@ -19,8 +20,14 @@ import (
 	"groundhog/patches"
 )
 
-// defaultMaxSize is what an archive, or a .deb, may unpack to.
-const defaultMaxSize = cli.Size(2 << 30)
+// defaultMaxSize is what an archive, or a .deb, may unpack to, in bytes.
+const defaultMaxSize = 2 << 30
+
+// addMaxSize adds --max-size, which bounds what input unpacks to.
+func addMaxSize(f *pflag.FlagSet, size *int64, input string) {
+	*size = defaultMaxSize
+	f.Var((*cli.Size)(size), "max-size", "refuse "+input+" that unpacks to more than `SIZE`")
+}
 
 // patchOptions is the command line of `groundhog patch`.
 type patchOptions struct {
@@ -39,13 +46,13 @@ type patchOptions struct {
 	appended       bool
 	compression    string
 	level          int
-	maxSize        cli.Size
+	maxSize        int64
 	dryRun         bool
 	json           bool
 }
 
 func patchCmd() *cobra.Command {
-	o := patchOptions{Options: patches.Defaults(), maxSize: defaultMaxSize}
+	o := patchOptions{Options: patches.Defaults()}
 	cmd := &cobra.Command{
 		Use:   "patch INITRD",
 		Short: "Make a reflash initramfs, its manifest and its known_hosts",
@@ -111,7 +118,7 @@ func (o *patchOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.appended, "append", false, "leave the input's bytes alone and append a segment")
 	f.StringVar(&o.compression, "compression", "keep", "of the segment that is encoded again: "+strings.Join(flagChoices("patch", "compression"), ", "))
 	f.IntVar(&o.level, "level", 0, "of that compression (default: zstd 1, gzip 6, xz 6, lz4 1)")
-	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	addMaxSize(f, &o.maxSize, "input")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what each patch would change")
 	f.BoolVar(&o.json, "json", false, "report as JSON")
 }
@@ -125,7 +132,7 @@ func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOption
 	if o.Curl {
 		programs = []string{"usr/bin/curl"}
 	}
-	root := o.root.OpenAhead(int64(o.maxSize), programs...)
+	root := o.root.OpenAhead(o.maxSize, programs...)
 	defer root.Close()
 	in, err := o.readArchive(path)
 	if err != nil {
@@ -180,9 +187,9 @@ func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOption
 // readArchive reads the input; an appended segment needs hardly anything of it.
 func (o *patchOptions) readArchive(path string) (*input.Archive, error) {
 	if o.appended {
-		return o.in.SkimArchive(path, int64(o.maxSize), input.ForAppended)
+		return o.in.SkimArchive(path, o.maxSize, input.ForAppended)
 	}
-	return o.in.Archive(path, int64(o.maxSize))
+	return o.in.Archive(path, o.maxSize)
 }
 
 func (o *patchOptions) applyPatches(in *input.Archive, root *input.Opening) (*patches.Report, error) {

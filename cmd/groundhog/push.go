@@ -27,13 +27,11 @@ const wayHelp = "the `WAY` in: replace, the initramfs that the boot loader finds
 type pushOptions struct {
 	remoteFlags
 	reflash.PushOptions
-	signed   signedOptions
-	parallel int
-	maxSize  cli.Size
+	signed signedOptions
 }
 
 func pushCmd() *cobra.Command {
-	o := pushOptions{maxSize: defaultMaxSize}
+	var o pushOptions
 	cmd := &cobra.Command{
 		Use:   "push HOST... ARCHIVE",
 		Short: "Put a reflash initramfs onto running devices, for one boot",
@@ -71,9 +69,7 @@ says what state the device is in; 3 not reached, worth another try; 130 interrup
 	f.StringVar(&o.Via, "via", "", wayHelp)
 	f.StringVar(&o.Initramfs, "initramfs", "", "where the initramfs will answer, `HOST[:PORT]` (default: where the system does)")
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long the initramfs may take to answer")
-	f.IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 	o.signed.addFlags(f)
-	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
 	return cmd
 }
 
@@ -90,12 +86,12 @@ func (o *pushOptions) pushHosts(cmd *cobra.Command, hosts []string, path string)
 	if err := o.checkFiles(cmd.Context()); err != nil {
 		return o.refuseAll(cmd, hosts, err)
 	}
-	a, err := o.signed.readPushed(inputsOf(cmd), path, int64(o.maxSize))
+	a, err := o.signed.readPushed(inputsOf(cmd), path)
 	if err != nil {
 		return o.refuseAll(cmd, hosts, swappedArgs(err, hosts, path))
 	}
 	o.Roll = device.NewRoll(len(hosts))
-	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+	return o.runFleet(cmd, hosts, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		p := o.PushOptions
 		p.SSH, p.Writer = ssh, writerFor
 		return reflash.Push(ctx, h, a, &p)
@@ -129,7 +125,6 @@ func readPushed(path string, maxSize int64) (*reflash.Archive, error) {
 func restoreCmd() *cobra.Command {
 	var o struct {
 		remoteFlags
-		parallel int
 	}
 	cmd := &cobra.Command{
 		Use:   "restore HOST...",
@@ -150,12 +145,11 @@ was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. 
 				return o.refuseAll(cmd, hosts, err)
 			}
 			roll := device.NewRoll(len(hosts))
-			return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+			return o.runFleet(cmd, hosts, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 				return reflash.Restore(ctx, h, ssh, roll)
 			})
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().IntVar(&o.parallel, "parallel", 4, "at most `N` devices at once")
 	return cmd
 }

@@ -19,16 +19,15 @@ import (
 // reflashOptions is the command line of `groundhog reflash`.
 type reflashOptions struct {
 	flashOptions
-	hosts   string
-	plan    bool
-	maxSize cli.Size
-	signed  signedOptions
+	hosts  string
+	plan   bool
+	signed signedOptions
 
 	reflash.CycleOptions // but for what flashOptions has
 }
 
 func reflashCmd() *cobra.Command {
-	o := reflashOptions{maxSize: defaultMaxSize}
+	var o reflashOptions
 	cmd := &cobra.Command{
 		Use:   "reflash [HOST...] ARCHIVE IMAGE",
 		Short: "Push, reboot, flash, reboot, and see the new system come up",
@@ -74,7 +73,6 @@ line says what state the device is in; 3 not reached, worth another try; 130 int
 	f.DurationVar(&o.RebootTimeout, "reboot-timeout", 5*time.Minute, "how long a reboot, and --ready, may take")
 	f.BoolVar(&o.plan, "plan", false, "say what would be done, and reach no device")
 	o.signed.addFlags(f)
-	f.Var(&o.maxSize, "max-size", "refuse an archive that unpacks to more than `SIZE`")
 	return cmd
 }
 
@@ -98,7 +96,7 @@ func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archiv
 	if err := o.checkFiles(cmd.Context()); err != nil {
 		return o.refuseAll(cmd, hosts, err)
 	}
-	a, err := o.signed.readPushed(in, archive, int64(o.maxSize))
+	a, err := o.signed.readPushed(in, archive)
 	if err != nil {
 		return o.refuseAll(cmd, hosts, swappedArgs(err, hosts, archive))
 	}
@@ -121,7 +119,7 @@ func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archiv
 	// It is read while the devices are being brought there: what is wrong with it is known before anything is written.
 	go img.Load(cmd.Context())
 	o.shareAmong(len(hosts))
-	return o.runFleet(cmd, hosts, o.parallel, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
+	return o.runFleet(cmd, hosts, func(ctx context.Context, h reflash.Host, ssh device.Options) reflash.Outcome {
 		c := o.CycleOptions
 		c.FlashOptions = *o.forHost(ssh)
 		return reflash.Cycle(ctx, h, a, img, path, &c)

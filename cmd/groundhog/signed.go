@@ -13,20 +13,22 @@ import (
 	"groundhog/initrd/show"
 )
 
-// signedOptions say whose archives may go to devices.
+// signedOptions say which archives may go to devices.
 type signedOptions struct {
 	allowedSigners string
 	signer         string
+	maxSize        int64 // that the archive may unpack to
 }
 
 func (o *signedOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.allowedSigners, "allowed-signers", "", "only an archive whose manifest (its name with .manifest.json) is signed (.sig) by a key in `FILE`")
 	f.StringVar(&o.signer, "signer", "", "who must have signed, as the allowed signers `NAME` them (default: any of them)")
+	addMaxSize(f, &o.maxSize, "an archive")
 }
 
 // readPushed reads the archive that a command line names and holds it to its signature. One that comes through a pipe is
 // kept: it is sent more than once, and flash asks for it later.
-func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) (*reflash.Archive, error) {
+func (o *signedOptions) readPushed(in *input.Files, path string) (*reflash.Archive, error) {
 	settle := func(read error) error { return read }
 	if input.IsPipe(path) {
 		if o.allowedSigners != "" {
@@ -37,27 +39,27 @@ func (o *signedOptions) readPushed(in *input.Files, path string, maxSize int64) 
 			return nil, reflash.Unread(err)
 		}
 		defer f.Close()
-		if path, settle, err = reflash.KeepArchive(f, maxSize); err != nil {
+		if path, settle, err = reflash.KeepArchive(f, o.maxSize); err != nil {
 			return nil, reflash.Unread(input.SizeHint(err))
 		}
 	}
-	a, err := readPushed(path, maxSize)
+	a, err := readPushed(path, o.maxSize)
 	if err := settle(err); err != nil {
 		return nil, reflash.Unread(err)
 	}
-	return a, o.checkSigned(a, maxSize)
+	return a, o.checkSigned(a)
 }
 
 // checkSigned holds an archive that was read to its signed manifest. What is sent to a device must have the SHA-256 that is
 // compared here, or the device does not take it: so what was signed, and nothing that the file has become since, goes there.
-func (o *signedOptions) checkSigned(a *reflash.Archive, maxSize int64) error {
+func (o *signedOptions) checkSigned(a *reflash.Archive) error {
 	if o.allowedSigners == "" && o.signer == "" {
 		return nil
 	}
 	v := verifyOptions{in: input.Named(), manifest: a.Path + ".manifest.json", allowedSigners: o.allowedSigners, signer: o.signer}
 	v.signature = v.manifest + ".sig"
 	v.found.manifest, v.found.signature = true, true
-	text, err := input.Beside().ManifestText(v.manifest, maxSize)
+	text, err := input.Beside().ManifestText(v.manifest, o.maxSize)
 	if err != nil {
 		return reflash.Unread(readingManifest(v.manifest, err))
 	}
@@ -66,7 +68,7 @@ func (o *signedOptions) checkSigned(a *reflash.Archive, maxSize int64) error {
 		return reflash.Unread(err)
 	}
 	if bad == nil {
-		m, err := input.DecodeManifest(v.manifest, bytes.NewReader(text), maxSize)
+		m, err := input.DecodeManifest(v.manifest, bytes.NewReader(text), o.maxSize)
 		if err != nil {
 			return reflash.Unread(err)
 		}

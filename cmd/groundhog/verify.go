@@ -27,14 +27,14 @@ type verifyOptions struct {
 	allowedSigners string
 	signer         string
 	json           bool
-	maxSize        cli.Size
+	maxSize        int64
 	in             *input.Files
 
 	found struct{ manifest, signature bool } // beside what they are of: nobody named them
 }
 
 func verifyCmd() *cobra.Command {
-	o := verifyOptions{maxSize: defaultMaxSize}
+	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify INITRD",
 		Short: "Hold an archive against its manifest",
@@ -61,7 +61,7 @@ Exit codes: 0 as the manifest says; 1 not so, or not signed so; 2 trouble.`,
 	f.StringVar(&o.signer, "signer", "", "who must have signed, as the allowed signers `NAME` them (default: any of them)")
 	f.StringVar(&o.signature, "signature", "", "the signature's `FILE` (default: the manifest's name with .sig)")
 	f.BoolVar(&o.json, "json", false, "report as JSON")
-	f.Var(&o.maxSize, "max-size", "refuse input that unpacks to more than `SIZE`")
+	addMaxSize(f, &o.maxSize, "input")
 	return cmd
 }
 
@@ -95,7 +95,7 @@ func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) err
 		o.signature, o.found.signature = o.manifest+".sig", true
 	}
 	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
-	text, err := o.inputsOf(o.found.manifest).ManifestText(o.manifest, int64(o.maxSize))
+	text, err := o.inputsOf(o.found.manifest).ManifestText(o.manifest, o.maxSize)
 	if err != nil {
 		if _, missing := os.Stat(path); o.found.manifest && missing != nil {
 			return fmt.Errorf("reading the archive: %w", missing)
@@ -114,11 +114,11 @@ func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) err
 		}
 		report.Signer = who.Principals
 	}
-	m, err := input.DecodeManifest(o.manifest, bytes.NewReader(text), int64(o.maxSize))
+	m, err := input.DecodeManifest(o.manifest, bytes.NewReader(text), o.maxSize)
 	if err != nil {
 		return err
 	}
-	in, err := o.in.SkimArchive(path, int64(o.maxSize), input.ForManifest)
+	in, err := o.in.SkimArchive(path, o.maxSize, input.ForManifest)
 	if err != nil {
 		return err
 	}

@@ -106,9 +106,7 @@ func (g *agreedAlgorithms) restrictRSA(s ssh.AlgorithmSigner) ssh.Signer {
 
 // rsaBits is the length of an RSA key, or of the one that a certificate is for; 0 of any other.
 func rsaBits(key ssh.PublicKey) int {
-	if cert, ok := key.(*ssh.Certificate); ok {
-		key = cert.Key
-	}
+	key, _ = withoutCertificate(key)
 	if k, ok := key.(ssh.CryptoPublicKey); ok {
 		if k, ok := k.CryptoPublicKey().(*rsa.PublicKey); ok {
 			return k.N.BitLen()

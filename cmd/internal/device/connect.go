@@ -76,7 +76,7 @@ func (s *sshSettings) checkZone() error {
 func interfaceNamed(name string) (*net.Interface, error) {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
-		return nil, unreachableError{fmt.Errorf("this machine has no interface %s", name)}
+		return nil, unreachable(fmt.Errorf("this machine has no interface %s", name))
 	}
 	return i, nil
 }
@@ -106,7 +106,7 @@ func (s *sshSettings) dialOnce(ctx context.Context, o Options) (net.Conn, error)
 	}
 	conn, err := d.DialContext(ctx, s.network, net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
-		return nil, unreachableError{err}
+		return nil, unreachable(err)
 	}
 	return conn, nil
 }
@@ -185,7 +185,7 @@ func (s *sshSettings) jumpTo(ctx context.Context, o Options, depth int) (*Client
 	conn, err := via.ssh.DialContext(limit, "tcp", net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
 		via.Close()
-		return nil, nil, unreachableError{fmt.Errorf("from jump host %s: %w", j.Target, err)}
+		return nil, nil, unreachable(fmt.Errorf("from jump host %s: %w", j.Target, err))
 	}
 	return via, conn, nil
 }

@@ -75,7 +75,7 @@ func (s *sshSettings) tryDial(ctx context.Context, o Options, v *keyVerdict, alg
 		return nil, err
 	}
 	c := &Client{Target: s.Target, options: o, via: via}
-	c.conn = &heardConn{Conn: raw, stage: newStage(c.closeBecause)}
+	c.conn = &heardConn{Conn: raw, stage: &loginClock{fail: c.closeBecause}}
 	c.life, c.end = context.WithCancel(ctx)
 	context.AfterFunc(c.life, func() { c.closeBecause(ctx.Err()) })
 	err = c.handshake(s, v, algorithms)
@@ -131,10 +131,7 @@ func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) e
 		ClientVersion:     "SSH-2.0-groundhog",
 		HostKeyCallback: func(_ string, from net.Addr, key ssh.PublicKey) error {
 			stage.beginPart("authentication", slow)
-			c.HostKey = key
-			if cert, ok := key.(*ssh.Certificate); ok {
-				c.HostKey = cert.Key
-			}
+			c.HostKey, _ = withoutCertificate(key)
 			refused = v.check(key, from)
 			return refused
 		},
@@ -168,7 +165,7 @@ func loginError(s *sshSettings, h *heldIdentities, err, refused, signing error) 
 	}
 	text := errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	if errors.Is(err, io.EOF) || errors.As(err, &broken) { // it may be on its way down, or up
-		return unreachableError{text}
+		return unreachable(text)
 	}
 	return text
 }

@@ -32,22 +32,21 @@ var (
 	ErrUnread = errors.New("cannot be read")
 )
 
-// unreachableError marks an error as one of ErrUnreachable; it says no more than before.
-type unreachableError struct{ error }
+// markedError is an error that is one of kind, too, and says no more than before.
+type markedError struct {
+	error
+	kind error
+}
 
-func (u unreachableError) Unwrap() error        { return u.error }
-func (u unreachableError) Is(target error) bool { return target == ErrUnreachable }
+func (m markedError) Unwrap() error        { return m.error }
+func (m markedError) Is(target error) bool { return target == m.kind }
 
-// unreadError marks an error as one of ErrUnread; it says no more than before.
-type unreadError struct{ error }
-
-func (u unreadError) Unwrap() error        { return u.error }
-func (u unreadError) Is(target error) bool { return target == ErrUnread }
+func unreachable(err error) error { return markedError{err, ErrUnreachable} }
 
 // Unread marks an error as one of ErrUnread; nil stays nil.
 func Unread(err error) error {
 	if err == nil {
 		return nil
 	}
-	return unreadError{err}
+	return markedError{err, ErrUnread}
 }

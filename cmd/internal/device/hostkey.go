@@ -72,10 +72,7 @@ func (s *sshSettings) verdictFor(o Options) (*keyVerdict, error) {
 	}
 	chosen := v.check
 	v.check = func(key ssh.PublicKey, from net.Addr) error {
-		plain, cert := key, (*ssh.Certificate)(nil)
-		if c, ok := key.(*ssh.Certificate); ok {
-			plain, cert = c.Key, c
-		}
+		plain, cert := withoutCertificate(key)
 		if revokesKey(revoked, plain, cert) {
 			return revokedError(plain)
 		}
@@ -98,6 +95,14 @@ func (s *sshSettings) choiceOf(o Options) (*keyVerdict, error) {
 		return s.knownHostsVerdict(o.KnownHosts, true)
 	}
 	return s.knownHostsVerdict(s.knownHosts, false)
+}
+
+// withoutCertificate is a host key, and the certificate that it came in; nil where it came plain.
+func withoutCertificate(key ssh.PublicKey) (plain ssh.PublicKey, cert *ssh.Certificate) {
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return cert.Key, cert
+	}
+	return key, nil
 }
 
 func sameKey(a, b ssh.PublicKey) bool { return string(a.Marshal()) == string(b.Marshal()) }

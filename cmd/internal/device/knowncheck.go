@@ -65,10 +65,7 @@ const (
 // checkKey is the verdict on a key, in ssh's order (check_host_key in its sshconnect.c). A certificate is looked up by the first name and, if nothing
 // is known of that, by the name without a port. Then the key in the certificate, or the plain key, is looked up in the same way.
 func (k *knownHost) checkKey(key ssh.PublicKey) error {
-	plain, cert := key, (*ssh.Certificate)(nil)
-	if c, ok := key.(*ssh.Certificate); ok {
-		plain, cert = c.Key, c
-	}
+	plain, cert := withoutCertificate(key)
 	var invalid error
 	if cert != nil {
 		var is keyStanding

@@ -14,10 +14,8 @@ import (
 type loginClock struct {
 	mu    sync.Mutex
 	timer *time.Timer
-	fail  func(error)
+	fail  func(error) // called when a part takes too long
 }
-
-func newStage(fail func(error)) *loginClock { return &loginClock{fail: fail} }
 
 // beginPart begins a part, and ends the one before it.
 func (s *loginClock) beginPart(what string, limit time.Duration) {
@@ -26,7 +24,7 @@ func (s *loginClock) beginPart(what string, limit time.Duration) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.timer = time.AfterFunc(limit, func() { s.fail(unreachableError{fmt.Errorf("no answer within %s: %s", limit, what)}) })
+	s.timer = time.AfterFunc(limit, func() { s.fail(unreachable(fmt.Errorf("no answer within %s: %s", limit, what))) })
 }
 
 // stopClock stops the clock.

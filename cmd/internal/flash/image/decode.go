@@ -30,7 +30,7 @@ const maxWindow = 128 << 20
 
 // decoders has one for each name that [sniff.Compression] knows.
 var decoders = map[string]func(r *bufio.Reader, o decodeOptions) (io.Reader, error){
-	"gzip":  func(r *bufio.Reader, o decodeOptions) (io.Reader, error) { return newGunzip(r, o.lenient, o.note) },
+	"gzip":  decodeGzip,
 	"xz":    decodeXZ,
 	"zstd":  decodeZstd,
 	"bzip2": func(r *bufio.Reader, _ decodeOptions) (io.Reader, error) { return bzip2.NewReader(r), nil },
@@ -141,27 +141,34 @@ func decodeZstd(r *bufio.Reader, o decodeOptions) (io.Reader, error) {
 
 // decodeLZ4 reads frame behind frame, which the library leaves to its caller.
 func decodeLZ4(r *bufio.Reader, _ decodeOptions) (io.Reader, error) {
-	return &lz4Frames{in: r, frame: lz4.NewReader(r)}, nil
+	frame := lz4.NewReader(r)
+	return &memberReader{frame, func() error {
+		if _, err := r.Peek(1); err != nil {
+			return err // io.EOF: the last frame's proper end
+		}
+		frame.Reset(r)
+		return nil
+	}}, nil
 }
 
-type lz4Frames struct {
-	in    *bufio.Reader
-	frame *lz4.Reader
+// memberReader reads member behind member.
+type memberReader struct {
+	member io.Reader
+	next   func() error // has member read the one behind it; io.EOF where there is none
 }
 
-func (l *lz4Frames) Read(p []byte) (int, error) {
+func (m *memberReader) Read(p []byte) (int, error) {
 	for {
-		n, err := l.frame.Read(p)
-		if n > 0 || err != io.EOF {
-			if err == io.EOF {
-				err = nil
-			}
+		n, err := m.member.Read(p)
+		if err != io.EOF {
 			return n, err
 		}
-		if _, err := l.in.Peek(1); err != nil {
-			return 0, err // io.EOF: the last frame's proper end
+		if n > 0 {
+			return n, nil
 		}
-		l.frame.Reset(l.in)
+		if err := m.next(); err != nil {
+			return 0, err
+		}
 	}
 }
 

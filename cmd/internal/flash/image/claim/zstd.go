@@ -22,57 +22,48 @@ const (
 func Frames(ctx context.Context, file io.ReaderAt, size int64) (all []Frame, window int64) {
 	c := &fileCursor{ctx: ctx, r: file, end: size}
 	total, sized := uint64(0), true
-	for c.hasMore() {
-		var h zstd.Header
-		at := c.pos
-		if h.Decode(c.peekBytes(zstd.HeaderMaxSize)) != nil || h.DictionaryID != 0 || h.WindowSize > maxSize {
-			return nil, 0
-		}
-		c.skipBytes(int64(h.HeaderSize))
-		if h.Skippable {
-			c.skipBytes(int64(h.SkippableSize))
-			continue
-		}
+	ok := zstdFrames(c, func(at int64, h *zstd.Header) bool {
 		if n := len(all); sized && n < maxFrames && (n == 0 || int64(total)-all[n-1].Off >= minFrame) {
 			all = append(all, Frame{at, int64(total)})
 		}
 		window = max(window, int64(h.WindowSize))
 		sized = sized && h.HasFCS && addClaim(&total, h.FrameContentSize)
-		if !zstdBlocks(c) {
-			return nil, 0
-		}
-		if h.HasCheckSum {
-			c.skipBytes(4)
-		}
-	}
-	if c.err != nil {
+		return h.DictionaryID == 0 && h.WindowSize <= maxSize
+	})
+	if !ok || c.err != nil {
 		return nil, 0
 	}
 	return all, window
 }
 
-// zstdSize walks from frame to frame (RFC 8878, section 3.1): each one's header may say how much is in it, and where it
-// ends the headers of its blocks tell.
-func zstdSize(c *fileCursor) (uint64, bool) {
-	total := uint64(0)
+// zstdSize is what the frames' headers say together; false where one says nothing.
+func zstdSize(c *fileCursor) (total uint64, ok bool) {
+	ok = zstdFrames(c, func(_ int64, h *zstd.Header) bool { return h.HasFCS && addClaim(&total, h.FrameContentSize) })
+	return total, ok
+}
+
+// zstdFrames walks from frame to frame (RFC 8878, section 3.1): each one's header may say how much is in it, and where it
+// ends the headers of its blocks tell. takes is told where a frame with content begins, and its header; the walk ends where it takes none.
+func zstdFrames(c *fileCursor, takes func(at int64, h *zstd.Header) bool) bool {
 	for c.hasMore() {
 		var h zstd.Header
+		at := c.pos
 		if h.Decode(c.peekBytes(zstd.HeaderMaxSize)) != nil {
-			return 0, false
+			return false
 		}
 		c.skipBytes(int64(h.HeaderSize))
 		if h.Skippable {
 			c.skipBytes(int64(h.SkippableSize))
 			continue
 		}
-		if !h.HasFCS || !addClaim(&total, h.FrameContentSize) || !zstdBlocks(c) {
-			return 0, false
+		if !takes(at, &h) || !zstdBlocks(c) {
+			return false
 		}
 		if h.HasCheckSum {
 			c.skipBytes(4)
 		}
 	}
-	return total, true
+	return true
 }
 
 func zstdBlocks(c *fileCursor) bool {
