@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -41,11 +42,19 @@ func insertBesides(anchor, line string, behind int) textEdit {
 	}
 }
 
-// onlyLine is the index of the one line that equals want.
+// onlyLine is the index of the one line that equals want, onlyMatch that of the one that matches.
 func onlyLine(lines []string, want string) (int, error) {
+	return onlyFitting(lines, want, func(line string) bool { return line == want })
+}
+
+func onlyMatch(lines []string, re *regexp.Regexp) (int, error) {
+	return onlyFitting(lines, re.String(), re.MatchString)
+}
+
+func onlyFitting(lines []string, want string, fits func(line string) bool) (int, error) {
 	at, n := -1, 0
 	for i, l := range lines {
-		if strings.TrimSuffix(l, "\n") == want {
+		if fits(strings.TrimSuffix(l, "\n")) {
 			at = i
 			n++
 		}
@@ -70,10 +79,28 @@ func withLine(line string) textEdit {
 		if slices.Contains(strings.Split(string(text), "\n"), line) {
 			return text, nil
 		}
-		if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
-			text = append(slices.Clip(text), '\n')
+		return slices.Concat(endLine(text), []byte(line+"\n")), nil
+	}
+}
+
+// endLine ends a text's last line, if there is one.
+func endLine(text []byte) []byte {
+	if len(text) == 0 || bytes.HasSuffix(text, []byte("\n")) {
+		return text
+	}
+	return append(slices.Clip(text), '\n')
+}
+
+// withoutLines takes the lines out that equal one of these.
+func withoutLines(out ...string) textEdit {
+	return func(text []byte) ([]byte, error) {
+		var b strings.Builder
+		for l := range strings.Lines(string(text)) {
+			if !slices.Contains(out, strings.TrimSuffix(l, "\n")) {
+				b.WriteString(l)
+			}
 		}
-		return append(slices.Clip(text), line+"\n"...), nil
+		return []byte(b.String()), nil
 	}
 }
 

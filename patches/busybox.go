@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 
@@ -21,6 +22,14 @@ var sbinApplets = wordSet(`acpid adjtimex arp arping blkid blockdev brctl chroot
 	lsmod mdev mim mkdosfs mke2fs mkswap modinfo modprobe nameif nbd-client nologin partprobe
 	pivot_root poweroff rdate reboot rmmod route run-init start-stop-daemon sulogin swapoff swapon
 	switch_root sysctl syslogd tc tunctl ubirename udhcpc udhcpd uevent vconfig watchdog`)
+
+// appletDir is where busybox installs an applet.
+func appletDir(applet string) string {
+	if sbinApplets[applet] {
+		return "sbin"
+	}
+	return "bin"
+}
 
 func wordSet(words string) map[string]bool {
 	m := map[string]bool{}
@@ -98,10 +107,7 @@ func (t *Archive) freeNames(busybox []byte) ([]string, error) {
 	var names []string
 	seen := map[string]bool{}
 	for _, applet := range append(list, "busybox") {
-		name := "bin/" + applet
-		if sbinApplets[applet] {
-			name = "sbin/" + applet
-		}
+		name := path.Join(appletDir(applet), applet)
 		e := t.Image.Lookup(name)
 		if seen[name] || e != nil && !fromKlibc(t.Image.Content(e)) {
 			continue

@@ -124,10 +124,7 @@ type knownApplets struct {
 
 // readBusybox is the archive's, nil where it has none.
 func (t *Archive) readBusybox() []byte {
-	b, err := t.Image.ReadFile("bin/busybox")
-	if err != nil {
-		return nil
-	}
+	b, _ := t.Image.ReadFile("bin/busybox")
 	return b
 }
 
@@ -162,10 +159,7 @@ func (t *Archive) nameApplets(list []string) (int, error) {
 	box, _ := t.Image.Resolve("bin/busybox")
 	n := 0
 	for _, applet := range list {
-		dir := "bin"
-		if sbinApplets[applet] {
-			dir = "sbin"
-		}
+		dir := appletDir(applet)
 		name := path.Join(dir, applet)
 		if t.Image.Lookup(name) != nil || t.findCommand(applet) != "" {
 			continue

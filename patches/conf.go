@@ -19,17 +19,16 @@ var confValue = regexp.MustCompile(`^[A-Za-z0-9_.:-]*$`)
 
 // setSetting makes NAME=value the one line for NAME in the settings.
 func (t *Archive) setSetting(name, value string) error {
-	if !confValue.MatchString(value) {
-		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
-	}
-	var old []byte
-	if _, ok := t.Image.Resolve(confPath); ok {
-		var err error
-		if old, err = t.Image.ReadFile(confPath); err != nil {
-			return err
+	return t.editGenerated(confPath, withSetting(name, value))
+}
+
+func withSetting(name, value string) textEdit {
+	return func(text []byte) ([]byte, error) {
+		if !confValue.MatchString(value) {
+			return nil, fmt.Errorf("%s=%q: not a value for the settings", name, value)
 		}
+		return setLine(text, name, value), nil
 	}
-	return t.putGenerated(confPath, setLine(old, name, value))
 }
 
 // setLine replaces the first line of name, drops any other, or appends one.
@@ -69,13 +68,14 @@ func formatSeconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Se
 
 // setSetting makes NAME=value the one line for NAME in the settings of a root tree.
 func (t *Tree) setSetting(name, value string) error {
-	if !confValue.MatchString(value) {
-		return fmt.Errorf("%s=%q: not a value for the settings", name, value)
-	}
 	at := path.Join(toolsDir, confPath)
 	f, err := t.undo.Load(at, func([]byte) ([]byte, error) { return nil, nil })
 	if err != nil {
 		return err
 	}
-	return t.undo.Own(at, 0o644, setLine(f.After, name, value))
+	text, err := withSetting(name, value)(f.After)
+	if err != nil {
+		return err
+	}
+	return t.undo.Own(at, 0o644, text)
 }

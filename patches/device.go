@@ -1,7 +1,6 @@
 package patches
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -272,11 +271,7 @@ func oneMore(files []debian.SourceFile, at int, value string) []byte {
 	if slices.ContainsFunc(files, func(f debian.SourceFile) bool { return readonlyWord.Match(f.Text) }) {
 		return nil
 	}
-	text := slices.Clone(files[at].Text)
-	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(text, '\n')
-	}
-	return append(text, "DEVICE="+value+"\n"...)
+	return slices.Concat(endLine(files[at].Text), []byte("DEVICE="+value+"\n"))
 }
 
 // sameBut reports whether settings differ in nothing but one variable.

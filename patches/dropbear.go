@@ -85,14 +85,7 @@ func (t *Archive) graftScript(name string) error {
 	if err := t.putEntry(name, initrd.TypeFile|0o755, data); err != nil {
 		return err
 	}
-	order := path.Join(path.Dir(name), "ORDER")
-	var old []byte
-	if _, ok := t.Image.Resolve(order); ok {
-		if old, err = t.Image.ReadFile(order); err != nil {
-			return err
-		}
-	}
-	return t.putGenerated(order, orderWith(old, "/"+name))
+	return t.editGenerated(path.Join(path.Dir(name), "ORDER"), func(order []byte) ([]byte, error) { return orderWith(order, "/"+name), nil })
 }
 
 // paramLine is the line that stands behind each script in an ORDER file.
@@ -105,10 +98,7 @@ func orderLast(order []byte, script string) []byte {
 		return order
 	}
 	order = bytes.ReplaceAll(order, []byte(line+paramLine), nil)
-	if len(order) > 0 && !bytes.HasSuffix(order, []byte("\n")) {
-		order = append(order, '\n')
-	}
-	return append(slices.Clip(order), line+paramLine...)
+	return slices.Concat(endLine(order), []byte(line+paramLine))
 }
 
 // orderWith adds script to an ORDER file: two lines, among the others by name,

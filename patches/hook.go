@@ -91,21 +91,6 @@ func withoutCrypttab(release string) textEdit {
 	}
 }
 
-// onlyMatch is the index of the one line that matches.
-func onlyMatch(lines []string, re *regexp.Regexp) (int, error) {
-	at, n := -1, 0
-	for i, l := range lines {
-		if re.MatchString(strings.TrimSuffix(l, "\n")) {
-			at = i
-			n++
-		}
-	}
-	if n != 1 {
-		return 0, fmt.Errorf("%w: line %q is there %d times", ErrAnchor, re, n)
-	}
-	return at, nil
-}
-
 // pristineHook takes out what hookBlock and withoutCrypttab put in.
 func pristineHook(text []byte) ([]byte, error) {
 	var b strings.Builder

@@ -69,7 +69,7 @@ func (t *editTarget) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostK
 	}
 	var keys []*dropbear.HostKey
 	for _, kind := range t.version.HostKeyTypes() {
-		name := path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
+		name := t.hostKeyName(kind)
 		b, err := t.readOptional(name)
 		if err != nil {
 			return nil, "", err
@@ -146,7 +146,8 @@ func (t *Tree) ensureHostKeys() (string, error) {
 	return summary, nil
 }
 
-func (t *Tree) hostKeyName(kind string) string {
+// hostKeyName is where a root tree has the key of a kind.
+func (t *editTarget) hostKeyName(kind string) string {
 	return path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
 }
 

@@ -63,19 +63,7 @@ func (t *editTarget) withOptions(text []byte) ([]byte, error) {
 // PATH. Then all is known of how one logs in: who could not run a command there
 // could not flash.
 func (t *Archive) tuneLink() (string, error) {
-	conf := t.version.ArchiveConfig
-	var old []byte
-	if _, ok := t.Image.Resolve(conf); ok {
-		var err error
-		if old, err = t.Image.ReadFile(conf); err != nil {
-			return "", err
-		}
-	}
-	text, err := t.withOptions(old)
-	if err != nil {
-		return "", err
-	}
-	if err := t.putGenerated(conf, text); err != nil {
+	if err := t.editGenerated(t.version.ArchiveConfig, t.withOptions); err != nil {
 		return "", err
 	}
 	summary := "dropbear " + t.optionsToldOf()
@@ -143,20 +131,7 @@ func (t *Archive) sbinInPath() error {
 	if err != nil {
 		return err
 	}
-	var shells []byte
-	if _, ok := t.Image.Resolve("etc/shells"); ok {
-		if shells, err = t.Image.ReadFile("etc/shells"); err != nil {
-			return err
-		}
-	}
-	shells, err = allEdits(withLine("/bin/sh"), withLine(name))(shells)
-	if err != nil {
-		return err
-	}
-	if err := t.putGenerated("etc/shells", shells); err != nil {
-		return fmt.Errorf("etc/shells: %w", err)
-	}
-	return nil
+	return t.editGenerated("etc/shells", allEdits(withLine("/bin/sh"), withLine(name)))
 }
 
 // withShell gives root the login shell.

@@ -98,18 +98,12 @@ func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	var need []sysroot.Module
 	if kernel == nil {
-		need, err := t.archiveModules(have)
-		if err == nil {
-			err = t.checkPacked(need, have)
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		files, err := t.addFirmware(need)
-		return nil, files, err
+		need, err = t.archiveModules(have)
+	} else {
+		need, err = kernel.Needs(t.opts.Modules...)
 	}
-	need, err := kernel.Needs(t.opts.Modules...)
 	if err == nil {
 		err = t.checkPacked(need, have)
 	}
@@ -199,18 +193,7 @@ func (t *Archive) allThere(have map[string]string) error {
 // listModules adds the modules to /init's list, in the order given. Lines end
 // in a blank, as mkinitramfs writes them.
 func (t *Archive) listModules() error {
-	var text []byte
-	if _, ok := t.Image.Resolve(modulesList); ok {
-		var err error
-		if text, err = t.Image.ReadFile(modulesList); err != nil {
-			return err
-		}
-	}
-	text, err := listedModules(t.opts.Modules, " ")(text)
-	if err != nil {
-		return err
-	}
-	return t.putGenerated(modulesList, text)
+	return t.editGenerated(modulesList, listedModules(t.opts.Modules, " "))
 }
 
 // mostUnread bounds how many modules that cannot be read are named.

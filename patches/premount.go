@@ -2,7 +2,6 @@ package patches
 
 import (
 	"io/fs"
-	"slices"
 	"strings"
 
 	"groundhog/initrd"
@@ -29,9 +28,7 @@ func (t *Archive) installScripts(patch string) error {
 }
 
 // pristinePremount takes our lines out of dropbear's boot script.
-func pristinePremount(text []byte) ([]byte, error) {
-	return withoutLines(text, scripts.NFSLine, scripts.NetworkLine, scripts.OldHoldLine), nil
-}
+var pristinePremount = withoutLines(scripts.NFSLine, scripts.NetworkLine, scripts.OldHoldLine)
 
 // withNetwork has our scripts look after the interface before the network is configured: in the background before
 // dropbear starts, and before that for an NFS root.
@@ -42,21 +39,6 @@ func withNetwork(text []byte) ([]byte, error) {
 		}
 	}
 	return lineBefore(startLine, scripts.NetworkLine)(text)
-}
-
-// waitsElsewhere takes out the line that held the boot up to version 0.3.
-func waitsElsewhere(text []byte) ([]byte, error) {
-	return withoutLines(text, scripts.OldHoldLine), nil
-}
-
-func withoutLines(text []byte, out ...string) []byte {
-	var b strings.Builder
-	for l := range strings.Lines(string(text)) {
-		if !slices.Contains(out, strings.TrimSuffix(l, "\n")) {
-			b.WriteString(l)
-		}
-	}
-	return []byte(b.String())
 }
 
 // PremountState is what a dropbear script is to us.
@@ -78,7 +60,7 @@ func ScriptState(script []byte) PremountState {
 		return Unknown
 	}
 	// Up to 0.5 there was no line for an NFS root, and up to 0.3 one at the end that held the boot.
-	plain := withoutLines(now, scripts.NFSLine)
+	plain, _ := withoutLines(scripts.NFSLine)(now)
 	old, err := lineAfter(pidLine, scripts.OldHoldLine)(plain)
 	switch {
 	case err != nil:

@@ -172,7 +172,7 @@ func (t *editTarget) supportedRelease(release debian.OSRelease) (string, error) 
 	return name, nil
 }
 
-// The three ways to change the archive. Each notes the path it changed.
+// The four ways to change the archive. Each notes the path it changed.
 
 // putEntry makes the entry at name what is given.
 func (t *Archive) putEntry(name string, mode uint32, data []byte) error {
@@ -194,6 +194,18 @@ func (t *Archive) putGenerated(name string, data []byte) error {
 		mode = 0
 	}
 	return t.putEntry(name, mode, data)
+}
+
+// editGenerated changes the text of such a file, or makes the file of none.
+func (t *Archive) editGenerated(name string, change textEdit) error {
+	text, err := t.Image.ReadFile(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		text, err = change(text)
+	}
+	if err != nil {
+		return err
+	}
+	return t.putGenerated(name, text)
 }
 
 // editText changes the text that name leads to.

@@ -16,7 +16,7 @@ func (t *Archive) holdBoot() (string, error) {
 		return "", err
 	}
 	// What waited at its end up to 0.3; the pid is what wait knows dropbear by.
-	if err := t.editText(premountScript, allEdits(hasLine(pidLine), waitsElsewhere)); err != nil {
+	if err := t.editText(premountScript, allEdits(hasLine(pidLine), withoutLines(scripts.OldHoldLine))); err != nil {
 		return "", err
 	}
 	if err := t.waitLast(); err != nil {
@@ -37,23 +37,13 @@ func (t *Archive) holdBoot() (string, error) {
 	if e := t.Image.Lookup("conf/arch.conf"); e != nil {
 		epoch = fmt.Sprint(e.Mtime)
 	}
-	if err := t.setSetting("GROUNDHOG_EPOCH", epoch); err != nil {
-		return "", err
-	}
-	if t.opts.Wait == 0 {
-		return "none: the boot goes on at once", nil
-	}
-	return fmt.Sprintf("%v for somebody to come, then a normal boot", t.opts.Wait), nil
+	return waitSummary(t.opts.Wait), t.setSetting("GROUNDHOG_EPOCH", epoch)
 }
 
 // waitLast has the wait come last in its stage.
 func (t *Archive) waitLast() error {
 	name := path.Join(path.Dir(scripts.Gate), "ORDER")
-	order, err := t.Image.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	return t.putGenerated(name, orderLast(order, "/"+scripts.Gate))
+	return t.editText(name, func(order []byte) ([]byte, error) { return orderLast(order, "/"+scripts.Gate), nil })
 }
 
 func (t *Tree) holdBoot() (string, error) {
@@ -71,11 +61,13 @@ func (t *Tree) holdBoot() (string, error) {
 		t.added = append(t.added, scripts.Early)
 	}
 	t.added = append(t.added, premountScript, scripts.Conf)
-	if err := t.setSetting("GROUNDHOG_WAIT", formatSeconds(t.opts.Wait)); err != nil {
-		return "", err
+	return waitSummary(t.opts.Wait), t.setSetting("GROUNDHOG_WAIT", formatSeconds(t.opts.Wait))
+}
+
+// waitSummary says how long the boot waits, for people.
+func waitSummary(wait time.Duration) string {
+	if wait == 0 {
+		return "none: the boot goes on at once"
 	}
-	if t.opts.Wait == 0 {
-		return "none: the boot goes on at once", nil
-	}
-	return fmt.Sprintf("%v for somebody to come, then a normal boot", t.opts.Wait), nil
+	return fmt.Sprintf("%v for somebody to come, then a normal boot", wait)
 }
