@@ -1,4 +1,4 @@
-// Package confine runs a program of this machine (debugfs) on input that
+// Package confine runs a program of this machine (debugfs, xz) on input that
 // anybody may have made. Should the input make it run wild, it meets limits of time,
 // memory and file sizes, finds no network where the system lets us take it away, and
 // ends with whoever asked for it, children and all.
@@ -17,9 +17,12 @@ import (
 )
 
 // shellLimits set in the shell's way, POSIX ulimit and the forms that dash and bash share:
-// seconds on a processor, KiB of addresses, blocks of 512 bytes of a file (2 GiB),
+// seconds on a processor; KiB of addresses, blocks of 512 bytes of a file (2 GiB),
 // open files, no core. A limit that is lower already stays.
-const shellLimits = `ulimit -t 120; ulimit -v 4194304; ulimit -f 4194304; ulimit -n 256; ulimit -c 0; exec "$@"`
+const (
+	timeLimit   = `ulimit -t 120; `
+	shellLimits = `ulimit -v 4194304; ulimit -f 4194304; ulimit -n 256; ulimit -c 0; exec "$@"`
+)
 
 // outputGrace is how long a program may hold its output open once it was ended.
 const outputGrace = time.Second
@@ -28,8 +31,17 @@ const outputGrace = time.Second
 // the command but Path, Args and SysProcAttr; it is called once more where a network
 // of its own could not be had.
 func Run(ctx context.Context, setup func(*exec.Cmd), program string, args ...string) error {
+	return runWithin(ctx, timeLimit+shellLimits, setup, program, args)
+}
+
+// RunLong is Run for a program whose time is bounded by ctx alone.
+func RunLong(ctx context.Context, setup func(*exec.Cmd), program string, args ...string) error {
+	return runWithin(ctx, shellLimits, setup, program, args)
+}
+
+func runWithin(ctx context.Context, limits string, setup func(*exec.Cmd), program string, args []string) error {
 	for _, apart := range []bool{true, false} {
-		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", shellLimits, "sh", program}, args...)...)
+		cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", limits, "sh", program}, args...)...)
 		cmd.WaitDelay = outputGrace
 		setup(cmd)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

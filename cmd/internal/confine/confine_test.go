@@ -16,6 +16,10 @@ import (
 // said is what a shell script prints, confined.
 func said(t *testing.T, script string) (string, error) {
 	t.Helper()
+	var long bytes.Buffer
+	if err := RunLong(t.Context(), func(c *exec.Cmd) { c.Stdout = &long }, "/bin/sh", "-c", "ulimit -t; ulimit -v"); err != nil || long.String() != "unlimited\n4194304\n" {
+		t.Errorf("for long: %q, %v", long.String(), err)
+	}
 	var out bytes.Buffer
 	err := Run(t.Context(), func(c *exec.Cmd) { c.Stdout, c.Stderr = &out, &out }, "/bin/sh", "-c", script, "sh")
 	return strings.TrimSpace(out.String()), err

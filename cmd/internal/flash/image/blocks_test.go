@@ -30,6 +30,7 @@ func cores(t *testing.T, n int) {
 func TestBlocks(t *testing.T) {
 	want := disk(11 << 20)
 	stored := packWith(t, []string{"xz", "-c", "-0", "-T2", "--block-size=2097152"}, want)
+	withXZ(t, "")
 	for _, n := range []int{1, 2, 5} {
 		cores(t, n)
 		name := old(t, filepath.Join(t.TempDir(), "image.xz"), stored)

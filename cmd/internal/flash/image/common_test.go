@@ -32,6 +32,6 @@ func TestCommon(t *testing.T) {
 	}
 	for n := range 64 { // whatever a header says
 		b := bytes.Repeat([]byte{byte(n * 4)}, n+2)
-		commonXZ(b)
+		plainBlock(b, maxCommonDict)
 	}
 }

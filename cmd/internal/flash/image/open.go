@@ -119,6 +119,7 @@ func (i *Image) beginImage(ctx context.Context) error {
 	if i.file != nil && i.watched != nil {
 		how.xz, _ = claim.XZStreams(ctx, i.file, i.state.Size)
 		how.read = &i.read
+		how.file = io.NewSectionReader(i.file, 0, i.state.Size)
 	}
 	i.coded = &fruitlessInput{Reader: io.TeeReader(contextReader{ctx, i.in}, stored), most: maxFruitless}
 	decoded, compression, err := decodeBy(i.coded, how)
