@@ -1,7 +1,6 @@
 package reflash
 
 import (
-	"bytes"
 	"io"
 	"os"
 
@@ -32,9 +31,4 @@ type ownArchive struct {
 // wholeArchive is the archive as it is.
 func (a *Archive) wholeArchive() *ownArchive {
 	return &ownArchive{a.Size, a.SHA256, func() (io.ReadCloser, error) { return os.Open(a.Path) }}
-}
-
-// archiveInMemory is an archive in memory.
-func archiveInMemory(b []byte, sum string) *ownArchive {
-	return &ownArchive{int64(len(b)), sum, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
 }

@@ -1,6 +1,7 @@
 package reflash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,10 +96,7 @@ func (o *CycleOptions) cycleDevice(ctx context.Context, h Host, a *Archive, img 
 
 // waitsAt is where the initramfs answers.
 func (o *CycleOptions) waitsAt(h Host) string {
-	if o.Initramfs != "" {
-		return o.Initramfs
-	}
-	return h.Name
+	return cmp.Or(o.Initramfs, h.Name)
 }
 
 // stateOfWaiting is the state of a device that waits and to whose disk this run wrote nothing. An earlier flash may have left the disk half written:

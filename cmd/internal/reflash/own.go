@@ -45,7 +45,7 @@ func (a *Archive) ownFor(p push.Personal) (*ownArchive, error) {
 	}
 	all.Write(segment.Bytes())
 	sum := sha256.Sum256(all.Bytes())
-	return archiveInMemory(all.Bytes(), hex.EncodeToString(sum[:])), nil
+	return &ownArchive{int64(all.Len()), hex.EncodeToString(sum[:]), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(all.Bytes())), nil }}, nil
 }
 
 // writePersonal writes the segment: an archive of its own, plain.

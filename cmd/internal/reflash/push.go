@@ -1,6 +1,7 @@
 package reflash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -222,10 +223,7 @@ func (o *PushOptions) sendArchive(ctx context.Context, h Host, c *device.Client,
 
 // awaitInitramfs waits until the initramfs answers, with a promised key and the right build.
 func (o *PushOptions) awaitInitramfs(ctx context.Context, h Host, a *Archive, boot loader.Boot, before device.State) (device.State, error) {
-	at := h.Name
-	if o.Initramfs != "" {
-		at = o.Initramfs
-	}
+	at := cmp.Or(o.Initramfs, h.Name)
 	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys).OnPort(at, a.Port), device.Wait{
 		Before: before.BootID, Timeout: o.RebootTimeout, Down: o.turnaround.endDown, Say: func(s string) { h.tellPhase("wait", "%s", s) }})
 	o.turnaround.endLap("up")

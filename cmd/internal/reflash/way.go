@@ -52,8 +52,8 @@ const loadSilence = 3 * time.Minute
 // patientOptions is the options for a device that may be brought there by kexec.
 func (o *PushOptions) patientOptions(h Host) device.Options {
 	options := o.SSH
-	if o.wayTo(h) == loader.Kexec && options.Silence < loadSilence {
-		options.Silence = loadSilence
+	if o.wayTo(h) == loader.Kexec {
+		options.Silence = max(options.Silence, loadSilence)
 	}
 	return options
 }
