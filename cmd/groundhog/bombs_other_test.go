@@ -82,10 +82,7 @@ func contentBombs(root string) (cases []bombCase) {
 		made := func(t *testing.T) string {
 			target := tiny.New("bookworm", true)
 			maps.Copy(target.Archive, c.files)
-			b, err := target.Bytes(initrd.Gzip)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := judge.Value(target.Bytes(initrd.Gzip))(t)
 			return bombFile(t, "initrd.img", b)
 		}
 		cases = append(cases, bombCase{c.what, c.codes[0], 0, func(t *testing.T) [][]string {

@@ -66,10 +66,7 @@ var peakLine = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
 // peak in bytes, its time on the processors and what it said on standard error.
 func measured(t *testing.T, args ...string) (code int, peak int64, cpu time.Duration, said string) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := judge.Value(os.Executable())(t)
 	ctx, stop := context.WithTimeout(t.Context(), bombTime)
 	defer stop()
 	file := filepath.Join(t.TempDir(), "peak")
@@ -91,10 +88,7 @@ func measured(t *testing.T, args ...string) (code int, peak int64, cpu time.Dura
 	if m == nil {
 		t.Fatalf("no VmHWM in %q", status)
 	}
-	kib, err := strconv.ParseInt(string(m[1]), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kib := judge.Value(strconv.ParseInt(string(m[1]), 10, 64))(t)
 	return cmd.ProcessState.ExitCode(), kib << 10, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), stderr.String()
 }
 
@@ -133,10 +127,7 @@ func bombSegment(t *testing.T, format string, size int64) []byte {
 // bombArchive is a small target with a segment behind it.
 func bombArchive(t *testing.T, segment []byte) string {
 	t.Helper()
-	b, err := tiny.New("bookworm", true).Bytes(initrd.Gzip)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.Value(tiny.New("bookworm", true).Bytes(initrd.Gzip))(t)
 	b = append(b, make([]byte, -len(b)&3)...)
 	return bombFile(t, "initrd.img", append(b, segment...))
 }
@@ -281,9 +272,7 @@ func bombHardLinks(t *testing.T) string {
 			h.Typeflag, h.Linkname, h.Size = tar.TypeReg, "", bombLimit/2
 		}
 		judge.Must(t, w.WriteHeader(h))
-		if _, err := io.CopyN(w, zeros{}, h.Size); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(io.CopyN(w, zeros{}, h.Size))(t)
 	}
 	judge.Must(t, w.Close())
 	return bombPackage(t, "gz", packedAs(t, bombTools["gz"], &data))

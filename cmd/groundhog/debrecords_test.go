@@ -19,9 +19,7 @@ func debTar(t testing.TB, files ...string) []byte {
 	w := tar.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
 		judge.Must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: files[i], Mode: 0o644, Size: int64(len(files[i+1]))}))
-		if _, err := w.Write([]byte(files[i+1])); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(w.Write([]byte(files[i+1])))(t)
 	}
 	judge.Must(t, w.Close())
 	return b.Bytes()

@@ -31,10 +31,7 @@ func plainPurl(t *testing.T, purl string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields, err := url.ParseQuery(query)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fields := judge.Value(url.ParseQuery(query))(t)
 	return name + " " + fields.Get("arch")
 }
 
@@ -207,10 +204,7 @@ func TestDebsbom(t *testing.T) {
 	}
 	for name, root := range map[string]string{"trixie": target(t, "trixie", "amd64").Root, "foreign": foreignTree(t)} {
 		t.Run(name, func(t *testing.T) {
-			records, err := exec.Command("tar", "-C", root, "-c", "./var/lib/dpkg").Output()
-			if err != nil {
-				t.Fatal(err)
-			}
+			records := judge.Value(exec.Command("tar", "-C", root, "-c", "./var/lib/dpkg").Output())(t)
 			ours := func(format string) []byte { return []byte(groundhog(t, 0, "manifest", root, "--format", format)) }
 			theirs := func(format string) []byte {
 				return inside(records, "debsbom", "generate", "--root", "-", "--out", "-", "--no-recommends-deps", "--sbom-type", format)

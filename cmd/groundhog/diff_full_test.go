@@ -82,14 +82,8 @@ func olderPackage(t *testing.T, m *manifest.Manifest) (manifest.Package, string)
 // paths that changed.
 func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb string) (string, []string) {
 	t.Helper()
-	in, err := input.Named().Archive(archive, int64(defaultMaxSize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree, err := sysroot.Open(sysroot.Debs(deb))
-	if err != nil {
-		t.Fatal(err)
-	}
+	in := judge.Value(input.Named().Archive(archive, int64(defaultMaxSize)))(t)
+	tree := judge.Value(sysroot.Open(sysroot.Debs(deb)))(t)
 	var changed []string
 	renamed := map[string]string{} // a library's file has its version in its name
 	for _, e := range m.Entries {
@@ -105,17 +99,12 @@ func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb s
 			at, _ = sysroot.Resolve(tree, at)
 			renamed[e.Path] = filepath.Join(filepath.Dir(e.Path), filepath.Base(at))
 		}
-		b, err := tree.ReadFile(at)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.Value(tree.ReadFile(at))(t)
 		path := e.Path
 		if to := renamed[e.Path]; to != "" && to != e.Path {
 			judge.Must(t, in.Image.Remove(e.Path))
 			link := soname(t, m, e.Path)
-			if _, err := in.Image.Put(link, initrd.File{Mode: initrd.TypeLink | 0o777, Data: []byte(filepath.Base(to))}); err != nil {
-				t.Fatal(err)
-			}
+			judge.Value(in.Image.Put(link, initrd.File{Mode: initrd.TypeLink | 0o777, Data: []byte(filepath.Base(to))}))(t)
 			changed = append(changed, link, to)
 			path = to
 		}
@@ -126,14 +115,9 @@ func withPackage(t *testing.T, archive string, m *manifest.Manifest, name, deb s
 		}
 	}
 	out := filepath.Join(t.TempDir(), filepath.Base(archive))
-	f, err := os.Create(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Create(out))(t)
 	defer f.Close()
-	if _, err := in.Image.WriteTo(f); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(in.Image.WriteTo(f))(t)
 	slices.Sort(changed)
 	return out, changed
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // A check names the first byte of the disk that differs, wherever in a chunk it is, and however many differ.
@@ -19,22 +21,15 @@ func TestCheckNamesTheFirstByte(t *testing.T) {
 	if code, said := d.told("flash", "--check"); code != exitDone || !strings.Contains(said, "is equal to") {
 		t.Fatalf("an equal one: %d: %s", code, said)
 	}
-	f, err := os.OpenFile(d.DiskFile(), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.OpenFile(d.DiskFile(), os.O_RDWR, 0))(t)
 	defer f.Close()
 	spoil := func(at int64) (was, is byte) {
 		t.Helper()
 		b := make([]byte, 1)
-		if _, err := f.ReadAt(b, at); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(f.ReadAt(b, at))(t)
 		was = b[0]
 		b[0] ^= 0x5a
-		if _, err := f.WriteAt(b, at); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(f.WriteAt(b, at))(t)
 		return was, b[0]
 	}
 	// The later ones are spoilt first: each is before all that differed until then.

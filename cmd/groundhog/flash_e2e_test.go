@@ -20,10 +20,7 @@ import (
 // imageOf is a device's disk as an image, the file of its host key, and the identity that it lets in.
 func imageOf(t *testing.T, s device.Spec) (img, key, identity string) {
 	t.Helper()
-	base, err := device.Build(t.Context(), s, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	base := judge.Value(device.Build(t.Context(), s, io.Discard))(t)
 	dir := t.TempDir()
 	img, key = filepath.Join(dir, "disk.img"), filepath.Join(dir, "host.pub")
 	judge.Must(t, device.RawDisk(base.Disk).Export(t.Context(), img))

@@ -106,10 +106,7 @@ func noiseImage(t *testing.T, seed byte, mib int) string {
 func packed(t *testing.T, name string, tool ...string) string {
 	t.Helper()
 	out := name + "." + tool[0]
-	f, err := os.Create(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Create(out))(t)
 	defer f.Close()
 	cmd := exec.Command(tool[0], append(tool[1:], "-c", name)...)
 	cmd.Stdout, cmd.Stderr = f, t.Output()

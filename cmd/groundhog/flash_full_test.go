@@ -52,10 +52,7 @@ func (b *bench) equals(img string) {
 // changed is how many mebibytes of two images differ, and their size in the second one once compressed.
 func changed(t *testing.T, a, b string) (chunks int, packed int64) {
 	t.Helper()
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoder := judge.Value(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest)))(t)
 	defer encoder.Close()
 	old, fresh := string(judge.ReadFile(t, a)), string(judge.ReadFile(t, b))
 	for at := 0; at < len(fresh); at += 1 << 20 {
@@ -148,10 +145,7 @@ func TestReflashGrow(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "the new system is up") || !strings.Contains(out, "/dev/vda1 enlarged") {
 		t.Fatalf("reflash: %d", code)
 	}
-	base, err := device.Build(ctx, device.Spec{Suite: "bookworm", Arch: "amd64"}, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	base := judge.Value(device.Build(ctx, device.Spec{Suite: "bookworm", Arch: "amd64"}, io.Discard))(t)
 	l := b.Login("root")
 	l.Key, l.KnownHosts = base.Key, filepath.Join(t.TempDir(), "known_hosts")
 	judge.WriteFile(t, l.KnownHosts, "* "+strings.Join(base.HostKeys, "\n* ")+"\n")

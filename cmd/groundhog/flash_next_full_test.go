@@ -52,10 +52,7 @@ func makeXFS(t *testing.T, root, part string) {
 // protoOf is a directory as mkfs.xfs(8) takes it with -p.
 func protoOf(t *testing.T, dir string) string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := judge.Value(os.ReadDir(dir))(t)
 	b := new(strings.Builder)
 	fmt.Fprint(b, "d--755 0 0\n")
 	for _, e := range entries {
@@ -67,10 +64,7 @@ func protoOf(t *testing.T, dir string) string {
 		case e.IsDir():
 			fmt.Fprint(b, protoOf(t, name))
 		case info.Mode()&fs.ModeSymlink != 0:
-			to, err := os.Readlink(name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			to := judge.Value(os.Readlink(name))(t)
 			fmt.Fprintf(b, "l--777 0 0 %s\n", to)
 		default:
 			fmt.Fprintf(b, "---%03o 0 0 %s\n", info.Mode().Perm(), name)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 )
@@ -21,10 +22,7 @@ func gateArchive(t *testing.T, change fstest.MapFS) string {
 			delete(target.Archive, name)
 		}
 	}
-	b, err := target.Bytes(initrd.Gzip)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := judge.Value(target.Bytes(initrd.Gzip))(t)
 	return bombFile(t, "initrd.img", b)
 }
 

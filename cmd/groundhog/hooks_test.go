@@ -9,15 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/judge"
 )
 
 // Two runs on one root tree at the same time come one after the other: both end well, and what they did can be undone.
 func TestHooksOfTwoRuns(t *testing.T) {
 	workplace(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := judge.Value(os.Executable())(t)
 	for round := range 4 {
 		os.RemoveAll("hooked")
 		hooksRoot(t, "hooked")

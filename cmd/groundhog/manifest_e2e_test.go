@@ -39,10 +39,7 @@ func manifestFile(t *testing.T, args ...string) (*manifest.Manifest, string) {
 	name := filepath.Join(t.TempDir(), "manifest.json")
 	groundhog(t, 0, append([]string{"manifest", "-o", name}, args...)...)
 	text := judge.ReadFile(t, name)
-	m, err := manifest.Decode(bytes.NewReader(text), manifest.DefaultLimits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := judge.Value(manifest.Decode(bytes.NewReader(text), manifest.DefaultLimits))(t)
 	return m, name
 }
 

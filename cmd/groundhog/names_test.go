@@ -29,14 +29,8 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(with, "usr", odd, "backdoor"), "x")
 	judge.Must(t, os.Symlink(odd, filepath.Join(with, "usr/l\xff")))
-	old, err := input.Named().Tree(input.Layers{{Path: with, Debs: false}}, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, err := input.Named().Tree(input.Layers{{Path: without, Debs: false}}, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := judge.Value(input.Named().Tree(input.Layers{{Path: with, Debs: false}}, 1<<20))(t)
+	now := judge.Value(input.Named().Tree(input.Layers{{Path: without, Debs: false}}, 1<<20))(t)
 	var names []string
 	for _, e := range old.Manifest.Entries {
 		names = append(names, e.Path+e.Target)
@@ -53,10 +47,7 @@ func TestManifestOfNamesThatAreNotUTF8(t *testing.T) {
 	deb := filepath.Join(t.TempDir(), "a.deb")
 	control := "Package: aa\nVersion: 1\nArchitecture: all\n"
 	judge.Must(t, os.WriteFile(deb, debFile(t, "100644", control, "./usr/"+odd, "z"), 0o644))
-	laid, err := input.Named().Tree(input.Layers{{Path: deb, Debs: true}}, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
+	laid := judge.Value(input.Named().Tree(input.Layers{{Path: deb, Debs: true}}, 1<<20))(t)
 	i := slices.IndexFunc(laid.Manifest.Entries, func(e manifest.Entry) bool { return e.Path == `usr/caf\xe9` })
 	if i < 0 || laid.Manifest.Entries[i].Origin == nil || laid.Manifest.Entries[i].Origin.Name != "aa" {
 		t.Errorf("of a .deb: %+v", laid.Manifest.Entries)
@@ -144,10 +135,7 @@ func TestVerifyNamesWhatIsMissing(t *testing.T) {
 // An archive that needs no change is left as it is, and so is whatever has its name where patch is run.
 func TestUnneededArchiveIsNotWritten(t *testing.T) {
 	workplace(t)
-	before, err := os.Stat("reflash.img")
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := judge.Value(os.Stat("reflash.img"))(t)
 	patch := []string{"patch", "reflash.img", "--authorized-keys", "id.pub", "--root", "root"}
 	if code, out, said := here(patch...); code != exitDone || !strings.Contains(out, "none written") {
 		t.Fatalf("exit %d: %s%s", code, out, said)

@@ -220,10 +220,7 @@ func (w wired) says(t *testing.T, d *waiting.Device, login fixtures.Login, comma
 	defer cancel()
 	judge.Must(t, d.WaitLogin(ctx, login))
 	login.Port = d.Port()
-	out, err := fixtures.SSH(ctx, login, nil, command)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := judge.Value(fixtures.SSH(ctx, login, nil, command))(t)
 	return string(out)
 }
 

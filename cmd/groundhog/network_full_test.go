@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 )
 
 // vlanTag is the VLAN that the machine's address is in.
@@ -30,10 +31,7 @@ func trunk(t *testing.T) (args []string, port string) {
 	ends := map[string]*net.UnixConn{}
 	for _, end := range []string{"hub", "card"} {
 		ours, theirs := filepath.Join(dir, end), filepath.Join(dir, end+".qemu")
-		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: ours, Net: "unixgram"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := judge.Value(net.ListenUnixgram("unixgram", &net.UnixAddr{Name: ours, Net: "unixgram"}))(t)
 		t.Cleanup(func() { c.Close() })
 		ends[end] = c
 		args = append(args, "-netdev", "dgram,id="+end+",local.type=unix,local.path="+theirs+",remote.type=unix,remote.path="+ours)

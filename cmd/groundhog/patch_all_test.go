@@ -85,15 +85,9 @@ func runOK(t *testing.T, args []string) string {
 func patched3(t *testing.T, out string, args []string) string {
 	t.Helper()
 	said := runOK(t, args)
-	first, err := listing(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := judge.Value(listing(out))(t)
 	again := runOK(t, args)
-	second, err := listing(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	second := judge.Value(listing(out))(t)
 	if said != again || first != second || strings.Count(first, "\n") != 4 {
 		t.Errorf("twice the same gave\n%s%sand\n%s%s", said, first, again, second)
 	}
@@ -103,15 +97,9 @@ func patched3(t *testing.T, out string, args []string) string {
 func checkPatched(t *testing.T, archive, said string) {
 	t.Helper()
 	b := judge.ReadFile(t, archive)
-	img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(initrd.Read(bytes.NewReader(b), initrd.Limits{}))(t)
 	text := judge.ReadFile(t, archive+".manifest.json")
-	m, err := manifest.Decode(bytes.NewReader(text), manifest.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := judge.Value(manifest.Decode(bytes.NewReader(text), manifest.Limits{}))(t)
 	if found, err := manifest.Verify(img, m); err != nil || len(found) > 0 {
 		t.Errorf("the manifest does not hold: %v, %v", found, err)
 	}

@@ -29,11 +29,7 @@ type patched struct {
 // target builds the target, or takes it from the cache.
 func target(t *testing.T, suite, arch string) *fixtures.Target {
 	t.Helper()
-	tgt, err := fixtures.BuildTarget(t.Context(), suite, arch, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tgt
+	return judge.Value(fixtures.BuildTarget(t.Context(), suite, arch, os.Stderr))(t)
 }
 
 // patchTarget runs the verb on initrd, as a user would, and reads its report.
@@ -82,10 +78,7 @@ type guest struct {
 // checking and the key that was given succeeds.
 func (p *patched) boot(t *testing.T, m fixtures.Machine) *guest {
 	t.Helper()
-	vm, err := fixtures.Boot(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	vm := judge.Value(fixtures.Boot(t.Context(), m))(t)
 	t.Cleanup(vm.Close)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -206,14 +199,8 @@ func readByDebian(t *testing.T, p *patched) {
 // same fails unless the two names are one file.
 func same(t *testing.T, root, a, b string) {
 	t.Helper()
-	ia, err := os.Stat(filepath.Join(root, a))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ib, err := os.Stat(filepath.Join(root, b))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ia := judge.Value(os.Stat(filepath.Join(root, a)))(t)
+	ib := judge.Value(os.Stat(filepath.Join(root, b)))(t)
 	if !os.SameFile(ia, ib) {
 		t.Errorf("%s and %s are no longer one file", a, b)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"groundhog/fixtures"
+	"groundhog/fixtures/judge"
 )
 
 // TestWaitEnds boots with a short wait: nobody comes, and the boot goes on by
@@ -17,10 +18,7 @@ func TestWaitEnds(t *testing.T) {
 	t.Parallel()
 	tgt := target(t, "bookworm", "amd64")
 	p := patchTarget(t, tgt, tgt.Dropbear, "--wait", "5s")
-	vm, err := fixtures.Boot(t.Context(), p.machine())
-	if err != nil {
-		t.Fatal(err)
-	}
+	vm := judge.Value(fixtures.Boot(t.Context(), p.machine()))(t)
 	t.Cleanup(vm.Close)
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()

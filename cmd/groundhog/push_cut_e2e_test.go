@@ -147,9 +147,7 @@ func TestPushRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			switch {
 			case c.before == "fill":
-				if _, err := b.Fill(ctx, "/boot", 100); err != nil {
-					t.Fatal(err)
-				}
+				judge.Value(b.Fill(ctx, "/boot", 100))(t)
 			case c.before != "":
 				ssh(c.before)
 			}

@@ -26,14 +26,8 @@ ip addr flush dev eth0; ip addr add 10.0.2.15/24 dev eth0; ip route add default 
 	if code != 0 || !strings.Contains(out, "the initramfs gets ip=10.0.2.15::10.0.2.2:255.255.255.0:::off") {
 		t.Fatalf("push: %d", code)
 	}
-	a, err := readPushed(b.archive, int64(defaultMaxSize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := device.Dial(ctx, b.target(), device.Options{Config: "none", Identities: []string{b.Base.Key}, Keys: a.Keys})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := judge.Value(readPushed(b.archive, int64(defaultMaxSize)))(t)
+	c := judge.Value(device.Dial(ctx, b.target(), device.Options{Config: "none", Identities: []string{b.Base.Key}, Keys: a.Keys}))(t)
 	defer c.Close()
 	said, err := c.Output(ctx, "cat /sys/class/net/eth0/address /run/net-eth0.conf")
 	if err != nil || !strings.HasPrefix(said, mac+"\n") || !strings.Contains(said, "IPV4ADDR='10.0.2.15'") ||

@@ -21,10 +21,7 @@ func emulatedLine(t *testing.T, img string) (changed, line string) {
 	dir := t.TempDir()
 	changed = filepath.Join(dir, "disk.img")
 	command(t, "cp", "--sparse=always", img, changed)
-	config, err := device.RawDisk(img).ReadFile(t.Context(), "/boot/grub/grub.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := judge.Value(device.RawDisk(img).ReadFile(t.Context(), "/boot/grub/grub.cfg"))(t)
 	text := strings.Replace(string(config), " quiet ", " quiet "+fixtures.EmulatedAppend("amd64")+" ", 1)
 	judge.WriteFile(t, filepath.Join(dir, "grub.cfg"), text)
 	judge.WriteFile(t, filepath.Join(dir, "script"), fmt.Sprintf("rm /boot/grub/grub.cfg\nwrite %s /boot/grub/grub.cfg\n", filepath.Join(dir, "grub.cfg")))

@@ -56,10 +56,7 @@ func TestSchemas(t *testing.T) {
 			judge.Must(t, os.WriteFile("schemas/"+k.name+".json", want, 0o644))
 			continue
 		}
-		got, err := schemaText(k.name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := judge.Value(schemaText(k.name))(t)
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s is not what is printed: go test ./cmd/groundhog -run TestSchemas -update, and say in CHANGELOG.md what changed", k.name)
 		}
@@ -163,17 +160,10 @@ func compiled(t *testing.T, name string) *validate.Schema {
 	if code != exitDone {
 		t.Fatalf("schema %s: exit %d: %s", name, code, said)
 	}
-	doc, err := validate.UnmarshalJSON(strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(validate.UnmarshalJSON(strings.NewReader(text)))(t)
 	c := validate.NewCompiler()
 	judge.Must(t, c.AddResource("s.json", doc))
-	s, err := c.Compile("s.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return judge.Value(c.Compile("s.json"))(t)
 }
 
 // What is printed is valid by the schema that is printed, line by line of events, whole of everything else.
@@ -224,10 +214,7 @@ func TestOutputIsValid(t *testing.T) {
 // hooksRoot writes the root tree of testdata/hooks.txtar to dir.
 func hooksRoot(t *testing.T, dir string) {
 	t.Helper()
-	files, err := txtar.ParseFile(filepath.Join(testDir, "testdata/hooks.txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := judge.Value(txtar.ParseFile(filepath.Join(testDir, "testdata/hooks.txtar")))(t)
 	files.Files = append(files.Files, txtar.File{Name: "root/usr/bin/dpkg", Data: tinyelf.Program(elf.EM_X86_64)})
 	for _, f := range files.Files {
 		name, ok := strings.CutPrefix(f.Name, "root/")
@@ -260,10 +247,7 @@ func renameManifest(t *testing.T, archive, other, to string) {
 func TestSchemaRefuses(t *testing.T) {
 	for _, k := range schemaKinds {
 		for _, document := range []string{`{}`, `[]`, `{"schema":99}`, `{"schema":` + strconv.Itoa(outputSchema) + `,"nosuch":1}`} {
-			v, err := validate.UnmarshalJSON(strings.NewReader(document))
-			if err != nil {
-				t.Fatal(err)
-			}
+			v := judge.Value(validate.UnmarshalJSON(strings.NewReader(document)))(t)
 			if compiled(t, k.name).Validate(v) == nil {
 				t.Errorf("%s: %s is valid", k.name, document)
 			}
@@ -276,10 +260,7 @@ func TestSchemaRefuses(t *testing.T) {
 		`"event":"verdict","data":null}`: false,
 	} {
 		document = fmt.Sprintf(`{"schema":%d,"time":"","host":"",`, outputSchema) + document
-		v, err := validate.UnmarshalJSON(strings.NewReader(document))
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := judge.Value(validate.UnmarshalJSON(strings.NewReader(document)))(t)
 		if err := compiled(t, "event").Validate(v); (err == nil) != valid {
 			t.Errorf("%s: %v", document, err)
 		}

@@ -18,16 +18,10 @@ import (
 func TestFileOnStandardInput(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk.img")
 	judge.WriteFile(t, name, mbrImage(3<<20))
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Open(name))(t)
 	defer f.Close()
 	var o flashOptions
-	img, err := o.openImage(t.Context(), input.Of(f, nil), stdioName)
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(o.openImage(t.Context(), input.Of(f, nil), stdioName))(t)
 	defer img.Close()
 	judge.WriteFile(t, name, mbrImage(2<<20))
 	if err := img.Load(t.Context()); err == nil || errors.Is(err, os.ErrClosed) {

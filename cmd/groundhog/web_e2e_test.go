@@ -48,10 +48,7 @@ func startWeb(t *testing.T) *web {
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	w.https = secure.Listener.Addr().(*net.TCPAddr).Port
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
 	w.dns = l.Addr().(*net.TCPAddr).Port
 	go answerNames(l)
@@ -62,17 +59,11 @@ func startWeb(t *testing.T) *web {
 // the file ca.
 func certificate(t *testing.T, ca string) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := judge.Value(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "groundhog.test"},
 		DNSNames: []string{"groundhog.test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := judge.Value(x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key))(t)
 	judge.WriteFile(t, ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }

@@ -33,10 +33,7 @@ func TestWritersRun(t *testing.T) {
 	img := noiseImage(t, 31, 9)
 	for arch, emulator := range map[string]string{"amd64": "", "arm64": "qemu-aarch64-static", "armhf": "qemu-arm-static", "armel": "qemu-arm-static"} {
 		t.Run(arch, func(t *testing.T) {
-			b, err := writerFor(arch)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := judge.Value(writerFor(arch))(t)
 			dir := t.TempDir()
 			program, disk := filepath.Join(dir, "groundhog-writer"), filepath.Join(dir, "disk")
 			judge.Must(t, judge.WriteProgram(program, b, 0o700))
@@ -45,10 +42,7 @@ func TestWritersRun(t *testing.T) {
 			if emulator != "" {
 				argv = append([]string{judge.Tool(t, emulator)}, argv...)
 			}
-			source, err := image.Open(t.Context(), img, "", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			source := judge.Value(image.Open(t.Context(), img, "", nil))(t)
 			defer source.Close()
 			r, err := flash.Run(t.Context(), flash.Job{Source: source, Disk: disk, Who: "a test", Session: arch, Tool: "test", Patience: time.Minute,
 				Connect: func(ctx context.Context) (io.ReadWriteCloser, error) {

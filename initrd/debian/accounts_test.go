@@ -34,10 +34,7 @@ func TestAccountsAsLibc(t *testing.T) {
 		judge.Missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
 	}
 	for _, text := range passwds {
-		want, err := ask(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		want := judge.Value(ask(text))(t)
 		got := "none"
 		for _, a := range parseAccounts([]byte(text)) {
 			if a.Name == "root" {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestCalls(t *testing.T) {
@@ -23,14 +25,8 @@ func TestCalls(t *testing.T) {
 		"echo 'quoted; gone' \"$(stat y)\"":                                         "stat",
 		"up() { own; }; up":                                                         "ipconfig own",
 	} {
-		c, err := ReadCalls("script", []byte(script))
-		if err != nil {
-			t.Fatal(err)
-		}
-		lib, err := ReadCalls("functions", []byte(library))
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := judge.Value(ReadCalls("script", []byte(script)))(t)
+		lib := judge.Value(ReadCalls("functions", []byte(library)))(t)
 		if got := strings.Join(Reached(c.Main(), c, lib), " "); got != want {
 			t.Errorf("%s: calls %q, want %q", script, got, want)
 		}
@@ -38,10 +34,7 @@ func TestCalls(t *testing.T) {
 	if _, err := ReadCalls("x", []byte("if")); err == nil {
 		t.Error("half a script passes")
 	}
-	c, err := ReadCalls("x", []byte("f() { a; g() { b; }; }; c"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(ReadCalls("x", []byte("f() { a; g() { b; }; }; c")))(t)
 	every := c.Every()
 	if slices.Sort(every); strings.Join(every, " ") != "a b c" {
 		t.Errorf("%q", every)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
@@ -124,9 +125,7 @@ func TestHindrance(t *testing.T) {
 		{"DROPBEAR_OPTIONS='-G adm'", tiny.LoginEd25519, ""},
 	} {
 		img := archiveWith(t, rootLine, c.options+"\n", handmade.File("etc/group", "root:!:0:\nwheel:!:10:me\nadm:!:4:me,root\n"))
-		if _, err := img.Put("root-x/.ssh/authorized_keys", initrd.File{Mode: initrd.TypeFile | 0o600, Data: []byte(c.keys)}); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(img.Put("root-x/.ssh/authorized_keys", initrd.File{Mode: initrd.TypeFile | 0o600, Data: []byte(c.keys)}))(t)
 		f := debian.Read(img)
 		if got := f.Hindrance(); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%q, %q: %q, want %q", c.options, c.keys, got, c.want)

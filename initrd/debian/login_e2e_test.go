@@ -293,10 +293,7 @@ func TestLoginsAsDropbear(t *testing.T) {
 	for _, suite := range []string{"bullseye", "bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
-			tgt, err := fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr)
-			if err != nil {
-				t.Fatal(err)
-			}
+			tgt := judge.Value(fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr))(t)
 			base := serverOnly(t, tgt.Root)
 			for _, w := range ways() {
 				t.Run(w.name, func(t *testing.T) { judgeLogins(t, base, w) })
@@ -308,27 +305,18 @@ func TestLoginsAsDropbear(t *testing.T) {
 // serverOnly is the entries of an archive with a dropbear, a shell and no more.
 func serverOnly(t *testing.T, root string) []initrd.Entry {
 	t.Helper()
-	tree, err := sysroot.Open(sysroot.Dir(root))
-	if err != nil {
-		t.Fatal(err)
-	}
+	tree := judge.Value(sysroot.Open(sysroot.Dir(root)))(t)
 	defer tree.Close()
 	files := map[string]string{"usr/sbin/dropbear": "usr/sbin/dropbear", "usr/bin/busybox": "usr/bin/busybox"}
 	programs := []string{"usr/sbin/dropbear", "usr/bin/busybox"}
 	if so, err := sysroot.Find(tree, "usr/lib/x86_64-linux-gnu/libnss_files.so.2", "lib/x86_64-linux-gnu/libnss_files.so.2"); err == nil {
 		files[so] = so
 	}
-	libs, err := sysroot.Closure(tree, programs...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	libs := judge.Value(sysroot.Closure(tree, programs...))(t)
 	for _, lib := range libs {
 		files[debian.MergedUsr(lib.Name)] = lib.Path
 	}
-	script, err := fs.ReadFile(tree, "usr/share/initramfs-tools/"+debian.Script)
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := judge.Value(fs.ReadFile(tree, "usr/share/initramfs-tools/"+debian.Script))(t)
 	entries := []initrd.Entry{handmade.Dir(".")}
 	var keys []initrd.Entry
 	for _, k := range tiny.HostKeys {
@@ -342,10 +330,7 @@ func serverOnly(t *testing.T, root string) []initrd.Entry {
 		entries = append(entries, handmade.Link(name, "usr/"+name))
 	}
 	for name, from := range files {
-		b, err := fs.ReadFile(tree, from)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.Value(fs.ReadFile(tree, from))(t)
 		e := handmade.File(name, string(b))
 		e.Mode |= 0o111
 		entries = append(entries, e)
@@ -421,9 +406,7 @@ func put(t *testing.T, img *initrd.Image, name string, e edit) {
 	case mode == 0:
 		mode = 0o644
 	}
-	if _, err := img.Put(name, initrd.File{Mode: kind | mode, Data: []byte(e.data)}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(img.Put(name, initrd.File{Mode: kind | mode, Data: []byte(e.data)}))(t)
 	img.Lookup(name).UID = e.uid
 }
 
@@ -464,20 +447,11 @@ exec /sbin/dropbear -Fs -i ${DROPBEAR_OPTIONS-}'`
 // asks tries to log in, and to run a command.
 func asks(t *testing.T, root, user string, key ssh.Signer) (in, ran bool, log string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer ln.Close()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := judge.Value(net.Dial("tcp", ln.Addr().String()))(t)
 	defer conn.Close()
-	served, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	served := judge.Value(ln.Accept())(t)
 	f, err := served.(*net.TCPConn).File()
 	served.Close()
 	if err != nil {

@@ -7,15 +7,14 @@ import (
 	"testing/iotest"
 
 	"io"
+
+	"groundhog/fixtures/judge"
 )
 
 // What does not show is escaped, wherever a write ends in it, and the text means the same.
 func TestJSON(t *testing.T) {
 	const odd = "a\u007f\u009b31m\u202e\u2028\u200b\ufeff\u3164\ufe0f\u034f\u2800\U000e0041\U000e0100\u00fc\U0001f600\ufffd"
-	text, err := json.Marshal(odd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := judge.Value(json.Marshal(odd))(t)
 	const want = `"a\u007f\u009b31m\u202e\u2028\u200b\ufeff\u3164\ufe0f\u034f\u2800\udb40\udc41\udb40\udd00` + "\u00fc\U0001f600\ufffd\""
 	for _, r := range []io.Reader{bytes.NewReader(text), iotest.OneByteReader(bytes.NewReader(text))} {
 		var out bytes.Buffer

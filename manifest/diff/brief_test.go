@@ -43,10 +43,7 @@ func crowded() (a, b *manifest.Manifest) {
 
 // A person reads one screen: what is largest, bundles on a line, and never without what may do more than before.
 func TestBrief(t *testing.T) {
-	rules, err := diff.ParseRules("changed")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("changed"))(t)
 	a, b := crowded()
 	b.Entries[len(b.Entries)-1].Origin.Name = "linux-image"
 	c := diff.Of(a, b, false)
@@ -90,10 +87,7 @@ func TestOwnGrowth(t *testing.T) {
 		t.Errorf("%+v %+v (-want +got):\n%s", c.Total, c.New, d)
 	}
 	for rule, trips := range map[string]bool{"unpacked>5305B": true, "own>5299B": true, "own>5300B": false, "rest>6B": true, "rest>7B": false, "rest>0.3%": false, "rest>0.2%": true} {
-		rules, err := diff.ParseRules(rule)
-		if err != nil {
-			t.Fatal(err)
-		}
+		rules := judge.Value(diff.ParseRules(rule))(t)
 		if got := c.Gate(rules); (len(got) > 0) != trips {
 			t.Errorf("%s: %v", rule, got)
 		}

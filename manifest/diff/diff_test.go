@@ -250,10 +250,7 @@ func TestGateWritable(t *testing.T) {
 		"private": shared(dir(""))}
 	now := world{"was": shared(file("", "other")), "tmp": shared(dir("")), "b/moved": shared(file("", "a file that moves")), "made": shared(file("", "y")), "open": shared(dir("")),
 		"private": dir(""), "new": shared(file("", "z")), "newtmp": sticky(shared(dir(""))), "null": shared(mapNode("", 1, 3)), "link": link("", "was")}
-	rules, err := diff.ParseRules("writable")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("writable"))(t)
 	var tripped []string
 	for _, trip := range diff.Of(of(t, old.archive(t)), of(t, now.archive(t)), false).Gate(rules) {
 		tripped = append(tripped, trip.Where)
@@ -286,10 +283,7 @@ tripped setuid: usr/bin/su: mode 4755
 
 func TestText(t *testing.T) {
 	c := diff.Of(pair(pairOfBuilds()))
-	rules, err := diff.ParseRules("size>5%, setuid")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("size>5%, setuid"))(t)
 	c.Gate(rules)
 	var b bytes.Buffer
 	judge.Must(t, c.WriteText(&b, false))
@@ -338,10 +332,7 @@ func TestGate(t *testing.T) {
 
 // The rule on files from no package cannot be judged where nothing was attributed.
 func TestGateThatCannotTrip(t *testing.T) {
-	rules, err := diff.ParseRules("setuid,unknown")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("setuid,unknown"))(t)
 	a, b := pairOfBuilds()
 	if err := diff.Of(a, b, false).Judges(rules); err != nil {
 		t.Errorf("attributed: %v", err)

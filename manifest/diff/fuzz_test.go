@@ -71,9 +71,7 @@ func described(b []byte) (*initrd.Image, *manifest.Manifest) {
 
 func handmadeBytes(t testing.TB, entries ...initrd.Entry) []byte {
 	var b bytes.Buffer
-	if _, err := archive(t, entries...).WriteTo(&b); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(archive(t, entries...).WriteTo(&b))(t)
 	return b.Bytes()
 }
 
@@ -90,10 +88,7 @@ func checkReports(t *testing.T, c *diff.Changes, old, now *manifest.Manifest) {
 		t.Fatalf("%v, %q", err, text.String())
 	}
 	judge.Must(t, c.WriteHTML(&page, old, now))
-	doc, err := html.Parse(&page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(html.Parse(&page))(t)
 	var scripts int
 	for n := range doc.Descendants() {
 		switch {

@@ -89,10 +89,7 @@ func liveMarkdown(t testing.TB, report []byte) []string {
 	var page bytes.Buffer
 	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(goldmarkhtml.WithUnsafe()))
 	judge.Must(t, md.Convert(report, &page))
-	doc, err := html.Parse(&page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(html.Parse(&page))(t)
 	allowed := []string{"html", "head", "body", "h3", "p", "ul", "li", "strong", "code", "pre", "table", "thead", "tbody", "tr", "th", "td",
 		"details", "summary"}
 	return liveIn(doc, allowed, []string{"class", "style", "align"}, []string{"code"})
@@ -145,10 +142,7 @@ func TestMarkdownHostile(t *testing.T) {
 // skeleton is a page without its texts: every element with its attributes, as a browser with or without scripts builds it.
 func skeleton(t testing.TB, page []byte, scripting bool) []string {
 	t.Helper()
-	doc, err := html.ParseWithOptions(bytes.NewReader(page), html.ParseOptionEnableScripting(scripting))
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(html.ParseWithOptions(bytes.NewReader(page), html.ParseOptionEnableScripting(scripting)))(t)
 	var all []string
 	for n := range doc.Descendants() {
 		switch n.Type {

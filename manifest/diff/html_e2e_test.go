@@ -83,11 +83,7 @@ func click(selector string) chromedp.Action[chromedp.Void] {
 // eval is a number that the page computes.
 func eval(t *testing.T, ctx context.Context, script string) int {
 	t.Helper()
-	n, err := chromedp.Run(ctx, chromedp.Evaluate[int](script))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return judge.Value(chromedp.Run(ctx, chromedp.Evaluate[int](script)))(t)
 }
 
 const (
@@ -98,10 +94,7 @@ const (
 // wrong is what a page's own script finds wrong, a line each.
 func wrong(t *testing.T, ctx context.Context, what, script string) {
 	t.Helper()
-	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](script))
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := judge.Value(chromedp.Run(ctx, chromedp.Evaluate[[]string](script)))(t)
 	if len(found) > 0 {
 		t.Errorf("%s: %d: %q", what, len(found), found[:min(len(found), 5)])
 	}
@@ -122,10 +115,7 @@ func show(t *testing.T, ctx context.Context, width int64, scheme string) {
 
 func says(t *testing.T, ctx context.Context, selector, want string) {
 	t.Helper()
-	got, err := chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS(selector)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := judge.Value(chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS(selector))))(t)
 	if !strings.Contains(got, want) {
 		t.Errorf("%s says %q, want %q", selector, got, want)
 	}
@@ -240,14 +230,9 @@ func TestFirstPaint(t *testing.T) {
 	}).observe({ type: "paint", buffered: true }))` // it may be told later than all is drawn
 	judge.Until(t, "the head painted before all was drawn", func() bool { // now and then the browser is done with all first
 		do(t, ctx, chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS("#rows tr")))
-		text, err := chromedp.Run(ctx, chromedp.Evaluate[string](when, chromedp.EvalAwaitPromise))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := judge.Value(chromedp.Run(ctx, chromedp.Evaluate[string](when, chromedp.EvalAwaitPromise)))(t)
 		var paint, drawn int
-		if _, err := fmt.Sscanf(text, "[%d,%d]", &paint, &drawn); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(fmt.Sscanf(text, "[%d,%d]", &paint, &drawn))(t)
 		load, _ := os.ReadFile("/proc/loadavg")
 		t.Logf("first paint after %d ms, all drawn after %d ms, load %s", paint, drawn, load)
 		return paint < drawn
@@ -400,9 +385,6 @@ func screenshot(t *testing.T, ctx context.Context, name string) {
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatal(err)
-	}
+	png := judge.Value(chromedp.Run(ctx, chromedp.FullScreenshot(100)))(t)
 	judge.Must(t, os.WriteFile(filepath.Join(dir, name), png, 0o644))
 }

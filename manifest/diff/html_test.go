@@ -56,9 +56,7 @@ func TestContrast(t *testing.T) {
 		luminance := map[string]float64{}
 		for _, m := range colours.FindAllStringSubmatch(scheme, -1) {
 			var r, g, b int
-			if _, err := fmt.Sscanf(m[2], "%02x%02x%02x", &r, &g, &b); err != nil {
-				t.Fatal(err)
-			}
+			judge.Value(fmt.Sscanf(m[2], "%02x%02x%02x", &r, &g, &b))(t)
 			linear := func(v int) float64 {
 				s := float64(v) / 255
 				if s <= 0.04045 {
@@ -110,10 +108,7 @@ func TestHistory(t *testing.T) {
 	next := strings.NewReplacer("6.1.0-51-amd64", "6.1.0-52-amd64", "libssl3", "libssl4", "libssl.so.3", "libssl.so.4")
 	var text bytes.Buffer
 	judge.Must(t, manifest.Encode(&text, b))
-	c, err := manifest.Decode(strings.NewReader(next.Replace(text.String())), manifest.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(manifest.Decode(strings.NewReader(next.Replace(text.String())), manifest.Limits{}))(t)
 	text.Reset()
 	judge.Must(t, diff.WriteHistory(&text, []diff.Build{buildOf(t, "one", a), buildOf(t, "two", b), buildOf(t, "three", c)}))
 	for _, want := range []string{`{"name":"linux-image-6.1.0-52-amd64","unpacked":[308000,310009,310009],"packed":[0,0,0],"versions":["1","2","2"]}`,
@@ -129,11 +124,7 @@ func TestHistory(t *testing.T) {
 
 func buildOf(t testing.TB, name string, m *manifest.Manifest) diff.Build {
 	t.Helper()
-	b, err := diff.BuildOf(name, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return judge.Value(diff.BuildOf(name, m))(t)
 }
 
 // Of many builds' packages a history has a bound.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -59,10 +60,7 @@ func builds(gone string) (a, b *manifest.Manifest) {
 
 // The next ABI of a kernel, and the next libssl, remove nothing: the README's gate stays green, and the report says what happened.
 func TestKernelBump(t *testing.T) {
-	rules, err := diff.ParseRules("setuid,keys,unknown,removed,size>5%")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("setuid,keys,unknown,removed,size>5%"))(t)
 	a, b := builds("")
 	c := diff.Of(a, b, false)
 	if trips := c.Gate(rules); len(trips) != 0 || c.Total.Added != 2 || c.Total.Removed != 0 || c.Same {
@@ -92,10 +90,7 @@ func TestKernelBump(t *testing.T) {
 
 // What the next kernel really lacks is removed, and named.
 func TestKernelBumpLosesAModule(t *testing.T) {
-	rules, err := diff.ParseRules("removed")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("removed"))(t)
 	trips := diff.Of(pair(builds("igb"))).Gate(rules)
 	if len(trips) != 1 || trips[0].Where != "usr/lib/modules/6.1.0-50-amd64/kernel/igb.ko" {
 		t.Errorf("%v", trips)
@@ -104,10 +99,7 @@ func TestKernelBumpLosesAModule(t *testing.T) {
 
 // Patches that touch the next kernel's modules and indexes touch the same paths as before; one that touches another does not.
 func TestPatchesOverAKernelBump(t *testing.T) {
-	rules, err := diff.ParseRules("patches")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("patches"))(t)
 	a, b := builds("")
 	for m, paths := range map[*manifest.Manifest][]string{
 		a: {"usr/lib/modules/6.1.0-50-amd64/modules.dep", "usr/lib/modules/6.1.0-50-amd64/kernel/net/usb/smsc95xx.ko", "root-abcdefghij/.ssh"},
@@ -148,10 +140,7 @@ func TestKernelPackageOfAnotherRelease(t *testing.T) {
 // What programs find where the old one was is not gone: across a merged /usr, with the next kernel as well, and compressed otherwise. What is
 // really gone is, and a device node that came is from nobody.
 func TestSamePlaceElsewhere(t *testing.T) {
-	rules, err := diff.ParseRules("removed,unknown")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rules := judge.Value(diff.ParseRules("removed,unknown"))(t)
 	from := &manifest.Origin{Kind: manifest.FromPackage, Name: "kmod", Architecture: "amd64"}
 	system := func(kernel string, names ...string) *manifest.Manifest {
 		m := &manifest.Manifest{Schema: 1, Source: manifest.Root, Architecture: "amd64", Kernels: []string{kernel},

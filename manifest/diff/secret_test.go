@@ -55,10 +55,7 @@ func secretFiles(t testing.TB) map[string]string {
 		files["openssh "+kind] = string(b)
 	}
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
-		k, err := dropbear.GenerateHostKey(kind)
-		if err != nil {
-			t.Fatal(err)
-		}
+		k := judge.Value(dropbear.GenerateHostKey(kind))(t)
 		files["dropbear "+kind] = string(k.Marshal())
 	}
 	return files

@@ -49,10 +49,7 @@ func TestSPDX(t *testing.T) {
 	if schema := os.Getenv("GROUNDHOG_SPDX_SCHEMA"); schema != "" {
 		holdAgainst(t, b.Bytes(), schema)
 	}
-	doc, err := spdxjson.Read(bytes.NewReader(b.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(spdxjson.Read(bytes.NewReader(b.Bytes())))(t)
 	if err := spdxlib.ValidateDocument(doc); err != nil {
 		t.Error(err)
 	}
@@ -68,10 +65,7 @@ func TestOperatingSystem(t *testing.T) {
 		m.Release, m.Source = release, manifest.Root
 		var spdx, cyclone bytes.Buffer
 		judge.Must(t, errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)))
-		doc, err := spdxjson.Read(&spdx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		doc := judge.Value(spdxjson.Read(&spdx))(t)
 		os, curl := doc.Packages[1], doc.Packages[2]
 		if string(os.PackageSPDXIdentifier) != "OperatingSystem" || os.PackageName != want[0] || os.PackageVersion != want[1] {
 			t.Errorf("SPDX: %+v", os)
@@ -111,10 +105,7 @@ func TestSourcesAndDependencies(t *testing.T) {
 			BuiltUsing: []manifest.BuiltUsing{{Source: "ca-certificates", Version: "2025"}, {Source: "openssl", Version: "3.5-1", Static: true}, {Source: "rustc", Version: "1.85-3"}, {Source: "rustc", Version: "1.85-3", Static: true}}}}
 	var spdx, cyclone bytes.Buffer
 	judge.Must(t, errors.Join(sbom.SPDX(&spdx, m), sbom.CycloneDX(&cyclone, m)))
-	doc, err := spdxjson.Read(bytes.NewReader(spdx.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(spdxjson.Read(bytes.NewReader(spdx.Bytes())))(t)
 	if err := spdxlib.ValidateDocument(doc); err != nil {
 		t.Error(err)
 	}
@@ -192,10 +183,7 @@ func TestCycloneDX(t *testing.T) {
 	}
 	bom := new(cyclonedx.BOM)
 	judge.Must(t, cyclonedx.NewBOMDecoder(bytes.NewReader(b.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom))
-	out, err := exec.Command(judge.Tool(t, "go"), "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := judge.Value(exec.Command(judge.Tool(t, "go"), "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output())(t)
 	holdAgainst(t, b.Bytes(), filepath.Join(strings.TrimSpace(string(out)), "schema", "bom-1.6.schema.json"))
 }
 
@@ -205,14 +193,8 @@ func holdAgainst(t *testing.T, b []byte, file string) {
 	t.Helper()
 	c := jsonschema.NewCompiler()
 	c.UseLoader(beside(filepath.Dir(file)))
-	schema, err := c.Compile("http://local/" + filepath.Base(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	inst, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := judge.Value(c.Compile("http://local/" + filepath.Base(file)))(t)
+	inst := judge.Value(jsonschema.UnmarshalJSON(bytes.NewReader(b)))(t)
 	if err := schema.Validate(inst); err != nil {
 		t.Errorf("%s: %v", filepath.Base(file), err)
 	}

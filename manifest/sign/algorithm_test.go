@@ -30,10 +30,7 @@ func signed(t *testing.T, key ssh.Signer, algorithm string, message, tail, behin
 		Namespace, Reserved, Hash string
 		Sum                       []byte
 	}{"groundhog", "", "sha512", sum[:]})...)
-	sig, err := key.(ssh.AlgorithmSigner).SignWithAlgorithm(rand.Reader, body, algorithm)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sig := judge.Value(key.(ssh.AlgorithmSigner).SignWithAlgorithm(rand.Reader, body, algorithm))(t)
 	blob := append([]byte("SSHSIG"), ssh.Marshal(struct {
 		Version                   uint32
 		Key                       []byte
@@ -75,10 +72,7 @@ func (s dssSigner) SignWithAlgorithm(from io.Reader, data []byte, algorithm stri
 // Of a key that may sign, only signatures without SHA-1 and DSA count, and nothing
 // stands behind them.
 func TestAlgorithms(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rsaKey := judge.Value(rsa.GenerateKey(rand.Reader, 2048))(t)
 	var dsaKey dsa.PrivateKey
 	judge.Must(t, dsa.GenerateParameters(&dsaKey.Parameters, rand.Reader, dsa.L1024N160))
 	judge.Must(t, dsa.GenerateKey(&dsaKey, rand.Reader))
@@ -123,9 +117,7 @@ func TestSignaturePadding(t *testing.T) {
 	key, pub := testKey(t)
 	message := []byte("{}\n")
 	sig := signed(t, key, ssh.KeyAlgoED25519, message, nil, nil)
-	if _, err := sign.Check(message, sig, []byte("me "+pub), ""); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(sign.Check(message, sig, []byte("me "+pub), ""))(t)
 	body := bytes.Split(sig, []byte("\n"))[1]
 	if !bytes.HasSuffix(body, []byte("=")) {
 		t.Fatal("this signature has no padding to play with")

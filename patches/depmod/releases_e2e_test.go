@@ -20,10 +20,7 @@ func TestIndexesOfReleases(t *testing.T) {
 	}
 	for _, suite := range judge.Cases([]string{"bookworm"}, "bullseye", "trixie") {
 		t.Run(suite, func(t *testing.T) {
-			tgt, err := fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr)
-			if err != nil {
-				t.Fatal(err)
-			}
+			tgt := judge.Value(fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr))(t)
 			kernels, err := filepath.Glob(filepath.Join(tgt.Root, "lib/modules/*"))
 			if err != nil || len(kernels) != 1 {
 				t.Fatalf("%q: %v", kernels, err)

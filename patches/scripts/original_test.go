@@ -75,10 +75,7 @@ func TestOriginalCannotBeWritten(t *testing.T) {
 func TestOriginalVerify(t *testing.T) {
 	t.Parallel()
 	analyze := judge.Tool(t, "systemd-analyze")
-	script, err := scriptFS.ReadFile("groundhog/original")
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := judge.Value(scriptFS.ReadFile("groundhog/original"))(t)
 	_, rest, _ := strings.Cut(string(script), "<<'UNIT'\n")
 	unit, _, found := strings.Cut(rest, "UNIT\n")
 	if !found {

@@ -41,10 +41,7 @@ func TestShellcheck(t *testing.T) {
 	if _, err := exec.LookPath("shellcheck"); err != nil {
 		judge.Missing(t, "shellcheck")
 	}
-	entries, err := os.ReadDir("groundhog")
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := judge.Value(os.ReadDir("groundhog"))(t)
 	args := []string{"-x", "-P", "SCRIPTDIR"}
 	for _, e := range entries {
 		args = append(args, "groundhog/"+e.Name())

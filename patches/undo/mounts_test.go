@@ -1,6 +1,10 @@
 package undo
 
-import "testing"
+import (
+	"testing"
+
+	"groundhog/fixtures/judge"
+)
 
 // A mount in a tree leads out where the same directory is reached from outside of it; a partition that is mounted in the tree and nowhere
 // else does not.
@@ -18,10 +22,7 @@ func TestOutsideOf(t *testing.T) {
 38 30 0:5 / /build/root/dev rw - devtmpfs udev rw
 39 30 8:1 /build/elsewhere/root2 /build/root/srv rw - ext4 /dev/sda1 rw
 `
-	all, err := readMounts(host)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := judge.Value(readMounts(host))(t)
 	for _, c := range []struct {
 		id       int
 		at, want string

@@ -53,10 +53,7 @@ func TestWriteTreeRollsBack(t *testing.T) {
 	for n := range len(someChanges) + 1 {
 		dir := smallTree(t)
 		before := handmade.Snapshot(t, dir)
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		root := judge.Value(os.OpenRoot(dir))(t)
 		w := &treeWriter{root: root}
 		for _, c := range someChanges {
 			judge.Must(t, w.stageChange(c))
@@ -103,10 +100,7 @@ func TestWriteTreeRefuses(t *testing.T) {
 // What a state calls a directory is removed only if it is one, and empty.
 func TestRemoveEmpty(t *testing.T) {
 	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := judge.Value(os.OpenRoot(dir))(t)
 	defer root.Close()
 	if err := errors.Join(root.Mkdir("empty", 0o755), root.Mkdir("full", 0o755), root.WriteFile("full/file", nil, 0o644),
 		root.Symlink("empty", "link")); err != nil {

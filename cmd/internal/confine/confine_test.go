@@ -49,14 +49,8 @@ func TestRun(t *testing.T) {
 
 // Where namespaces are to be had, the program has another network than we.
 func TestNoNetwork(t *testing.T) {
-	ours, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := said(t, "readlink /proc/self/ns/net; cut -d: -f1 /proc/self/net/dev | tail -n +3")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours := judge.Value(os.Readlink("/proc/self/ns/net"))(t)
+	theirs := judge.Value(said(t, "readlink /proc/self/ns/net; cut -d: -f1 /proc/self/net/dev | tail -n +3"))(t)
 	ns, interfaces, _ := strings.Cut(theirs, "\n")
 	if ns == ours && judge.Required() {
 		t.Fatal("no network namespace to be had, where one is required")
@@ -81,9 +75,7 @@ func TestCancel(t *testing.T) {
 	go func() {
 		done <- Run(ctx, func(c *exec.Cmd) { c.Stdout = w }, "/bin/sh", "-c", "sleep 1000 & echo here; wait")
 	}()
-	if _, err := in.Read(make([]byte, 5)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(in.Read(make([]byte, 5)))(t)
 	cancel()
 	select {
 	case err := <-done:

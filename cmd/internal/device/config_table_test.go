@@ -19,24 +19,15 @@ import (
 
 // Every option that the installed ssh prints, or whose manual it has, stands in the table.
 func TestOptionTable(t *testing.T) {
-	out, err := exec.Command(judge.Tool(t, "ssh"), "-G", "-F", "none", "host").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := judge.Value(exec.Command(judge.Tool(t, "ssh"), "-G", "-F", "none", "host").Output())(t)
 	var options []string
 	for line := range strings.Lines(string(out)) {
 		option, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 		options = append(options, option)
 	}
 	if packed, err := os.ReadFile("/usr/share/man/man5/ssh_config.5.gz"); err == nil { // a container may have no manuals
-		r, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			t.Fatal(err)
-		}
-		page, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := judge.Value(gzip.NewReader(bytes.NewReader(packed)))(t)
+		page := judge.Value(io.ReadAll(r))(t)
 		for _, m := range regexp.MustCompile(`(?m)^\.It Cm ([A-Z][A-Za-z0-9]+)`).FindAllSubmatch(page, -1) {
 			options = append(options, string(m[1]))
 		}
@@ -98,10 +89,7 @@ func TestOptionsHeeded(t *testing.T) {
 		settings := func(line string) (*sshSettings, error) {
 			return resolveTarget(t.Context(), "host", Options{Config: write(t, name, "# a file\n"+line)})
 		}
-		usual, err := settings("")
-		if err != nil {
-			t.Fatal(err)
-		}
+		usual := judge.Value(settings(""))(t)
 		for option, row := range optionTable {
 			if row.use == answered {
 				continue

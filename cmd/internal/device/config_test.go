@@ -36,10 +36,7 @@ func bothWays(t *testing.T, test func(t *testing.T)) {
 }
 
 func TestResolve(t *testing.T) {
-	me, err := whoAmI()
-	if err != nil {
-		t.Fatal(err)
-	}
+	me := judge.Value(whoAmI())(t)
 	dir, home := t.TempDir(), me.home
 	t.Setenv("SSH_AUTH_SOCK", "/run/agent")
 	write(t, dir+"/included", "Host inc\n Hostname 192.0.2.1\n")
@@ -256,20 +253,14 @@ func TestProxyJump(t *testing.T) {
 // A jump host that falls silent is the reason, not just a lost connection.
 func TestProxyJumpSilent(t *testing.T) {
 	a, b := startServer(t), startServer(t)
-	l, err := link.New(a.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(link.New(a.addr))(t)
 	defer l.Close()
 	host, port, _ := strings.Cut(l.Addr(), ":")
 	config := write(t, a.path("config"), "Host jump\n HostName "+host+"\n Port "+port+"\n HostKeyAlias jump\n User bench\n IdentityFile "+a.path("login")+
 		"\n UserKnownHostsFile "+write(t, filepath.Join(a.dir, "known_jump"), "jump "+a.read(t, "host.pub"))+"\nHost * !jump\n ProxyJump jump\n")
 	o := b.good()
 	o.Config, o.Keepalive, o.Silence = config, 100*time.Millisecond, 3*time.Second // which no dial on a loaded machine takes
-	c, err := Dial(t.Context(), b.target(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), b.target(), o))(t)
 	defer c.Close()
 	l.Cut()
 	if _, err := c.Run(t.Context(), "sleep 60", nil); !errors.Is(err, ErrSilent) {

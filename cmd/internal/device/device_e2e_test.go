@@ -45,10 +45,7 @@ func TestDevice(t *testing.T) {
 	if first.Initramfs || first.Build != "" {
 		t.Errorf("a plain system: %+v", first)
 	}
-	plain, err := Dial(ctx, "plain@"+d.Addr(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain := judge.Value(Dial(ctx, "plain@"+d.Addr(), o))(t)
 	defer plain.Close()
 	if err := plain.AsRoot(ctx); !errors.Is(err, ErrNotRoot) {
 		t.Errorf("a user without sudo: %v", err)

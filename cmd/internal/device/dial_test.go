@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 )
 
@@ -86,10 +87,7 @@ Host bench-behind
 
 func TestRun(t *testing.T) {
 	s := startServer(t)
-	c, err := Dial(t.Context(), s.target(), s.good())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
 	defer c.Close()
 	r, err := c.Run(t.Context(), "cat; echo oh no >&2; exit 7", strings.NewReader("in"))
 	if err != nil || string(r.Stdout) != "in" || r.Exit != 7 || !strings.Contains(r.Err("trying").Error(), "trying: exit 7 on the device: oh no") {
@@ -104,10 +102,7 @@ func TestRun(t *testing.T) {
 	if _, err := c.Run(t.Context(), "head -c 5000000 /dev/zero", nil); err == nil {
 		t.Error("an endless answer was taken")
 	}
-	p, err := c.Start(t.Context(), "read line; echo got $line")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := judge.Value(c.Start(t.Context(), "read line; echo got $line"))(t)
 	io.WriteString(p.Stdin, "it\n")
 	out, _ := io.ReadAll(p.Stdout)
 	if exit, err := p.Wait(); string(out) != "got it\n" || exit != 0 || err != nil {
@@ -119,19 +114,13 @@ func TestRun(t *testing.T) {
 func TestSilent(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	l, err := link.New(s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(link.New(s.addr))(t)
 	defer l.Close()
 	o := s.good()
 	o.KnownHosts, o.Keys = nil, []ssh.PublicKey{publicKey(t, s.read(t, "host.pub"))}
 	o.ConnectTimeout, o.Keepalive, o.Silence = 2*time.Second, 100*time.Millisecond, time.Second
 	target := "bench@" + l.Addr()
-	c, err := Dial(t.Context(), target, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), target, o))(t)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

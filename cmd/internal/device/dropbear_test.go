@@ -43,10 +43,7 @@ exec "$2" -i -r "$3"`
 	if out, err := command("true", nil).CombinedOutput(); err != nil {
 		judge.Missing(t, fmt.Sprintf("the right to mount (%v: %s)", err, out))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
 	program := judge.Tool(t, "dropbear")
 	go func() {
@@ -76,10 +73,7 @@ func TestDropbear(t *testing.T) {
 	o := s.good()
 	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
 	o.Keepalive, o.Silence = 100*time.Millisecond, time.Second
-	c, err := Dial(t.Context(), "root@"+addr, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), "root@"+addr, o))(t)
 	defer c.Close()
 	if _, err := c.Output(t.Context(), "sleep 3"); err != nil {
 		t.Errorf("idle: %v", err)
@@ -106,10 +100,7 @@ func toDropbear(t *testing.T) *Client {
 	addr, hostKey := s.dropbear(t)
 	o := s.good()
 	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
-	c, err := Dial(t.Context(), "root@"+addr, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), "root@"+addr, o))(t)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -134,10 +125,7 @@ func TestDropbearFinish(t *testing.T) {
 			t.Fatalf("after command %d: %v", n, err)
 		}
 	}
-	p, err := c.Start(t.Context(), "sleep 60")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := judge.Value(c.Start(t.Context(), "sleep 60"))(t)
 	began := time.Now()
 	if p.Finish(100 * time.Millisecond); time.Since(began) > 30*time.Second {
 		t.Error("a command that does not end is waited for")
@@ -157,20 +145,14 @@ func TestDropbearManyKeys(t *testing.T) {
 		o.Identities = append(o.Identities, s.path(name))
 	}
 	o.Identities = append(o.Identities, s.path("login"))
-	c, err := Dial(t.Context(), "root@"+addr, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), "root@"+addr, o))(t)
 	c.Close()
 }
 
 // What connects to a port that the device listens on for us arrives here.
 func TestDropbearListen(t *testing.T) {
 	c := toDropbear(t)
-	l, err := c.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(c.Listen())(t)
 	if port := l.Addr().(*net.TCPAddr).Port; port == 0 {
 		t.Fatal("no port")
 	}
@@ -181,10 +163,7 @@ func TestDropbearListen(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := judge.Value(net.Dial("tcp", l.Addr().String()))(t)
 	defer conn.Close()
 	if b, err := io.ReadAll(conn); err != nil || string(b) != "from afar" {
 		t.Errorf("%q, %v", b, err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/fixtures/judge"
 )
 
 // Whatever a login shell says before our command, the command's answer is its own.
@@ -25,10 +26,7 @@ func TestNoise(t *testing.T) {
 		"the commands themselves":   "set -v -x\n",
 	} {
 		s.before.Store(&before)
-		c, err := Dial(t.Context(), s.target(), s.good())
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
 		r, err := c.Run(t.Context(), "cat; echo oh no >&2; exit 7", strings.NewReader("in"))
 		if err != nil || string(r.Stdout) != "in" || r.Exit != 7 || about != "the commands themselves" && string(r.Stderr) != "oh no\n" {
 			t.Errorf("%s: %q, %.100q, %d, %v", about, r.Stdout, r.Stderr, r.Exit, err)
@@ -37,10 +35,7 @@ func TestNoise(t *testing.T) {
 		if err != nil || string(r.Stdout) != "word|rest" {
 			t.Errorf("%s, a program: %q, %v", about, r.Stdout, err)
 		}
-		p, err := c.Start(t.Context(), "read line; echo got $line; echo bad >&2")
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := judge.Value(c.Start(t.Context(), "read line; echo got $line; echo bad >&2"))(t)
 		io.WriteString(p.Stdin, "it\n")
 		out, _ := io.ReadAll(p.Stdout)
 		if exit, err := p.Wait(); string(out) != "got it\n" || exit != 0 || err != nil || about != "the commands themselves" && p.Stderr() != "bad\n" {
@@ -84,20 +79,14 @@ func TestMaxSessions(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	s.most.Store(1)
-	c, err := Dial(t.Context(), s.target(), s.good())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
 	defer c.Close()
 	for range 20 {
 		if out, err := c.Output(t.Context(), "echo here"); err != nil || out != "here\n" {
 			t.Fatalf("%q, %v", out, err)
 		}
 	}
-	p, err := c.Start(t.Context(), "cat")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := judge.Value(c.Start(t.Context(), "cat"))(t)
 	if _, err := c.Output(t.Context(), "echo here"); !errors.Is(err, ErrSessions) || hint.Of(err) == "" {
 		t.Errorf("a second session: %v", err)
 	}
@@ -155,10 +144,7 @@ func TestPatient(t *testing.T) {
 	s := startServer(t)
 	o := s.good()
 	o.IdleTimeout = time.Second
-	client, err := Dial(t.Context(), s.target(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := judge.Value(Dial(t.Context(), s.target(), o))(t)
 	defer client.Close()
 	if _, err := client.Run(Patient(t.Context(), time.Minute), "sleep 3", nil); err != nil {
 		t.Error(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/judge"
 )
 
 // fuzzKey is a key that no device has.
@@ -69,10 +71,7 @@ func FuzzConfigAlone(f *testing.F) {
 	f.Add("Include none*\nHost b*\n HostName -oProxyCommand=x\n")
 	f.Add("Host bench-1 !*\n HostKeyAlias=x\n\tPort = \"22\"\n")
 	f.Add("IdentityFile ${HOME}/%%/%d\nHost ********************************************a\n")
-	me, err := whoAmI()
-	if err != nil {
-		f.Fatal(err)
-	}
+	me := judge.Value(whoAmI())(f)
 	name := filepath.Join(f.TempDir(), "config")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(strings.ToLower(text), "include") || len(text) > 1<<14 {
@@ -106,10 +105,7 @@ func FuzzConfigAlone(f *testing.F) {
 func FuzzAnswers(f *testing.F) {
 	f.Add("hostname a\nuser root\nport 22\nidentityfile ~/.ssh/x\nuserknownhostsfile /a b /c\nproxycommand nc %h %p\n")
 	f.Add("hostname a\nhostname b\nuser root\nport 22\nproxyjump x\nhostkeyalias none\nconnecttimeout 99999999999\n")
-	me, err := whoAmI()
-	if err != nil {
-		f.Fatal(err)
-	}
+	me := judge.Value(whoAmI())(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := parseAnswers([]byte(text))
 		if err != nil {
@@ -124,10 +120,7 @@ func FuzzAnswers(f *testing.F) {
 
 // FuzzRecord: a record that is taken has nothing in it that push does not write.
 func FuzzRecord(f *testing.F) {
-	b, err := json.Marshal(sample("bench"))
-	if err != nil {
-		f.Fatal(err)
-	}
+	b := judge.Value(json.Marshal(sample("bench")))(f)
 	f.Add(b)
 	f.Add([]byte(`{"schema":1,"host":"a","port":"22","user":"root","boot_id":"` + boot1 + `","disk":{"path":"/dev/vda","size":-1}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -127,10 +127,7 @@ func TestRevokedAndPinned(t *testing.T) {
 // Where BindInterface leads from is where it leads ssh from.
 func TestBindInterface(t *testing.T) {
 	program := judge.Tool(t, "ssh")
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
+	interfaces := judge.Value(net.Interfaces())(t)
 	for _, to := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, err := net.Listen("tcp", to)
 		if err != nil {
@@ -179,10 +176,7 @@ func TestBindInterface(t *testing.T) {
 func TestConnectionAttempts(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	addr := l.Addr().String()
 	l.Close()
 	o := s.good()
@@ -256,14 +250,8 @@ func TestCheckHostIP(t *testing.T) {
 		{"box", name + line("[192.0.2.7]:2222", other), &net.UnixAddr{}, true},
 		{"box", line("box", other) + line("[192.0.2.7]:2222", good), at, false},
 	} {
-		s, err := resolveTarget(t.Context(), c.target, Options{Config: config})
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := s.verdictFor(Options{KnownHosts: []string{write(t, t.TempDir()+"/known", c.known)}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := judge.Value(resolveTarget(t.Context(), c.target, Options{Config: config}))(t)
+		v := judge.Value(s.verdictFor(Options{KnownHosts: []string{write(t, t.TempDir()+"/known", c.known)}}))(t)
 		if err := v.check(good, c.from); (err == nil) != c.ok {
 			t.Errorf("%s from %v, with\n%s%v", c.target, c.from, c.known, err)
 		}
@@ -277,19 +265,13 @@ func TestRekeyLimit(t *testing.T) {
 	o := s.good()
 	o.KnownHosts = []string{write(t, s.path("known_dropbear"), "* "+hostKey)}
 	o.Config = write(t, s.path("config"), "RekeyLimit 1M\n")
-	c, err := Dial(t.Context(), "root@"+addr, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), "root@"+addr, o))(t)
 	defer c.Close()
 	r, err := c.Run(t.Context(), "wc -c", io.LimitReader(endless{}, 16<<20))
 	if err != nil || strings.TrimSpace(string(r.Stdout)) != "16777216" {
 		t.Errorf("there: %q, %v", r.Stdout, err)
 	}
-	p, err := c.Start(t.Context(), "head -c 16777216 /dev/zero")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := judge.Value(c.Start(t.Context(), "head -c 16777216 /dev/zero"))(t)
 	if n, err := io.Copy(io.Discard, p.Stdout); n != 16<<20 || err != nil {
 		t.Errorf("back: %d bytes, %v", n, err)
 	}

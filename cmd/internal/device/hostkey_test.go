@@ -22,28 +22,18 @@ import (
 
 // ecdsaKey and rsaKey are host keys of other types than the server's own.
 func ecdsaKey(t *testing.T) ssh.Signer {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := judge.Value(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	return signer(t, key)
 }
 
 func rsaKey(t *testing.T) ssh.Signer {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := judge.Value(rsa.GenerateKey(rand.Reader, 2048))(t)
 	return signer(t, key)
 }
 
 func signer(t *testing.T, key any) ssh.Signer {
 	t.Helper()
-	s, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return judge.Value(ssh.NewSignerFromKey(key))(t)
 }
 
 func line(key ssh.PublicKey) string { return string(ssh.MarshalAuthorizedKey(key)) }
@@ -54,10 +44,7 @@ func TestKnownHostsFiles(t *testing.T) {
 	host, other := s.read(t, "host.pub"), s.read(t, "other.pub")
 	strange := ecdsaKey(t).PublicKey()
 	name := knownhosts.Normalize(s.addr)
-	wildcard, err := dropbear.KnownHosts(nil, publicKey(t, host))
-	if err != nil {
-		t.Fatal(err)
-	}
+	wildcard := judge.Value(dropbear.KnownHosts(nil, publicKey(t, host)))(t)
 	for about, c := range map[string]struct {
 		text string
 		err  string // "" if the key is known

@@ -98,10 +98,7 @@ func TestEncryptedInAgent(t *testing.T) {
 	s := startServer(t)
 	s.startAgent(t, "login")
 	s.keygen(t, "login", "-p", "-P", "", "-N", "secret")
-	c, err := Dial(t.Context(), s.target(), s.good())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
 	c.Close()
 }
 
@@ -122,16 +119,10 @@ func (a *strangeAgent) Sign(ssh.PublicKey, []byte) (*ssh.Signature, error) {
 }
 
 func (s *server) serveAgent(t *testing.T, list, sign func()) {
-	private, err := ssh.ParseRawPrivateKey([]byte(s.read(t, "login")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	private := judge.Value(ssh.ParseRawPrivateKey([]byte(s.read(t, "login"))))(t)
 	ring := agent.NewKeyring()
 	judge.Must(t, ring.Add(agent.AddedKey{PrivateKey: private}))
-	l, err := net.Listen("unix", s.path("agent"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("unix", s.path("agent")))(t)
 	t.Cleanup(func() { l.Close() })
 	t.Setenv("SSH_AUTH_SOCK", s.path("agent"))
 	go func() {

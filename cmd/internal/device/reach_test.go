@@ -71,10 +71,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{authority: ecdsaKey(t)}
 	rs, host := rsaKey(t), ecdsaKey(t)
 	r.cert = certificate(t, r.authority, ssh.Certificate{Key: host.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"127.0.0.1", "lab-1", "*"}})
-	certified, err := ssh.NewCertSigner(r.cert, host)
-	if err != nil {
-		t.Fatal(err)
-	}
+	certified := judge.Value(ssh.NewCertSigner(r.cert, host))(t)
 	r.servers = append(r.servers, startServer(t), startServer(t, func(c *ssh.ServerConfig) {
 		*c = ssh.ServerConfig{PublicKeyCallback: c.PublicKeyCallback}
 		c.AddHostKey(host)
@@ -161,10 +158,7 @@ func TestReachesAsSSH(t *testing.T) {
 	t.Parallel()
 	judge.Tool(t, "ssh")
 	r := newRig(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := judge.Value(os.Executable())(t)
 	from, one := seedOf(t)
 	taken, refusals, tries := 0, 0, judge.Times(30, 80)
 	for seed := from; seed < from+uint64(tries) && (!one || seed == from); seed++ {

@@ -66,10 +66,7 @@ func (f *fake) did(t *testing.T, what string) {
 
 func (f *fake) dial(t *testing.T) *Client {
 	t.Helper()
-	c, err := Dial(t.Context(), f.target(), f.good())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), f.target(), f.good()))(t)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -148,10 +145,7 @@ func TestRebootInitramfs(t *testing.T) {
 				return string(b) == "b\n"
 			})
 			if stuck { // let it end before its directory is removed
-				w, err := os.OpenFile(f.root+"/stuck", os.O_WRONLY, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
+				w := judge.Value(os.OpenFile(f.root+"/stuck", os.O_WRONLY, 0))(t)
 				w.Close()
 				f.did(t, "reboot -f\n")
 			}

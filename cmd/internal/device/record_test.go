@@ -52,9 +52,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("the directory: %v, %v", info.Mode(), err)
 	}
 	want.Archive.Build = strings.Repeat("y", 100)
-	if _, err := want.Save(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(want.Save())(t)
 	if got, err := ReadRecord("bench"); err != nil || got.Archive.Build != want.Archive.Build {
 		t.Errorf("saved again: %+v, %v", got, err)
 	}
@@ -99,10 +97,7 @@ func TestRecordPath(t *testing.T) {
 // A file that is no record is refused, with what to do.
 func TestRecordDamaged(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	path, err := sample("a").Save()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := judge.Value(sample("a").Save())(t)
 	good := judge.ReadFile(t, path)
 	for about, text := range map[string]string{
 		"empty": "", "cut": string(good[:len(good)/2]), "another schema": strings.Replace(string(good), `"schema": 1`, `"schema": 2`, 1),

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 )
 
@@ -21,18 +22,12 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func linked(t *testing.T, silence time.Duration) (*Client, *link.Link) {
 	t.Helper()
 	s := startServer(t)
-	l, err := link.New(s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(link.New(s.addr))(t)
 	t.Cleanup(l.Close)
 	o := s.good()
 	o.KnownHosts = []string{write(t, s.path("known_link"), "* "+s.read(t, "host.pub"))}
 	o.Keepalive, o.Silence = silence/10, silence
-	c, err := Dial(t.Context(), "bench@"+l.Addr(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := judge.Value(Dial(t.Context(), "bench@"+l.Addr(), o))(t)
 	t.Cleanup(func() { c.Close() })
 	return c, l
 }
@@ -130,9 +125,7 @@ func TestProcessSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(p.Stdout, make([]byte, 5)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(io.ReadFull(p.Stdout, make([]byte, 5)))(t)
 	l.Cut()
 	err = within(t, "a write", func() error { _, err := io.Copy(p.Stdin, endless{}); return err })
 	if cause := p.Cause(err); !errors.Is(cause, ErrSilent) {

@@ -19,10 +19,7 @@ import (
 // seedOf is where generated tests begin: at 1, or where GROUNDHOG_SEED says, for one that has failed.
 func seedOf(t *testing.T) (from uint64, one bool) {
 	if s := os.Getenv("GROUNDHOG_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		n := judge.Value(strconv.ParseUint(s, 10, 64))(t)
 		return n, true
 	}
 	return 1, false
@@ -120,10 +117,7 @@ func configurationsAsSSH(t *testing.T, tries int) {
 	judge.Tool(t, "ssh")
 	t.Setenv("SSH_AUTH_SOCK", "/run/agent")
 	t.Setenv("GROUNDHOG_TEST", "/run/it")
-	me, err := whoAmI()
-	if err != nil {
-		t.Fatal(err)
-	}
+	me := judge.Value(whoAmI())(t)
 	from, one := seedOf(t)
 	understood, refused, invalid := 0, 0, 0
 	for seed := from; seed < from+uint64(tries) && (!one || seed == from); seed++ {
@@ -205,14 +199,8 @@ Match final host *
   Port 78
 `)
 	for _, host := range []string{"localhost", "box", "localhost.groundhog.invalid", "127.0.0.1"} {
-		want, err := byHand(t, []string{"-F", name, host})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := resolveTarget(t.Context(), host, Options{Config: name})
-		if err != nil {
-			t.Fatal(err)
-		}
+		want := judge.Value(byHand(t, []string{"-F", name, host}))(t)
+		s := judge.Value(resolveTarget(t.Context(), host, Options{Config: name}))(t)
 		if diff := cmp.Diff(want, s.reached()); diff != "" || s.User != "me" {
 			t.Errorf("%s (-ssh +groundhog):\n%s", host, diff)
 		}

@@ -65,20 +65,14 @@ func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
 		judge.Run(t, cmd)
 	}
-	host, err := ssh.ParsePrivateKey([]byte(s.read(t, "host")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	host := judge.Value(ssh.ParsePrivateKey([]byte(s.read(t, "host"))))(t)
 	write(t, s.path("authorized"), s.read(t, "login.pub"))
 	s.config = &ssh.ServerConfig{PublicKeyCallback: s.letIn}
 	s.config.AddHostKey(host)
 	for _, change := range change {
 		change(s.config)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
 	s.addr = l.Addr().String()
 	write(t, s.path("known_hosts"), fmt.Sprintf("[127.0.0.1]:%d %s", l.Addr().(*net.TCPAddr).Port, s.read(t, "host.pub")))

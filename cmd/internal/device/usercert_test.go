@@ -25,10 +25,7 @@ func keyFile(t *testing.T, name string) ssh.Signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	block := judge.Value(ssh.MarshalPrivateKey(private, ""))(t)
 	write(t, name, string(pem.EncodeToMemory(block)))
 	return signer(t, private)
 }
@@ -81,10 +78,7 @@ func TestUserCertificates(t *testing.T) {
 // SHA-1 is offered for the host key of a server that has nothing better, and to no other.
 func TestSHA1OnlyWhereNeeded(t *testing.T) {
 	rs := rsaKey(t)
-	old, err := ssh.NewSignerWithAlgorithms(rs.(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := judge.Value(ssh.NewSignerWithAlgorithms(rs.(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA}))(t)
 	for about, host := range map[string]ssh.Signer{"old": old, "new": rs} {
 		s := startServer(t, func(c *ssh.ServerConfig) {
 			*c = ssh.ServerConfig{PublicKeyCallback: c.PublicKeyCallback}

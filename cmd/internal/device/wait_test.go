@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/link"
 )
 
@@ -24,10 +25,7 @@ func TestWaitInitramfs(t *testing.T) {
 	wait.boot(t, boot1)
 	wait.put(t, "run/groundhog/build", "a-build\n")
 	write(t, wait.path("authorized"), system.read(t, "login.pub"))
-	l, err := link.New(system.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(link.New(system.addr))(t)
 	defer l.Close()
 	o := system.good().Initramfs([]ssh.PublicKey{publicKey(t, wait.read(t, "host.pub"))})
 	o.ConnectTimeout = 5 * time.Second
@@ -73,10 +71,7 @@ func TestWaitDown(t *testing.T) {
 	f := startServer(t).fake(t)
 	f.boot(t, boot2)
 	f.put(t, "scripts/groundhog/", "")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
 	came := make(chan time.Time, 1)
 	go func() { // who tries to connect is let in by then

@@ -56,10 +56,7 @@ func TestWho(t *testing.T) {
 	} {
 		root := tree(t, c.files)
 		s.see.Store(strings.NewReplacer("${groundhog_root:-}", root))
-		client, err := Dial(t.Context(), s.target(), s.good())
-		if err != nil {
-			t.Fatal(err)
-		}
+		client := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
 		got, err := client.Who(t.Context())
 		if about != "hostile" {
 			if alone := inBusybox(t, root, whoScript); !strings.HasSuffix(alone, "end ok\n") {
@@ -144,10 +141,7 @@ func TestRoll(t *testing.T) {
 	}
 	dial := func(root string) *Client {
 		s.see.Store(strings.NewReplacer("${groundhog_root:-}", root))
-		c, err := Dial(t.Context(), s.target(), s.good())
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
 		t.Cleanup(func() { c.Close() })
 		return c
 	}

@@ -65,10 +65,7 @@ func TestOdd(t *testing.T) {
 // A source is told by its content, wherever it comes from: the archive and its own manifest are the same.
 func TestSource(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "initrd.img")
-	archive, err := tiny.New("bookworm", true).Bytes(initrd.None)
-	if err != nil {
-		t.Fatal(err)
-	}
+	archive := judge.Value(tiny.New("bookworm", true).Bytes(initrd.None))(t)
 	judge.WriteFile(t, file, archive)
 	made, err := Named().Source(file, nil, 32<<20)
 	if err != nil || made.Image == nil || made.Manifest.Archive.Name != "initrd.img" {

@@ -119,11 +119,7 @@ func (f *fake) content(fd int) []byte {
 }
 
 func dup(t *testing.T, fd int) int {
-	n, err := unix.Dup(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return judge.Value(unix.Dup(fd))(t)
 }
 
 func newFake(t *testing.T) *fake {

@@ -31,10 +31,7 @@ func TestDiskReadTwice(t *testing.T) {
 	root := t.TempDir()
 	judge.WriteTree(t, filepath.Join(root, "sys/block"), sysfs)
 	empty := func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(make([]byte, 1<<17))), nil }
-	all, err := disk.List(os.DirFS(root), empty)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := judge.Value(disk.List(os.DirFS(root), empty))(t)
 	byGo := map[string]disk.Identity{}
 	for _, d := range all {
 		byGo[d.Path] = d.Identity
@@ -49,14 +46,8 @@ func TestDiskReadTwice(t *testing.T) {
 			t.Helper()
 			cmd := exec.Command(shell[0], append(shell[1:], "-c", diskText+"lsblk() { :; }\ndisk_facts \"$1\"; fact end ok", "groundhog", path)...)
 			cmd.Env, cmd.Dir = append(os.Environ(), "groundhog_root="+root), t.TempDir()
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := ParseFacts(string(out))
-			if err != nil {
-				t.Fatal(err)
-			}
+			out := judge.Value(cmd.Output())(t)
+			f := judge.Value(ParseFacts(string(out)))(t)
 			if left, _ := os.ReadDir(cmd.Dir); len(left) > 0 {
 				t.Errorf("%s: a disk's name was run", path)
 			}

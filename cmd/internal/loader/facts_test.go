@@ -5,16 +5,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // This very machine can be looked at, and what comes is understood.
 func TestSurvey(t *testing.T) {
 	l := newLocal(t, "dash")
 	l.root = ""
-	f, err := Survey(t.Context(), l)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(Survey(t.Context(), l))(t)
 	for _, key := range []string{"kernel", "modules", "arch", "boot_id", "memory", "boot_free", "state_free"} {
 		if f.Get(key) == "" {
 			t.Errorf("no %s among %v", key, slices.Sorted(maps.Keys(f)))

@@ -24,9 +24,7 @@ func TestLock(t *testing.T) {
 		archive, send := io.Pipe()
 		done := make(chan error, 1)
 		go func() { done <- job(b, "archive two").Run(t.Context(), l, archive) }()
-		if _, err := send.Write([]byte("arch")); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(send.Write([]byte("arch")))(t)
 		for len(glob(l.root+"/boot/.groundhog-new", l.root+"/boot/firmware/groundhog_*_")) == 0 { // it has the lock before it receives
 			select {
 			case <-time.After(10 * time.Millisecond):

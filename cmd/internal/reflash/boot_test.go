@@ -263,10 +263,7 @@ func (b *bench) stream(t *testing.T, content []byte) {
 		t.Fatal(err)
 	}
 	go func() { w.Write(content); w.Close() }()
-	img, err := image.Open(t.Context(), "-", "", r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(image.Open(t.Context(), "-", "", r))(t)
 	t.Cleanup(func() { img.Close(); r.Close() })
 	b.image, b.content = img, content
 }

@@ -114,10 +114,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	path, err := plainFile()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := judge.Value(plainFile())(t)
 	return benchOf(t, path, plainImage())
 }
 
@@ -144,10 +141,7 @@ func benchFor(t *testing.T, content []byte) *bench {
 // benchOf is a bench with the image in a file.
 func benchOf(t *testing.T, path string, content []byte) *bench {
 	t.Helper()
-	img, err := image.Open(t.Context(), path, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(image.Open(t.Context(), path, "", nil))(t)
 	t.Cleanup(func() { img.Close() })
 	return benchWith(t, path, content, img)
 }
@@ -160,10 +154,7 @@ func benchWith(t *testing.T, path string, content []byte, img *image.Image) *ben
 	judge.WriteFile(t, file, "an archive")
 	b.ssh = device.Options{Config: "none", Identities: []string{b.Path("login")}, KnownHosts: []string{b.Path("known_hosts")},
 		ConnectTimeout: 10 * time.Second, Keepalive: time.Second, Silence: 10 * time.Second}
-	login, err := device.Identities(t.Context(), b.Target(), b.ssh)
-	if err != nil {
-		t.Fatal(err)
-	}
+	login := judge.Value(device.Identities(t.Context(), b.Target(), b.ssh))(t)
 	b.archive = &Archive{Path: file, Size: 10, SHA256: sumOf([]byte("an archive")),
 		Keys: []ssh.PublicKey{b.WaitingKey()}, Facts: push.Archive{Size: 10, Arch: "amd64", Kernel: "6.1.0-56-amd64", Release: "bookworm",
 			Build: "b1", Dropbear: true, Authorized: []string{ssh.FingerprintSHA256(login[0].Key)}}}

@@ -5,6 +5,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/push"
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 )
 
@@ -15,9 +16,7 @@ func TestFlashOnTheRecordedPort(t *testing.T) {
 	record := &device.Record{Target: "bench", User: "root", Host: "bench", Port: "22", BootID: "0b9f6c2e-5d5a-4f0e-9d43-2f1d8c9a7b10",
 		Archive: device.Pushed{Path: "/a", SHA256: sum, Sent: sum, Build: "0123456789abcdef", Port: 2222}}
 	record.HostKeys = []string{tiny.LoginEd25519}
-	if _, err := record.Save(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(record.Save())(t)
 	for _, ssh := range []device.Options{{}, {HostKey: "SHA256:x"}, {KnownHosts: []string{"f"}}} {
 		o := FlashOptions{SSH: ssh, ReadArchive: func(string) (*Archive, error) { return &Archive{SHA256: sum, Port: 2222}, nil }}
 		options, _, err := o.waitingOptions("root@bench")

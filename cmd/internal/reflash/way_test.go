@@ -6,6 +6,7 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/loader"
+	"groundhog/fixtures/judge"
 )
 
 func TestCheckVia(t *testing.T) {
@@ -47,9 +48,7 @@ func TestWayTo(t *testing.T) {
 	if err := rememberWay(h.Name, loader.Boot{Way: loader.Kexec}); err == nil {
 		t.Error("remembered without a record")
 	}
-	if _, err := (&device.Record{Target: h.Name, User: "root", Host: "bench-1", Port: "22", BootID: "461063a3-5c46-448c-84ca-e9bce42d5bf2"}).Save(); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value((&device.Record{Target: h.Name, User: "root", Host: "bench-1", Port: "22", BootID: "461063a3-5c46-448c-84ca-e9bce42d5bf2"}).Save())(t)
 	if err := rememberWay(h.Name, loader.Boot{Way: loader.Replace}); err != nil {
 		t.Error(err)
 	}

@@ -30,9 +30,7 @@ func (g *glass) screen() *Screen {
 func (g *glass) shows(t *testing.T) []string {
 	t.Helper()
 	vt := vt10x.New(vt10x.WithSize(g.columns, g.rows))
-	if _, err := vt.Write(bytes.ReplaceAll(g.Bytes(), []byte("\n"), []byte("\r\n"))); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(vt.Write(bytes.ReplaceAll(g.Bytes(), []byte("\n"), []byte("\r\n"))))(t)
 	var lines []string
 	for _, line := range strings.Split(vt.String(), "\n") {
 		lines = append(lines, strings.TrimRight(line, " "))
@@ -196,10 +194,7 @@ func TestCapable(t *testing.T) {
 			t.Errorf("TERM=%s: %v", kind, got)
 		}
 	}
-	f, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Open(os.DevNull))(t)
 	defer f.Close()
 	t.Setenv("TERM", "xterm")
 	if Capable(f) {

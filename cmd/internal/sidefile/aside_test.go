@@ -13,10 +13,7 @@ import (
 
 func openRoot(t *testing.T, dir string) *os.Root {
 	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := judge.Value(os.OpenRoot(dir))(t)
 	t.Cleanup(func() { root.Close() })
 	return root
 }
@@ -37,11 +34,7 @@ func newAside(t *testing.T, dir *os.Root, name, text string) *Aside {
 // incomplete is the names of the files in dir that are not complete.
 func incomplete(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, ".*"+asideSuffix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
+	return judge.Value(filepath.Glob(filepath.Join(dir, ".*"+asideSuffix)))(t)
 }
 
 // Until a file has its name only its owner reads it, whatever the umask, and what was there before stays. What a killed run has

@@ -146,10 +146,7 @@ func FuzzMade(f *testing.F) {
 			os.WriteFile(root+"/var/lib/systemd/deb-systemd-helper-enabled/a.service.dsh-also", []byte(also), 0o644)); err != nil {
 			t.Fatal(err)
 		}
-		db, err := Read(os.DirFS(root))
-		if err != nil {
-			t.Fatal(err)
-		}
+		db := judge.Value(Read(os.DirFS(root)))(t)
 		for at := range db.made {
 			for _, l := range db.MadeLinks(at) {
 				if l.For.Package != 0 || !fs.ValidPath(l.To) || !fs.ValidPath(at) {

@@ -40,11 +40,7 @@ func security(t testing.TB, kind string) ssh.PublicKey {
 
 func public(t testing.TB, blob []byte) ssh.PublicKey {
 	t.Helper()
-	k, err := parsePublicKey(blob)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return judge.Value(parsePublicKey(blob))(t)
 }
 
 // dss makes something that has the shape of an ssh-dss key.
@@ -67,14 +63,8 @@ func certificate(t testing.TB) ssh.PublicKey {
 
 func newUser(t testing.TB) (string, ssh.Signer) {
 	t.Helper()
-	key, err := rsa.GenerateKey(nil, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := judge.Value(rsa.GenerateKey(nil, 1024))(t)
+	s := judge.Value(ssh.NewSignerFromKey(key))(t)
 	return publicLine(s.PublicKey()), s
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestMarshalIsParsesInverse(t *testing.T) {
@@ -72,15 +74,9 @@ func TestOpenSSHFormCutOrForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, err := ssh.MarshalPrivateKey(priv, "comment")
-	if err != nil {
-		t.Fatal(err)
-	}
+	block := judge.Value(ssh.MarshalPrivateKey(priv, "comment"))(t)
 	b := pem.EncodeToMemory(block)
-	want, err := ParsePrivateKey(b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := judge.Value(ParsePrivateKey(b))(t)
 	for n := range b[:len(b)-1] {
 		if _, err := ParsePrivateKey(b[:n]); err == nil {
 			t.Errorf("cut to %d of %d bytes it still parses", n, len(b))
@@ -145,10 +141,7 @@ func TestPrintingGivesNothingAway(t *testing.T) {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%p"} {
 				fmt.Fprintf(&shown, verb+"\n", v)
 			}
-			j, err := json.Marshal(v)
-			if err != nil {
-				t.Fatal(err)
-			}
+			j := judge.Value(json.Marshal(v))(t)
 			shown.Write(j)
 		}
 		for i := range len(private) - 8 {

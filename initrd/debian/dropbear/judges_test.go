@@ -83,10 +83,7 @@ func TestConversionAgreesWithDropbearconvert(t *testing.T) {
 			} else {
 				run(t, "ssh-keygen", append([]string{"-q", "-N", "", "-C", "bench 7", "-f", file, "-t"}, strings.Fields(args)...)...)
 			}
-			k, err := ParsePrivateKey(judge.ReadFile(t, file))
-			if err != nil {
-				t.Fatal(err)
-			}
+			k := judge.Value(ParsePrivateKey(judge.ReadFile(t, file)))(t)
 			readBack(t, k)
 			run(t, "dropbearconvert", "openssh", "dropbear", file, theirs)
 			if !bytes.Equal(k.Marshal(), judge.ReadFile(t, theirs)) {
@@ -158,10 +155,7 @@ func TestKnownHostsIsFound(t *testing.T) {
 		if pattern != "" {
 			hosts = []string{"other", pattern}
 		}
-		b, err := KnownHosts(hosts, keys[2].Public(), keys[0].Public(), keys[1].Public(), keys[0].Public())
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.Value(KnownHosts(hosts, keys[2].Public(), keys[0].Public(), keys[1].Public(), keys[0].Public()))(t)
 		out := run(t, "ssh-keygen", "-l", "-F", host, "-f", tempFile(t, b))
 		var got []string
 		for line := range strings.Lines(out) {

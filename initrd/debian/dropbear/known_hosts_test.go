@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"groundhog/fixtures/judge"
 )
 
 func TestKnownHostsOrder(t *testing.T) {
@@ -41,14 +43,8 @@ func TestKnownHostsInGo(t *testing.T) {
 		{nil, "bench:22", true}, {nil, "bench:2222", false}, {[]string{"[bench]:2222"}, "bench:2222", true},
 		{[]string{"*", "!bench"}, "bench:22", false}, {[]string{"*", "!bench"}, "other:22", true},
 	} {
-		b, err := KnownHosts(c.hosts, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		check, err := knownhosts.New(tempFile(t, b))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := judge.Value(KnownHosts(c.hosts, key))(t)
+		check := judge.Value(knownhosts.New(tempFile(t, b)))(t)
 		if err := check(c.addr, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9}, key); (err == nil) != c.found {
 			t.Errorf("%q looked up as %s: %v", c.hosts, c.addr, err)
 		}

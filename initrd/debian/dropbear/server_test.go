@@ -148,24 +148,12 @@ func asksFor(t *testing.T, dir, hostKey, file string, pub ssh.PublicKey) (asked 
 // connection returns both ends of a TCP connection: dropbear wants an address.
 func connection(t *testing.T) (net.Conn, *os.File) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	near := judge.Value(net.Dial("tcp", l.Addr().String()))(t)
+	far := judge.Value(l.Accept())(t)
 	defer far.Close()
-	f, err := far.(*net.TCPConn).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(far.(*net.TCPConn).File())(t)
 	return near, f
 }
 

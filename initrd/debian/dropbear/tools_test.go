@@ -33,32 +33,18 @@ func tempFile(t *testing.T, data []byte) string {
 
 func generate(t testing.TB, kind string) *HostKey {
 	t.Helper()
-	k, err := GenerateHostKey(kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return judge.Value(GenerateHostKey(kind))(t)
 }
 
 // sample returns a host key of each kind, the rsa key small and so quick to check.
 func sample(t testing.TB) []*HostKey {
 	t.Helper()
-	small, err := rsa.GenerateKey(nil, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := fromPrivate(small)
-	if err != nil {
-		t.Fatal(err)
-	}
+	small := judge.Value(rsa.GenerateKey(nil, 1024))(t)
+	k := judge.Value(fromPrivate(small))(t)
 	return []*HostKey{generate(t, "ed25519"), generate(t, "ecdsa"), k}
 }
 
 func release(t testing.TB, name string) Version {
 	t.Helper()
-	v, err := ForRelease(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return judge.Value(ForRelease(name))(t)
 }

@@ -86,10 +86,7 @@ func content(name string) (io.ReadCloser, error) {
 }
 
 func TestList(t *testing.T) {
-	got, err := List(board(), content)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := judge.Value(List(board(), content))(t)
 	want := []Info{
 		{Identity: Identity{Path: "/dev/mmcblk0", Size: 30535680 * 512, Model: "BJTD4R", Serial: "0x01234567", CID: "15010042?4a544434", PTUUID: "deadbeef"}, Block: 512},
 		{Identity: Identity{Path: "/dev/mmcblk1", Size: 512000}, Block: 512, Removable: true},
@@ -117,10 +114,7 @@ func TestTable(t *testing.T) {
 		cmd := exec.Command(sfdisk, "-q", name)
 		cmd.Stdin = strings.NewReader("label: " + label + "\n")
 		judge.Run(t, cmd)
-		out, err := exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := judge.Value(exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name).Output())(t)
 		got, err := tableOf(name, 512, func(n string) (io.ReadCloser, error) { return os.Open(n) })
 		if want := strings.TrimSpace(string(out)); err != nil || got != want || want == "" {
 			t.Errorf("%s: %q, %v; blkid says %q", label, got, err, want)

@@ -115,10 +115,7 @@ func TestStoreIsMoved(t *testing.T) {
 	s := at(t, name)
 	judge.Must(t, errors.Join(os.Rename(name, name+".real"), os.Symlink(precious, name)))
 	img := image(10, 9)
-	k, err := Make(t.Context(), img, 1, s, func(int64) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := judge.Value(Make(t.Context(), img, 1, s, func(int64) {}))(t)
 	checkPlaces(t, img, k.From(s, img.Index()))
 	untouched(t, precious)
 	checkPlaces(t, img, k.From(at(t, name+".real"), img.Index()))

@@ -66,11 +66,7 @@ func image(seed uint64, chunks int) memory {
 }
 
 func at(t testing.TB, dir string) *Store {
-	s, err := At(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return judge.Value(At(dir))(t)
 }
 
 // checkPlaces decodes each chunk, beginning where it can begin nearest, and from the image's beginning on.
@@ -135,18 +131,11 @@ func (r readThrough) Read(b []byte) (int, error) {
 
 // decode is n bytes of what b decodes to, behind skip others. b need not be whole.
 func decode(t *testing.T, b []byte, skip int64, n int) []byte {
-	d, err := zstd.NewReader(struct{ io.Reader }{bytes.NewReader(b)}, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := judge.Value(zstd.NewReader(struct{ io.Reader }{bytes.NewReader(b)}, zstd.WithDecoderConcurrency(1)))(t)
 	defer d.Close()
 	out := make([]byte, n)
-	if _, err := io.CopyN(io.Discard, d, skip); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(d, out); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(io.CopyN(io.Discard, d, skip))(t)
+	judge.Value(io.ReadFull(d, out))(t)
 	return out
 }
 
@@ -185,10 +174,7 @@ func TestFile(t *testing.T) {
 					cmd.Args = append(cmd.Args, fmt.Sprintf("--stream-size=%d", len(part)))
 				}
 				cmd.Stdin = bytes.NewReader(part)
-				frame, err := cmd.Output()
-				if err != nil {
-					t.Fatal(err)
-				}
+				frame := judge.Value(cmd.Output())(t)
 				b = append(append(b, "\x50\x2a\x4d\x18\x03\x00\x00\x00xyz"...), frame...)
 			}
 			frames, window := claim.Frames(t.Context(), bytes.NewReader(b), int64(len(b)))
@@ -197,15 +183,10 @@ func TestFile(t *testing.T) {
 			}
 			f := NewFile(bytes.NewReader(b), frames, window)
 			in := &groupReader{left: b}
-			d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1))
-			if err != nil {
-				t.Fatal(err)
-			}
+			d := judge.Value(zstd.NewReader(in, zstd.WithDecoderConcurrency(1)))(t)
 			defer d.Close()
 			for _, c := range img.Index() {
-				if _, err := io.CopyN(io.Discard, d, int64(c.Len)); err != nil {
-					t.Fatal(err)
-				}
+				judge.Value(io.CopyN(io.Discard, d, int64(c.Len)))(t)
 				f.Add(c, int64(len(b)-len(in.left)))
 			}
 			checkPlaces(t, img, f)
@@ -245,11 +226,7 @@ func cacheOf(t *testing.T) *Cache {
 func keep(t *testing.T, c *Cache, name string, img memory) *Kept {
 	t.Helper()
 	judge.WriteFile(t, name, "")
-	k, err := c.Keep(t.Context(), name, img, 1, func(int64) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return judge.Value(c.Keep(t.Context(), name, img, 1, func(int64) {}))(t)
 }
 
 // What is kept is found again for the same image alone, and what was damaged since is not used.

@@ -44,10 +44,7 @@ func loop(t *testing.T) (device, name string, content []byte) {
 
 func open(t *testing.T, name string, write bool) *Disk {
 	t.Helper()
-	d, err := Open(name, write)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := judge.Value(Open(name, write))(t)
 	t.Cleanup(func() { d.Close() })
 	return d
 }
@@ -101,22 +98,12 @@ func TestBlockDevice(t *testing.T) {
 // A page cache that holds what once was on the medium deceives others, not us.
 func TestReadsPastThePageCache(t *testing.T) {
 	device, name, content := loop(t)
-	cached, err := os.Open(device)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cached := judge.Value(os.Open(device))(t)
 	defer cached.Close()
 	seen := make([]byte, 4096)
-	if _, err := cached.ReadAt(seen, 0); err != nil {
-		t.Fatal(err)
-	}
-	medium, err := os.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := medium.WriteAt(make([]byte, 4096), 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(cached.ReadAt(seen, 0))(t)
+	medium := judge.Value(os.OpenFile(name, os.O_WRONLY, 0))(t)
+	judge.Value(medium.WriteAt(make([]byte, 4096), 0))(t)
 	judge.Must(t, errors.Join(medium.Sync(), medium.Close()))
 	if _, err := cached.ReadAt(seen, 0); err != nil || !bytes.Equal(seen, content[:4096]) {
 		t.Fatalf("the page cache knows of the change, the test tests nothing: %v", err)

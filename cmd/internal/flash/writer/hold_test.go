@@ -15,10 +15,7 @@ func TestTwoDisks(t *testing.T) {
 	run := t.TempDir()
 	begin := func(disk, session string, done bool) {
 		t.Helper()
-		h, err := holdDisk(run, disk, "a test")
-		if err != nil {
-			t.Fatal(err)
-		}
+		h := judge.Value(holdDisk(run, disk, "a test"))(t)
 		defer h.releaseLock()
 		judge.Must(t, h.beginWriting(session))
 		if !h.isWriting() || h.lastSession() != session {
@@ -53,10 +50,7 @@ func TestTwoDisks(t *testing.T) {
 // While somebody is at work nothing is said, and the error names who.
 func TestStateOfBusy(t *testing.T) {
 	run := t.TempDir()
-	h, err := holdDisk(run, "/dev/vda", "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := judge.Value(holdDisk(run, "/dev/vda", "alice"))(t)
 	if s, _, err := StateOf(run, "/dev/vda", 0); err == nil || !strings.Contains(err.Error(), "alice") {
 		t.Errorf("%s, %v", s, err)
 	}

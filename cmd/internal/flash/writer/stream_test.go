@@ -9,15 +9,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/fixtures/judge"
 )
 
 // A client that was told that there is no memory for a stream, and sends one, gets none; what one takes beside a window is bounded, whatever
 // comes: its packed bytes, and what is decoded.
 func TestStreamBounds(t *testing.T) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithWindowSize(2*protocol.MaxWindow), zstd.WithSingleSegment(false))
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoder := judge.Value(zstd.NewWriter(nil, zstd.WithWindowSize(2*protocol.MaxWindow), zstd.WithSingleSegment(false)))(t)
 	small := bytes.Repeat([]byte("groundhog"), 100)
 	large := encoder.EncodeAll(bytes.Repeat(small, 40000), nil)
 	begins := func(b []byte) protocol.Packet {

@@ -103,11 +103,7 @@ func stream(t testing.TB, cmd ...string) []byte {
 	t.Helper()
 	c := exec.Command(judge.Tool(t, cmd[0]), cmd[1:]...)
 	c.Stdin = bytes.NewReader(make([]byte, 5000))
-	out, err := c.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return judge.Value(c.Output())(t)
 }
 
 // A file that is cut anywhere claims nothing.
@@ -257,10 +253,7 @@ func TestFramesAreBounded(t *testing.T) {
 // Where frames are said to begin a decoder can begin, and gives what the whole has from there on.
 func FuzzFrames(f *testing.F) {
 	zeros := func(n int) []byte {
-		e, err := zstd.NewWriter(nil)
-		if err != nil {
-			f.Fatal(err)
-		}
+		e := judge.Value(zstd.NewWriter(nil))(f)
 		return e.EncodeAll(make([]byte, n), nil)
 	}
 	f.Add(append(zeros(minFrame), zeros(minFrame+5)...))
@@ -292,10 +285,7 @@ const mostDecoded = 8 << 20
 
 // decodeFrom is what b decodes to, at most mostDecoded bytes of it.
 func decodeFrom(t *testing.T, b []byte) ([]byte, error) {
-	d, err := zstd.NewReader(struct{ io.Reader }{bytes.NewReader(b)}, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := judge.Value(zstd.NewReader(struct{ io.Reader }{bytes.NewReader(b)}, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20)))(t)
 	defer d.Close()
 	return io.ReadAll(io.LimitReader(d, mostDecoded))
 }

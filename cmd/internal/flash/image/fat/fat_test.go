@@ -87,15 +87,9 @@ func TestRead(t *testing.T) {
 // A chain that is a ring, or leads out of the filesystem, ends.
 func TestChains(t *testing.T) {
 	img, _ := made(t, 16<<10, "-c", "4")
-	f, err := Open(bytes.NewReader(img), offset)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(Open(bytes.NewReader(img), offset))(t)
 	long := "/EFI/Linux/a name that is long enough for three entries of it.efi"
-	e, err := f.findItem(long)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := judge.Value(f.findItem(long))(t)
 	set := func(to uint32) {
 		at := offset + f.table + int64(e.first)*2
 		img[at], img[at+1] = byte(to), byte(to>>8)
@@ -110,10 +104,7 @@ func TestChains(t *testing.T) {
 	if got, err := f.ReadFile(long, 1<<20); err != nil || int64(len(got)) != e.size {
 		t.Errorf("a ring: %d bytes, %v", len(got), err)
 	}
-	dir, err := f.findItem("/loader/entries")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := judge.Value(f.findItem("/loader/entries"))(t)
 	e = dir
 	set(dir.first)
 	if _, err := f.List("/loader/entries"); err != nil && !errors.Is(err, ErrBroken) {
@@ -124,10 +115,7 @@ func TestChains(t *testing.T) {
 // A directory that is in itself is read once, however long the path through it is, and of very many directories there is an end.
 func TestDirectoriesAreBounded(t *testing.T) {
 	img, _ := made(t, 40<<10, "-F", "-c", "1")
-	f, err := Open(bytes.NewReader(img), offset)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(Open(bytes.NewReader(img), offset))(t)
 	counted := &countingReader{r: f.r}
 	f.r = counted
 	dir, err := f.findItem("/loader/entries")

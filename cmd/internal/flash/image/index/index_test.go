@@ -86,10 +86,7 @@ func FuzzParse(f *testing.F) {
 func file(t *testing.T) (string, File) {
 	name := filepath.Join(t.TempDir(), "image")
 	judge.WriteFile(t, name, "image")
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Open(name))(t)
 	defer f.Close()
 	state, ok := FileOf(f)
 	if !ok {
@@ -225,10 +222,7 @@ func TestPrune(t *testing.T) {
 	total, count := int64(0), 0
 	all, _ := filepath.Glob(filepath.Join(dir, "*"+indexSuffix))
 	for _, n := range all {
-		info, err := os.Stat(n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		info := judge.Value(os.Stat(n))(t)
 		total, count = total+info.Size(), count+1
 	}
 	if total > maxStore || count > maxEntries {

@@ -299,10 +299,7 @@ func TestReadOnly(t *testing.T) {
 		} {
 			image := bytes.Clone(b[:2*mib])
 			copy(image[mib:], c.content)
-			i, err := Look(image)
-			if err != nil {
-				t.Fatal(err)
-			}
+			i := judge.Value(Look(image))(t)
 			if err := i.Whole(c.size, bytes.NewReader(image[:c.size])); (err == nil) != c.whole {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
@@ -334,19 +331,11 @@ func sized(t *testing.T, dir string, mib int64) (name string) {
 
 func head(t *testing.T, name string) ([]byte, int64) {
 	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Open(name))(t)
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := judge.Value(f.Stat())(t)
 	b := make([]byte, min(info.Size(), FirstLen))
-	if _, err := f.ReadAt(b, 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(f.ReadAt(b, 0))(t)
 	return b, info.Size()
 }
 
@@ -429,10 +418,7 @@ func TestQEMU(t *testing.T) {
 			continue
 		}
 		if errors.Is(err, ErrUnknown) {
-			whole, readErr := os.ReadFile(filepath.Join(dir, "image"))
-			if readErr != nil {
-				t.Fatal(readErr)
-			}
+			whole := judge.Value(os.ReadFile(filepath.Join(dir, "image")))(t)
 			err = Last(whole[size-LastLen:])
 		}
 		if !errors.Is(err, ErrNoImage) || !strings.Contains(err.Error(), "qemu-img convert") {

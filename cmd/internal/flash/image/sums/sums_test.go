@@ -110,10 +110,7 @@ func TestSha256sum(t *testing.T) {
 				if in == "" && name == "-" {
 					continue
 				}
-				out, err := cmd.Output()
-				if err != nil {
-					t.Fatal(err)
-				}
+				out := judge.Value(cmd.Output())(t)
 				all, err := Parse(out)
 				if err != nil || len(all) != 1 {
 					t.Errorf("%q: %v", out, err)

@@ -38,10 +38,7 @@ func TestRelocate(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	dump := func(name string) string {
-		out, err := exec.Command(sfdisk, "--dump", name).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := judge.Value(exec.Command(sfdisk, "--dump", name).Output())(t)
 		_, parts, _ := strings.Cut(strings.ReplaceAll(string(out), name, "disk"), "\n\n")
 		return parts
 	}

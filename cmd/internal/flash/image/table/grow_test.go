@@ -49,10 +49,7 @@ func truncate(t testing.TB, name string, size int64) {
 // beginning is the image's first chunk, and its size.
 func beginning(t testing.TB, name string) ([]byte, int64) {
 	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.Open(name))(t)
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, chunk.Size))
 	info, serr := f.Stat()
@@ -75,10 +72,7 @@ func grown(t testing.TB, image string, diskSize, block int64) (string, Growth) {
 	disk := filepath.Join(t.TempDir(), "disk")
 	run(t, "", "cp", "--sparse=always", image, disk)
 	truncate(t, disk, diskSize)
-	f, err := os.OpenFile(disk, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := judge.Value(os.OpenFile(disk, os.O_RDWR, 0))(t)
 	defer f.Close()
 	f.WriteAt(out, 0)
 	for _, e := range tail {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // sfdisk, which made the table, names the same partitions.
@@ -18,15 +20,9 @@ func TestPartitions(t *testing.T) {
 		"late": "label: dos\n3: start=2MiB,type=f\n5: start=3MiB,size=1MiB,type=83\n",
 	} {
 		image := made(t, 9*mib, script)
-		f, err := os.Open(image)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := judge.Value(os.Open(image))(t)
 		defer f.Close()
-		got, err := Partitions(f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := judge.Value(Partitions(f))(t)
 		var want []string
 		said := dump(t, image)
 		for _, p := range said["partitions"].([]any) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/fixtures/judge"
 )
 
 // cleared is a disk of a size that was full, with what is cleared at its end.
@@ -55,10 +56,7 @@ func TestClear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clear, err := Clear(first, c.size, c.disk, 512, put)
-		if err != nil {
-			t.Fatal(err)
-		}
+		clear := judge.Value(Clear(first, c.size, c.disk, 512, put))(t)
 		b := cleared(t, c.disk, clear, put)
 		if !bytes.Equal(b[:c.from], bytes.Repeat([]byte{0xff}, int(c.from))) {
 			t.Errorf("%s: something before byte %d is cleared", name, c.from)
