@@ -235,7 +235,7 @@ func (t *Archive) checkPrograms(programs []string) error {
 		if !ok {
 			return fmt.Errorf("%w: no %s in it", errGap, show.Printable(name))
 		}
-		if _, module := sysroot.ModuleName(real); module || slices.Contains(list, real) {
+		if _, module := debian.ModuleName(real); module || slices.Contains(list, real) {
 			continue
 		}
 		if b := t.Image.Content(t.Image.Lookup(real)); bytes.HasPrefix(b, []byte("\x7fELF")) || bytes.HasPrefix(b, []byte("#!")) {

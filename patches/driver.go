@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -69,7 +70,7 @@ func (t *Archive) noteDriver() error {
 	}
 	builtin := t.builtinAliases()
 	for _, file := range t.builtinModules() {
-		name, _ := sysroot.ModuleName(file)
+		name, _ := debian.ModuleName(file)
 		aliases := builtin[name]
 		if builtin == nil { // nobody says: by where it lies
 			aliases = []string{"unknown:"}

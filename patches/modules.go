@@ -83,7 +83,7 @@ func (t *Archive) modulesThere() map[string]string {
 		if !e.IsFile() || !strings.HasPrefix(name, dir+"/") {
 			continue
 		}
-		if module, ok := sysroot.ModuleName(name); ok {
+		if module, ok := debian.ModuleName(name); ok {
 			have[module] = name
 		}
 	}
@@ -177,7 +177,7 @@ func (t *Archive) rootModules(have map[string]string) (*sysroot.Modules, error) 
 func (t *Archive) allThere(have map[string]string) error {
 	in := map[string]bool{}
 	for _, file := range t.builtinModules() {
-		if m, ok := sysroot.ModuleName(file); ok {
+		if m, ok := debian.ModuleName(file); ok {
 			in[m] = true
 		}
 	}
@@ -207,7 +207,7 @@ func (t *Archive) rebuildIndexes() error {
 	unzips := t.kmodUnzips()
 	for name, e := range t.Image.Tree() {
 		if rest, ok := strings.CutPrefix(name, dir+"/"); ok && e.IsFile() {
-			_, module := sysroot.ModuleName(name)
+			_, module := debian.ModuleName(name)
 			if module && strings.HasSuffix(name, gzipSuffix) && !unzips { // its depmod passes them over, too
 				packed = append(packed, rest)
 			} else if module || rest == "modules.order" {

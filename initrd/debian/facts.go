@@ -142,8 +142,6 @@ func (f *Facts) WithoutModules() string {
 	return "no kernel modules in the archive: all that it needs has to be built into " + f.Kernel()
 }
 
-var moduleFile = regexp.MustCompile(`\.ko(\.(gz|xz|zst))?$`)
-
 // kernelVersions is the releases of kernels that have a directory for modules, and how many modules are in these.
 func kernelVersions(img *initrd.Image) (all []string, modules int) {
 	var dirs []string
@@ -153,10 +151,11 @@ func kernelVersions(img *initrd.Image) (all []string, modules int) {
 		}
 	}
 	for name, e := range img.Tree() {
+		_, module := ModuleName(name)
 		switch {
 		case e.IsDir() && slices.Contains(dirs, path.Dir(name)):
 			all = append(all, path.Base(name))
-		case e.IsFile() && moduleFile.MatchString(name) && slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }):
+		case e.IsFile() && module && slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }):
 			modules++
 		}
 	}

@@ -55,7 +55,7 @@ func (c *Changes) WriteBrief(w io.Writer, color bool) error {
 	}
 	left = t.countOthers(more) || left
 	t.writeTotal(c)
-	left = t.briefTrips(c.Tripped) || left
+	left = t.briefTrips(c.brokenRules()) || left
 	if left {
 		t.writeLine(styleDim, "all of it: -v, or --html FILE for a browser")
 	}
@@ -157,21 +157,14 @@ func (t *textReport) countOthers(groups []Group) bool {
 }
 
 // briefTrips writes the first places where each rule is broken, and reports whether it left any out.
-func (t *textReport) briefTrips(trips []Trip) bool {
-	count := map[string]int{}
-	var rules []string
-	for _, trip := range trips {
-		if count[trip.Rule]++; count[trip.Rule] == 1 {
-			rules = append(rules, trip.Rule)
-		}
-		if count[trip.Rule] <= briefTrips {
+func (t *textReport) briefTrips(broken []brokenRule) bool {
+	left := false
+	for _, b := range broken {
+		for _, trip := range b.First {
 			t.writeTrip(trip)
 		}
-	}
-	left := false
-	for _, r := range rules {
-		if n := count[r] - briefTrips; n > 0 {
-			t.writeLine(styleRed, "tripped %s: %d more", r, n)
+		if len(b.Rest) > 0 {
+			t.writeLine(styleRed, "tripped %s: %d more", b.Rule, len(b.Rest))
 			left = true
 		}
 	}

@@ -134,9 +134,7 @@ func inHome(e *manifest.Entry) string { return debian.StableHome(e.Path) }
 func samePlace(e *manifest.Entry) string {
 	at := debian.MergedUsr(e.Path)
 	if strings.HasPrefix(at, "usr/lib/modules/") || strings.HasPrefix(at, "usr/lib/firmware/") {
-		for _, ext := range []string{".xz", ".zst", ".gz"} {
-			at = strings.TrimSuffix(at, ext)
-		}
+		at = debian.WithoutPacking(at)
 	}
 	return string(e.Type) + " " + at
 }

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 
+	"groundhog/initrd/debian"
 	"groundhog/manifest"
 )
 
@@ -174,13 +174,9 @@ func moduleOf(e *manifest.Entry) string {
 	if e.Type != manifest.File || !strings.Contains(e.Path, ".ko") {
 		return ""
 	}
-	base := path.Base(e.Path)
-	for _, ext := range []string{".xz", ".zst", ".gz"} {
-		base = strings.TrimSuffix(base, ext)
-	}
-	name, ok := strings.CutSuffix(base, ".ko")
+	name, ok := debian.ModuleName(e.Path)
 	if !ok {
 		return ""
 	}
-	return strings.ReplaceAll(name, "-", "_")
+	return name
 }

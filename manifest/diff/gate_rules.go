@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,12 +124,10 @@ func kindIs(ch *Change, k Kind) string {
 
 func fieldIs(field string) func(*Group, *Change) string {
 	return func(_ *Group, ch *Change) string {
-		for _, f := range ch.Fields {
-			if f == field {
-				return describeField(ch, f)
-			}
+		if !slices.Contains(ch.Fields, field) {
+			return ""
 		}
-		return ""
+		return describeField(ch, field)
 	}
 }
 

@@ -61,11 +61,8 @@ func (l headLine) Sign() string { return kindMarks[l.Kind].sign }
 // headLines is what differs beside entries.
 func (c *Changes) headLines() []headLine {
 	var list []headLine
-	add := func(k Kind, name, format string, args ...any) {
-		list = append(list, headLine{k, name, fmt.Sprintf(format, args...)})
-	}
 	for i := range c.Kernels {
-		add(Changed, "kernel", "%s", c.Kernels[i].kernelLine())
+		list = append(list, headLine{Changed, "kernel", c.Kernels[i].kernelLine()})
 	}
 	for _, f := range c.Facts {
 		was, is := strings.Fields(f.Old), strings.Fields(f.New)
@@ -73,20 +70,26 @@ func (c *Changes) headLines() []headLine {
 			continue // each has its own line already
 		}
 		old, now := f.sides()
-		add(Changed, f.Name, "%s -> %s", old, now)
+		list = append(list, headLine{Changed, f.Name, old + " -> " + now})
 	}
+	return append(list, c.partLines()...)
+}
+
+// partLines is what came, went or changed of keys, patches, segments and modules.
+func (c *Changes) partLines() []headLine {
+	var list []headLine
 	for _, k := range c.Keys {
-		add(k.Kind, keyName(k.Role, k.Key), "%s", keyLine(k.Key))
+		list = append(list, headLine{k.Kind, keyName(k.Role, k.Key), keyLine(k.Key)})
 	}
 	for _, p := range c.Patches {
-		add(p.Kind, "patch", "%s", patchLine(p))
+		list = append(list, headLine{p.Kind, "patch", patchLine(p)})
 	}
 	for _, s := range c.Segments {
-		add(s.Kind, fmt.Sprintf("segment %d", s.Index), "%s", segmentLine(s))
+		list = append(list, headLine{s.Kind, fmt.Sprintf("segment %d", s.Index), segmentLine(s)})
 	}
 	for _, kind := range []Kind{Added, Removed} {
 		if names := c.moduleNames(kind); len(names) > 0 {
-			add(kind, "modules", "%s", someOf(names, 12, " "))
+			list = append(list, headLine{kind, "modules", someOf(names, 12, " ")})
 		}
 	}
 	return list

@@ -77,19 +77,8 @@ func (m *markdownReport) writeHead(c *Changes) {
 		old, now := f.sides()
 		m.addPart(fmt.Sprintf("- %s: %s → %s\n", f.Name, codeSpan(old), codeSpan(now)))
 	}
-	for _, k := range c.Keys {
-		m.addPart(fmt.Sprintf("- %s %s: %s\n", keyName(k.Role, k.Key), k.Kind, codeSpan(keyLine(k.Key))))
-	}
-	for _, p := range c.Patches {
-		m.addPart(fmt.Sprintf("- patch %s: %s\n", p.Kind, codeSpan(patchLine(p))))
-	}
-	for _, s := range c.Segments {
-		m.addPart(fmt.Sprintf("- segment %d %s: %s\n", s.Index, s.Kind, codeSpan(segmentLine(s))))
-	}
-	for _, kind := range []Kind{Added, Removed} {
-		if names := c.moduleNames(kind); len(names) > 0 {
-			m.addPart(fmt.Sprintf("- modules %s: %s\n", kind, codeSpan(someOf(names, 12, " "))))
-		}
+	for _, l := range c.partLines() {
+		m.addPart(fmt.Sprintf("- %s %s: %s\n", l.Name, l.Kind, codeSpan(l.Value)))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -19,7 +20,7 @@ import (
 func findModules(files map[string][]byte) ([]*module, error) {
 	byName := map[string]*module{}
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if _, is := sysroot.ModuleName(file); !is || isElsewhere(file) {
+		if _, is := debian.ModuleName(file); !is || isElsewhere(file) {
 			continue
 		}
 		m := &module{path: file, name: moduleName(file), rank: 1}

@@ -3,7 +3,6 @@ package sysroot
 import (
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 )
 
@@ -108,14 +107,3 @@ func (m *Modinfo) readSoftDeps(value string) {
 // moduleName is a module's name as the kernel has it: "-" and "_" are one to
 // modprobe(8), and lsmod shows "_".
 func moduleName(s string) string { return strings.ReplaceAll(s, "-", "_") }
-
-// ModuleName is the name, with "_" for "-", of the module that a file holds, and
-// whether its own name says that it holds one.
-func ModuleName(file string) (string, bool) {
-	base := path.Base(file)
-	for _, c := range moduleCompressions {
-		base = strings.TrimSuffix(base, c.suffix)
-	}
-	base, ok := strings.CutSuffix(base, ".ko")
-	return moduleName(base), ok && base != ""
-}

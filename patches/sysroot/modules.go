@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"groundhog/initrd/debian"
 )
 
 // moduleDirs are the directories that hold modules, the strongest first: what an
@@ -96,7 +98,7 @@ func otherKernels(fsys fs.FS) string {
 func parseBuiltin(text string) map[string]bool {
 	names := map[string]bool{}
 	for line := range strings.Lines(text) {
-		if name, ok := ModuleName(strings.TrimSpace(line)); ok {
+		if name, ok := debian.ModuleName(strings.TrimSpace(line)); ok {
 			names[name] = true
 		}
 	}
@@ -111,7 +113,7 @@ func (m *Modules) findModules() (map[string]string, error) {
 			if err != nil {
 				return err
 			}
-			if name, ok := ModuleName(at); ok && !d.IsDir() && index[name] == "" {
+			if name, ok := debian.ModuleName(at); ok && !d.IsDir() && index[name] == "" {
 				index[name] = at
 			}
 			return nil

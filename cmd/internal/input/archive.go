@@ -42,7 +42,7 @@ func ForManifest(name string) bool { return debian.NeedsContent(name) }
 
 // ForAppended names the large files that an appended segment may lean on: every library, but no module.
 func ForAppended(name string) bool {
-	_, module := sysroot.ModuleName(name)
+	_, module := debian.ModuleName(name)
 	return !module
 }
 
