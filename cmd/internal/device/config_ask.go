@@ -59,7 +59,7 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 		args = append(args, "-p", t.Port)
 	}
 	cmd.Args = append(append(cmd.Args, args...), "--", t.Host, "true") // validHost: no option
-	out, said := &limitedHead{limit: maxAnswers}, &outputTail{limit: MaxStderr}
+	out, said := &limitedHead{limit: maxAnswers}, &outputTail{limit: maxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	switch {

@@ -54,7 +54,7 @@ func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
 
 // startCommand starts a command. alive, where it is given, is told of whatever the command says.
 func (c *Client) startCommand(ctx context.Context, command string, stdin io.Reader, alive func()) (*Process, error) {
-	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &outputTail{limit: MaxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.closeBecause(ctx.Err()) })}
+	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &outputTail{limit: maxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.closeBecause(ctx.Err()) })}
 	fail := func(err error) (*Process, error) {
 		p.stop()
 		return nil, fmt.Errorf("starting a command on the device: %w", c.trueCause(ctx, err))

@@ -22,8 +22,8 @@ import (
 	"groundhog/cmd/internal/sidefile"
 )
 
-// RecordSchema is the version of a record's JSON.
-const RecordSchema = 1
+// recordSchema is the version of a record's JSON.
+const recordSchema = 1
 
 // Record is what push learned of a device, kept on our side: how it is reached, which disk is its system's,
 // who it is before and after a reboot.
@@ -113,8 +113,8 @@ func ReadRecord(target string) (*Record, error) {
 	if err == nil {
 		err = json.Unmarshal(b, r)
 	}
-	if err == nil && r.Schema != RecordSchema {
-		err = fmt.Errorf("schema %d: not %d", r.Schema, RecordSchema)
+	if err == nil && r.Schema != recordSchema {
+		err = fmt.Errorf("schema %d: not %d", r.Schema, recordSchema)
 	}
 	if err == nil {
 		err = r.checkRecord()
@@ -186,7 +186,7 @@ func (r *Record) Save() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.Schema = RecordSchema
+	r.Schema = recordSchema
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return "", err

@@ -17,7 +17,7 @@ import (
 )
 
 func sample(target string) *Record {
-	return &Record{Schema: RecordSchema, Target: target, User: "root", Host: "192.0.2.7", Port: "22", HostName: "bench", Interface: "eth0",
+	return &Record{Schema: recordSchema, Target: target, User: "root", Host: "192.0.2.7", Port: "22", HostName: "bench", Interface: "eth0",
 		MAC: "02:00:00:00:00:01", Address: "192.0.2.7/24", BootID: boot1, HostKeys: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIObyvqpcIlzI/8Jxhl740lHpcSKwFJlVXljySWND2qiY"},
 		Disk:    disk.Identity{Path: "/dev/vda", Size: 8 << 30, Model: "m", Serial: "s", CID: "c", PTUUID: "p"},
 		Archive: Pushed{Path: "/a/b.img", SHA256: strings.Repeat("0", 64), Sent: "11", Build: "x"}}

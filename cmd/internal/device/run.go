@@ -15,14 +15,14 @@ import (
 
 // Bounds of what a device may say in one answer.
 const (
-	MaxStdout = 4 << 20
-	MaxStderr = 64 << 10
+	maxStdout = 4 << 20
+	maxStderr = 64 << 10
 )
 
 // Result is what a command on the device did.
 type Result struct {
 	Stdout []byte
-	Stderr []byte // its end, where it was longer than MaxStderr
+	Stderr []byte // its end, where it was longer than maxStderr
 	Exit   int    // 128 and more: killed by a signal
 }
 
@@ -54,7 +54,7 @@ func oneLine(s string) string {
 
 // Run runs a shell command and waits for its end. A command that ends with
 // another code than 0 is no error here (Result.Err); a lost connection, an end of ctx, an error of stdin,
-// a command that ends well without having read it, and more than MaxStdout bytes are. What it had said until then is in the
+// a command that ends well without having read it, and more than maxStdout bytes are. What it had said until then is in the
 // result all the same. Ending ctx closes the client.
 func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Result, error) {
 	if stdin == nil {
@@ -68,7 +68,7 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 		return Result{}, err
 	}
 	p.out.begin = func() { w.allowIdle(c) }
-	out := &limitedHead{limit: MaxStdout}
+	out := &limitedHead{limit: maxStdout}
 	if _, err := io.Copy(out, aliveReader{p.Stdout, w.markAlive}); err != nil {
 		p.Close()
 		return Result{Stdout: out.b.Bytes()}, c.trueCause(ctx, err)

@@ -20,7 +20,7 @@ func TestResults(t *testing.T) {
 		t.Errorf("killed: exit %d, %v", r.Exit, err)
 	}
 	r, err = c.Run(t.Context(), "head -c 200000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 255", nil)
-	if err != nil || r.Exit != 255 || len(r.Stderr) != MaxStderr || !strings.HasSuffix(string(r.Stderr), "x"+"the end\n") {
+	if err != nil || r.Exit != 255 || len(r.Stderr) != maxStderr || !strings.HasSuffix(string(r.Stderr), "x"+"the end\n") {
 		t.Errorf("much on stderr: %d bytes, exit %d, %v", len(r.Stderr), r.Exit, err)
 	}
 	done := make(chan error)

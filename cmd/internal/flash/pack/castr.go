@@ -43,7 +43,7 @@ const (
 )
 
 // maxPacked bounds a group's file, in bytes.
-const maxPacked = GroupSize + GroupSize/64
+const maxPacked = groupSize + groupSize/64
 
 // Store is a directory of groups: DIR/abcd/abcd….cacnk. It is held open: if its name leads elsewhere later, nothing is read or written there.
 type Store struct{ root *os.Root }
@@ -158,10 +158,10 @@ func writeIndex(w io.Writer, groups []Group, size int64) error {
 		}
 	}
 	// The smallest, the usual and the largest length of a chunk; the last one of an image may be smaller.
-	put(caIndexSize, caIndex, caSHA512_256, GroupSize, GroupSize, GroupSize)
+	put(caIndexSize, caIndex, caSHA512_256, groupSize, groupSize, groupSize)
 	put(^uint64(0), caTable)
 	for n, g := range groups {
-		put(uint64(min(int64(n+1)*GroupSize, size)))
+		put(uint64(min(int64(n+1)*groupSize, size)))
 		b = append(b, g.ID[:]...)
 	}
 	put(0, 0, caIndexSize, uint64(caTableHeader+(len(groups)+1)*caEntrySize), caTail)

@@ -15,7 +15,7 @@ import (
 )
 
 // frameWindow is the zstd window of a group's frames, in bytes.
-const frameWindow = GroupSize
+const frameWindow = groupSize
 
 // Levels, as zstd(1) has them: Live is what a slow line leaves time for, Best what is worth keeping. A Compute Module 3 needs, for each
 // byte, 16 instructions to decode Live, 23 to decode Best, and 13 to decode chunks of the library's fastest level (fixtures/bench/cm3,
@@ -35,9 +35,9 @@ type Packer struct {
 	scratch []byte
 }
 
-// NewPacker packs at a level of zstd(1), by that program where it is installed. Else the library packs, whose best level makes about what
+// newPacker packs at a level of zstd(1), by that program where it is installed. Else the library packs, whose best level makes about what
 // level 12 of zstd(1) does, and is as slow. by names the packer.
-func NewPacker(ctx context.Context, level int) (p *Packer, by string, err error) {
+func newPacker(ctx context.Context, level int) (p *Packer, by string, err error) {
 	p = &Packer{scratch: make([]byte, chunk.Size), close: func() {}}
 	if p.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(frameWindow)); err != nil {
 		return nil, "", err
@@ -81,7 +81,7 @@ func (p *Packer) Close() {
 // Pack packs a group: data is the bytes of its chunks, one behind the other, and is not kept. The packed bytes stay valid until the next
 // call. It has decoded them, and compared the result with data.
 func (p *Packer) Pack(data []byte) (Group, []byte, error) {
-	if len(data) == 0 || len(data) > GroupSize {
+	if len(data) == 0 || len(data) > groupSize {
 		return Group{}, nil, fmt.Errorf("packing: a group of %d bytes", len(data))
 	}
 	p.out.Reset()

@@ -93,7 +93,7 @@ func (k *Kept) From(s *Store, chunks []chunk.Chunk) *Groups {
 func parseKept(b []byte) *Kept {
 	rest, ok := strings.CutPrefix(string(b), packMagic)
 	k := new(Kept)
-	if !ok || json.Unmarshal([]byte(rest), k) != nil || int64(len(k.Groups)) != (k.Size+GroupSize-1)/GroupSize {
+	if !ok || json.Unmarshal([]byte(rest), k) != nil || int64(len(k.Groups)) != (k.Size+groupSize-1)/groupSize {
 		return nil
 	}
 	for _, g := range k.Groups {
@@ -138,7 +138,7 @@ func makePack(ctx context.Context, src Source, level int, s *Store, made *knownG
 	var mu sync.Mutex
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
-		p, by, err := NewPacker(ctx, level)
+		p, by, err := newPacker(ctx, level)
 		if err != nil {
 			return nil, err
 		}

@@ -82,7 +82,7 @@ func (l *Live) Active() bool {
 func (l *Live) packAll(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { l.mu.Lock(); l.moved.Broadcast(); l.mu.Unlock() })
 	defer stop()
-	p, _, err := NewPacker(ctx, Quick)
+	p, _, err := newPacker(ctx, Quick)
 	if err == nil {
 		defer p.Close()
 		err = l.packEach(ctx, p)

@@ -1,7 +1,7 @@
 // Package pack is an image compressed well beforehand: as zstd frames (RFC 8878) from which its chunks are sent as they are,
 // without anybody compressing them once more.
 //
-// A frame holds a group of [GroupSize] bytes, eight chunks, so that what a chunk has in common with those before it is
+// A frame holds a group of groupSize bytes, eight chunks, so that what a chunk has in common with those before it is
 // not sent twice, and a device decodes one within a window of 8 MiB. A Debian disk of 1 GiB, 402 MB of it data, in MB:
 //
 //	chunk by chunk, the library's fastest level    146.3
@@ -31,7 +31,7 @@ import (
 // GroupChunks is how many chunks a group has, GroupSize how many bytes. The last one of an image may be shorter.
 const (
 	GroupChunks = 8
-	GroupSize   = GroupChunks * chunk.Size
+	groupSize   = GroupChunks * chunk.Size
 )
 
 // Place is where a chunk is in the packed bytes.
@@ -74,7 +74,7 @@ func (g Group) chunkPlace(n int64, k int) Place {
 	if k > 0 {
 		before = g.Ends[k-1]
 	}
-	return Place{Entry: n * groupStride, Off: n * GroupSize, Before: n*groupStride + before, End: n*groupStride + g.Ends[k]}
+	return Place{Entry: n * groupStride, Off: n * groupSize, Before: n*groupStride + before, End: n*groupStride + g.Ends[k]}
 }
 
 // Groups is a pack of groups that a [Store] has.

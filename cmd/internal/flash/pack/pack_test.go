@@ -283,7 +283,7 @@ func (c cutShort) Read(ctx context.Context, n int64) ([]byte, error) {
 func TestKeepFails(t *testing.T) {
 	c, dir := cacheOf(t), t.TempDir()
 	whole, part := image(8, 16), image(9, 40)
-	copy(part[:GroupSize], whole[:GroupSize])
+	copy(part[:groupSize], whole[:groupSize])
 	keep(t, c, filepath.Join(dir, "whole"), whole)
 	before := filesOf(c.storeDir())
 	name := filepath.Join(dir, "part")
@@ -313,7 +313,7 @@ func filesOf(dir string) (all []string) {
 func TestPrune(t *testing.T) {
 	c, dir := cacheOf(t), t.TempDir()
 	one, two := image(5, 16), image(6, 16)
-	copy(two[:GroupSize], one[:GroupSize]) // they have a group in common
+	copy(two[:groupSize], one[:groupSize]) // they have a group in common
 	first := keep(t, c, filepath.Join(dir, "one"), one)
 	second := keep(t, c, filepath.Join(dir, "two"), two)
 	if first.Groups[0].ID != second.Groups[0].ID {

@@ -110,14 +110,14 @@ func ReadDisk(b []byte) (d Disk, err error) {
 	if err := Unmarshal(b, &d); err != nil {
 		return Disk{}, err
 	}
-	if !Sized(d.Size, d.Block) || len(d.Last) > maxLast || d.Room < 0 || d.Room > maxDisk || d.Window < 0 || d.Window > maxDisk {
+	if !isDiskSize(d.Size, d.Block) || len(d.Last) > maxLast || d.Room < 0 || d.Room > maxDisk || d.Window < 0 || d.Window > maxDisk {
 		return Disk{}, fmt.Errorf("%w: a disk of %d bytes in sectors of %d, %d bytes of memory", ErrProtocol, d.Size, d.Block, d.Room)
 	}
 	return d, nil
 }
 
-// Sized reports whether a disk can have so many bytes in such sectors; a file in its place has sectors of 1.
-func Sized(size, block int64) bool {
+// isDiskSize reports whether a disk can have so many bytes in such sectors; a file in its place has sectors of 1.
+func isDiskSize(size, block int64) bool {
 	return size > 0 && size <= maxDisk && (block == 1 || block >= 512 && block <= maxBlock && block&(block-1) == 0)
 }
 
@@ -375,8 +375,8 @@ func ReadExtent(b []byte) (off int64, data []byte, err error) {
 	return off, b[8:], nil
 }
 
-// MaxBlank bounds what one Blank makes zero, in bytes.
-const MaxBlank = 64 << 20
+// maxBlank bounds what one Blank makes zero, in bytes.
+const maxBlank = 64 << 20
 
 // AppendBlank appends the payload of a Blank.
 func AppendBlank(b []byte, off, n int64) []byte {
@@ -389,7 +389,7 @@ func ReadBlank(b []byte) (off, n int64, err error) {
 		return 0, 0, fmt.Errorf("%w: a blank in %d bytes", ErrProtocol, len(b))
 	}
 	off, n = int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))
-	if off < 0 || n <= 0 || n > MaxBlank {
+	if off < 0 || n <= 0 || n > maxBlank {
 		return 0, 0, fmt.Errorf("%w: %d bytes to be blank at %d", ErrProtocol, n, off)
 	}
 	return off, n, nil

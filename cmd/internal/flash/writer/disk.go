@@ -94,8 +94,8 @@ func (d *Disk) Close() error { return d.f.Close() }
 // Flush returns when all that was written is on the medium, as far as the disk says so.
 func (d *Disk) Flush() error { return d.f.Sync() }
 
-// Buffer is n bytes that need no copy on their way to the disk.
-func Buffer(n int) []byte {
+// alignedBuffer is n bytes that need no copy on their way to the disk.
+func alignedBuffer(n int) []byte {
 	b := make([]byte, n+bufferAlign)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bufferAlign)
 	return b[skip : skip+n : skip+n]
@@ -115,7 +115,7 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 	if d.canGoDirect(p) {
 		return d.f.ReadAt(p, off)
 	}
-	b := Buffer(int(d.roundUp(int64(len(p)))))
+	b := alignedBuffer(int(d.roundUp(int64(len(p)))))
 	if _, err := d.f.ReadAt(b, off); err != nil {
 		return 0, err
 	}
@@ -131,7 +131,7 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 	if d.canGoDirect(p) {
 		return d.f.WriteAt(p, off)
 	}
-	b := Buffer(int(d.roundUp(int64(len(p)))))
+	b := alignedBuffer(int(d.roundUp(int64(len(p)))))
 	if tail := int64(len(b)) - d.block; len(b) > len(p) {
 		if _, err := d.f.ReadAt(b[tail:], off+tail); err != nil {
 			return 0, err
@@ -144,7 +144,7 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Equal reports whether the medium holds p at off. scratch is a [Buffer] of at least
+// Equal reports whether the medium holds p at off. scratch is an alignedBuffer of at least
 // p's length, rounded up to whole blocks.
 func (d *Disk) Equal(p []byte, off int64, scratch []byte) (bool, error) {
 	b := scratch[:len(p)]

@@ -56,7 +56,7 @@ func exercise(t *testing.T, d *Disk, content []byte) {
 	if d.Size() != diskSize {
 		t.Fatalf("size %d, want %d", d.Size(), diskSize)
 	}
-	scratch := Buffer(diskSize)
+	scratch := alignedBuffer(diskSize)
 	fresh := bytes.Repeat([]byte("groundhog"), diskSize/9+1)
 	for i, n := range []int{1, 511, 512, 513, 4096, 70001, 1 << 20, 1<<20 + 1} {
 		off := int64(i) * (256 << 10)
@@ -108,7 +108,7 @@ func TestReadsPastThePageCache(t *testing.T) {
 	if _, err := cached.ReadAt(seen, 0); err != nil || !bytes.Equal(seen, content[:4096]) {
 		t.Fatalf("the page cache knows of the change, the test tests nothing: %v", err)
 	}
-	if same, err := open(t, device, false).Equal(content[:4096], 0, Buffer(4096)); same || err != nil {
+	if same, err := open(t, device, false).Equal(content[:4096], 0, alignedBuffer(4096)); same || err != nil {
 		t.Errorf("what was once there passes for what is there: %v, %v", same, err)
 	}
 }

@@ -54,7 +54,7 @@ func (s *clientSession) drainChunks() error {
 
 // compareExtents counts the extents that the disk does not have.
 func (s *clientSession) compareExtents() error {
-	scratch := Buffer(chunk.Size + bufferAlign)
+	scratch := alignedBuffer(chunk.Size + bufferAlign)
 	for _, e := range s.extents {
 		at, err := firstDifference(s.disk, e, scratch)
 		if err != nil {
@@ -69,7 +69,7 @@ func (s *clientSession) compareExtents() error {
 
 // writeLast puts the extents and the first chunk, each after what stands before it was read back.
 func (s *clientSession) writeLast() error {
-	scratch := Buffer(chunk.Size + bufferAlign)
+	scratch := alignedBuffer(chunk.Size + bufferAlign)
 	for _, e := range append(s.blanks, s.extents...) {
 		if err := s.ensureExtent(e, scratch); err != nil {
 			return err
@@ -109,7 +109,7 @@ func (s *clientSession) ensureExtent(e Extent, scratch []byte) error {
 	if err := s.beginWriting(); err != nil {
 		return err
 	}
-	retried, err := Put(s.disk, []Extent{e}, scratch)
+	retried, err := putExtents(s.disk, []Extent{e}, scratch)
 	if err != nil {
 		return asFailure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
 	}

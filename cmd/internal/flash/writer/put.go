@@ -52,18 +52,18 @@ func (e Extent) byteSize() int {
 	return len(e.Data)
 }
 
-// Tries is how often an extent is written before the medium is given up.
-const Tries = 3
+// putTries is how often an extent is written before the medium is given up.
+const putTries = 3
 
 // ErrMismatch is returned for a medium that took bytes and does not hold them.
 var ErrMismatch = errors.New("the disk does not hold what was written to it")
 
-// Put makes the medium hold the extents: all are written, flushed with one flush, read
+// putExtents makes the medium hold the extents: all are written, flushed with one flush, read
 // back and compared with the bytes in memory. One that differs is written again,
-// [Tries] times in all, then the error names the first offset that is wrong. Only where
-// Put returns nil has anything been shown; retried is the extents that took more than
+// putTries times in all, then the error names the first offset that is wrong. Only where
+// putExtents returns nil has anything been shown; retried is the extents that took more than
 // one try. scratch is a [Buffer] of a chunk.
-func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
+func putExtents(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
 	left := extents
 	for try := 1; ; try++ {
 		for _, e := range left {
@@ -97,8 +97,8 @@ func Put(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
 		if try == 1 {
 			retried = len(wrong)
 		}
-		if try == Tries {
-			return retried, fmt.Errorf("%w: at byte %d, after %d tries", ErrMismatch, first, Tries)
+		if try == putTries {
+			return retried, fmt.Errorf("%w: at byte %d, after %d tries", ErrMismatch, first, putTries)
 		}
 		left = wrong
 	}

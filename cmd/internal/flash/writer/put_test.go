@@ -97,7 +97,7 @@ func TestPut(t *testing.T) {
 	name, _ := plain(t)
 	for _, c := range []struct{ open, look string }{{device, medium}, {name, name}} {
 		d := open(t, c.open, true)
-		if retried, err := Put(d, extents(), Buffer(chunk.Size)); retried != 0 || err != nil {
+		if retried, err := putExtents(d, extents(), alignedBuffer(chunk.Size)); retried != 0 || err != nil {
 			t.Fatalf("%s: %d tried again, %v", c.open, retried, err)
 		}
 		if got, err := os.ReadFile(c.look); err != nil || !bytes.Equal(got, want(content, extents())) {
@@ -120,7 +120,7 @@ func TestPutOnFaultyMedia(t *testing.T) {
 	}{
 		"a good one":      {func(*faulty) {}, 0, nil, ""},
 		"loses one write": {func(f *faulty) { f.drop = func(off int64, n int) bool { return third(off) && n == 1 } }, 1, nil, ""},
-		"rots twice":      {func(f *faulty) { f.rot = func(off int64, n int) bool { return third(off) && n < Tries } }, 1, nil, ""},
+		"rots twice":      {func(f *faulty) { f.rot = func(off int64, n int) bool { return third(off) && n < putTries } }, 1, nil, ""},
 		"rots for ever":   {func(f *faulty) { f.rot = func(off int64, _ int) bool { return third(off) } }, 1, ErrMismatch, fmt.Sprint("at byte ", 3*chunk.Size+100)},
 		"loses all":       {func(f *faulty) { f.drop = func(int64, int) bool { return true } }, 4, ErrMismatch, "at byte 0,"},
 		"bad block":       {func(f *faulty) { f.broken = chunk.Size + 7 }, 0, unix.EIO, fmt.Sprint("at ", chunk.Size)},
@@ -129,7 +129,7 @@ func TestPutOnFaultyMedia(t *testing.T) {
 		f := newFaulty()
 		before := bytes.Clone(f.disk)
 		c.spoil(f)
-		retried, err := Put(f, extents(), Buffer(chunk.Size))
+		retried, err := putExtents(f, extents(), alignedBuffer(chunk.Size))
 		if retried != c.retried || c.err != nil && !errors.Is(err, c.err) || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %d tried again, %v", name, retried, err)
 		}

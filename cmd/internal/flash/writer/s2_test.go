@@ -34,7 +34,7 @@ func mixed(seed uint64) []byte {
 // What S2 made of a chunk decodes to it, in the room for a chunk and without any; cut anywhere it is an error or another chunk, and
 // never more than a chunk, however much it says to be.
 func TestS2(t *testing.T) {
-	room := Buffer(chunk.Size)
+	room := alignedBuffer(chunk.Size)
 	for seed := range uint64(30) {
 		data := mixed(seed)
 		packed := s2.Encode(nil, data)

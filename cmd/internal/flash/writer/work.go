@@ -60,7 +60,7 @@ type lookJob struct {
 // compareChunks holds announced chunks against the disk. The disk is read from the medium.
 func (s *clientSession) compareChunks() {
 	defer s.lookers.Done()
-	buf := Buffer(chunk.Size + bufferAlign)
+	buf := alignedBuffer(chunk.Size + bufferAlign)
 	var replies, sums []byte
 	flush := func() {
 		if len(replies) > 0 {
@@ -271,7 +271,7 @@ func (s *clientSession) takeBuffer() []byte {
 	case b := <-s.free:
 		return b
 	default:
-		return Buffer(chunk.Size)
+		return alignedBuffer(chunk.Size)
 	}
 }
 
@@ -296,7 +296,7 @@ func (s *clientSession) keepExtent(payload []byte) error {
 	if off%block != 0 || off > s.disk.Size() || int64(len(b)) > s.disk.Size()-off || len(s.extents) >= 8 || off < s.highest*chunk.Size {
 		return fmt.Errorf("%w: an extent of %d bytes at %d", protocol.ErrProtocol, len(b), off)
 	}
-	s.extents = append(s.extents, Extent{Off: off, Data: append(Buffer(len(b))[:0], b...)})
+	s.extents = append(s.extents, Extent{Off: off, Data: append(alignedBuffer(len(b))[:0], b...)})
 	return nil
 }
 
@@ -326,7 +326,7 @@ func (s *clientSession) keepBlank(payload []byte) error {
 // putChunks writes the chunks that come, flushes several together, reads them back and tells the client.
 func (s *clientSession) putChunks() {
 	defer s.writing.Done()
-	scratch := Buffer(chunk.Size + bufferAlign)
+	scratch := alignedBuffer(chunk.Size + bufferAlign)
 	for first := range s.puts {
 		all := []put1{first}
 	more:
@@ -371,7 +371,7 @@ func (s *clientSession) putBatch(all []put1, scratch []byte) error {
 	for _, p := range all {
 		extents = append(extents, Extent{Off: chunkOffset(p.n), Data: p.data, Len: p.len, Only: p.only})
 	}
-	retried, err := Put(s.disk, extents, scratch)
+	retried, err := putExtents(s.disk, extents, scratch)
 	if err != nil {
 		return asFailure(protocol.KindDisk, fmt.Errorf("%s: %w", s.job.Disk, err))
 	}

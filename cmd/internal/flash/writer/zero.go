@@ -7,7 +7,7 @@ import (
 )
 
 // zeroBuffer is what is written where the disk cannot be told to zero itself.
-var zeroBuffer = Buffer(256 << 10)
+var zeroBuffer = alignedBuffer(256 << 10)
 
 // Zero makes n bytes at off, a multiple of the block size, read as zero, now and ever
 // after. On a device the kernel does so, by a command of the disk's or by writing

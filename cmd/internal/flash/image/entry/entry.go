@@ -28,9 +28,9 @@ func noEntry(format string, args ...any) error {
 
 // Bounds: an image may be anybody's.
 const (
-	MaxText      = 1 << 20   // bytes of a configuration
-	MaxKernel    = 128 << 20 // bytes of a kernel, or a unified image
-	MaxInitrd    = 512 << 20 // bytes of all initramfs files
+	maxText      = 1 << 20   // bytes of a configuration
+	maxKernel    = 128 << 20 // bytes of a kernel, or a unified image
+	maxInitrd    = 512 << 20 // bytes of all initramfs files
 	maxEntries   = 1000
 	maxUnified   = 1 << 30  // bytes of all unified images that are looked into
 	maxSections  = 96       // of one, as Windows' loader has it
@@ -135,7 +135,7 @@ func takenLoader(ctx context.Context, all []Filesystem, names []string) (int, er
 		if f.Kind != "vfat" {
 			continue
 		}
-		b, err := f.ReadFile(ctx, fallbackPath, MaxKernel)
+		b, err := f.ReadFile(ctx, fallbackPath, maxKernel)
 		if err == nil && bytes.Contains(b, []byte("#### LoaderInfo: systemd-boot")) {
 			return at, nil
 		}
@@ -167,7 +167,7 @@ func cmpErr(err, otherwise error) error {
 
 // readText reads a configuration; nil where there is no such file.
 func readText(ctx context.Context, f Filesystem, name string) ([]byte, error) {
-	b, err := f.ReadFile(ctx, name, MaxText)
+	b, err := f.ReadFile(ctx, name, maxText)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -207,7 +207,7 @@ func (e *Entry) setFiles(kernel string, initrds []string) (err error) {
 
 // Read reads the kernel and the initramfs; the latter is nil where there is none.
 func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
-	if kernel, err = e.readBootFile(ctx, e.kernel, MaxKernel); err != nil {
+	if kernel, err = e.readBootFile(ctx, e.kernel, maxKernel); err != nil {
 		return nil, nil, err
 	}
 	if e.unified {
@@ -215,7 +215,7 @@ func (e Entry) Read(ctx context.Context) (kernel, initrd []byte, err error) {
 		return u.kernel, u.initrd, err
 	}
 	for _, name := range e.initrds {
-		b, err := e.readBootFile(ctx, name, MaxInitrd-int64(len(initrd)))
+		b, err := e.readBootFile(ctx, name, maxInitrd-int64(len(initrd)))
 		if err != nil {
 			return nil, nil, err
 		}

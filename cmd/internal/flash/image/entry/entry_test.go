@@ -578,7 +578,7 @@ func FuzzEntries(f *testing.F) {
 			if err != nil && !errors.Is(err, ErrNone) {
 				t.Error(err)
 			}
-			if err == nil && (len(k) == 0 || int64(len(i)) > MaxInitrd || !e.unified && string(k) != kernel && e.kernel == "/k") {
+			if err == nil && (len(k) == 0 || int64(len(i)) > maxInitrd || !e.unified && string(k) != kernel && e.kernel == "/k") {
 				t.Errorf("%d bytes of a kernel, %d of an initramfs", len(k), len(i))
 			}
 		}

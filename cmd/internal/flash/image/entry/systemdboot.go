@@ -14,7 +14,7 @@ import (
 // findSystemdBoot looks for entries of both types in all FATs: the EFI system partition and an XBOOTLDR have them together.
 func findSystemdBoot(ctx context.Context, all []Filesystem) ([]foundConfig, error) {
 	var items []bootItem
-	pattern, left := "", entryRoom{MaxText, maxUnified}
+	pattern, left := "", entryRoom{maxText, maxUnified}
 	for _, f := range all {
 		if f.Kind != "vfat" {
 			continue
@@ -102,7 +102,7 @@ func bootItems(ctx context.Context, f Filesystem, left *entryRoom) (items []boot
 
 func (i *bootItem) readItem(ctx context.Context, name string, left *entryRoom) error {
 	if i.unified {
-		b, err := i.on.ReadFile(ctx, name, MaxKernel)
+		b, err := i.on.ReadFile(ctx, name, maxKernel)
 		if errors.Is(err, fs.ErrNotExist) {
 			i.odd = "it is not there" // a name that its directory has and nothing is at: one with a slash in it
 			return nil
@@ -126,7 +126,7 @@ func (i *bootItem) readItem(ctx context.Context, name string, left *entryRoom) e
 		return nil
 	}
 	if left.texts -= int64(len(b)); err == nil && left.texts < 0 {
-		err = noEntry("its entries of systemd-boot have more than %d bytes", MaxText)
+		err = noEntry("its entries of systemd-boot have more than %d bytes", maxText)
 	}
 	for line := range strings.Lines(string(b)) {
 		switch key, value := loaderSetting(line); key {
