@@ -75,7 +75,7 @@ func hookTree(release string) fstest.MapFS {
 	}
 	for _, kind := range v.HostKeyTypes() {
 		k := hookKeys()[kind]
-		tree[path.Join(v.RootDir, k.FileName())] = &fstest.MapFile{Data: k.Marshal(), Mode: 0o600}
+		tree[path.Join(v.RootDir, dropbear.HostKeyFile(k.Type()))] = &fstest.MapFile{Data: k.Marshal(), Mode: 0o600}
 	}
 	return tree
 }

@@ -148,7 +148,7 @@ func (t *Tree) ensureHostKeys() (string, error) {
 
 // hostKeyName is where a root tree has the key of a kind.
 func (t *editTarget) hostKeyName(kind string) string {
-	return path.Join(t.version.RootDir, "dropbear_"+kind+"_host_key")
+	return path.Join(t.version.RootDir, dropbear.HostKeyFile(kind))
 }
 
 // readHostKey is the key in the tree, nil where there is none. It stays, unless

@@ -119,7 +119,7 @@ func types(t *testing.T, tgt *tiny.Target, change func(*Options)) (string, []*dr
 		if k.Fingerprint() != there[i].Fingerprint() {
 			t.Errorf("reported %v, in the archive is %v", k, there[i])
 		}
-		if e := img.Lookup("etc/dropbear/" + k.FileName()); e.Perm() != 0o600 {
+		if e := img.Lookup("etc/dropbear/" + dropbear.HostKeyFile(k.Type())); e.Perm() != 0o600 {
 			t.Errorf("%v", e)
 		}
 	}
@@ -197,7 +197,7 @@ func TestHostKeysReadByDropbear(t *testing.T) {
 	img, r := patch(t, tiny.New("bookworm", true), func(o *Options) { o.NewHostKeys = true })
 	for _, k := range r.HostKeys {
 		file := filepath.Join(t.TempDir(), "key")
-		judge.Must(t, os.WriteFile(file, []byte(text(t, img, "etc/dropbear/"+k.FileName())), 0o600))
+		judge.Must(t, os.WriteFile(file, []byte(text(t, img, "etc/dropbear/"+dropbear.HostKeyFile(k.Type()))), 0o600))
 		if got := output(t, "dropbearkey", "-y", "-f", file); !strings.Contains(got, k.Fingerprint()) {
 			t.Errorf("%v: %s", k, got)
 		}

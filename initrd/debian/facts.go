@@ -194,7 +194,7 @@ func (f *Facts) CheckBuilder() error {
 
 // HostKeyPath is where a host key of a kind ("ed25519") lies unless dropbear's
 // options name another file.
-func HostKeyPath(kind string) string { return "etc/dropbear/dropbear_" + kind + "_host_key" }
+func HostKeyPath(kind string) string { return "etc/dropbear/" + dropbear.HostKeyFile(kind) }
 
 // readHostKeys reads the keys that the server would load.
 func (f *Facts) readHostKeys(img *initrd.Image) {

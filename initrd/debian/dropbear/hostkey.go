@@ -65,9 +65,8 @@ func (k HostKey) Type() string {
 	return strings.ToLower(keyLabel(k.pub.Type()))
 }
 
-// FileName returns the name dropbear and its hook look for:
-// "dropbear_ed25519_host_key".
-func (k HostKey) FileName() string { return "dropbear_" + k.Type() + "_host_key" }
+// HostKeyFile is the name by which dropbear and its hook look for a key of a kind: "dropbear_ed25519_host_key".
+func HostKeyFile(kind string) string { return "dropbear_" + kind + "_host_key" }
 
 // Fingerprint returns the public half's fingerprint, "SHA256:...".
 func (k HostKey) Fingerprint() string {

@@ -35,8 +35,8 @@ func TestDropbearkeyReadsGeneratedKeys(t *testing.T) {
 	for kind, count := range map[string]int{"ed25519": judge.Times(8, 30), "ecdsa": judge.Times(8, 30), "rsa": 2} {
 		for range count {
 			k := generate(t, kind)
-			if k.Type() != kind || k.FileName() != "dropbear_"+kind+"_host_key" {
-				t.Errorf("a key of kind %s calls itself %s, %s", kind, k.Type(), k.FileName())
+			if k.Type() != kind {
+				t.Errorf("a key of kind %s calls itself %s", kind, k.Type())
 			}
 			readBack(t, k)
 		}

@@ -12,11 +12,8 @@ type Memory struct {
 
 	kept map[int64][]byte
 	free [][]byte // memory of pieces that are not kept any more
-	peak int
+	peak int      // the most that were kept at once
 }
-
-// Peak is the most pieces that were kept at once.
-func (m *Memory) Peak() int { return m.peak }
 
 // Take carries out the recipe of chunk n: it reads what is to be kept, and then fills out. read reads what the disk holds at a byte offset;
 // sent is the bytes of the pieces that were sent, in order. It returns which pieces the disk does not have in place: all but those of kind

@@ -215,7 +215,7 @@ func TestExport(t *testing.T) {
 
 // cacheOf is an empty cache.
 func cacheOf(t *testing.T) *Cache {
-	c := In(index.At(filepath.Join(t.TempDir(), "groundhog")))
+	c := In(judge.Value(index.OpenAt(filepath.Join(t.TempDir(), "groundhog")))(t))
 	if c == nil {
 		t.Fatal("no cache")
 	}

@@ -3,7 +3,6 @@
 package writer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -142,16 +141,6 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// Equal reports whether the medium holds p at off. scratch is an alignedBuffer of at least
-// p's length, rounded up to whole blocks.
-func (d *Disk) Equal(p []byte, off int64, scratch []byte) (bool, error) {
-	b := scratch[:len(p)]
-	if _, err := d.ReadAt(b, off); err != nil {
-		return false, err
-	}
-	return bytes.Equal(b, p), nil
 }
 
 // canGoDirect reports whether p can go to the disk as it is.

@@ -95,16 +95,22 @@ func file(t *testing.T) (string, File) {
 	return name, state
 }
 
+// storeAt is the store in a directory, nil where there can be none.
+func storeAt(dir string) *Store {
+	s, _ := OpenAt(dir)
+	return s
+}
+
 // Of an index there is a whole one or none, and it is for the file's state and its name alone.
 func TestStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache", "groundhog")
 	name, state := file(t)
-	s := At(dir)
+	s := storeAt(dir)
 	if s.Get(name, state) != nil {
 		t.Error("an index of nothing")
 	}
 	s.Put(name, sample(state))
-	if At(dir).Get(name, state) == nil {
+	if storeAt(dir).Get(name, state) == nil {
 		t.Error("it is not kept")
 	}
 	changed := state
@@ -169,7 +175,7 @@ func TestStoreOfOthers(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "groundhog")
-			s := At(dir)
+			s := storeAt(dir)
 			s.Put(name, sample(state))
 			entry, err := s.pathFor(name, indexSuffix)
 			if err != nil || s.Get(name, state) == nil {
@@ -180,10 +186,10 @@ func TestStoreOfOthers(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if At(dir).Get(name, state) != nil {
+			if storeAt(dir).Get(name, state) != nil {
 				t.Error("it is believed")
 			}
-			At(dir).Put(name, sample(state)) // must not hang or follow anything
+			storeAt(dir).Put(name, sample(state)) // must not hang or follow anything
 		})
 	}
 }
@@ -209,7 +215,7 @@ func forge(name string, state File) error {
 // A store has a bound, and what was used longest ago goes first.
 func TestPrune(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "groundhog")
-	s := At(dir)
+	s := storeAt(dir)
 	name, state := file(t)
 	s.Put(name, sample(state))
 	for n := range maxEntries {
@@ -238,12 +244,12 @@ func TestCutKey(t *testing.T) {
 	dir := t.TempDir()
 	for _, n := range []int{0, keyLen - 1, keyLen + 1, 100} {
 		judge.WriteFile(t, filepath.Join(dir, "key"), make([]byte, n))
-		if _, err := openAt(dir); err == nil || !strings.Contains(err.Error(), "its key in "+dir+": not a key: once that file is away another is made") {
+		if _, err := OpenAt(dir); err == nil || !strings.Contains(err.Error(), "its key in "+dir+": not a key: once that file is away another is made") {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
 	judge.Must(t, os.Remove(filepath.Join(dir, "key")))
-	if _, err := openAt(dir); err != nil {
+	if _, err := OpenAt(dir); err != nil {
 		t.Errorf("without it: %v", err)
 	}
 }

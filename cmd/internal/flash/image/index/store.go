@@ -45,16 +45,11 @@ func Open() (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openAt(filepath.Join(cache, "groundhog"))
+	return OpenAt(filepath.Join(cache, "groundhog"))
 }
 
-// At is the store in a directory, which is made if need be; nil where there can be none.
-func At(dir string) *Store {
-	s, _ := openAt(dir)
-	return s
-}
-
-func openAt(dir string) (*Store, error) {
+// OpenAt is the store in a directory, which is made if need be.
+func OpenAt(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
