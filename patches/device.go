@@ -242,8 +242,8 @@ func giveDevice(files []debian.SourceFile, conf, value string) (int, []byte, err
 	return -1, nil, fmt.Errorf("%s: no way found to have the settings say DEVICE=%s; change it there", conf, value)
 }
 
-// placesToGive is the files to try, by their indexes: the one of that name, and then
-// the last ones first, for one that unsets what an earlier one sets.
+// placesToGive is the indexes of the files to try. The file of that name comes first; then the
+// others, the last one first, because a later file can undo what an earlier one sets.
 func placesToGive(files []debian.SourceFile, name string) []int {
 	var all []int
 	for i, f := range slices.Backward(files) {

@@ -24,10 +24,10 @@ const (
 // CAN buses, tunnels and the like.
 var wiredDirs = []string{".", "ethernet", "usb", "hyperv", "vmxnet3"}
 
-// classOfDriver judges a module by where the kernel has it and by what it says that
-// it is for: a library for drivers, such as mii or usbnet, has no alias on any bus.
-// Where a module that is not the kernel's own lies tells nothing: it drives a card if it
-// registers one with the kernel. module is its file, unpacked.
+// classOfDriver judges a module by its aliases, and by the directory of the kernel's sources that it
+// is from: a library for drivers, such as mii or usbnet, has no alias on any bus. The directory of a
+// module that is not the kernel's own says nothing: such a module drives a card if it imports the
+// function that registers one. module is the file's content, unpacked.
 func classOfDriver(name string, aliases []string, module []byte) driverClass {
 	if !slices.ContainsFunc(aliases, onBus) {
 		return noDriver

@@ -181,7 +181,7 @@ func (t *Tree) settingsFiles() ([]debian.SourceFile, error) {
 	return files, nil
 }
 
-// settingsNames is a root tree's files of settings, in the order in which /init sources what becomes of them.
+// settingsNames is a root tree's files of settings, in the order in which /init sources their copies.
 func settingsNames(root fs.FS) ([]string, error) {
 	names, err := confFiles(root)
 	if err != nil {

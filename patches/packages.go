@@ -14,9 +14,9 @@ import (
 	"groundhog/patches/sysroot"
 )
 
-// A root tree of a release need not have that release's initramfs-tools and dropbear: backports and testing have newer ones, which
-// whoever runs testing's kernel on stable installs. dpkg's records tell. What another supported release has is known and only
-// said; of an initramfs-tools that none has, what we need of it is looked up, and without that it is refused.
+// A root tree of a release need not have that release's initramfs-tools and dropbear: whoever runs testing's kernel on stable installs
+// newer ones, from testing or backports. dpkg's records tell the versions. A version that another supported release has is known, and
+// only noted. In an initramfs-tools of any other version we look for the lines that we need, and refuse one that lacks them.
 
 // rootPackages is the versions on record in a root tree, without what Debian adds to them: initramfs-tools' "0.142", dropbear's
 // "2022.83"; "" where nothing tells.

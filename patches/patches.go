@@ -62,8 +62,8 @@ type Options struct {
 	Writer func(arch string) ([]byte, error)
 
 	AuthorizedKeys []byte // as in authorized_keys(5); nil: the archive's, or the root tree's
-	// DropbearOptions take the place of those in dropbear's configuration, of which
-	// ours come before them; nil: what the configuration says.
+	// DropbearOptions take the place of the options in dropbear's configuration; nil leaves
+	// those. Our own options come before either.
 	DropbearOptions []string
 	NewHostKeys     bool
 	HostKeys        []*dropbear.HostKey // nil: keep, and make where there are none

@@ -93,8 +93,8 @@ func (o *hooksOptions) hookFlags(cmd *cobra.Command) {
 // otherRun is how long another run on the same root tree may take.
 const otherRun = 2 * time.Minute
 
-// holdTree opens a root tree and keeps other runs of the verb away from it until it is let go of: what two of them find there, and write, would not fit
-// together, nor what they keep of the originals.
+// holdTree opens a root tree and keeps other runs of the verb away until letGo is called. Two runs at once would mix their changes, and
+// the originals that they keep.
 func holdTree(root string) (tree *sysroot.Tree, letGo func(), err error) {
 	dir, err := os.Open(root)
 	if err == nil && !sidefile.TakeTurn(dir, otherRun) {

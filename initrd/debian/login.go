@@ -23,8 +23,8 @@ type Login struct {
 // How is what opens a login.
 type How string
 
-// The ways in. A password counts although Debian's script forbids all of them:
-// nothing but one letter in that script stands before it.
+// The ways in. A password counts, although Debian's script starts dropbear without
+// passwords (-s): that one letter is all that forbids them.
 const (
 	ByKey      How = "key"
 	ByPassword How = "password"
@@ -94,8 +94,8 @@ type keysFile struct {
 	users []string
 }
 
-// anyKeys is every further authorized_keys of the archive: where it is not
-// certain which of them dropbear reads, each may open a way in.
+// anyKeys is every further authorized_keys of the archive. It is for archives of which it is not
+// certain which file dropbear reads: then each may open a way in.
 func anyKeys(img *initrd.Image, known map[string]*keysFile) []*keysFile {
 	var more []*keysFile
 	for name, e := range img.Tree() {

@@ -25,7 +25,8 @@ var printers = []string{"printf", "echo", "[", "return", "_log_msg", "groundhog_
 // maxSayerFiles bounds the files that are parsed to know how scripts say things; an archive has two or three.
 const maxSayerFiles = 16
 
-// lookForSayers finds out whether a script's own functions of these names may run what they are told. It is given with its words joined, and as it is.
+// lookForSayers finds out whether a script defines a function or an alias by the name of one that only prints, and has it run something.
+// script is the text with the parts of its words joined; text is the same as it stands in the file.
 func (f *wayFinder) lookForSayers(script string, text []byte) {
 	if f.otherSayers || !slices.ContainsFunc(slices.Collect(strings.Lines(script)), func(line string) bool {
 		line = strings.TrimSpace(line)

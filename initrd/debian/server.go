@@ -58,8 +58,8 @@ func (s *Server) Ports() []uint16 {
 	return all
 }
 
-// Port is the one to come in by: 22 where that is among those that others can reach,
-// or else the first of these; 0 where there is none.
+// Port is the one to come in by: of the ports that other machines can reach 22 if the server
+// listens there, else the first; 0 where there is none.
 func (s *Server) Port() uint16 {
 	var first uint16
 	for _, l := range s.Listen {
@@ -75,8 +75,8 @@ func (s *Server) Port() uint16 {
 	return first
 }
 
-// Hindrance says what keeps root, with one of these keys, from logging in over the
-// network and running a command of his own, "" where nothing does. The keys are
+// Hindrance says what keeps whoever has one of these keys from logging in as root over the
+// network and running any command; "" where nothing does. The keys are
 // those that the server takes for root, in the order of their lines.
 func (s *Server) Hindrance(keys []dropbear.AuthorizedKey) string {
 	of := s.Config
@@ -182,8 +182,8 @@ func serverOf(img *initrd.Image, init *shellState) *Server {
 	return s
 }
 
-// ServerOf is how a server of that version would be started in an archive whose files
-// read gives, with these settings.
+// ServerOf is how a dropbear of that version is started in an archive with these settings;
+// read reads the archive's files.
 func ServerOf(version string, settings []SourceFile, read func(name string) ([]byte, error)) *Server {
 	s := &Server{KeysDir: "~/.ssh", Version: version}
 	s.followBootScript(read, initShell(settings).childEnvironment())

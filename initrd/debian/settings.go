@@ -81,8 +81,8 @@ func (s *shellState) sourceAll(files []SourceFile) {
 	}
 }
 
-// Settings is the variables that files of settings set. Sure says why nothing is
-// certain of them, "" where all that has no Maybe is.
+// Settings is the variables that files of settings set. Doubt says why none of them is
+// certain; where it is "" each variable without Maybe is.
 type Settings struct {
 	Vars  map[string]Variable
 	Doubt string

@@ -103,7 +103,7 @@ func (s System) Supported() error {
 	return nil
 }
 
-// Odd says of what is in an archive or a root tree that it is not as its release has it, "" where it is.
+// Odd says which version of dropbear is not the release's own; "" where it is. in is where it was found: "the archive", "the root tree".
 func (s System) Odd(in string) string {
 	v, err := dropbear.ForRelease(s.Release)
 	if err != nil || s.Dropbear == "" || s.Dropbear == v.Dropbear {

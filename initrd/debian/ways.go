@@ -12,10 +12,10 @@ import (
 	"groundhog/initrd"
 )
 
-// Way is a file that may let somebody in beside dropbear as Debian's script starts it with the settings that are known: a text that
-// starts a server or changes what dropbear goes by (a script, what one may source, a rule of udev's, a line of modprobe's), another server, or what
-// is too much to be looked into. It is told by names that stand there. A script that puts its words together while it runs, a program
-// under another name, and a long text in no place of scripts are not found.
+// Way is a file that may let somebody in by another way than the dropbear that Debian's script starts with the known settings. It is
+// another server; or a text that starts one, or changes what dropbear goes by (a script, a file that scripts may source, a rule of
+// udev's, a line of modprobe's); or too much to be looked into. Such files are told by the names in them. A script that puts its words
+// together while it runs, a program under another name, and a long text where no scripts lie are not found.
 type Way struct {
 	Path string
 	What string
@@ -192,7 +192,7 @@ func isServerName(name string) bool {
 	return slices.Contains(serverPrograms, path.Base(name)) && (dir == "bin" || dir == "sbin")
 }
 
-// isServerProgram reports whether what has a server's name is there, and neither the server that is known nor busybox by another name.
+// isServerProgram reports whether a file with a server's name is there and is a further server: not the dropbear that is known, and not a link to busybox.
 func (f *Facts) isServerProgram(img *initrd.Image, name string) bool {
 	real, ok := img.Resolve(name)
 	if !ok || real == f.Server.Path {

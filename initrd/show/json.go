@@ -30,7 +30,7 @@ func JSON(text []byte) []byte {
 	return b.Bytes()
 }
 
-// JSONWriter is w for JSON, of which it gets what [JSON] says.
+// JSONWriter passes JSON on to w, as [JSON] writes it.
 func JSONWriter(w io.Writer) io.Writer { return &jsonWriter{w: w} }
 
 type jsonWriter struct {

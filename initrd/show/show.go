@@ -52,7 +52,7 @@ func Line(s string) string {
 	return Printable(s)
 }
 
-// ASCII is a text of which each character that is not one of ASCII's that print is a '?'.
+// ASCII is a text with a '?' in place of each character that is not printable ASCII.
 func ASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

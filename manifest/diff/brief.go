@@ -23,9 +23,9 @@ const (
 	briefNotable = 20 // of each group
 )
 
-// WriteBrief writes what a person reads on one screen: the whole of [Changes.WriteText] if it is that short, or else the packages
-// and files that grew or shrank most, many files of one directory on a line, and how much was left out. What
-// changes who may do what (mode, owner, type, setuid) and the texts of [Changes.AddText] come before sizes.
+// WriteBrief writes what a person reads on one screen. That is the text of [Changes.WriteText] where it is short enough; else the packages
+// and files that grew or shrank most, with many files of one directory on a line, and how much was left out. Changes of who may do
+// what (mode, owner, type, setuid) and the texts of [Changes.AddText] come before sizes.
 func (c *Changes) WriteBrief(w io.Writer, color bool) error {
 	var whole bytes.Buffer
 	if err := c.WriteText(&whole, color); err != nil {

@@ -72,8 +72,8 @@ func differenceOf(a, b *manifest.Entry) (d difference) {
 	return d
 }
 
-// foldNoise counts a difference that is nothing but noise, and reports whether that
-// is all that is wanted of it.
+// foldNoise counts a difference that is nothing but noise, and reports whether counting
+// is enough: with all set, such a difference is listed, too.
 func (d difference) foldNoise(counts map[noiseBits]int, all bool) bool {
 	if d.fields != 0 {
 		return false

@@ -77,7 +77,7 @@ func parseLimit(s string) (limit float64, share bool, err error) {
 // ErrUnattributed says that a rule cannot be judged: no file of the new side has an origin, so none is of unknown origin.
 var ErrUnattributed = errors.New("nothing says which packages the new side's files are from")
 
-// Judges is an error where rules cannot be judged by c, nil where they can: a gate that cannot trip must not be green.
+// Judges is an error where c lacks what a rule is judged by: a gate that cannot trip must not be green.
 func (c *Changes) Judges(list []Rule) error {
 	for _, r := range list {
 		if r.Name == "unknown" && !c.New.Origins {

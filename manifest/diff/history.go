@@ -152,7 +152,7 @@ func historyOf(builds []Build) (*buildHistory, error) {
 	return h, nil
 }
 
-// becomesNext has for each build but the last which packages of it became which of the next.
+// becomesNext has, for each build but the last, which of its packages became which package of the next build.
 func becomesNext(builds []Build) []map[groupKey]groupKey {
 	var all []map[groupKey]groupKey
 	for i := range len(builds) - 1 {

@@ -117,8 +117,8 @@ type figureCard struct {
 	Name, Old, New, Growth, Trend, Note string
 }
 
-// figureCards are the sizes of the whole, the two that seem to contradict each other side by side: what a boot loader reads, and what
-// it is in memory.
+// figureCards are the sizes of the whole: of the file, which a boot loader reads, and of its content, in memory. They stand side by side
+// because one can grow while the other shrinks.
 func (c *Changes) figureCards(a, b *manifest.Manifest) []figureCard {
 	var cards []figureCard
 	add := func(name string, old, now int64, note string) {

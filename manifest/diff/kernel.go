@@ -69,8 +69,8 @@ func kernelFlavour(release string) string {
 	return strings.Join(parts, "-")
 }
 
-// underKernel is name with the old release of a kernel that changed written as the new one, where a directory is named
-// after it or a file ends in it (vmlinuz-6.1.0-50-amd64), and which of the kernels that is; -1 if none.
+// underKernel is a path in which the old release of a kernel that changed is written as the new one: as a directory's name, or at
+// the end of a name (vmlinuz-6.1.0-50-amd64). The number is the kernel's in c.Kernels; -1 where the path names none of them.
 func (c *Changes) underKernel(name string) (string, int) {
 	for i := range c.Kernels {
 		k := &c.Kernels[i]

@@ -108,7 +108,8 @@ func (c *Changes) moduleNames(kind Kind) []string {
 // fewAside is how many entries are listed that the kernel does not end up with: an appended segment hides every entry that it has another copy of.
 const fewAside = 3
 
-// sides is the two values as a person reads them. Of many entries that the kernel does not end up with it is a few of those that the other side has not.
+// sides is the two values as a person reads them. Where they are lists of entries that the kernel does not end up with, each side
+// shows a few of the entries that the other one lacks.
 func (f Fact) sides() (old, now string) {
 	if f.Name != factShadowed && f.Name != factIgnored {
 		return show.OrNone(f.Old), show.OrNone(f.New)

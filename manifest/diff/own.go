@@ -10,9 +10,8 @@ import (
 )
 
 // What groundhog itself put into an archive is told apart from the rest, by the archive's record of patches: an entry is
-// groundhog's own where the record says that a patch put or changed it, on either side. Every byte of growth is then
-// either own or of the rest, never both and never neither, so that a record which claims too much hides nothing
-// from somebody who limits both.
+// groundhog's own where the record says that a patch put or changed it, on either side. Every byte of growth counts once,
+// as own or as the rest: who limits both misses nothing, even where a record claims too much.
 
 // OwnChange is what became of the files of one patch.
 type OwnChange struct {

@@ -14,13 +14,11 @@ import (
 	"groundhog/manifest"
 )
 
-// Both bills of materials name what is described as the main component, the operating
-// system, the Debian packages in it by package URL, with what they need of one another, the source
-// packages that those were built from and built using, as debsbom has them, because Debian's advisories are on sources (a signed kernel's
-// are on linux, which it was built using), and the kernel
-// and groundhog's patches by what the manifest says. SPDX 2.3 wants a SHA-1 of every file that it lists,
-// which nobody should rely on any more: files stay in the manifest there.
-// CycloneDX lists those that come from no package.
+// Both bills of materials name the archive or the tree as the main component, the operating system, the Debian packages in it by package
+// URL with what they need of one another, the kernel, and groundhog's patches. They name source packages, too, as debsbom does, because
+// Debian's advisories are on sources: those that the packages were built from, and built using (a signed kernel was built using linux).
+// Of files CycloneDX lists those that come from no package. SPDX lists none: SPDX 2.3 wants a SHA-1 of each, which nobody should rely
+// on any more.
 
 // epoch is the time of a manifest that has none: both formats want one.
 const epoch = "1970-01-01T00:00:00Z"
@@ -61,8 +59,8 @@ func sourcePackages(m *manifest.Manifest) []sourceOf {
 	return slices.Compact(list)
 }
 
-// neededPackages are what each package needs, all by their place in m.Packages. Where one name is there of several architectures it is that of
-// the package's own, or of all; where it is there of neither, what any architecture may use (Multi-Arch: foreign), the machine's own first.
+// neededPackages are the packages that each package needs, all by their place in m.Packages. Of a name that is there for several
+// architectures the package's own counts, or "all"; else one that any architecture may use (Multi-Arch: foreign), the machine's own first.
 func neededPackages(m *manifest.Manifest) [][]int {
 	named := map[string][]int{}
 	for i, p := range m.Packages {

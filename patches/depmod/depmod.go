@@ -67,8 +67,9 @@ type Unread struct {
 	Why  error
 }
 
-// Indexes are the indexes of modules, by their names: of files by their paths below lib/modules/RELEASE, modules.order among
-// them. What is a module by its name and cannot be read as one is listed and has nothing, as depmod has it, which complains of it, too.
+// Indexes are the indexes of modules, by the indexes' names. files is the modules and modules.order, by their paths below
+// lib/modules/RELEASE. A file that has a module's name and cannot be read as one is listed without symbols and aliases, as depmod lists
+// it, and is among unread.
 func Indexes(files map[string][]byte, layout Layout) (made map[string][]byte, unread []Unread, err error) {
 	modules, err := findModules(files)
 	if err != nil {

@@ -36,11 +36,11 @@ type File struct {
 }
 
 // Closure returns what the programs need to run, sorted by name: the loader, the
-// shared libraries and theirs in turn, and for a script its interpreter and what
-// that needs, and where that is env the program that it is to find. The programs themselves are
-// not in the list unless one needs another. Libraries that a program opens by name
-// at run time are unknown to it, with one exception that Debian's copy_exec makes,
-// too: with libpthread.so.0 comes libgcc_s.so.1, if the tree has it.
+// shared libraries and theirs in turn. A script needs its interpreter, with all that
+// the interpreter needs; where it is env, also the program that env is to find. The programs
+// themselves are not in the list unless one needs another. Libraries that a program
+// opens by name at run time are not found, with one exception that Debian's copy_exec
+// makes, too: with libpthread.so.0 comes libgcc_s.so.1, if the tree has it.
 //
 // The search is ld.so(8)'s, without environment and hwcaps: DT_RPATH, DT_RUNPATH,
 // etc/ld.so.conf in place of ld.so.cache, Debian's default directories. A library
@@ -67,8 +67,8 @@ func Closure(fsys fs.FS, programs ...string) ([]File, error) {
 	return list, nil
 }
 
-// Interpreters is what runs a script: the program after "#!", what that is to find if it is env, and so on where these are
-// scripts. None of another program.
+// Interpreters is the programs that run a script: the one after "#!", the one that env is to find if that is env, and theirs in
+// turn where they are scripts. A program that is no script has none.
 func Interpreters(fsys fs.FS, name string) ([]string, error) {
 	l := &linker{fsys: fsys, files: map[string]File{}, parsed: new(sync.Map)}
 	found, err := Find(fsys, name)

@@ -13,9 +13,9 @@ import (
 // ErrOutside is wrapped by errors about a mount in a root tree that has a directory from outside of it.
 var ErrOutside = errors.New("it is a directory outside of the root tree as well")
 
-// Inside refuses changes below a directory, and the removal of directories, that would be ones outside of it, too: os.Root keeps to
-// the tree by its names, and a bind mount has another directory by a name in it. The partitions of an image, each mounted
-// in its place in the tree and nowhere else, are as they should be.
+// Inside refuses changes in a root tree, and the removal of the empty directories, that would change something outside of it: os.Root
+// keeps to the tree by names, and a bind mount shows a directory from elsewhere under a name in the tree. The partitions of an image
+// may be mounted in the tree, where they are mounted nowhere else.
 func Inside(dir string, empty []string, groups ...[]Change) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

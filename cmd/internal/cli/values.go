@@ -79,8 +79,8 @@ type Takes struct {
 	Zero  bool               // so is no time at all
 }
 
-// Values says what is wrong with the values of a command line's flags that can be told without looking further, and where standard
-// input, which can be read once, is named twice.
+// Values is an error about a flag's value that is wrong by itself, whatever there is on this machine; or about standard input, which can be
+// read once, and is named twice.
 func Values(cmd *cobra.Command, args []string, takes func(flag string) Takes) error {
 	var bad *ValueError
 	var stdin []string

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrIdle is that a command neither said nor took anything for as long as it may.
+// ErrIdle is of a command that is given up: it said nothing, and took no input, for longer than it may.
 var ErrIdle = errors.New("a command on the device is given up")
 
 type patienceKey struct{}

@@ -155,7 +155,7 @@ var optionTable = map[string]optionRow{
 func anyValue(string) bool     { return true }
 func plainValue(v string) bool { return !strings.ContainsAny(v, "%$~") }
 
-// plainList is a list of algorithms that stands for itself: it neither adds to ssh's own one nor takes from it.
+// plainList reports whether a list of algorithms is complete by itself: it has no patterns, and does not change ssh's own list (+, -, ^).
 func plainList(v string) bool {
 	return !strings.ContainsAny(v[:1], "+-^") && !strings.ContainsAny(v, "*?!")
 }

@@ -9,8 +9,8 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 )
 
-// Shared has several flashes of one image compress each chunk once, as long as they are not far apart, and read once what all of them
-// need of the image before they send. Its methods may be called by all of these flashes at once. A nil Shared shares nothing.
+// Shared is the work that several flashes of one image have in common. Each chunk is compressed once, as long as the flashes are not far
+// apart, and what all of them need before they send is read once. All of the flashes may call its methods at once. A nil Shared shares nothing.
 type Shared struct {
 	mu     sync.Mutex
 	chunks map[int64]*sharedChunk

@@ -72,7 +72,7 @@ func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, 
 		SHA256: hex.EncodeToString(sum[:]), Size: img.Size()}}, nil
 }
 
-// seldomGC counts those for whom garbage is collected less often, and keeps how often it was before the first of them.
+// seldomGC counts the readers for whom garbage is collected less often, and keeps the setting from before the first one.
 var seldomGC struct {
 	sync.Mutex
 	users, before int

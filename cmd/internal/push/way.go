@@ -38,7 +38,7 @@ func (c *pushChecks) hintOtherWays() {
 	c.all[i].Hint = strings.Join(hints, "; or ")
 }
 
-// takeWay takes the way that was asked for, with what it has to say of that.
+// takeWay finds the way in that was asked for, and notes the findings about it.
 func (c *pushChecks) takeWay() (loader.Boot, error) {
 	b, by, err := c.wayAsked()
 	if err != nil {

@@ -88,5 +88,5 @@ func (c *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// endCount is that there is no more of it, however far it came.
+// endCount tells that no more bytes come, whether all came or not.
 func (c *countedReader) endCount() { c.host.progressEnds(c.id) }

@@ -22,9 +22,9 @@ import (
 const mostKept = 8
 
 // KeepArchive copies an archive that comes through a pipe to a file beside the records of devices: it is sent to each of
-// them, and flash later takes the host keys from it. Of more than most bytes, and of an unfinished copy, nothing stays. settle
-// is told how reading the archive ended, and returns that in words of standard input. If it is an archive, the oldest kept ones go. If it is none, the
-// copy goes, unless the same was kept before: a device may wait in that.
+// them, and flash later takes the host keys from it. A copy that is unfinished, or would have more than most bytes, is removed. The caller
+// tells settle how reading the copy as an archive ended; settle returns that error with "standard input" for the file's name. After a
+// success the oldest kept archives go. After an error the copy goes, unless the same was kept before: a device may wait in it.
 func KeepArchive(r io.Reader, most int64) (path string, settle func(read error) error, err error) {
 	base, err := device.StateDir()
 	if err != nil {

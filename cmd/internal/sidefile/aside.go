@@ -15,7 +15,7 @@ import (
 
 // Aside is a file that is written beside the one that it becomes, under a name that nobody knows beforehand: what others have
 // put at either name is not written through, and until it is complete nobody but its owner can read it, mode 0600. It is
-// locked (flock(2)) for as long as somebody is at work on it, so that what a run left that was killed can be told from it.
+// locked (flock(2)) for as long as somebody is at work on it: a file without a lock was left by a run that was killed.
 type Aside struct {
 	*os.File          // for writing, until it is complete
 	lock     *os.File // the same open file, which holds the lock

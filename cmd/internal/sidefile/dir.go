@@ -52,8 +52,8 @@ func ownDir(dir *os.Root, at string, named fs.FileInfo) error {
 	return nil
 }
 
-// BelieveDir is nil where a directory belongs to us or to root, and neither anybody can write to it nor, as mask says, its group: what is
-// put there stays what it is. at is its name for people.
+// BelieveDir is nil where a directory belongs to us or to root, and others can write to it neither as anybody nor, where mask says so, as its
+// group: nobody exchanges what is put there. at is its name for people.
 func BelieveDir(dir *os.Root, at string, mask fs.FileMode) error {
 	info, err := dir.Stat(".")
 	if err != nil {

@@ -88,8 +88,8 @@ func Believe(f *os.File, mask fs.FileMode) error {
 	return checkOwner(f.Name(), link)
 }
 
-// BelieveBeside is nil where nobody could have written a file who could not have written another one as well, which it says something
-// about: it belongs to us, to root or to whom that one does, and is not writable for anybody where that one is not.
+// BelieveBeside is nil where whoever could have written f could have written the other file, too, of which f says something. So f belongs
+// to us, to root or to the other file's owner, and may be writable for everybody only if the other file is.
 func BelieveBeside(f *os.File, other fs.FileInfo) error {
 	info, err := f.Stat()
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	maxMadeLinks = 1 << 18  // links on all of them; those beyond are nobody's
 )
 
-// MadeLink is a symlink that a package's scripts have made, as the record of it has it.
+// MadeLink is a symlink that a package's scripts have made, as the tool that made it has it on record.
 type MadeLink struct {
 	To  string // the path that it leads to, of which no link is followed and the /usr of the top level is merged
 	For File   // the package's file that it stands for

@@ -13,7 +13,7 @@ import (
 	"groundhog/initrd/eof"
 )
 
-// ErrTrailing is something behind the end of what is compressed that is neither more of it nor padding.
+// ErrTrailing is of a compressed file with something behind its end that belongs to no further member and is no padding.
 var ErrTrailing = errors.New("something else is behind its end: if that is meant, --force leaves it out")
 
 // maxTrailer bounds what is read behind a gzip file's end to find out what it is, in bytes.

@@ -13,7 +13,7 @@ func IsURL(name string) bool {
 	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) // RFC 3986, section 3.1
 }
 
-// Shown is an image's name for people, logs and reports: of a URL neither who gets it nor the query, which may be what lets anybody have it.
+// Shown is an image's name for people, logs and reports. A URL is shown without user, password and query, which may be secret.
 func Shown(name string) string {
 	if !IsURL(name) {
 		return name

@@ -248,7 +248,7 @@ func (p *planner) fitBudget() (most int) {
 	return most
 }
 
-// makeRecipe is the chunk whose turn is i, and what is kept of what it overwrites.
+// makeRecipe is the recipe of the i-th chunk in the plan's order, with the pieces to be kept that this chunk overwrites.
 func (p *planner) makeRecipe(i int) (r Recipe) {
 	for _, place := range p.from[i] {
 		r.appendRun(p.pieceRun(i, place))

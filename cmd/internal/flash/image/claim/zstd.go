@@ -10,8 +10,8 @@ import (
 // Frame is where a zstd frame begins, in bytes of the file and of what it decodes to.
 type Frame struct{ At, Off int64 }
 
-// Bounds of what is remembered of frames: those that begin less than minFrame bytes behind one that is are passed over, as what decodes that
-// one goes on to them; and no more than maxFrames. A frame takes nine bytes of a file that was made for it.
+// Bounds of the frames that are remembered, of which a hostile file can have one in every nine bytes: at most maxFrames, and none that
+// begins less than minFrame bytes behind the one before it, from which a decoder gets there soon enough.
 const (
 	minFrame  = 1 << 20
 	maxFrames = 1 << 20
