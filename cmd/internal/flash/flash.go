@@ -93,7 +93,7 @@ type Result struct {
 	Same      int64         `json:"same"`    // chunks that the disk had
 	Written   int64         `json:"written"` // chunks that were sent
 	Zeroed    int64         `json:"zeroed"`  // chunks that were zeroed
-	Retried   int64         `json:"retried"` // chunks that took more than one try
+	Retried   int64         `json:"retried"` // chunks that took more than one try, or could not be read before they were written
 	Moved     int64         `json:"moved"`   // bytes that the device found elsewhere on its disk
 	Sent      int64         `json:"sent"`    // bytes on the line, towards the device
 	Lost      int           `json:"lost"`    // connections

@@ -30,8 +30,9 @@ type disk struct {
 	broken int64 // reads and writes at this offset fail; 0: none
 	writes int64 // bytes
 
-	flicker int64 // the second read of this offset has another byte there; 0: none
-	reads   int   // of it
+	torn    map[int64]bool // these offsets cannot be read until they are written
+	flicker int64          // the second read of this offset has another byte there; 0: none
+	reads   int            // of it
 }
 
 func (d *disk) BlockSize() int64 { return 512 }
@@ -44,6 +45,11 @@ var errIO = errors.New("input/output error")
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for at := range d.torn {
+		if off <= at && at < off+int64(len(p)) {
+			return 0, errIO
+		}
+	}
 	n := copy(p, d.b[off:off+int64(len(p))])
 	if at := d.flicker - off; d.flicker > 0 && at >= 0 && at < int64(n) {
 		if d.reads++; d.reads == 2 {
@@ -58,6 +64,11 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 	defer d.mu.Unlock()
 	if d.broken > 0 && off <= d.broken && d.broken < off+int64(len(p)) {
 		return 0, errIO
+	}
+	for at := range d.torn {
+		if off <= at && at < off+int64(len(p)) {
+			delete(d.torn, at)
+		}
 	}
 	d.writes += int64(len(p))
 	if d.lies > 0 && off >= d.lies {
@@ -260,6 +271,31 @@ func TestFlash(t *testing.T) {
 				t.Errorf("one changed: %+v, %v", r, err)
 			}
 		})
+	}
+}
+
+// What a drive was writing when its power failed cannot be read until it is written again: it is written, whatever the image has there, and a check
+// that cannot read it does not end well.
+func TestUnreadable(t *testing.T) {
+	old, next := builds(7)
+	old = append(old, make([]byte, 4*chunk.Size)...)
+	same := append(slices.Clone(next), old[len(next):]...)
+	for what, c := range map[string]struct{ disk, img []byte }{"nothing of the image": {image(5, 23), next}, "the build before": {old, next}, "the image": {same, next}} {
+		for _, n := range []int64{0, 1, 6, 20} { // the first chunk, data, zeros on either side, the tail
+			for _, s := range []Source{&source{b: c.img}, file{&source{b: c.img, index: true}}} {
+				b := newBench(t, bytes.Clone(c.disk))
+				torn := func() { b.disk.torn = map[int64]bool{n*chunk.Size + 5000: true} }
+				torn()
+				r, err := b.flashOf(s, c.img)
+				if err != nil || r.Retried > 1 || len(b.disk.torn) > 0 {
+					t.Errorf("%s, chunk %d: %v, %d retried, %d left", what, n, err, r.Retried, len(b.disk.torn))
+				}
+				torn()
+				if r, err := b.flashOf(s, c.img, func(j *Job) { j.Check = true }); err == nil || errors.Is(err, ErrDiffers) || r.State != Untouched {
+					t.Errorf("%s, chunk %d, a check: %v, %v", what, n, r.State, err)
+				}
+			}
+		}
 	}
 }
 

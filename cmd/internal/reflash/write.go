@@ -43,8 +43,12 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 		if r.Moved > 0 {
 			moved = fmt.Sprintf(", %s found elsewhere on the disk%s", show.Bytes(r.Moved), r.LookedThrough())
 		}
-		out.done = fmt.Sprintf("verified: %s has %s (%s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed",
-			f.disk.Path, f.path, data.imageNamed(), show.Bytes(r.Size), r.Seconds, show.Rate(float64(r.Size)/r.Seconds), show.Bytes(r.Sent), r.Written, moved, r.Same, r.Zeroed)
+		retried := ""
+		if r.Retried > 0 {
+			retried = fmt.Sprintf("; %d chunks of this disk could not be read before, or took more than one try", r.Retried)
+		}
+		out.done = fmt.Sprintf("verified: %s has %s (%s), %s in %.1f s, %s; %s sent for %d chunks%s, %d were there, %d zeroed%s",
+			f.disk.Path, f.path, data.imageNamed(), show.Bytes(r.Size), r.Seconds, show.Rate(float64(r.Size)/r.Seconds), show.Bytes(r.Sent), r.Written, moved, r.Same, r.Zeroed, retried)
 	}
 	return out
 }

@@ -126,7 +126,7 @@ type Account struct {
 	Same    int64 `json:"same"`    // chunks that the disk had
 	Written int64 `json:"written"` // chunks that were sent, written and read back
 	Zeroed  int64 `json:"zeroed"`  // chunks that were zeroed and read back
-	Retried int64 `json:"retried"` // chunks that took more than one try
+	Retried int64 `json:"retried"` // chunks that took more than one try, or could not be read before they were written
 	Bytes   int64 `json:"bytes"`   // written to the disk
 	Memory  int64 `json:"memory"`  // the writer's peak, bytes
 	Extents int64 `json:"extents"` // of a check: extents that differ

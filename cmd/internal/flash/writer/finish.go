@@ -101,9 +101,7 @@ func (s *clientSession) writeLast() error {
 
 // ensureExtent writes an extent unless the disk holds it already.
 func (s *clientSession) ensureExtent(e Extent, scratch []byte) error {
-	if at, err := firstDifference(s.disk, e, scratch); err != nil {
-		return asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, e.Off, err))
-	} else if at < 0 {
+	if at, err := firstDifference(s.disk, e, scratch); err == nil && at < 0 { // what cannot be read is written
 		return nil
 	}
 	if err := s.beginWriting(); err != nil {

@@ -46,14 +46,16 @@ func (s *clientSession) scanRange(payload []byte) error {
 }
 
 // scanChunk tells the client what the disk holds at a chunk, and remembers it if announced chunks will be compared with it.
-func (s *clientSession) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
+func (s *clientSession) scanChunk(c chunk.Chunk, keep bool, buf []byte) {
 	b := buf[:c.Len]
+	have, sums := scannedChunk{len: c.Len}, make([]byte, moved.SumLen) // of one that cannot be read: the sum of no chunk, and of no piece
 	if _, err := s.disk.ReadAt(b, chunkOffset(c.N)); err != nil {
-		return err
-	}
-	have := scannedChunk{len: c.Len, zero: chunk.IsZero(b)}
-	var sums []byte
-	if !have.zero {
+		if keep {
+			s.noteUnread()
+		}
+	} else if have.zero = chunk.IsZero(b); have.zero {
+		sums = nil
+	} else {
 		sums = moved.AppendSums(nil, b)
 		if keep {
 			have.sum = chunk.SumOf(b)
@@ -65,7 +67,6 @@ func (s *clientSession) scanChunk(c chunk.Chunk, keep bool, buf []byte) error {
 		s.mu.Unlock()
 	}
 	s.w.Write(protocol.Scanned, protocol.AppendScanned(nil, c.N, sums))
-	return nil
 }
 
 // knownFromScan reports whether the disk holds an announced chunk, from the scan alone; it knows only where nothing was written since.

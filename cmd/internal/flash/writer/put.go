@@ -2,6 +2,7 @@ package writer
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -60,7 +61,7 @@ var ErrMismatch = errors.New("the disk does not hold what was written to it")
 
 // putExtents makes the medium hold the extents: all are written, flushed with one flush, read
 // back and compared with the bytes in memory. One that differs is written again,
-// putTries times in all, then the error names the first offset that is wrong. Only where
+// putTries times in all, as is one that cannot be read; then the error names the first offset that is wrong. Only where
 // putExtents returns nil has anything been shown; retried is the extents that took more than
 // one try. scratch is a [Buffer] of a chunk.
 func putExtents(m Medium, extents []Extent, scratch []byte) (retried int, err error) {
@@ -78,18 +79,19 @@ func putExtents(m Medium, extents []Extent, scratch []byte) (retried int, err er
 			return retried, fmt.Errorf("flushing: %w", err)
 		}
 		var wrong []Extent
-		var first int64
+		var first error
 		for _, e := range left {
 			at, err := firstDifference(m, e, scratch)
+			if err == nil && at < 0 {
+				continue
+			}
 			if err != nil {
-				return retried, fmt.Errorf("reading %d bytes at %d back: %w", e.byteSize(), e.Off, err)
+				err = fmt.Errorf("reading %d bytes at %d back, after %d tries: %w", e.byteSize(), e.Off, putTries, err)
+			} else {
+				err = fmt.Errorf("%w: at byte %d, after %d tries", ErrMismatch, at, putTries)
 			}
-			if at >= 0 {
-				if len(wrong) == 0 {
-					first = at
-				}
-				wrong = append(wrong, e)
-			}
+			first = cmp.Or(first, err)
+			wrong = append(wrong, e)
 		}
 		if len(wrong) == 0 {
 			return retried, nil
@@ -98,7 +100,7 @@ func putExtents(m Medium, extents []Extent, scratch []byte) (retried int, err er
 			retried = len(wrong)
 		}
 		if try == putTries {
-			return retried, fmt.Errorf("%w: at byte %d, after %d tries", ErrMismatch, first, putTries)
+			return retried, first
 		}
 		left = wrong
 	}

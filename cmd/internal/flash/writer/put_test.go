@@ -24,6 +24,7 @@ type faulty struct {
 	rot    func(off int64, flush int) bool // flips a bit of it
 	broken int64                           // an I/O error at this byte, if positive
 	short  bool                            // reads come short
+	blind  func(flush int) bool            // cannot be read after that flush
 }
 
 func newFaulty() *faulty { return &faulty{disk: judge.Noise(1, diskSize), cached: map[int64][]byte{}} }
@@ -40,6 +41,9 @@ func (f *faulty) fails(off int64, n int) error {
 func (f *faulty) ReadAt(p []byte, off int64) (int, error) {
 	if f.short {
 		p = p[:len(p)/2]
+	}
+	if f.blind != nil && f.blind(f.flushes) {
+		return 0, unix.EIO
 	}
 	return copy(p, f.disk[off:]), f.fails(off, len(p))
 }
@@ -124,7 +128,9 @@ func TestPutOnFaultyMedia(t *testing.T) {
 		"rots for ever":   {func(f *faulty) { f.rot = func(off int64, _ int) bool { return third(off) } }, 1, ErrMismatch, fmt.Sprint("at byte ", 3*chunk.Size+100)},
 		"loses all":       {func(f *faulty) { f.drop = func(int64, int) bool { return true } }, 4, ErrMismatch, "at byte 0,"},
 		"bad block":       {func(f *faulty) { f.broken = chunk.Size + 7 }, 0, unix.EIO, fmt.Sprint("at ", chunk.Size)},
-		"short reads":     {func(f *faulty) { f.short = true }, 0, nil, "only"},
+		"short reads":     {func(f *faulty) { f.short = true }, 4, nil, "only"},
+		"read on a retry": {func(f *faulty) { f.blind = func(n int) bool { return n < putTries } }, 4, nil, ""},
+		"never read":      {func(f *faulty) { f.blind = func(int) bool { return true } }, 4, unix.EIO, "at 0 back, after 3 tries"},
 	} {
 		f := newFaulty()
 		before := bytes.Clone(f.disk)

@@ -74,12 +74,7 @@ func (s *clientSession) compareChunks() {
 		}
 		for _, c := range todo.chunks {
 			if todo.scan {
-				if err := s.scanChunk(c, todo.keep, buf); err != nil {
-					s.keepError(asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, chunkOffset(c.N), err)))
-					for range s.compare {
-					}
-					return
-				}
+				s.scanChunk(c, todo.keep, buf)
 				continue
 			}
 			if s.blind.mayWait() {
@@ -115,9 +110,12 @@ func (s *clientSession) lookAtChunk(c chunk.Chunk, buf []byte) (_ protocol.Answe
 	} else if looked = c.Zero || s.job.Check || !s.blind.skipLook(); looked {
 		b := buf[:c.Len]
 		if _, err := s.disk.ReadAt(b, chunkOffset(c.N)); err != nil {
-			return 0, true, err
-		}
-		if c.Zero {
+			if s.job.Check {
+				return 0, true, err
+			}
+			s.noteUnread()
+			looked = false
+		} else if c.Zero {
 			same = chunk.IsZero(b)
 		} else {
 			same = chunk.SumOf(b) == c.Sum
@@ -146,6 +144,14 @@ func (s *clientSession) lookAtChunk(c chunk.Chunk, buf []byte) (_ protocol.Answe
 		return protocol.Zeroed, looked, nil
 	}
 	return protocol.Needed, looked, nil
+}
+
+// noteUnread notes that a chunk of the disk cannot be read: what a drive was writing when its power failed is unreadable until it is written again. It is
+// taken for one that differs, and what counts is what is read back then.
+func (s *clientSession) noteUnread() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.Retried++
 }
 
 // settleChunks counts chunks that need nothing more. The caller holds mu.
@@ -220,8 +226,8 @@ func (s *clientSession) unpackPacket(p protocol.Packet, c chunk.Chunk) ([]byte, 
 		return nil, err
 	}
 	out = out[:c.Len]
-	if _, err := s.disk.ReadAt(out, chunkOffset(p.N)); err != nil {
-		return nil, asFailure(protocol.KindDisk, fmt.Errorf("reading %s at %d: %w", s.job.Disk, chunkOffset(p.N), err))
+	if _, err := s.disk.ReadAt(out, chunkOffset(p.N)); err != nil { // what comes of it is not the chunk, which is asked for whole then
+		s.noteUnread()
 	}
 	if err := p.Pieces.Paste(out, s.cut); err != nil {
 		return nil, asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d: %w", p.N, chunkOffset(p.N), err))
