@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -25,8 +26,9 @@ type Reader interface {
 	Known(ctx context.Context) ([]chunk.Chunk, error)
 	// Read is a chunk's data, nil for zeros. The caller may keep it. Read waits until the chunk is known; io.EOF says that the image ends before it.
 	Read(ctx context.Context, n int64) ([]byte, error)
-	// Peek is a chunk's data, which is not compared with its sum; zeros come as bytes. It is false where something would have to be decoded first.
-	Peek(n int64) (data []byte, ok bool)
+	// Peek is a chunk's data, at most so many bytes of it, which are not compared with its sum; zeros come as bytes. It is false where something would
+	// have to be decoded first.
+	Peek(n int64, most int) (data []byte, ok bool)
 	// KeepsAll reports whether Peek has every chunk that is known. KeepAll sees to it, which may take decoding the image once more.
 	KeepsAll() bool
 	KeepAll() error
@@ -37,8 +39,9 @@ const (
 	maxHeld      = 64 << 30 / chunk.PieceSize // pieces of the disk, zeros not counted: what is known of them takes 100 MB on this side
 	maxPlanned   = 16 << 30 / chunk.Size      // chunks of one plan
 	roomScanned  = 128                        // bytes that the device needs for a chunk of a scan
-	diskSamples  = 20                         // chunks at the disk's beginning, and as many spread over it, that are looked at first
+	diskSamples  = 20                         // chunks at the disk's beginning, and about as many spread over it, that are looked at first
 	imageSamples = 16                         // chunks of the image that are looked for in those of the disk
+	maxReach     = 4                          // how many times as far as the image goes the disk may have something of it
 	leastFound   = 8                          // different pieces that have to be found for the whole disk to be looked through
 	scanAhead    = 128                        // chunks that the device is asked for before it has answered
 	scanRange    = 64                         // chunks that are asked for in one frame
@@ -49,7 +52,6 @@ type diskScan struct {
 	table   *moved.Table
 	asked   int64
 	heard   int64
-	zeroed  map[int64]bool // chunks that the disk has as zeros
 	scanned map[int64]bool
 }
 
@@ -67,9 +69,7 @@ func (a *writerLine) takeScanned(b []byte) error {
 	}
 	s.heard++
 	s.scanned[n] = true
-	if len(sums) == 0 { // zeros: nobody needs to look for them
-		s.zeroed[n] = true
-	} else {
+	if len(sums) > 0 { // else it is zeros, which nobody needs to look for
 		s.table.Add(n, slices.Clone(sums))
 	}
 	a.flashRun.cond.Broadcast()
@@ -120,8 +120,8 @@ func (a *writerLine) moveChunks(ctx context.Context) error {
 	if total < 2 {
 		return nil
 	}
-	worth, err := a.sampleDisk(ctx, src, total)
-	if err != nil || !worth {
+	end, err := a.sampleDisk(ctx, src, total, reachOf(disk, size))
+	if err != nil || end == 0 {
 		r.mu.Lock()
 		r.unlike = err == nil
 		r.mu.Unlock()
@@ -136,7 +136,7 @@ func (a *writerLine) moveChunks(ctx context.Context) error {
 		}
 		loaded <- err
 	}()
-	if err := a.scanAll(total); err != nil {
+	if err := a.scanAll(total, end); err != nil {
 		return err
 	}
 	select {
@@ -158,91 +158,154 @@ func lookedThrough(disk protocol.Disk, image int64) int64 {
 	return min((min(disk.Size, image)+chunk.Size-1)/chunk.Size, maxMoved, disk.Room/roomScanned)
 }
 
+// reachOf is how many chunks of a disk are sampled for such an image: another build may have been larger, or have had its content elsewhere. Beyond what
+// [lookedThrough] allows nothing is.
+func reachOf(disk protocol.Disk, image int64) int64 {
+	total, all := lookedThrough(disk, image), (disk.Size+chunk.Size-1)/chunk.Size
+	if total*chunk.Size < image {
+		return total
+	}
+	return min(all, maxReach*total, maxMoved)
+}
+
 // newScan begins to learn of the disk.
 func (a *writerLine) newScan() {
 	a.flashRun.mu.Lock()
 	defer a.flashRun.mu.Unlock()
-	a.scan = &diskScan{table: moved.NewTable(), zeroed: map[int64]bool{}, scanned: map[int64]bool{}}
+	a.scan = &diskScan{table: moved.NewTable(), scanned: map[int64]bool{}}
 }
 
-// sampleDisk looks at a few chunks of disk and image, and reports whether the disk holds something of the image. Where the whole image is
-// somewhere on the disk, the share of pieces that is found is the share of the disk that was looked at. A build that was made anew has
-// its content near where the last one had it, so the beginnings of both are looked at first, and then chunks spread over both.
-func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total int64) (bool, error) {
+// sampleDisk looks at a few chunks of disk and image, and returns how many chunks of the disk, at least total, are worth to be looked through; 0: the
+// disk holds nothing of the image. Where the whole image is somewhere on the disk, the share of pieces that is found is the share of the disk that was
+// looked at. A build that was made anew has its content near where the last one had it, so the beginnings of both are looked at first, and then
+// chunks spread over both.
+func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach int64) (end int64, err error) {
 	a.newScan()
-	for _, n := range sampledChunks(total, diskSamples) {
+	near, far := sampledChunks(total), farChunks(total, reach)
+	for _, n := range slices.Concat(near, far) {
 		if err := a.askScan(protocol.Range{First: n, Count: 1}, 2*diskSamples); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
 	if err := a.awaitDone(func() bool { return a.scan.heard == a.scan.asked }); err != nil {
-		return false, err
+		return 0, err
 	}
-	share := float64(a.scan.asked) / float64(total)
-	found, err := a.findsImage(share, func(i int64) ([]byte, error) {
-		if i == chunk.FirstSamples {
+	share, chunks := float64(a.scan.asked)/float64(reach), 0
+	found, looked, err := a.findImage(nil, func(i int64) (sums []byte, err error) {
+		if i == chunk.FirstSamples || chunks == imageSamples {
 			return nil, io.EOF
 		}
 		n := i + 1 // the first chunk has a table in it, and goes its own way
-		return a.Shared.sample(n, func() ([]byte, error) { return src.Read(ctx, n) })
+		if sums, err = a.Shared.sample(n, func() ([]byte, error) { return src.Read(ctx, n) }); sums != nil {
+			chunks++
+		}
+		return sums, err
 	})
-	if err != nil || found {
-		return found, err
+	worth := isWorth(found, looked, share)
+	if err != nil || worth && len(far) == 0 {
+		return total, err
 	}
-	return a.findsImage(share, func(i int64) ([]byte, error) {
-		if i == 2*imageSamples {
+	places, count := map[int64]int{}, min(total, 512+total/16)
+	_, looked, err = a.findImage(places, func(i int64) ([]byte, error) {
+		if i == count {
 			return nil, io.EOF
 		}
-		n := chunk.SampleAt(total * i / (2 * imageSamples))
-		return a.Shared.sample(n, func() ([]byte, error) {
-			data, ok := src.Peek(n)
+		n := total * i / count
+		sums, err := a.Shared.sample(n, func() ([]byte, error) {
+			data, ok := src.Peek(n, chunk.SampleLen(chunk.FirstSamples+1))
 			if !ok {
-				return nil, io.EOF
+				return nil, errors.ErrUnsupported
 			}
 			return data, nil
 		})
+		if err != nil { // it is not there, or not yet: the others tell
+			return nil, nil
+		}
+		return sums, nil
 	})
+	end = worthUpTo(far, total, reach, places, float64(looked)/float64(total))
+	found = 0
+	for n, pieces := range places {
+		if n < end {
+			found += pieces
+		}
+	}
+	if err != nil || !worth && !isWorth(found, looked, share) {
+		return 0, err
+	}
+	return end, nil
 }
 
-// sampledChunks is the numbers of the disk's chunks to look at: some at its beginning, and as many spread over it.
-func sampledChunks(total, count int64) (all []int64) {
-	for i := range count {
-		all = append(all, i, i*total/count)
+// sampledChunks is the numbers of the disk's chunks to look at as far as the image goes: some at its beginning, and more spread over it.
+func sampledChunks(total int64) (all []int64) {
+	spread := diskSamples + total/512
+	for i := range spread {
+		all = append(all, i*total/spread)
+	}
+	for i := range min(diskSamples, total) {
+		all = append(all, i)
 	}
 	slices.Sort(all)
-	all = slices.Compact(all)
-	return slices.DeleteFunc(all, func(n int64) bool { return n >= total })
+	return slices.Compact(all)
 }
 
-// findsImage reports whether enough of the image is in what is known of the disk; share says how much of the disk that is, 1 for all. It looks for
-// up to imageSamples chunks of the image, of which next gives the sums one by one; zeros do not count.
-func (a *writerLine) findsImage(share float64, next func(i int64) ([]byte, error)) (bool, error) {
-	found, looked := 0, 0
-	for i, chunks := int64(0), 0; chunks < imageSamples; i++ {
-		sums, err := next(i)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return false, a.imageFailed(err)
-		}
-		if sums == nil {
+// farChunks is those behind where the image ends.
+func farChunks(total, reach int64) (all []int64) {
+	count := min(reach-total, max(8, min(32, total/64)))
+	for i := range count {
+		all = append(all, total+(reach-total)*(2*i+1)/(2*count))
+	}
+	return all
+}
+
+// worthUpTo is how many chunks of the disk, at least total, to look through, by what was found in those far behind the image's end. A chunk that is found
+// there saves about as much time as it takes to read four. each is how many pieces were looked for of each chunk of the image.
+func worthUpTo(far []int64, total, reach int64, found map[int64]int, each float64) int64 {
+	end, value, best := total, 0.0, 0.0
+	for i, n := range far {
+		if value += 4*min(1, float64(found[n])/max(1, each)) - 1; value <= best {
 			continue
 		}
-		chunks++
-		known, all := a.scan.table.Known(sums)
-		found, looked = found+known, looked+all
+		if best, end = value, reach; i+1 < len(far) { // up to the next one, which has too little
+			end = far[i+1]
+		}
 	}
-	return found >= leastFound && float64(found) >= share*float64(looked)/10, nil
+	return end
 }
 
-// scanAll has the device scan the disk as far as the image goes, or there is memory for what it holds.
-func (a *writerLine) scanAll(total int64) error {
+// isWorth reports whether what was found of the pieces that were looked for, in such a share of the disk, makes it worth to be looked through.
+func isWorth(found, looked int, share float64) bool {
+	return found >= leastFound && float64(found) >= share*float64(looked)/10
+}
+
+// findImage looks for pieces of the image in what is known of the disk; next gives their sums, of one chunk after the other. It adds to places where each was
+// found.
+func (a *writerLine) findImage(places map[int64]int, next func(i int64) ([]byte, error)) (found, looked int, err error) {
+	for i := int64(0); ; i++ {
+		sums, err := next(i)
+		if err == io.EOF {
+			return found, looked, nil
+		}
+		if err != nil {
+			return 0, 0, a.imageFailed(err)
+		}
+		known, all := a.scan.table.Known(sums, places)
+		found, looked = found+known, looked+all
+	}
+}
+
+// scanAll has the device scan the disk up to a chunk, or as far as there is memory for what it holds. It remembers what it has where the image goes, up to total.
+func (a *writerLine) scanAll(total, end int64) error {
 	a.newScan()
-	for n := int64(0); n < total && !a.holdsEnough(); n += scanRange {
-		if err := a.askScan(protocol.Range{First: n, Count: min(scanRange, total-n), Keep: true}, scanAhead); err != nil {
+	for n := int64(0); n < end && !a.holdsEnough(); {
+		ask := protocol.Range{First: n, Count: min(scanRange, end-n), Keep: n < total}
+		if ask.Keep {
+			ask.Count = min(scanRange, total-n)
+		}
+		if err := a.askScan(ask, scanAhead); err != nil {
 			return err
 		}
+		n += ask.Count
 	}
 	r := a.flashRun
 	err := a.awaitDone(func() bool { return a.scan.heard == a.scan.asked })

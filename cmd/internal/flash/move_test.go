@@ -26,9 +26,9 @@ func (f file) Known(context.Context) ([]chunk.Chunk, error) {
 func (file) KeepsAll() bool { return true }
 func (file) KeepAll() error { return nil }
 
-func (f file) Peek(n int64) ([]byte, bool) {
+func (f file) Peek(n int64, most int) ([]byte, bool) {
 	b, err := f.Read(context.Background(), n)
-	return b, err == nil
+	return b[:min(most, len(b))], err == nil
 }
 
 func (f file) Read(_ context.Context, n int64) ([]byte, error) {
@@ -95,6 +95,63 @@ func TestMoveOfWrongImage(t *testing.T) {
 		}
 		if r.State != want || (err == nil) != (wrong == nil) || wrong != nil && !errors.Is(err, ErrImage) || wrong == nil && r.Moved == 0 {
 			t.Errorf("%v: %v, %d bytes moved, %v", wrong, r.State, r.Moved, err)
+		}
+	}
+}
+
+// The build before is found wherever on the disk it is: behind where the new image ends, where it was larger or had another partition before it, and
+// where it is far from the place that the new one has for it.
+func TestMoveFromFar(t *testing.T) {
+	const mib = chunk.Size
+	for what, c := range map[string]struct{ disk, before, behind int }{ // MiB: the disk, zeros before the build on it, and before the new one
+		"behind the image":  {120, 50, 1},
+		"half behind it":    {120, 20, 1},
+		"in the other slot": {120, 1, 50},
+		"another partition": {120, 1, 75},
+	} {
+		build := judge.Noise(8, 40*mib)
+		disk, img := make([]byte, c.disk*mib), make([]byte, (c.behind+40)*mib)
+		copy(disk[c.before*mib:], build)
+		copy(img[c.behind*mib:], build[5*4096:]) // not whole chunks further
+		b := newBench(t, disk)
+		r, err := b.move(&source{b: img, index: true})
+		if err != nil || r.State != Verified || r.Sent > 3*mib || r.LookedThrough() != "" {
+			t.Errorf("%s: %v, %v, %d bytes sent%s", what, r.State, err, r.Sent, r.LookedThrough())
+		}
+	}
+}
+
+// What is behind the image's end is read where enough of the image is there: a file or two that came there by themselves are not worth it.
+func TestWorthUpTo(t *testing.T) {
+	const gib = 1 << 30 / chunk.Size
+	far := farChunks(2*gib, 8*gib)
+	found := func(pieces ...int) map[int64]int {
+		all := map[int64]int{7: 1000}
+		for i, n := range pieces {
+			all[far[i]] = n
+		}
+		return all
+	}
+	for what, c := range map[string]struct {
+		found map[int64]int
+		want  int64
+	}{
+		"nothing":             {found(), 2 * gib},
+		"one, near":           {found(16), far[1]},
+		"one, with others":    {found(16, 0, 0, 0, 0, 16, 0, 0, 1), far[1]},
+		"all up to there":     {found(16, 9, 0, 16, 3, 12, 0, 0, 0, 0, 0, 0, 0, 2), far[6]},
+		"a little far behind": {found(0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 3), 2 * gib},
+	} {
+		if got := worthUpTo(far, 2*gib, 8*gib, c.found, 12); got != c.want {
+			t.Errorf("%s: %d chunks, want %d", what, got, c.want)
+		}
+	}
+	for _, c := range []struct{ disk, image, want int64 }{
+		{disk: 1 << 40, image: 2 << 30, want: 8 * gib}, {disk: 5 << 30, image: 2 << 30, want: 5 * gib}, {disk: 1 << 40, image: 100 << 30, want: 256 * gib},
+		{disk: 1 << 40, image: 300 << 30, want: 256 * gib},
+	} {
+		if got := reachOf(protocol.Disk{Size: c.disk, Room: 64 << 20}, c.image); got != c.want {
+			t.Errorf("%+v: %d chunks", c, got)
 		}
 	}
 }
@@ -237,8 +294,8 @@ type liar struct {
 	lies atomic.Int64
 }
 
-func (l *liar) Peek(n int64) ([]byte, bool) {
-	b, ok := l.file.Peek(n)
+func (l *liar) Peek(n int64, most int) ([]byte, bool) {
+	b, ok := l.file.Peek(n, most)
 	if b == nil || n%2 == 0 {
 		return b, ok
 	}

@@ -159,7 +159,7 @@ func (r *flashRun) pieceSums(ctx context.Context, c chunk.Chunk, data []byte) ([
 // glimpseChunk is the data of a chunk, held against nothing where it can be had so; nil may be zeros.
 func (r *flashRun) glimpseChunk(ctx context.Context, c chunk.Chunk) ([]byte, error) {
 	src := r.Source.(Reader)
-	if data, ok := src.Peek(c.N); ok {
+	if data, ok := src.Peek(c.N, chunk.Size); ok {
 		if len(data) == c.Len {
 			return data, nil
 		}

@@ -208,9 +208,9 @@ type readable struct {
 func (r *readable) Known(context.Context) ([]chunk.Chunk, error) { return r.Index(), nil }
 func (r *readable) KeepsAll() bool                               { return true }
 func (r *readable) KeepAll() error                               { return nil }
-func (r *readable) Peek(n int64) ([]byte, bool) {
+func (r *readable) Peek(n int64, most int) ([]byte, bool) {
 	b, err := indexed{r.source}.Read(context.Background(), n)
-	return b, err == nil
+	return b[:min(most, len(b))], err == nil
 }
 func (r *readable) Pack() pack.Pack {
 	if r.packed == nil {

@@ -64,17 +64,16 @@ func Of(n int64, b []byte) Chunk {
 	return Chunk{N: n, Len: len(b), Sum: SumOf(b)}
 }
 
-// Samples are the chunks that tell whether a disk has something of an image: so many behind the first, and every so many.
-const (
-	FirstSamples = 64
-	sampleEvery  = 16
-)
+// Samples are what tells whether a disk has something of an image: so many whole chunks behind the first, and of each other one its beginning.
+const FirstSamples = 64
 
-// IsSample reports whether chunk n may be looked at as a sample; the first chunk is one as well.
-func IsSample(n int64) bool { return n <= FirstSamples || n%sampleEvery == 0 }
-
-// SampleAt is the number of the last sample up to chunk n.
-func SampleAt(n int64) int64 { return n / sampleEvery * sampleEvery }
+// SampleLen is how many bytes at the beginning of chunk n are a sample; of the first chunk all of it.
+func SampleLen(n int64) int {
+	if n <= FirstSamples {
+		return Size
+	}
+	return 16 * PieceSize
+}
 
 // End is where an image of these chunks ends, in bytes: they are all of it, in order.
 func End(all []Chunk) int64 {

@@ -179,11 +179,11 @@ func (i *Image) pieceAt(r io.Reader, n int64) (p readPiece, more bool) {
 // keepChunk looks at one chunk, and puts it into the spool, where that is to have it.
 func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
 	c := chunk.Of(n, p)
-	if !c.Zero && i.raw == nil && i.spools(n) {
+	if !c.Zero && i.raw == nil {
 		if i.fill == nil { // else another pass may have made it longer than this one knows
 			i.readySpool(n*chunk.Size + int64(len(p)))
 		}
-		if err := i.spooling.writeChunk(i.spool, p, n*chunk.Size); err != nil {
+		if err := i.spooling.writeChunk(i.spool, p[:min(len(p), i.spooledLen(n))], n*chunk.Size); err != nil {
 			return c, err
 		}
 	}

@@ -259,7 +259,7 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	from := i.raw
 	if from == nil {
 		from = i.spool
-		if !i.spools(c.N) {
+		if i.spooledLen(c.N) < c.Len {
 			if err := i.KeepAll(); err != nil {
 				return nil, err
 			}
@@ -275,19 +275,20 @@ func (i *Image) readChunk(c chunk.Chunk) ([]byte, error) {
 	return data, nil
 }
 
-// Peek is chunk n as a raw image's file has it now, or as it was decoded, where that is kept. It is not compared with the chunk's sum, so it is good for guesses alone.
-func (i *Image) Peek(n int64) ([]byte, bool) {
+// Peek is at most so many bytes of chunk n as a raw image's file has it now, or as it was decoded, where these are kept. They are not compared with the
+// chunk's sum, so they are good for guesses alone.
+func (i *Image) Peek(n int64, most int) ([]byte, bool) {
 	from := i.raw
 	if from == nil {
 		i.mu.Lock()
-		known := n >= 0 && n < int64(len(i.chunks))
+		known := n >= 0 && n < int64(len(i.chunks)) && i.spooledLen(n) >= min(most, i.chunks[n].Len)
 		i.mu.Unlock()
-		if !known || !i.spools(n) {
+		if !known {
 			return nil, false
 		}
 		from = i.spool
 	}
-	data := chunk.Buffer(chunk.Size)
+	data := chunk.Buffer(most)
 	k, err := from.ReadAt(data, n*chunk.Size)
 	return data[:k], k > 0 && (err == nil || err == io.EOF)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A .zst file's own frames are what is sent of it, so hardly any of its decoded chunks is read again: to copy all of them into the spool takes as
-// much CPU as to decode them. Only those go there by which it is found out whether a disk has something of the image, and the spool gets the
+// much CPU as to decode them. Only that goes there by which it is found out whether a disk has something of the image, and the spool gets the
 // others by decoding the file once more as soon as one of them is wanted: for a disk that holds most of the image, for a file in the image, for a
 // chunk that was damaged on its way.
 
@@ -41,9 +41,12 @@ func (i *Image) checkRestRoom() error {
 	return nil
 }
 
-// spools reports whether chunk n goes into the spool when it was decoded for the first time.
-func (i *Image) spools(n int64) bool {
-	return !i.partial.Load() || chunk.IsSample(n)
+// spooledLen is how many bytes at the beginning of chunk n go into the spool when it was decoded for the first time; fewer where it is shorter.
+func (i *Image) spooledLen(n int64) int {
+	if i.partial.Load() {
+		return chunk.SampleLen(n)
+	}
+	return chunk.Size
 }
 
 // KeepAll returns once the spool has all of the image. The image's file may be another one by now, and shorter: what is read of the spool is
@@ -74,7 +77,7 @@ func (i *Image) spoolRest(decoded io.Reader) error {
 	defer chunk.Free(b)
 	for n := int64(0); n*chunk.Size < i.most; n++ {
 		k, err := io.ReadFull(decoded, b)
-		if k > 0 && !chunk.IsSample(n) && !chunk.IsZero(b[:k]) {
+		if k > chunk.SampleLen(n) && !chunk.IsZero(b[:k]) {
 			if err := by.writeChunk(i.spool, b[:k], n*chunk.Size); err != nil {
 				return err
 			}

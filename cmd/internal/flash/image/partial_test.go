@@ -18,6 +18,7 @@ func large(chunks int) []byte {
 	for n := range chunks {
 		if n%7 != 5 {
 			copy(b[n*chunk.Size:], judge.Noise(uint64(n), 8192))
+			copy(b[n*chunk.Size+chunk.Size/2:], judge.Noise(uint64(n), 4096)) // not in the sample of it
 		}
 	}
 	copy(b[510:], "\x55\xaa")
@@ -37,7 +38,6 @@ func keptInPart(t *testing.T, kept bool) {
 	content := large(100)
 	packed := packWith(t, []string{"zstd", "-1"}, content)
 	name := old(t, filepath.Join(t.TempDir(), "image.zst"), packed)
-	last := int64(100)
 	if kept {
 		judge.Must(t, open(t, name, "", nil, Force(true)).Load(t.Context()))
 	}
@@ -56,10 +56,13 @@ func keptInPart(t *testing.T, kept bool) {
 	t.Run("samples", func(t *testing.T) {
 		i := open(t)
 		for n := range int64(101) {
-			want := n <= 64 || n%16 == 0
-			data, ok := i.Peek(n)
-			if ok != want || ok && !bytes.Equal(data, content[n*chunk.Size:][:len(data)]) {
+			most := chunk.SampleLen(n)
+			data, ok := i.Peek(n, most)
+			if size := min(most, len(content)-int(n)*chunk.Size); !ok || !bytes.Equal(data, content[n*chunk.Size:][:size]) {
 				t.Errorf("chunk %d: %v, %d bytes", n, ok, len(data))
+			}
+			if _, ok := i.Peek(n, min(most+1, chunk.Size)); ok != (n <= 64 || n == 100) { // the last one is as short as that
+				t.Errorf("more of chunk %d: %v", n, ok)
 			}
 		}
 		if data, err := i.Read(t.Context(), 64); err != nil || !bytes.Equal(data, content[64<<20:65<<20]) || i.KeepsAll() {
@@ -67,9 +70,9 @@ func keptInPart(t *testing.T, kept bool) {
 		}
 	})
 	for what, read := range map[string]func(i *Image) ([]byte, int64, error){
-		"the last chunk": func(i *Image) ([]byte, int64, error) {
-			b, err := i.Read(t.Context(), last)
-			return b, last * chunk.Size, err
+		"a chunk": func(i *Image) ([]byte, int64, error) {
+			b, err := i.Read(t.Context(), 99)
+			return b, 99 << 20, err
 		},
 		"some bytes": func(i *Image) ([]byte, int64, error) {
 			b, err := i.readAt(t.Context(), 90<<20-100, 200)
@@ -92,7 +95,7 @@ func keptInPart(t *testing.T, kept bool) {
 		},
 		"what is kept": func(i *Image) ([]byte, int64, error) {
 			err := i.KeepAll()
-			b, ok := i.Peek(70)
+			b, ok := i.Peek(70, chunk.Size)
 			if !ok {
 				err = errors.Join(err, errors.New("it is not kept"))
 			}

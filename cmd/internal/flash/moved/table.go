@@ -126,22 +126,22 @@ func (t *Table) Every() int64 { return int64(t.mask) + 1 }
 // Pieces is how many pieces were added, zeros not counted.
 func (t *Table) Pieces() int { return t.pieces }
 
-// Has reports whether the disk holds a piece, other than zeros, somewhere.
-func (t *Table) Has(s Sum) bool {
-	_, ok := t.first[s]
-	return ok
-}
-
-// Known counts those of a chunk's pieces, zeros not counted, that the disk holds somewhere, and all that are not zeros.
-func (t *Table) Known(sums []byte) (known, all int) {
+// Known counts those of some pieces, zeros not counted, that the disk holds somewhere, and all that are not zeros. If places is not nil, it adds
+// to it in which chunk of the disk each is found first.
+func (t *Table) Known(sums []byte, places map[int64]int) (known, all int) {
 	for i := range len(sums) / SumLen {
 		s := sumAt(sums, i)
 		if s == zeroSum {
 			continue
 		}
 		all++
-		if t.Has(s) {
-			known++
+		first := int64(endOfPlaces)
+		t.eachPlace(s, func(place int64) bool { first = min(first, place); return true })
+		if first == endOfPlaces {
+			continue
+		}
+		if known++; places != nil {
+			places[first/int64(t.perChunk)]++
 		}
 	}
 	return known, all
