@@ -65,9 +65,15 @@ func (i *Image) HostKeys(ctx context.Context) ([]ssh.PublicKey, error) {
 		return nil, err
 	}
 	keys, reasons, err := readHostKeys(ctx, f)
-	if err != nil || len(keys) > 0 {
+	if err == nil { // nothing has held what was read against the chunks
+		err = i.checkUnchanged(ctx)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) > 0:
 		i.keys.all = keys
-		return keys, err
+		return keys, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoHostKey, strings.Join(reasons, "; "))
 }

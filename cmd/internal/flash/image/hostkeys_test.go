@@ -179,3 +179,31 @@ func TestHostKeysWithout(t *testing.T) {
 		t.Errorf("cut: %v", err)
 	}
 }
+
+// An image whose file is made another one while it is decoded once more for its host keys has none: those of the other one are not believed.
+func TestHostKeysOfAnother(t *testing.T) {
+	const off = 70 * mib // behind the samples that are kept anyway
+	var packed [2][]byte
+	for n := range packed {
+		root, _ := system(t, "ed25519")
+		name := blank(t, off+8*mib, fmt.Sprintf("start=%d,type=83", off/512))
+		mkfs(t, name, "ext4", root, off)
+		b := judge.ReadFile(t, name)
+		copy(b[2*mib:], judge.Noise(uint64(n), (1-n)*mib)) // the second file is shorter, and so decoded to its end
+		packed[n] = packWith(t, []string{"zstd", "-1"}, b)
+	}
+	for _, changes := range []bool{false, true} {
+		name := old(t, filepath.Join(t.TempDir(), "image.zst"), packed[0])
+		i := open(t, name, "", nil)
+		again := i.fill
+		i.fill = func() error {
+			if changes {
+				judge.Must(t, os.WriteFile(name, packed[1], 0o644))
+			}
+			return again()
+		}
+		if keys, err := i.HostKeys(t.Context()); changes && !errors.Is(err, ErrChanged) || !changes && (err != nil || len(keys) != 1) {
+			t.Errorf("changes: %v: %d keys, %v", changes, len(keys), err)
+		}
+	}
+}
