@@ -1,9 +1,12 @@
 package sysroot
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,33 +29,24 @@ func openBeneath(root *os.Root) *beneath {
 		return nil
 	}
 	b := &beneath{dir, int(dir.Fd())}
-	f, err := b.openAt(".", unix.O_PATH)
-	if err != nil {
+	if _, err := b.lstat("."); err != nil {
 		dir.Close()
 		return nil
 	}
-	f.Close()
 	return b
 }
 
 // takesName reports whether a name is for it.
 func (b *beneath) takesName(name string) bool { return b != nil && len(name) < maxPath }
 
-func (b *beneath) openAt(name string, flags uint64) (*os.File, error) {
+func (b *beneath) openAt(name string, flags uint64) (*beneathFile, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
-	for {
-		fd, err := unix.Openat2(b.fd, name, &how)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "openat2", Path: name, Err: err}
-		}
-		if flags&unix.O_NONBLOCK != 0 { // it was for the opening; files are not polled
-			unix.SetNonblock(fd, false)
-		}
-		return os.NewFile(uintptr(fd), path.Base(name)), nil
+	f := &beneathFile{name: name}
+	var err error
+	if f.fd, err = withoutEINTR(func() (int, error) { return unix.Openat2(b.fd, name, &how) }); err != nil {
+		return nil, &fs.PathError{Op: "openat2", Path: name, Err: err}
 	}
+	return f, nil
 }
 
 func (b *beneath) lstat(name string) (fs.FileInfo, error) {
@@ -71,7 +65,7 @@ func (b *beneath) readLink(name string) (string, error) {
 	}
 	defer f.Close()
 	target := make([]byte, maxPath)
-	n, err := unix.Readlinkat(int(f.Fd()), "", target)
+	n, err := unix.Readlinkat(f.fd, "", target)
 	if err == unix.ENOENT { // what readlinkat(2) says of an empty path to what is no link
 		err = unix.EINVAL
 	}
@@ -81,8 +75,78 @@ func (b *beneath) readLink(name string) (string, error) {
 	return string(target[:n]), nil
 }
 
-func (b *beneath) open(name string) (*os.File, error) {
+// open does not wait for who may write to a named pipe; of a regular file nothing is waited for in any case.
+func (b *beneath) open(name string) (fs.File, error) {
 	return b.openAt(name, unix.O_RDONLY|unix.O_NONBLOCK)
+}
+
+// beneathFile is an open file, of one goroutine. An [os.File] asks the kernel for three things more, and can wait for what is no regular file.
+type beneathFile struct {
+	name string
+	fd   int
+}
+
+func (f *beneathFile) Read(b []byte) (int, error) {
+	n, err := withoutEINTR(func() (int, error) { return unix.Read(f.fd, b) })
+	switch {
+	case err != nil:
+		return 0, &fs.PathError{Op: "read", Path: f.name, Err: err}
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (f *beneathFile) Stat() (fs.FileInfo, error) {
+	i := &beneathInfo{name: path.Base(f.name)}
+	if err := syscall.Fstat(f.fd, &i.stat); err != nil {
+		return nil, &fs.PathError{Op: "fstat", Path: f.name, Err: err}
+	}
+	return i, nil
+}
+
+func (f *beneathFile) Close() error {
+	fd := f.fd
+	f.fd = -1 // which is no file's, should it be closed once more
+	return unix.Close(fd)
+}
+
+func withoutEINTR(call func() (int, error)) (n int, err error) {
+	for n, err = call(); err == unix.EINTR; n, err = call() {
+	}
+	return n, err
+}
+
+// beneathInfo is what stat(2) says.
+type beneathInfo struct {
+	name string
+	stat syscall.Stat_t
+}
+
+func (i *beneathInfo) Name() string       { return i.name }
+func (i *beneathInfo) Size() int64        { return i.stat.Size }
+func (i *beneathInfo) ModTime() time.Time { return time.Unix(i.stat.Mtim.Unix()) }
+func (i *beneathInfo) IsDir() bool        { return i.stat.Mode&unix.S_IFMT == unix.S_IFDIR }
+func (i *beneathInfo) Sys() any           { return &i.stat }
+
+func (i *beneathInfo) Mode() fs.FileMode {
+	m := fs.FileMode(i.stat.Mode & 0o777)
+	for _, bits := range modeBits {
+		if i.stat.Mode&bits.mask == bits.unix {
+			m |= bits.mode
+		}
+	}
+	return m
+}
+
+// modeBits are the bits of a mode that stat(2) and Go have different names for.
+var modeBits = []struct {
+	mask, unix uint32
+	mode       fs.FileMode
+}{
+	{unix.S_IFMT, unix.S_IFDIR, fs.ModeDir}, {unix.S_IFMT, unix.S_IFLNK, fs.ModeSymlink}, {unix.S_IFMT, unix.S_IFIFO, fs.ModeNamedPipe},
+	{unix.S_IFMT, unix.S_IFSOCK, fs.ModeSocket}, {unix.S_IFMT, unix.S_IFBLK, fs.ModeDevice}, {unix.S_IFMT, unix.S_IFCHR, fs.ModeDevice | fs.ModeCharDevice},
+	{unix.S_ISUID, unix.S_ISUID, fs.ModeSetuid}, {unix.S_ISGID, unix.S_ISGID, fs.ModeSetgid}, {unix.S_ISVTX, unix.S_ISVTX, fs.ModeSticky},
 }
 
 func (b *beneath) close() error {

@@ -122,3 +122,49 @@ func TestBeneathSwapped(t *testing.T) {
 		judge.Must(t, os.Remove(filepath.Join(dir, "a")))
 	}
 }
+
+// Of what a build host has in its own root both say the same, too: devices, what is sticky, what is of a group.
+func TestBeneathHost(t *testing.T) {
+	fast, slow := ways(t, "/")
+	for _, name := range []string{"dev/null", "dev/tty", "tmp", "var/mail", "proc/self"} {
+		got, err := fast.lstat(name)
+		want, bad := slow.lstat(name)
+		if (err == nil) != (bad == nil) || err == nil && (got.Mode() != want.Mode() || got.Name() != want.Name() || got.IsDir() != want.IsDir()) {
+			t.Errorf("%s: %v, %v; want %v, %v", name, got, err, want, bad)
+		}
+	}
+}
+
+// What was looked at is opened as it was found: a link is not followed, nor what came in the place of a file.
+func TestLookAt(t *testing.T) {
+	dir := writeTree(t, t.TempDir(), map[string]string{"usr/lib/file": "text", "lib": "-> usr/lib", "link": "-> usr/lib/file"})
+	tree := open(t, Dir(dir))
+	info, openFile, err := tree.LookAt("lib/file")
+	if err != nil || info.Size() != 4 || !info.Mode().IsRegular() {
+		t.Fatal(info, err)
+	}
+	f, err := openFile()
+	judge.Must(t, err)
+	if b, err := io.ReadAll(f); string(b) != "text" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	judge.Must(t, f.Close())
+	if f.Close() == nil {
+		t.Error("it was closed twice")
+	}
+	judge.Must(t, os.Remove(filepath.Join(dir, "usr/lib/file")))
+	judge.Must(t, os.Symlink("/etc/passwd", filepath.Join(dir, "usr/lib/file")))
+	if f, err := openFile(); err == nil {
+		t.Errorf("%v was opened", f)
+	}
+	info, openLink, err := tree.LookAt("link")
+	if err != nil || info.Mode().Type() != fs.ModeSymlink {
+		t.Fatal(info, err)
+	}
+	if _, err := openLink(); !errors.Is(err, errNotRegular) {
+		t.Errorf("a link: %v", err)
+	}
+	if _, _, err := tree.LookAt("lib/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+}

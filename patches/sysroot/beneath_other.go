@@ -15,5 +15,5 @@ func openBeneath(*os.Root) *beneath                { return nil }
 func (*beneath) takesName(string) bool             { return false }
 func (*beneath) lstat(string) (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
 func (*beneath) readLink(string) (string, error)   { return "", errors.ErrUnsupported }
-func (*beneath) open(string) (*os.File, error)     { return nil, errors.ErrUnsupported }
+func (*beneath) open(string) (fs.File, error)      { return nil, errors.ErrUnsupported }
 func (*beneath) close() error                      { return nil }

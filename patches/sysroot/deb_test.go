@@ -97,10 +97,12 @@ func TestDebOverTreeAsDpkgUnpacksIt(t *testing.T) {
 // unpackOnly is a package in memory as a tree of its own.
 func unpackOnly(b []byte, limit int64) (*Tree, error) {
 	m := newMemory()
-	below := &Tree{known: map[string]treePlace{}}
+	below := newTree()
 	p := &placer{mem: m, below: below, left: limit, limit: limit, packages: make([]Package, 1)}
 	err := unpackDeb(bytes.NewReader(b), p)
-	return &Tree{known: map[string]treePlace{}, layers: []namedLayer{{"test.deb", m}}, packages: p.packages, limit: DefaultLimit}, err
+	tree := newTree()
+	tree.layers, tree.packages, tree.limit = []namedLayer{{"test.deb", m}}, p.packages, DefaultLimit
+	return tree, err
 }
 
 // Every cut fails, none panics; so does every flipped byte of what a checksum covers.

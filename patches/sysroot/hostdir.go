@@ -54,7 +54,7 @@ func (d *hostDir) readDir(name string) ([]fs.DirEntry, error) {
 
 func (d *hostDir) open(name string) (fs.File, error) {
 	// Should it have become a named pipe since it was looked at, this must not wait.
-	open := func(name string) (*os.File, error) { return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) }
+	open := func(name string) (fs.File, error) { return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) }
 	if d.fast.takesName(name) {
 		open = d.fast.open
 	}

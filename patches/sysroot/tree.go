@@ -24,6 +24,7 @@ type Tree struct {
 
 	mu    sync.Mutex
 	known map[string]treePlace // directories and links looked up so far
+	dirs  map[string]string    // directories by the names that they were asked for by, to where they are
 
 	parsed sync.Map // of every [Closure]
 }
@@ -55,12 +56,14 @@ type dirMove struct {
 // mergedUsrDirs are the top-level directories that a merged /usr turns into links.
 var mergedUsrDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 
+func newTree() *Tree { return &Tree{known: map[string]treePlace{}, dirs: map[string]string{}} }
+
 // Open lays the layers over one another, the last one on top.
 func Open(layers ...Layer) (*Tree, error) {
 	if len(layers) == 0 {
 		return nil, errors.New("opening the root tree: no layer given")
 	}
-	t := &Tree{known: map[string]treePlace{}}
+	t := newTree()
 	for _, l := range layers {
 		t.limit = max(t.limit, l.limit)
 		if err := t.addLayer(l); err != nil {
@@ -106,6 +109,7 @@ func (t *Tree) pushLayer(l namedLayer, moves []dirMove) {
 	t.layers = append(t.layers, l)
 	t.moves = append(t.moves, moves...)
 	clear(t.known)
+	clear(t.dirs)
 	t.parsed.Clear()
 }
 
@@ -152,6 +156,30 @@ func (t *Tree) cachedEntry(name string) (fs.FileInfo, []layerPart, error) {
 		t.mu.Unlock()
 	}
 	return info, parts, err
+}
+
+// maxNamedDirs is how many names of directories are remembered: through links one has any number of them.
+const maxNamedDirs = 1 << 16
+
+// cachedDir is where name leads, links followed, and whether that is a directory: where one is it is found out once. With an error it
+// returns where it got stuck.
+func (t *Tree) cachedDir(name string) (at string, isDir bool, err error) {
+	t.mu.Lock()
+	at, ok := t.dirs[name]
+	t.mu.Unlock()
+	if ok {
+		return at, true, nil
+	}
+	at, info, err := walkLinks(t, name)
+	if err != nil || !info.IsDir() {
+		return at, false, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.dirs) < maxNamedDirs {
+		t.dirs[name] = at
+	}
+	return at, true, nil
 }
 
 // lookUpEntry is cachedEntry, looked up.

@@ -30,21 +30,18 @@ func (t *Tree) resolveName(op, name string, follow bool) (string, error) {
 	if !validName(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	dir := name
+	dir, base := name, "."
 	if !follow {
-		dir = path.Dir(name)
+		dir, base = path.Dir(name), path.Base(name)
 	}
-	at, info, err := walkLinks(t, dir)
+	at, isDir, err := t.cachedDir(dir)
+	if err == nil && !isDir && !follow {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return "", pathError(t, op, name, at, err)
 	}
-	if follow || name == "." {
-		return at, nil
-	}
-	if !info.IsDir() {
-		return "", pathError(t, op, name, at, fs.ErrNotExist)
-	}
-	return path.Join(at, path.Base(name)), nil
+	return path.Join(at, base), nil
 }
 
 // infoAt is what is at name.
@@ -95,9 +92,28 @@ func (t *Tree) Open(name string) (fs.File, error) {
 		}
 		info, parts, err = t.cachedEntry(at)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, pathError(t, "open", name, at, err)
+	}
+	return t.openEntry(name, at, info, parts)
+}
+
+// LookAt describes what is at name, as [Tree.Lstat] does, and opens it as it was found: who asks for both has it looked up once.
+func (t *Tree) LookAt(name string) (info fs.FileInfo, open func() (fs.File, error), err error) {
+	at, err := t.resolveName("lstat", name, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, parts, err := t.cachedEntry(at)
+	if err != nil {
+		return nil, nil, pathError(t, "lstat", name, at, err)
+	}
+	return info, func() (fs.File, error) { return t.openEntry(name, at, info, parts) }, nil
+}
+
+// openEntry opens what was found at a place, and name was asked for.
+func (t *Tree) openEntry(name, at string, info fs.FileInfo, parts []layerPart) (fs.File, error) {
+	switch {
 	case info.IsDir():
 		return &dirFile{tree: t, path: name, info: info}, nil
 	case !info.Mode().IsRegular():
