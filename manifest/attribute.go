@@ -3,13 +3,13 @@ package manifest
 import (
 	"bytes"
 	"cmp"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -55,6 +55,8 @@ func (m *Manifest) attributeBy(a *attributor) error {
 	if a.known != nil {
 		a.links = topLinks(m.Entries)
 	}
+	a.md5 = newMD5Hashers()
+	defer a.md5.closeHashers()
 	if err := cmp.Or(a.matchFiles(m.Entries), a.closed.err()); err != nil {
 		return fmt.Errorf("attributing to packages: %w", err)
 	}
@@ -110,6 +112,7 @@ type attributor struct {
 	img       *initrd.Image           // what the entries are of; nil: not at hand
 	matches   []*packageFile          // by entry
 	byContent map[string]*packageFile // by SHA-256
+	md5       *md5Hashers
 	closed    unreadableNames
 	source    Source // of the manifest. Of a root tree all installed packages are listed, also those that have no files
 
@@ -120,8 +123,7 @@ type attributor struct {
 // packageFile is a package's file that has an entry's content.
 type packageFile struct {
 	dpkg.File
-	modified bool   // the package brought it with another content
-	held     []byte // the content, while whether it is modified is still to be found out
+	modified bool // the package brought it with another content
 }
 
 // matchFiles finds packages for files: first at their own path, then, of what is
@@ -129,10 +131,10 @@ type packageFile struct {
 func (a *attributor) matchFiles(entries []Entry) error {
 	passes := []struct {
 		by         func(*Entry) string // entries of which this is the same are looked for among the same files
-		candidates func(*Entry) []dpkg.File
+		candidates func(*Entry) iter.Seq[dpkg.File]
 	}{
-		{func(e *Entry) string { return e.Path }, func(e *Entry) []dpkg.File { return a.samePath(e.Path) }},
-		{func(e *Entry) string { return path.Base(e.Path) }, func(e *Entry) []dpkg.File { return a.db.Named(path.Base(e.Path)) }},
+		{func(e *Entry) string { return e.Path }, func(e *Entry) iter.Seq[dpkg.File] { return a.samePath(e.Path) }},
+		{func(e *Entry) string { return path.Base(e.Path) }, func(e *Entry) iter.Seq[dpkg.File] { return slices.Values(a.db.Named(path.Base(e.Path))) }},
 	}
 	for n, pass := range passes {
 		groups := map[string][]int{}
@@ -148,22 +150,17 @@ func (a *attributor) matchFiles(entries []Entry) error {
 			}
 			groups[name] = append(groups[name], i)
 		}
-		var work hasher
+		work := hasher{wait: md5Lanes - 1}
 		for _, name := range names {
 			group, size := groups[name], int64(0)
-			list := pass.candidates(&entries[group[0]])
-			if len(list) == 0 {
-				continue
-			}
 			for _, i := range group {
 				size += entries[i].Size
 			}
-			work.jobs = append(work.jobs, hashJob{size, func() error { return a.matchGroup(entries, group, list) }})
+			work.jobs = append(work.jobs, hashJob{size, func() error { return a.matchGroup(entries, group, pass.candidates(&entries[group[0]])) }})
 		}
 		if err := work.hashAll(); err != nil {
 			return err
 		}
-		a.findModified()
 		for i := range entries {
 			if f := a.matches[i]; f != nil && entries[i].Size > 0 && a.byContent[entries[i].SHA256] == nil {
 				a.byContent[entries[i].SHA256] = f
@@ -173,49 +170,28 @@ func (a *attributor) matchFiles(entries []Entry) error {
 	return nil
 }
 
-// findModified finds it out for all matches whose content is held.
-func (a *attributor) findModified() {
-	var list []*packageFile
-	var contents [][]byte
-	seen := map[*packageFile]bool{}
-	for _, f := range a.matches {
-		if f != nil && f.held != nil && !seen[f] {
-			seen[f] = true
-			list, contents = append(list, f), append(contents, f.held)
-		}
-	}
-	for i, sum := range md5OfAll(contents) {
-		list[i].modified, list[i].held = sum != list[i].MD5, nil
-	}
-}
-
 // samePath is who owns a path, and who owns the file that it leads to: what is
-// a link in the tree may have become a file.
-func (a *attributor) samePath(name string) []dpkg.File {
-	name, err := UnescapePath(name)
-	if err != nil {
-		return nil
-	}
-	list := slices.Clone(a.db.Owners(name))
-	if a.known != nil {
-		return list // the path is the tree's own, and no link
-	}
-	for range 40 {
-		target, err := fs.ReadLink(a.root, name)
-		if err != nil {
-			break
+// a link in the tree may have become a file. Most are found before the tree is asked.
+func (a *attributor) samePath(name string) iter.Seq[dpkg.File] {
+	return func(yield func(dpkg.File) bool) {
+		name, err := UnescapePath(name)
+		for links := 0; err == nil && (links == 0 || links <= 40 && fs.ValidPath(name)); links++ {
+			for _, o := range a.db.Owners(name) {
+				if !yield(o) {
+					return
+				}
+			}
+			if a.known != nil {
+				return // the path is the tree's own, and no link
+			}
+			var target string
+			if target, err = fs.ReadLink(a.root, name); path.IsAbs(target) {
+				name = path.Clean(target)[1:]
+			} else {
+				name = path.Join(path.Dir(name), target)
+			}
 		}
-		if path.IsAbs(target) {
-			name = path.Clean(target)[1:]
-		} else {
-			name = path.Join(path.Dir(name), target)
-		}
-		if !fs.ValidPath(name) {
-			break
-		}
-		list = append(list, a.db.Owners(name)...)
 	}
-	return list
 }
 
 // entryContent is what a file has in it.
@@ -226,7 +202,7 @@ type entryContent struct {
 
 // matchGroup finds for each entry of a group the first file in the list that has its content. Each file is looked at once,
 // however many entries there are.
-func (a *attributor) matchGroup(entries []Entry, group []int, list []dpkg.File) error {
+func (a *attributor) matchGroup(entries []Entry, group []int, list iter.Seq[dpkg.File]) error {
 	open := map[entryContent][]int{}      // entries for which none is found yet
 	ofSize := map[int64]map[string]bool{} // the SHA-256 of their contents
 	for _, i := range group {
@@ -237,10 +213,7 @@ func (a *attributor) matchGroup(entries []Entry, group []int, list []dpkg.File) 
 		ofSize[c.size][c.sha256] = true
 		open[c] = append(open[c], i)
 	}
-	for _, o := range list {
-		if len(open) == 0 {
-			break
-		}
+	for o := range list {
 		f, sum, size, err := a.readCandidate(o, entries, open, ofSize)
 		if err := a.closed.noteDenied(o.Path, err); err != nil {
 			return err
@@ -252,44 +225,79 @@ func (a *attributor) matchGroup(entries []Entry, group []int, list []dpkg.File) 
 		for _, i := range open[c] {
 			a.matches[i] = f
 		}
-		delete(open, c)
+		if delete(open, c); len(open) == 0 {
+			break
+		}
 		delete(ofSize[size], sum)
 	}
 	return nil
 }
 
 // readCandidate is a package's file, its SHA-256 and size, if it has the content of an open entry; nil if not. It is read no further than that needs.
-func (a *attributor) readCandidate(o dpkg.File, entries []Entry, open map[entryContent][]int, ofSize map[int64]map[string]bool) (f *packageFile, sum string, size int64, err error) {
+func (a *attributor) readCandidate(o dpkg.File, entries []Entry, wanted map[entryContent][]int, ofSize map[int64]map[string]bool) (f *packageFile, sum string, size int64, err error) {
 	if c, ok := a.contentAt(o.Path); ok {
-		if wanted := open[entryContent{c.size, c.sha256}]; wanted == nil {
+		if wanted[entryContent{c.size, c.sha256}] == nil {
 			return nil, "", 0, nil
 		} else if c.md5 != "" || o.MD5 == "" {
 			return &packageFile{File: o, modified: o.MD5 != "" && o.MD5 != c.md5}, c.sha256, c.size, nil
 		}
 	}
-	info, err := fs.Lstat(a.root, o.Path)
+	info, open, err := a.lookAt(o.Path)
 	if err != nil || !info.Mode().IsRegular() || len(ofSize[info.Size()]) == 0 {
 		return nil, "", 0, nil // gone since, or another file: neither is ours to complain about
 	}
 	f, size = &packageFile{File: o}, info.Size()
+	hash := sha256.New()
+	var to io.Writer = hash
 	if len(ofSize[size]) == 1 {
 		for only := range ofSize[size] {
 			sum = only
 		}
-		if held := heldContent(a.img, &entries[open[entryContent{size, sum}][0]]); held != nil {
-			if equal, err := a.compareFile(o.Path, held); err != nil || !equal {
-				return nil, "", 0, err
-			}
-			if o.MD5 != "" {
-				f.held = held
-			}
-			return f, sum, size, nil
+		if held := heldContent(a.img, &entries[wanted[entryContent{size, sum}][0]]); held != nil {
+			to = &restOf{held}
 		}
 	}
-	if sum, err = a.sumFile(f); err != nil || open[entryContent{size, sum}] == nil {
+	if err = a.readFile(f, open, to); errors.Is(err, errOtherContent) {
+		return nil, "", 0, nil
+	} else if err != nil {
 		return nil, "", 0, err
 	}
+	if to == hash {
+		sum = hex.EncodeToString(hash.Sum(nil))
+	}
+	if rest, ok := to.(*restOf); ok && len(rest.b) > 0 || wanted[entryContent{size, sum}] == nil {
+		return nil, "", 0, nil
+	}
 	return f, sum, size, nil
+}
+
+// readFile passes on what is in a package's file, and finds out whether that is what the package brought.
+func (a *attributor) readFile(of *packageFile, open func() (fs.File, error), to io.Writer) error {
+	f, err := open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if of.MD5 != "" { // the only sum that dpkg's records have
+		old := a.md5.take()
+		defer func() { of.modified = a.md5.end(old) != of.MD5 }()
+		to = io.MultiWriter(to, old)
+	}
+	if _, err := copyTo(to, f); err != nil {
+		return fmt.Errorf("reading %s: %w", of.Path, err)
+	}
+	return nil
+}
+
+// lookAt describes what is at a name, a link too, and opens it.
+func (a *attributor) lookAt(name string) (fs.FileInfo, func() (fs.File, error), error) {
+	if t, ok := a.root.(interface {
+		LookAt(string) (fs.FileInfo, func() (fs.File, error), error)
+	}); ok {
+		return t.LookAt(name)
+	}
+	info, err := fs.Lstat(a.root, name)
+	return info, func() (fs.File, error) { return a.root.Open(name) }, err
 }
 
 // contentAt is what is known of a file of the tree that is at a package's path, by that name or through a link at the top, as
@@ -336,37 +344,6 @@ func heldContent(img *initrd.Image, e *Entry) []byte {
 		return img.Held(f)
 	}
 	return nil
-}
-
-// compareFile reports whether a file of the tree has that content.
-func (a *attributor) compareFile(name string, content []byte) (bool, error) {
-	f, err := a.root.Open(name)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	rest := &restOf{content}
-	if _, err := copyTo(rest, f); errors.Is(err, errOtherContent) {
-		return false, nil
-	} else if err != nil {
-		return false, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return len(rest.b) == 0, nil
-}
-
-// sumFile is the SHA-256 of a package's file; it finds out, too, whether the content is the one that the package brought.
-func (a *attributor) sumFile(of *packageFile) (string, error) {
-	f, err := a.root.Open(of.Path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum, old := sha256.New(), md5.New() // MD5 is the only sum that dpkg's records have
-	if _, err := copyTo(io.MultiWriter(sum, old), f); err != nil {
-		return "", fmt.Errorf("reading %s: %w", of.Path, err)
-	}
-	of.modified = of.MD5 != "" && of.MD5 != hex.EncodeToString(old.Sum(nil))
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // restOf is what is still to come of a content that is compared with what is written to it.

@@ -52,11 +52,9 @@ var generatedInArchives = []generatedFile{
 
 // generatorOf is who makes the file at a path while what the manifest describes is built, or "".
 func generatorOf(of Source, name string) string {
+	merged := debian.MergedUsr(name)
 	for _, g := range generatedFiles[of] {
-		if ok, _ := path.Match(g.pattern, debian.MergedUsr(name)); ok {
-			return g.by
-		}
-		if g.pattern == name {
+		if ok, _ := path.Match(g.pattern, merged); ok || g.pattern == name {
 			return g.by
 		}
 	}

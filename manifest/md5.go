@@ -1,11 +1,7 @@
 package manifest
 
 import (
-	"cmp"
 	"encoding/hex"
-	"slices"
-	"sync"
-	"sync/atomic"
 
 	md5simd "github.com/minio/md5-simd"
 )
@@ -50,32 +46,4 @@ func (p *md5Hashers) end(h md5simd.Hasher) string {
 	sum := hex.EncodeToString(h.Sum(nil))
 	p.free <- h
 	return sum
-}
-
-// md5OfAll is the MD5 of each content. The longest ones begin, lest one of them goes on alone at the end.
-func md5OfAll(contents [][]byte) []string {
-	if len(contents) == 0 {
-		return nil
-	}
-	order := make([]int, len(contents))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(len(contents[j]), len(contents[i])) })
-	p := newMD5Hashers()
-	defer p.closeHashers()
-	sums := make([]string, len(contents))
-	var next atomic.Int64
-	var group sync.WaitGroup
-	for range md5Lanes {
-		group.Go(func() {
-			for n := int(next.Add(1)) - 1; n < len(order); n = int(next.Add(1)) - 1 {
-				h, i := p.take(), order[n]
-				h.Write(contents[i])
-				sums[i] = p.end(h)
-			}
-		})
-	}
-	group.Wait()
-	return sums
 }
