@@ -49,7 +49,7 @@ type Archive struct {
 // facts is what the archive says of itself as it is now.
 func (t *Archive) facts() *debian.Facts {
 	if at := t.Image.EditCount(); t.known == nil || t.knownAt != at {
-		t.known, t.knownAt = debian.Read(t.Image), at
+		t.known, t.knownAt = cmp.Or(t.known, new(debian.Facts)).ReadAgain(t.Image), at
 	}
 	return t.known
 }

@@ -11,6 +11,7 @@
 package debian
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -71,14 +72,18 @@ func (f *Facts) noteProblem(format string, args ...any) {
 
 // Read finds the facts of an archive. What cannot be made sense of is a problem,
 // not an error.
-func Read(img *initrd.Image) *Facts {
+func Read(img *initrd.Image) *Facts { return new(Facts).ReadAgain(img) }
+
+// ReadAgain is [Read] of an archive that was edited since: what a host key is, which is dear to find out, is known of those that are still the same.
+func (f *Facts) ReadAgain(img *initrd.Image) *Facts {
+	before := f.HostKeys
 	init := initShell(SettingsFiles(img))
-	f := &Facts{Builder: builderOf(img), Architecture: archiveArch(img),
+	f = &Facts{Builder: builderOf(img), Architecture: archiveArch(img),
 		Settings: init.sourcedSettings(), Server: serverOf(img, init)}
 	f.Kernels, f.Modules = kernelVersions(img)
 	f.Release = releaseOf(f.Server.Version)
 	f.Accounts = parseAccounts(f.accountsFile(img, "etc/passwd"))
-	f.readHostKeys(img)
+	f.readHostKeys(img, before)
 	f.Server.checkFiles(img, len(f.HostKeys))
 	f.findLogins(img)
 	if s := f.Server; f.HasDropbear() {
@@ -197,7 +202,7 @@ func (f *Facts) CheckBuilder() error {
 func HostKeyPath(kind string) string { return "etc/dropbear/" + dropbear.HostKeyFile(kind) }
 
 // readHostKeys reads the keys that the server would load.
-func (f *Facts) readHostKeys(img *initrd.Image) {
+func (f *Facts) readHostKeys(img *initrd.Image, known []HostKey) {
 	files := f.Server.HostKeys
 	if files == nil {
 		for _, kind := range []string{"ed25519", "ecdsa", "rsa", "dss"} {
@@ -214,15 +219,20 @@ func (f *Facts) readHostKeys(img *initrd.Image) {
 			f.badHostKey(fmt.Errorf("%s: not a regular file", name))
 			continue
 		}
-		f.addHostKey(name, b)
+		f.addHostKey(name, b, known)
 	}
 }
 
-func (f *Facts) addHostKey(name string, b []byte) {
-	k, err := dropbear.ParseHostKey(b)
-	if err != nil {
-		f.badHostKey(fmt.Errorf("%s: %w", name, err))
-		return
+func (f *Facts) addHostKey(name string, b []byte, known []HostKey) {
+	var k *dropbear.HostKey
+	if i := slices.IndexFunc(known, func(k HostKey) bool { return bytes.Equal(k.Marshal(), b) }); i >= 0 {
+		k = known[i].HostKey
+	} else {
+		var err error
+		if k, err = dropbear.ParseHostKey(b); err != nil {
+			f.badHostKey(fmt.Errorf("%s: %w", name, err))
+			return
+		}
 	}
 	if v, known := f.Server.knownVersion(); known && !slices.Contains(v.HostKeyTypes(), k.Type()) {
 		f.badHostKey(fmt.Errorf("%s: %v has no %s host keys", name, v, k.Type()))

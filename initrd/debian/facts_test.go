@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"groundhog/fixtures/handmade"
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
@@ -152,6 +154,38 @@ func TestPortAndHarmless(t *testing.T) {
 		s := debian.Read(archiveWith(t, rootLine, "DROPBEAR_OPTIONS='"+options+"'\n")).Server
 		if got := fmt.Sprint(s.Port(), " ", s.Harmless()); got != want {
 			t.Errorf("%q: %s, want %s", options, got, want)
+		}
+	}
+}
+
+// After an edit the facts are those of the archive as it is now; of a host key that is still the same it is known what it is.
+func TestReadAgain(t *testing.T) {
+	const name, server = "etc/dropbear/dropbear_ed25519_host_key", "sbin/dropbear"
+	key := string(tiny.HostKeys[1].Marshal())
+	img := archiveWith(t, rootLine, "", handmade.File(name, key))
+	said := func(f *debian.Facts) string {
+		text := fmt.Sprint(f.Problems, f.Logins)
+		for _, k := range f.PublicKeys() {
+			text += " " + ssh.FingerprintSHA256(k)
+		}
+		return text
+	}
+	f := debian.Read(img)
+	if len(f.HostKeys) != 1 {
+		t.Fatalf("%v, %q", f.HostKeys, f.Problems)
+	}
+	for _, edit := range []struct{ name, text string }{{"etc/passwd", "toor:*:0:0::/evil:/bin/sh\n"}, {server, "SSH-2.0-dropbear_2019.78\x00"},
+		{server, "SSH-2.0-dropbear_2025.89\x00"}, {name, "no key"}, {name, string(tiny.HostKeys[0].Marshal())}, {name, key}} {
+		if _, err := img.Put(edit.name, initrd.File{Data: []byte(edit.text)}); err != nil {
+			t.Fatal(err)
+		}
+		before := f
+		f = f.ReadAgain(img)
+		if got, want := said(f), said(debian.Read(img)); got != want {
+			t.Errorf("%s: %s, want %s", edit.name, got, want)
+		}
+		if edit.name == "etc/passwd" && f.HostKeys[0] != before.HostKeys[0] {
+			t.Error("a host key was parsed once more")
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (f *Facts) rootKeys(root fs.FS) {
 				f.noteProblem("%s: %v", name, err)
 				continue
 			}
-			f.addHostKey(name, b)
+			f.addHostKey(name, b, nil)
 		}
 	}
 	files := rootLogins

@@ -3,6 +3,7 @@
 package dpkg
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -138,14 +139,18 @@ func readBounded(root fs.FS, name string, most int64) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil { // a size is a claim
+		text.Grow(int(max(0, min(info.Size(), most, 1<<20))) + bytes.MinRead)
+	}
+	n, err := text.ReadFrom(io.LimitReader(f, most+1))
+	if err == nil && n > most {
 		err = fmt.Errorf("more than %d bytes", most)
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	return string(b), nil
+	return text.String(), nil
 }
 
 // Owners is who owns a path, whatever of /bin and /lib is merged into /usr; of a directory not all.
