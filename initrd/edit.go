@@ -193,6 +193,9 @@ func (img *Image) setEntry(name string, e *Entry) {
 		img.edits[name] = ed
 	}
 	ed.After = e
+	if e == nil || img.tree[name] == nil {
+		img.names.Store(nil)
+	}
 	if e == nil {
 		delete(img.tree, name)
 		if ed.Before == nil {

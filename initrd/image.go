@@ -1,5 +1,7 @@
 package initrd
 
+import "sync/atomic"
+
 // Limits bound what reading an archive may cost. Zero fields mean the default.
 type Limits struct {
 	Unpacked int64 // bytes of all segments after decompression; 2 GiB
@@ -57,7 +59,8 @@ type Image struct {
 	digests *digests
 	size    int64 // bytes of the file that was read, or last written
 	tree    map[string]*Entry
-	dirs    map[string]realParent // parents as stored, to where they resolve
+	names   atomic.Pointer[[]string] // those of tree, sorted; nil: somebody has yet to ask for them
+	dirs    map[string]realParent    // parents as stored, to where they resolve
 	ignored []*Entry
 	edits   map[string]*Edit
 	changes int // how often a path was edited

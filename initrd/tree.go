@@ -32,6 +32,7 @@ type realParent struct {
 // buildTree builds the tree that the kernel makes of the segments, in its order.
 func (img *Image) buildTree() error {
 	img.tree = map[string]*Entry{".": {Name: ".", Mode: TypeDir | 0o755}}
+	img.names.Store(nil)
 	img.dirs = map[string]realParent{}
 	img.edits = map[string]*Edit{}
 	img.ignored = nil
@@ -379,7 +380,13 @@ func (e *Entry) LinkID() any {
 // segment, in the order of the names; directories come before what they hold.
 func (img *Image) Tree() iter.Seq2[string, *Entry] {
 	return func(yield func(string, *Entry) bool) {
-		for _, name := range slices.Sorted(maps.Keys(img.tree)) {
+		names := img.names.Load()
+		if names == nil {
+			sorted := slices.Sorted(maps.Keys(img.tree))
+			names = &sorted
+			img.names.Store(names)
+		}
+		for _, name := range *names {
 			if img.tree[name].seg != nil && !yield(name, img.tree[name]) {
 				return
 			}
