@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -35,7 +36,9 @@ func decodeGzip(r *bytes.Reader) (io.ReadCloser, error) {
 }
 
 func decodeZstd(r *bytes.Reader) (io.ReadCloser, error) {
-	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow))
+	// As a rule what is read is hashed meanwhile: on two cores there is none to spare for a decoder's second goroutine, and one alone takes less.
+	cores := max(1, runtime.GOMAXPROCS(0)/2)
+	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(min(4, cores)))
 	if err != nil {
 		return nil, err
 	}
