@@ -214,7 +214,7 @@ func (m *contentRoom) readData(r io.Reader, n int64) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	b := m.takeZeros(int(min(n, readAtOnce)))
+	b := m.takeRoom(int(min(n, readAtOnce)))
 	for have := 0; ; {
 		got, err := io.ReadFull(r, b[have:])
 		have += got
@@ -224,7 +224,7 @@ func (m *contentRoom) readData(r io.Reader, n int64) ([]byte, error) {
 		if int64(have) == n {
 			return b, nil
 		}
-		grown := m.takeZeros(int(min(16*int64(have), n)))
+		grown := m.takeRoom(int(min(16*int64(have), n)))
 		copy(grown, b)
 		b = grown
 	}

@@ -1,6 +1,9 @@
 package initrd
 
-import "unsafe"
+import (
+	"strings"
+	"unsafe"
+)
 
 // Blocks grow from the first length to the last: a small archive must not cost 32 MiB.
 const firstBlock, lastBlock = 256 << 10, 32 << 20
@@ -12,8 +15,8 @@ type contentRoom struct {
 	next int // length of the next block
 }
 
-// takeZeros returns n bytes of zeros.
-func (r *contentRoom) takeZeros(n int) []byte {
+// takeRoom returns n bytes, which hold anything.
+func (r *contentRoom) takeRoom(n int) []byte {
 	if n > len(r.free) {
 		r.next = min(max(2*r.next, firstBlock), lastBlock)
 		if n > r.next/8 { // what is left would be wasted
@@ -30,12 +33,15 @@ func (r *contentRoom) takeZeros(n int) []byte {
 const hugePage = 2 << 20
 
 // allocHuge allocates n bytes, of which the kernel may map 2 MiB at a time: madvise(2), MADV_HUGEPAGE. It is a hint; where it is
-// not taken nothing is lost but time.
+// not taken nothing is lost but time. They hold anything: to clear memory that was used before would be to write to all of it.
 func allocHuge(n int) []byte {
-	b := make([]byte, n)
 	if n < hugePage {
-		return b
+		return make([]byte, n)
 	}
+	var uncleared strings.Builder
+	uncleared.Grow(n)
+	uncleared.WriteByte(0)
+	b := unsafe.Slice(unsafe.StringData(uncleared.String()), n)
 	at := uintptr(unsafe.Pointer(&b[0]))
 	if skip := int(-at & (hugePage - 1)); n-skip >= hugePage {
 		mapLarge(b[skip : skip+(n-skip)&^(hugePage-1)])

@@ -1,6 +1,7 @@
 package initrd
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"fmt"
@@ -21,13 +22,6 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	behind, zeros := None, int64(0)
 	same, changed := int64(0), false // how much of the file begins as the one that was read, and whether the rest does not
 	for i, s := range img.Segments {
-		if s.dirty {
-			if err := s.encodeEntries(); err != nil {
-				return f.n, fmt.Errorf("segment %d: %w", i, err)
-			}
-		} else {
-			s.Padding = s.was.Padding
-		}
 		more := zeroGap(behind, zeros, f.n, s.Compression)
 		if i > 0 {
 			img.Segments[i-1].Padding += more
@@ -37,9 +31,17 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 		if changed = changed || s.dirty || s.Offset != s.was.Offset; !changed {
 			same = s.Offset + s.Size
 		}
+		if s.dirty {
+			if err := s.encodeEntries(f); err != nil {
+				return f.n, fmt.Errorf("segment %d: %w", i, err)
+			}
+			img.digests.hashNow(s.raw)
+		} else {
+			s.Padding = s.was.Padding
+			f.Write(s.raw)
+			f.Write(make([]byte, s.Padding))
+		}
 		behind, zeros = s.Compression, s.Padding
-		f.Write(s.raw)
-		f.Write(make([]byte, s.Padding))
 	}
 	img.size = f.n
 	if f.err != nil {
@@ -53,9 +55,9 @@ func (img *Image) WriteTo(w io.Writer) (int64, error) {
 	return f.n, img.buildTree()
 }
 
-// encodeEntries encodes the segment's entries. A plain one ends with its trailer, the
-// rest is padding.
-func (s *Segment) encodeEntries() error {
+// encodeEntries encodes the segment's entries, and writes what comes of it while the rest is still being encoded. A plain one ends
+// with its trailer, the rest is padding.
+func (s *Segment) encodeEntries(w io.Writer) error {
 	s.loadContents()
 	plain := plainSize(s.Entries)
 	room := len(s.raw)*3/2 + int(max(0, plain-s.was.Unpacked)/2) // another level makes it that much larger at most, as a rule
@@ -63,8 +65,9 @@ func (s *Segment) encodeEntries() error {
 		room = int(plain / 2)
 	}
 	s.raw, s.was.raw = nil, nil // nobody needs both these bytes and the new ones, which are as many
-	b := bytes.NewBuffer(make([]byte, 0, room))
-	if err := s.encodeTo(b); err != nil {
+	b := bytes.NewBuffer(allocHuge(room)[:0])
+	out := bufio.NewWriterSize(w, 128<<10)
+	if err := cmp.Or(s.encodeTo(io.MultiWriter(b, out)), out.Flush()); err != nil {
 		return err
 	}
 	s.measureSizes(int64(b.Len()))
