@@ -104,7 +104,8 @@ func relativePath(dir, name string) string {
 // archive before: one from an older build may lack a symbol version that the
 // program needs, and then it would not start on the device.
 func (t *Archive) checkVersions(program string, libs []sysroot.File) error {
-	has := map[string][]string{} // library file name: the versions it defines
+	has := map[string][]string{}    // library file name: the versions it defines
+	files := map[string]*elf.File{} // one for both questions: for the first, all symbols are read
 	for _, lib := range libs {
 		b, err := t.Image.ReadFile(lib.Name)
 		if err != nil {
@@ -114,17 +115,27 @@ func (t *Archive) checkVersions(program string, libs []sysroot.File) error {
 		if err != nil {
 			return fmt.Errorf("%s in the archive: %w", lib.Name, err)
 		}
+		files[lib.Name] = f
 		vs, _ := f.DynamicVersions()
 		for _, v := range vs {
 			has[path.Base(lib.Name)] = append(has[path.Base(lib.Name)], v.Name)
 		}
 	}
-	names := []string{program}
-	for _, lib := range libs {
-		names = append(names, lib.Name)
+	b, err := t.Image.ReadFile(program)
+	if err != nil {
+		return err
 	}
-	for _, name := range names {
-		if err := t.checkNeeds(name, has); err != nil {
+	if bytes.HasPrefix(b, []byte(elf.ELFMAG)) { // else a script; its interpreter is among the libraries
+		f, err := elf.NewFile(bytes.NewReader(b))
+		if err != nil {
+			return fmt.Errorf("%s: %w", program, err)
+		}
+		if err := checkNeeds(program, f, has); err != nil {
+			return err
+		}
+	}
+	for _, lib := range libs {
+		if err := checkNeeds(lib.Name, files[lib.Name], has); err != nil {
 			return err
 		}
 	}
@@ -134,18 +145,7 @@ func (t *Archive) checkVersions(program string, libs []sysroot.File) error {
 // checkNeeds checks that each symbol version that the file at name needs is
 // one that the library in the archive defines (Linux Standard Base, "Symbol
 // Versioning").
-func (t *Archive) checkNeeds(name string, has map[string][]string) error {
-	b, err := t.Image.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	if !bytes.HasPrefix(b, []byte(elf.ELFMAG)) {
-		return nil // a script; its interpreter is among the libraries
-	}
-	f, err := elf.NewFile(bytes.NewReader(b))
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
+func checkNeeds(name string, f *elf.File, has map[string][]string) error {
 	needs, _ := f.DynamicVersionNeeds()
 	for _, need := range needs {
 		versions, ok := has[need.Name]
