@@ -60,13 +60,9 @@ func TestAppendTwice(t *testing.T) {
 	img := read(t, join(run(usr()...), run(file("lost/file", ""))))
 	var first, second bytes.Buffer
 	put(t, img, "conf/a", File{Mode: TypeFile | 0o644, Data: []byte("1")})
-	if _, err := img.WriteAppended(&first, Zstd, 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(img.WriteAppended(&first, Zstd, 0))(t)
 	put(t, img, "conf/a", File{Data: []byte("2")})
-	if _, err := img.WriteAppended(&second, Gzip, 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(img.WriteAppended(&second, Gzip, 0))(t)
 	if !bytes.HasPrefix(second.Bytes(), first.Bytes()) || len(img.Segments) != 4 || len(img.Ignored()) != 1 {
 		t.Errorf("%d segments, ignored %v", len(img.Segments), img.Ignored())
 	}
@@ -93,9 +89,7 @@ func TestAppended(t *testing.T) {
 		for _, pad := range []int{0, 1, 3, 4} {
 			for _, c := range Writable {
 				in := append(bytes.Clone(b), make([]byte, pad)...)
-				if _, err := Read(bytes.NewReader(in), Limits{}); err != nil {
-					t.Fatal(err)
-				}
+				judge.Value(Read(bytes.NewReader(in), Limits{}))(t)
 				img := read(t, in)
 				put(t, img, "conf/initramfs.conf", File{Data: []byte("DEVICE=eth1\n")})
 				put(t, img, "bin/new/tool", File{Mode: TypeFile | 0o755, Data: []byte("tool")})
@@ -150,10 +144,7 @@ func TestWrittenIsRead(t *testing.T) {
 			"whole":    func(img *Image, w *bytes.Buffer) error { _, err := img.WriteTo(w); return err },
 			"appended": func(img *Image, w *bytes.Buffer) error { _, err := img.WriteAppended(w, Gzip, 0); return err },
 		} {
-			img, err := ReadHashed(bytes.NewReader(b), Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			img := judge.Value(ReadHashed(bytes.NewReader(b), Limits{}))(t)
 			for i, then := range []string{"first", "", "second"} {
 				if then != "" {
 					put(t, img, "conf/written", File{Mode: TypeFile | 0o644, Data: []byte(then)})

@@ -72,10 +72,7 @@ func TestCodec(t *testing.T) {
 			}
 			r := newReader(bytes.NewReader(b.Bytes()), 1<<30)
 			for i := 0; ; i++ {
-				got, err := r.nextEntry()
-				if err != nil {
-					t.Fatal(err)
-				}
+				got := judge.Value(r.nextEntry())(t)
 				if got.IsTrailer() {
 					break
 				}
@@ -193,9 +190,7 @@ func TestWriteAgain(t *testing.T) {
 		}
 		edited := func() *Image {
 			img := read(t, b)
-			if _, err := img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("content")}); err != nil {
-				t.Fatal(err)
-			}
+			judge.Value(img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("content")}))(t)
 			return img
 		}
 		want := write(t, edited())

@@ -19,10 +19,7 @@ func TestSum(t *testing.T) {
 		"Read":       func() (*Image, error) { return Read(bytes.NewReader(file), Limits{}) },
 		"ReadHashed": func() (*Image, error) { return ReadHashed(bytes.NewReader(file), Limits{}) },
 	} {
-		img, err := read()
-		if err != nil {
-			t.Fatal(err)
-		}
+		img := judge.Value(read())(t)
 		if img.FileSum() != sha256.Sum256(file) {
 			t.Errorf("%s: the file's sum is wrong", name)
 		}
@@ -36,9 +33,7 @@ func TestSum(t *testing.T) {
 				if img.Sum(e) != sha256.Sum256(img.Content(e)) {
 					t.Errorf("%s: %s: not the sum of its content", name, path)
 				}
-				if _, err := img.Put(path, File{Data: append([]byte("new "), img.Content(e)...)}); err != nil {
-					t.Fatal(err)
-				}
+				judge.Value(img.Put(path, File{Data: append([]byte("new "), img.Content(e)...)}))(t)
 			}
 		}
 		check()
@@ -54,17 +49,10 @@ func TestSum(t *testing.T) {
 func TestSumOfAppended(t *testing.T) {
 	for _, fixture := range []string{"early.img", "split.img", "lz4.img", "zstd.img"} {
 		file := judge.ReadFile(t, "../fixtures/archives/"+fixture)
-		img, err := ReadHashed(bytes.NewReader(file), Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("x")}); err != nil {
-			t.Fatal(err)
-		}
+		img := judge.Value(ReadHashed(bytes.NewReader(file), Limits{}))(t)
+		judge.Value(img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("x")}))(t)
 		var out bytes.Buffer
-		if _, err := img.WriteAppended(&out, None, 0); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(img.WriteAppended(&out, None, 0))(t)
 		if img.FileSum() != sha256.Sum256(out.Bytes()) {
 			t.Errorf("%s: the sum is that of another file", fixture)
 		}
@@ -80,19 +68,14 @@ func TestSumOfAppended(t *testing.T) {
 func TestSumOfRepacked(t *testing.T) {
 	for _, fixture := range []string{"early.img", "split.img", "lz4.img", "zstd.img"} {
 		in := judge.ReadFile(t, "../fixtures/archives/"+fixture)
-		img, err := ReadHashed(bytes.NewReader(in), Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		img := judge.Value(ReadHashed(bytes.NewReader(in), Limits{}))(t)
 		for i := range slices.Backward(img.Segments) { // in turn, the last first
 			s := img.Segments[i]
 			at := s.Offset
 			s.Entries[len(s.Entries)-1].Mtime++
 			judge.Must(t, s.Encode(s.Compression, 0))
 			var out bytes.Buffer
-			if _, err := img.WriteTo(&out); err != nil {
-				t.Fatal(err)
-			}
+			judge.Value(img.WriteTo(&out))(t)
 			if _, known := img.digests.furthest(); i > 0 && (known == 0 || known > at) {
 				t.Errorf("%s: segment %d from %d on was written anew, and the sum is known up to %d", fixture, i, at, known)
 			}
@@ -130,16 +113,9 @@ func TestSkim(t *testing.T) {
 	}()
 	for _, fixture := range fixtures {
 		file := judge.ReadFile(t, fixture)
-		whole, err := Read(bytes.NewReader(file), Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		whole := judge.Value(Read(bytes.NewReader(file), Limits{}))(t)
 		skim := func() *Image {
-			img, err := Skim(bytes.NewReader(file), Limits{}, func(name string, _ int64) bool { return strings.HasPrefix(name, "etc") })
-			if err != nil {
-				t.Fatal(err)
-			}
-			return img
+			return judge.Value(Skim(bytes.NewReader(file), Limits{}, func(name string, _ int64) bool { return strings.HasPrefix(name, "etc") }))(t)
 		}
 		img := skim()
 		for path, e := range whole.Tree() {
@@ -164,17 +140,12 @@ func TestSkim(t *testing.T) {
 			"appended": func(i *Image, b *bytes.Buffer) error { _, err := i.WriteAppended(b, None, 0); return err },
 		} {
 			var want, got bytes.Buffer
-			again, err := Read(bytes.NewReader(file), Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			again := judge.Value(Read(bytes.NewReader(file), Limits{}))(t)
 			for _, side := range []struct {
 				img *Image
 				out *bytes.Buffer
 			}{{again, &want}, {skim(), &got}} {
-				if _, err := side.img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("x")}); err != nil {
-					t.Fatal(err)
-				}
+				judge.Value(side.img.Put("new", File{Mode: TypeFile | 0o644, Data: []byte("x")}))(t)
 				for _, s := range side.img.Segments {
 					if name == "repacked" && s.Edited() {
 						judge.Must(t, s.Encode(None, 0))
@@ -192,10 +163,7 @@ func TestSkim(t *testing.T) {
 // A busybox has hundreds of names; for the sum of each all of it was hashed again.
 func TestSumOfLinks(t *testing.T) {
 	file := judge.ReadFile(t, "../fixtures/archives/zstd.img")
-	img, err := ReadHashed(bytes.NewReader(file), Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(ReadHashed(bytes.NewReader(file), Limits{}))(t)
 	known := func() (n int) {
 		img.digests.sums.Range(func(any, any) bool { n++; return true })
 		return n

@@ -239,9 +239,7 @@ func TestPutLinks(t *testing.T) {
 		t.Error("the first segment changed")
 	}
 	var out bytes.Buffer
-	if _, err := img.WriteAppended(&out, Zstd, 0); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(img.WriteAppended(&out, Zstd, 0))(t)
 	if diff := cmp.Diff(tree(again), tree(read(t, out.Bytes()))); diff != "" {
 		t.Errorf("appended (-repacked +appended):\n%s", diff)
 	}

@@ -44,10 +44,7 @@ func TestZstdOnAnyMachine(t *testing.T) {
 		for _, n := range []int{1, 8} {
 			runtime.GOMAXPROCS(n)
 			var b bytes.Buffer
-			zw, err := newEncoder(&b, Zstd, level, int64(len(in)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			zw := judge.Value(newEncoder(&b, Zstd, level, int64(len(in))))(t)
 			for piece := range bytes.Lines(in) { // of many sizes
 				zw.Write(piece)
 			}
@@ -73,10 +70,7 @@ func TestZstdWriteFails(t *testing.T) {
 	in := long()
 	synctest.Test(t, func(t *testing.T) {
 		for _, room := range []int{0, 100, 100 << 10} {
-			img, err := New(None, file("long", string(in)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			img := judge.Value(New(None, file("long", string(in))))(t)
 			judge.Must(t, img.Segments[0].Encode(Zstd, 1))
 			if _, err := img.WriteTo(&full{room}); !errors.Is(err, errFull) {
 				t.Errorf("room for %d bytes: %v", room, err)

@@ -163,10 +163,7 @@ func onDisk(t *testing.T, dir string) map[string]string {
 // the kernel must know of it is in it.
 func TestToolsJudge(t *testing.T) {
 	content := strings.Repeat("compress me, but not to nothing: 0123456789\n", 1000)
-	img, err := New(None, dir("."), file("f", content))
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(New(None, dir("."), file("f", content)))(t)
 	want := write(t, img)
 	judge := map[Compression][]string{Gzip: {"gzip", "-t"}, Zstd: {"zstd", "-qt"}, Xz: {"xz", "-t"}, Lz4: {"lz4", "-qt"}}
 	for c, args := range judge {
@@ -215,10 +212,7 @@ func TestForms(t *testing.T) { forms(t, 4) }
 
 // forms tries one in some.
 func forms(t *testing.T, one int) {
-	elf, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
+	elf := judge.Value(os.ReadFile("/proc/self/exe"))(t)
 	in := run(dir("."), file("elf", string(elf[:1<<20])), file("text", strings.Repeat("text\n", 50000)))
 	want := tree(read(t, in))
 	for i, line := range []string{

@@ -120,20 +120,13 @@ func fixtures(t testing.TB) map[string][]byte {
 
 func read(t testing.TB, b []byte) *Image {
 	t.Helper()
-	img, err := Read(bytes.NewReader(b), Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return img
+	return judge.Value(Read(bytes.NewReader(b), Limits{}))(t)
 }
 
 func write(t testing.TB, img *Image) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	n, err := img.WriteTo(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := judge.Value(img.WriteTo(&b))(t)
 	if n != int64(b.Len()) {
 		t.Fatalf("WriteTo says %d bytes and wrote %d", n, b.Len())
 	}

@@ -27,11 +27,7 @@ func bomb(t *testing.T, c Compression, size int64, behind bool) []byte {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin = io.MultiReader(bytes.NewReader(head), io.LimitReader(nothing{}, size))
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return judge.Value(cmd.Output())(t)
 }
 
 type nothing struct{}
@@ -140,10 +136,7 @@ func TestDeepTree(t *testing.T) {
 		entries = append(entries, Entry{Name: name, Mode: TypeDir | 0o755, Nlink: 2})
 		name += "/d"
 	}
-	img, err := New(None, entries...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(New(None, entries...))(t)
 	last := entries[len(entries)-1].Name
 	if e := img.Lookup(last); e == nil || !e.IsDir() {
 		t.Errorf("the deepest directory is not there")

@@ -32,10 +32,7 @@ busybox poweroff -f
 // A real kernel unpacks the odd records, and has at x what is said of it; where an archive is refused it has what the test says.
 func TestTreeIsKernels(t *testing.T) {
 	judge.Tools(t, "qemu-system-x86_64")
-	target, err := vms.BuildTarget(t.Context(), "bookworm", "amd64", os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	target := judge.Value(vms.BuildTarget(t.Context(), "bookworm", "amd64", os.Stderr))(t)
 	entries := []Entry{dir("dev"), {Name: "dev/console", Mode: TypeChar | 0o600, Nlink: 1, Rdev: Device{5, 1}}, dir("bin"), dir("lib64"), dir("lib"), dir("lib/x86_64-linux-gnu")}
 	add := func(name, from string) {
 		b := judge.ReadFile(t, filepath.Join(target.Root, from))
@@ -60,10 +57,7 @@ func TestTreeIsKernels(t *testing.T) {
 	}
 	archive := filepath.Join(t.TempDir(), "initrd.img")
 	judge.WriteFile(t, archive, runsOf(entries))
-	vm, err := vms.Boot(t.Context(), vms.Machine{Arch: "amd64", Kernel: target.Vmlinuz, Initrd: archive})
-	if err != nil {
-		t.Fatal(err)
-	}
+	vm := judge.Value(vms.Boot(t.Context(), vms.Machine{Arch: "amd64", Kernel: target.Vmlinuz, Initrd: archive}))(t)
 	defer vm.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()

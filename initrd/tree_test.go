@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
 )
 
 // The tree is the one of init/initramfs.c, in the cases where it surprises.
@@ -96,10 +98,7 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%q: made", e.Name)
 		}
 	}
-	img, err := New(Zstd, dir("."), file("f", "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(New(Zstd, dir("."), file("f", "data")))(t)
 	if b := unpack(t, Zstd, write(t, img)); !bytes.Equal(b, run(dir("."), file("f", "data"))) {
 		t.Error("New made something else")
 	}

@@ -98,13 +98,8 @@ func TestAttributeArchive(t *testing.T) {
 			file("usr/bin/curl", "curl"), hard("usr/bin/b", "", 9, 2), hard("usr/bin/vi.tiny", "vi", 9, 2), dir("usr/lib"), dir("usr/lib/x"), file("usr/lib/x/libz.so.1.2", "zlib"),
 			file("usr/lib/x/liblong.so", long), file("usr/lib/x/libother.so", other), file("usr/lib/x/libshort.so", other[:200<<10]))
 		var b bytes.Buffer
-		if _, err := img.WriteTo(&b); err != nil {
-			t.Fatal(err)
-		}
-		skimmed, err := initrd.Skim(&b, initrd.Limits{}, func(_ string, size int64) bool { return size < 100 })
-		if err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(img.WriteTo(&b))(t)
+		skimmed := judge.Value(initrd.Skim(&b, initrd.Limits{}, func(_ string, size int64) bool { return size < 100 }))(t)
 		want := of(t, img)
 		wantErr := want.Attribute(root)
 		for how, img := range map[string]*initrd.Image{"held": img, "skimmed": skimmed} {
@@ -200,10 +195,7 @@ func TestOfTree(t *testing.T) {
 	root["etc/os-release"] = &fstest.MapFile{Data: []byte("ID=debian\nVERSION_CODENAME=bookworm\n"), Mode: 0o644}
 	root["usr/lib/modules/6.1.0-56-amd64"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 	root["usr/bin/su"] = &fstest.MapFile{Data: []byte("su"), Mode: fs.ModeSetuid | 0o755}
-	m, err := manifest.OfTree(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := judge.Value(manifest.OfTree(root))(t)
 	judge.Must(t, m.Attribute(root))
 	if m.Release != "bookworm" || len(m.Kernels) != 1 || m.Source != manifest.Root {
 		t.Errorf("%+v", m)
@@ -237,10 +229,7 @@ func TestBuiltUsing(t *testing.T) {
 	}
 	b := encode(t, m)
 	validate(t, b)
-	back, err := manifest.Decode(bytes.NewReader(b), manifest.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	back := judge.Value(manifest.Decode(bytes.NewReader(b), manifest.Limits{}))(t)
 	if d := cmp.Diff(m.Packages, back.Packages); d != "" {
 		t.Errorf("read back (-want +got):\n%s", d)
 	}
@@ -271,10 +260,7 @@ func TestDepends(t *testing.T) {
 	whole["var/lib/dpkg/status"] = root["var/lib/dpkg/status"]
 	delete(whole, "usr/bin/vi.tiny")
 	delete(whole, "usr/bin/tool.distrib")
-	tree, err := manifest.OfSystem(whole, whole, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tree := judge.Value(manifest.OfSystem(whole, whole, nil))(t)
 	clear(got)
 	for _, p := range tree.Packages {
 		got[p.Name] = p.Depends

@@ -77,17 +77,11 @@ func TestOf(t *testing.T) {
 // Two segments with padding between them: each has its own hash, a path that
 // comes again is shadowed, one without a directory is ignored.
 func TestSegments(t *testing.T) {
-	first, err := initrd.New(initrd.None, dir("kernel"), file("kernel/x", "old"), file("kernel/y", "same"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := judge.Value(initrd.New(initrd.None, dir("kernel"), file("kernel/x", "old"), file("kernel/y", "same")))(t)
 	second := archive(t, dir("kernel"), file("kernel/x", "new"), file("nowhere/z", "z"))
 	a, b := bytesOf(t, first), bytesOf(t, second)
 	pad := make([]byte, 1024)
-	img, err := initrd.Read(bytes.NewReader(append(append(append([]byte(nil), a...), pad...), b...)), initrd.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := judge.Value(initrd.Read(bytes.NewReader(append(append(append([]byte(nil), a...), pad...), b...)), initrd.Limits{}))(t)
 	m := of(t, img)
 	for i, raw := range [][]byte{bytes.TrimRight(a, "\x00"), b} {
 		s := m.Segments[i]
@@ -109,17 +103,12 @@ func TestSegments(t *testing.T) {
 // An edited image has no bytes yet, and a manifest of it cannot be written.
 func TestEdited(t *testing.T) {
 	img := sample(t)
-	if _, err := img.Put("usr/bin/new", initrd.File{Mode: initrd.TypeFile | 0o755, Data: []byte("new")}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(img.Put("usr/bin/new", initrd.File{Mode: initrd.TypeFile | 0o755, Data: []byte("new")}))(t)
 	if _, err := manifest.Of(img); err == nil {
 		t.Fatal("an edited image was described as if it had bytes")
 	}
 	b := bytesOf(t, img)
-	again, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := judge.Value(initrd.Read(bytes.NewReader(b), initrd.Limits{}))(t)
 	if diff := cmp.Diff(of(t, again), of(t, img)); diff != "" {
 		t.Errorf("(-read again +written):\n%s", diff)
 	}
@@ -156,20 +145,11 @@ func TestDeterministic(t *testing.T) {
 // prints, with a validator that is not ours.
 func validate(t testing.TB, b []byte) {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(manifest.SchemaJSON))
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := judge.Value(jsonschema.UnmarshalJSON(strings.NewReader(manifest.SchemaJSON)))(t)
 	c := jsonschema.NewCompiler()
 	judge.Must(t, c.AddResource("manifest.json", doc))
-	schema, err := c.Compile("manifest.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	inst, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := judge.Value(c.Compile("manifest.json"))(t)
+	inst := judge.Value(jsonschema.UnmarshalJSON(bytes.NewReader(b)))(t)
 	if err := schema.Validate(inst); err != nil {
 		t.Errorf("the schema does not accept what we wrote: %v", err)
 	}
@@ -199,10 +179,7 @@ func FuzzOf(f *testing.F) {
 		}
 		text := encode(t, m)
 		validate(t, text)
-		back, err := decodeManifest(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		back := judge.Value(decodeManifest(text))(t)
 		if found := verify(t, img, back); found != nil {
 			t.Fatalf("its own archive: %q", found)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"groundhog/fixtures/handmade"
+	"groundhog/fixtures/judge"
 	"groundhog/manifest"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,9 +100,7 @@ func TestOfSystem(t *testing.T) {
 func TestOfSystemReadsOnce(t *testing.T) {
 	root, records := handmade.Debian(), &countedFS{MapFS: handmade.Debian()}
 	var done, total []int64
-	if _, err := manifest.OfSystem(root, records, func(d, n int64) { done, total = append(done, d), append(total, n) }); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(manifest.OfSystem(root, records, func(d, n int64) { done, total = append(done, d), append(total, n) }))(t)
 	for name := range records.opened {
 		if !strings.HasPrefix(name, "var/lib/dpkg/") && !strings.HasPrefix(name, "var/lib/ucf/") {
 			t.Errorf("%s was read to attribute it", name)
@@ -129,10 +128,7 @@ func TestGeneratedInTree(t *testing.T) {
 		"etc/ld.so.cache", "usr/lib/modules/6.1/modules.dep", manifest.RecordPath} {
 		root[name] = &fstest.MapFile{Data: []byte("made: " + name), Mode: 0o644}
 	}
-	m, err := manifest.OfSystem(root, root, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := judge.Value(manifest.OfSystem(root, root, nil))(t)
 	got := map[string]string{}
 	for _, e := range m.Entries {
 		if e.Origin != nil && e.Origin.Kind != manifest.FromPackage {

@@ -15,10 +15,7 @@ import (
 
 func verify(t testing.TB, img *initrd.Image, m *manifest.Manifest) []string {
 	t.Helper()
-	found, err := manifest.Verify(img, m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := judge.Value(manifest.Verify(img, m))(t)
 	var lines []string
 	for _, d := range found {
 		lines = append(lines, d.String())
@@ -102,11 +99,7 @@ func change(t testing.TB, doc []byte, at string) []byte {
 		}
 		return v
 	}
-	out, err := json.Marshal(edit(v, strings.Split(at, "/")[1:]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return judge.Value(json.Marshal(edit(v, strings.Split(at, "/")[1:])))(t)
 }
 
 // An archive that was changed behind its manifest's back.
@@ -133,10 +126,7 @@ func TestVerifyChanged(t *testing.T) {
 	} {
 		img := sample(t)
 		judge.Must(t, edit(img))
-		changed, err := initrd.Read(bytes.NewReader(bytesOf(t, img)), initrd.Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		changed := judge.Value(initrd.Read(bytes.NewReader(bytesOf(t, img)), initrd.Limits{}))(t)
 		lines := verify(t, changed, m)
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, want) }) {
 			t.Errorf("want %q among %q", want, lines)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
+	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/undo"
@@ -91,11 +92,7 @@ func hookOptions() Options {
 
 func mustHooks(t *testing.T, tree fstest.MapFS, o Options) *HooksReport {
 	t.Helper()
-	r, err := Hooks(tree, nil, o, "groundhog test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return judge.Value(Hooks(tree, nil, o, "groundhog test"))(t)
 }
 
 // steps is all changes in the order in which they are written.
@@ -124,10 +121,7 @@ func applyChanges(t *testing.T, tree fstest.MapFS, changes []undo.Change) {
 
 func revertChanges(t *testing.T, tree fstest.MapFS) {
 	t.Helper()
-	r, err := undo.Revert(tree)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := judge.Value(undo.Revert(tree))(t)
 	if r != nil {
 		applyChanges(t, tree, stepsOf(r))
 	}

@@ -326,10 +326,7 @@ func TestHostileNames(t *testing.T) {
 // What an archive says of itself is found once, and anew behind every edit.
 func TestFactsAreOfNow(t *testing.T) {
 	tgt := tiny.New("bookworm", true)
-	a, err := openArchive(read(t, tgt), tgt.Root, nil, defaults(tgt))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := judge.Value(openArchive(read(t, tgt), tgt.Root, nil, defaults(tgt)))(t)
 	before := a.facts()
 	if a.facts() != before || len(before.HostKeys) == 0 {
 		t.Fatalf("read again without an edit, or %d host keys", len(before.HostKeys))
@@ -338,9 +335,7 @@ func TestFactsAreOfNow(t *testing.T) {
 	if now := a.facts(); len(now.HostKeys) != len(before.HostKeys)-1 {
 		t.Errorf("%d host keys behind the removal of one of %d", len(now.HostKeys), len(before.HostKeys))
 	}
-	if _, err := a.Image.Put(before.HostKeys[0].Path, initrd.File{Mode: initrd.TypeFile | 0o600, Data: []byte("no key")}); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(a.Image.Put(before.HostKeys[0].Path, initrd.File{Mode: initrd.TypeFile | 0o600, Data: []byte("no key")}))(t)
 	if now := a.facts(); len(now.BadHostKeys) != 1 {
 		t.Errorf("a file that holds no key came: %v", now.BadHostKeys)
 	}

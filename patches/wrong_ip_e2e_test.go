@@ -18,10 +18,7 @@ func TestWrongIPAsIpconfig(t *testing.T) {
 		judge.Missing(t, "root, to chroot and to have a network of its own")
 	}
 	for _, suite := range judge.Cases([]string{"bookworm"}, "bullseye", "trixie") {
-		tgt, err := fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		tgt := judge.Value(fixtures.BuildTarget(t.Context(), suite, "amd64", os.Stderr))(t)
 		for value := range ipForms {
 			right := wrongIP(value, suite) == ""
 			switch value {

@@ -45,33 +45,24 @@ func TestSignatureBothWays(t *testing.T) {
 			signers := []byte("# who may sign\nci@example namespaces=\"git,groundhog\" " + pub + "\n")
 			allowed := put(t, dir, "allowed", signers)
 			b, _ := os.ReadFile(name)
-			key, err := ssh.ParsePrivateKey(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ours, err := sign.Make(message, key)
-			if err != nil {
-				t.Fatal(err)
-			}
+			key := judge.Value(ssh.ParsePrivateKey(b))(t)
+			ours := judge.Value(sign.Make(message, key))(t)
 			sig := put(t, dir, "ours.sig", ours)
-			judge := func(in []byte) error {
+			accepts := func(in []byte) error {
 				cmd := exec.Command(keygen, "-Y", "verify", "-f", allowed, "-I", "ci@example", "-n", "groundhog", "-s", sig)
 				cmd.Stdin = bytes.NewReader(in)
 				return cmd.Run()
 			}
-			if err := judge(message); err != nil {
+			if err := accepts(message); err != nil {
 				t.Errorf("ssh-keygen refuses our signature: %v", err)
 			}
-			if err := judge(message[1:]); err == nil {
+			if err := accepts(message[1:]); err == nil {
 				t.Error("ssh-keygen accepts our signature for another message")
 			}
 			for _, hash := range []string{"sha512", "sha256"} {
 				cmd := exec.Command(keygen, "-Y", "sign", "-q", "-f", name, "-n", "groundhog", "-O", "hashalg="+hash)
 				cmd.Stdin = bytes.NewReader(message)
-				theirs, err := cmd.Output()
-				if err != nil {
-					t.Fatal(err)
-				}
+				theirs := judge.Value(cmd.Output())(t)
 				who, err := sign.Check(message, theirs, signers, "ci@example")
 				if err != nil || who.Principals != "ci@example" {
 					t.Errorf("ssh-keygen's %s signature: %v, %v", hash, who, err)
@@ -88,10 +79,7 @@ func TestSignatureBothWays(t *testing.T) {
 }
 
 func testKey(t testing.TB) (ssh.Signer, string) {
-	key, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := judge.Value(ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, 32))))(t)
 	return key, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 }
 
@@ -99,10 +87,7 @@ func testKey(t testing.TB) (ssh.Signer, string) {
 func TestSignatureDamaged(t *testing.T) {
 	key, pub := testKey(t)
 	message := []byte("{}\n")
-	sig, err := sign.Make(message, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sig := judge.Value(sign.Make(message, key))(t)
 	signers := []byte("me " + pub)
 	good := bytes.LastIndexByte(bytes.TrimSpace(sig), '-') + 1 // behind it any line may follow
 	for i := range good {
@@ -124,10 +109,7 @@ func TestAllowedSigners(t *testing.T) {
 	key, pub := testKey(t)
 	_, other := keyFile(t, "-t", "ed25519")
 	message := []byte("{}\n")
-	sig, err := sign.Make(message, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sig := judge.Value(sign.Make(message, key))(t)
 	dir := t.TempDir()
 	sigFile := put(t, dir, "sig", sig)
 	for _, c := range []struct {
@@ -173,10 +155,7 @@ func TestAllowedSigners(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	key, pub := testKey(f)
 	message := []byte("{}\n")
-	sig, err := sign.Make(message, key)
-	if err != nil {
-		f.Fatal(err)
-	}
+	sig := judge.Value(sign.Make(message, key))(f)
 	f.Add(sig, []byte("me "+pub))
 	f.Add(sig, []byte(`"a b" namespaces="x,groundhog",valid-after="1" `+pub))
 	f.Fuzz(func(t *testing.T, sig, allowed []byte) {

@@ -197,19 +197,10 @@ func (b *bench) connect(ctx context.Context) (io.ReadWriteCloser, error) {
 
 // pair is a connection on loopback: like SSH's it takes some bytes that nobody has read yet.
 func pair(t *testing.T) (net.Conn, net.Conn) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := judge.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
-	here, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	here := judge.Value(net.Dial("tcp", l.Addr().String()))(t)
+	there := judge.Value(l.Accept())(t)
 	return here, there
 }
 

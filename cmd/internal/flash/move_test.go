@@ -222,10 +222,7 @@ func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
 		t.Errorf("%d bytes sent, want %d at most", r.Sent, most)
 	}
 	for window, want := range map[int64]protocol.Encoding{0: protocol.Raw, protocol.MaxWindow: protocol.Streamed} {
-		n, err := newRecipePacker(window)
-		if err != nil {
-			t.Fatal(err)
-		}
+		n := judge.Value(newRecipePacker(window))(t)
 		head, packed, err := n.packRecipe(3, alike)
 		n.Close()
 		p, failed := protocol.ReadBuild(append(head, packed...))
@@ -238,10 +235,7 @@ func TestMoveSendsWhatIsAlikeOnce(t *testing.T) {
 // An altogether different disk is not looked through: nothing moves, and the samples cost next to nothing.
 func TestMoveLeavesAnotherDisk(t *testing.T) {
 	_, next := builds(7)
-	want, err := newBench(t, judge.Noise(99, len(next))).move(&source{b: next}, func(j *Job) { j.Still = true })
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := judge.Value(newBench(t, judge.Noise(99, len(next))).move(&source{b: next}, func(j *Job) { j.Still = true }))(t)
 	got, err := newBench(t, judge.Noise(99, len(next))).move(&source{b: next})
 	if err != nil || got.Moved != 0 {
 		t.Fatalf("%+v, %v", got, err)

@@ -86,14 +86,8 @@ func TestPace(t *testing.T) {
 // What a parcel says that it sends is what comes out at the other end, however it is compressed; what does not compress goes as it is.
 func TestParcelEncodings(t *testing.T) {
 	text := bytes.Repeat([]byte("what a device's disk has to hold\n"), chunk.Size/33)
-	encoder, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoder, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoder := judge.Value(zstd.NewWriter(nil))(t)
+	decoder := judge.Value(zstd.NewReader(nil))(t)
 	defer decoder.Close()
 	for _, c := range []struct {
 		at   lineAndCores

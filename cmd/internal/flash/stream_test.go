@@ -77,14 +77,8 @@ func words(seed uint64, chunks int) []byte {
 
 func packedOf(t *testing.T, img []byte) *packedSource {
 	s := &source{b: img, index: true}
-	store, err := pack.At(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := pack.Make(t.Context(), indexed{s}, pack.Quick, store, func(int64) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := judge.Value(pack.At(t.TempDir()))(t)
+	k := judge.Value(pack.Make(t.Context(), indexed{s}, pack.Quick, store, func(int64) {}))(t)
 	var packed func() *packedSource
 	packed = func() *packedSource {
 		return &packedSource{source: &source{b: img, index: true}, packed: k.From(store, s.chunks()), again: packed}
@@ -96,10 +90,7 @@ func packedOf(t *testing.T, img []byte) *packedSource {
 func TestPacked(t *testing.T) {
 	img := words(1, 40)
 	plain := newBench(t, judge.Noise(9, len(img)+chunk.Size))
-	without, err := plain.flash(&source{b: img, index: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	without := judge.Value(plain.flash(&source{b: img, index: true}))(t)
 	src := packedOf(t, img)
 	b := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 	with, err := b.flashFrom(src)
@@ -174,14 +165,8 @@ func TestZstdFile(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			to := name + command[0] + ".zst"
 			judge.Run(t, exec.CommandContext(t.Context(), judge.Tool(t, command[0]), append(command[1:], name, "-o", to)...))
-			info, err := os.Stat(to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			i, err := stored.Open(t.Context(), to, "", nil, stored.Force(true))
-			if err != nil {
-				t.Fatal(err)
-			}
+			info := judge.Value(os.Stat(to))(t)
+			i := judge.Value(stored.Open(t.Context(), to, "", nil, stored.Force(true)))(t)
 			defer i.Close()
 			b := newBench(t, judge.Noise(9, len(img)+chunk.Size))
 			if res, err := b.flashOf(i, img); err != nil || res.Sent > info.Size()*102/100+10000 {
@@ -249,10 +234,7 @@ func TestPackedLive(t *testing.T) {
 	}
 	packed := func() bool { _, ok := l.Place(s.chunks()[6*pack.GroupChunks]); return ok }
 	judge.Until(t, "a packed group", packed)
-	without, err := newBench(t, judge.Noise(9, len(img)+chunk.Size)).flash(&source{b: img, index: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	without := judge.Value(newBench(t, judge.Noise(9, len(img)+chunk.Size)).flash(&source{b: img, index: true}))(t)
 	with, err := newBench(t, judge.Noise(9, len(img)+chunk.Size)).flashOf(&live{s, l}, img)
 	if err != nil || with.Sent >= without.Sent*95/100 {
 		t.Errorf("%d bytes sent, %d without a pack: %v", with.Sent, without.Sent, err)
@@ -300,10 +282,7 @@ func TestZstdFileKeptInPart(t *testing.T) {
 		"some pieces are others":      {disk: changed, again: true},
 	} {
 		t.Run(what, func(t *testing.T) {
-			i, err := stored.Open(t.Context(), filepath.Join(dir, "disk.img.zst"), "", nil, stored.Force(true))
-			if err != nil {
-				t.Fatal(err)
-			}
+			i := judge.Value(stored.Open(t.Context(), filepath.Join(dir, "disk.img.zst"), "", nil, stored.Force(true)))(t)
 			defer i.Close()
 			judge.Must(t, i.Ready(t.Context(), 0))
 			b := newBench(t, slices.Clone(c.disk))

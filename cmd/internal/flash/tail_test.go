@@ -31,10 +31,7 @@ func signatures(t *testing.T, disk []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "disk")
 	judge.WriteFile(t, name, disk)
-	out, err := exec.Command(judge.Tool(t, "wipefs"), "--no-act", "--parsable", name).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := judge.Value(exec.Command(judge.Tool(t, "wipefs"), "--no-act", "--parsable", name).Output())(t)
 	return string(out)
 }
 

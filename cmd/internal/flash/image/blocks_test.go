@@ -63,10 +63,7 @@ func TestOpenedInVain(t *testing.T) {
 	for name, cmd := range map[string][]string{"xz": {"xz", "-c", "-0", "--block-size=2097152"}, "zstd": {"zstd", "-q", "-c", "-1"}} {
 		file := old(t, filepath.Join(t.TempDir(), "image"), packWith(t, cmd, b))
 		before := runtime.NumGoroutine()
-		i, err := Open(t.Context(), file, "", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		i := judge.Value(Open(t.Context(), file, "", nil))(t)
 		i.Close()
 		judge.Until(t, name+": its goroutines ended", func() bool { return runtime.NumGoroutine() <= before })
 	}
@@ -83,15 +80,9 @@ func BenchmarkXZ(b *testing.B) {
 		}
 		name = old(b, filepath.Join(b.TempDir(), "image.xz"), packWith(b, []string{"xz", "-c", "-1", "-T0", "--block-size=8388608"}, text.Bytes()))
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		b.Fatal(err)
-	}
+	f := judge.Value(os.Open(name))(b)
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		b.Fatal(err)
-	}
+	info := judge.Value(f.Stat())(b)
 	streams, _ := claim.XZStreams(b.Context(), f, info.Size())
 	size, ok := claim.Of(b.Context(), f, info.Size(), "xz")
 	if !ok {
@@ -101,10 +92,7 @@ func BenchmarkXZ(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(size)
 			for range b.N {
-				r, err := decode(io.NewSectionReader(f, 0, info.Size()))
-				if err != nil {
-					b.Fatal(err)
-				}
+				r := judge.Value(decode(io.NewSectionReader(f, 0, info.Size())))(b)
 				if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 1<<20)); n != size || err != nil {
 					b.Fatalf("%d bytes, %v", n, err)
 				}

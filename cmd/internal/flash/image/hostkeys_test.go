@@ -38,10 +38,7 @@ func system(t testing.TB, types ...string) (root string, want []string) {
 			args = append(args, "-b", "1024")
 		}
 		tool(t, "", "ssh-keygen", args...)
-		out, err := exec.Command("ssh-keygen", "-l", "-f", name+".pub").Output()
-		if err != nil {
-			t.Fatal(err)
-		}
+		out := judge.Value(exec.Command("ssh-keygen", "-l", "-f", name+".pub").Output())(t)
 		want = append(want, strings.Fields(string(out))[1])
 	}
 	return root, want

@@ -100,23 +100,15 @@ func TestHostXZIsUsed(t *testing.T) {
 	host := judge.Tool(t, "xz")
 	withXZ(t, `echo "$* ${XZ_OPT-none}" >`+args+"; exec "+host+` "$@"`)
 	t.Setenv("XZ_OPT", "-9")
-	if _, err := whole(open(t, stored, "", nil)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(whole(open(t, stored, "", nil)))(t)
 	if b, err := os.ReadFile(args); err != nil || !bytes.HasPrefix(b, []byte("-dc -T")) || !bytes.HasSuffix(b, []byte(" none\n")) {
 		t.Errorf("%q, %v", b, err)
 	}
 	withXZ(t, "PATH=/usr/bin:/bin\nexec sleep 1000")
 	before := runtime.NumGoroutine()
 	ended := make(chan error, 1)
-	file, err := os.Open(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := judge.Value(os.Open(stored))(t)
+	info := judge.Value(file.Stat())(t)
 	streams, _ := claim.XZStreams(t.Context(), file, info.Size())
 	r, _, err := decodeBy(file, decodeOptions{file: io.NewSectionReader(file, 0, info.Size()), xz: streams})
 	if err != nil {

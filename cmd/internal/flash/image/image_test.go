@@ -34,10 +34,7 @@ func old(t testing.TB, name string, b []byte) string {
 
 func open(t testing.TB, name, sum string, stdin io.Reader, options ...Option) *Image {
 	t.Helper()
-	i, err := Open(t.Context(), name, sum, stdin, options...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	i := judge.Value(Open(t.Context(), name, sum, stdin, options...))(t)
 	t.Cleanup(func() { i.Close() })
 	return i
 }
@@ -105,9 +102,7 @@ func TestOpen(t *testing.T) {
 func TestIndexOfAnother(t *testing.T) {
 	dir := t.TempDir()
 	name := old(t, filepath.Join(dir, "image"), disk(3<<20))
-	if _, err := whole(open(t, name, "", nil)); err != nil {
-		t.Fatal(err)
-	}
+	judge.Value(whole(open(t, name, "", nil)))(t)
 	if all, _ := filepath.Glob(filepath.Join(dir, "*")); len(all) != 1 {
 		t.Errorf("left behind: %q", all)
 	}
@@ -327,10 +322,7 @@ func TestCutMeanwhile(t *testing.T) {
 func TestClose(t *testing.T) {
 	r, w := io.Pipe()
 	go w.Write(disk(1 << 20))
-	i, err := Open(t.Context(), "-", "", r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	i := judge.Value(Open(t.Context(), "-", "", r))(t)
 	i.in = r
 	failed := make(chan error)
 	go func() { _, err := whole(i); failed <- err }()

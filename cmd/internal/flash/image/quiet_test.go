@@ -139,10 +139,7 @@ func TestCloseOfSilentInput(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	go w.Write(disk(3 << 20))
-	i, err := Open(t.Context(), "-", "", r, Quiet(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
+	i := judge.Value(Open(t.Context(), "-", "", r, Quiet(time.Hour)))(t)
 	go i.Load(t.Context())
 	i.Close()
 }

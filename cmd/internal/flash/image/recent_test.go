@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/fixtures/judge"
 )
 
 // chunksOf is an image's chunks.
@@ -115,9 +116,7 @@ func TestKnown(t *testing.T) {
 func TestReadOnDemand(t *testing.T) {
 	i := open(t, old(t, filepath.Join(t.TempDir(), "disk.img"), disk(80<<20)), "", nil)
 	for _, n := range []int64{0, 20, 3, 40} {
-		if _, err := i.Read(t.Context(), n); err != nil {
-			t.Fatal(err)
-		}
+		judge.Value(i.Read(t.Context(), n))(t)
 		i.mu.Lock()
 		if most := int(i.demand) + mostInMemory; len(i.chunks) > most {
 			t.Errorf("chunk %d was asked for, %d were read", n, len(i.chunks))
