@@ -22,12 +22,7 @@ func pipe(t testing.TB, dir string, in []byte, tool string, args ...string) []by
 	cmd := exec.Command(tool, args...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC0")
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", tool, strings.Join(args, " "), err, errs.Bytes())
-	}
-	return out.Bytes()
+	return judge.Output(t, cmd)
 }
 
 // cli is how each compression's own tool makes and unmakes it.

@@ -27,7 +27,7 @@ func bomb(t *testing.T, c Compression, size int64, behind bool) []byte {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin = io.MultiReader(bytes.NewReader(head), io.LimitReader(nothing{}, size))
-	return judge.Value(cmd.Output())(t)
+	return judge.Output(t, cmd)
 }
 
 type nothing struct{}

@@ -101,11 +101,7 @@ func packedAs(t *testing.T, args []string, r io.Reader) []byte {
 	t.Helper()
 	cmd := exec.Command(judge.Tool(t, args[0]), args[1:]...)
 	cmd.Stdin = r
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v", args[0], err)
-	}
-	return out
+	return judge.Output(t, cmd)
 }
 
 // zeros never ends.

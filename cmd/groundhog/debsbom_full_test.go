@@ -193,18 +193,13 @@ func TestDebsbom(t *testing.T) {
 	judge.Must(t, fixtures.Minbase(t.Context(), "forky", tools, []string{"debsbom", "python3-cyclonedx-lib", "python3-spdx-tools"}, t.Output()))
 	inside := func(input []byte, args ...string) []byte {
 		t.Helper()
-		var errs bytes.Buffer
 		cmd := exec.Command("chroot", append([]string{tools, "env", "PYTHONHASHSEED=0"}, args...)...)
-		cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, &errs)
-		}
-		return out
+		cmd.Stdin = bytes.NewReader(input)
+		return judge.Output(t, cmd)
 	}
 	for name, root := range map[string]string{"trixie": target(t, "trixie", "amd64").Root, "foreign": foreignTree(t)} {
 		t.Run(name, func(t *testing.T) {
-			records := judge.Value(exec.Command("tar", "-C", root, "-c", "./var/lib/dpkg").Output())(t)
+			records := judge.Output(t, exec.Command("tar", "-C", root, "-c", "./var/lib/dpkg"))
 			ours := func(format string) []byte { return []byte(groundhog(t, 0, "manifest", root, "--format", format)) }
 			theirs := func(format string) []byte {
 				return inside(records, "debsbom", "generate", "--root", "-", "--out", "-", "--no-recommends-deps", "--sbom-type", format)

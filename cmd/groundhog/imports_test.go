@@ -44,10 +44,7 @@ var apart = map[string][]string{
 var notBelowCmd = []string{"github.com/spf13/", "net/http", "golang.org/x/net/", "groundhog/fixtures"}
 
 func TestImports(t *testing.T) {
-	out, err := exec.Command(judge.Tool(t, "go"), "list", "-f", "{{.ImportPath}}: {{join .Imports \" \"}}: {{join .Deps \" \"}}", "groundhog/...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := judge.Output(t, exec.Command(judge.Tool(t, "go"), "list", "-f", "{{.ImportPath}}: {{join .Imports \" \"}}: {{join .Deps \" \"}}", "groundhog/..."))
 	for line := range strings.Lines(string(out)) {
 		part := strings.Split(strings.TrimSpace(line), ": ")
 		pkg, imports, deps := part[0], strings.Fields(part[1]), strings.Fields(part[len(part)-1])

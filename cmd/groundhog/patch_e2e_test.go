@@ -52,14 +52,7 @@ func patchTarget(t *testing.T, tgt *fixtures.Target, initrd string, args ...stri
 
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	var stderr bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %q: %v: %s", name, args, err, stderr.String())
-	}
-	return string(out)
+	return string(judge.Output(t, exec.Command(name, args...)))
 }
 
 // machine is the device that the archive is for.

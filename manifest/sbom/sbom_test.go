@@ -183,7 +183,7 @@ func TestCycloneDX(t *testing.T) {
 	}
 	bom := new(cyclonedx.BOM)
 	judge.Must(t, cyclonedx.NewBOMDecoder(bytes.NewReader(b.Bytes()), cyclonedx.BOMFileFormatJSON).Decode(bom))
-	out := judge.Value(exec.Command(judge.Tool(t, "go"), "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output())(t)
+	out := judge.Output(t, exec.Command(judge.Tool(t, "go"), "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go"))
 	holdAgainst(t, b.Bytes(), filepath.Join(strings.TrimSpace(string(out)), "schema", "bom-1.6.schema.json"))
 }
 

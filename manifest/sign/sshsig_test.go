@@ -62,7 +62,7 @@ func TestSignatureBothWays(t *testing.T) {
 			for _, hash := range []string{"sha512", "sha256"} {
 				cmd := exec.Command(keygen, "-Y", "sign", "-q", "-f", name, "-n", "groundhog", "-O", "hashalg="+hash)
 				cmd.Stdin = bytes.NewReader(message)
-				theirs := judge.Value(cmd.Output())(t)
+				theirs := judge.Output(t, cmd)
 				who, err := sign.Check(message, theirs, signers, "ci@example")
 				if err != nil || who.Principals != "ci@example" {
 					t.Errorf("ssh-keygen's %s signature: %v, %v", hash, who, err)

@@ -156,7 +156,7 @@ func TestUnread(t *testing.T) {
 	for name, tool := range map[string]string{"kernel/half.ko.xz": "xz", "kernel/half2.ko.zst": "zstd"} {
 		cmd := exec.Command(judge.Tool(t, tool), "-c")
 		cmd.Stdin = bytes.NewReader(whole)
-		b := judge.Value(cmd.Output())(t)
+		b := judge.Output(t, cmd)
 		files[name] = b[:len(b)/2]
 	}
 	theirs, said, err := asDepmod(t, files)

@@ -37,12 +37,9 @@ func TestIndexesOfReleases(t *testing.T) {
 			// Beside the target's own tree, so that its depmod can be run, and the target is left as it is.
 			root := t.TempDir()
 			kernel := filepath.Base(kernels[0])
-			out, err := exec.Command(judge.Tool(t, "unshare"), "--mount", "sh", "-ec",
+			judge.Run(t, exec.Command(judge.Tool(t, "unshare"), "--mount", "sh", "-ec",
 				`mount --bind "$2" "$1/mnt"; mkdir -p "$1/mnt/lib/modules"; cp -a "$3" "$1/mnt/lib/modules"; exec chroot "$1" /sbin/depmod -b /mnt "$4"`,
-				"sh", tgt.Root, root, kernels[0], kernel).CombinedOutput()
-			if err != nil {
-				t.Fatalf("depmod: %v: %s", err, out)
-			}
+				"sh", tgt.Root, root, kernels[0], kernel))
 			theirs := map[string][]byte{}
 			for name := range indexNames {
 				b, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, name))

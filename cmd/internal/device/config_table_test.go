@@ -19,7 +19,7 @@ import (
 
 // Every option that the installed ssh prints, or whose manual it has, stands in the table.
 func TestOptionTable(t *testing.T) {
-	out := judge.Value(exec.Command(judge.Tool(t, "ssh"), "-G", "-F", "none", "host").Output())(t)
+	out := judge.Output(t, exec.Command(judge.Tool(t, "ssh"), "-G", "-F", "none", "host"))
 	var options []string
 	for line := range strings.Lines(string(out)) {
 		option, _, _ := strings.Cut(strings.TrimSpace(line), " ")

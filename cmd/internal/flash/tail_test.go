@@ -31,7 +31,7 @@ func signatures(t *testing.T, disk []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "disk")
 	judge.WriteFile(t, name, disk)
-	out := judge.Value(exec.Command(judge.Tool(t, "wipefs"), "--no-act", "--parsable", name).Output())(t)
+	out := judge.Output(t, exec.Command(judge.Tool(t, "wipefs"), "--no-act", "--parsable", name))
 	return string(out)
 }
 

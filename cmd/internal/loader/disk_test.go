@@ -46,7 +46,7 @@ func TestDiskReadTwice(t *testing.T) {
 			t.Helper()
 			cmd := exec.Command(shell[0], append(shell[1:], "-c", diskText+"lsblk() { :; }\ndisk_facts \"$1\"; fact end ok", "groundhog", path)...)
 			cmd.Env, cmd.Dir = append(os.Environ(), "groundhog_root="+root), t.TempDir()
-			out := judge.Value(cmd.Output())(t)
+			out := judge.Output(t, cmd)
 			f := judge.Value(ParseFacts(string(out)))(t)
 			if left, _ := os.ReadDir(cmd.Dir); len(left) > 0 {
 				t.Errorf("%s: a disk's name was run", path)

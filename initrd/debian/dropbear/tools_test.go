@@ -1,7 +1,6 @@
 package dropbear
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"os/exec"
 	"path/filepath"
@@ -14,14 +13,7 @@ import (
 // run returns a tool's standard output without its last line end.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(name, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %q: %v\n%s%s", name, args, err, out, stderr.Bytes())
-	}
-	return strings.TrimSuffix(string(out), "\n")
+	return strings.TrimSuffix(string(judge.Output(t, exec.Command(name, args...))), "\n")
 }
 
 func tempFile(t *testing.T, data []byte) string {

@@ -19,7 +19,7 @@ func TestSumOf(t *testing.T) {
 	for _, n := range []int{0, 1, 63, 64, 65, 1023, 1024, 1025, 4096, 65536, Size - 512, Size} {
 		cmd := exec.Command(b3sum, "--no-names")
 		cmd.Stdin = bytes.NewReader(data[:n])
-		want := judge.Value(cmd.Output())(t)
+		want := judge.Output(t, cmd)
 		if got := SumOf(data[:n]); hex.EncodeToString(got[:]) != strings.TrimSpace(string(want)) {
 			t.Errorf("%d bytes: %x, b3sum says %s", n, got, want)
 		}

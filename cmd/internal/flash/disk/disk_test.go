@@ -114,7 +114,7 @@ func TestTable(t *testing.T) {
 		cmd := exec.Command(sfdisk, "-q", name)
 		cmd.Stdin = strings.NewReader("label: " + label + "\n")
 		judge.Run(t, cmd)
-		out := judge.Value(exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name).Output())(t)
+		out := judge.Output(t, exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name))
 		got, err := tableOf(name, 512, func(n string) (io.ReadCloser, error) { return os.Open(n) })
 		if want := strings.TrimSpace(string(out)); err != nil || got != want || want == "" {
 			t.Errorf("%s: %q, %v; blkid says %q", label, got, err, want)

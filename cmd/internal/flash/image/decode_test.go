@@ -59,10 +59,7 @@ func packWith(t testing.TB, cmd []string, b []byte) []byte {
 	}
 	c := exec.Command(judge.Tool(t, cmd[0]), cmd[1:]...)
 	c.Stdin = bytes.NewReader(b)
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%q: %v", cmd, err)
-	}
+	out := judge.Output(t, c)
 	packs.Store(key, bytes.Clone(out))
 	return out
 }

@@ -38,7 +38,7 @@ func system(t testing.TB, types ...string) (root string, want []string) {
 			args = append(args, "-b", "1024")
 		}
 		tool(t, "", "ssh-keygen", args...)
-		out := judge.Value(exec.Command("ssh-keygen", "-l", "-f", name+".pub").Output())(t)
+		out := judge.Output(t, exec.Command("ssh-keygen", "-l", "-f", name+".pub"))
 		want = append(want, strings.Fields(string(out))[1])
 	}
 	return root, want

@@ -174,7 +174,7 @@ func TestFile(t *testing.T) {
 					cmd.Args = append(cmd.Args, fmt.Sprintf("--stream-size=%d", len(part)))
 				}
 				cmd.Stdin = bytes.NewReader(part)
-				frame := judge.Value(cmd.Output())(t)
+				frame := judge.Output(t, cmd)
 				b = append(append(b, "\x50\x2a\x4d\x18\x03\x00\x00\x00xyz"...), frame...)
 			}
 			frames, window := claim.Frames(t.Context(), bytes.NewReader(b), int64(len(b)))

@@ -222,11 +222,8 @@ func TestRunRefuses(t *testing.T) {
 // tools is a PATH with busybox' programs and curl, and no others.
 func (l *local) tools() string {
 	dir := filepath.Join(l.root, "bin")
-	out, err := exec.Command("sh", "-c", `mkdir -p "$1" && ln -s "$(command -v curl)" "$1" && ln -s "$(command -v busybox)" "$1" &&
-		busybox --install -s "$1"`, "sh", dir).CombinedOutput()
-	if err != nil {
-		l.t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(l.t, exec.Command("sh", "-c", `mkdir -p "$1" && ln -s "$(command -v curl)" "$1" && ln -s "$(command -v busybox)" "$1" &&
+		busybox --install -s "$1"`, "sh", dir))
 	return dir
 }
 

@@ -26,11 +26,7 @@ func packed(t testing.TB, n int, cmd ...string) []byte {
 		b[i] = byte(i * i >> 8)
 	}
 	judge.WriteFile(t, name, b)
-	out, err := exec.Command(judge.Tool(t, cmd[0]), append(cmd[1:], name)...).Output()
-	if err != nil {
-		t.Fatalf("%q: %v", cmd, err)
-	}
-	return out
+	return judge.Output(t, exec.Command(judge.Tool(t, cmd[0]), append(cmd[1:], name)...))
 }
 
 func of(b []byte, compression string) (int64, bool) {
@@ -103,7 +99,7 @@ func stream(t testing.TB, cmd ...string) []byte {
 	t.Helper()
 	c := exec.Command(judge.Tool(t, cmd[0]), cmd[1:]...)
 	c.Stdin = bytes.NewReader(make([]byte, 5000))
-	return judge.Value(c.Output())(t)
+	return judge.Output(t, c)
 }
 
 // A file that is cut anywhere claims nothing.

@@ -110,7 +110,7 @@ func TestSha256sum(t *testing.T) {
 				if in == "" && name == "-" {
 					continue
 				}
-				out := judge.Value(cmd.Output())(t)
+				out := judge.Output(t, cmd)
 				all, err := Parse(out)
 				if err != nil || len(all) != 1 {
 					t.Errorf("%q: %v", out, err)

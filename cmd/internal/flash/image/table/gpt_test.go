@@ -38,7 +38,7 @@ func TestRelocate(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	dump := func(name string) string {
-		out := judge.Value(exec.Command(sfdisk, "--dump", name).Output())(t)
+		out := judge.Output(t, exec.Command(sfdisk, "--dump", name))
 		_, parts, _ := strings.Cut(strings.ReplaceAll(string(out), name, "disk"), "\n\n")
 		return parts
 	}

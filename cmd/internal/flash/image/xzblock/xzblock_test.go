@@ -35,11 +35,7 @@ func pack(t testing.TB, b []byte, args ...string) []byte {
 	t.Helper()
 	c := exec.Command(judge.Tool(t, "xz"), append([]string{"-c"}, args...)...)
 	c.Stdin = bytes.NewReader(b)
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("xz %q: %v", args, err)
-	}
-	return out
+	return judge.Output(t, c)
 }
 
 // alone decodes from the first byte to the last: what everything is held against.
