@@ -212,7 +212,7 @@ func TestForms(t *testing.T) { forms(t, 4) }
 
 // forms tries one in some.
 func forms(t *testing.T, one int) {
-	elf := judge.Value(os.ReadFile("/proc/self/exe"))(t)
+	elf := judge.ReadFile(t, "/proc/self/exe")
 	in := run(dir("."), file("elf", string(elf[:1<<20])), file("text", strings.Repeat("text\n", 50000)))
 	want := tree(read(t, in))
 	for i, line := range []string{

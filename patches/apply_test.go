@@ -42,8 +42,7 @@ func TestAgainChangesNothing(t *testing.T) {
 		before := write(t, img)
 		o := defaults(tgt)
 		everything(&o)
-		again, err := apply(img, tgt.Root, o)
-		judge.Must(t, err)
+		again := judge.Value(apply(img, tgt.Root, o))(t)
 		if again.Changed() || len(img.Edits()) != 0 {
 			t.Errorf("changed: %+v", img.Edits())
 		}
@@ -104,8 +103,7 @@ func TestOrder(t *testing.T) {
 		}
 	}
 	img, r := patch(t, tiny.New("bookworm", false), everything)
-	rec, err := manifest.ReadRecord(img)
-	judge.Must(t, err)
+	rec := judge.Value(manifest.ReadRecord(img))(t)
 	for i, p := range r.Patches {
 		if p.Name != want[i] || rec.Patches[i].Name != want[i] || p.Summary == "" || strings.Contains(p.Summary, "\n") {
 			t.Errorf("patch %d is %+v, recorded as %s, want %s", i, p, rec.Patches[i].Name, want[i])
@@ -145,8 +143,7 @@ func TestDeterministic(t *testing.T) {
 func TestNoSecrets(t *testing.T) {
 	img, r := patch(t, tiny.New("bookworm", true), nil)
 	var out bytes.Buffer
-	m, err := manifest.Of(img)
-	judge.Must(t, err)
+	m := judge.Value(manifest.Of(img))(t)
 	judge.Must(t, manifest.Encode(&out, m))
 	fmt.Fprintf(&out, "%+v %#v %s", r, r, text(t, img, manifest.RecordPath))
 	archive := write(t, img)
@@ -183,8 +180,7 @@ func TestManifestOfPatched(t *testing.T) {
 		}
 		judge.Must(t, err)
 		img = reread(t, out.Bytes())
-		m, err := manifest.Of(img)
-		judge.Must(t, err)
+		m := judge.Value(manifest.Of(img))(t)
 		found, err := manifest.Verify(img, m)
 		if err != nil || len(found) > 0 {
 			t.Errorf("appended %v: %v, %v", appended, found, err)
@@ -202,8 +198,7 @@ func TestOtherWait(t *testing.T) {
 		before := snapshot(img)
 		o := defaults(tgt)
 		o.Wait = time.Hour
-		r, err := apply(img, tgt.Root, o)
-		judge.Must(t, err)
+		r := judge.Value(apply(img, tgt.Root, o))(t)
 		for _, a := range r.Patches {
 			if a.Changed != (a.Name == "wait") {
 				t.Errorf("%+v", a)

@@ -55,8 +55,7 @@ func TestGraftBusybox(t *testing.T) {
 func TestAppletsOfInstalled(t *testing.T) {
 	path := judge.Tool(t, "busybox")
 	b := readHost(t, path)
-	got, err := readApplets(b)
-	judge.Must(t, err)
+	got := judge.Value(readApplets(b))(t)
 	var names []string
 	sbin := map[string]bool{}
 	for _, l := range strings.Fields(output(t, path, "--list-full")) {
@@ -108,11 +107,9 @@ func FuzzApplets(f *testing.F) {
 				t.Fatalf("%q", n)
 			}
 		}
-		img, err := initrd.New(initrd.None, initrd.Entry{Name: ".", Mode: initrd.TypeDir | 0o755})
-		judge.Must(t, err)
+		img := judge.Value(initrd.New(initrd.None, initrd.Entry{Name: ".", Mode: initrd.TypeDir | 0o755}))(t)
 		target := &Archive{Image: img}
-		paths, err := target.freeNames(b)
-		judge.Must(t, err)
+		paths := judge.Value(target.freeNames(b))(t)
 		if err := img.PutLinks(paths, initrd.File{Mode: initrd.TypeFile | 0o755, Data: b}); err != nil {
 			t.Fatal(fmt.Errorf("%q: %w", paths, err))
 		}

@@ -143,10 +143,8 @@ func TestNamesInChroot(t *testing.T) {
 	box := judge.Tool(t, "busybox")
 	host := os.DirFS("/")
 	tgt := nameless(true)
-	real, err := sysroot.Resolve(host, strings.TrimPrefix(box, "/"))
-	judge.Must(t, err)
-	libs, err := sysroot.Closure(host, real)
-	judge.Must(t, err)
+	real := judge.Value(sysroot.Resolve(host, strings.TrimPrefix(box, "/")))(t)
+	libs := judge.Value(sysroot.Closure(host, real))(t)
 	tgt.Archive["usr/bin/busybox"] = tiny.Program(readHost(t, box))
 	for _, lib := range libs {
 		at := lib.Name
@@ -165,8 +163,7 @@ func TestNamesInChroot(t *testing.T) {
 	root := t.TempDir()
 	writeImage(t, img, root)
 	judge.Must(t, os.MkdirAll(filepath.Join(root, "run"), 0o755))
-	calls, err := ownCalls()
-	judge.Must(t, err)
+	calls := judge.Value(ownCalls())(t)
 	script := "set -e\nexport PATH=/sbin:/usr/sbin:/bin:/usr/bin\n"
 	for _, c := range calls {
 		script += "command -v " + c.command + "\n"

@@ -215,8 +215,7 @@ func TestDevicePatchedAgain(t *testing.T) {
 			o := defaults(tgt)
 			o.Device = device
 			before := settingsOf(t, img)
-			r, err := apply(img, tgt.Root, o)
-			judge.Must(t, err)
+			r := judge.Value(apply(img, tgt.Root, o))(t)
 			sh := []string{judge.Tool(t, "dash")}
 			was, _ := deviceAsInit(sh, before)
 			now, _ := deviceAsInit(sh, settingsOf(t, img))

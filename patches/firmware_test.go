@@ -74,8 +74,7 @@ func TestFirmware(t *testing.T) {
 			// Once it is there, there is nothing to do.
 			o := defaults(tgt)
 			o.Modules = []string{"bnx2"}
-			again, err := apply(img, tgt.Root, o)
-			judge.Must(t, err)
+			again := judge.Value(apply(img, tgt.Root, o))(t)
 			if again.Changed() {
 				t.Errorf("again: %+v", again.Patches)
 			}
@@ -98,8 +97,7 @@ func TestFirmwareOfThere(t *testing.T) {
 		t.Errorf("%+v\n%q", r.Firmware, r.Notes)
 	}
 	img = read(t, tgt)
-	r, err = apply(img, fstest.MapFS{"lib/firmware/bnx2/rv2p.fw": tiny.Text("r")}, o)
-	judge.Must(t, err)
+	r = judge.Value(apply(img, fstest.MapFS{"lib/firmware/bnx2/rv2p.fw": tiny.Text("r")}, o))(t)
 	if got := firmwareIn(snapshot(img)); got != "bnx2/rv2p.fw" {
 		t.Errorf("%s, %+v", got, r.Firmware)
 	}

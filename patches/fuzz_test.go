@@ -16,12 +16,10 @@ import (
 // second time changes nothing.
 func FuzzApply(f *testing.F) {
 	for _, release := range releases {
-		b, err := tiny.New(release, true).Bytes(initrd.None)
-		judge.Must(f, err)
+		b := judge.Value(tiny.New(release, true).Bytes(initrd.None))(f)
 		f.Add(b, "eth0", "keep")
 	}
-	b, err := tiny.New("bookworm", false).Bytes(initrd.None)
-	judge.Must(f, err)
+	b := judge.Value(tiny.New("bookworm", false).Bytes(initrd.None))(f)
 	f.Add(b, "eth0; reboot", "02:00:5e:10:00:01")
 	tgt := tiny.New("bookworm", true)
 	f.Fuzz(func(t *testing.T, b []byte, device, mac string) {
@@ -52,8 +50,7 @@ func FuzzApply(f *testing.F) {
 // checkPlainSettings looks at every value that our scripts are told.
 func checkPlainSettings(t *testing.T, img *initrd.Image) {
 	t.Helper()
-	b, err := fs.ReadFile(treeOf(img), confPath)
-	judge.Must(t, err)
+	b := judge.Value(fs.ReadFile(treeOf(img), confPath))(t)
 	for line := range strings.Lines(string(b)) {
 		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		if ours := strings.HasPrefix(name, "GROUNDHOG_"); ok && ours && !confValue.MatchString(value) {

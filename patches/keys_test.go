@@ -20,8 +20,7 @@ const archiveKeys = tiny.Home + "/.ssh/authorized_keys"
 // tree, else those that the package's hook would take.
 func TestAuthorizedKeysOrder(t *testing.T) {
 	for _, release := range releases {
-		v, err := dropbear.ForRelease(release)
-		judge.Must(t, err)
+		v := judge.Value(dropbear.ForRelease(release))(t)
 		tgt := tiny.New(release, true)
 		hook := v.RootAuthorizedKeys()
 		tgt.Root[hook] = tiny.Text("# hook\n" + tiny.LoginECDSA)
@@ -161,8 +160,7 @@ func TestHostKeys(t *testing.T) {
 		}
 		// Without any in the archive: the root tree's, and without those new ones.
 		tgt = tiny.New(release, false)
-		v, err := dropbear.ForRelease(release)
-		judge.Must(t, err)
+		v := judge.Value(dropbear.ForRelease(release))(t)
 		tgt.Root[v.RootDir+"/dropbear_ecdsa_host_key"] = tiny.Text(string(ecdsa.Marshal()))
 		if kinds, keys = types(t, tgt, keep); kinds != "ecdsa" || keys[0].Fingerprint() != ecdsa.Fingerprint() {
 			t.Errorf("%s, the root tree's: %s %v", release, kinds, keys)

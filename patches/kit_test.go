@@ -19,16 +19,13 @@ var releases = []string{"buster", "bullseye", "bookworm", "trixie"}
 // read is the target's archive as an image.
 func read(t testing.TB, tgt *tiny.Target) *initrd.Image {
 	t.Helper()
-	b, err := tgt.Bytes(initrd.None)
-	judge.Must(t, err)
+	b := judge.Value(tgt.Bytes(initrd.None))(t)
 	return reread(t, b)
 }
 
 func reread(t testing.TB, b []byte) *initrd.Image {
 	t.Helper()
-	img, err := initrd.Read(bytes.NewReader(b), initrd.Limits{})
-	judge.Must(t, err)
-	return img
+	return judge.Value(initrd.Read(bytes.NewReader(b), initrd.Limits{}))(t)
 }
 
 func write(t testing.TB, img *initrd.Image) []byte {
@@ -67,8 +64,7 @@ func patch(t testing.TB, tgt *tiny.Target, change func(*Options)) (*initrd.Image
 		change(&o)
 	}
 	img := read(t, tgt)
-	r, err := apply(img, tgt.Root, o)
-	judge.Must(t, err)
+	r := judge.Value(apply(img, tgt.Root, o))(t)
 	return reread(t, write(t, img)), r
 }
 
@@ -91,8 +87,7 @@ func refused(t testing.TB, tgt *tiny.Target, change func(*Options)) error {
 
 func text(t testing.TB, img *initrd.Image, name string) string {
 	t.Helper()
-	b, err := img.ReadFile(name)
-	judge.Must(t, err)
+	b := judge.Value(img.ReadFile(name))(t)
 	return string(b)
 }
 
@@ -116,9 +111,7 @@ func ours(name string) bool {
 
 func readHost(t testing.TB, path string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	judge.Must(t, err)
-	return b
+	return judge.ReadFile(t, path)
 }
 
 // output is what a program prints.

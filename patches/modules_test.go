@@ -195,15 +195,13 @@ func judgeIndexes(t *testing.T, img *initrd.Image) {
 		t.Errorf("modprobe would load %s", got)
 	}
 	output(t, "depmod", "-b", root, kernel)
-	theirs, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, "modules.dep.bin"))
-	judge.Must(t, err)
+	theirs := judge.ReadFile(t, filepath.Join(root, "lib/modules", kernel, "modules.dep.bin"))
 	sameLayout := depmod.LayoutOf(theirs) == depmod.LayoutOf([]byte(text(t, img, path.Join(dir, "modules.dep.bin"))))
 	for _, name := range []string{"modules.dep", "modules.dep.bin", "modules.alias", "modules.alias.bin", "modules.symbols", "modules.symbols.bin", "modules.softdep", "modules.devname"} {
 		if strings.HasSuffix(name, ".bin") && !sameLayout { // of another kmod: modprobe has read it
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(root, "lib/modules", kernel, name))
-		judge.Must(t, err)
+		b := judge.ReadFile(t, filepath.Join(root, "lib/modules", kernel, name))
 		if string(b) != text(t, img, path.Join(dir, name)) {
 			t.Errorf("%s is not as depmod makes it", name)
 		}
@@ -221,8 +219,7 @@ func TestModulesListed(t *testing.T) {
 	// Modules that are there need no root tree.
 	o := defaults(tgt)
 	o.Curl, o.Modules = false, []string{"mii", "usbcore", "e1000"}
-	r, err := apply(read(t, tgt), nil, o)
-	judge.Must(t, err)
+	r := judge.Value(apply(read(t, tgt), nil, o))(t)
 	if i := slices.IndexFunc(r.Patches, func(a Applied) bool { return a.Name == "modules" }); !strings.HasSuffix(r.Patches[i].Summary, "all there already") {
 		t.Errorf("%+v", r.Patches[i])
 	}

@@ -104,13 +104,11 @@ func TestServerOfAnotherRelease(t *testing.T) {
 	tgt := tiny.New("bookworm", true)
 	tgt.Archive["usr/sbin/dropbear"] = tiny.New("trixie", true).Archive["usr/sbin/dropbear"]
 	libc(tgt, "Debian GLIBC 2.36-9) stable release version 2.36")
-	a, err := openArchive(read(t, tgt), tgt.Root, nil, defaults(tgt))
-	judge.Must(t, err)
+	a := judge.Value(openArchive(read(t, tgt), tgt.Root, nil, defaults(tgt)))(t)
 	if a.Release != "bookworm" || a.version.DSS || !strings.Contains(strings.Join(a.notes, "\n"), "dropbear 2025.89 is in the archive, as trixie has it, not bookworm (2022.83)") {
 		t.Errorf("%s, %v, %q", a.Release, a.version, a.notes)
 	}
-	bullseye, err := dropbear.ForRelease("bullseye")
-	judge.Must(t, err)
+	bullseye := judge.Value(dropbear.ForRelease("bullseye"))(t)
 	if v := bullseye.With("2022.83"); !v.NeedsNSSDNS || v.RootDir != "etc/dropbear/initramfs" {
 		t.Errorf("%+v", v)
 	}

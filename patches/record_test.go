@@ -43,8 +43,7 @@ func TestBuildID(t *testing.T) {
 		if !strings.Contains(text(t, img, confPath), "GROUNDHOG_BUILD="+r.Build+"\n") {
 			t.Errorf("%s: the settings have another id", name)
 		}
-		rec, err := manifest.ReadRecord(img)
-		judge.Must(t, err)
+		rec := judge.Value(manifest.ReadRecord(img))(t)
 		if rec.Build != r.Build || rec.Tool != "groundhog test" || rec.Release != "bookworm" || rec.Board != "generic" {
 			t.Errorf("%s: %+v", name, rec)
 		}
@@ -53,8 +52,7 @@ func TestBuildID(t *testing.T) {
 		}
 	}
 	img := read(t, tgt)
-	r, err := Apply(img, tgt.Root, nil, defaults(tgt), "groundhog test", "another source")
-	judge.Must(t, err)
+	r := judge.Value(Apply(img, tgt.Root, nil, defaults(tgt), "groundhog test", "another source"))(t)
 	if other := seen[r.Build]; other != "" {
 		t.Errorf("another source and %s are both %s", other, r.Build)
 	}
@@ -69,8 +67,7 @@ func TestRecordMerged(t *testing.T) {
 	o.Tools, o.Wait = []string{"sfdisk"}, time.Hour
 	_, err := apply(img, tgt.Root, o)
 	judge.Must(t, err)
-	rec, err := manifest.ReadRecord(img)
-	judge.Must(t, err)
+	rec := judge.Value(manifest.ReadRecord(img))(t)
 	find := func(name string) manifest.Patch {
 		i := slices.IndexFunc(rec.Patches, func(p manifest.Patch) bool { return p.Name == name })
 		if i < 0 {

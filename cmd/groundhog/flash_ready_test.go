@@ -9,17 +9,18 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/device/devicetest"
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 )
 
 // What is wrong with an image that is here, or with what it is to be written to, is said while the old system still boots;
 // what is not is written, and the verdict says what it was checked against.
 func TestFlashReady(t *testing.T) {
-	b := mbrImage(3 << 20)
+	b := bootable.Partitioned(3 << 20)
 	z := judge.Gzip(b)
 	flipped := bytes.Clone(z)
 	flipped[len(z)-6] ^= 1 // of the checksum
-	large := mbrImage(3 << 20)
+	large := bootable.Partitioned(3 << 20)
 	copy(large[446+12:], "\x00\x00\x02\x00") // 64 MiB, on a disk of 24
 	btrfs := bytes.Clone(b)
 	copy(btrfs[1<<20+1080:], "\x00\x00")
@@ -72,7 +73,7 @@ func TestFlashReady(t *testing.T) {
 func TestFlashChecked(t *testing.T) {
 	d := newDesk(t)
 	d.Wait("b1")
-	b := mbrImage(3 << 20)
+	b := bootable.Partitioned(3 << 20)
 	judge.WriteFile(t, d.image, b)
 	sum := fmt.Sprintf("%x", sha256.Sum256(b))
 	sums := filepath.Join(filepath.Dir(d.image), "SHA256SUMS")

@@ -11,19 +11,20 @@ import (
 	"testing"
 
 	"groundhog/cmd/internal/input"
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 )
 
 // An image that is a file on standard input is a file: that it changes while it is read is noticed.
 func TestFileOnStandardInput(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "disk.img")
-	judge.WriteFile(t, name, mbrImage(3<<20))
+	judge.WriteFile(t, name, bootable.Partitioned(3<<20))
 	f := judge.Value(os.Open(name))(t)
 	defer f.Close()
 	var o flashOptions
 	img := judge.Value(o.openImage(t.Context(), input.Of(f, nil), stdioName))(t)
 	defer img.Close()
-	judge.WriteFile(t, name, mbrImage(2<<20))
+	judge.WriteFile(t, name, bootable.Partitioned(2<<20))
 	if err := img.Load(t.Context()); err == nil || errors.Is(err, os.ErrClosed) {
 		t.Errorf("it changed, and nobody noticed: %v", err)
 	}
@@ -39,7 +40,7 @@ func TestStreamLargerThanDisk(t *testing.T) {
 	for fill := range byte(2) {
 		long := &countedStream{Reader: io.LimitReader(filled(fill), 8<<30)}
 		var said bytes.Buffer
-		code := run(args, io.MultiReader(bytes.NewReader(mbrImage(3<<20)), long), &said, &said)
+		code := run(args, io.MultiReader(bytes.NewReader(bootable.Partitioned(3<<20)), long), &said, &said)
 		if states[code] == "" || !strings.Contains(said.String(), "it is larger than the disk, which has 25165824 bytes") || !strings.Contains(said.String(), states[code]) {
 			t.Errorf("filled with %d: exit %d: %s", fill, code, said.String())
 		}

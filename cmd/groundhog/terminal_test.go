@@ -55,21 +55,8 @@ func newDesk(t *testing.T) *desk {
 		t.Fatalf("patch: %d: %s", code, said.String())
 	}
 	d.Pushed(regexp.MustCompile(`"build": "([^"]+)"`).FindStringSubmatch(said.String())[1])
-	judge.WriteFile(t, d.image, mbrImage(3<<20))
+	judge.WriteFile(t, d.image, bootable.Partitioned(3<<20))
 	return d
-}
-
-// mbrImage is a disk image with a partition that reaches to its end, which begins as an ext4 does, and noise in it.
-func mbrImage(size int) []byte {
-	b := make([]byte, size)
-	for i := 8192; i < size; i += 7 {
-		b[i] = byte(i * 31)
-	}
-	const start = 2048 // sectors
-	copy(b[446:], []byte{0, 0, 0, 0, 0x83, 0, 0, 0, start & 255, start >> 8, 0, 0, byte((size/512 - start) & 255), byte((size/512 - start) >> 8), 0, 0})
-	b[510], b[511] = 0x55, 0xaa
-	copy(b[start*512+1024+56:], []byte{0x53, 0xef}) // the magic of ext4 (Documentation/filesystems/ext4)
-	return b
 }
 
 // args is a command line for the device.
@@ -380,7 +367,7 @@ func terminalAlways(t *testing.T, times int) {
 	d = newDesk(t)
 	d.Wait("b1")
 	for i := range times {
-		judge.WriteFile(t, d.image, mbrImage(2<<20+i*512))
+		judge.WriteFile(t, d.image, bootable.Partitioned(2<<20+i*512))
 		code, seen := d.on(d.args("flash")...)
 		terminalCase{code: exitDone, says: []string{"verified: /dev/vda has "}}.judge(t, code, seen)
 		if t.Failed() {
@@ -447,7 +434,7 @@ func TestTerminalIndexInterrupted(t *testing.T) {
 		if r.Method == http.MethodHead {
 			return
 		}
-		w.Write(mbrImage(3 << 20)[:2<<20])
+		w.Write(bootable.Partitioned(3 << 20)[:2<<20])
 		w.(http.Flusher).Flush()
 		close(reached)
 		<-r.Context().Done() // of who reads

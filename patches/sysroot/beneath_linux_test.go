@@ -19,8 +19,7 @@ import (
 func ways(t *testing.T, dir string) (fast, slow *hostDir) {
 	t.Helper()
 	for _, d := range []**hostDir{&fast, &slow} {
-		h, err := openHostDir(dir)
-		judge.Must(t, err)
+		h := judge.Value(openHostDir(dir))(t)
 		t.Cleanup(func() { judge.Must(t, h.close()) })
 		*d = h
 	}
@@ -79,8 +78,7 @@ func TestBeneath(t *testing.T) {
 	judge.Must(t, os.Chmod(filepath.Join(dir, "file"), 0o4755))
 	judge.Must(t, os.Symlink(strings.Repeat("long/", 800), filepath.Join(dir, "far")))
 	deep := strings.Repeat(strings.Repeat("d", 250)+"/", 20) + "end" // longer than PATH_MAX: made step by step
-	root, err := os.OpenRoot(dir)
-	judge.Must(t, err)
+	root := judge.Value(os.OpenRoot(dir))(t)
 	defer root.Close()
 	judge.Must(t, root.MkdirAll(filepath.Dir(deep), 0o755))
 	judge.Must(t, root.WriteFile(deep, []byte("deep"), 0o644))

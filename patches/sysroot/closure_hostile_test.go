@@ -25,12 +25,10 @@ func TestClosureAsLdd(t *testing.T) {
 	for _, prog := range []string{"ls", "curl"} {
 		t.Run(prog, func(t *testing.T) {
 			full := judge.Tool(t, prog)
-			files, err := Closure(tree, full[1:])
-			judge.Must(t, err)
+			files := judge.Value(Closure(tree, full[1:]))(t)
 			want := map[string]bool{}
 			for _, m := range lddPath.FindAllStringSubmatch(string(run(t, ldd, full)), -1) {
-				at, err := filepath.EvalSymlinks(m[1])
-				judge.Must(t, err)
+				at := judge.Value(filepath.EvalSymlinks(m[1]))(t)
 				want[filepath.Base(m[1])+" at "+at] = true
 			}
 			got := map[string]bool{}

@@ -28,8 +28,7 @@ func TestFindFirmware(t *testing.T) {
 		"own.fw": fw + kernel + "/own.fw", "old/unmerged.fw": "lib/firmware/old/unmerged.fw", "link.fw": fw + "link.fw",
 		"nowhere.fw": "", "none.fw": "", "b/*.bin": fw + "b/x1.bin " + fw + "updates/" + kernel + "/b/x2.bin", "b/[.bin": "",
 	} {
-		found, err := FindFirmware(tree, kernel, name)
-		judge.Must(t, err)
+		found := judge.Value(FindFirmware(tree, kernel, name))(t)
 		var got []string
 		for _, f := range found {
 			got = append(got, f.Path)
@@ -84,10 +83,8 @@ func TestFirmwareNames(t *testing.T) {
 	}
 	tree := kernelTree(t)
 	tree["usr/lib/modules/"+kernel+"/modules.builtin.modinfo"] = file([]byte("crc16.license=GPL\x00crc16.firmware=c.fw\x00crc16.firmware=../x\x00built-in.firmware=b.fw\x00"))
-	m, err := OpenModules(tree, kernel)
-	judge.Must(t, err)
-	list, err := m.Needs("crc16", "built_in")
-	judge.Must(t, err)
+	m := judge.Value(OpenModules(tree, kernel))(t)
+	list := judge.Value(m.Needs("crc16", "built_in"))(t)
 	if len(list) != 2 || !slices.Equal(list[0].Firmware, []string{"c.fw"}) || !slices.Equal(list[1].Firmware, []string{"b.fw"}) {
 		t.Errorf("%+v", list)
 	}

@@ -40,8 +40,7 @@ func writeTree(t testing.TB, dir string, files map[string]string) string {
 
 func open(t testing.TB, layers ...Layer) *Tree {
 	t.Helper()
-	tree, err := Open(layers...)
-	judge.Must(t, err)
+	tree := judge.Value(Open(layers...))(t)
 	t.Cleanup(func() { judge.Must(t, tree.Close()) })
 	return tree
 }

@@ -42,8 +42,7 @@ func kernelTree(t testing.TB) fstest.MapFS {
 }
 
 func TestNeeds(t *testing.T) {
-	m, err := OpenModules(kernelTree(t), kernel)
-	judge.Must(t, err)
+	m := judge.Value(OpenModules(kernelTree(t), kernel))(t)
 	for ask, want := range map[string]string{
 		"smsc95xx":             "mii built_in* usbnet crc16* phy_generic after_it smsc95xx",
 		"phy-generic":          "crc16* mii phy_generic after_it",
@@ -66,8 +65,7 @@ func TestNeeds(t *testing.T) {
 			t.Errorf("%s needs %q, %v, want %q", ask, got, err, want)
 		}
 	}
-	list, err := m.Needs("twice")
-	judge.Must(t, err)
+	list := judge.Value(m.Needs("twice"))(t)
 	if want := "usr/lib/modules/" + kernel + "/updates/dkms/twice.ko"; list[0].Path != want {
 		t.Errorf("twice comes from %s, want %s", list[0].Path, want)
 	}
@@ -76,8 +74,7 @@ func TestNeeds(t *testing.T) {
 func TestNeedsRefuses(t *testing.T) {
 	dir := "usr/lib/modules/" + kernel
 	where := "(looked in " + dir + "/{updates,kernel,extra} and modules.builtin)"
-	m, err := OpenModules(kernelTree(t), kernel)
-	judge.Must(t, err)
+	m := judge.Value(OpenModules(kernelTree(t), kernel))(t)
 	for name, want := range map[string]string{
 		"foo":        "module foo: not in kernel " + kernel + " " + where,
 		"needs_none": "module needs_none: needs nowhere, which is not in kernel " + kernel + " " + where,
@@ -105,8 +102,7 @@ func TestModinfoAsKmod(t *testing.T) {
 		Firmware: strings.Fields(field("firmware")), Aliases: strings.Fields(field("alias"))}
 	want.readSoftDeps(field("softdep"))
 	for _, ending := range compressed[:4] {
-		got, err := ParseModinfo(name, squeeze(t, ending, b))
-		judge.Must(t, err)
+		got := judge.Value(ParseModinfo(name, squeeze(t, ending, b)))(t)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-modinfo +got):\n%s", ending, diff)
 		}

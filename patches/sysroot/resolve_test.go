@@ -61,10 +61,8 @@ func TestResolveAsHost(t *testing.T) {
 	})
 	tree := open(t, Dir(dir))
 	for _, name := range []string{"lib/a/file", "lib/b/file", "etc/c", "usr/lib/b"} {
-		want, err := filepath.EvalSymlinks(filepath.Join(dir, name))
-		judge.Must(t, err)
-		got, err := Resolve(tree, name)
-		judge.Must(t, err)
+		want := judge.Value(filepath.EvalSymlinks(filepath.Join(dir, name)))(t)
+		got := judge.Value(Resolve(tree, name))(t)
 		if base, _ := filepath.EvalSymlinks(dir); filepath.Join(base, got) != want {
 			t.Errorf("Resolve(%s) = %s, the host says %s", name, got, want)
 		}

@@ -137,10 +137,10 @@ func TestReflashKexecRefuses(t *testing.T) {
 		state   State
 		want    string
 	}{
-		"no system":             {func(*testing.T) []byte { return diskImage() }, nil, Untouched, "the image's own kernel cannot be told"},
+		"no system":             {func(*testing.T) []byte { return bootable.Partitioned(3<<20 + 512) }, nil, Untouched, "the image's own kernel cannot be told"},
 		"no kernel":             {func(t *testing.T) []byte { return bootable.Image(t, bootable.Entry, "MZ a program") }, nil, Untouched, "no Linux kernel in the bzImage format"},
 		"arm64":                 {goodSystem, func(b *bench) { b.archive.Facts.Arch = "arm64" }, Untouched, "kernels for arm64 have no kexec_file_load"},
-		"compressed, no system": {func(*testing.T) []byte { return diskImage() }, compressed, Untouched, "the image's own kernel cannot be told"},
+		"compressed, no system": {func(*testing.T) []byte { return bootable.Partitioned(3<<20 + 512) }, compressed, Untouched, "the image's own kernel cannot be told"},
 		"compressed, no kernel": {func(t *testing.T) []byte { return bootable.Image(t, bootable.Entry, "MZ a program") }, compressed, Untouched, "no Linux kernel in the bzImage format"},
 		"under lockdown": {goodSystem, func(b *bench) {
 			b.On("kexec new trial", devicetest.Complain("groundhog-writer: this kernel allows no kexec (lockdown, ...)", 1))
@@ -200,7 +200,7 @@ func TestReflashKexecFalls(t *testing.T) {
 			})
 		}, "does not say that it starts"},
 		"reset":                     {func(t *testing.T, b *bench) { b.On("bootloader_type", devicetest.Say("114\n", 0)) }, "a boot loader has started it"},
-		"a stream without a system": {func(t *testing.T, b *bench) { b.stream(t, diskImage()) }, "cannot be told"},
+		"a stream without a system": {func(t *testing.T, b *bench) { b.stream(t, bootable.Partitioned(3<<20+512)) }, "cannot be told"},
 		"hangs": {func(t *testing.T, b *bench) {
 			// It is told to start, and comes back when its power was cycled.
 			cycled := filepath.Join(t.TempDir(), "cycled")

@@ -27,6 +27,7 @@ import (
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/push"
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 )
 
@@ -119,7 +120,7 @@ func newBench(t *testing.T) *bench {
 }
 
 // plainImage is made once.
-var plainImage = sync.OnceValue(func() []byte { return diskImage() })
+var plainImage = sync.OnceValue(func() []byte { return bootable.Partitioned(3<<20 + 512) })
 
 // plainFile is a file with it, which nobody changes.
 var plainFile = sync.OnceValues(func() (string, error) {
@@ -165,21 +166,6 @@ func benchWith(t *testing.T, path string, content []byte, img *image.Image) *ben
 func sumOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// diskImage is an image with a partition that reaches to its end, which begins as an ext4 does, and noise in every chunk.
-func diskImage() []byte {
-	const size = 3<<20 + 512
-	b := make([]byte, size)
-	for i := 8192; i < size; i += 7 {
-		b[i] = byte(i * 31)
-	}
-	const start = 2048 // sectors
-	n := size/512 - start
-	copy(b[446:], []byte{0, 0, 0, 0, 0x83, 0, 0, 0, start & 255, start >> 8, 0, 0, byte(n), byte(n >> 8), 0, 0})
-	b[510], b[511] = 0x55, 0xaa
-	copy(b[start*512+1024+56:], []byte{0x53, 0xef}) // the magic of ext4 (Documentation/filesystems/ext4)
-	return b
 }
 
 // run runs a verb.

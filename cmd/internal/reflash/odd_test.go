@@ -14,6 +14,7 @@ import (
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/flash/wire"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 )
 
@@ -132,7 +133,7 @@ func TestUnpacksToMoreThanTheDisk(t *testing.T) {
 	b := waitingFor(t, "flash")
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	for _, part := range [][]byte{diskImage(), make([]byte, 2*devicetest.DiskSize)} {
+	for _, part := range [][]byte{bootable.Partitioned(3<<20 + 512), make([]byte, 2*devicetest.DiskSize)} {
 		judge.Value(z.Write(part))(t)
 	}
 	judge.Must(t, z.Flush())

@@ -21,8 +21,7 @@ import (
 // An image that is still being written is waited for a little, and then refused.
 func TestOpenWhileWritten(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	judge.Must(t, err)
+	f := judge.Value(os.OpenFile(name, os.O_WRONLY, 0))(t)
 	defer f.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	var writer sync.WaitGroup

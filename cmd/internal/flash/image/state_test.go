@@ -89,8 +89,7 @@ func TestOpenJustWritten(t *testing.T) {
 		want := disk(1 << 20)
 		want[7]++
 		judge.Must(t, os.WriteFile(name, want, 0o600))
-		i, err := Open(t.Context(), name, "", nil)
-		judge.Must(t, err)
+		i := judge.Value(Open(t.Context(), name, "", nil))(t)
 		want[9]++
 		judge.Must(t, os.WriteFile(name, want, 0o600)) // within the grain of what was opened, were it not waited for
 		if got, err := whole(i); err == nil && !bytes.Equal(got, want) {
@@ -103,16 +102,14 @@ func TestOpenJustWritten(t *testing.T) {
 // A page that somebody has mapped shows no second write in the file's times: an index of such a file is not kept.
 func TestMapped(t *testing.T) {
 	name := old(t, filepath.Join(t.TempDir(), "image"), disk(3<<20))
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	judge.Must(t, err)
+	f := judge.Value(os.OpenFile(name, os.O_RDWR, 0))(t)
 	m, err := unix.Mmap(int(f.Fd()), 2<<20, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	judge.Must(t, err, f.Close())
 	m[0] ^= 1
 	judge.Must(t, open(t, name, "", nil).Load(t.Context()))
 	m[1] ^= 1 // the page is dirty: ctime stays
 	judge.Must(t, unix.Munmap(m))
-	want, err := os.ReadFile(name)
-	judge.Must(t, err)
+	want := judge.ReadFile(t, name)
 	i := open(t, name, "", nil)
 	if i.Index() != nil {
 		t.Error("an index is believed that was made before the last write")
@@ -259,8 +256,7 @@ func TestStdinChanges(t *testing.T) {
 	content := disk(3 << 20)
 	name := old(t, filepath.Join(t.TempDir(), "image"), content)
 	for _, change := range []bool{false, true} {
-		f, err := os.Open(name)
-		judge.Must(t, err)
+		f := judge.Value(os.Open(name))(t)
 		i := open(t, "-", "", f)
 		if change {
 			judge.Must(t, os.WriteFile(name, content, 0o600))
