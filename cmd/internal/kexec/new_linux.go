@@ -8,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"groundhog/cmd/internal/meminfo"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +38,7 @@ func (n New) checkSizes(m Machine) error {
 	if err := errors.Join(m.checkAble(), m.requireWaiting()); err != nil {
 		return err
 	}
-	available, err := m.availableMemory()
+	available, err := meminfo.Available(m.Root)
 	if need := 2*(n.Kernel+n.Initrd) + spareMemory; err == nil && available < need {
 		err = fmt.Errorf("kexec: %d MiB of memory are available, to load takes %d", available>>20, need>>20)
 	}
@@ -63,21 +63,6 @@ func (m Machine) requireWholeDisks() error {
 		return errors.New("kexec of a new system: a disk is neither the old nor the new one")
 	}
 	return nil
-}
-
-// availableMemory is the memory that there is without swapping, in bytes (proc_meminfo(5)).
-func (m Machine) availableMemory() (int64, error) {
-	b, err := os.ReadFile(m.Root + "/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == "MemAvailable:" {
-			n, err := strconv.ParseInt(words[1], 10, 40)
-			return n << 10, err
-		}
-	}
-	return 0, errors.New("/proc/meminfo does not say what memory is available")
 }
 
 // TrialNew reads a kernel from in, loads it without its initramfs and lets go of it.

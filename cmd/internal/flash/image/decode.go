@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +19,7 @@ import (
 	"groundhog/cmd/internal/flash/image/sniff"
 	"groundhog/cmd/internal/flash/image/xzblock"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/meminfo"
 	"groundhog/initrd/eof"
 )
 
@@ -105,19 +104,11 @@ func decodeXZ(r *bufio.Reader, o decodeOptions) (io.Reader, error) {
 // nobody tells. Two blocks of xz -9 take up to 1 GiB, which is the most.
 func decodingMemory() int64 {
 	const unknown, most = 256 << 20, 1 << 30
-	b, err := os.ReadFile("/proc/meminfo") // proc_meminfo(5)
+	available, err := meminfo.Available("")
 	if err != nil {
 		return unknown
 	}
-	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			if err == nil {
-				return min(kib<<10/4, most)
-			}
-		}
-	}
-	return unknown
+	return min(available/4, most)
 }
 
 // countedReader counts what is read.

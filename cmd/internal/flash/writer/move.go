@@ -3,11 +3,11 @@ package writer
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
+	"groundhog/cmd/internal/meminfo"
 )
 
 // maxRoom bounds the memory for pieces that move, in bytes. A next build in which 650 MB have moved needs 3 MB at once.
@@ -15,11 +15,8 @@ const maxRoom = 32 << 20
 
 // roomForPieces is an eighth of the memory that is free, at most maxRoom, in bytes; the other buffers take some 30 MB.
 func roomForPieces() int64 {
-	free := int64(0)
-	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
-		free = procField(b, "MemAvailable:") * 1024
-	}
-	if free == 0 {
+	free, err := meminfo.Available("")
+	if err != nil {
 		free = freeMemory()
 	}
 	return min(maxRoom, free/8)
@@ -86,10 +83,7 @@ func (s *clientSession) buildChunk(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	c, ok := s.announced[p.N]
-	delete(s.announced, p.N)
-	s.mu.Unlock()
+	c, ok := s.takeAnnounced(p.N)
 	if !ok || s.job.Check || c.N == 0 {
 		return fmt.Errorf("%w: a recipe for chunk %d, which was not asked for", protocol.ErrProtocol, p.N)
 	}
@@ -137,10 +131,7 @@ func (s *clientSession) handBuilt(c chunk.Chunk, out []byte, differing *chunk.Pi
 		if c.Zero {
 			return asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not zeros, as announced", c.N, chunkOffset(c.N)))
 		}
-		s.mu.Lock()
-		s.announced[c.N] = wantedChunk{c, false}
-		s.mu.Unlock()
-		go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: c.N, Answer: protocol.Needed})) // what is heard must not wait for it
+		s.askWhole(c)
 		return nil
 	}
 	s.mu.Lock()

@@ -177,10 +177,7 @@ func (s *clientSession) takeData(payload []byte) error {
 	if p.Stream.Part {
 		return s.stream.takePacket(p)
 	}
-	s.mu.Lock()
-	c, ok := s.announced[p.N]
-	delete(s.announced, p.N)
-	s.mu.Unlock()
+	c, ok := s.takeAnnounced(p.N)
 	if c.looked {
 		s.blind.noteSent(p.Pieces == nil)
 	}
@@ -194,10 +191,7 @@ func (s *clientSession) takeData(payload []byte) error {
 	switch whole := len(out) == c.Len && chunk.SumOf(out) == c.Sum; {
 	case !whole && p.Pieces != nil: // the wrong pieces came: the sums of pieces are short, and may be the same for two
 		s.returnBuffer(out)
-		s.mu.Lock()
-		s.announced[p.N] = wantedChunk{c.Chunk, false}
-		s.mu.Unlock()
-		go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: p.N, Answer: protocol.Needed})) // what is heard must not wait for it
+		s.askWhole(c.Chunk)
 	case !whole:
 		return asFailure(protocol.KindData, fmt.Errorf("chunk %d at byte %d is not what was announced", p.N, chunkOffset(p.N)))
 	case p.N == 0:
@@ -209,6 +203,23 @@ func (s *clientSession) takeData(payload []byte) error {
 		s.puts <- put1{p.N, out, len(out), p.Pieces}
 	}
 	return nil
+}
+
+// takeAnnounced is the announced chunk of that number, which waits no more; false where none does.
+func (s *clientSession) takeAnnounced(n int64) (wantedChunk, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.announced[n]
+	delete(s.announced, n)
+	return c, ok
+}
+
+// askWhole asks for all of a chunk whose pieces did not make it.
+func (s *clientSession) askWhole(c chunk.Chunk) {
+	s.mu.Lock()
+	s.announced[c.N] = wantedChunk{c, false}
+	s.mu.Unlock()
+	go s.w.Write(protocol.Answers, protocol.AppendReply(nil, protocol.Reply{N: c.N, Answer: protocol.Needed})) // what is heard must not wait for it
 }
 
 // unpackPacket is the chunk that a packet has. Where it has pieces alone, the others are read from the disk.
