@@ -55,17 +55,10 @@ type Job struct {
 // MaxTail bounds what is put behind the image, in bytes.
 const MaxTail = 4 << 20
 
-// Stage is how a part of the pipeline ended.
-type Stage struct {
-	Name string
-	Exit string // its exit status, "none" if it had none
-}
-
 // Result is what the device said.
 type Result struct {
-	Started  bool // something was written
-	Verified bool // the whole image was read back from the medium
-	Stages   []Stage
+	Started  bool   // something was written
+	Verified bool   // the whole image was read back from the medium
 	Bytes    int64  // that came out of the decoder
 	SHA256   string // of the medium
 }
@@ -155,11 +148,6 @@ func parseResult(b []byte) (r Result) {
 		case "state":
 			r.Started = true
 			r.Verified = value == "verified"
-		case "stage":
-			name, exit, _ := strings.Cut(value, " ")
-			if len(r.Stages) < 3 {
-				r.Stages = append(r.Stages, Stage{name, exit})
-			}
 		case "bytes":
 			r.Bytes, _ = strconv.ParseInt(value, 10, 64)
 		case "sha256":
