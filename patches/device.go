@@ -128,9 +128,9 @@ var (
 	ipconfigWords = []string{"", "on", "any", "dhcp", "bootp", "both", "rarp", "static", "off", "none"} // as its 7th field
 )
 
-// wrongIP says what ipconfig, of klibc-utils, would not make of an IP=, "" of one that it takes: words that configure_networking knows, an
-// interface, or fields of which the first four, the eighth and the ninth are addresses. Before trixie a length behind an address was
-// passed by.
+// wrongIP says why ipconfig, of klibc-utils, would not take an IP= as it is meant; "" where it would. It takes words that
+// configure_networking knows, the name of an interface, or fields of which the first four, the eighth and the ninth are addresses.
+// Before trixie it passes over a length behind an address.
 func wrongIP(value, release string) string {
 	fields := strings.Split(value, ":")
 	client := fields[0]

@@ -143,8 +143,8 @@ const (
 	noUnzip    = "the archive's modprobe loads none of these: Debian's kmod has no zlib"
 )
 
-// kmodUnzips reports whether the archive's kmod is one that loads modules that gzip has packed: it, or its library, names zlib. Where
-// there is no kmod nothing is known against it.
+// kmodUnzips reports whether the archive's kmod loads modules that are packed with gzip: it does if it, or its library, names
+// zlib. Where there is no kmod nothing is known against it.
 func (t *Archive) kmodUnzips() bool {
 	found := false
 	for name, e := range t.Image.Tree() {
@@ -157,7 +157,8 @@ func (t *Archive) kmodUnzips() bool {
 	return !found
 }
 
-// rootModules is the root tree's modules of the archive's kernel; nil where it has none and the archive has all that is wanted.
+// rootModules is the modules that the root tree has for the archive's kernel; nil where it has none, and the archive has all that
+// are wanted.
 func (t *Archive) rootModules(have map[string]string) (*sysroot.Modules, error) {
 	if t.Root == nil {
 		return nil, t.allThere(have)

@@ -97,8 +97,8 @@ func (t *Archive) checkArch() error {
 	return fmt.Errorf("the archive is for %s, the root tree for %s", t.Arch, arch)
 }
 
-// debianRelease is the Debian release: asked for, or that of an earlier run, or what archive and root tree say
-// together. Where they disagree nothing fits that would be taken from the tree.
+// debianRelease is the Debian release: the one that was asked for, or that of an earlier run, or what archive and root tree say
+// together. Where the two disagree, what is in the tree does not fit the archive.
 func (t *Archive) debianRelease(facts *debian.Facts, found debian.System) (string, error) {
 	if t.opts.Release != "" {
 		if err := found.Supported(); err != nil {

@@ -79,8 +79,8 @@ func flagTakes(verb, flag string) cli.Takes {
 	return t
 }
 
-// oneOf is what a flag takes and nothing else; nil where it takes more than flagChoices has. That a release is not supported is said by
-// who knows of all of them.
+// oneOf is the words that a flag takes, where it takes nothing else; nil where it takes more than flagChoices has. That a release
+// is not supported is said where all releases are known.
 func oneOf(verb, flag string) []string {
 	if flag == "release" || flag == "mac" {
 		return nil

@@ -91,7 +91,8 @@ func looksLikeFile(name string) string {
 	return ""
 }
 
-// holdsData reports whether a file begins with something else than text. A text may be anything, a note on the device whose name it has.
+// holdsData reports whether a file begins with something else than text. A text proves nothing: it may be a note on the device
+// whose name it has.
 func holdsData(name string) bool {
 	f, err := sidefile.Open(name)
 	if err != nil {
@@ -103,7 +104,8 @@ func holdsData(name string) bool {
 	return bytes.IndexByte(b[:n], 0) >= 0
 }
 
-// checkFiles reads, before any device is reached, the files that say how: what ssh_config(5) names may be absent, what the command line names may not.
+// checkFiles reads the files that say how devices are reached, before any device is. A file that ssh_config(5) names may be
+// absent, one that the command line names may not.
 func (o *remoteFlags) checkFiles(ctx context.Context) error {
 	for _, name := range o.ssh.Identities {
 		if err := device.CheckIdentity(ctx, name); err != nil {
@@ -113,7 +115,7 @@ func (o *remoteFlags) checkFiles(ctx context.Context) error {
 	return reflash.Unread(device.CheckFiles(o.ssh.Config, o.ssh.KnownHosts))
 }
 
-// swappedArgs is an error of opening a file that is not there, of a command line on which a file stands where a device is meant.
+// swappedArgs adds to the error about a file that is not there that a file stands where a device is meant, if one does.
 func swappedArgs(err error, hosts []string, path string) error {
 	if _, missing := os.Stat(path); !errors.Is(missing, fs.ErrNotExist) {
 		return err
@@ -139,8 +141,8 @@ func (o *remoteFlags) refuseAll(cmd *cobra.Command, hosts []string, err error) e
 	return exitCode{code: code}
 }
 
-// interruptible ends with Ctrl-C, SIGTERM and the terminal's end, the first of which lets each device's run end in order; the
-// second ends the program at once. A pipe whose reader is gone ends nothing: an error of the write is left.
+// interruptible is a context that ends with Ctrl-C, with SIGTERM, and when the terminal goes away: then the run on each device
+// ends in order. A second signal ends the program at once. A pipe whose reader is gone ends nothing: the write to it fails.
 func interruptible(parent context.Context) (context.Context, func()) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup(1) ignores it

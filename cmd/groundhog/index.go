@@ -210,8 +210,8 @@ func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path st
 	return made, nil
 }
 
-// refusalOf gives an image's error the exit code that flash gives it. Refused is what is no image, or not the image that it should be, and a file of
-// checksums that is not believed.
+// refusalOf gives an image's error the exit code that flash gives it. An image is refused that is none, or not the one that it
+// should be; so is a file of checksums that is not believed.
 func refusalOf(err error) error {
 	if image.MayForce(err) {
 		return exitCode{exitNo, hint.To(err, "--force packs it all the same")}

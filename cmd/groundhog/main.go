@@ -77,7 +77,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitOfError(err)
 }
 
-// withLost is the error of a run that ended with err, and of whose answer a part was lost. Where err says that already it is not said twice.
+// withLost adds to the error of a run that a part of its answer was lost, unless the error says so already.
 func withLost(err, lost error) error {
 	code := exitDone
 	if told, ok := errors.AsType[exitCode](err); ok {
@@ -89,9 +89,9 @@ func withLost(err, lost error) error {
 	return exitCode{worseExit(code, exitTrouble), lost}
 }
 
-// notedWriter is standard output. It keeps the first error of a write, because a verb may not look at it, and end well although its answer was lost.
-// Of a closed one (>&-) nothing is known: Go's runtime has opened /dev/null in its place, to read and write, which is what daemon(3) and Python's DEVNULL
-// hand down, too.
+// notedWriter is standard output. It keeps the first error of a write: a verb that does not look at such errors would end well
+// although its answer was lost. A standard output that is closed (>&-) cannot be told: Go's runtime has opened /dev/null in its
+// place, to read and write, which is what daemon(3) and Python's DEVNULL hand down, too.
 type notedWriter struct {
 	io.Writer
 	mu  sync.Mutex

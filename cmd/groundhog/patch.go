@@ -217,7 +217,8 @@ func (o *patchOptions) applyPatches(in *input.Archive, root *input.Opening) (*pa
 	return nil, notFitting(err)
 }
 
-// notFitting is an error of the patches: what they were given does not fit and was left alone, unless the system said no.
+// notFitting is an error of the patches that says that their input does not fit: nothing was changed, exit 1. An error of the
+// system is trouble, and stays as it is.
 func notFitting(err error) error {
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return err

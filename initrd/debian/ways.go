@@ -48,8 +48,8 @@ var (
 var harmlessLine = regexp.MustCompile(`(?:readlink -f|-[xe]) /sbin/dropbear\b|^/scripts/init-(?:premount|bottom)/dropbear "\$@"$|!= dropbear \]|` +
 	`-e /etc/dropbear/[\w.]+ \]|\. /etc/dropbear/[\w.]+$|^rm -f ~root/\.ssh/authorized_keys$|\s# [\w ,.()'-]*$`)
 
-// lineMarks are texts of which one stands in every line that harmlessLine, serverWord, listens or steersDropbear match in: they are looked for first,
-// because in most lines there is none.
+// lineMarks are texts that are looked for first, because most lines have none of them: every line that harmlessLine, serverWord,
+// listens or steersDropbear match has one.
 var lineMarks = []string{"dropbear", "DROPBEAR_OPTIONS", "shd", "telnetd", "getty", "inetd", "psvd", "rlogind", "execd", "socat", "nc", "netcat", "tpd", "adbd", "ttyd", "inaboxd", "gdbserver",
 	"tmate", "ssh", "dbclient", "#", "LD_", "ld.so.preload", "authorized_keys", "etc/", "/dev/", "_msg", "groundhog_", "Listen"}
 

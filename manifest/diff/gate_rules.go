@@ -95,7 +95,8 @@ func entryRule(find func(*Group, *Change) string) func(*Changes, func(string, st
 // decidingFiles is the files that say who may log in: accounts, and what dropbear goes by.
 var decidingFiles = regexp.MustCompile(`^(?:etc/(?:passwd|shadow|group|shells|nsswitch\.conf|pam\.d/.*|ssh/.*|dropbear/(?:config|dropbear\.conf))|(?:.*/)?(?:authorized_keys|libnss_[^/]*\.so[^/]*))$`)
 
-// decidesLogin finds decidingFiles that came, went or have another content. What a key's options allow, and an account's number, stand in them alone.
+// decidesLogin finds decidingFiles that came, went or have another content. Only their content tells what a key's options allow,
+// and an account's number.
 func decidesLogin(g *Group, ch *Change) string {
 	from, to := decidingFiles.MatchString(ch.From), decidingFiles.MatchString(ch.Path)
 	if !from && !to || ch.Folded() {

@@ -66,7 +66,7 @@ type Job struct {
 	Say      func(string) // a lost connection, and what is done about it
 }
 
-// Releaser is a line over something that can be used on where the flash ended well: Release is called in place of Close then.
+// Releaser is a line over a connection that is used on afterwards: where the flash ended well Release is called in place of Close.
 type Releaser interface{ Release() }
 
 // Progress is how far a flash is, in bytes of the image.
@@ -134,8 +134,8 @@ func (r Result) CheckedAgainst() string {
 // Errors of a flash.
 var (
 	ErrDiffers = errors.New("the disk is not equal to the image") // of a check
-	// ErrReplaced is that the connection was lost, and another flash has written to the disk when it was made again. What that
-	// one wrote is not overwritten unasked.
+	// ErrReplaced is that another flash had written to the disk when a lost connection was made again. What it wrote is not
+	// overwritten unasked.
 	ErrReplaced = errors.New("another flash has written to the disk since")
 
 	ErrImage = errors.New("the image") // it cannot be read to its end, or is another than it should be
@@ -266,7 +266,7 @@ type Bug struct {
 
 func (b *Bug) Error() string { return fmt.Sprintf("a bug of groundhog: %v", b.Value) }
 
-// guardPanic is a part of a flash. A panic in it, which a device's odd answer may provoke, ends this flash and not the program.
+// guardPanic runs a part of a flash. A panic in it, which a device's odd answer may provoke, ends this flash and not the program.
 func (r *flashRun) guardPanic(do func()) {
 	defer func() {
 		p := recover()

@@ -94,8 +94,8 @@ func (r *flashRun) wantsData(n int64) bool {
 	return false
 }
 
-// needsNoData reports whether a chunk that is wanted can most likely be sent without its data being read: it was packed, or another flash has
-// compressed it. If that turns out to be wrong the data is read then.
+// needsNoData reports whether a wanted chunk can most likely be sent without reading its data: it was packed beforehand, or
+// another flash has compressed it. If that turns out wrong, the data is read then.
 func (r *flashRun) needsNoData(c chunk.Chunk) bool {
 	if _, ok := r.Source.(Reader); !ok || c.Zero || c.N == 0 {
 		return false

@@ -64,8 +64,9 @@ func (grubLoader) Boot(f Facts) (Boot, error) {
 	return b, checkNextKernel(f, "grub_next", "GRUB's first menu entry")
 }
 
-// Once is GRUB's next_entry, with an entry in custom.cfg. GRUB has to be able to take next_entry back, by writing into the blocks of the file
-// grubenv: if it cannot, it boots the archive again and again until the system puts things right. There a UEFI firmware's one-shot is taken.
+// Once is GRUB's next_entry, with an entry in custom.cfg. GRUB has to take next_entry back by writing into the blocks of the file
+// grubenv: if it cannot, it boots the archive again and again until the system puts things right. So where GRUB cannot write, a
+// UEFI firmware's one-shot is taken.
 func (grubLoader) Once(f Facts) (Boot, error) {
 	plain := func(on string) bool { return on == "disk" || on == "part" }
 	fs := f.Get("grub_type")

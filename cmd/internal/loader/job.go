@@ -23,7 +23,7 @@ var (
 	restoreText string
 )
 
-// waysText is the ways that write something on the device: what each does of a survey, of a push and of a restore.
+// waysText is the shell of all ways that write to the device: what each does in a survey, a push and a restore.
 var waysText = func() (text string) {
 	for _, w := range allWays {
 		text += w.shell
@@ -64,7 +64,8 @@ var (
 	ErrTakenBack = errors.New("refused, when the archive of an earlier push was taken back")
 	// ErrLost is for a connection that broke: the device boots the old initramfs or the new one.
 	ErrLost = errors.New("the connection was lost, and which initramfs the device has is not known")
-	// ErrLostKexec is for one that broke on the way in by kexec: the device's disk is as it was, and it may be on its way.
+	// ErrLostKexec is for a connection that broke on the way in by kexec: the disk is as it was, and the device may be starting the
+	// archive.
 	ErrLostKexec = errors.New("the connection was lost before the device said that it starts the archive")
 )
 
@@ -110,7 +111,7 @@ func Restore(ctx context.Context, sh Shell) (string, error) {
 	return strings.TrimPrefix(strings.TrimSpace(string(r.Stderr)), "groundhog: "), scriptOutcome("restoring", r)
 }
 
-// reasonOf is why a script ended as it did: its own words, where it said one line and no more; else with all that is known of how it ended.
+// reasonOf is why a script failed: its own words, where it said one line; else all that is known of its end.
 func reasonOf(r device.Result) error {
 	said := strings.TrimSpace(string(r.Stderr))
 	if text, ok := strings.CutPrefix(said, "groundhog: "); ok && text != "" && r.Exit < 128 && !strings.Contains(text, "\n") {

@@ -151,7 +151,7 @@ func refuseWithHint(hint, format string, args ...any) error {
 // allLoaders is the loaders that are known; of two for which the evidence is the same the earlier one counts.
 var allLoaders = []Loader{raspberryLoader{}, unifiedLoader{}, systemdBoot{}, grubLoader{}, uBootImage{}, extlinuxLoader{}, otherEFI{}}
 
-// ErrUnknown is of a device whose boot loader none of those is that are known.
+// ErrUnknown is of a device that none of the known boot loaders starts.
 var ErrUnknown = errors.New("no boot loader is known that starts this system")
 
 // Of is the loader that starts the device.

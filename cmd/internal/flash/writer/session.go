@@ -193,7 +193,8 @@ type clientFrame struct {
 	err     error
 }
 
-// readFrames reads frames, one at a time: the next one is read once free says that the last one's payload is not needed any more.
+// readFrames reads frames, one at a time: the next one is read once free says that the payload of the last one is not needed any
+// more.
 func (s *clientSession) readFrames(ctx context.Context, frames chan<- clientFrame, free <-chan struct{}) {
 	for {
 		kind, payload, err := s.r.Next()
@@ -287,8 +288,8 @@ func (s *clientSession) openDisk(payload []byte) error {
 		Size: d.Size(), Block: d.BlockSize(), Resumed: s.job.Session != "" && last == "flash "+s.job.Session, Last: last, Room: room, Window: s.stream.window}))
 }
 
-// stopWorkers ends the workers; what is on its way to the disk gets there. What was announced and not yet looked at is forgotten:
-// a client that comes back announces it again, and finds the disk free.
+// stopWorkers ends the workers. What is on its way to the disk gets there. Announced chunks that were not compared yet are
+// forgotten: a client that comes back announces them again.
 func (s *clientSession) stopWorkers() {
 	s.over.Store(true)
 	close(s.compare)

@@ -266,8 +266,8 @@ func decodedBytes(p protocol.Packet, room []byte) ([]byte, error) {
 	return out, nil
 }
 
-// decodedS2 is what a block of S2 decodes to, in room where that is enough. How long that is the block says itself: more than a chunk is
-// not believed.
+// decodedS2 is what a block of S2 decodes to, in room where that is large enough. The block says itself how long that is; more
+// than a chunk is not believed.
 func decodedS2(b, room []byte) ([]byte, error) {
 	n, err := s2.DecodedLen(b)
 	if err == nil && n > chunk.Size {
