@@ -182,7 +182,8 @@ func (a *writerLine) newScan() {
 func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach int64) (end int64, err error) {
 	a.newScan()
 	near, far := sampledChunks(total), farChunks(total, reach)
-	for _, n := range slices.Concat(near, far) {
+	all := slices.Concat(near, far)
+	for _, n := range all {
 		if err := a.askScan(protocol.Range{First: n, Count: 1}, 2*diskSamples); err != nil {
 			return 0, err
 		}
@@ -190,8 +191,8 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 	if err := a.awaitDone(func() bool { return a.scan.heard == a.scan.asked }); err != nil {
 		return 0, err
 	}
-	share, chunks := float64(a.scan.asked)/float64(reach), 0
-	found, looked, err := a.findImage(nil, func(i int64) (sums []byte, err error) {
+	chunks := 0
+	found, looked, err := a.findImage(func(i int64) (sums []byte, err error) {
 		if i == chunk.FirstSamples || chunks == imageSamples {
 			return nil, io.EOF
 		}
@@ -201,12 +202,12 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 		}
 		return sums, err
 	})
-	worth := isWorth(found, looked, share)
+	worth := isWorth(found, looked, near, total)
 	if err != nil || worth && len(far) == 0 {
 		return total, err
 	}
-	places, count := map[int64]int{}, min(total, 512+total/16)
-	_, looked, err = a.findImage(places, func(i int64) ([]byte, error) {
+	count := min(total, 512+total/16)
+	found, looked, err = a.findImage(func(i int64) ([]byte, error) {
 		if i == count {
 			return nil, io.EOF
 		}
@@ -223,14 +224,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 		}
 		return sums, nil
 	})
-	end = worthUpTo(far, total, reach, places, float64(looked)/float64(total))
-	found = 0
-	for n, pieces := range places {
-		if n < end {
-			found += pieces
-		}
-	}
-	if err != nil || !worth && !isWorth(found, looked, share) {
+	if end = worthUpTo(far, total, reach, found, float64(looked)/float64(total)); err != nil || !worth && !isWorth(found, looked, all, end) {
 		return 0, err
 	}
 	return end, nil
@@ -273,24 +267,30 @@ func worthUpTo(far []int64, total, reach int64, found map[int64]int, each float6
 	return end
 }
 
-// isWorth reports whether what was found of the pieces that were looked for, in such a share of the disk, makes it worth to be looked through.
-func isWorth(found, looked int, share float64) bool {
-	return found >= leastFound && float64(found) >= share*float64(looked)/10
+// isWorth reports whether what was found of the pieces that were looked for in some chunks of the disk makes it worth to look through all of them up to end.
+func isWorth(found map[int64]int, looked int, chunks []int64, end int64) bool {
+	pieces, sampled := 0, 0
+	for _, n := range chunks {
+		if n < end {
+			pieces, sampled = pieces+found[n], sampled+1
+		}
+	}
+	return pieces >= leastFound && float64(pieces) >= float64(sampled)/float64(end)*float64(looked)/10
 }
 
-// findImage looks for pieces of the image in what is known of the disk; next gives their sums, of one chunk after the other. It adds to places where each was
-// found.
-func (a *writerLine) findImage(places map[int64]int, next func(i int64) ([]byte, error)) (found, looked int, err error) {
+// findImage looks for pieces of the image in what is known of the disk, and returns how many are in which chunk; next gives their sums, of one chunk after the
+// other.
+func (a *writerLine) findImage(next func(i int64) ([]byte, error)) (found map[int64]int, looked int, err error) {
+	found = map[int64]int{}
 	for i := int64(0); ; i++ {
 		sums, err := next(i)
 		if err == io.EOF {
 			return found, looked, nil
 		}
 		if err != nil {
-			return 0, 0, a.imageFailed(err)
+			return nil, 0, a.imageFailed(err)
 		}
-		known, all := a.scan.table.Known(sums, places)
-		found, looked = found+known, looked+all
+		looked += a.scan.table.Find(sums, found)
 	}
 }
 

@@ -146,6 +146,16 @@ func TestWorthUpTo(t *testing.T) {
 			t.Errorf("%s: %d chunks, want %d", what, got, c.want)
 		}
 	}
+	near := sampledChunks(320)
+	for _, c := range []struct {
+		at     int64
+		pieces int
+		want   bool
+	}{{0, 15, false}, {0, 60, true}, {319, 60, false}, {400, 60, false}} { // of 4096 pieces a tenth of what all of the image there would give; not at samples; far
+		if got := isWorth(map[int64]int{c.at: c.pieces}, 4096, slices.Concat(near, []int64{400}), 320); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
 	for _, c := range []struct{ disk, image, want int64 }{
 		{disk: 1 << 40, image: 2 << 30, want: 8 * gib}, {disk: 5 << 30, image: 2 << 30, want: 5 * gib}, {disk: 1 << 40, image: 100 << 30, want: 256 * gib},
 		{disk: 1 << 40, image: 300 << 30, want: 256 * gib},

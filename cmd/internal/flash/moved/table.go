@@ -126,9 +126,8 @@ func (t *Table) Every() int64 { return int64(t.mask) + 1 }
 // Pieces is how many pieces were added, zeros not counted.
 func (t *Table) Pieces() int { return t.pieces }
 
-// Known counts those of some pieces, zeros not counted, that the disk holds somewhere, and all that are not zeros. If places is not nil, it adds
-// to it in which chunk of the disk each is found first.
-func (t *Table) Known(sums []byte, places map[int64]int) (known, all int) {
+// Find counts some pieces, zeros not counted, and adds to found in which chunk of the disk each is first, if it is in one.
+func (t *Table) Find(sums []byte, found map[int64]int) (all int) {
 	for i := range len(sums) / SumLen {
 		s := sumAt(sums, i)
 		if s == zeroSum {
@@ -137,14 +136,11 @@ func (t *Table) Known(sums []byte, places map[int64]int) (known, all int) {
 		all++
 		first := int64(endOfPlaces)
 		t.eachPlace(s, func(place int64) bool { first = min(first, place); return true })
-		if first == endOfPlaces {
-			continue
-		}
-		if known++; places != nil {
-			places[first/int64(t.perChunk)]++
+		if first != endOfPlaces {
+			found[first/int64(t.perChunk)]++
 		}
 	}
-	return known, all
+	return all
 }
 
 // eachPlace calls each for the places of a piece that can be looked up, until it returns false.
