@@ -93,7 +93,7 @@ func (i *Image) openFile() error {
 		f.Close()
 		return err
 	}
-	i.in, i.file, i.watched = f, f, f
+	i.in, i.file, i.watched = &sparseReader{file: f}, f, f
 	return nil
 }
 
