@@ -2,25 +2,25 @@ package debian
 
 import "strings"
 
-// Dropbear's hook has mktemp(1) make root's home, so that its name is another one in each archive. This is the template.
+// Dropbear's hook has mktemp(1) make root's home, so that its name is another one in each archive: a prefix, and so many random letters and digits.
 const (
-	homePrefix   = "root-"
-	homeTemplate = homePrefix + "XXXXXXXXXX"
+	homePrefix = "root-"
+	homeRandom = 10
 )
 
-// StableHome is a path that begins with root's home, with mktemp's template in place of
-// the home's name: it is the same in two builds that differ in that name alone. Of any
+// StableHome is a path that begins with root's home, with the template of
+// mktemp(1), which has an X for each random character, in place of the home's name: it is the same in two builds that differ in that name alone. Of any
 // other path it is "".
 func StableHome(name string) string {
 	home, rest, below := strings.Cut(name, "/")
 	random, ok := strings.CutPrefix(home, homePrefix)
-	if !ok || len(home) != len(homeTemplate) || strings.IndexFunc(random, notAlphanumeric) >= 0 {
+	if !ok || len(random) != homeRandom || strings.IndexFunc(random, notAlphanumeric) >= 0 {
 		return ""
 	}
 	if below {
 		rest = "/" + rest
 	}
-	return homeTemplate + rest
+	return homePrefix + strings.Repeat("X", homeRandom) + rest
 }
 
 func notAlphanumeric(r rune) bool {
