@@ -3,29 +3,36 @@ package image
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/mikelolasagasti/xz"
 
 	"groundhog/cmd/internal/confine"
+	"groundhog/cmd/internal/hint"
 )
 
 // hostXZ decodes an .xz file by xz(1), which takes two thirds of the library's time. xz checks what it decodes by the file's own checksums, as
-// the library does. Where xz does not end well, the library decodes the file from its beginning and gives what comes behind what xz gave: so what
-// is taken for an image, and what an error says, does not depend on which xz is installed.
+// the library does. Where xz does not end well, the library decodes the file from its beginning and gives what comes behind what xz gave, if that
+// was the same: so what is taken for an image, and what an error says, does not depend on which xz is installed.
 type hostXZ struct {
 	in      *bufio.Reader
 	out     *os.File
 	stop    context.CancelFunc
-	ended   chan error // how xz ended
-	given   int64      // bytes
-	file    io.Reader  // the same file, from its beginning
-	library io.Reader  // once xz has failed
+	ended   chan error     // how xz ended
+	given   int64          // bytes
+	sum     *xxhash.Digest // of these
+	file    io.Reader      // the same file, from its beginning
+	library io.Reader      // once xz has failed
 }
+
+// errHostXZ is that what the host's xz gave is used already, and is not what the file has.
+var errHostXZ = hint.To(errors.New("the xz that is installed has failed, and gave something else than the file has before"), "without that xz in PATH groundhog decodes the file itself")
 
 // newHostXZ decodes what in has, which is file; nil where there is no xz.
 func newHostXZ(in *bufio.Reader, file io.Reader) *hostXZ {
@@ -38,7 +45,7 @@ func newHostXZ(in *bufio.Reader, file io.Reader) *hostXZ {
 		return nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	h := &hostXZ{in: in, out: out, stop: stop, ended: make(chan error, 1), file: file}
+	h := &hostXZ{in: in, out: out, stop: stop, ended: make(chan error, 1), sum: xxhash.New(), file: file}
 	setup := func(c *exec.Cmd) {
 		c.Stdin, c.Stdout = in, into
 		c.Env = []string{"LC_ALL=C"} // without XZ_OPT and XZ_DEFAULTS
@@ -57,6 +64,7 @@ func (h *hostXZ) Read(p []byte) (int, error) {
 	}
 	n, err := h.out.Read(p)
 	h.given += int64(n)
+	h.sum.Write(p[:n])
 	if err != io.EOF {
 		return n, err
 	}
@@ -76,8 +84,12 @@ func (h *hostXZ) fallBack() error {
 		return err
 	}
 	library, err := xz.NewReader(h.file, maxWindow)
-	if err == nil {
-		_, err = io.CopyN(io.Discard, library, h.given)
+	if err != nil {
+		return err
+	}
+	again := xxhash.New()
+	if _, err = io.CopyN(again, library, h.given); err == nil && again.Sum64() != h.sum.Sum64() {
+		err = errHostXZ
 	}
 	h.library = library
 	return err

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -91,6 +92,23 @@ func damaged(b []byte, at int) []byte {
 	b = bytes.Clone(b)
 	b[at] ^= 4
 	return b
+}
+
+// Where xz gives something else than the file has, and fails, there is no image.
+func TestHostXZLies(t *testing.T) {
+	stored := old(t, filepath.Join(t.TempDir(), "image.xz"), packWith(t, []string{"xz", "-c", "-0", "-T1"}, disk(3<<20)))
+	host := judge.Tool(t, "xz")
+	for _, script := range []string{host + ` "$@" | head -c 2500000 | tr x y; exit 1`, "head -c 2000000 /dev/zero; exit 1"} {
+		withXZ(t, "PATH=/usr/bin:/bin\n"+script)
+		i, err := Open(t.Context(), stored, "", nil, Force(true))
+		if err == nil {
+			_, err = whole(i)
+			i.Close()
+		}
+		if !errors.Is(err, errHostXZ) {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
 }
 
 // What xz gives is used, and one that says nothing ends with the image.
