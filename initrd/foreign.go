@@ -8,6 +8,12 @@ import (
 	"groundhog/initrd/show"
 )
 
+// notRead is what cpio(1) writes unless it is told otherwise.
+const notRead = "which the kernel does not read (cpio -o -H newc writes what it does)"
+
+// foreignHead is how many bytes of a file tell its kind.
+const foreignHead = 2048
+
 // foreignKinds is files that people mistake for an initramfs, by what is at an offset in them. The first that fits counts.
 var foreignKinds = []struct {
 	off         int
@@ -21,11 +27,12 @@ var foreignKinds = []struct {
 	{0, "\x27\x05\x19\x56", "a U-Boot image (take the header off first, with dumpimage)"},
 	{0, "\xd0\x0d\xfe\xed", "a device tree or U-Boot FIT image"},
 	{0, "ANDROID!", "an Android boot image"},
-	{0, "070707", "a cpio archive in the old ASCII format (odc), which the kernel does not read"},
-	{0, "\xc7\x71", "a binary cpio archive, which the kernel does not read"},
-	{0, "\x71\xc7", "a binary cpio archive, which the kernel does not read"},
+	{0, "070707", "a cpio archive in the old ASCII format (odc), " + notRead},
+	{0, "\xc7\x71", "a binary cpio archive, " + notRead},
+	{0, "\x71\xc7", "a binary cpio archive, " + notRead},
 	{0, "hsqs", "a squashfs image"},
 	{0, "!<arch>\n", "a .deb or ar archive"},
+	{0, "PK\x03\x04", "a zip archive"},
 	{257, "ustar", "a tar archive"},
 	{0, "QFI\xfb", "a disk image"},
 	{510, "\x55\xaa", "a disk image"},
@@ -44,6 +51,20 @@ func foreignKind(b []byte) string {
 		return "a text file"
 	}
 	return ""
+}
+
+// foreignWithin says what begins with those bytes in a compressed file, where that is no cpio archive for the kernel but a kind that is known; else nil.
+func foreignWithin(head []byte) error {
+	if bytes.HasPrefix(head, []byte("070701")) || bytes.HasPrefix(head, []byte("070702")) {
+		return nil
+	}
+	if what := foreignKind(head); what != "" {
+		return fmt.Errorf("%w: what is compressed is %s", ErrFormat, what)
+	}
+	if m, ok := sniffCompression(head); ok {
+		return fmt.Errorf("%w: it is compressed twice: what is in it is %s again", ErrFormat, m.name)
+	}
+	return nil
 }
 
 // beginsAsText looks at the first 512 bytes.

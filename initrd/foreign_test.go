@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -50,18 +52,49 @@ func TestForeign(t *testing.T) {
 		"(de ad be ef 01 02)":     []byte("\xde\xad\xbe\xef\x01\x02\x03"),
 		"integrity check 4":       pipe(t, "", small, "xz", "-c"),
 		"header flags 0x10":       append([]byte("\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\x03comment\x00"), 0x03, 0x00),
-		"no cpio header":          pack(t, Gzip, []byte(strings.Repeat("text\n", 50))),
+		"no cpio header":          pack(t, Gzip, []byte(strings.Repeat("\x03\x01", 100))),
 		"off a 4-byte boundary":   join(pack(t, Gzip, small), make([]byte, (4-len(pack(t, Gzip, small))%4)%4+1), small),
 		"boundary at 0x201 of":    pack(t, Zstd, join(small, []byte{0}, small)),
 		"four zeros between lz4":  join(pack(t, Lz4, small), pack(t, Zstd, small)),
 		"segment 1 at offset":     join(small, []byte("junk")),
 		"an lzma dictionary of 4": []byte("\x5d\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\x00"),
+		"gzip: damaged: ":         append(pack(t, Gzip, small)[:len(pack(t, Gzip, small))-8], "wrong CRC"[:8]...),
+		"a zip archive":           []byte("PK\x03\x04\x0a\x00"),
+
+		"what is compressed is a text file":         pack(t, Gzip, []byte("text\n")),
+		"what is compressed is a tar archive":       pack(t, Xz, append([]byte("etc/"), at(1024, 253, "ustar")...)),
+		"what is compressed is a binary cpio":       pack(t, Zstd, at(128, 0, "\xc7\x71\x01")),
+		"what is compressed is an ext2":             pack(t, Zstd, at(4096, 0x438, "\x53\xef")),
+		"which the kernel does not read (cpio -o -": pack(t, Gzip, []byte("070707"+strings.Repeat("0", 120))),
+		"twice: what is in it is zstd again":        pack(t, Gzip, pack(t, Zstd, small)),
 	} {
 		_, err := Read(bytes.NewReader(b), Limits{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", want, err)
 		} else if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v wraps neither", want, err)
+		}
+	}
+}
+
+// Where a compressed segment is whole, and a byte in it another, it does not end too early, whatever the decoder misses.
+func TestDamaged(t *testing.T) {
+	var entries []Entry
+	for i := range 200 {
+		entries = append(entries, file(fmt.Sprintf("f%d", i), strings.Repeat(fmt.Sprint(i*i*i), 40)))
+	}
+	plain := run(entries...)
+	for _, c := range []Compression{Zstd, Xz} {
+		packed := pack(t, c, plain)
+		for at := len(packed) / 8; at < len(packed)-len(packed)/8; at += len(packed)/97 + 1 {
+			b := bytes.Clone(packed)
+			b[at] ^= 0x55
+			if _, err := Read(bytes.NewReader(b), Limits{}); err != nil && errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s, byte %d of %d: %v", c, at, len(b), err)
+			}
+		}
+		if _, err := Read(bytes.NewReader(packed[:len(packed)/2]), Limits{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s, cut: %v", c, err)
 		}
 	}
 }

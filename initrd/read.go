@@ -3,6 +3,7 @@ package initrd
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -118,7 +119,11 @@ func (s *Segment) readCompressed(b []byte, pos int, l *budget) (int, error) {
 		return 0, fmt.Errorf("%s: %w", m.name, badArchive(err))
 	}
 	defer plain.Close()
-	if err := s.readRuns(plain, l); err != nil {
+	var from io.Reader = plain
+	if m.end != nil {
+		from = wholeReader{plain}
+	}
+	if err := s.readRuns(from, l); err != nil {
 		return 0, fmt.Errorf("%s: %w", m.name, badArchive(err))
 	}
 	if m.end == nil {
@@ -133,7 +138,7 @@ func (s *Segment) readRuns(r io.Reader, l *budget) error {
 	in := bufio.NewReaderSize(counted, 4<<10) // longer contents are read past it
 	for {
 		if err := s.readRun(in, l); err != nil {
-			return err
+			return cmp.Or(foreignWithin(counted.head), counted.blame(err))
 		}
 		if more, err := skipZeros(in, l); err != nil {
 			return err
@@ -196,13 +201,27 @@ func checkName(name string) error {
 }
 
 type countingReader struct {
-	r io.Reader
-	n int64
+	r    io.Reader
+	n    int64
+	head []byte // the first of them, as many as tell what it is
+	err  error  // what r complained of
+}
+
+// blame is what r complained of, where err took that for the end.
+func (c *countingReader) blame(err error) error {
+	if c.err != nil && errors.Is(err, io.ErrUnexpectedEOF) {
+		return c.err
+	}
+	return err
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
+	c.head = append(c.head, p[:min(n, foreignHead-len(c.head))]...)
+	if err != io.EOF {
+		c.err = err
+	}
 	return n, err
 }
 
@@ -235,7 +254,25 @@ func badArchive(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("%w: %w", ErrFormat, err)
+	return damagedError{err}
+}
+
+// damagedError is what a decoder complains of. Such a file is an initramfs no more, and no other kind of file.
+type damagedError struct{ error }
+
+func (e damagedError) Error() string        { return "damaged: " + e.error.Error() }
+func (e damagedError) Unwrap() error        { return e.error }
+func (e damagedError) Is(target error) bool { return target == ErrFormat }
+
+// wholeReader decodes what is there to its end: where the decoder misses something it is not the end.
+type wholeReader struct{ r io.Reader }
+
+func (w wholeReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = damagedError{errors.New("corrupt compressed data")}
+	}
+	return n, err
 }
 
 func countZeros(b []byte) int {

@@ -331,6 +331,15 @@ func (img *Image) Resolve(name string) (string, bool) {
 	return real, err == nil && img.tree[real] != nil
 }
 
+// FileAt returns the regular file that name leads to, nil where there is none.
+func (img *Image) FileAt(name string) *Entry {
+	real, ok := img.Resolve(name)
+	if e := img.tree[real]; ok && e.IsFile() {
+		return e
+	}
+	return nil
+}
+
 // ReadFile returns the content of the regular file that name leads to. The
 // caller must not write to it.
 func (img *Image) ReadFile(name string) ([]byte, error) {

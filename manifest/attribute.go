@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
@@ -54,6 +55,9 @@ func (m *Manifest) attributeBy(a *attributor) error {
 	a.source, a.byContent, a.matches = m.Source, map[string]*packageFile{}, make([]*packageFile, len(m.Entries))
 	if a.known != nil {
 		a.links = topLinks(m.Entries)
+	}
+	if m.Source == Root {
+		a.aliases = dirAliases(m.Entries)
 	}
 	a.md5 = newMD5Hashers()
 	defer a.md5.closeHashers()
@@ -118,6 +122,8 @@ type attributor struct {
 
 	known map[string]readContent // of root's files, by path; nil: the entries are of an archive, not of root
 	links map[string]string      // where the links at root's top lead to; nil as known is
+	// aliases is the links that lead to a directory of root, by its path; nil where the entries are of an archive.
+	aliases map[string][]string
 }
 
 // packageFile is a package's file that has an entry's content.
@@ -176,16 +182,18 @@ func (a *attributor) samePath(name string) iter.Seq[dpkg.File] {
 	return func(yield func(dpkg.File) bool) {
 		name, err := UnescapePath(name)
 		for links := 0; err == nil && (links == 0 || links <= 40 && fs.ValidPath(name)); links++ {
-			for _, o := range a.db.Owners(name) {
-				if !yield(o) {
-					return
+			for _, n := range a.otherNames(name) {
+				for _, o := range a.db.Owners(n) {
+					if !yield(o) {
+						return
+					}
 				}
 			}
 			if a.known != nil {
 				return // the path is the tree's own, and no link
 			}
 			var target string
-			if target, err = fs.ReadLink(a.root, name); path.IsAbs(target) {
+			if target, err = a.readLink(name); path.IsAbs(target) {
 				name = path.Clean(target)[1:]
 			} else {
 				name = path.Join(path.Dir(name), target)
@@ -233,18 +241,60 @@ func (a *attributor) matchGroup(entries []Entry, group []int, list iter.Seq[dpkg
 	return nil
 }
 
-// readCandidate is a package's file, its SHA-256 and size, if it has the content of an open entry; nil if not. It is read no further than that needs.
+// readCandidate is a package's file, its SHA-256 and size, if it has the content of an open entry; nil if not. Where it is not, but
+// on the other side of /usr, it counts only as the package brought it: what else is there may be anybody's.
 func (a *attributor) readCandidate(o dpkg.File, entries []Entry, wanted map[entryContent][]int, ofSize map[int64]map[string]bool) (f *packageFile, sum string, size int64, err error) {
-	if c, ok := a.contentAt(o.Path); ok {
+	f, sum, size, err = a.readCandidateAt(o.Path, o, entries, wanted, ofSize)
+	if twin := a.twinOf(o, err); twin != "" {
+		if f, sum, size, err = a.readCandidateAt(twin, o, entries, wanted, ofSize); f != nil && f.modified {
+			return nil, "", 0, nil
+		}
+	}
+	if isAbsent(err) { // gone since: not ours to complain about
+		return nil, "", 0, nil
+	}
+	return f, sum, size, err
+}
+
+// isAbsent reports whether err means that there is no such file.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// twinOf is where a package's file may be whose path led to the error err: on the other side of /usr, where a tree was merged,
+// or not, otherwise than dpkg has on record. It is "" where there is no such place, and where a package has that on record as its own.
+func (a *attributor) twinOf(o dpkg.File, err error) string {
+	twin := debian.UsrTwin(o.Path)
+	if twin == "" || !isAbsent(err) || slices.ContainsFunc(a.db.Owners(twin), func(f dpkg.File) bool { return f.Path == twin }) {
+		return ""
+	}
+	return twin
+}
+
+// readLink is where a link leads, on whichever side of /usr it is.
+func (a *attributor) readLink(name string) (string, error) {
+	target, err := fs.ReadLink(a.root, name)
+	if twin := debian.UsrTwin(name); twin != "" && isAbsent(err) {
+		return fs.ReadLink(a.root, twin)
+	}
+	return target, err
+}
+
+// readCandidateAt is readCandidate of what is at a place. It is read no further than is needed.
+func (a *attributor) readCandidateAt(at string, o dpkg.File, entries []Entry, wanted map[entryContent][]int, ofSize map[int64]map[string]bool) (f *packageFile, sum string, size int64, err error) {
+	if c, ok := a.contentAt(at); ok {
 		if wanted[entryContent{c.size, c.sha256}] == nil {
 			return nil, "", 0, nil
 		} else if c.md5 != "" || o.MD5 == "" {
 			return &packageFile{File: o, modified: o.MD5 != "" && o.MD5 != c.md5}, c.sha256, c.size, nil
 		}
 	}
-	info, open, err := a.lookAt(o.Path)
+	info, open, err := a.lookAt(at)
+	if isAbsent(err) {
+		return nil, "", 0, err
+	}
 	if err != nil || !info.Mode().IsRegular() || len(ofSize[info.Size()]) == 0 {
-		return nil, "", 0, nil // gone since, or another file: neither is ours to complain about
+		return nil, "", 0, nil // closed to us, or another file: neither is ours to complain about
 	}
 	f, size = &packageFile{File: o}, info.Size()
 	hash := sha256.New()
@@ -329,6 +379,70 @@ func topLinks(entries []Entry) map[string]string {
 		}
 	}
 	return links
+}
+
+// maxAliases bounds how many links to one directory count: hostile ones could be any number.
+const maxAliases = 8
+
+// dirAliases is the links that lead to each of a tree's directories, which dpkg may have on record by those names: usr/sbin, say, where that is a
+// link to bin.
+func dirAliases(entries []Entry) map[string][]string {
+	dirs, links := map[string]bool{}, map[string]string{}
+	var names []string // of the links, in the entries' order
+	for i := range entries {
+		e := &entries[i]
+		name, err := UnescapePath(e.Path)
+		target, bad := UnescapePath(e.Target)
+		switch {
+		case err != nil || bad != nil:
+		case e.Type == Dir:
+			dirs[name] = true
+		case e.Type == Symlink:
+			links[name] = target
+			names = append(names, name)
+		}
+	}
+	aliases := map[string][]string{}
+	for _, name := range names {
+		if at := followLinks(links, name); dirs[at] && len(aliases[at]) < maxAliases {
+			aliases[at] = append(aliases[at], name)
+		}
+	}
+	return aliases
+}
+
+// followLinks is where a name leads, by path_resolution(7); "" where that is through too many links.
+func followLinks(links map[string]string, name string) string {
+	at, followed := "", 0
+	for rest := name; rest != ""; {
+		var part string
+		part, rest, _ = strings.Cut(rest, "/")
+		next := strings.TrimPrefix(path.Join("/", at, part), "/")
+		target, ok := links[next]
+		if !ok {
+			at = next
+			continue
+		}
+		if followed++; followed > 40 {
+			return ""
+		}
+		if path.IsAbs(target) {
+			at = ""
+		}
+		rest = target + "/" + rest
+	}
+	return at
+}
+
+// otherNames is a path of the tree, and those by which it is known through links to one of its directories.
+func (a *attributor) otherNames(name string) []string {
+	names := []string{name}
+	for dir := path.Dir(name); a.aliases != nil && dir != "."; dir = path.Dir(dir) {
+		for _, alias := range a.aliases[dir] {
+			names = append(names, alias+strings.TrimPrefix(name, dir))
+		}
+	}
+	return names
 }
 
 // heldContent is e's content, nil where the archive is not at hand or does not hold it.

@@ -50,14 +50,23 @@ func (a *attributor) matchLink(e *Entry) *packageFile {
 	if err != nil {
 		return nil
 	}
-	for _, o := range a.db.Owners(name) {
-		if target, err := fs.ReadLink(a.root, o.Path); err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
-			return &packageFile{File: o}
+	names := a.otherNames(name)
+	for _, n := range names {
+		for _, o := range a.db.Owners(n) {
+			target, err := fs.ReadLink(a.root, o.Path)
+			if twin := a.twinOf(o, err); twin != "" {
+				target, err = fs.ReadLink(a.root, twin)
+			}
+			if err == nil && leadsTo(name, EscapePath(target)) == leadsTo(name, e.Target) {
+				return &packageFile{File: o}
+			}
 		}
 	}
-	for _, made := range a.db.MadeLinks(name) {
-		if leadsTo(name, EscapePath("/"+made.To)) == leadsTo(name, e.Target) {
-			return &packageFile{File: made.For}
+	for _, n := range names {
+		for _, made := range a.db.MadeLinks(n) {
+			if leadsTo(n, EscapePath("/"+made.To)) == leadsTo(n, e.Target) {
+				return &packageFile{File: made.For}
+			}
 		}
 	}
 	return nil

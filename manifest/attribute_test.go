@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +132,119 @@ func TestAttributeUnmerged(t *testing.T) {
 	judge.Must(t, m.Attribute(root))
 	if o := m.Entries[2].Origin; o.Name != "curl" || o.Path != "" {
 		t.Errorf("%+v", o)
+	}
+}
+
+// Where a tree was merged otherwise than dpkg has on record (by hand, or half), what a package has is found on the other side of /usr, in an archive and
+// in the tree itself; what else is there belongs to nobody, and what another package has there is that one's.
+func TestAttributeOtherSide(t *testing.T) {
+	for name, c := range map[string]struct {
+		list, sums string // of zlib1g
+		lib, usr   string // contents of lib/y/so and usr/lib/y/so; "": none
+		other      string // what mine has on record
+		have       string // content of the archive's usr/lib/y/so
+		want       string // whose it is
+	}{
+		"recorded in /lib, is in /usr":              {"/lib/y/so\n", "z", "", "z", "", "z", "zlib1g"},
+		"recorded in /usr, is in /lib":              {"/usr/lib/y/so\n", "z", "z", "", "", "z", "zlib1g"},
+		"the same, without sums":                    {"/usr/lib/y/so\n", "", "z", "", "", "z", "zlib1g"},
+		"another file in /usr":                      {"/lib/y/so\n", "z", "", "strange", "", "strange", ""},
+		"both, and the archive has the package's":   {"/lib/y/so\n", "z", "z", "strange", "", "z", "zlib1g"},
+		"both, and the archive has the other":       {"/lib/y/so\n", "z", "z", "strange", "", "strange", ""},
+		"both, of whose sums nothing is known":      {"/lib/y/so\n", "", "z", "strange", "", "strange", ""},
+		"another package has the other side's file": {"/lib/y/so\n", "", "", "m", "/usr/lib/y/so\n", "m", "mine"},
+		"neither": {"/lib/y/so\n", "z", "", "", "", "z", ""},
+	} {
+		root := handmade.Debian()
+		delete(root, "lib")
+		for at, content := range map[string]string{"lib/y/so": c.lib, "usr/lib/y/so": c.usr} {
+			if content != "" {
+				root[at] = &fstest.MapFile{Data: []byte(content), Mode: 0o644}
+			}
+		}
+		root["var/lib/dpkg/info/zlib1g:amd64.list"] = &fstest.MapFile{Data: []byte(c.list)}
+		root["var/lib/dpkg/info/zlib1g:amd64.md5sums"] = &fstest.MapFile{}
+		if c.sums != "" {
+			root["var/lib/dpkg/info/zlib1g:amd64.md5sums"].Data = []byte(handmade.MD5(c.sums) + "  " + strings.TrimSpace(c.list)[1:] + "\n")
+		}
+		root["var/lib/dpkg/info/mine.list"] = &fstest.MapFile{Data: []byte("/.\n" + c.other)}
+		img := archive(t, dir("usr"), dir("usr/lib"), dir("usr/lib/y"), file("usr/lib/y/so", c.have))
+		whose := func(m *manifest.Manifest, at string) string {
+			for _, e := range m.Entries {
+				if e.Path == at && e.Origin != nil {
+					return e.Origin.Name
+				}
+			}
+			return ""
+		}
+		m := of(t, img)
+		judge.Must(t, m.Attribute(root))
+		held := of(t, img)
+		judge.Must(t, held.AttributeArchive(root, img))
+		if whose(m, "usr/lib/y/so") != c.want || whose(held, "usr/lib/y/so") != c.want {
+			t.Errorf("%s: of %q, with the archive at hand of %q; want %q", name, whose(m, "usr/lib/y/so"), whose(held, "usr/lib/y/so"), c.want)
+		}
+		tree := judge.Value(manifest.OfSystem(root, root, nil))(t)
+		for at, content := range map[string]string{"lib/y/so": c.lib, "usr/lib/y/so": c.usr} {
+			if content == c.have && whose(tree, at) != c.want {
+				t.Errorf("%s: the tree's %s is of %q; want %q", name, at, whose(tree, at), c.want)
+			}
+		}
+	}
+}
+
+// A link of a package is found on the other side of /usr, too.
+func TestAttributeOtherSideLinks(t *testing.T) {
+	root := handmade.Debian()
+	for _, at := range []string{"usr/lib/x/libz.so.1", "usr/lib/x/libz.so.1.2", "usr/lib/x/libz.so", "lib"} {
+		f := root[at]
+		if delete(root, at); at != "lib" {
+			root[strings.TrimPrefix(at, "usr/")] = f
+		}
+	}
+	root["var/lib/dpkg/info/zlib1g:amd64.list"] = &fstest.MapFile{Data: []byte("/usr/lib/x/libz.so.1\n/usr/lib/x/libz.so.1.2\n")}
+	delete(root, "var/lib/dpkg/info/zlib1g:amd64.md5sums")
+	m := of(t, archive(t, dir("usr"), dir("usr/lib"), dir("usr/lib/x"), link("usr/lib/x/libz.so.1", "libz.so.1.2"), file("usr/lib/x/libz.so.1.2", "zlib")))
+	judge.Must(t, m.Attribute(root))
+	for _, e := range m.Entries[3:] {
+		if e.Origin.Name != "zlib1g" {
+			t.Errorf("%s: %+v", e.Path, e.Origin)
+		}
+	}
+}
+
+// Where a directory of a tree is a link to another one, what dpkg has on record by that name is there, links and empty files, too: as in a tree whose
+// usr/sbin leads to bin, or whose /usr lies elsewhere.
+func TestAttributeLinkedDirectories(t *testing.T) {
+	for _, links := range [][2]string{{"usr/lib/x", "y"}, {"usr/lib", "../srv/lib"}, {"usr", "srv/usr"}, {"etc", "usr/share/etc"}} {
+		root := handmade.Debian()
+		dir, to := links[0], path.Join(path.Dir(links[0]), links[1])
+		moved := map[string]string{}
+		for name := range maps.Clone(root) {
+			moved[name] = name
+			if below, ok := strings.CutPrefix(name, dir+"/"); ok {
+				moved[name] = to + "/" + below
+				root[to+"/"+below] = root[name]
+				delete(root, name)
+			}
+		}
+		root[dir] = &fstest.MapFile{Data: []byte(links[1]), Mode: fs.ModeSymlink | 0o777}
+		m := judge.Value(manifest.OfSystem(root, root, nil))(t)
+		apart := judge.Value(manifest.OfTree(root))(t)
+		judge.Must(t, apart.Attribute(root))
+		for _, m := range []*manifest.Manifest{m, apart} {
+			got := map[string]string{}
+			for _, e := range m.Entries {
+				if e.Origin != nil {
+					got[e.Path] = e.Origin.Name
+				}
+			}
+			for name, by := range map[string]string{"usr/lib/x/libz.so.1": "zlib1g", "usr/lib/x/libz.so": "zlib1g", "usr/lib/x/libz.so.1.2": "zlib1g", "etc/empty": "curl", "etc/curl.conf": "curl", "usr/bin/tool": "mine"} {
+				if got[moved[name]] != by {
+					t.Errorf("%s -> %s: %s is of %q, want %s", dir, links[1], moved[name], got[moved[name]], by)
+				}
+			}
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ func (m *Manifest) checkManifest() error {
 		return fmt.Errorf("source %q: neither %q nor %q", m.Source, Initramfs, Root)
 	case m.Source == Initramfs && (m.Archive == nil || len(m.Segments) == 0):
 		return errors.New("an archive without its SHA-256, its size or its segments")
+	case len(m.Entries) == 0 && m.hasEntries():
+		return errors.New("no entries, and what it is of has some: it is not whole")
 	case m.Architecture != "" && !plainWord(m.Architecture), m.Release != "" && !plainWord(m.Release):
 		return errors.New("architecture or release: not a plain word")
 	case m.System != nil && (!plainWord(m.System.ID) || m.System.Version != "" && !plainWord(m.System.Version)):
@@ -48,6 +50,15 @@ func (m *Manifest) checkManifest() error {
 		return err
 	}
 	return m.checkEntries()
+}
+
+// hasEntries reports whether there is something in what m is of: a tree has its root, and an archive what its segments have.
+func (m *Manifest) hasEntries() bool {
+	left := len(m.Ignored)
+	for _, s := range m.Segments {
+		left -= s.Entries
+	}
+	return m.Source == Root || left < 0
 }
 
 func (m *Manifest) checkFiles() error {

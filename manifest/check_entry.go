@@ -52,6 +52,9 @@ func (e *Entry) checkEntry(m *Manifest) error {
 	if err := checkDevice(e); err != nil {
 		return err
 	}
+	if err := e.checkCapabilities(m); err != nil {
+		return err
+	}
 	return e.Origin.checkOrigin()
 }
 

@@ -58,12 +58,14 @@ func TestRefuses(t *testing.T) {
 		"foreign":               {`{"bomFormat":"CycloneDX"}`, `no field "schema"`},
 		"array":                 {"[1]", "no JSON object"},
 		"newer":                 {edit(`"schema": 3`, `"schema": 7`), "schema 7: written by a newer groundhog"},
-		"newer, last":           {`{"x":[{}],"schema":4}`, "written by a newer"},
+		"newer, last":           {`{"x":[{}],"schema":5}`, "written by a newer"},
 		"schema 0":              {edit(`"schema": 3`, `"schema": 0`), "positive"},
 		"unknown field":         {edit(`"schema": 3`, `"schema": 3, "extra": {}`), "extra"},
 		"other case":            {edit(`"architecture"`, `"Architecture"`), "Architecture"},
 		"duplicate field":       {edit(`"schema": 3`, `"schema": 3, "schema": 3`), "duplicate"},
 		"duplicate path":        {edit(`"path": "conf"`, `"path": "dev"`), `"dev": there twice`},
+		"no entries":            {good[:strings.Index(good, `"entries": [`)] + `"entries": []}`, "no entries, and what it is of has some"},
+		"a tree without any":    {`{"schema": 3, "source": "root", "dropbear": false}`, "no entries, and"},
 		"trailing data":         {good + "{}", "byte"},
 		"invalid UTF-8":         {edit("curl with", "\xff"), "UTF-8"},
 		"absolute path":         {edit(`"path": "conf"`, `"path": "/conf"`), "not a path"},
@@ -87,7 +89,7 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want one line with %q", name, err, c.want)
 		}
 	}
-	if _, err := decodeManifest([]byte(edit(`"schema": 3`, `"schema": 4`))); !errors.Is(err, manifest.ErrNewer) {
+	if _, err := decodeManifest([]byte(edit(`"schema": 3`, `"schema": 5`))); !errors.Is(err, manifest.ErrNewer) {
 		t.Errorf("a newer schema: %v", err)
 	}
 }
@@ -152,6 +154,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"source":"root","dropbear":false,"entries":[]}`))
 	f.Add([]byte(`{"schema":1,"source":"root","dropbear":true,"entries":[{"path":"a","type":"char","mode":"4755",` +
 		`"uid":1,"gid":2,"size":0,"mtime":-1,"segment":0,"device":"1:2","origin":{"kind":"unknown"}}]}`))
+	f.Add([]byte(`{"schema":4,"source":"root","dropbear":false,"entries":[{"path":"a","type":"file","mode":"0755","uid":0,"gid":0,"size":0,` +
+		`"mtime":0,"segment":0,"sha256":"` + strings.Repeat("0", 64) + `","capabilities":"cap_net_raw=ep [rootid=1000]"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := manifest.Decode(bytes.NewReader(b), manifest.Limits{Bytes: 1 << 20, Items: 1000})
 		if err != nil {

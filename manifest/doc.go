@@ -8,9 +8,9 @@
 // two manifests, sbom writes one for other tools, sign makes and checks
 // signatures as ssh-keygen does.
 //
-// # The JSON form, schema 3
+// # The JSON form, schema 4
 //
-//	schema           3
+//	schema           4; 3 where no file has capabilities, which is otherwise the same
 //	tool             what made the manifest, "groundhog 0.1.0"
 //	created          RFC 3339, only where SOURCE_DATE_EPOCH was set
 //	source           "initramfs" or "root"
@@ -41,7 +41,8 @@
 // they apply sha256 (of a file's content), stable_sha256 (of etc/passwd with the
 // random name of root's home written root-XXXXXXXXXX: equal in two builds that
 // differ in that name alone), target (of a symlink), device ("major:minor"),
-// link_of (the first name of a hard-linked file), patch (the patch that put it
+// link_of (the first name of a hard-linked file), capabilities (what a file may do
+// beyond its user, as getcap -n of libcap prints it), patch (the patch that put it
 // there) and origin: kind (package, generated, groundhog,
 // unknown), name and architecture of the package or the name of the maker, path
 // (in the root tree, where it is another one) and modified (a package's
@@ -50,6 +51,13 @@
 // What is empty is left out, but for the fields of an entry that every entry
 // has. Paths and targets are the archive's own, except that a backslash is
 // doubled and a byte that is not UTF-8 is written \xNN: [EscapePath].
+//
+// Capabilities are read of the files of a directory, on Linux: an archive has none,
+// nor has a .deb. Those that do not count everywhere have behind them the user who is
+// root where they do, "[rootid=1000]", as a number of the user namespace in which
+// they were read. What is damaged or not known is "unknown", with its bytes where the
+// kernel hands them out, and has a line among the problems. Before schema 4, and up
+// to groundhog 0.13.0, they were not read: [Manifest.TellsCapabilities].
 //
 // No key material is kept but fingerprints and, as of any file, the SHA-256 of
 // the files that hold keys.

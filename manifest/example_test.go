@@ -60,7 +60,7 @@ func ExampleEncode() {
 	}
 	// Output:
 	// {
-	//   "schema": 3,
+	//   "schema": 4,
 	//   "source": "root",
 	//   "dropbear": false,
 	//   "entries": [

@@ -6,9 +6,16 @@ import (
 	"strconv"
 )
 
-// Schema is the version of the JSON form that [Encode] writes.
-// Version 2 has the fields system and depends, which version 1 does not know, version 3 built_using as well; [Decode] reads all.
-const Schema = 3
+// Schema is the newest version of the JSON form.
+// Version 2 has the fields system and depends, which version 1 does not know, version 3 built_using as well, version 4 the capabilities of files; [Decode] reads all.
+const Schema = 4
+
+// The first version with the capabilities of files, and the one that is written where no file has any: it is the same without, and
+// an older groundhog reads it.
+const (
+	schemaCapabilities = 4
+	schemaWithout      = 3
+)
 
 // Manifest says what is in an archive or a root tree. The package's
 // documentation has the meaning of each field.
@@ -137,21 +144,22 @@ func (b BuiltUsing) Compare(o BuiltUsing) int {
 
 // Entry is a file, directory, link or device node.
 type Entry struct {
-	Path    string  `json:"path"`
-	Type    Type    `json:"type"`
-	Mode    Mode    `json:"mode"`
-	UID     uint32  `json:"uid"`
-	GID     uint32  `json:"gid"`
-	Size    int64   `json:"size"`
-	Mtime   int64   `json:"mtime"`
-	Segment int     `json:"segment"`
-	SHA256  string  `json:"sha256,omitzero"`
-	Stable  string  `json:"stable_sha256,omitzero"`
-	Target  string  `json:"target,omitzero"`
-	Device  string  `json:"device,omitzero"`
-	LinkOf  string  `json:"link_of,omitzero"`
-	Patch   string  `json:"patch,omitzero"`
-	Origin  *Origin `json:"origin,omitzero"`
+	Path         string  `json:"path"`
+	Type         Type    `json:"type"`
+	Mode         Mode    `json:"mode"`
+	UID          uint32  `json:"uid"`
+	GID          uint32  `json:"gid"`
+	Size         int64   `json:"size"`
+	Mtime        int64   `json:"mtime"`
+	Segment      int     `json:"segment"`
+	SHA256       string  `json:"sha256,omitzero"`
+	Stable       string  `json:"stable_sha256,omitzero"`
+	Target       string  `json:"target,omitzero"`
+	Device       string  `json:"device,omitzero"`
+	LinkOf       string  `json:"link_of,omitzero"`
+	Capabilities string  `json:"capabilities,omitzero"` // of a file in a root tree, as getcap -n prints them
+	Patch        string  `json:"patch,omitzero"`
+	Origin       *Origin `json:"origin,omitzero"`
 }
 
 // Type is an entry's file type.

@@ -24,7 +24,7 @@ func Of(img *initrd.Image) (*Manifest, error) {
 	if slices.ContainsFunc(img.Segments, (*initrd.Segment).Edited) {
 		return nil, errors.New("an edited archive has to be written before it is described")
 	}
-	m := &Manifest{Schema: Schema, Source: Initramfs}
+	m := &Manifest{Schema: schemaWithout, Source: Initramfs}
 	var work hasher
 	m.listSegments(img, &work)
 	m.listTree(img, &work)

@@ -62,7 +62,7 @@ func TestOf(t *testing.T) {
 		}
 	}
 	raw := bytesOf(t, img)
-	head := &manifest.Manifest{Schema: manifest.Schema, Source: manifest.Initramfs, Architecture: "amd64", Release: "bookworm",
+	head := &manifest.Manifest{Schema: 3, Source: manifest.Initramfs, Architecture: "amd64", Release: "bookworm",
 		Kernels:   []string{"6.1.0-56-amd64"},
 		Groundhog: &manifest.Groundhog{Tool: "groundhog 0.1.0", Build: "0123abcd", Board: "generic"},
 		Archive:   &manifest.Archive{SHA256: sum(string(raw)), Size: int64(len(raw)), Unpacked: img.Segments[0].Unpacked},

@@ -18,7 +18,8 @@ import (
 
 // OfTree describes a root tree: a file system whose FileInfo carries owners
 // (Sys is a *[syscall.Stat_t] of Linux or a *[tar.Header]; without, root owns
-// all; one that has LinkID() any says by it which names are hard links of one file). Links are described, not followed. Files are read by several goroutines
+// all; one that has LinkID() any says by it which names are hard links of one file; an open
+// file that has Capabilities() ([]byte, error) tells by it the value of its extended attribute security.capability, nil: it has none). Links are described, not followed. Files are read by several goroutines
 // at once. What this user may not read is an [Unreadable] that names all of it.
 func OfTree(root fs.FS) (*Manifest, error) {
 	return new(treeReader).readTree(root)
@@ -48,6 +49,7 @@ type treeReader struct {
 	old         *md5Hashers
 	mu          sync.Mutex
 	md5         map[string]string // by path, of files that a package owns
+	unclear     map[string]error  // by path, what is wrong with a file's capabilities
 	done, total int64             // bytes
 	progress    func(done, total int64)
 }
@@ -60,7 +62,7 @@ type readContent struct {
 }
 
 func (t *treeReader) readTree(root fs.FS) (*Manifest, error) {
-	m := &Manifest{Schema: Schema, Source: Root}
+	m := &Manifest{Schema: schemaWithout, Source: Root}
 	first := map[any]string{}
 	var closed unreadableNames
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
@@ -97,6 +99,7 @@ func (t *treeReader) readTree(root fs.FS) (*Manifest, error) {
 	m.identifyMachine(facts)
 	m.Release = facts.Release
 	m.SetSystem(facts.System.ID, facts.System.Version)
+	t.noteCapabilities(m)
 	m.sortLists()
 	return m, nil
 }
@@ -186,7 +189,7 @@ func (t *treeReader) hashFiles(m *Manifest, root fs.FS, closed *unreadableNames)
 			continue
 		}
 		if first := byPath[e.LinkOf]; first != nil {
-			work.after = append(work.after, func() { e.Size, e.SHA256 = first.Size, first.SHA256 })
+			work.after = append(work.after, func() { e.Size, e.SHA256, e.Capabilities = first.Size, first.SHA256, first.Capabilities })
 			continue
 		}
 		work.jobs = append(work.jobs, hashJob{0, func() error {
@@ -199,6 +202,7 @@ func (t *treeReader) hashFiles(m *Manifest, root fs.FS, closed *unreadableNames)
 				return closed.noteDenied(name, err)
 			}
 			defer f.Close()
+			t.readCapabilities(e, f)
 			return t.readEntry(e, name, f)
 		}})
 	}

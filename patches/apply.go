@@ -71,6 +71,7 @@ func Apply(img *initrd.Image, root fs.FS, layers []string, opts Options, tool, s
 	if err := t.checkCalls(); err != nil {
 		return nil, err
 	}
+	t.noteScripts()
 	if err := t.noteDriver(); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,12 @@ import (
 // takes root's from the root tree; without a usable one nobody could log in.
 func (t *Archive) authorizedKeys() (string, error) {
 	facts := t.facts()
+	if s := facts.Server; t.opts.DropbearOptions != nil && (s.NoRoot || s.Group != "" || s.KeysDir != "~/.ssh") { // which these replace
+		if err := t.editGenerated(t.version.ArchiveConfig, t.withOptions); err != nil {
+			return "", err
+		}
+		facts = t.facts()
+	}
 	name := facts.RootKeys()
 	if name == "" {
 		return "", errors.New("etc/passwd: no home of root in it")
@@ -35,7 +41,11 @@ func (t *Archive) authorizedKeys() (string, error) {
 		return "", err
 	}
 	if after := t.facts(); !after.LetsIn("root", name) {
-		return "", fmt.Errorf("dropbear would let nobody in as root: %s", strings.Join(after.Problems, "; "))
+		why := after.Problems
+		if len(why) == 0 {
+			why = []string{after.Hindrance() + t.instead(after.Server)}
+		}
+		return "", fmt.Errorf("dropbear would let nobody in as root: %s", strings.Join(why, "; "))
 	}
 	return fmt.Sprintf("%s from %s", show.Count(len(usable), "key"), from), nil
 }
@@ -129,6 +139,12 @@ func (t *Tree) authorizedKeys() (string, error) {
 	summary := show.Count(len(usable), "key") + " in " + name
 	if bytes.Equal(keys, now.Current) {
 		return summary, t.undo.Keep(name)
+	}
+	before, _, _ := dropbear.CheckAuthorizedKeys(now.Current, t.version)
+	for _, k := range before {
+		if !slices.ContainsFunc(usable, k.SameKey) {
+			t.addNote("%s could log in, and no more: the given keys take the place of those in %s", k, name)
+		}
 	}
 	if t.opts.AuthorizedKeys == nil {
 		t.addNote("those who may log in as root, by %s, may log in to the initramfs", from)

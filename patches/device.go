@@ -1,10 +1,13 @@
 package patches
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -39,6 +42,7 @@ func namedBy(s debian.Settings) namedDevice {
 			return namedDevice{doubt: s.Doubt}
 		case !sure:
 			return namedDevice{doubt: from + ": only the machine knows " + by}
+		case by == "IP" && !strings.Contains(value, ":") && !slices.Contains(ipconfigWords, value): // ipconfig takes it for an interface
 		case by == "IP":
 			value = append(strings.SplitN(value, ":", 7), "", "", "", "", "")[5]
 		}
@@ -57,11 +61,46 @@ type deviceSettings struct {
 	value      string
 }
 
+// givesDevice is what gives an interface's settings a value in a script.
+var givesDevice = regexp.MustCompile(`(?:^|[^\w$])(?:DEVICE|IP|BOOTIF)=`)
+
+// writesSettings is where a hook puts what /init sources.
+var writesSettings = regexp.MustCompile(`conf\.d|param\.conf|initramfs\.conf`)
+
+// namedByScript is why a script may name the interface while the machine boots, "" where none does: by conf/param.conf, which /init
+// sources behind each script, or in dropbear's own.
+func namedByScript(all bootScripts) string {
+	for _, stage := range []string{"init-top", "init-premount"} {
+		for _, name := range all.scriptNames(stage) {
+			text := commentLine.ReplaceAll(all.scriptText(stage, name), nil)
+			if (name == "dropbear" || bytes.Contains(text, []byte("param.conf"))) && givesDevice.Match(text) {
+				return path.Join("scripts", stage, name) + " may give it a value while the machine boots"
+			}
+		}
+	}
+	return ""
+}
+
+// namedByHook is the same of a hook of the root tree's, which writes into the archive that is being made.
+func namedByHook(root fs.FS) string {
+	for _, dir := range []string{"etc/initramfs-tools/hooks", toolsDir + "/hooks"} {
+		names, _ := fs.Glob(root, dir+"/*")
+		for _, name := range names {
+			b, err := fs.ReadFile(root, name)
+			if text := commentLine.ReplaceAll(b, nil); err == nil && name != ownHook && writesSettings.Match(text) && givesDevice.Match(text) {
+				return name + " may give it a value when the initramfs is built"
+			}
+		}
+	}
+	return ""
+}
+
 // chooseDevice leaves the interface that is configured, unless another one is asked for.
 // Where none is configured DEVICE becomes eth0, and our scripts take any wired interface where
 // eth0 is not the only one. DEVICE is not touched where others than dropbear bring the network
-// up by these settings. before is our scripts' setting, of an archive that was patched before.
-func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before string) (deviceSettings, error) {
+// up by these settings. s is the settings that dropbear's boot script has, byOthers why somebody else may name it besides,
+// before our scripts' setting, of an archive that was patched before.
+func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, byOthers, before string) (deviceSettings, error) {
 	if err := t.checkIP(s, all); err != nil {
 		return deviceSettings{}, err
 	}
@@ -69,6 +108,9 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 		t.addNote("BOOT=%q in %s has a byte that is in the name of no script%s: unless its command line says boot=, the machine does not boot when nobody flashes it", boot, s.Vars["BOOT"].From, lineEnds(boot))
 	}
 	now := namedBy(s)
+	if byOthers != "" && now.doubt == "" {
+		now = namedDevice{doubt: byOthers}
+	}
 	want := t.opts.Device
 	switch {
 	case want == anyDevice:
@@ -86,6 +128,8 @@ func (t *editTarget) chooseDevice(s debian.Settings, all bootScripts, before str
 		return deviceSettings{ours: anyDevice, told: firstDevice, give: true, value: firstDevice}, nil
 	case before == anyDevice && now.by == "DEVICE" && now.value == firstDevice:
 		return deviceSettings{ours: anyDevice, told: firstDevice}, nil
+	case before == anyDevice && now.by == "DEVICE": // it was asked for
+		return deviceSettings{ours: anyDevice, told: anyTold}, nil
 	case now.by != "BOOTIF" && !mayBeDevice(now.value):
 		return deviceSettings{}, fmt.Errorf("%s: %s names the interface %q, which cannot be one: nobody could log in; --device names another", now.from, now.by, now.value)
 	case now.by == "BOOTIF":

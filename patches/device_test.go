@@ -162,6 +162,9 @@ func TestDeviceNamedElsewhere(t *testing.T) {
 		{"IP=:::::eth1:dhcp\n", "eth2", "eth2", "IP=:::::eth1:dhcp\nDEVICE=eth2\n", "IP in conf/initramfs.conf names the interface, and comes before DEVICE"},
 		{"BOOTIF=01-02-00-00-00-00-01\n", "", "", "", ""},
 		{"DEVICE=wlan0\n", "any", anyDevice, "DEVICE=\n", "DEVICE was wlan0, now any interface"},
+		{"IP=enp3s0\n", "", "", "", ""}, // ipconfig takes it for an interface
+		{"IP=enp3s0\n", "eth1", "eth1", "IP=enp3s0\nDEVICE=eth1\n", "IP in conf/initramfs.conf names the interface, and comes before DEVICE"},
+		{"IP=both\n", "", anyDevice, "IP=both\nDEVICE=eth0\n", ""},
 		{"DEVICE='a b'\n", "eth0", "eth0", "DEVICE=eth0\n", `DEVICE was "a b", now eth0`},
 	} {
 		tgt := tiny.New("bookworm", true)
@@ -223,6 +226,97 @@ func TestDevicePatchedAgain(t *testing.T) {
 				t.Errorf("--device %q: %s, now %s (changed: %v)", device, was, now, r.Changed())
 			}
 		}
+	}
+}
+
+// bootsTo is the DEVICE, and the IP, with which the network is configured on a machine with two network cards: the shell of /init sources its settings,
+// and what a script of init-top has written, and dropbear's own script its configuration and ours.
+func bootsTo(t *testing.T, img *initrd.Image, param string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, e := range img.Tree() {
+		if e.IsFile() && (strings.HasPrefix(name, "conf/") || strings.HasPrefix(name, "etc/dropbear/") || strings.HasPrefix(name, "scripts/groundhog/")) {
+			judge.Must(t, os.MkdirAll(filepath.Join(root, path.Dir(name)), 0o755))
+			judge.WriteFile(t, filepath.Join(root, name), img.Content(e))
+		}
+	}
+	for _, name := range []string{"enp2s0", "enp3s0"} {
+		judge.Must(t, os.MkdirAll(filepath.Join(root, "sys/class/net", name, "device"), 0o755))
+		judge.WriteFile(t, filepath.Join(root, "sys/class/net", name, "type"), []byte("1\n"))
+	}
+	judge.Must(t, os.MkdirAll(filepath.Join(root, "run/groundhog"), 0o755))
+	cmd := exec.Command(judge.Tool(t, "dash"), "-c", `ip() { :; }; sleep() { :; }
+export IP= DEVICE= BOOTIF= BOOT=local
+for f in conf/arch.conf conf/initramfs.conf conf/conf.d/*; do [ ! -f "$f" ] || . "./$f"; done; `+param+`
+for f in etc/dropbear/config etc/dropbear/dropbear.conf; do [ ! -f "$f" ] || . "./$f"; done
+. "$groundhog_root/scripts/groundhog/network"; echo "DEVICE=$DEVICE IP=$IP"`)
+	cmd.Dir, cmd.Env = root, []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "groundhog_root=" + root}
+	out := judge.Output(t, cmd)
+	return strings.TrimSpace(string(out))
+}
+
+// What names the interface after /init's settings, dropbear's configuration or a script, is heeded as those are.
+func TestDeviceNamedLater(t *testing.T) {
+	const script = "#!/bin/sh\n[ \"$1\" != prereqs ] || exit 0\n"
+	for _, c := range []struct{ dropbear, top, param, device, want, told, note string }{
+		{"DEVICE=enp3s0\n", "", "", "", "DEVICE=enp3s0 IP=", "enp3s0 as configured (DEVICE in etc/dropbear/dropbear.conf)", ""},
+		{"export DEVICE='enp3s0'\n", "", "", "", "DEVICE=enp3s0 IP=", "enp3s0 as configured", ""},
+		{"DEVICE=enp3s0\n", "", "", "enp2s0", "DEVICE=enp2s0 IP=", "enp2s0", "DEVICE was enp3s0, now enp2s0"},
+		{"DEVICE=enp3s0\n", "", "", "any", "DEVICE= IP=", "any, the first that answers", "DEVICE was enp3s0, now any interface"},
+		{"IP=:::::enp3s0:dhcp\n", "", "", "", "DEVICE= IP=:::::enp3s0:dhcp", "enp3s0 as configured (IP in etc/dropbear/dropbear.conf)", ""},
+		{"#DEVICE=enp3s0\n", "", "", "", "DEVICE= IP=", "eth0", ""},
+		{"eval DEVICE=enp3s0\n", "", "", "", "DEVICE=enp3s0 IP=", "what the settings name on the machine", "DEVICE is left to what the machine makes of it (etc/dropbear/dropbear.conf: "},
+		{"", "echo DEVICE=enp3s0 >>/conf/param.conf\n", "DEVICE=enp3s0", "", "DEVICE=enp3s0 IP=", "what the settings name on the machine", "(scripts/init-top/which may give it a value while the machine boots); --device names it"},
+		{"", "echo DEVICE=enp3s0 >>/conf/param.conf\n", "DEVICE=enp3s0", "enp2s0", "DEVICE=enp2s0 IP=", "enp2s0", ""},
+		{"", "# DEVICE= is for conf/param.conf\n", "", "", "DEVICE= IP=", "eth0", ""},
+	} {
+		tgt := tiny.New("bookworm", true)
+		tgt.Archive["etc/dropbear/dropbear.conf"] = tiny.Text(c.dropbear)
+		if c.top != "" {
+			tgt.Archive["scripts/init-top/which"] = tiny.Text(script + c.top)
+			tgt.Archive["scripts/init-top/ORDER"] = tiny.Text("/scripts/init-top/which \"$@\"\n[ -e /conf/param.conf ] && . /conf/param.conf\n")
+		}
+		img, r := patch(t, tgt, func(o *Options) { o.Device, o.InterfaceTimeout = c.device, 0 })
+		at := slices.IndexFunc(r.Patches, func(p Applied) bool { return p.Name == "interface" })
+		if got := r.Patches[at].Summary; !strings.HasPrefix(got, c.told) {
+			t.Errorf("%q, %q: told %q, want %q", c.dropbear, c.top, got, c.told)
+		}
+		if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, c.note) || c.note == "" && strings.Contains(notes, "DEVICE") {
+			t.Errorf("%q, %q: noted %q, want %q", c.dropbear, c.top, notes, c.note)
+		}
+		if got := bootsTo(t, img, c.param); got != c.want {
+			t.Errorf("%q, %q, --device %q: %s, want %s", c.dropbear, c.top, c.device, got, c.want)
+		}
+		o := defaults(tgt)
+		o.InterfaceTimeout = 0
+		if again := judge.Value(apply(img, tgt.Root, o))(t); again.Changed() || bootsTo(t, img, c.param) != c.want {
+			t.Errorf("%q, %q, --device %q: again %+v, %s", c.dropbear, c.top, c.device, again.Patches[at], bootsTo(t, img, c.param))
+		}
+
+		if c.top != "" {
+			continue
+		}
+		tree := hookTree("bookworm")
+		tree["etc/dropbear/initramfs/dropbear.conf"] = tiny.Text(c.dropbear)
+		o = Defaults()
+		o.AuthorizedKeys, o.Device = hookUser("ed25519"), c.device
+		hooks := mustHooks(t, tree, o)
+		at = slices.IndexFunc(hooks.Patches, func(p Applied) bool { return p.Name == "interface" })
+		if got := hooks.Patches[at].Summary; !strings.HasPrefix(got, c.told) {
+			t.Errorf("hooks, %q: told %q, want %q", c.dropbear, got, c.told)
+		}
+	}
+}
+
+// An archive that an earlier version patched, which paid no heed to dropbear's configuration, is mended.
+func TestDeviceOverwrittenBefore(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	img, _ := patch(t, tgt, func(o *Options) { o.InterfaceTimeout = 0 })
+	conf := judge.Value(img.ReadFile("etc/dropbear/dropbear.conf"))(t)
+	judge.Value(img.Put("etc/dropbear/dropbear.conf", initrd.File{Mode: initrd.TypeFile | 0o644, Data: append([]byte("DEVICE=enp3s0\n"), conf...)}))(t)
+	judge.Value(apply(img, tgt.Root, defaults(tgt)))(t)
+	if got := bootsTo(t, img, ""); got != "DEVICE=enp3s0 IP=" {
+		t.Error(got)
 	}
 }
 

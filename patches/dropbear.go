@@ -179,7 +179,7 @@ func (t *Archive) copyNSS(so string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.copyLibrary(sysroot.File{Name: found, Path: real}); err != nil {
+	if err := t.copyLibrary(sysroot.File{Name: found, Path: sysroot.Named(t.Root, real)}); err != nil {
 		return err
 	}
 	return t.checkVersions(found, libs)

@@ -23,8 +23,9 @@ var (
 // in use, and programs that wait for a person: no script with one of them may run before the wait.
 var (
 	networkWords = regexp.MustCompile(`(?m)(?:^|[^\w.-])(?:configure_networking|ipconfig|ifup|ifconfig|ifenslave|dhclient|udhcpc|dhcpcd|wpa_supplicant|wpa_cli|iwd|iwctl|iwconfig|iw|` +
-		`wg|wg-quick|vconfig|brctl|networkctl|openvpn|pppd|mmcli|qmicli|tailscaled|zerotier-one|ip(?:[ \t]+-\w+)*[ \t]+(?:link|l|address|addr|a|route|r|rule|tunnel|netns)|` +
-		`modprobe[^\n]*[ \t](?:bonding|8021q|wireguard|bridge|tun|macvlan|ipvlan))(?:[^\w-]|$)|/sys/class/net/[^\n]*bond`)
+		`wg|wg-quick|wireguard-go|boringtun|vconfig|brctl|networkctl|nmcli|NetworkManager|connmand|connmanctl|hostapd|teamd|batctl|netplan|openvpn|tincd|nebula|swanctl|ipsec|charon|` +
+		`pppd|pump|mmcli|qmicli|mbimcli|usb_modeswitch|tailscaled?|zerotier-one|ip(?:[ \t]+-\w+)*[ \t]+(?:link|l|address|addr|a|route|r|rule|tunnel|netns)|` +
+		`modprobe[^\n]*[ \t](?:bonding|8021q|wireguard|bridge|tun|macvlan|ipvlan|team|batman[-_]adv|vxlan|veth|g_ether|g_ncm|g_cdc|g_multi|usb_f_\w+))(?:[^\w-]|$)|/sys/class/net/[^\n]*bond`)
 	holdWords = regexp.MustCompile(`(?m)(?:^|[^\w.])(?:mount|cryptsetup|cryptroot|luks\w*|clevis\w*|askpass|plymouth|mdadm|lvm|vgchange|lvchange|vgscan|zpool|zfs|btrfs|dmsetup|dmraid|multipathd?|` +
 		`kpartx|losetup|iscsi\w*|nbd-client|drbdadm|fsck[.\w]*|e2fsck|resize2fs|growpart|sgdisk|sfdisk|parted|mkfs[.\w]*|mkswap|swapon|dd)(?:[^\w]|$)`)
 	commentLine = regexp.MustCompile(`(?m)(?:^|[ \t])#[^\n]*$`)
@@ -88,7 +89,28 @@ func (a archiveScripts) scriptNames(stage string) []string {
 
 func (a archiveScripts) scriptText(stage, name string) []byte {
 	b, _ := a.ReadFile("scripts/" + stage + "/" + name)
-	return b
+	return withSourced(b, a.ReadFile)
+}
+
+var (
+	sourceWord = regexp.MustCompile(`(?m)^[ \t]*(?:\.|source)[ \t]+"?/([\w./-]+)"?`)
+	// sourcedByAll is files that scripts source for what they need of them, and that themselves do nothing.
+	sourcedByAll = regexp.MustCompile(`^(?:scripts/(?:functions|local|nfs|groundhog/.*)|conf/.*|etc/dropbear/.*|run/.*|(?:usr/)?lib/cryptsetup/.*)$`)
+)
+
+// maxSourced bounds the files of a script that are looked into.
+const maxSourced = 8
+
+// withSourced is a script's text with those of the files that it sources behind it; read reads them as the archive has them.
+func withSourced(text []byte, read func(string) ([]byte, error)) []byte {
+	for _, m := range sourceWord.FindAllSubmatch(text, maxSourced) {
+		if name := path.Clean(string(m[1])); !sourcedByAll.MatchString(name) {
+			if b, err := read(name); err == nil {
+				text = slices.Concat(text, []byte("\n"), b)
+			}
+		}
+	}
+	return text
 }
 
 // treeScripts is those that a root tree's mkinitramfs takes, by their names: those
@@ -115,8 +137,19 @@ func (r treeScripts) scriptText(stage, name string) []byte {
 	for _, dir := range scriptDirs {
 		if real, err := sysroot.Find(r, path.Join(dir, stage, name)); err == nil {
 			b, _ := fs.ReadFile(r, real)
-			return b
+			return withSourced(b, r.readSourced)
 		}
 	}
 	return nil
+}
+
+// readSourced reads what a script sources, which is in the tree where it is one of the scripts.
+func (r treeScripts) readSourced(name string) ([]byte, error) {
+	below, ok := strings.CutPrefix(name, "scripts/")
+	for _, dir := range scriptDirs {
+		if real, err := sysroot.Find(r, path.Join(dir, below)); ok && err == nil {
+			return fs.ReadFile(r, real)
+		}
+	}
+	return nil, fs.ErrNotExist
 }

@@ -20,6 +20,9 @@ var stageScripts = []struct{ at, text, want string }{
 	{"local-top/bond", "echo +bond0 >/sys/class/net/bonding_masters\n", "early"},
 	{"nfs-top/vlan", ". /scripts/functions\nvconfig add eth0 43\n", "early"},
 	{"local-top/plain", ". /scripts/functions\nconfigure_networking\n", "early"},
+	{"local-top/sourcing", ". /scripts/functions\n. /scripts/ours\nbring_up\n", "early"},
+	{"local-top/manager", "NetworkManager --configure-and-quit=initrd\n", "early"},
+	{"local-top/gadget", "modprobe -q g_ether\n", "early"},
 	{"local-top/iscsi", "configure_networking\niscsistart -b\n", "held"},
 	{"local-top/clevis", "configure_networking\nclevis-luks-unlock -d /dev/sda2\n", "held"},
 	{"local-block/nbd", "configure_networking\nnbd-client 192.0.2.1 /dev/nbd0\n", "held"},
@@ -30,6 +33,9 @@ var stageScripts = []struct{ at, text, want string }{
 	{"local-top/zip", "unzip link; skip route; wg0=1; echo /usr/lib/iw-firmware\n", ""},
 	{"init-bottom/udev", "udevadm control --exit\n", ""},
 }
+
+// oursSourced is what one of them sources.
+const oursSourced = "bring_up() {\n\tip link set eth0 up\n}\n"
 
 func wantStages() (early []string, held []string) {
 	for _, s := range stageScripts {
@@ -83,6 +89,7 @@ func TestEarlyInArchive(t *testing.T) {
 		tgt.Archive["scripts/"+s.at] = tiny.Program([]byte("#!/bin/sh\n" + s.text))
 		order[path.Dir(s.at)] += "/scripts/" + s.at + " \"$@\"\n" + paramLine
 	}
+	tgt.Archive["scripts/ours"] = tiny.Text(oursSourced)
 	for stage, text := range order {
 		tgt.Archive["scripts/"+stage+"/ORDER"] = tiny.Text(text)
 	}
@@ -132,6 +139,7 @@ func TestEarlyInTree(t *testing.T) {
 		tree[scriptDirs[i%2]+"/"+s.at] = tiny.Program([]byte("#!/bin/sh\n" + s.text))
 	}
 	const etc, share = "etc/initramfs-tools/scripts/", toolsDir + "/scripts/"
+	tree[etc+"ours"] = tiny.Text(oursSourced)
 	tree[etc+"local-top/masked"] = tiny.Program([]byte("#!/bin/sh\n"))
 	tree[share+"local-top/masked"] = tiny.Program([]byte("#!/bin/sh\nifup -a\n"))
 	tree[etc+"local-top/off"] = &fstest.MapFile{Data: []byte("#!/bin/sh\nifup -a\n"), Mode: 0o644}

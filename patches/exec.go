@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"groundhog/initrd"
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -21,6 +22,13 @@ func (t *Archive) copyExec(src, dst string) (int, error) {
 	found, err := t.findProgram(src)
 	if err != nil {
 		return 0, err
+	}
+	arch, err := sysroot.ProgramArch(t.Root, found)
+	if err != nil {
+		return 0, err
+	}
+	if t.Arch != "" && arch != "" && !debian.RunsProgram(t.Arch, arch) {
+		return 0, fmt.Errorf("%s in the root tree is made for %s, and would not start on %s", found, arch, t.Arch)
 	}
 	if err := t.copyFile(found, dst); err != nil {
 		return 0, err

@@ -1,12 +1,14 @@
 package patches
 
 import (
+	"debug/elf"
 	"slices"
 	"strings"
 	"testing"
 
 	"groundhog/fixtures/tiny"
 	"groundhog/fixtures/tinyelf"
+	"groundhog/initrd/debian"
 	"groundhog/patches/sysroot"
 )
 
@@ -44,6 +46,27 @@ func TestProgramsAndLibraries(t *testing.T) {
 			t.Errorf("libnss_dns is there: %v", ok)
 		}
 	})
+}
+
+// A program for another machine is refused, a static one, too, for which nothing is missing. One of 32 bits runs on amd64.
+func TestToolOfOtherMachine(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	program := tinyelf.Program(elf.EM_AARCH64)
+	tgt.Root["usr/bin/static"] = tiny.Program(program)
+	asked := func(o *Options) { o.Tools = []string{"static"} }
+	if err := refused(t, tgt, asked); !strings.Contains(err.Error(), "usr/bin/static in the root tree is made for arm64, and would not start on amd64") {
+		t.Error(err)
+	}
+	tgt.Root["usr/bin/static"] = tiny.Program(tinyelf.Program(elf.EM_X86_64))
+	patch(t, tgt, asked)
+	for _, c := range []struct {
+		arch, program string
+		runs          bool
+	}{{"amd64", "i386", true}, {"i386", "amd64", false}, {"arm64", "armhf", true}, {"armhf", "arm64", false}, {"riscv64", "riscv64", true}} {
+		if debian.RunsProgram(c.arch, c.program) != c.runs {
+			t.Errorf("%s on %s: want %v", c.program, c.arch, c.runs)
+		}
+	}
 }
 
 // A program that the archive has already stays, but for a name of busybox: who

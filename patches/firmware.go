@@ -151,7 +151,7 @@ func (t *editTarget) noteFirmware() {
 	for _, m := range modules {
 		others := ""
 		if has[m] > 0 {
-			others = fmt.Sprintf(" (%s that it asks for, too, is there)", show.Count(has[m], "file"))
+			others = fmt.Sprintf(" (%s that it asks for, too, %s there)", show.Count(has[m], "file"), isOrAre(has[m]))
 		}
 		t.addNote("module %s asks for firmware that is not in %s: %s%s", m, where, someOf(missing[m]), others)
 	}
@@ -230,4 +230,11 @@ func (t *Tree) tellFirmware(f Firmware) {
 	if !slices.Contains(t.firmware, f) {
 		t.firmware = append(t.firmware, f)
 	}
+}
+
+func isOrAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }

@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"groundhog/initrd/debian"
 	"groundhog/patches/undo"
 )
 
@@ -103,8 +105,9 @@ func TestHooksFollowLinksInside(t *testing.T) {
 			t.Errorf("%s: through a link", c.Path)
 		}
 	}
-	if !strings.Contains(strings.Join(r.Notes, "\n"), "leads to srv/settings/initramfs.conf") {
-		t.Errorf("nothing said of the link: %q", r.Notes)
+	notes := []string{"etc/initramfs-tools leads to srv/settings, and what is below is changed there", "/etc/initramfs-tools/modules leads to"}
+	if said := strings.Join(r.Notes, "\n"); strings.Count(said, notes[0]) != 1 || strings.Contains(said, notes[1]) {
+		t.Errorf("the link is not told of once: %q", r.Notes)
 	}
 	applyChanges(t, tree, r.steps())
 	if again := mustHooks(t, tree, hookOptions()); len(again.steps()) != 0 {
@@ -206,4 +209,45 @@ func FuzzPristineHook(f *testing.F) {
 			t.Errorf("got %q, %v from %q", back, err, text)
 		}
 	})
+}
+
+// Where /usr is a link, that is said once, and of a file in it that is a link of its own where it leads. All can be undone.
+func TestHooksWhereUsrIsALink(t *testing.T) {
+	tree := hookTree("bookworm")
+	for name, f := range maps.Clone(tree) {
+		if strings.HasPrefix(name, "usr/") {
+			tree["x/"+name] = f
+			delete(tree, name)
+		}
+	}
+	hookLink(tree, "usr", "x/usr")
+	tree["srv/dropbear"] = tree["x/"+dropbearHook]
+	hookLink(tree, "x/"+dropbearHook, "/srv/dropbear")
+	original := maps.Clone(tree)
+	r := mustHooks(t, tree, hookOptions())
+	var said []string
+	for _, note := range r.Notes {
+		if strings.Contains(note, "leads to") {
+			said = append(said, note)
+		}
+	}
+	slices.Sort(said)
+	want := []string{"usr leads to x/usr, and what is below is changed there", "x/" + dropbearHook + " leads to srv/dropbear, which is what is changed"}
+	if !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
+	}
+	applyChanges(t, tree, r.steps())
+	revertChanges(t, tree)
+	sameTree(t, original, tree)
+}
+
+// A kernel whose modules are elsewhere, behind a link, is one: mkinitramfs follows it, too. A file among the kernels is none.
+func TestHooksKernelIsALink(t *testing.T) {
+	tree := hookTree("bookworm")
+	moveDir(tree, "lib/modules/6.1.0", "srv/kernel", "../../srv/kernel")
+	tree["lib/modules/README"] = &fstest.MapFile{}
+	mustHooks(t, tree, hookOptions())
+	if kernels, err := debian.RootKernels(tree); err != nil || !slices.Equal(kernels, []string{"6.1.0"}) {
+		t.Errorf("kernels %q, %v", kernels, err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"groundhog/fixtures/judge"
+	"groundhog/fixtures/tiny"
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/patches/scripts"
 	"groundhog/patches/undo"
@@ -243,5 +245,75 @@ func TestHooksAnchors(t *testing.T) {
 	tree[dropbearHook].Data = append([]byte("[ -r /etc/crypttab ] || exit 0\n"), tree[dropbearHook].Data...)
 	if _, err := Hooks(tree, nil, Defaults(), ""); !errors.Is(err, ErrAnchor) {
 		t.Errorf("buster's condition in trixie: %v", err)
+	}
+}
+
+// A boot script that its owner put in the place of dropbear's is the one that becomes part of the initramfs, so it is the one that is changed.
+func TestHooksOwnPremount(t *testing.T) {
+	const own, debians = "etc/initramfs-tools/scripts/init-premount/dropbear", toolsDir + "/scripts/init-premount/dropbear"
+	tree := hookTree("bookworm")
+	was, mine := string(tree[debians].Data), string(tree[debians].Data)+"# mine\n"
+	tree[own] = &fstest.MapFile{Mode: 0o755, Data: []byte(mine)}
+	o := Defaults()
+	o.AuthorizedKeys = hookUser("ed25519")
+	r := mustHooks(t, tree, o)
+	if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, own+" takes the place of ") }) {
+		t.Errorf("noted %q", r.Notes)
+	}
+	applyChanges(t, tree, r.steps())
+	if ScriptState(tree[own].Data) != Patched || !strings.HasSuffix(string(tree[own].Data), "# mine\n") || string(tree[debians].Data) != was {
+		t.Errorf("ours:\n%s\nDebian's:\n%s", tree[own].Data, tree[debians].Data)
+	}
+	if again := mustHooks(t, tree, o); len(again.Changes) > 0 {
+		t.Errorf("again %d changes", len(again.Changes))
+	}
+	revertChanges(t, tree)
+	if string(tree[own].Data) != mine {
+		t.Errorf("reverted to\n%s", tree[own].Data)
+	}
+
+	tree[own] = tiny.Text("exec /usr/sbin/dropbear -F\n")
+	if _, err := Hooks(tree, nil, o, ""); err == nil || !strings.Contains(err.Error(), own) {
+		t.Errorf("one that is not like Debian's: %v", err)
+	}
+}
+
+// A hook that writes the interface's name into the initramfs has the last word.
+func TestHooksDeviceByHook(t *testing.T) {
+	for text, want := range map[string]string{
+		"echo DEVICE=enp3s0 >>$DESTDIR/conf/conf.d/net\n":             "DEVICE is left to what the machine makes of it (etc/initramfs-tools/hooks/net may give it a value when",
+		"# DEVICE=enp3s0 >>conf.d\ncp /etc/x $DESTDIR/conf/conf.d/\n": "",
+		"[ \"$DEVICE\" = eth0 ] || exit 0\n":                          "",
+	} {
+		tree := hookTree("bookworm")
+		tree["etc/initramfs-tools/hooks/net"] = &fstest.MapFile{Mode: 0o755, Data: []byte("#!/bin/sh\n" + text)}
+		o := Defaults()
+		o.AuthorizedKeys = hookUser("ed25519")
+		r := mustHooks(t, tree, o)
+		applyChanges(t, tree, r.steps())
+		ours := "\nGROUNDHOG_DEVICE=\n"
+		if want == "" {
+			ours = "\nGROUNDHOG_DEVICE=any\n"
+		}
+		if notes, conf := strings.Join(r.Notes, "\n"), "\n"+string(tree[toolsDir+"/"+confPath].Data); !strings.Contains(notes, want) || want == "" && notes != "" || !strings.Contains(conf, ours) {
+			t.Errorf("%q: noted %q\n%s", text, notes, conf)
+		}
+	}
+}
+
+// Keys that were let in and are no more are told of, by hooks as by patch; once.
+func TestHooksReplacedKeys(t *testing.T) {
+	const name = "etc/dropbear/initramfs/authorized_keys"
+	tree := hookTree("bookworm")
+	tree[name] = tiny.Text(`command="cryptroot-unlock" ` + tiny.LoginECDSA + tiny.LoginEd25519)
+	o := Defaults()
+	o.AuthorizedKeys = []byte(tiny.LoginEd25519)
+	r := mustHooks(t, tree, o)
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "(ECDSA) could log in, and no more: the given keys take the place of those in "+name) {
+		t.Errorf("noted %q", r.Notes)
+	}
+	applyChanges(t, tree, r.steps())
+	if again := mustHooks(t, tree, o); len(again.Notes) != 0 {
+		t.Errorf("again noted %q", again.Notes)
 	}
 }

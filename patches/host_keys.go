@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -13,6 +14,9 @@ import (
 	"groundhog/initrd/debian/dropbear"
 	"groundhog/initrd/show"
 )
+
+// ErrHostKeys is wrapped by an error about host keys that the root tree has and that cannot be read: new ones do without them.
+var ErrHostKeys = errors.New("reading the root tree's host keys")
 
 // keysThere is the archive's host keys, each in the file of its kind.
 func (t *Archive) keysThere() ([]*dropbear.HostKey, error) {
@@ -72,7 +76,7 @@ func (t *editTarget) chooseHostKeys(have []*dropbear.HostKey) ([]*dropbear.HostK
 		name := t.hostKeyName(kind)
 		b, err := t.readOptional(name)
 		if err != nil {
-			return nil, "", err
+			return nil, "", fmt.Errorf("%w: %w", ErrHostKeys, err)
 		}
 		if b == nil {
 			continue

@@ -41,8 +41,9 @@ func (o *Options) checkInterface() error {
 // before dropbear starts.
 func (t *Archive) networkInterface() (string, error) {
 	files := debian.SettingsFiles(t.Image)
-	settings := debian.SourceInInit(files)
-	d, err := t.chooseDevice(settings, archiveScripts{t.Image}, t.readSetting("GROUNDHOG_DEVICE"))
+	settings := t.facts().Server.Settings
+	all := archiveScripts{t.Image}
+	d, err := t.chooseDevice(settings, all, namedByScript(all), t.deviceBefore(settings))
 	if err != nil {
 		return "", err
 	}
@@ -76,6 +77,16 @@ func (t *Archive) networkInterface() (string, error) {
 	return fmt.Sprintf("%s, waited for up to %v", d.told, t.opts.InterfaceTimeout), nil
 }
 
+// deviceBefore is our scripts' setting of an earlier run. Where that says that nobody named an interface, and gave DEVICE its first name,
+// somebody may have named one since, or in dropbear's configuration, to which earlier versions paid no heed.
+func (t *Archive) deviceBefore(settings debian.Settings) string {
+	before := t.readSetting("GROUNDHOG_DEVICE")
+	if init := t.facts().Settings.Vars["DEVICE"].Value; before == anyDevice && init != "" && settings.Vars["DEVICE"].Value != firstDevice {
+		return ""
+	}
+	return before
+}
+
 // noteOlder tells that the root tree names another interface than the archive, which was made before it did.
 func (t *Archive) noteOlder(now namedDevice) error {
 	if t.Root == nil || t.opts.Device != "" || now.doubt != "" {
@@ -96,7 +107,13 @@ func (t *Archive) noteOlder(now namedDevice) error {
 		}
 		files = append(files, debian.SourceFile{Name: name, Text: text})
 	}
-	if tree := namedBy(debian.SourceInInit(files)); tree.doubt == "" && tree.value != "" && tree.value != now.value {
+	read := func(name string) ([]byte, error) {
+		if name == t.version.ArchiveConfig {
+			return fs.ReadFile(t.Root, t.version.RootConfig())
+		}
+		return nil, fs.ErrNotExist
+	}
+	if tree := namedBy(debian.ServerOf(t.version.Dropbear, files, read).Settings); tree.doubt == "" && tree.value != "" && tree.value != now.value {
 		t.addNote("%s in the root tree names the interface %s by %s, and the archive %s: that of the archive is taken; update-initramfs makes one anew, and --device names it here",
 			tree.from, quoteOdd(tree.value), tree.by, cmp.Or(now.value, "none"))
 	}
@@ -116,7 +133,9 @@ func (t *Tree) networkInterface() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d, err := t.chooseDevice(debian.SourceInInit(files), treeScripts{t.Root}, "")
+	all := treeScripts{t.Root}
+	byOthers := cmp.Or(namedByScript(all), namedByHook(t.Root))
+	d, err := t.chooseDevice(debian.ServerOf(t.version.Dropbear, files, t.willHave).Settings, all, byOthers, "")
 	if err != nil {
 		return "", err
 	}
@@ -138,7 +157,7 @@ func (t *Tree) networkInterface() (string, error) {
 	if err := t.installScripts("interface"); err != nil {
 		return "", err
 	}
-	if err := t.undo.Edit(path.Join(toolsDir, premountScript), pristinePremount, withNetwork); err != nil {
+	if err := t.undo.Edit(t.premount, pristinePremount, withNetwork); err != nil {
 		return "", err
 	}
 	t.added = append(t.added, premountScript, scripts.Conf)

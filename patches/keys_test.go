@@ -1,11 +1,15 @@
 package patches
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
@@ -248,5 +252,32 @@ func TestHostKeysByOption(t *testing.T) {
 	}
 	if !slices.ContainsFunc(r.HostKeys, func(k *dropbear.HostKey) bool { return k.Fingerprint() == own.Fingerprint() }) {
 		t.Errorf("with other options: reported %v", r.HostKeys)
+	}
+}
+
+// closedFile is a tree in which one file may not be read.
+type closedFile struct {
+	fstest.MapFS
+	name string
+}
+
+func (c closedFile) ReadFile(name string) ([]byte, error) {
+	if name == c.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+	}
+	return c.MapFS.ReadFile(name)
+}
+
+// Host keys that may not be read are told from other files that may not: new ones do without them alone.
+func TestClosedHostKeys(t *testing.T) {
+	tgt := tiny.New("bookworm", false)
+	v := judge.Value(dropbear.ForRelease("bookworm"))(t)
+	key := path.Join(v.RootDir, dropbear.HostKeyFile("ed25519"))
+	tgt.Root[key] = tiny.Text("closed")
+	for name, want := range map[string]bool{key: true, "root/.ssh/authorized_keys": false} {
+		_, err := apply(read(t, tgt), closedFile{tgt.Root, name}, Defaults())
+		if !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrHostKeys) != want {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

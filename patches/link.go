@@ -3,12 +3,14 @@ package patches
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"groundhog/initrd/debian"
 	"groundhog/initrd/debian/dropbear"
+	"groundhog/initrd/show"
 	"groundhog/patches/scripts"
 )
 
@@ -66,7 +68,7 @@ func (t *Archive) tuneLink() (string, error) {
 	if err := t.editGenerated(t.version.ArchiveConfig, t.withOptions); err != nil {
 		return "", err
 	}
-	summary := "dropbear " + t.optionsToldOf()
+	summary := "dropbear " + t.optionsToldOf(t.facts().Server)
 	if !t.version.SbinInPath {
 		summary += ", sbin in the sessions' PATH"
 		if err := t.sbinInPath(); err != nil {
@@ -74,7 +76,7 @@ func (t *Archive) tuneLink() (string, error) {
 		}
 	}
 	facts := t.facts()
-	if err := t.checkWayIn(facts.Server, facts.Hindrance()); err != nil {
+	if err := t.checkWayIn(facts.Server, facts.RootKeyLogins(), facts.Hindrance()); err != nil {
 		return "", err
 	}
 	if port := facts.Server.Port(); port != 22 || t.readSetting(portSetting) != "" {
@@ -85,9 +87,15 @@ func (t *Archive) tuneLink() (string, error) {
 
 const portSetting = "GROUNDHOG_PORT"
 
-func (t *editTarget) optionsToldOf() string {
+// optionsToldOf is the options that we give, as they count: those of the configuration come behind ours.
+func (t *editTarget) optionsToldOf(s *debian.Server) string {
+	ours := dropbearOptions(t.version)
 	if t.opts.DropbearOptions == nil {
-		return dropbearOptions(t.version)
+		told := fmt.Sprintf("-W %s -K %s", s.Window, s.Keepalive)
+		if s.Doubt != "" || told == ours {
+			return ours
+		}
+		return show.Printable(told) + " as configured"
 	}
 	line, _, _ := strings.Cut(strings.TrimPrefix(t.optionsLine(), `DROPBEAR_OPTIONS="`), `"`)
 	return line
@@ -102,13 +110,16 @@ func onPort(port uint16) string {
 
 // checkWayIn refuses what keeps us from logging in and running a command, and says
 // what would not.
-func (t *editTarget) checkWayIn(s *debian.Server, hindrance string) error {
+func (t *editTarget) checkWayIn(s *debian.Server, keys []dropbear.AuthorizedKey, hindrance string) error {
 	switch {
-	case s.Doubt != "":
+	case s.Doubt != "" && s.Port() != 0:
 		t.addNote("whether you can log in only the machine can tell (%s); --dropbear-option gives dropbear options that are certain", s.Doubt)
 		return nil
 	case hindrance == "":
+		t.noteLimits(s, keys)
 		return nil
+	case strings.HasPrefix(hindrance, "etc/passwd: "):
+		return fmt.Errorf("nobody could flash: %s; make it /bin/sh where the archive is made, and set the command by command= in front of a key", hindrance)
 	case strings.Contains(hindrance, "command="):
 		return fmt.Errorf("nobody could flash: %s; give a key without it, together with these: --authorized-keys FILE for each (the first line that has a key counts)", hindrance)
 	}
@@ -116,7 +127,45 @@ func (t *editTarget) checkWayIn(s *debian.Server, hindrance string) error {
 	if s.ForcedCommand != "" {
 		keep = fmt.Sprintf(", and command=%q in front of a key in --authorized-keys keeps the command for that key", s.ForcedCommand)
 	}
-	return fmt.Errorf("nobody could flash: %s; --dropbear-option '%s' would put options in the place of these%s", hindrance, strings.Join(s.Harmless(), " "), keep)
+	return fmt.Errorf("nobody could flash: %s%s%s", hindrance, t.instead(s), keep)
+}
+
+// instead is what would help against options that are in the way.
+func (t *editTarget) instead(s *debian.Server) string {
+	return fmt.Sprintf("; --dropbear-option '%s' would put options in the place of these", strings.Join(s.Harmless(), " "))
+}
+
+// noteLimits says what does not keep everybody from flashing, but may keep some.
+func (t *editTarget) noteLimits(s *debian.Server, keys []dropbear.AuthorizedKey) {
+	for i, k := range keys {
+		if command, forced := k.Forced(); forced && !slices.ContainsFunc(keys[:i], k.SameKey) {
+			t.addNote("%s runs %q and nothing else, by command= in front of it: whoever has that key alone cannot flash", k, command)
+		}
+	}
+	if bound := s.Bound(); bound != nil {
+		client, _, _ := strings.Cut(s.Settings.Vars["IP"].Value, ":")
+		if _, sure := s.Settings.Get("IP"); sure && client != "" && slices.Contains(bound, client) {
+			bound = nil
+		}
+		switch {
+		case bound == nil:
+		case slices.Contains(bound, "::") && onlyIPv4(bound) != "":
+			t.addNote("dropbear listens on IPv6 addresses alone (%s)%s: it is reached by those that the machine gives itself, if it does", s.Config, onlyIPv4(bound))
+		default:
+			t.addNote("dropbear listens on %s and on no other address (%s): it starts only if the machine has that by then%s", strings.Join(bound, " and "), s.Config, onlyIPv4(bound))
+		}
+	}
+	if seconds, err := strconv.ParseUint(s.Keepalive, 10, 32); err == nil && seconds == 0 {
+		t.addNote("-K 0 in %s: the device does not notice that a connection is dead", s.Config)
+	}
+}
+
+// onlyIPv4 says why the machine may not have an address.
+func onlyIPv4(addresses []string) string {
+	if slices.ContainsFunc(addresses, func(a string) bool { return !strings.Contains(a, ":") }) {
+		return ""
+	}
+	return ", and initramfs-tools configures IPv4 alone"
 }
 
 // sbinInPath makes root's login shell one that knows sbin. dropbear takes only
@@ -127,6 +176,9 @@ func (t *Archive) sbinInPath() error {
 		return err
 	}
 	name := "/" + shell.Path
+	if root := t.facts().Root(); root != nil && root.Shell != "" && root.Shell != "/bin/sh" && root.Shell != name {
+		t.addNote("root's shell in the archive was %s, now %s", show.Printable(root.Shell), name)
+	}
 	err := t.editText("etc/passwd", func(text []byte) ([]byte, error) { return withShell(text, name) })
 	if err != nil {
 		return err
@@ -168,10 +220,10 @@ func (t *Tree) tuneLink() (string, error) {
 	if s.Group != "" && s.Group != "root" { // the only group that Debian's hook makes
 		keys = nil
 	}
-	if err := t.checkWayIn(s, s.Hindrance(keys)); err != nil {
+	if err := t.checkWayIn(s, keys, s.Hindrance(keys)); err != nil {
 		return "", err
 	}
-	summary := "dropbear " + t.optionsToldOf()
+	summary := "dropbear " + t.optionsToldOf(s)
 	if !t.version.SbinInPath {
 		t.added = append(t.added, scripts.ShellPath, "etc/passwd", "etc/shells")
 		summary += ", sbin in the sessions' PATH"
@@ -191,7 +243,7 @@ func (t *Tree) willHave(name string) ([]byte, error) {
 	at, pristine := "", textEdit(nil)
 	switch name {
 	case premountScript:
-		at, pristine = path.Join(toolsDir, premountScript), pristinePremount
+		at, pristine = t.premount, pristinePremount
 	case t.version.ArchiveConfig:
 		at = t.version.RootConfig()
 	default:

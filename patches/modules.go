@@ -79,11 +79,8 @@ func withFirmware(files int) string {
 func (t *Archive) modulesThere() map[string]string {
 	have := map[string]string{}
 	dir, _ := t.Image.Resolve("lib/modules/" + t.Kernel)
-	for name, e := range t.Image.Tree() {
-		if !e.IsFile() || !strings.HasPrefix(name, dir+"/") {
-			continue
-		}
-		if module, ok := debian.ModuleName(name); ok {
+	for name := range t.Image.Tree() {
+		if module, ok := debian.ModuleName(name); ok && strings.HasPrefix(name, dir+"/") && t.Image.FileAt(name) != nil { // mkinitramfs copies links, too
 			have[module] = name
 		}
 	}
@@ -206,9 +203,13 @@ func (t *Archive) rebuildIndexes() error {
 	files := map[string][]byte{}
 	var packed []string
 	unzips := t.kmodUnzips()
-	for name, e := range t.Image.Tree() {
-		if rest, ok := strings.CutPrefix(name, dir+"/"); ok && e.IsFile() {
+	for name := range t.Image.Tree() {
+		if rest, ok := strings.CutPrefix(name, dir+"/"); ok {
 			_, module := debian.ModuleName(name)
+			e := t.Image.FileAt(name)
+			if e == nil {
+				continue
+			}
 			if module && strings.HasSuffix(name, gzipSuffix) && !unzips { // its depmod passes them over, too
 				packed = append(packed, rest)
 			} else if module || rest == "modules.order" {
@@ -217,7 +218,7 @@ func (t *Archive) rebuildIndexes() error {
 		}
 	}
 	content := func(name string) []byte {
-		if e := t.Image.Lookup(path.Join(dir, name)); e != nil && e.IsFile() {
+		if e := t.Image.FileAt(path.Join(dir, name)); e != nil {
 			return t.Image.Content(e)
 		}
 		return nil
@@ -269,24 +270,16 @@ func (t *Tree) listModules() (string, error) {
 // that have not: mkinitramfs would say nothing.
 func (t *Tree) checkModules() error {
 	const dir = "lib/modules"
-	list, err := fs.ReadDir(t.Root, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		list, err = fs.ReadDir(t.Root, "usr/"+dir)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	kernels, err := debian.RootKernels(t.Root)
+	if err != nil {
 		return err
 	}
 	var lacking []error
-	kernels := 0
-	for _, e := range list {
-		if !e.IsDir() {
-			continue
-		}
-		kernel, err := sysroot.OpenModules(t.Root, e.Name())
+	for _, name := range kernels {
+		kernel, err := sysroot.OpenModules(t.Root, name)
 		if err != nil {
 			return err
 		}
-		kernels++
 		need, err := kernel.Needs(t.opts.Modules...)
 		if err != nil {
 			lacking = append(lacking, err)
@@ -295,14 +288,14 @@ func (t *Tree) checkModules() error {
 		if slices.ContainsFunc(need, func(m sysroot.Module) bool { return classOfDriver("/"+m.Path, m.Aliases, nil) == wiredDriver }) {
 			t.leftOut = ""
 		}
-		if err := t.hookFirmware(e.Name(), need); err != nil {
+		if err := t.hookFirmware(name, need); err != nil {
 			return err
 		}
 	}
 	switch {
-	case kernels == 0:
+	case len(kernels) == 0:
 		return fmt.Errorf("module %s: no kernel in %s of the root tree, install a linux-image package there", t.opts.Modules[0], dir)
-	case len(lacking) == kernels:
+	case len(lacking) == len(kernels):
 		return lacking[0]
 	}
 	for _, err := range lacking {

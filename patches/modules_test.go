@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
@@ -79,6 +81,36 @@ func TestModulesOfUnmergedArchive(t *testing.T) {
 		if strings.HasPrefix(name, "usr/lib/modules") {
 			t.Errorf("%s is where modprobe does not look", name)
 		}
+	}
+}
+
+// A module in the archive that is a link to where the root tree has it is one, as mkinitramfs copies it, and stays in the indexes.
+func TestModulesThatAreLinks(t *testing.T) {
+	tgt := tiny.New("bookworm", true)
+	dir := "usr/lib/modules/" + tgt.Kernel + "/kernel"
+	moveDir(tgt.Archive, dir, "opt/kernel", "")
+	delete(tgt.Archive, dir)
+	for name := range maps.Clone(tgt.Archive) {
+		if below, ok := strings.CutPrefix(name, "opt/kernel/"); ok && strings.HasSuffix(name, ".ko") {
+			tgt.Archive[path.Join(dir, below)] = tiny.Link("/" + name)
+			for up := path.Dir(path.Join(dir, below)); tgt.Archive[up] == nil; up = path.Dir(up) {
+				tgt.Archive[up] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+			}
+		}
+	}
+	img, r := patch(t, tgt, want("smsc95xx", "mii"))
+	for _, p := range r.Patches {
+		if p.Name == "modules" && !strings.Contains(p.Summary, "of these new: usbnet, crc16, smsc95xx") {
+			t.Error(p.Summary)
+		}
+	}
+	for _, name := range []string{"mii.ko", "e1000.ko", "smsc95xx.ko"} {
+		if index := text(t, img, "lib/modules/"+tgt.Kernel+"/modules.dep"); !strings.Contains(index, name+":") {
+			t.Errorf("no %s in modules.dep %q", name, index)
+		}
+	}
+	if f := debian.Read(read(t, tgt)); f.Modules != 2 {
+		t.Errorf("%d modules", f.Modules)
 	}
 }
 

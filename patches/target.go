@@ -40,6 +40,7 @@ type Archive struct {
 
 	touched []string // paths that the patch at work put or changed
 	all     []string // those of the patches before it
+	asked   []string // paths of the programs that were asked for by name
 
 	known   *debian.Facts // of the image after knownAt edits
 	knownAt int
@@ -63,6 +64,11 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	facts := t.facts()
 	if err := facts.CheckBuilder(); err != nil {
 		return nil, err
+	}
+	if !facts.HasDropbear() || opts.wantsRoot() {
+		if err := t.checkPlaces(); err != nil {
+			return nil, err
+		}
 	}
 	t.Kernel, t.Arch = facts.Kernel(), facts.Architecture
 	var err error
@@ -95,6 +101,27 @@ func (t *Archive) checkArch() error {
 		return nil // a tree of a few .debs need not show its architecture
 	}
 	return fmt.Errorf("the archive is for %s, the root tree for %s", t.Arch, arch)
+}
+
+// checkPlaces refuses a root tree in which a directory that programs are taken from is a link that leads nowhere in that tree, by the link's name: else
+// it would be the programs that are said to be missing. A link that leads elsewhere in the tree is followed.
+func (t *editTarget) checkPlaces() error {
+	if t.Root == nil {
+		return nil
+	}
+	names := []string{"usr"}
+	for _, dir := range debian.MergedDirs {
+		names = append(names, "usr/"+dir, dir)
+	}
+	for _, name := range append(names, "usr/share", toolsDir, "usr/lib/modules") {
+		if _, err := fs.Stat(t.Root, name); err == nil || errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if to, err := fs.ReadLink(t.Root, name); err == nil {
+			return fmt.Errorf("/%s in the root tree is a symbolic link to %s, which leads nowhere there: links are followed within the tree alone, as chroot does", name, show.Printable(to))
+		}
+	}
+	return nil
 }
 
 // debianRelease is the Debian release: the one that was asked for, or that of an earlier run, or what archive and root tree say

@@ -2,8 +2,12 @@ package patches
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +18,9 @@ import (
 	"groundhog/initrd"
 	"groundhog/initrd/debian"
 	"groundhog/manifest"
+	"groundhog/patches/sysroot"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // The release is the one that was asked for, else the record's, else the root
@@ -338,5 +345,86 @@ func TestFactsAreOfNow(t *testing.T) {
 	judge.Value(a.Image.Put(before.HostKeys[0].Path, initrd.File{Mode: initrd.TypeFile | 0o600, Data: []byte("no key")}))(t)
 	if now := a.facts(); len(now.BadHostKeys) != 1 {
 		t.Errorf("a file that holds no key came: %v", now.BadHostKeys)
+	}
+}
+
+// moveDir moves a directory of a root tree to another place, and leaves a link to that.
+func moveDir(tree fstest.MapFS, dir, to, link string) {
+	for name, f := range maps.Clone(tree) {
+		if below, ok := strings.CutPrefix(name+"/", dir+"/"); ok {
+			delete(tree, name)
+			tree[strings.TrimSuffix(path.Join(to, below), "/")] = f
+		}
+	}
+	tree[dir] = tiny.Link(link)
+}
+
+// rootOnDisk is a target's root tree as it is read from a directory.
+func rootOnDisk(t *testing.T, tgt *tiny.Target) *sysroot.Tree {
+	t.Helper()
+	dir := t.TempDir()
+	judge.Must(t, tgt.WriteRoot(dir))
+	tree := judge.Value(sysroot.Open(sysroot.Dir(dir)))(t)
+	t.Cleanup(func() { tree.Close() })
+	return tree
+}
+
+// Wherever in a root tree a directory lies to which there is a link, what is taken from it comes into the archive by the name that programs, the loader and
+// modprobe know it by: the archive is the same.
+func TestDirectoriesElsewhere(t *testing.T) {
+	patched := func(t *testing.T, tgt *tiny.Target) string {
+		o := defaults(tgt)
+		o.Tools, o.Modules = []string{"sfdisk", "usr/bin/hello"}, []string{"smsc95xx"}
+		img := read(t, tgt)
+		judge.Value(apply(img, rootOnDisk(t, tgt), o))(t)
+		var names []string
+		for name, e := range reread(t, write(t, img)).Tree() {
+			names = append(names, fmt.Sprintf("%s %o %x", name, e.Mode, sha256.Sum256(img.Content(e))))
+		}
+		return strings.Join(names, "\n")
+	}
+	for _, release := range []string{"bullseye", "bookworm"} {
+		kernel, want := tiny.New(release, false).Kernel, patched(t, tiny.New(release, false))
+		for dir, link := range map[string]string{
+			"usr": "srv/usr", "usr/lib": "libraries", "usr/bin": "../srv/bin", "usr/sbin": "bin", "usr/lib64": "loaders", "lib64": "srv/loaders", "lib": "/srv/lib",
+			"usr/lib/modules": "/srv/modules", "usr/lib/modules/" + kernel: "/srv/kernel", "usr/share/initramfs-tools": "/../srv/scripts", "etc": "srv/etc",
+		} {
+			t.Run(release+"/"+dir, func(t *testing.T) {
+				tgt := tiny.New(release, false)
+				to := strings.TrimPrefix(path.Join("/", path.Dir(dir), link), "/")
+				if path.IsAbs(link) {
+					to = path.Clean(link)[1:]
+				}
+				if from := tgt.Root[dir]; from.Mode.Type() == fs.ModeSymlink { // what /usr has stays there, too
+					for name, f := range maps.Clone(tgt.Root) {
+						if below, ok := strings.CutPrefix(name, "usr/"+dir+"/"); ok {
+							tgt.Root[path.Join(to, below)] = f
+						}
+					}
+					tgt.Root[dir] = tiny.Link(link)
+				} else {
+					moveDir(tgt.Root, dir, to, link)
+				}
+				if diff := cmp.Diff(want, patched(t, tgt)); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// A directory that is a link out of the tree, or to nothing in it, is named: it was what should be in it that was missing.
+func TestDirectoriesNowhere(t *testing.T) {
+	for dir, link := range map[string]string{"usr": "../outside", "usr/lib": "/mnt/lib", "usr/bin": "../../../bin", "usr/share/initramfs-tools": "initramfs-tools", "usr/lib/modules": "/home/modules"} {
+		want := "/" + dir + " in the root tree is a symbolic link to " + link + ", which leads nowhere there"
+		tgt := tiny.New("bookworm", false)
+		moveDir(tgt.Root, dir, "elsewhere", link)
+		tree := rootOnDisk(t, tgt)
+		if _, err := apply(read(t, tgt), tree, defaults(tgt)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", dir, err)
+		}
+		if _, err := Hooks(tree, nil, Defaults(), "groundhog test"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("hooks, %s: %v", dir, err)
+		}
 	}
 }

@@ -69,6 +69,42 @@ func TestToolsThatAreScripts(t *testing.T) {
 	}
 }
 
+// A script that was asked for, or that stands where curl should, is named with what the archive lacks of its commands: it would start on the device, and fail there.
+func TestScriptsThatCallMore(t *testing.T) {
+	const more = " is a script, and may call what is not in the archive: "
+	for script, want := range map[string]string{
+		"#!/bin/dash\nsleep 1; f() { sleep 2; }; f\n":                       "",
+		"#!/bin/dash\nexec /usr/bin/curl.distrib --fail \"$@\"\n":           more + "/usr/bin/curl.distrib (--tool adds a program)",
+		"#!/usr/bin/env dash\nif frobnicate; then f; fi\nf() { sfdisk; }\n": more + "frobnicate, sfdisk (--tool adds a program)",
+		"#!/usr/bin/dash\nif true; then case $(( in\n":                      " is a script: what it needs besides that which runs it is not looked up",
+	} {
+		for _, at := range []string{"usr/bin/curl", "usr/bin/ours"} {
+			tgt := tiny.New("bookworm", true)
+			tgt.Root["usr/bin/env"] = tgt.Root["usr/bin/dash"]
+			tgt.Root[at] = &fstest.MapFile{Data: []byte(script), Mode: 0o755}
+			o := defaults(tgt)
+			o.Tools = []string{"dash"}
+			if at == "usr/bin/ours" {
+				o.Tools = []string{"ours"}
+			}
+			r, err := apply(read(t, tgt), tgt.Root, o)
+			if err != nil {
+				t.Errorf("%s, %q: %v", at, script, err)
+				continue
+			}
+			var got []string
+			for _, note := range r.Notes {
+				if _, said, ok := strings.Cut(note, strings.TrimPrefix(at, "usr/")); ok && strings.Contains(said, "script") {
+					got = append(got, said)
+				}
+			}
+			if strings.Join(got, "|") != want {
+				t.Errorf("%s, %q: %q", at, script, r.Notes)
+			}
+		}
+	}
+}
+
 // A program that dpkg has put elsewhere is not just missing: it is said where it is, on either side of a merged /usr, in both halves.
 func TestToolsThatAreDiverted(t *testing.T) {
 	const records = "/bin/ours\n/bin/ours.distrib\nmine\n/usr/sbin/theirs\n/opt/theirs\n:\n"
@@ -96,6 +132,45 @@ func TestToolsThatAreDiverted(t *testing.T) {
 			}
 			if diverted := err != nil && strings.Contains(err.Error(), "diverted"); diverted != strings.Contains(c.want, "diverted") {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// The same is said of a root tree's scripts: of commands that no hook puts into the archives that are built there.
+func TestHooksScriptsThatCallMore(t *testing.T) {
+	const more = " is a script, and may call what no hook is known to put into the initramfs: "
+	for script, want := range map[string]string{
+		"#!/bin/dash\nsleep 1; f() { /bin/stat x; }; f; modprobe x; ipconfig; sfdisk; /sbin/sfdisk; curl y\n": "",
+		"#!/bin/dash\nexec /usr/bin/curl.distrib --fail \"$@\"\n":                                             more + "/usr/bin/curl.distrib (--tool adds a program)",
+		"#!/usr/bin/env dash\nif frobnicate; then f; fi\nf() { jq; }\n":                                       more + "frobnicate, jq (--tool adds a program)",
+		"#!/usr/bin/dash\nif true; then case $(( in\n":                                                        " is a script: what it needs besides that which runs it is not looked up",
+		"no script": "",
+	} {
+		for _, at := range []string{"usr/bin/curl", "usr/bin/ours"} {
+			tree := hookTree("bookworm")
+			tree["usr/bin/busybox"] = &fstest.MapFile{Data: tiny.Busybox("[", "[[", "sleep", "stat"), Mode: 0o755}
+			tree[klibcDir+"/ipconfig"] = &fstest.MapFile{Data: []byte("x"), Mode: 0o755}
+			for _, name := range []string{"dash", "env"} {
+				tree["usr/bin/"+name] = &fstest.MapFile{Data: []byte(amd64ELF), Mode: 0o755}
+			}
+			hookLink(tree, "bin", "usr/bin")
+			tree[at] = &fstest.MapFile{Data: []byte(script), Mode: 0o755}
+			o := hookOptions()
+			if at == "usr/bin/ours" {
+				o.Tools = append(o.Tools, "ours")
+			}
+			if script == "no script" {
+				tree[at].Data = []byte(amd64ELF)
+			}
+			var got []string
+			for _, note := range mustHooks(t, tree, o).Notes {
+				if _, said, ok := strings.Cut(note, at); ok && strings.Contains(said, "script") {
+					got = append(got, said)
+				}
+			}
+			if strings.Join(got, "|") != want {
+				t.Errorf("%s, %q: %q, want %q", at, script, got, want)
 			}
 		}
 	}

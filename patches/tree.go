@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed" // the hook
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -39,11 +40,13 @@ type HooksReport struct {
 // Tree is a root tree under work.
 type Tree struct {
 	editTarget
-	undo   *undo.Tree
-	execs  []string // copy_exec lines of dropbear's hook
-	added  []string // by the patch at work: paths in the archive to be built, as far as is known
-	report *HooksReport
-	record []Applied // Paths are those of the archive
+	undo *undo.Tree
+	// premount is dropbear's boot script: the package's, or the owner's own in its place.
+	premount string
+	execs    []string // copy_exec lines of dropbear's hook
+	added    []string // by the patch at work: paths in the archive to be built, as far as is known
+	report   *HooksReport
+	record   []Applied // Paths are those of the archive
 	// leftOut says that mkinitramfs takes no network driver but those that are named; "" where it does, or one is.
 	leftOut string
 }
@@ -75,6 +78,7 @@ func Hooks(root fs.FS, layers []string, opts Options, tool string) (*HooksReport
 		t.report.Patches = append(t.report.Patches, Applied{Name: p.Name, Summary: summary, Paths: t.undo.Touched})
 		t.record = append(t.record, Applied{Name: p.Name, Summary: summary, Paths: slices.Compact(t.added)})
 	}
+	t.noteScripts()
 	if t.leftOut != "" {
 		t.addNote("%s", t.leftOut)
 	}
@@ -88,9 +92,14 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{editTarget: editTarget{Root: root, Layers: layers, Release: opts.Release, opts: opts}}
+	if err := t.checkPlaces(); err != nil {
+		return nil, err
+	}
 	if t.Release == "" {
 		release, err := sysroot.Release(root)
-		if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		} else if err != nil {
 			return nil, fmt.Errorf("%w (--release names it)", err)
 		}
 		if t.Release, err = t.supportedRelease(release); err != nil {
@@ -120,8 +129,20 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 		return nil, err
 	}
 	t.undo.Of = t.Release
+	t.premount = path.Join(toolsDir, premountScript)
+	if own := path.Join(scriptDirs[0], "init-premount/dropbear"); isPlainFile(root, own) {
+		t.premount = own
+		t.addNote("%s takes the place of %s in the initramfs: it is what is changed", own, path.Join(toolsDir, premountScript))
+	}
 	_, err = t.undo.Load(dropbearHook, pristineHook)
 	return t, err
+}
+
+// isPlainFile reports whether name is a file itself, and no link: mkinitramfs takes no other of the owner's scripts.
+func isPlainFile(root fs.FS, name string) bool {
+	info, err := fs.Stat(root, name)
+	_, link := fs.ReadLink(root, name)
+	return err == nil && info.Mode().IsRegular() && link != nil
 }
 
 // finishChanges names the build, writes the record and turns everything into changes.

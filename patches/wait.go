@@ -50,7 +50,7 @@ func (t *Tree) holdBoot() (string, error) {
 	if err := t.installScripts("wait"); err != nil {
 		return "", err
 	}
-	if err := t.undo.Edit(path.Join(toolsDir, premountScript), pristinePremount, hasLine(pidLine)); err != nil {
+	if err := t.undo.Edit(t.premount, pristinePremount, hasLine(pidLine)); err != nil {
 		return "", err
 	}
 	early := t.earlyScripts(treeScripts{t.Root})

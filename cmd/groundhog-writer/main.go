@@ -4,6 +4,8 @@
 //
 //	groundhog-writer serve [DIR]  until the client is done or gone; DIR, /run/groundhog, has the wait's state
 //	groundhog-writer disks        the device's disks, as JSON
+//	groundhog-writer disks begin DISK N
+//	                              the first N bytes of one: a process of its own, which disks starts
 //	groundhog-writer state DISK   once nobody is at work: writing (half written), verified, or none (untouched in
 //	                              this boot), and the session that did so
 //	groundhog-writer kexec trial KERNEL
@@ -25,7 +27,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,6 +63,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = serveFlash(args[1])
 	case len(args) == 1 && args[0] == "disks":
 		err = printDisks(stdout)
+	case len(args) == 4 && args[0] == "disks" && args[1] == "begin":
+		err = printBeginning(stdout, args[2], args[3])
 	case len(args) == 2 && args[0] == "state":
 		err = printState(stdout, args[1])
 	case len(args) > 1 && args[0] == "kexec":
@@ -82,7 +89,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func helloTool() string { return fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) }
 
 func printDisks(w io.Writer) error {
-	all, err := disk.List(os.DirFS("/"), func(name string) (io.ReadCloser, error) { return os.Open(name) })
+	all, err := disk.List(os.DirFS("/"), readBeginning)
 	if err != nil {
 		return err
 	}
@@ -90,6 +97,55 @@ func printDisks(w io.Writer) error {
 		all = []disk.Info{}
 	}
 	return json.NewEncoder(w).Encode(all)
+}
+
+// diskPatience is how long a disk may take to hand over its beginning, which was read already when the kernel looked for partitions.
+const diskPatience = 5 * time.Second
+
+// readBeginning reads a disk's first n bytes in a process of its own. Where the disk does not answer that one may not end even when it is
+// killed: a read that waits in the kernel ends with the disk's answer. Nobody waits for it then; in this process it would keep this one from ending.
+func readBeginning(name string, n int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), diskPatience)
+	defer cancel()
+	type said struct {
+		b   []byte
+		err error
+	}
+	end := make(chan said, 1)
+	go func() {
+		b, err := exec.CommandContext(ctx, "/proc/self/exe", "disks", "begin", name, strconv.FormatInt(n, 10)).Output()
+		end <- said{b, err}
+	}()
+	select {
+	case s := <-end:
+		return s.b, beginningError(ctx, s.err)
+	case <-ctx.Done():
+		return nil, beginningError(ctx, ctx.Err())
+	}
+}
+
+// beginningError is why a disk's beginning was not read, in the words of whoever read it.
+func beginningError(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: its beginning was not read within %s", disk.ErrSilent, diskPatience)
+	}
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && len(ended.Stderr) > 0 {
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(string(ended.Stderr)), "groundhog-writer: "))
+	}
+	return err
+}
+
+func printBeginning(w io.Writer, name, n string) error {
+	size, err := strconv.ParseUint(n, 10, 20)
+	if err != nil {
+		return errUsage
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(w, f, int64(size))
+	return err
 }
 
 // writerPatience is how long a writer that lost its client may take to finish what it was given: a batch of chunks.
@@ -117,7 +173,7 @@ func serveFlash(run string) error {
 	if err != nil {
 		return err
 	}
-	return writer.Serve(context.Background(), bothStreams{in, out}, writer.Config{Tool: helloTool(), Run: run})
+	return writer.Serve(context.Background(), bothStreams{in, out}, writer.Config{Tool: helloTool(), Run: run, Direct: true})
 }
 
 // closableStream is a standard stream whose Close ends a read or a write that waits.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/chunk"
@@ -25,6 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GROUNDHOG_WRITER") != "" {
 		main()
 	}
+	os.Setenv("GROUNDHOG_WRITER", "1") // of /proc/self/exe
 	os.Exit(m.Run())
 }
 
@@ -157,6 +161,28 @@ func TestCompiles(t *testing.T) {
 			continue
 		}
 		t.Logf("%s: %.1f MB", arch, float64(info.Size())/1e6)
+	}
+}
+
+// A disk that does not answer is said to be silent, whoever is killed; one that fails is quoted.
+func TestReadBeginning(t *testing.T) {
+	dir := t.TempDir()
+	fifo, short, whole := filepath.Join(dir, "fifo"), filepath.Join(dir, "short"), filepath.Join(dir, "whole")
+	judge.Must(t, unix.Mkfifo(fifo, 0o600))
+	judge.WriteFile(t, short, make([]byte, 1023))
+	judge.WriteFile(t, whole, bytes.Repeat([]byte("disk"), 1<<15))
+	if b, err := readBeginning(fifo, 1024); !errors.Is(err, disk.ErrSilent) || !strings.Contains(err.Error(), "within 5s") {
+		t.Errorf("nobody writes: %d bytes, %v", len(b), err)
+	}
+	if b, err := readBeginning(short, 1024); err == nil || err.Error() != "EOF" {
+		t.Errorf("short: %d bytes, %v", len(b), err)
+	}
+	if b, err := readBeginning(filepath.Join(dir, "none"), 1024); err == nil || !strings.HasPrefix(err.Error(), "open ") {
+		t.Errorf("none: %d bytes, %v", len(b), err)
+	}
+	const most = 2 * 65536
+	if b, err := readBeginning(whole, most); err != nil || !bytes.Equal(b, bytes.Repeat([]byte("disk"), most/4)) {
+		t.Errorf("whole: %d bytes, %v", len(b), err)
 	}
 }
 

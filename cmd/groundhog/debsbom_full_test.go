@@ -185,9 +185,7 @@ func foreignTree(t *testing.T) string {
 // more than Pre-Depends; in its CycloneDX it is, which ours is held against in full.
 func TestDebsbom(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		judge.Missing(t, "root, to make a root tree to work in")
-	}
+	judge.Root(t, "make a root tree to work in")
 	judge.Tools(t, "mmdebstrap", "chroot", "tar")
 	tools := t.TempDir()
 	judge.Must(t, fixtures.Minbase(t.Context(), "forky", tools, []string{"debsbom", "python3-cyclonedx-lib", "python3-spdx-tools"}, t.Output()))

@@ -48,9 +48,13 @@ all of them; everything else is about the first and the last.
 What differs from build to build and means nothing is folded and counted:
 times, inodes, the random name of root's home, ld.so.cache. --all lists it.
 
+File capabilities are compared where both manifests tell them. That of a root tree by
+groundhog up to 0.13.0 does not: the report says so, and of the files that NEW has
+only those that OLD had not count. Make such a manifest anew.
+
 --fail-on makes it a gate: exit code 1 only for what is listed. The rules:
 any, added, removed, changed, moved, content, mode, owner, type, target, device,
-setuid (a file that gains it), writable (by anybody, but for sticky directories),
+setuid (a file that gains it, or file capabilities), writable (by anybody, but for sticky directories),
 unknown (from no package), keys (what says who may log in), packages, patches,
 segments, modules, kernel, release, architecture, and size>LIMIT (of the file), unpacked>LIMIT (of all content), own>LIMIT (of the content that groundhog
 put there or changed, as the archive's record of patches says) and rest>LIMIT (of all
@@ -206,7 +210,7 @@ func (o *diffOptions) readSides(paths []string) ([]*input.Source, []diff.Build, 
 
 // wantsColor reports whether w is a terminal that wants colour (no-color.org).
 func wantsColor(w io.Writer) bool {
-	f, ok := stdoutOf(w).(*os.File)
+	f, ok := output.Behind(w).(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || slices.Contains([]string{"", "dumb"}, os.Getenv("TERM")) {
 		return false
 	}

@@ -3,15 +3,20 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"groundhog/fixtures/bootable"
 	"groundhog/fixtures/judge"
 	"groundhog/initrd"
 )
@@ -210,6 +215,9 @@ func TestMisused(t *testing.T) {
 		{[]string{"help", "push", "restore"}, "groundhog restore is a verb of its own, and groundhog restore --help shows it"},
 		{[]string{"help", "push", "nosuch"}, `push has no part "nosuch"`},
 		{[]string{"help", "completion", "bsh"}, "did you mean bash"},
+		{[]string{"pusch", "--help"}, "did you mean patch or push?"},
+		{[]string{"-q", "nosuch", "-h"}, "\"nosuch\" is not one of the verbs\n  groundhog --help lists them"},
+		{[]string{"-q", "--verbose"}, "--quiet and --verbose exclude one another\n  usage: groundhog"},
 		{[]string{"push", "--dryrun"}, "did you mean --dry-run?"},
 		{[]string{"patch", "--authorised-keys", "x"}, "did you mean --authorized-keys?"},
 		{[]string{"--frobnicate"}, "usage: groundhog"},
@@ -342,6 +350,34 @@ func TestAnswerLost(t *testing.T) {
 	var said bytes.Buffer
 	if code := run(append([]string{"push"}, at("reflash.img")...), strings.NewReader(""), full, &said); code != exitUnreachable || !strings.Contains(said.String(), "connection refused") {
 		t.Errorf("what was to be said of a device: exit %d\n%s", code, said.String())
+	}
+}
+
+// An image whose server drops the connection is packed all the same, and the loss is told on standard error.
+func TestIndexFromDroppingServer(t *testing.T) {
+	img := bootable.Partitioned(3 << 20)
+	for _, quiet := range []bool{false, true} {
+		asked := false
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"v1"`)
+			if asked {
+				http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(img))
+				return
+			}
+			asked = true
+			w.Header().Set("Accept-Ranges", "bytes")
+			w.Header().Set("Content-Length", fmt.Sprint(len(img)))
+			w.Write(img[:2<<20])
+		}))
+		defer server.Close()
+		code, _, said := here("index", server.URL+"/disk.img", "--level", "1", "--store", t.TempDir(), fmt.Sprintf("--quiet=%v", quiet))
+		want := server.URL + "/disk.img: unexpected EOF, after 2.0 MiB of 3.0 MiB; going on from there\n"
+		if quiet {
+			want = ""
+		}
+		if code != exitDone || said != want {
+			t.Errorf("exit %d: %q", code, said)
+		}
 	}
 }
 

@@ -32,7 +32,8 @@ func flashCmd() *cobra.Command {
 		Short: "Make the disk of devices that wait in their initramfs equal to an image",
 		Long: `Make the disk of waiting devices (groundhog push --reboot) equal to a disk image. HOST
 is [user@]host[:port]. IMAGE is raw, or compressed with gzip, xz, zstd, bzip2 or
-lz4: a file, an http or https URL, or - for standard input. It is decoded once.
+lz4: a file, an http or https URL, or - for standard input. It is decoded once. A
+download that breaks off goes on there if the server tells its files apart by ETag.
 
 The device compares its disk with the image, chunk by chunk of 1 MiB; what differs is
 sent, written and read back from the medium; the first chunk, with the partition table,

@@ -160,7 +160,7 @@ func (s *spare) cutPower(img string) {
 	code, out := s.flash(goodDisk, img, "--patience", "15s")
 	close(over)
 	s.failed("power cut", code, out, exitTrouble, "no progress within")
-	if !strings.Contains(out, "does not answer, and its disk may be neither the old nor the new one") {
+	if !strings.Contains(out, "has not answered, and its disk may be neither the old nor the new one") {
 		s.t.Error("power cut: it does not say what the disk is now")
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Minute)

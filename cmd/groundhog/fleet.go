@@ -8,17 +8,16 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/interrupt"
 	"groundhog/cmd/internal/reflash"
 	"groundhog/cmd/internal/sidefile"
 	"groundhog/cmd/internal/tell"
@@ -28,7 +27,7 @@ import (
 func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
 	t := o.chooseTeller(cmd, len(hosts))
 	defer t.Close()
-	ctx, stop := interruptible(cmd.Context())
+	ctx, stop := interrupt.Context(cmd.Context(), func() { t.Close(); restoreEcho() })
 	defer stop()
 	defer restoreEcho()
 	o.ssh.Ask = o.passphraseAsker()
@@ -139,18 +138,4 @@ func (o *remoteFlags) refuseAll(cmd *cobra.Command, hosts []string, err error) e
 		reflash.Host{Teller: t, Name: name, Began: time.Now()}.Refuse(err)
 	}
 	return exitCode{code: code}
-}
-
-// interruptible is a context that ends with Ctrl-C, with SIGTERM, and when the terminal goes away: then the run on each device
-// ends in order. A second signal ends the program at once. A pipe whose reader is gone ends nothing: the write to it fails.
-func interruptible(parent context.Context) (context.Context, func()) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup(1) ignores it
-		signals = append(signals, syscall.SIGHUP)
-	}
-	broken := make(chan os.Signal, 1)
-	signal.Notify(broken, syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(parent, signals...)
-	context.AfterFunc(ctx, stop)
-	return ctx, func() { stop(); signal.Stop(broken) }
 }

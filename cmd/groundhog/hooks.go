@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/cli"
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/input"
 	"groundhog/cmd/internal/sidefile"
 	"groundhog/patches"
 	"groundhog/patches/sysroot"
@@ -126,7 +127,7 @@ func hooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error
 	case errors.Is(err, patches.ErrAnchor):
 		return exitCode{exitNo, hint.To(err, "groundhog does not know this version of the file; nothing was written")}
 	case err != nil:
-		return notFitting(err)
+		return notFitting(input.ReadHint(err))
 	}
 	result := &hooksResult{report: report, root: root, options: o}
 	if err := o.writeChanges(root, nil, report.Keep, report.Changes); err != nil {

@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/image/index"
 	"groundhog/cmd/internal/flash/pack"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/interrupt"
 	"groundhog/cmd/internal/sidefile"
 	"groundhog/initrd/show"
 )
@@ -150,7 +151,7 @@ func (o *indexOptions) listKept(cmd *cobra.Command) error {
 
 // indexImage packs an image. Who interrupts it ends it in order: temporary files go, and the bar.
 func (o *indexOptions) indexImage(cmd *cobra.Command, path string) error {
-	ctx, stop := interruptible(cmd.Context())
+	ctx, stop := interrupt.Context(cmd.Context(), func() {})
 	defer stop()
 	err := o.packImage(ctx, cmd, path)
 	if err != nil && ctx.Err() != nil {
@@ -165,7 +166,11 @@ func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path s
 		return refusalOf(err)
 	}
 	defer img.Close()
-	progress, end := inputsOf(cmd).Watched("packing")
+	in := inputsOf(cmd)
+	if talkOf(cmd) != talkQuiet {
+		defer img.OnLoss(func(text string) { fmt.Fprintln(in.Above(cmd.ErrOrStderr()), show.Printable(text)) })()
+	}
+	progress, end := in.Watched("packing")
 	defer end()
 	bar := func(done int64) {
 		if total, _ := img.Size(); progress != nil {

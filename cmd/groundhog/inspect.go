@@ -36,8 +36,8 @@ what groundhog did to it. What is broken in it is shown as a problem; only a
 file that is no initramfs at all is an error.
 
 Names and texts from the archive are shown with a backslash doubled, bytes that
-are not UTF-8 as \xNN and characters that do not print as \uNNNN. --cat alone
-gives bytes as they are.
+are not UTF-8 as \xNN and characters that do not print as \uNNNN or \UNNNNNNNN.
+--cat alone gives bytes as they are.
 
 --list and --extract deal with what the kernel ends up with: of several copies
 of a path the last. --extract writes inside DIR and nowhere else, wherever the

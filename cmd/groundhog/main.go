@@ -35,7 +35,7 @@ func main() {
 
 // Version is the tool's version, as manifests name it. It changes with each
 // entry of CHANGELOG.md.
-const Version = "0.11.0"
+const Version = "0.14.0"
 
 // exitCode is an error that ends the program with a code of its own.
 type exitCode struct {
@@ -61,7 +61,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd.SetOut(out)
 	cmd.SetErr(stderr)
 	addCompletion(cmd) // its scripts go to what is standard output now
-	err := cmd.ExecuteContext(context.Background())
+	unknown := cli.HelpOfVerbs(cmd)
+	err := cmp.Or(cmd.ExecuteContext(context.Background()), unknown())
 	if lost := out.lostOutput(); lost != nil {
 		err = withLost(err, lost)
 	}
@@ -91,7 +92,7 @@ func withLost(err, lost error) error {
 
 // notedWriter is standard output. It keeps the first error of a write: a verb that does not look at such errors would end well
 // although its answer was lost. A standard output that is closed (>&-) cannot be told: Go's runtime has opened /dev/null in its
-// place, to read and write, which is what daemon(3) and Python's DEVNULL hand down, too.
+// place, to read and write, which is what Node's stdio: 'ignore' and Python's DEVNULL hand down, too.
 type notedWriter struct {
 	io.Writer
 	mu  sync.Mutex
@@ -124,13 +125,8 @@ func (a *notedWriter) lostOutput() error {
 	return a.err
 }
 
-// stdoutOf is what is behind a verb's standard output.
-func stdoutOf(w io.Writer) io.Writer {
-	if a, ok := w.(*notedWriter); ok {
-		return a.Writer
-	}
-	return w
-}
+// Unwrap is standard output itself.
+func (a *notedWriter) Unwrap() io.Writer { return a.Writer }
 
 func rootCmd() *cobra.Command {
 	cmd := &cobra.Command{

@@ -41,7 +41,8 @@ func manifestCmd() *cobra.Command {
 		Short: "Say what is in an initramfs or a root tree, and where it came from",
 		Long: `Say what is in SOURCE: an initramfs, patched or not; a root tree in a directory;
 a .deb file or a directory of them. Every entry with its mode, owner, size and
-SHA-256, every segment, keys by their fingerprints.
+SHA-256, every segment, keys by their fingerprints; of the files of a directory, on
+Linux, also their capabilities (capabilities(7)), as getcap -n prints them.
 
 With the root tree that an initramfs was made from (--root, --deb) each file is
 attributed to the Debian package that owns a file with that content, by dpkg's

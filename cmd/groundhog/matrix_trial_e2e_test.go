@@ -363,12 +363,13 @@ func (r *trial) judgeVerdict(v saidVerdict, code int, w truth, holds, same bool)
 	wrong(!known || want != code && !((w.killed || w.interrupted) && code == -1), "exit %d", code) // a signal behind the verdict ends it, too
 	wrong(v.Text == "", "no words")
 	wrong(v.Verdict == "trouble" && v.Hint == "", "no hint")
-	wrong(v.Verdict == "done" && v.State != reflash.Verified, "done, and not verified")
+	wrong(v.Verdict == "done" && v.State != reflash.Verified && v.State != reflash.Starting, "done, and not verified")
 	wrong(v.Verdict == "interrupted" && !w.interrupted, "nobody interrupted it")
 	wrong((v.Verdict == "refused" || v.Verdict == "unreachable") && !same && !w.others, "something was written")
 	switch v.State {
-	case reflash.Verified:
+	case reflash.Verified, reflash.Starting: // it starts where the power came and went behind the last byte, before the disk was looked at
 		wrong(!holds, "the disk has not the image")
+		wrong(v.State == reflash.Starting && w.boots == r.boots, "it still waits")
 		image := r.imageOn(w)
 		if sums := r.sumsOf(image); v.Verdict == "done" && v.Data.Image != "" && !slices.Contains(sums, v.Data.Image) {
 			wrong(true, "it names image %s, and what the disk holds is stored as %s", v.Data.Image, sums)

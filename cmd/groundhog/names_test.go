@@ -124,6 +124,7 @@ func TestVerifyNamesWhatIsMissing(t *testing.T) {
 	workplace(t)
 	for _, c := range []struct{ archive, want string }{
 		{"nosuch.img", "groundhog: reading the archive: stat nosuch.img: no such file or directory\n"},
+		{"root", "groundhog: reading the archive: root: a directory\n"},
 		{"initrd.img", "groundhog manifest initrd.img -o initrd.img.manifest.json makes one of any\n"},
 	} {
 		if code, _, said := here("verify", c.archive); code != exitTrouble || !strings.HasSuffix(said, c.want) {

@@ -209,12 +209,12 @@ func (o *patchOptions) applyPatches(in *input.Archive, root *input.Opening) (*pa
 		return report, nil
 	case errors.Is(err, patches.ErrAnchor):
 		err = hint.To(err, "groundhog does not know this version of the script; nothing was written")
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) && errors.Is(err, patches.ErrHostKeys):
 		err = hint.To(err, "run it as the user who made the root tree; --host-key new does without its host keys")
 	case len(o.root) == 0 && strings.Contains(err.Error(), "no root tree"):
 		err = hint.To(err, "--root DIR names the target's root file system as it is on this machine")
 	}
-	return nil, notFitting(err)
+	return nil, notFitting(input.ReadHint(err))
 }
 
 // notFitting is an error of the patches that says that their input does not fit: nothing was changed, exit 1. An error of the

@@ -134,7 +134,7 @@ func (o *patchOptions) encodeArchive(w io.Writer, img *initrd.Image) error {
 			continue
 		}
 		c := s.Compression
-		if o.compression != "keep" && s == main {
+		if o.compression != "keep" && (s == main || initrd.CheckLevel(c, 0) != nil) { // or c cannot be written
 			c = initrd.Compression(o.compression)
 		}
 		level := o.level

@@ -134,7 +134,7 @@ its hash. Where update-initramfs has made a newer one in the meantime, that stay
 A device does the same by itself in the first boot that nobody flashed.`,
 		Example: `  groundhog restore root@bench-1
 
-Exit codes: 0 the original is there, or a newer one; 1 refused, nothing changed (nothing
+Exit codes: 0 the original is there, a newer one, or its kernel is gone; 1 refused, nothing changed (nothing
 was pushed, say); 2 trouble; 3 not reached, worth another try; 130 interrupted. Of several devices: the worst.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, hosts []string) error {

@@ -38,7 +38,7 @@ func TestPushLinkCuts(t *testing.T) {
 			t.Errorf("cut %d: the boot loader finds %s", i, got)
 		}
 	}
-	t.Run("ctrl-c", func(t *testing.T) { interrupt(t, ctx, b, old) })
+	t.Run("ctrl-c", func(t *testing.T) { interruptAt(t, ctx, b, old) })
 	t.Run("two at once", func(t *testing.T) { twoPushes(t, ctx, b) })
 	if got := b.onDisk(ctx); got != fresh {
 		t.Errorf("after the last push the disk has %s, not the archive", got)
@@ -66,7 +66,7 @@ func sending(t *testing.T, ctx context.Context, l *link.Link) {
 	}
 }
 
-func interrupt(t *testing.T, ctx context.Context, b *bench, old string) {
+func interruptAt(t *testing.T, ctx context.Context, b *bench, old string) {
 	b.Link().Shape(link.Shape{Rate: 1 << 20})
 	defer b.Link().Shape(link.Shape{})
 	args := b.verbArgs("push", b.target(), b.archive)

@@ -363,9 +363,9 @@ func realUnused(b *bench, ctx context.Context, flags ...string) {
 func realBack(b *bench, ctx context.Context) {
 	b.t.Helper()
 	realUp(b, ctx)
-	b.says(ctx, "for i in $(seq 120); do systemctl is-active -q groundhog-restore && break; sleep 1; done")
+	b.says(ctx, "for i in $(seq 600); do case $(systemctl is-active groundhog-restore) in active | failed) break ;; esac; sleep 1; done")
 	if left := b.says(ctx, realLeft); left != "" {
-		b.t.Errorf("left behind by the unit: %s", left)
+		b.t.Errorf("left behind by the unit: %s\n%s", left, b.says(ctx, "systemctl status -l groundhog-restore; true"))
 	}
 }
 

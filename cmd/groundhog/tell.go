@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"groundhog/cmd/internal/output"
 	"groundhog/cmd/internal/screen"
 	"groundhog/cmd/internal/tell"
 )
@@ -14,7 +15,7 @@ import (
 // chooseTeller chooses one. Bars are for a person who sees nothing else on that terminal: where standard output goes to a pager, it
 // has the screen.
 func (o *remoteFlags) chooseTeller(cmd *cobra.Command, hosts int) tell.Teller {
-	out, errs, talk := stdoutOf(cmd.OutOrStdout()), cmd.ErrOrStderr(), talkOf(cmd)
+	out, errs, talk := output.Behind(cmd.OutOrStdout()), cmd.ErrOrStderr(), talkOf(cmd)
 	if o.json {
 		return tell.NewJSON(cmd.OutOrStdout(), errs, outputSchema)
 	}
@@ -34,7 +35,7 @@ func (o *remoteFlags) chooseTeller(cmd *cobra.Command, hosts int) tell.Teller {
 // screenOf is the terminal on which a person follows a verb; nil where nobody does.
 func screenOf(cmd *cobra.Command) *screen.Screen {
 	tty, ok := cmd.ErrOrStderr().(*os.File)
-	stdout, isFile := stdoutOf(cmd.OutOrStdout()).(*os.File)
+	stdout, isFile := output.Behind(cmd.OutOrStdout()).(*os.File)
 	if !ok || talkOf(cmd) == talkQuiet || !screen.Capable(tty) || isFile && isPipe(stdout) {
 		return nil
 	}
@@ -42,7 +43,7 @@ func screenOf(cmd *cobra.Command) *screen.Screen {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := stdoutOf(w).(*os.File)
+	f, ok := output.Behind(w).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -97,8 +97,12 @@ func verify(stdout io.Writer, talk talkLevel, path string, o *verifyOptions) err
 	report := verifyJSON{Schema: outputSchema, Deviations: []manifest.Deviation{}}
 	text, err := o.inputsOf(o.found.manifest).ManifestText(o.manifest, o.maxSize)
 	if err != nil {
-		if _, missing := os.Stat(path); o.found.manifest && missing != nil {
+		if info, missing := os.Stat(path); o.found.manifest && missing != nil {
 			return fmt.Errorf("reading the archive: %w", missing)
+		} else if o.found.manifest && info.IsDir() {
+			return fmt.Errorf("reading the archive: %s: a directory", path)
+		} else if o.found.manifest && isManifest(path) {
+			return hint.To(fmt.Errorf("reading the archive: %s: a manifest", path), "groundhog verify INITRD --manifest "+device.Quote(path)+" holds an archive against it")
 		}
 		return readingManifest(o.manifest, err)
 	}

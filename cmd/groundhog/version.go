@@ -23,7 +23,7 @@ type versionJSON struct {
 	Go       string `json:"go"`              // the compiler
 	Platform string `json:"platform"`        // GOOS/GOARCH
 	Protocol int    `json:"protocol"`        // that flash speaks with the device's writer
-	Manifest int    `json:"manifest"`        // the schema of manifests that are written
+	Manifest int    `json:"manifest"`        // the newest schema of manifests that are written
 }
 
 func versionCmd() *cobra.Command {
@@ -32,8 +32,8 @@ func versionCmd() *cobra.Command {
 		Use:   "version",
 		Short: "Say which groundhog this is",
 		Long: `Say which groundhog this is: its version, the commit that it was built from, the Go that
-compiled it, the protocol that flash speaks with the device, and the schema of the
-manifests that it writes.`,
+compiled it, the protocol that flash speaks with the device, and the newest schema of
+the manifests that it writes.`,
 		Example: `  groundhog version
   groundhog version --json`,
 		Args: cli.Args,

@@ -160,7 +160,7 @@ func kernelVersions(img *initrd.Image) (all []string, modules int) {
 		switch {
 		case e.IsDir() && slices.Contains(dirs, path.Dir(name)):
 			all = append(all, path.Base(name))
-		case e.IsFile() && module && slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }):
+		case module && slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }) && img.FileAt(name) != nil:
 			modules++
 		}
 	}
@@ -266,8 +266,8 @@ func (f *Facts) LoginKeys() []dropbear.AuthorizedKey {
 	return all
 }
 
-// rootLogins is the keys that root logs in with, in the order of their lines.
-func (f *Facts) rootLogins() []dropbear.AuthorizedKey {
+// RootKeyLogins is the keys that root logs in with, in the order of their lines.
+func (f *Facts) RootKeyLogins() []dropbear.AuthorizedKey {
 	var all []dropbear.AuthorizedKey
 	for _, l := range f.Logins {
 		if l.How == ByKey && slices.Contains(l.Users, "root") {
@@ -283,12 +283,20 @@ func (f *Facts) CommandKeys() []dropbear.AuthorizedKey {
 	if f.Server.Doubt != "" {
 		return f.LoginKeys()
 	}
-	return f.Server.Unforced(f.rootLogins())
+	return f.Server.Unforced(f.RootKeyLogins())
 }
 
 // Hindrance says what keeps root from logging in and running a command of his own,
 // "" where nothing does.
-func (f *Facts) Hindrance() string { return f.Server.Hindrance(f.rootLogins()) }
+func (f *Facts) Hindrance() string {
+	if root := f.Root(); root != nil && noShell.MatchString(root.Shell) {
+		return "etc/passwd: root's shell is " + root.Shell + ", which every login runs, whatever it asks for"
+	}
+	return f.Server.Hindrance(f.RootKeyLogins())
+}
+
+// noShell is programs that people give an account in the place of a shell, and that run no commands.
+var noShell = regexp.MustCompile(`/(?:cryptroot-unlock|nologin|false|true|reboot|poweroff|halt|sync)$`)
 
 // LetsIn reports whether an account may log in with a key of that file.
 func (f *Facts) LetsIn(user, file string) bool {

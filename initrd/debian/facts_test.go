@@ -189,3 +189,14 @@ func TestReadAgain(t *testing.T) {
 		}
 	}
 }
+
+// That root's shell is not listed is a problem where there is a dropbear to mind it.
+func TestShellNotListed(t *testing.T) {
+	const passwd = "root:x:0:0::/root:/bin/bash\n"
+	for want, img := range []*initrd.Image{handmade.Archive(t, handmade.Dir("."), handmade.Dir("etc"), handmade.File("etc/passwd", passwd)), archiveWith(t, passwd, "")} {
+		said := strings.Join(debian.Read(img).Problems, "\n")
+		if got := strings.Count(said, "etc/shells does not list his shell, /bin/bash"); got != want {
+			t.Errorf("%d: %q", want, said)
+		}
+	}
+}

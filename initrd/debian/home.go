@@ -1,6 +1,9 @@
 package debian
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Dropbear's hook has mktemp(1) make root's home, so that its name is another one in each archive: a prefix, and so many random letters and digits.
 const (
@@ -31,13 +34,24 @@ func notAlphanumeric(r rune) bool {
 // links into /usr: inside every archive, and in most root trees, whatever dpkg's
 // lists say.
 func MergedUsr(name string) string {
-	first, _, below := strings.Cut(name, "/")
-	if !below {
-		return name
-	}
-	switch first {
-	case "bin", "sbin", "lib", "lib32", "lib64", "libx32":
+	if first, _, below := strings.Cut(name, "/"); below && slices.Contains(MergedDirs, first) {
 		return "usr/" + name
 	}
 	return name
+}
+
+// MergedDirs are the top-level directories that a merged /usr turns into links. Nobody changes them.
+var MergedDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
+
+// UsrTwin is a path below the root on the other side of a merged /usr, "" if it has none.
+func UsrTwin(name string) string {
+	inner, usr := strings.CutPrefix(name, "usr/")
+	top, _, _ := strings.Cut(inner, "/")
+	if !slices.Contains(MergedDirs, top) {
+		return ""
+	}
+	if usr {
+		return inner
+	}
+	return "usr/" + name
 }

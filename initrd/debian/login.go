@@ -53,6 +53,9 @@ func (f *Facts) findLogins(img *initrd.Image) {
 		if shell == "" {
 			shell = "/bin/sh"
 		}
+		if !shells[shell] && a.Name == "root" && f.HasDropbear() {
+			f.noteProblem("dropbear lets root not log in: etc/shells does not list his shell, %s", shell)
+		}
 		if !shells[shell] || f.Server.NoRoot && a.UID == 0 && f.Server.Doubt == "" {
 			continue
 		}

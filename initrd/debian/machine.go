@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"regexp"
+	"slices"
 	"strings"
 
 	"groundhog/initrd"
@@ -44,6 +45,14 @@ func MachineNamed(arch string) (Machine, bool) {
 		}
 	}
 	return Machine{}, false
+}
+
+// otherPrograms is of which architectures' programs Debian's kernels for one run, too: those of 32 bits.
+var otherPrograms = map[string][]string{"amd64": {"i386"}, "arm64": {"armhf", "armel"}, "armhf": {"armel"}}
+
+// RunsProgram reports whether a system of an architecture runs programs that are made for another.
+func RunsProgram(arch, program string) bool {
+	return arch == program || slices.Contains(otherPrograms[arch], program)
 }
 
 // MachineOf is the machine of an ELF header: of its fields e_machine, e_ident and

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -31,16 +32,7 @@ var (
 // for it, whoever may read them.
 func ReadRoot(root fs.FS) *Facts {
 	f := &Facts{Builder: UnknownBuilder, Architecture: rootArchitecture(root), Server: &Server{KeysDir: "~/.ssh"}}
-	for _, dir := range []string{"usr/lib/modules", "lib/modules"} {
-		list, _ := fs.ReadDir(root, dir)
-		for _, e := range list {
-			if e.IsDir() {
-				f.Kernels = append(f.Kernels, e.Name())
-			}
-		}
-	}
-	slices.Sort(f.Kernels)
-	f.Kernels = slices.Compact(f.Kernels)
+	f.Kernels, _ = RootKernels(root)
 	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
 		b, err := rootFile(root, name, maxSourced)
 		if err != nil {
@@ -59,6 +51,23 @@ func ReadRoot(root fs.FS) *Facts {
 	}
 	f.rootKeys(root)
 	return f
+}
+
+// RootKernels is the releases of the kernels that a root tree has a directory for, or a link to one; without trouble it is all of them.
+func RootKernels(root fs.FS) (all []string, trouble error) {
+	for _, dir := range []string{"usr/lib/modules", "lib/modules"} {
+		list, err := fs.ReadDir(root, dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			trouble = cmp.Or(trouble, err)
+		}
+		for _, e := range list {
+			if info, err := fs.Stat(root, path.Join(dir, e.Name())); err == nil && info.IsDir() {
+				all = append(all, e.Name())
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), trouble
 }
 
 func (f *Facts) rootKeys(root fs.FS) {

@@ -38,7 +38,11 @@ type Server struct {
 	otherScript bool // the doubt is about the boot script, not about settings
 	delayedKeys bool // -R: host keys that are missing are made once somebody comes
 	banner      string
-	harmful     string // letters of the options for which dropbear would not start
+	// Window and Keepalive are the values of -W and -K that count, "" of none.
+	Window, Keepalive string
+	// Settings is what the boot script has when it starts the server: its configuration may set what /init's settings do, DEVICE among them.
+	Settings Settings
+	harmful  string // letters of the options for which dropbear would not start
 	// Broken says why dropbear would refuse to start, "" where it would start.
 	Broken string
 }
@@ -73,6 +77,22 @@ func (s *Server) Port() uint16 {
 		}
 	}
 	return first
+}
+
+// Bound is the addresses that dropbear listens on and other machines reach, where it does not listen on all that the machine has. "::" is
+// all of IPv6 and none of IPv4 (dropbear sets IPV6_V6ONLY).
+func (s *Server) Bound() []string {
+	var all []string
+	for _, l := range s.Listen {
+		ip := net.ParseIP(l.Address)
+		switch {
+		case l.Address == "", ip != nil && ip.IsUnspecified() && ip.To4() != nil:
+			return nil
+		case ip == nil || !ip.IsLoopback():
+			all = append(all, l.Address)
+		}
+	}
+	return all
 }
 
 // Hindrance says what keeps whoever has one of these keys from logging in as root over the
@@ -200,7 +220,8 @@ func (s *Server) followBootScript(read func(name string) ([]byte, error), sh *sh
 			sh.sourceText(name, b)
 		}
 	}
-	value, certain := sh.sourcedSettings().Get("DROPBEAR_OPTIONS")
+	s.Settings = sh.sourcedSettings()
+	value, certain := s.Settings.Get("DROPBEAR_OPTIONS")
 	switch {
 	case !certain && sh.blind != "":
 		s.Doubt = sh.blind
@@ -211,7 +232,7 @@ func (s *Server) followBootScript(read func(name string) ([]byte, error), sh *sh
 		s.otherScript = true
 	case start.elsewhere != "":
 		s.Doubt = Script + ": " + start.elsewhere
-	case strings.ContainsAny(value, "*?["):
+	case strings.ContainsAny(listenIPv6.ReplaceAllString(value, " "), "*?["):
 		s.Doubt = "DROPBEAR_OPTIONS: the shell may put file names in the place of a pattern"
 	}
 	s.NoPasswords = err != nil // nothing starts it, so nothing lets them in
@@ -222,6 +243,10 @@ func (s *Server) followBootScript(read func(name string) ([]byte, error), sh *sh
 		s.Listen = []Listen{{Port: 22}}
 	}
 }
+
+// listenIPv6 is an address with its port behind -p. To a shell it is a pattern, too, which could mean a file in / that is called
+// "::2222", say: no port but that one.
+var listenIPv6 = regexp.MustCompile(`(?:^|[ \t\n]|-p)\[[0-9A-Fa-f:.]+\]:[0-9]+(?:[ \t\n]|$)`)
 
 // serverStart is what a boot script does with dropbear.
 type serverStart struct {
@@ -385,8 +410,13 @@ func (s *Server) setValue(c byte, value string) {
 		if n, err := strconv.ParseUint(digits, 10, 32); err != nil || c == 'T' && n == 0 {
 			s.brokenBy(c, "-%c %q is no number that it takes", c, value)
 		}
+		if c == 'K' {
+			s.Keepalive = value
+		}
 	case 'p':
 		s.addListen(value)
+	case 'W':
+		s.Window = value
 	}
 }
 

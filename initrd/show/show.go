@@ -18,7 +18,7 @@ func Prints(r rune) bool {
 }
 
 // Printable is a text for a terminal or a line of a log: characters that do not
-// print, a line end among them but no tab, become \uNNNN, and bytes that are not
+// print, a line end among them but no tab, become \uNNNN or \UNNNNNNNN, and bytes that are not
 // UTF-8, which an old terminal may obey, \xNN.
 func Printable(s string) string {
 	prints := func(r rune) bool { return Prints(r) || r == '\t' }
@@ -33,6 +33,8 @@ func Printable(s string) string {
 			fmt.Fprintf(&b, `\x%02x`, s[0])
 		case prints(r):
 			b.WriteRune(r)
+		case r > 0xffff: // with four digits it would be another character and a digit
+			fmt.Fprintf(&b, `\U%08x`, r)
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}

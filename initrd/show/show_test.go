@@ -19,6 +19,7 @@ func TestLine(t *testing.T) {
 func TestShow(t *testing.T) {
 	for got, want := range map[string]string{
 		Printable("a\tb\n\x1b[31m\u202e\u00e9"): `a` + "\t" + `b\u000a\u001b[31m\u202eé`,
+		Printable("\U000e0001 \ue0001"):         `\U000e0001 \ue0001`,
 		Printable("plain"):                      "plain",
 		Printable("a\xffb"):                     `a\xffb`,
 		ASCII("a~\té\xff\x1b"):                  "a~????",

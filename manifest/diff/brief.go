@@ -137,8 +137,8 @@ func briefLines(g *Group) []briefLine {
 
 // isNotable reports whether a change is one of who may do what, or has a text that was asked for.
 func isNotable(ch *Change) bool {
-	return ch.Text != "" || gainsSetuid(nil, ch) != "" || slices.ContainsFunc(ch.Fields, func(f string) bool {
-		return f == FieldMode || f == FieldOwner || f == FieldType || f == FieldDevice
+	return ch.Text != "" || gainsPrivilege(nil, ch) != "" || slices.ContainsFunc(ch.Fields, func(f string) bool {
+		return f == FieldMode || f == FieldOwner || f == FieldType || f == FieldDevice || f == FieldCapabilities
 	})
 }
 

@@ -33,6 +33,8 @@ type Side struct {
 	Entries int    `json:"entries"`
 	// Origins says whether the files were attributed to packages.
 	Origins bool `json:"origins"`
+	// Capabilities says whether a file without capabilities has none: an older groundhog did not read them.
+	Capabilities bool `json:"capabilities"`
 }
 
 // Total counts the changes of entries, what was folded aside.
@@ -130,6 +132,8 @@ const (
 	FieldType    = "type"
 	FieldTarget  = "target"
 	FieldDevice  = "device"
+
+	FieldCapabilities = "capabilities" // of a file
 )
 
 // What differs from build to build and means nothing ([Change.Noise]).

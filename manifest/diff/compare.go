@@ -21,6 +21,7 @@ const (
 	fieldOwner
 	fieldTarget
 	fieldDevice
+	fieldCapabilities
 )
 
 const (
@@ -34,12 +35,12 @@ const (
 
 // The names of the bits, in their order.
 var (
-	fieldNames = []string{FieldType, FieldContent, FieldMode, FieldOwner, FieldTarget, FieldDevice}
+	fieldNames = []string{FieldType, FieldContent, FieldMode, FieldOwner, FieldTarget, FieldDevice, FieldCapabilities}
 	noiseNames = []string{NoiseTime, NoiseLinks, NoiseSegment, NoiseHome, NoiseCache, NoiseKernel}
 )
 
 // differenceOf says in what two entries differ, their paths and origins aside.
-func differenceOf(a, b *manifest.Entry) (d difference) {
+func (c *Changes) differenceOf(a, b *manifest.Entry) (d difference) {
 	field := func(bit fieldBits, differs bool) {
 		if differs {
 			d.fields |= bit
@@ -66,6 +67,8 @@ func differenceOf(a, b *manifest.Entry) (d difference) {
 	field(fieldOwner, a.UID != b.UID || a.GID != b.GID)
 	field(fieldTarget, same && a.Target != b.Target)
 	field(fieldDevice, same && a.Device != b.Device)
+	tells := c.Old.Capabilities && c.New.Capabilities || a.Type != manifest.File || b.Type != manifest.File // what is no file has none
+	field(fieldCapabilities, tells && a.Capabilities != b.Capabilities)
 	noise(noiseTime, a.Mtime != b.Mtime)
 	noise(noiseLinks, a.LinkOf != b.LinkOf)
 	noise(noiseSegment, a.Segment != b.Segment)

@@ -19,7 +19,8 @@ const ChangesSchema = 1
 // nothing is folded: times, inodes (which names share one, and in which segment),
 // the random name of root's home, ld.so.cache. Folded entries are counted, and
 // listed if all is set. Another compression of a segment is a difference; another
-// size of the same compression is none.
+// size of the same compression is none. The capabilities of a file that both have are compared where both manifests tell them
+// ([manifest.Manifest.TellsCapabilities]); [Changes.UnreadLine] says where they were not.
 func Of(a, b *manifest.Manifest, all bool) *Changes {
 	c := &Changes{Schema: ChangesSchema, Old: sideOf(a), New: sideOf(b), Facts: []Fact{}, Keys: []KeyChange{},
 		Patches: []PatchChange{}, Own: []OwnChange{}, Segments: []SegmentChange{}, Modules: []ModuleChange{}, Folded: []Fold{}, Kernels: pairKernels(a.Kernels, b.Kernels)}
@@ -43,7 +44,7 @@ func Of(a, b *manifest.Manifest, all bool) *Changes {
 }
 
 func sideOf(m *manifest.Manifest) Side {
-	s := Side{Entries: len(m.Entries), Origins: len(m.Packages) > 0}
+	s := Side{Entries: len(m.Entries), Origins: len(m.Packages) > 0, Capabilities: m.TellsCapabilities()}
 	if m.Archive != nil {
 		s.Name, s.SHA256, s.Size = m.Archive.Name, m.Archive.SHA256, m.Archive.Size
 	}
@@ -80,7 +81,7 @@ func (c *Changes) compareEntries(a, b []manifest.Entry, rename map[groupKey]grou
 			come = append(come, &b[j])
 			j++
 		default:
-			if d := differenceOf(&a[i], &b[j]); d != (difference{}) && !d.foldNoise(folded, all) {
+			if d := c.differenceOf(&a[i], &b[j]); d != (difference{}) && !d.foldNoise(folded, all) {
 				changes = append(changes, d.changeInWords(&a[i], &b[j]))
 			}
 			i++
@@ -96,7 +97,7 @@ func (c *Changes) compareEntries(a, b []manifest.Entry, rename map[groupKey]grou
 		}
 	}
 	p.takePairs(inHome, func(old, now *manifest.Entry) {
-		d := differenceOf(old, now)
+		d := c.differenceOf(old, now)
 		d.noise |= noiseHome
 		same(old, now, d)
 	})
@@ -104,7 +105,7 @@ func (c *Changes) compareEntries(a, b []manifest.Entry, rename map[groupKey]grou
 	p.takePairs(c.kernelPath, kernel)
 	p.takePairs(c.kernelModule, kernel)
 	moved := func(old, now *manifest.Entry) {
-		ch := differenceOf(old, now).changeInWords(old, now)
+		ch := c.differenceOf(old, now).changeInWords(old, now)
 		ch.Kind, ch.From = Moved, old.Path
 		changes = append(changes, ch)
 	}

@@ -29,7 +29,7 @@ var gateRules = map[string]func(c *Changes, found func(where, what string)){
 	"type":     entryRule(fieldIs(FieldType)),
 	"target":   entryRule(fieldIs(FieldTarget)),
 	"device":   entryRule(fieldIs(FieldDevice)),
-	"setuid":   entryRule(gainsSetuid),
+	"setuid":   entryRule(gainsPrivilege),
 	"writable": entryRule(becomesWritable),
 	"unknown": entryRule(func(_ *Group, ch *Change) string {
 		if ch.New != nil && ch.New.Origin != nil && ch.New.Origin.Kind == manifest.FromUnknown && !ch.Folded() {
@@ -130,6 +130,25 @@ func fieldIs(field string) func(*Group, *Change) string {
 		}
 		return describeField(ch, field)
 	}
+}
+
+// gainsPrivilege finds files that now run with more than who starts them has and did not before, or with something else: by their mode
+// or by their capabilities.
+func gainsPrivilege(g *Group, ch *Change) string {
+	return strings.Join(slices.DeleteFunc([]string{gainsSetuid(g, ch), gainsCapabilities(ch)}, func(s string) bool { return s == "" }), ", ")
+}
+
+// gainsCapabilities finds files whose capabilities are new or others. Of a file that was there only what was compared counts.
+func gainsCapabilities(ch *Change) string {
+	switch {
+	case ch.New == nil || ch.New.Capabilities == "":
+		return ""
+	case ch.Old == nil:
+		return FieldCapabilities + " " + ch.New.Capabilities
+	case slices.Contains(ch.Fields, FieldCapabilities):
+		return describeField(ch, FieldCapabilities)
+	}
+	return ""
 }
 
 // gainsSetuid finds files that now run as their owner or group and did not before.

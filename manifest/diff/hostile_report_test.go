@@ -38,7 +38,7 @@ var evil = []string{
 func evilBuilds(s string) (a, b *manifest.Manifest) {
 	sum := strings.Repeat("e", 64)
 	entry := func(path string, mode manifest.Mode, o *manifest.Origin) manifest.Entry {
-		return manifest.Entry{Path: path, Type: manifest.File, Mode: mode, Size: 1, SHA256: sum, Target: s, Origin: o}
+		return manifest.Entry{Path: path, Type: manifest.File, Mode: mode, Size: 1, SHA256: sum, Target: s, Capabilities: s, Origin: o}
 	}
 	side := func(tag string) *manifest.Manifest {
 		return &manifest.Manifest{Schema: 1, Tool: tag + s, Source: manifest.Initramfs, Release: tag + s, Architecture: tag + s,

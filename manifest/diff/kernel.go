@@ -108,7 +108,7 @@ func (c *Changes) kernelModule(e *manifest.Entry) string {
 
 // ofKernel compares two entries that lie under a kernel that changed: a target that differs in its release alone is no difference.
 func (c *Changes) ofKernel(old, now *manifest.Entry) difference {
-	d := differenceOf(old, now)
+	d := c.differenceOf(old, now)
 	d.noise |= noiseKernel
 	was, _ := c.underKernel(old.Target)
 	if is, _ := c.underKernel(now.Target); was == is {

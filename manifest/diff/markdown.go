@@ -70,6 +70,9 @@ func (m *markdownReport) writeHead(c *Changes) {
 	if f := c.FoldedLine(); f != "" {
 		m.addPart("Folded: " + escapeMarkdown(f) + "\n\n")
 	}
+	if u := c.UnreadLine(); u != "" {
+		m.addPart("Not compared: " + escapeMarkdown(u) + "\n\n")
+	}
 	for i := range c.Kernels {
 		m.addPart("- kernel " + codeSpan(c.Kernels[i].kernelLine()) + "\n")
 	}

@@ -109,6 +109,9 @@ func (t *textReport) writeTotal(c *Changes) {
 	if f := c.FoldedLine(); f != "" {
 		t.writeLine(styleDim, "folded: %s", f)
 	}
+	if u := c.UnreadLine(); u != "" {
+		t.writeLine(styleDim, "not compared: %s", u)
+	}
 }
 
 // TotalLine is all counts and sizes in a line.
@@ -119,6 +122,20 @@ func (c *Changes) TotalLine() string {
 		s += fmt.Sprintf("; file %s -> %s (%s)", show.Bytes(c.Old.Size), show.Bytes(c.New.Size), growthText(c.Old.Size, c.New.Size))
 	}
 	return s
+}
+
+// UnreadLine is what was not compared because a manifest does not tell it, in a line; "" if there is no such thing.
+func (c *Changes) UnreadLine() string {
+	which := "both manifests are"
+	switch {
+	case c.Old.Capabilities && c.New.Capabilities:
+		return ""
+	case c.New.Capabilities:
+		which = "the old manifest is"
+	case c.Old.Capabilities:
+		which = "the new manifest is"
+	}
+	return "file capabilities: " + which + " of a groundhog that did not read them"
 }
 
 // FoldedLine is what was folded, in a line; "" if nothing was.

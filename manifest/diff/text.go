@@ -103,6 +103,9 @@ func (c *Change) detailParts() []string {
 		if e.Type == manifest.File && e.Mode&0o6000 != 0 {
 			parts = append(parts, "mode "+e.Mode.String())
 		}
+		if e.Capabilities != "" {
+			parts = append(parts, "capabilities "+e.Capabilities)
+		}
 	}
 	return parts
 }
@@ -122,6 +125,8 @@ func describeField(c *Change, field string) string {
 		return from(c.Old.Target, c.New.Target)
 	case FieldDevice:
 		return from(c.Old.Device, c.New.Device)
+	case FieldCapabilities:
+		return from(c.Old.Capabilities, c.New.Capabilities)
 	}
 	return field
 }

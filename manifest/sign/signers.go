@@ -64,6 +64,9 @@ func parseSigner(line string) (*signerLine, error) {
 	l.principals = strings.Trim(l.principals, `"`)
 	next, rest := cutWord(line)
 	if !isKeyType(next) {
+		if strings.HasSuffix(next, ",") {
+			return nil, errors.New("an option is missing")
+		}
 		l.options = splitOptions(next)
 		next, rest = cutWord(rest)
 	}
@@ -73,6 +76,9 @@ func parseSigner(line string) (*signerLine, error) {
 	text, _ := cutWord(rest)
 	var err error
 	l.blob, err = base64.StdEncoding.DecodeString(text)
+	if err == nil && !bytes.HasPrefix(l.blob, append([]byte{0, 0, 0, byte(len(next))}, next...)) {
+		err = errors.New("the key is of another type")
+	}
 	return l, err
 }
 
@@ -111,10 +117,15 @@ func (l *signerLine) permitsSigner(signer string) error {
 	if signer != "" && !matchList(l.principals, signer) {
 		return fmt.Errorf("it is %q, not %q", l.principals, signer)
 	}
+	limited := false
 	for _, o := range l.options {
 		name, value, _ := strings.Cut(o, "=")
 		switch strings.ToLower(name) {
 		case "namespaces":
+			if bare, quoted := strings.CutPrefix(value, `"`); limited || !quoted || !strings.HasSuffix(bare, `"`) {
+				return errors.New("ssh-keygen takes one namespaces option, in quotes")
+			}
+			limited = true
 			if !matchList(strings.Trim(value, `"`), Namespace) {
 				return fmt.Errorf("it is for %s", value)
 			}

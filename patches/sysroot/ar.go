@@ -13,7 +13,10 @@ import (
 
 const arMagic = "!<arch>\n"
 
-var errNoAr = errors.New("no ar archive")
+var (
+	errNoAr  = errors.New("no ar archive, which a .deb is")
+	errEmpty = errors.New("it is empty")
+)
 
 // arReader reads the plain ar format that deb(5) uses: no long names, no symbol
 // tables. It looks at a member's name and size only; time, owner and mode, which
@@ -23,11 +26,14 @@ type arReader struct {
 	r    io.Reader
 	left int64 // of the current member
 	pad  int64
+	cut  bool // r ended within a member
 }
 
 func newArReader(r io.Reader) (*arReader, error) {
 	magic := make([]byte, len(arMagic))
-	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != arMagic {
+	if n, err := io.ReadFull(r, magic); n == 0 && err == io.EOF {
+		return nil, errEmpty
+	} else if err != nil || string(magic) != arMagic {
 		return nil, errNoAr
 	}
 	return &arReader{r: r}, nil
@@ -65,6 +71,7 @@ func (a *arReader) Read(b []byte) (int, error) {
 	n, err := a.r.Read(b[:min(int64(len(b)), a.left)])
 	a.left -= int64(n)
 	if a.left > 0 {
+		a.cut = err == io.EOF || err == io.ErrUnexpectedEOF
 		err = eof.Unexpected(err)
 	} else if err == io.EOF {
 		err = nil

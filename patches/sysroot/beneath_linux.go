@@ -111,6 +111,34 @@ func (f *beneathFile) Close() error {
 	return unix.Close(fd)
 }
 
+// capabilitiesOf is the value of the extended attribute security.capability of an open file: what was opened is asked, no name, which
+// may be another file's by then. It is nil where there is none, or on a file system without such attributes.
+func capabilitiesOf(f fs.File) (value []byte, err error) {
+	get := func(fd int) {
+		var room [64]byte // the longest form that there is has 24
+		var n int
+		if n, err = withoutEINTR(func() (int, error) { return unix.Fgetxattr(fd, "security.capability", room[:]) }); err == nil {
+			value = append([]byte{}, room[:n]...)
+		}
+	}
+	switch f := f.(type) {
+	case *beneathFile:
+		get(f.fd)
+	case *os.File:
+		conn, closed := f.SyscallConn()
+		if closed == nil {
+			closed = conn.Control(func(fd uintptr) { get(int(fd)) })
+		}
+		if closed != nil {
+			return nil, closed
+		}
+	}
+	if err == unix.ENODATA || err == unix.EOPNOTSUPP {
+		return nil, nil
+	}
+	return value, err
+}
+
 func withoutEINTR(call func() (int, error)) (n int, err error) {
 	for n, err = call(); err == unix.EINTR; n, err = call() {
 	}

@@ -17,3 +17,6 @@ func (*beneath) lstat(string) (fs.FileInfo, error) { return nil, errors.ErrUnsup
 func (*beneath) readLink(string) (string, error)   { return "", errors.ErrUnsupported }
 func (*beneath) open(string) (fs.File, error)      { return nil, errors.ErrUnsupported }
 func (*beneath) close() error                      { return nil }
+
+// capabilitiesOf is none: file capabilities are Linux's.
+func capabilitiesOf(fs.File) ([]byte, error) { return nil, nil }

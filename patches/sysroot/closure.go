@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"groundhog/initrd/debian"
 )
 
 // Bounds of one Closure: libraries, names they are asked for by, names looked up,
@@ -31,7 +33,7 @@ type File struct {
 	// usr/lib/x86_64-linux-gnu/libcurl.so.4. Its first directory is never a link
 	// of the merged /usr: on such a tree it is under usr/.
 	Name string
-	// Path is the file itself: Name with every link resolved.
+	// Path is the file itself: Name with every link resolved, as [Named] has it.
 	Path string
 }
 
@@ -51,7 +53,7 @@ func Closure(fsys fs.FS, programs ...string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &linker{fsys: fsys, conf: conf, files: map[string]File{}, parsed: new(sync.Map)}
+	l := &linker{fsys: fsys, conf: conf, moved: movedDirs(fsys), files: map[string]File{}, parsed: new(sync.Map)}
 	if t, ok := fsys.(*Tree); ok {
 		l.parsed = &t.parsed // programs share most of their libraries
 	}
@@ -89,6 +91,7 @@ func Interpreters(fsys fs.FS, name string) ([]string, error) {
 type linker struct {
 	fsys  fs.FS
 	conf  []string
+	moved []movedDir
 	files map[string]File
 	// interpreters are those of scripts, in the order in which they are asked for.
 	interpreters []string
@@ -182,7 +185,7 @@ func envFinds(words []string) string {
 func (l *linker) findFile(name string) (File, error) {
 	name = strings.TrimLeft(name, "/")
 	tries := []string{name}
-	if other := usrTwin(name); other != "" {
+	if other := debian.UsrTwin(name); other != "" {
 		tries = append(tries, other)
 	}
 	var first error
@@ -195,7 +198,7 @@ func (l *linker) findFile(name string) (File, error) {
 			err = errNotRegular
 		}
 		if err == nil {
-			return File{Name: l.withoutUsrLinks(try), Path: at}, nil
+			return File{Name: l.withoutUsrLinks(try), Path: named(l.moved, at)}, nil
 		}
 		if first == nil || isAbsent(first) {
 			first = pathError(l.fsys, "find", try, at, err)
@@ -207,17 +210,21 @@ func (l *linker) findFile(name string) (File, error) {
 // withoutUsrLinks is name without the links that a merged /usr has at the top, and
 // without "..".
 func (l *linker) withoutUsrLinks(name string) string {
-	dir, rest, _ := strings.Cut(name, "/")
 	if slices.Contains(strings.Split(name, "/"), "..") {
-		dir, rest = path.Split(name)
-	} else if !slices.Contains(mergedUsrDirs, dir) {
-		return path.Clean(name)
+		dir, base := path.Split(name)
+		at, _, err := walkLinks(lookupIn(l.fsys), strings.TrimRight(dir, "/"))
+		if err != nil {
+			return path.Clean(name) // cannot be: the whole name was just found
+		}
+		return named(l.moved, path.Join(at, base))
 	}
-	at, _, err := walkLinks(lookupIn(l.fsys), strings.TrimRight(dir, "/"))
-	if err != nil {
-		return path.Clean(name) // cannot be: the whole name was just found
+	if dir, _, _ := strings.Cut(name, "/"); slices.Contains(debian.MergedDirs, dir) {
+		here, err := Resolve(l.fsys, dir)
+		if there, no := Resolve(l.fsys, "usr/"+dir); err == nil && no == nil && here == there {
+			name = "usr/" + name
+		}
 	}
-	return path.Join(at, rest)
+	return path.Clean(name)
 }
 
 // loadFile reads a file and remembers what it is.

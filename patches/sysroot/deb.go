@@ -2,6 +2,7 @@ package sysroot
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -82,6 +83,9 @@ func unpackFile(file string, p *placer) error {
 	return unpackDeb(bufio.NewReaderSize(f, 1<<16), p)
 }
 
+// errDamaged is that a member of a package is whole, and what is in it is not.
+var errDamaged = errors.New("damaged: it ends within a file")
+
 // unpackDeb reads a package, deb(5): the members debian-binary, control.tar and
 // data.tar in this order. Members whose name begins with an underscore may come
 // between them, and anything may follow.
@@ -107,6 +111,9 @@ func unpackDeb(r io.Reader, p *placer) error {
 		case "data.tar":
 			p.beginPackage()
 			err = unpackTar(a, suffix, p, p.placeEntry)
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) && !a.cut {
+			err = errDamaged
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", showName(name), err)

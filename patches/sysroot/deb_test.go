@@ -144,20 +144,22 @@ func TestDebRefused(t *testing.T) {
 	ctl := member{"control.tar.gz", squeeze(t, ".gz", control(t, "p"))}
 	sparse := tar.Header{Typeflag: tar.TypeReg, Name: "s", PAXRecords: map[string]string{"GNU.sparse.map": "0,1"}}
 	for want, b := range map[string][]byte{
-		"leads out of the package":  deb(t, "", regular("./usr/../../etc/x", "x")),
-		"which does not come":       deb(t, "", hardlink("./a", "./b")),
-		"nowhere: symbolic link":    deb(t, "", symlink("./nowhere", "/none"), regular("./nowhere/x", "x")),
-		"too many levels":           deb(t, "", symlink("./a", "a"), regular("./a/x", "x")),
-		"not a directory":           deb(t, "", regular("./a", ""), regular("./a/x", "x")),
-		"more than 100000 bytes":    deb(t, ".gz", regular("./big", strings.Repeat("\x00", 200000))),
-		"bad name":                  deb(t, "", regular(strings.Repeat("d/", 200)+"x", "")),
-		`format version "3.0"`:      archive(t, member{"debian-binary", []byte("3.0\n")}, ctl, data),
-		"where control.tar should":  archive(t, version, data, ctl),
-		"data.tar: unexpected EOF":  archive(t, version, ctl),
-		"unknown compression":       archive(t, version, ctl, member{"data.tar.rar", nil}),
-		"where data.tar should":     archive(t, version, ctl, member{"data.tarball", nil}),
-		"no ar archive":             []byte("PK\x03\x04"),
-		"debian-binary: unexpected": []byte(arMagic),
+		"leads out of the package":   deb(t, "", regular("./usr/../../etc/x", "x")),
+		"which does not come":        deb(t, "", hardlink("./a", "./b")),
+		"nowhere: symbolic link":     deb(t, "", symlink("./nowhere", "/none"), regular("./nowhere/x", "x")),
+		"too many levels":            deb(t, "", symlink("./a", "a"), regular("./a/x", "x")),
+		"not a directory":            deb(t, "", regular("./a", ""), regular("./a/x", "x")),
+		"more than 100000 bytes":     deb(t, ".gz", regular("./big", strings.Repeat("\x00", 200000))),
+		"bad name":                   deb(t, "", regular(strings.Repeat("d/", 200)+"x", "")),
+		`format version "3.0"`:       archive(t, member{"debian-binary", []byte("3.0\n")}, ctl, data),
+		"where control.tar should":   archive(t, version, data, ctl),
+		"data.tar: unexpected EOF":   archive(t, version, ctl),
+		"unknown compression":        archive(t, version, ctl, member{"data.tar.rar", nil}),
+		"where data.tar should":      archive(t, version, ctl, member{"data.tarball", nil}),
+		"no ar archive":              []byte("PK\x03\x04"),
+		"it is empty":                {},
+		"data.tar: damaged: it ends": archive(t, version, ctl, member{"data.tar", tarball(t, regular("./a", "a"))[:600]}),
+		"debian-binary: unexpected":  []byte(arMagic),
 	} {
 		if _, err := unpackOnly(b, 100000); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("error %v, want one line with %q", err, want)
@@ -254,8 +256,35 @@ func TestHardLinksShareContent(t *testing.T) {
 	if _, again := tree.ReadFile("usr/bin/same"); err != nil || !errors.Is(again, ErrTooLarge) {
 		t.Errorf("read twice: %v, %v", err, again)
 	}
-	if _, err := tree.Stat("usr/null"); err == nil {
-		t.Error("a device node is in the tree")
+}
+
+// What a package has besides files is in the tree, with owners and a device's numbers, and cannot be read; so it is over another tree, whose directories keep
+// their owners.
+func TestDebOwnersAndDevices(t *testing.T) {
+	owned := func(h tar.Header, uid, gid int) tar.Header {
+		h.Uid, h.Gid = uid, gid
+		return h
+	}
+	low := deb(t, "", owned(directory("./opt/"), 7, 8))
+	high := deb(t, "", directory("./dev/"), owned(tar.Header{Typeflag: tar.TypeChar, Name: "./dev/mem", Mode: 0o666, Devmajor: 1, Devminor: 1}, 0, 15),
+		tar.Header{Typeflag: tar.TypeBlock, Name: "./dev/loop0", Mode: 0o660, Devmajor: 7}, tar.Header{Typeflag: tar.TypeFifo, Name: "./dev/fifo", Mode: 0o622},
+		owned(regular("./opt/wall", "wall"), 0, 5), owned(symlink("./opt/link", "wall"), 1000, 1000))
+	tree := open(t, Debs(writeDeb(t, low)), Debs(writeDeb(t, high)))
+	for name, want := range map[string]string{
+		"opt": "drwxr-xr-x 7:8 0,0", "opt/wall": "-rwxr-xr-x 0:5 0,0", "opt/link": "Lrwxr-xr-x 1000:1000 0,0",
+		"dev/mem": "Dcrw-rw-rw- 0:15 1,1", "dev/loop0": "Drw-rw---- 0:0 7,0", "dev/fifo": "prw--w--w- 0:0 0,0",
+	} {
+		info := judge.Value(tree.Lstat(name))(t)
+		sys, ok := info.Sys().(*tar.Header)
+		if !ok {
+			t.Fatalf("%s: %T", name, info.Sys())
+		}
+		if got := fmt.Sprintf("%v %d:%d %d,%d", info.Mode(), sys.Uid, sys.Gid, sys.Devmajor, sys.Devminor); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+		if _, err := tree.ReadFile(name); strings.HasPrefix(name, "dev/") && !errors.Is(err, errNotRegular) {
+			t.Errorf("%s was read: %v", name, err)
+		}
 	}
 }
 
@@ -276,7 +305,9 @@ func FuzzDeb(f *testing.F) {
 		}
 		got := snapshot(t, tree)
 		// A name of Linux is any bytes, and so it is here; fs.Sub, which TestFS calls, takes none that is not UTF-8.
-		text := !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(name string) bool { return !utf8.ValidString(name) })
+		// Nor does it read what is no file.
+		special := slices.ContainsFunc(slices.Collect(maps.Values(got)), func(what string) bool { return strings.ContainsAny(what[:1], "Dpc") })
+		text := !special && !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(name string) bool { return !utf8.ValidString(name) })
 		if err := fstest.TestFS(tree, slices.Collect(maps.Keys(got))...); err != nil && text {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"groundhog/initrd/debian"
 )
 
 // Firmware is a file that a module asks the kernel for.
@@ -92,7 +94,7 @@ func matchFirmware(fsys fs.FS, kernel, pattern string) ([]string, error) {
 	var names []string
 	left := maxFirmwareNames
 	for _, p := range FirmwarePaths(kernel, pattern) {
-		for _, p := range []string{p, usrTwin(p)} {
+		for _, p := range []string{p, debian.UsrTwin(p)} {
 			found, err := matchNames(fsys, p, &left)
 			if err != nil {
 				return nil, err

@@ -39,6 +39,7 @@ func (l *linker) linkProgram(at string, p *parsedFile) error {
 	if err != nil {
 		return err
 	}
+	at = named(l.moved, at)
 	main := &loadedObject{name: at, origin: path.Dir(at), dyn: p.dyn}
 	proc := &loadingProcess{linker: l, main: main, arch: arch, loaded: map[string]bool{}, queue: []*loadedObject{main}}
 	if p.dyn.interp != "" {

@@ -63,6 +63,24 @@ func Arch(fsys fs.FS) (string, error) {
 		&NotFound{Name: "a program such as " + debian.Witnesses[0], Layers: layersOf(fsys)})
 }
 
+// ProgramArch is the architecture that a program is made for, "" of a script, and of what is of none that is known here.
+func ProgramArch(fsys fs.FS, name string) (string, error) {
+	at, err := Resolve(fsys, name)
+	if err != nil {
+		return "", err
+	}
+	b, err := readHead(fsys, at, 64)
+	if err != nil {
+		return "", err
+	}
+	f, err := parseELF(b)
+	if err != nil {
+		return "", nil
+	}
+	m, _ := f.debianMachine()
+	return m.Arch, nil
+}
+
 // readHead reads at most n bytes of a regular file.
 func readHead(fsys fs.FS, name string, n int64) ([]byte, error) {
 	f, err := openRegular(fsys, name)

@@ -1,6 +1,7 @@
 package sysroot
 
 import (
+	"archive/tar"
 	"bytes"
 	"cmp"
 	"io"
@@ -12,14 +13,16 @@ import (
 	"time"
 )
 
-// A memoryNode is a file, directory or symbolic link in memory. Hard links are one node
+// A memoryNode is a file, directory, symbolic link, FIFO or device in memory. Hard links are one node
 // under several names.
 type memoryNode struct {
-	mode     fs.FileMode
-	modTime  time.Time
-	data     []byte // a file's content, a link's target
-	names    int    // how many it was given
-	children map[string]*memoryNode
+	uid, gid     uint32
+	major, minor uint32 // of a device
+	mode         fs.FileMode
+	modTime      time.Time
+	data         []byte // a file's content, a link's target
+	names        int    // how many it was given
+	children     map[string]*memoryNode
 }
 
 // memoryStore is the store that packages are unpacked into.
@@ -101,7 +104,23 @@ func (i nodeInfo) Size() int64        { return int64(len(i.node.data)) }
 func (i nodeInfo) Mode() fs.FileMode  { return i.node.mode }
 func (i nodeInfo) ModTime() time.Time { return i.node.modTime }
 func (i nodeInfo) IsDir() bool        { return i.node.mode.IsDir() }
-func (i nodeInfo) Sys() any           { return nil }
+
+// Sys is the owner and a device's numbers, as a tar's header has them.
+func (i nodeInfo) Sys() any {
+	n := i.node
+	return &tar.Header{Uid: int(n.uid), Gid: int(n.gid), Devmajor: int64(n.major), Devminor: int64(n.minor)}
+}
+
+// ownedAs gives a node the owner that another file has.
+func (n *memoryNode) ownedAs(fi fs.FileInfo) *memoryNode {
+	switch sys := fi.Sys().(type) {
+	case *syscall.Stat_t:
+		n.uid, n.gid = sys.Uid, sys.Gid
+	case *tar.Header:
+		n.uid, n.gid = uint32(sys.Uid), uint32(sys.Gid)
+	}
+	return n
+}
 
 // LinkID is the same for all names of a file that has several, nil for one that has none (what a manifest knows hard links by).
 func (i nodeInfo) LinkID() any {

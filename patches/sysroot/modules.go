@@ -51,10 +51,7 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 	if version == "" || version == "." || version == ".." || strings.Contains(version, "/") {
 		return nil, fmt.Errorf("opening modules: %q is no kernel version", version)
 	}
-	name, err := Find(fsys, "lib/modules/"+version)
-	if err == nil {
-		name, err = Resolve(fsys, name)
-	}
+	name, err := Find(fsys, "lib/modules/"+version) // modprobe knows it by that name, wherever links lead
 	if err != nil {
 		return nil, fmt.Errorf("opening modules: %w%s", err, otherKernels(fsys))
 	}
@@ -76,22 +73,14 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 // otherKernels says which kernels there are modules of, where those of another are asked for: an update may have taken them away.
 func otherKernels(fsys fs.FS) string {
 	const most = 4
-	var all []string
-	for _, dir := range []string{"lib/modules", "usr/lib/modules"} {
-		list, _ := fs.ReadDir(fsys, dir)
-		for _, e := range list {
-			if e.IsDir() && !slices.Contains(all, showName(e.Name())) {
-				all = append(all, showName(e.Name()))
-			}
-		}
-	}
+	all, _ := debian.RootKernels(fsys)
 	if len(all) > most {
 		all = append(all[:most], "others")
 	}
 	if all == nil {
 		return ""
 	}
-	return "; there are modules of " + strings.Join(all, ", ")
+	return "; there are modules of " + showName(strings.Join(all, ", "))
 }
 
 // parseBuiltin reads modules.builtin: the path that each module would have had.

@@ -74,7 +74,7 @@ func (p *placer) placeEntry(hdr *tar.Header, content io.Reader) error {
 func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error {
 	var err error
 	// The type comes from the flag alone: the mode field may hold type bits, too.
-	n := &memoryNode{mode: hdr.FileInfo().Mode() &^ fs.ModeType, modTime: hdr.ModTime}
+	n := &memoryNode{mode: hdr.FileInfo().Mode() &^ fs.ModeType, modTime: hdr.ModTime, uid: uint32(hdr.Uid), gid: uint32(hdr.Gid)}
 	switch hdr.Typeflag {
 	case tar.TypeDir:
 		n.mode |= fs.ModeDir
@@ -105,7 +105,15 @@ func (p *placer) placeAt(name string, hdr *tar.Header, content io.Reader) error 
 		if n.data, err = readClaimed(content, hdr.Size); err != nil {
 			return err
 		}
-	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo, tar.TypeXGlobalHeader:
+	case tar.TypeChar, tar.TypeBlock:
+		n.mode |= fs.ModeDevice
+		if hdr.Typeflag == tar.TypeChar {
+			n.mode |= fs.ModeCharDevice
+		}
+		n.major, n.minor = uint32(hdr.Devmajor), uint32(hdr.Devminor)
+	case tar.TypeFifo:
+		n.mode |= fs.ModeNamedPipe
+	case tar.TypeXGlobalHeader:
 		return nil
 	default:
 		return fmt.Errorf("unknown tar entry type %q", hdr.Typeflag)
@@ -149,7 +157,7 @@ func (p *placer) attachNode(at string, n *memoryNode) error {
 				if err != nil {
 					return err
 				}
-				parent.addChild(part, &memoryNode{mode: fi.Mode(), modTime: fi.ModTime()})
+				parent.addChild(part, (&memoryNode{mode: fi.Mode(), modTime: fi.ModTime()}).ownedAs(fi))
 				if err := p.chargeBytes(nodeCost); err != nil {
 					return err
 				}

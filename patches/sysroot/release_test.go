@@ -14,12 +14,13 @@ import (
 
 func TestRelease(t *testing.T) {
 	for text, want := range map[string]string{
-		"ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=\"12\"\n": "debian|bookworm|12",
-		"ID='debian'\n# ID=x\nVERSION_CODENAME=\"tri\"'xie'":        "debian|trixie|",
-		"VERSION_ID=\"a\\\"b\\$c\\d\"\n":                            `linux||a"b$c\d`,
-		"ID=a\\ b\n":                                                "a b||",
-		"ID=a\\ b c\n":                                              "linux||", // for the command c alone
-		"":                                                          "linux||",
+		"ID=debian\nVERSION_CODENAME=bookworm\nVERSION_ID=\"12\"\n":     "debian|bookworm|12",
+		"ID='debian'\n# ID=x\nVERSION_CODENAME=\"tri\"'xie'":            "debian|trixie|",
+		"VERSION_ID=\"a\\\"b\\$c\\d\"\n":                                `linux||a"b$c\d`,
+		"ID=debian\r\nVERSION_CODENAME=trixie\r\nVERSION_ID=\"13\"\r\n": "debian|trixie|13",
+		"ID=a\\ b\n":   "a b||",
+		"ID=a\\ b c\n": "linux||", // for the command c alone
+		"":             "linux||",
 	} {
 		fsys := fstest.MapFS{"etc/os-release": link("../usr/lib/os-release"), "usr/lib/os-release": file([]byte(text))}
 		for range 2 { // then without the link in etc

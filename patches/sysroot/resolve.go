@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"groundhog/initrd/debian"
 )
 
 // Bounds of path_resolution(7) and of PATH_MAX, in links and in bytes.
@@ -106,6 +108,40 @@ func Resolve(fsys fs.FS, name string) (string, error) {
 	return at, nil
 }
 
+// A movedDir is a directory that programs know by a name at which a tree has a link to another place.
+type movedDir struct{ at, name string }
+
+// movedDirs is those of /usr and of what is merged into it. Where a link leads from one of these to another all is known by either name.
+func movedDirs(fsys fs.FS) (moved []movedDir) {
+	var merged []string
+	for _, dir := range debian.MergedDirs {
+		merged = append(merged, "usr/"+dir)
+	}
+	merged = append(merged, debian.MergedDirs...)
+	for _, name := range append(slices.Clone(merged), "usr") {
+		at, err := Resolve(fsys, name)
+		inPlace := slices.ContainsFunc(merged, func(dir string) bool { return strings.HasPrefix(at+"/", dir+"/") })
+		if err == nil && at != "usr" && !inPlace {
+			moved = append(moved, movedDir{at, name})
+		}
+	}
+	slices.SortStableFunc(moved, func(a, b movedDir) int { return len(b.at) - len(a.at) })
+	return moved
+}
+
+// Named is the name by which programs know what is at a path free of links: where a tree has /usr, or a directory that is merged into it, at another
+// place, and a link to that, it is the link's name that counts.
+func Named(fsys fs.FS, at string) string { return named(movedDirs(fsys), at) }
+
+func named(moved []movedDir, at string) string {
+	for _, m := range moved {
+		if below, ok := strings.CutPrefix(at, m.at+"/"); ok {
+			return path.Join(m.name, below)
+		}
+	}
+	return at
+}
+
 // Find returns the first of the names that exists in fsys, links followed.
 // Each is also tried as its twin of the merged /usr: packages of a release that
 // has /lib as a link to /usr/lib may still carry lib/x or usr/lib/x, and a tree of
@@ -113,7 +149,7 @@ func Resolve(fsys fs.FS, name string) (string, error) {
 func Find(fsys fs.FS, names ...string) (string, error) {
 	var trouble error
 	for _, name := range names {
-		for _, try := range []string{name, usrTwin(name)} {
+		for _, try := range []string{name, debian.UsrTwin(name)} {
 			if try == "" {
 				continue
 			}
@@ -130,19 +166,6 @@ func Find(fsys fs.FS, names ...string) (string, error) {
 		return "", trouble
 	}
 	return "", &NotFound{Name: strings.Join(names, " or "), Layers: layersOf(fsys)}
-}
-
-// usrTwin is name on the other side of a merged /usr, "" if it has none.
-func usrTwin(name string) string {
-	inner, usr := strings.CutPrefix(name, "usr/")
-	top, _, _ := strings.Cut(inner, "/")
-	if !slices.Contains(mergedUsrDirs, top) {
-		return ""
-	}
-	if usr {
-		return inner
-	}
-	return "usr/" + name
 }
 
 // isAbsent reports whether err means that there is no such file.

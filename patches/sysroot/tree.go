@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"groundhog/initrd/debian"
 )
 
 // A Tree is layers seen as one. It may be used by several goroutines at once.
@@ -53,9 +55,6 @@ type dirMove struct {
 	from, to string
 }
 
-// mergedUsrDirs are the top-level directories that a merged /usr turns into links.
-var mergedUsrDirs = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
-
 func newTree() *Tree { return &Tree{known: map[string]treePlace{}, dirs: map[string]string{}} }
 
 // Open lays the layers over one another, the last one on top.
@@ -89,7 +88,7 @@ func (t *Tree) addLayer(l Layer) error {
 		return err
 	}
 	var moves []dirMove
-	for _, name := range mergedUsrDirs {
+	for _, name := range debian.MergedDirs {
 		fi, err := d.lstat(name)
 		if err != nil || !fi.IsDir() {
 			continue

@@ -72,7 +72,7 @@ func TestOpenSaysWhy(t *testing.T) {
 		{Dir(filepath.Join(dir, "file")), "opening the root tree: DIR/file: not a directory"},
 		{Debs(filepath.Join(dir, "nothing.deb")), "opening the root tree: opening package DIR/nothing.deb: no such file or directory"},
 		{Debs(filepath.Join(dir, "none")), "opening the root tree: reading packages in DIR/none: no .deb file"},
-		{Debs(filepath.Join(dir, "file")), "opening the root tree: reading DIR/file: no ar archive"},
+		{Debs(filepath.Join(dir, "file")), "opening the root tree: reading DIR/file: no ar archive, which a .deb is"},
 	} {
 		tree, err := Open(Dir(dir), c.layer)
 		if tree != nil || err == nil || strings.ReplaceAll(err.Error(), dir, "DIR") != c.want {

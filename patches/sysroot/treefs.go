@@ -147,6 +147,9 @@ type meteredFile struct {
 
 func (f *meteredFile) Read(b []byte) (int, error) { return f.tree.countRead(f.File.Read(b)) }
 
+// Capabilities is the value of the extended attribute security.capability, nil where there is none (what a manifest knows file capabilities by).
+func (f *meteredFile) Capabilities() ([]byte, error) { return capabilitiesOf(f.File) }
+
 // countRead counts what a Read has returned, and returns that unless it was too much.
 func (t *Tree) countRead(n int, err error) (int, error) {
 	if t.read.Add(int64(n))/maxReads > t.limit {

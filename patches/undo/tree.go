@@ -15,6 +15,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"groundhog/patches/sysroot"
 )
@@ -89,9 +90,7 @@ func (t *Tree) Load(name string, pristine Edit) (*File, error) {
 			return nil, err
 		}
 		t.names[name] = at
-		if at != name {
-			t.addNote("%s leads to %s, which is what is changed", name, at)
-		}
+		t.noteLinks(name, at)
 	}
 	if f := t.files[at]; f != nil {
 		return f, nil
@@ -116,6 +115,30 @@ func (t *Tree) Load(name string, pristine Edit) (*File, error) {
 	f.After = f.original
 	t.files[at] = f
 	return f, nil
+}
+
+// noteLinks says which link makes the file at name that at another place, once of a directory's.
+func (t *Tree) noteLinks(name, at string) {
+	for from, rest := "", name; rest != "" && name != at; {
+		part, below, _ := strings.Cut(rest, "/")
+		from, rest = path.Join(from, part), below
+		to, err := sysroot.Resolve(t.root, from)
+		if err != nil {
+			return // it is to be made
+		}
+		if to == from {
+			continue
+		}
+		note := fmt.Sprintf("%s leads to %s, which is what is changed", from, to)
+		if rest != "" {
+			note = fmt.Sprintf("%s leads to %s, and what is below is changed there", from, to)
+		}
+		if !slices.Contains(t.Notes, note) {
+			t.Notes = append(t.Notes, note)
+		}
+		name = path.Join(to, rest)
+		from = to
+	}
 }
 
 // readTreeFile reads what is at a path free of links.

@@ -56,7 +56,8 @@ func nearNames(known []string, name string) []string {
 	if name == "" {
 		return nil
 	}
-	commands := &cobra.Command{SuggestionsMinimumDistance: maxTypos} // cobra compares the names of commands only
+	typos := min(maxTypos, max(1, len(name)/2))                   // with two typos any two letters are any others
+	commands := &cobra.Command{SuggestionsMinimumDistance: typos} // cobra compares the names of commands only
 	for _, k := range known {
 		commands.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
 	}
@@ -66,6 +67,9 @@ func nearNames(known []string, name string) []string {
 // UnknownVerb is the error of a command line that begins with none of the verbs.
 func UnknownVerb(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
+		if err := Exclusive(root); err != nil {
+			return Misused(root, err)
+		}
 		return nil
 	}
 	root.SuggestionsMinimumDistance = maxTypos
@@ -87,6 +91,21 @@ func notOfVerb(root, verb *cobra.Command, word string) error {
 		}
 	}
 	return hint.To(fmt.Errorf("%s has no part %q with a help of its own", verb.Name(), word), todo)
+}
+
+// HelpOfVerbs has --help behind none of the verbs show nothing, and returns what tells of it: cobra shows the help of the whole program there, and ends well.
+func HelpOfVerbs(root *cobra.Command) (unknown func() error) {
+	var err error
+	show := root.HelpFunc()
+	root.SetHelpFunc(func(of *cobra.Command, args []string) {
+		if of == root {
+			err = UnknownVerb(root, root.Flags().Args())
+		}
+		if err == nil {
+			show(of, args)
+		}
+	})
+	return func() error { return err }
 }
 
 // HelpCmd is cobra's help verb, but for an unknown topic, which is an error here.

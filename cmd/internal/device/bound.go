@@ -27,6 +27,7 @@ type commandWatch struct {
 	idle  time.Duration
 	most  time.Duration // for the command as a whole
 	began time.Time
+	begin time.Duration
 	begun bool // the command has said its word
 }
 
@@ -41,11 +42,32 @@ func (c *Client) watchCommand(ctx context.Context) *commandWatch {
 		w.idle = idle
 	}
 	w.most = time.Duration(c.options.idles) * w.idle
-	begin := c.options.LoginTimeout
-	w.timer = time.AfterFunc(begin, func() {
-		c.closeBecause(fmt.Errorf("%w: it has not begun within %s", ErrIdle, begin))
-	})
+	w.begin = c.options.LoginTimeout
+	w.timer = w.beginTimer(c)
 	return w
+}
+
+func (w *commandWatch) beginTimer(c *Client) *time.Timer {
+	return time.AfterFunc(w.begin, func() {
+		c.closeBecause(fmt.Errorf("%w: it has not begun within %s", ErrIdle, w.begin))
+	})
+}
+
+// stopClock stops the clock of a command that waits for another one's end, and startClock starts it anew. w may be nil.
+func (w *commandWatch) stopClock() {
+	if w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.timer.Stop()
+	}
+}
+
+func (w *commandWatch) startClock(c *Client) {
+	if w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.timer, w.began = w.beginTimer(c), time.Now()
+	}
 }
 
 // allowIdle ends the first part: from now on the command must not stand still.

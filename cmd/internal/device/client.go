@@ -25,10 +25,13 @@ type Client struct {
 	life    context.Context // ends with the connection
 	end     context.CancelFunc
 	sudo    bool
+	direct  bool // the device can be connected to beside SSH
 
 	mu     sync.Mutex
 	failed error // why the connection was closed from our side
 	closed bool
+	atWork int           // commands that end by themselves
+	over   chan struct{} // closed when one of those has ended; nil: nobody waits for that
 }
 
 // Close ends the connection and everything that runs over it.

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,8 +28,9 @@ type sshSettings struct {
 	bind           string        // the address on our side; "" for any
 	knownHosts     []string      // files
 	hostKeyAlias   string        // the name that known_hosts has it under; "" for its own
-	knownCommand   string        // a program that knows host keys, which we do not run; "" for none
-	revoked        string        // a file of host keys that are not to be trusted; "" for none
+	knownCommand   string        // a command that knows host keys, with its tokens; "" for none
+	revoked        []string      // files of host keys that are not to be trusted
+	stricter       string        // options with which ssh would let in what we do not, as they are written; "" for none
 	checkIP        bool          // what is known of the address must not be another key
 	connectTimeout time.Duration // as configured; 0 where it is not
 	attempts       int           // to connect, a second apart
@@ -54,13 +56,16 @@ type agreedAlgorithms struct {
 // case. Defaults are there, too. A list of files has one value a file.
 type configAnswers map[string][]string
 
-// firstValue is an option's first value. The words for "no value" are no value.
+// firstValue is an option's first value. The word for "no value" is none, but where something may be called so.
 func (a configAnswers) firstValue(option string) string {
-	if len(a[option]) == 0 || strings.EqualFold(a[option][0], "none") {
+	if len(a[option]) == 0 || strings.EqualFold(a[option][0], "none") && !slices.Contains(namingOptions, option) {
 		return ""
 	}
 	return a[option][0]
 }
+
+// namingOptions are those to which "none" is a name like another.
+var namingOptions = []string{"hostname", "user", "hostkeyalias", "bindaddress", "bindinterface"}
 
 // resolveTarget looks a target up. ssh(1) is asked where there is one, which everybody's configuration was written
 // for; without it only what we understand exactly is taken.
@@ -80,7 +85,7 @@ func resolveTarget(ctx context.Context, target string, o Options) (*sshSettings,
 	if err != nil {
 		return nil, fmt.Errorf("reading the ssh configuration: %w", err)
 	}
-	a, err := askConfig(ctx, t, o.Config, me)
+	a, err := askConfig(ctx, t, o.Config, o.hop, me)
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", target, Unread(err))
 	}
@@ -103,17 +108,20 @@ func (r refusedOption) Error() string {
 
 // askConfig asks ssh(1) what its configuration says of a target; where there is no ssh, or it does not work for
 // a user whom the password database does not have, the files are read.
-func askConfig(ctx context.Context, t Target, config string, me localUser) (configAnswers, error) {
+func askConfig(ctx context.Context, t Target, config string, hop bool, me localUser) (configAnswers, error) {
 	program, err := sshProgram()
 	if err != nil {
 		return readConfig(t, config, me)
 	}
-	a, err := askSSH(ctx, program, t, config)
+	a, err := askSSH(ctx, program, t, config, hop)
 	if errors.Is(err, errNobody) {
 		return readConfig(t, config, me)
 	}
 	if err == nil {
 		err = leaveOutDefaults(ctx, program, a)
+	}
+	if err == nil {
+		err = a.splitLists(me)
 	}
 	return a, err
 }
@@ -129,10 +137,9 @@ func (s *sshSettings) takeValues(a configAnswers, me localUser) error {
 		return fmt.Errorf("the configuration's User %q is no user", s.User)
 	}
 	s.hostKeyAlias, s.jump, s.bind = a.firstValue("hostkeyalias"), a.firstValue("proxyjump"), a.firstValue("bindaddress")
-	s.knownCommand = a.firstValue("knownhostscommand")
+	s.knownCommand, s.stricter = a.firstValue("knownhostscommand"), a.letsIn()
 	s.identitiesOnly = a.firstValue("identitiesonly") == "yes"
 	s.checkIP, s.batch, s.pkcs11 = a.firstValue("checkhostip") == "yes", a.firstValue("batchmode") == "yes", a.firstValue("pkcs11provider")
-	s.knownHosts = a.optionFiles("userknownhostsfile", "globalknownhostsfile")
 	if err := s.readConnection(a); err != nil {
 		return err
 	}
@@ -154,11 +161,14 @@ func (s *sshSettings) takeValues(a configAnswers, me localUser) error {
 		return fmt.Errorf("CertificateFile: %w", err)
 	}
 	s.agent = agentSocket(a["identityagent"])
-	if f := a.firstValue("revokedhostkeys"); f != "" {
-		if s.revoked, err = me.expandTilde(f); err != nil {
-			return fmt.Errorf("RevokedHostKeys: %w", err)
-		}
+	if s.revoked, err = me.expandTildes(a.optionFiles("revokedhostkeys")); err != nil {
+		return fmt.Errorf("RevokedHostKeys: %w", err)
 	}
+	global, err := me.expandTildes(a.optionFiles("globalknownhostsfile")) // ssh -G has replaced those of the user's
+	if err != nil {
+		return fmt.Errorf("GlobalKnownHostsFile: %w", err)
+	}
+	s.knownHosts = slices.Concat(a.optionFiles("userknownhostsfile"), global)
 	if command := a.firstValue("proxycommand"); command != "" && s.jump == "" {
 		if s.proxy, err = s.proxyCommand(command); err != nil {
 			return fmt.Errorf("ProxyCommand: %w", err)
@@ -167,15 +177,32 @@ func (s *sshSettings) takeValues(a configAnswers, me localUser) error {
 	return nil
 }
 
+// letsIn says which options are set with which ssh lets in a host that is not known.
+func (a configAnswers) letsIn() string {
+	var all []string
+	for _, o := range []struct {
+		name   string
+		values []string // as they are written, and as ssh -G has them
+	}{
+		{"StrictHostKeyChecking", []string{"no", "false", "off", "accept-new"}},
+		{"VerifyHostKeyDNS", []string{"yes", "true"}},
+		{"NoHostAuthenticationForLocalhost", []string{"yes", "true"}},
+	} {
+		if v := a.firstValue(strings.ToLower(o.name)); slices.Contains(o.values, v) {
+			v = map[string]string{"false": "no", "true": "yes"}[v]
+			all = append(all, o.name+" "+cmp.Or(v, a.firstValue(strings.ToLower(o.name))))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 var hexHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
-// optionFiles are the files of some options, none of which may be meant by "none".
-func (a configAnswers) optionFiles(options ...string) (all []string) {
-	for _, option := range options {
-		for _, f := range a[option] {
-			if !strings.EqualFold(f, "none") {
-				all = append(all, f)
-			}
+// optionFiles are the files of an option, none of which may be meant by "none".
+func (a configAnswers) optionFiles(option string) (all []string) {
+	for _, f := range a[option] {
+		if !strings.EqualFold(f, "none") {
+			all = append(all, f)
 		}
 	}
 	return all

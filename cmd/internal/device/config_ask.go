@@ -31,8 +31,9 @@ const maxAnswers = 1 << 20
 
 // askSSH has ssh(1) say what it would do for a target: `ssh -G`, which connects to nobody. The user's own
 // configuration is read by ssh itself, which checks whose it is. For a file that is named on the command line it
-// does not: we do, and ssh gets the very file that was checked, as its standard input.
-func askSSH(ctx context.Context, program string, t Target, config string) (configAnswers, error) {
+// does not: we do, and ssh gets the very file that was checked, as its standard input. Of a jump host it is asked as ssh calls itself there: without a
+// command, to be forwarded (Match sessiontype, Match command).
+func askSSH(ctx context.Context, program string, t Target, config string, hop bool) (configAnswers, error) {
 	// As for scp the command is none of the configuration's, whose own may not be usable with -G: one in the background, of a subsystem.
 	args := []string{"-G", "-T", "-o", "ControlPath=" + hashToken, "-o", "RemoteCommand=none"}
 	limit, cancel := context.WithTimeout(ctx, askTime)
@@ -58,8 +59,13 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 	if t.Port != "" {
 		args = append(args, "-p", t.Port)
 	}
-	cmd.Args = append(append(cmd.Args, args...), "--", t.Host, "true") // validHost: no option
-	out, said := &limitedHead{limit: maxAnswers}, &outputTail{limit: maxStderr}
+	if hop {
+		args = append(args, "-W", "localhost:22", "--", t.Host) // validHost: no option
+	} else {
+		args = append(args, "--", t.Host, "true")
+	}
+	cmd.Args = append(cmd.Args, args...)
+	out, said := &limitedHead{limit: maxAnswers}, &OutputTail{Limit: maxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	switch {
@@ -67,10 +73,10 @@ func askSSH(ctx context.Context, program string, t Target, config string) (confi
 		return nil, ctx.Err()
 	case limit.Err() != nil:
 		return nil, hint.To(fmt.Errorf("asking ssh -G: no answer within %s", askTime), "a command of Match exec, or a name server, may not answer")
-	case err != nil && strings.Contains(string(said.keptBytes()), "No user exists for uid"):
+	case err != nil && strings.Contains(string(said.KeptBytes()), "No user exists for uid"):
 		return nil, errNobody
 	case err != nil:
-		text := strings.ReplaceAll(strings.TrimSpace(string(said.keptBytes())), "/dev/stdin", config)
+		text := strings.ReplaceAll(strings.TrimSpace(string(said.KeptBytes())), "/dev/stdin", config)
 		if text == "" { // it was not even started
 			return nil, fmt.Errorf("asking ssh -G: %w", err)
 		}
@@ -87,7 +93,7 @@ var sshDefaults sync.Map // string to configAnswers
 func leaveOutDefaults(ctx context.Context, program string, a configAnswers) error {
 	known, ok := sshDefaults.Load(program)
 	if !ok {
-		usual, err := askSSH(ctx, program, Target{Host: "localhost"}, "none")
+		usual, err := askSSH(ctx, program, Target{Host: "localhost"}, "none", false)
 		if err != nil {
 			return err
 		}
@@ -127,12 +133,7 @@ func parseAnswers(b []byte) (configAnswers, error) {
 	for line := range bytes.Lines(b) {
 		option, value, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 		option = strings.ToLower(option)
-		switch option {
-		case "userknownhostsfile", "globalknownhostsfile":
-			a[option] = append(a[option], splitFiles(value)...)
-		default:
-			a[option] = append(a[option], value)
-		}
+		a[option] = append(a[option], value)
 	}
 	if a.firstValue("hostname") == "" || a.firstValue("user") == "" || a.firstValue("port") == "" {
 		return nil, errors.New("asking ssh -G: its answer has no host, user or port")
@@ -140,16 +141,77 @@ func parseAnswers(b []byte) (configAnswers, error) {
 	return a, nil
 }
 
-// splitFiles splits the files that ssh -G prints on one line without quotes. It has expanded ~, so that a
-// word that does not begin with a slash is taken for the rest of a name with a blank in it. Where that is
-// wrong there is no such file, and a host in it stays unknown.
-func splitFiles(value string) (all []string) {
-	for _, word := range strings.Split(value, " ") {
-		if len(all) > 0 && !strings.HasPrefix(word, "/") && !strings.HasPrefix(word, "~") {
-			all[len(all)-1] += " " + word
-		} else if word != "" {
-			all = append(all, word)
+// listOptions have several files on one line of ssh -G, which has no quotes.
+var listOptions = []string{"UserKnownHostsFile", "GlobalKnownHostsFile", "RevokedHostKeys"}
+
+// splitLists makes one value of each file of those options.
+func (a configAnswers) splitLists(me localUser) error {
+	isThere := func(name string) bool {
+		name, err := me.expandTilde(name)
+		if err != nil {
+			return false
+		}
+		info, err := os.Stat(name)
+		return err == nil && !info.IsDir()
+	}
+	for _, name := range listOptions {
+		var all []string
+		option := strings.ToLower(name)
+		for _, value := range a[option] {
+			files, err := splitFiles(value, isThere)
+			if err != nil {
+				return hint.To(refusedOption{name, value, err.Error()}, "absolute names without blanks leave no doubt")
+			}
+			all = append(all, files...)
+		}
+		if all != nil {
+			a[option] = all
 		}
 	}
-	return all
+	return nil
+}
+
+// mostBlanks bounds the blanks in one file's name.
+const mostBlanks = 16
+
+// splitFiles splits names with blanks between them, and maybe in them. What begins with a slash, or a ~, begins a name. What does not is the rest of
+// one, or a file in the directory in which we run: that of the two which is there. A list of revoked keys that was not found would revoke none,
+// so that what may mean two things is refused.
+func splitFiles(value string, isThere func(name string) bool) (all []string, err error) {
+	words := strings.Split(value, " ")
+	for len(words) > 0 {
+		n := 1
+		for n < len(words) && !strings.HasPrefix(words[n], "/") && !strings.HasPrefix(words[n], "~") {
+			n++
+		}
+		names, err := splitNames(words[:n], isThere)
+		if err != nil {
+			return nil, err
+		}
+		all, words = append(all, names...), words[n:]
+	}
+	return all, nil
+}
+
+// splitNames are those names that some words are which are there; all words are one name if none is.
+func splitNames(words []string, isThere func(name string) bool) (all []string, err error) {
+	if len(words) > mostBlanks {
+		return nil, errors.New("names of files with so many blanks are not understood")
+	}
+	end := 0 // of the last name that is there
+	for i := range words {
+		for j := i + 1; j <= len(words); j++ {
+			switch name := strings.Join(words[i:j], " "); {
+			case len(words) > 1 && !isThere(name):
+			case i < end:
+				return nil, fmt.Errorf("it is not clear which files that means: there is %q, and %q", all[len(all)-1], name)
+			default:
+				all, end = append(all, name), j
+			}
+		}
+	}
+	if all == nil {
+		return []string{strings.Join(words, " ")}, nil
+	}
+	return all, nil
 }

@@ -119,10 +119,13 @@ func TestOptionsHeeded(t *testing.T) {
 			case err != nil:
 				t.Errorf("%s %s: %v", option, try.value, err)
 			default:
-				same := cmp.Equal(usual, got, cmp.AllowUnexported(sshSettings{}, agreedAlgorithms{}))
-				if option == "knownhostscommand" { // for the hint
-					same = got.knownCommand != ""
+				if row.use == stricter { // the hint names it
+					if !strings.Contains(strings.ToLower(got.stricter), option+" "+try.value) {
+						t.Errorf("%s %s: the hint has %q", option, try.value, got.stricter)
+					}
+					got.stricter = ""
 				}
+				same := cmp.Equal(usual, got, cmp.AllowUnexported(sshSettings{}, agreedAlgorithms{}))
 				if same == (row.use == heeded) {
 					t.Errorf("%s %s: heeded %t, and changed something %t", option, try.value, row.use == heeded, !same)
 				}

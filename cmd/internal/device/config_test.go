@@ -231,6 +231,9 @@ func TestProxyJump(t *testing.T) {
 		"unknown key":    {"Host device\n UserKnownHostsFile " + known + "\n ProxyJump localhost:" + port + "\n", ErrHostKey, "jump host"},
 		"nobody behind":  {"Host device\n Port 1\n ProxyJump bench@" + a.addr + "\n", nil, "from jump host bench@" + a.addr},
 		"no jump at all": {"Host device\n ProxyJump none\n", nil, ""},
+		"tokens":         {"Host device\n ProxyJump j-%n\nHost j-%n\n Port 1\nHost j-device\n HostName " + host + "\n Port " + port + "\n ProxyJump %r@" + a.addr + "\n", nil, ""},
+		"in all of them": {"Host device\n ProxyJump j-%n,100%%\nHost j-device\n HostName " + host + "\n Port " + port + "\nHost 100%\n HostName " + host + "\n Port " + port + "\n", nil, ""},
+		"no such token":  {"Host device\n ProxyJump j-%u\n", nil, "ProxyJump: \"j-%u\": %u is not supported"},
 	} {
 		o := Options{Config: write(t, a.path("config"), c.config+device+common)}
 		client, err := Dial(t.Context(), "device", o)
@@ -277,5 +280,28 @@ func TestUserWithoutName(t *testing.T) {
 	s, err := resolveTarget(t.Context(), "me@a", Options{Config: config})
 	if err != nil || s.Target.String() != "me@192.0.2.1:22" {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Of a jump host ssh is asked as it calls itself there, which Match sessiontype and Match command of OpenSSH 10 look at.
+func TestAskedOfJumpHost(t *testing.T) {
+	a, b := startServer(t), startServer(t)
+	write(t, b.path("authorized"), a.read(t, "login.pub"))
+	real, bin := judge.Tool(t, "ssh"), t.TempDir()
+	judge.Must(t, judge.WriteProgram(bin+"/ssh", []byte("#!/bin/sh\necho \"$@\" >>"+bin+"/asked\nexec "+real+" \"$@\"\n"), 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	config := write(t, a.path("config"), "Host *\n IdentityAgent none\n IdentityFile "+a.path("login")+"\n UserKnownHostsFile "+write(t, a.path("known_both"), a.read(t, "known_hosts")+b.read(t, "known_hosts"))+
+		"\nHost 127.0.0.1\n User bench\n"+strings.Replace("Match originalhost device\n HostName H\n Port P\n User bench\n ProxyJump "+a.addr+"\n", "H\n Port P", strings.Replace(b.addr, ":", "\n Port ", 1), 1))
+	c := judge.Value(Dial(t.Context(), "device", Options{Config: config}))(t)
+	c.Close()
+	var asked []string
+	for line := range strings.Lines(string(judge.ReadFile(t, bin+"/asked"))) {
+		if !strings.Contains(line, "-F none") { // what it says without a configuration
+			asked = append(asked, strings.TrimSpace(line[strings.Index(line, "-F"):]))
+		}
+	}
+	_, port, _ := strings.Cut(a.addr, ":")
+	if want := []string{"-F /dev/stdin -- device true", "-F /dev/stdin -p " + port + " -W localhost:22 -- 127.0.0.1"}; !slices.Equal(asked, want) {
+		t.Errorf("%q, want %q", asked, want)
 	}
 }

@@ -38,6 +38,17 @@ func (me localUser) expandTilde(f string) (string, error) {
 	return strings.TrimSuffix(home, "/") + "/" + rest, nil
 }
 
+// expandTildes is expandTilde of some files.
+func (me localUser) expandTildes(files []string) (all []string, err error) {
+	for _, f := range files {
+		if f, err = me.expandTilde(f); err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
 // tokenValues are what stands for the tokens of ssh_config(5), "TOKENS", in a file's name.
 type tokenValues struct {
 	me    localUser
@@ -133,13 +144,18 @@ func agentSocket(configured []string) string {
 // proxyCommand is the command with its tokens replaced. It is given to a shell as it is, as ssh does; what we put
 // into it (validHost, validUser) means nothing to a shell.
 func (s *sshSettings) proxyCommand(command string) (string, error) {
+	t := s.proxyTokens()
+	if strings.Contains(command, "%k") && !validHost(t.value['k']) {
+		return "", errors.New("the configuration's HostKeyAlias is not fit for a command")
+	}
+	return t.expandTokens(command, nil)
+}
+
+// proxyTokens are what stands for the tokens of a ProxyCommand, and of a ProxyJump, of which ssh makes one.
+func (s *sshSettings) proxyTokens() tokenValues {
 	known := s.hostKeyAlias
 	if known == "" {
 		known = s.alias
 	}
-	if !validHost(known) {
-		return "", errors.New("the configuration's HostKeyAlias is not fit for a command")
-	}
-	t := tokenValues{value: map[byte]string{'%': "%", 'h': s.Host, 'k': known, 'n': s.alias, 'p': s.Port, 'r': s.User}}
-	return t.expandTokens(command, nil)
+	return tokenValues{value: map[byte]string{'%': "%", 'h': s.Host, 'k': known, 'n': s.alias, 'p': s.Port, 'r': s.User}}
 }

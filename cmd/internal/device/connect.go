@@ -81,30 +81,51 @@ func interfaceNamed(name string) (*net.Interface, error) {
 	return i, nil
 }
 
-// dialOnce is one attempt.
-func (s *sshSettings) dialOnce(ctx context.Context, o Options) (net.Conn, error) {
+// dialOnce is one attempt: of a name's addresses one after the other, as ssh has it, and none beside another. They may be those of two machines.
+func (s *sshSettings) dialOnce(ctx context.Context, o Options) (conn net.Conn, err error) {
 	if err := s.checkZone(); err != nil {
 		return nil, err
 	}
+	if _, err := netip.ParseAddr(s.Host); err == nil {
+		return s.dialAddress(ctx, o, s.Host)
+	}
+	all, err := lookUp(ctx, s.Host, s.network, o.ConnectTimeout)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	for _, ip := range all {
+		if conn, err = s.dialAddress(ctx, o, ip.String()); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return conn, err
+}
+
+// dialAddress connects to one address.
+func (s *sshSettings) dialAddress(ctx context.Context, o Options, ip string) (net.Conn, error) {
 	d := net.Dialer{Timeout: o.ConnectTimeout}
 	if s.noTCPKeepAlive {
 		d.KeepAlive = -1
 	}
-	switch {
+	network := "tcp4"
+	if strings.Contains(ip, ":") {
+		network = "tcp6"
+	}
+	switch { // the address goes before the interface
+	case s.bind != "":
+		from, err := net.ResolveTCPAddr(network, net.JoinHostPort(s.bind, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("BindAddress: %w", err)
+		}
+		d.LocalAddr = from
 	case s.bindInterface != "":
 		bind, err := interfaceBinder(s.bindInterface)
 		if err != nil {
 			return nil, fmt.Errorf("BindInterface: %w", err)
 		}
 		d.Control = bind
-	case s.bind != "":
-		from, err := net.ResolveTCPAddr(s.network, net.JoinHostPort(s.bind, "0"))
-		if err != nil {
-			return nil, fmt.Errorf("BindAddress: %w", err)
-		}
-		d.LocalAddr = from
 	}
-	conn, err := d.DialContext(ctx, s.network, net.JoinHostPort(s.Host, s.Port))
+	conn, err := d.DialContext(ctx, s.network, net.JoinHostPort(ip, s.Port))
 	if err != nil {
 		return nil, unreachable(err)
 	}
@@ -161,9 +182,13 @@ func (s *sshSettings) jumpTo(ctx context.Context, o Options, depth int) (*Client
 	if depth >= maxJumps {
 		return nil, nil, hint.To(errLoop, "ssh_config(5): \"ProxyJump none\" for the jump host itself, before Host *")
 	}
-	before, last := "", s.jump
-	if i := strings.LastIndexByte(s.jump, ','); i >= 0 {
-		before, last = s.jump[:i], s.jump[i+1:]
+	jump, err := s.proxyTokens().expandTokens(s.jump, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ProxyJump: %w", err)
+	}
+	before, last := "", jump
+	if i := strings.LastIndexByte(jump, ','); i >= 0 {
+		before, last = jump[:i], jump[i+1:]
 	}
 	hop := o.forHop()
 	j, err := resolveTarget(ctx, last, hop)

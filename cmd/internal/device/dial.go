@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -75,6 +76,8 @@ func (s *sshSettings) tryDial(ctx context.Context, o Options, v *keyVerdict, alg
 		return nil, err
 	}
 	c := &Client{Target: s.Target, options: o, via: via}
+	_, isTCP := raw.(*net.TCPConn)
+	c.direct = isTCP && (s.algorithms.ciphers == nil || slices.Contains(s.algorithms.ciphers, chacha20Poly1305))
 	c.conn = &heardConn{Conn: raw, stage: &loginClock{fail: c.closeBecause}}
 	c.life, c.end = context.WithCancel(ctx)
 	context.AfterFunc(c.life, func() { c.closeBecause(ctx.Err()) })
@@ -121,7 +124,7 @@ func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) e
 	//	aes128-ctr, hmac-sha2-256         88
 	//	aes256-ctr, hmac-sha2-256        102
 	//
-	// By AES, 100 Mbit/s would take more than a billion a second, about all that one core has.
+	// By AES, 100 Mbit/s would take more than a billion a second, about all that one core has. What a flash sends goes beside SSH where it can ([Client.DialDirect]).
 	g := &s.algorithms
 	config := &ssh.ClientConfig{
 		Config:            ssh.Config{KeyExchanges: g.kex, Ciphers: g.ciphers, MACs: g.macs, RekeyThreshold: g.rekey},

@@ -60,16 +60,22 @@ func TestDialHostKeys(t *testing.T) {
 	}
 }
 
-func TestDialConfig(t *testing.T) {
-	s := startServer(t)
+// benchConfig is a configuration in which each name that begins with bench- leads to the server; more comes behind that.
+func (s *server) benchConfig(t *testing.T, more string) (file string) {
+	t.Helper()
 	host, port, _ := net.SplitHostPort(s.addr)
-	config := write(t, s.path("config"), `Host bench-*
+	return write(t, s.path("config"), `Host bench-*
   HostName `+host+`
   Port `+port+`
   User bench
   IdentityFile `+s.path("login")+`
   UserKnownHostsFile `+s.path("known_hosts")+`
-Host bench-behind
+`+more)
+}
+
+func TestDialConfig(t *testing.T) {
+	s := startServer(t)
+	config := s.benchConfig(t, `Host bench-behind
   ProxyJump bench-1
 `)
 	for _, target := range []string{"bench-1", "bench-behind"} {

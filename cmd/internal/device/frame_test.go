@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,6 +95,62 @@ func TestMaxSessions(t *testing.T) {
 	io.Copy(io.Discard, p.Stdout)
 	if _, err := p.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Behind a command that ends by itself another one waits for longer than the server is waited for, and longer than a command may take to begin.
+func TestMaxSessionsBehind(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.most.Store(1)
+	o := s.good()
+	o.LoginTimeout = 3 * time.Second
+	c := judge.Value(Dial(t.Context(), s.target(), o))(t)
+	defer c.Close()
+	var all sync.WaitGroup
+	ask := func(command string) {
+		all.Go(func() {
+			if out, err := c.Output(t.Context(), command); err != nil || out != "here\n" {
+				t.Errorf("%s: %q, %v", command, out, err)
+			}
+		})
+	}
+	ask("sleep 6; echo here")
+	judge.Until(t, "the first command", func() bool { return s.now.Load() == 1 })
+	ask("echo here")
+	ask("echo here")
+	all.Wait()
+}
+
+// A command that nothing depends on is let go of, and the connection stays; behind another it does not try for long.
+func TestPeek(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
+	defer c.Close()
+	said := func(most time.Duration, command string) (text string, err error) {
+		err = within(t, command, func() error { b, err := c.Peek(t.Context(), most, command); text = string(b); return err })
+		return text, err
+	}
+	if out, err := said(time.Minute, "echo here"); err != nil || out != "here\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := said(time.Minute, "echo no >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "exit 3 on the device: no") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := said(time.Minute, "head -c 5000000 /dev/zero"); err == nil {
+		t.Errorf("much: %d bytes", len(out))
+	}
+	if out, err := said(time.Second, "sleep 60"); !errors.Is(err, errLate) {
+		t.Errorf("%q, %v", out, err)
+	}
+	s.most.Store(1) // the one that sleeps
+	if out, err := said(time.Minute, "echo here"); !errors.Is(err, ErrSessions) {
+		t.Errorf("%q, %v", out, err)
+	}
+	s.most.Store(2)
+	if out, err := c.Output(t.Context(), "echo here"); err != nil || out != "here\n" {
+		t.Errorf("afterwards: %q, %v", out, err)
 	}
 }
 

@@ -3,9 +3,13 @@ package device
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +57,7 @@ func TestOptionsAsSSH(t *testing.T) {
 	write(t, s.path("authorized"), s.read(t, "login.pub")+s.read(t, "small.pub"))
 	small := "IdentitiesOnly yes\nIdentityFile " + s.path("small") + "\n"
 	write(t, s.path("authorized_small"), s.read(t, "small.pub"))
+	t.Chdir(s.dir)
 	for _, c := range []struct {
 		lines string
 		known string // in place of the file with the ed25519 key
@@ -82,6 +87,18 @@ func TestOptionsAsSSH(t *testing.T) {
 		{"PubkeyAcceptedAlgorithms rsa-sha2-256\n" + small, "", "authorized_small", true, nil, ""},
 		{"PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256", "", "", false, ErrAuth, "PubkeyAcceptedAlgorithms leaves out ssh-ed25519"},
 		{"RevokedHostKeys " + s.path("revoked"), "", "", false, ErrHostKey, "revoked"},
+		{"RevokedHostKeys " + write(t, s.path("revoked_other"), s.read(t, "other.pub")), "", "", true, nil, ""},
+		{"RevokedHostKeys " + write(t, s.path("revoked_rubbish"), s.read(t, "other.pub")+"x,y "+s.read(t, "other.pub")), "", "", false, nil, "line 2: no public key"},
+		{"RevokedHostKeys " + s.path("nothing"), "", "", false, nil, "no such file"},
+		{"HostKeyAlias none", "", "", false, ErrHostKey, "none is unknown"},
+		{"HostKeyAlias none\nUserKnownHostsFile " + write(t, s.path("known_none"), "none "+s.read(t, "host.pub")), "", "", true, nil, ""},
+		{"BindAddress none", "", "", false, nil, "BindAddress"},
+		{"GlobalKnownHostsFile " + fromHome(t, write(t, s.path("global"), "@revoked * "+s.read(t, "host.pub"))), "", "", false, ErrHostKey, "revoked"},
+		{"UserKnownHostsFile /dev/null\nGlobalKnownHostsFile " + fromHome(t, s.path("known_hosts")), "", "", true, nil, ""},
+		{"UserKnownHostsFile " + s.path("known_hosts") + " global", "", "", false, ErrHostKey, "revoked"}, // a file of the directory in which we are
+		{"UserKnownHostsFile " + s.path("nothing") + " known_hosts", "", "", true, nil, ""},
+		{"UserKnownHostsFile \"" + write(t, s.path("known one"), s.read(t, "known_hosts")) + "\"", "", "", true, nil, ""},
+		{"UserKnownHostsFile \"" + write(t, s.path("known  two x"), s.read(t, "known_hosts")) + "\" global", "", "", false, ErrHostKey, "revoked"},
 		{"ConnectionAttempts 3\nTCPKeepAlive no", "", "", true, nil, ""},
 		{"BindInterface lo", "", "", true, nil, ""},
 		{"BindInterface nosuch0", "", "", false, nil, "nosuch0"},
@@ -124,7 +141,7 @@ func TestRevokedAndPinned(t *testing.T) {
 	}
 }
 
-// Where BindInterface leads from is where it leads ssh from.
+// Where BindInterface and BindAddress lead from is where it leads ssh from.
 func TestBindInterface(t *testing.T) {
 	program := judge.Tool(t, "ssh")
 	interfaces := judge.Value(net.Interfaces())(t)
@@ -156,15 +173,19 @@ func TestBindInterface(t *testing.T) {
 			}
 		}
 		host, port, _ := net.SplitHostPort(l.Addr().String())
+		lines := []string{"BindAddress 127.0.0.2", "BindAddress ::1", "BindAddress none"}
 		for _, i := range interfaces {
-			exec.Command(program, "-F", "none", "-o", "BindInterface="+i.Name, "-o", "BatchMode=yes", "-p", port, "x@"+host).Run()
+			lines = append(lines, "BindInterface "+i.Name, "BindInterface "+i.Name+"\nBindAddress 127.0.0.2")
+		}
+		for _, lines := range lines {
+			config := write(t, t.TempDir()+"/config", lines+"\n")
+			exec.Command(program, "-F", config, "-o", "BatchMode=yes", "-p", port, "x@"+host).Run()
 			want := from() // it has been hung up on
-			config := write(t, t.TempDir()+"/config", "BindInterface "+i.Name+"\n")
 			if c, err := Dial(t.Context(), "x@"+net.JoinHostPort(host, port), Options{Config: config, HostKey: "SHA256:" + strings.Repeat("A", 43)}); err == nil {
 				c.Close()
 			}
 			if got := from(); got != want {
-				t.Errorf("%s to %s: from %s, ssh from %s", i.Name, host, got, want)
+				t.Errorf("%s to %s: from %s, ssh from %s", lines, host, got, want)
 			}
 			for from() != "nowhere" {
 			}
@@ -231,7 +252,8 @@ func TestCheckHostIP(t *testing.T) {
 	good, other := ecdsaKey(t).PublicKey(), ecdsaKey(t).PublicKey()
 	at := &net.TCPAddr{IP: net.ParseIP("192.0.2.7"), Port: 2222}
 	config := write(t, t.TempDir()+"/config", "Host box loud\n HostName box.example.org\n Port 2222\n CheckHostIP yes\nHost quiet\n HostName box.example.org\n Port 2222\n CheckHostIP no\nHost jumped\n"+
-		" HostName box.example.org\n Port 2222\n CheckHostIP yes\n ProxyJump box\nHost *\n HostKeyAlias box\n")
+		" HostName box.example.org\n Port 2222\n CheckHostIP yes\n ProxyJump box\nHost numbered\n HostName 192.0.2.7\n Port 2222\nHost mapped\n HostName ::ffff:192.0.2.7\n Port 2222\nHost bare\n"+
+		" HostName box.example.org\n Port 2222\nHost digits\n HostName 192.0.2.7\n Port 2222\nHost *\n CheckHostIP yes\nHost * !bare !digits\n HostKeyAlias box\n")
 	line := func(name string, key ssh.PublicKey) string { return name + " " + string(ssh.MarshalAuthorizedKey(key)) }
 	name := line("box", good)
 	for _, c := range []struct {
@@ -249,6 +271,14 @@ func TestCheckHostIP(t *testing.T) {
 		{"box", name + line("[127.0.0.1]:2222", other), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2222}, true},
 		{"box", name + line("[192.0.2.7]:2222", other), &net.UnixAddr{}, true},
 		{"box", line("box", other) + line("[192.0.2.7]:2222", good), at, false},
+		{"numbered", name + line("[192.0.2.7]:2222", other), at, false}, // its alias is another name
+		{"numbered", name + line("192.0.2.7", other), at, true},
+		{"mapped", name + line("[192.0.2.7]:2222", other), at, true}, // the address is the one that was given
+		{"mapped", name + line("[::ffff:192.0.2.7]:2222", other), at, false},
+		{"bare", line("box.example.org", good) + line("[192.0.2.7]:2222", other), at, false},
+		{"bare", line("box.example.org", good) + line("192.0.2.7", other), at, false}, // that name had no port, either
+		{"bare", line("[box.example.org]:2222", good) + line("192.0.2.7", other), at, true},
+		{"digits", line("192.0.2.7", good), at, true},
 	} {
 		s := judge.Value(resolveTarget(t.Context(), c.target, Options{Config: config}))(t)
 		v := judge.Value(s.verdictFor(Options{KnownHosts: []string{write(t, t.TempDir()+"/known", c.known)}}))(t)
@@ -321,6 +351,84 @@ func TestLinkLocal(t *testing.T) {
 		_, err := Dial(t.Context(), target, Options{Config: "none", HostKey: "SHA256:" + strings.Repeat("A", 43)})
 		if err == nil || !strings.Contains(err.Error(), c.said) || errors.Is(err, ErrUnreachable) != c.unreachable || (hint.Of(err) == "") != c.unreachable {
 			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
+// fromHome is a file's name that begins with a ~.
+func fromHome(t *testing.T, name string) string {
+	t.Helper()
+	return "~/" + judge.Value(filepath.Rel(judge.Value(whoAmI())(t).home, name))(t)
+}
+
+// The names of files that ssh -G prints on one line are told apart by what is there; what may mean two things is refused by the option's name.
+func TestSplitFiles(t *testing.T) {
+	me := localUser{home: t.TempDir()}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, name := range []string{"a", "a b", "c d  e", "f", "g h", "h"} {
+		write(t, dir+"/"+name, "")
+	}
+	write(t, me.home+"/x y", "")
+	for value, want := range map[string][]string{
+		"/n1 /n2":                       {"/n1", "/n2"},
+		"~/x y ~/z":                     {"~/x y", "~/z"},
+		"/n1 n2":                        {"/n1 n2"}, // neither is there
+		"/n1 f":                         {"f"},
+		dir + "/f f":                    {dir + "/f", "f"},
+		dir + "/c d  e /n":              {dir + "/c d  e", "/n"},
+		dir + "/a b":                    nil, // a file, and two words of which one is a file
+		dir + "/g h":                    nil, // the other one is
+		"f":                             {"f"},
+		"n":                             {"n"},
+		"/dev/null f":                   {"/dev/null", "f"},
+		dir + " f":                      {"f"}, // a directory is none
+		"/n" + strings.Repeat(" n", 20): nil,
+	} {
+		for _, name := range listOptions {
+			option := strings.ToLower(name)
+			a := configAnswers{option: {value}}
+			err := a.splitLists(me)
+			switch refused := (refusedOption{}); {
+			case want == nil && (!errors.As(err, &refused) || refused.name != name || hint.Of(err) == ""):
+				t.Errorf("%q: %q, %v", value, a[option], err)
+			case want != nil && (err != nil || !slices.Equal(a[option], want)):
+				t.Errorf("%q: %q, %v, want %q", value, a[option], err, want)
+			}
+		}
+	}
+}
+
+// A user, or a host, may be called none.
+func TestCalledNone(t *testing.T) {
+	config := write(t, t.TempDir()+"/config", "Host none\n User none\nHost a\n HostName none\n ProxyJump none\n ProxyCommand none\n")
+	bothWays(t, func(t *testing.T) {
+		for target, want := range map[string]string{"none": "none@none:22", "none@none": "none@none:22", "none@a": "none@none:22", "me@a:77": "me@none:77"} {
+			s, err := resolveTarget(t.Context(), target, Options{Config: config})
+			if err != nil || s.Target.String() != want || s.jump != "" || s.proxy != "" {
+				t.Errorf("%s: %+v, %v", target, s, err)
+			}
+		}
+	})
+}
+
+// A private key that others may read is none, as to ssh.
+func TestSharedIdentity(t *testing.T) {
+	s := startServer(t)
+	for mode, ok := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o640: false, 0o604: false, 0o610: false} {
+		judge.Must(t, os.Chmod(s.path("login"), mode))
+		err := s.dialWith(t, "", nil)
+		if (err == nil) != ok || !ok && (!errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), fmt.Sprintf("others may read it (mode %#o", mode))) {
+			t.Errorf("%#o: %v", mode, err)
+		}
+		if ssh := s.agreesWithSSH(t); ssh != ok {
+			t.Errorf("%#o: ssh logs in: %t", mode, ssh)
+		}
+		if err := CheckIdentity(t.Context(), s.path("login")); (err == nil) != ok {
+			t.Errorf("%#o: %v", mode, err)
+		}
+		if err := CheckIdentity(t.Context(), s.path("login.pub")); err != nil {
+			t.Error(err)
 		}
 	}
 }

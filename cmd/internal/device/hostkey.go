@@ -65,10 +65,12 @@ func (s *sshSettings) verdictFor(o Options) (*keyVerdict, error) {
 		return nil, err
 	}
 	var revoked []ssh.PublicKey
-	if s.revoked != "" {
-		if revoked, err = readRevoked(s.revoked); err != nil {
+	for _, name := range s.revoked {
+		keys, err := readRevoked(name)
+		if err != nil {
 			return nil, Unread(fmt.Errorf("reading RevokedHostKeys: %w", err))
 		}
+		revoked = append(revoked, keys...)
 	}
 	chosen := v.check
 	v.check = func(key ssh.PublicKey, from net.Addr) error {
@@ -155,18 +157,35 @@ func (s *sshSettings) knownHostsVerdict(files []string, must bool) (*keyVerdict,
 	if err != nil {
 		return nil, err
 	}
-	k := &knownHost{names: s.knownNames(), bad: db.bad, command: s.knownCommand, authority: s.algorithms.authority}
+	k := &knownHost{names: s.knownNames(), bad: db.bad, authority: s.algorithms.authority, stricter: s.stricter}
 	if k.principal = s.hostKeyAlias; k.principal == "" {
 		k.principal = strings.ToLower(s.Host)
 	}
 	for _, name := range k.names {
 		k.lines = append(k.lines, db.linesAbout(name))
 	}
+	if must || s.knownCommand == "" {
+		return s.knownVerdict(db, k, k.hostKeyAlgorithms(nil, false)), nil
+	}
+	more, err := s.askKnownHosts("ORDER", k.names[0], nil) // older releases ask for the name without a port here
+	if err != nil {
+		return nil, Unread(err)
+	}
+	k.ask = s.askKnownHosts
+	return s.knownVerdict(db, k, k.hostKeyAlgorithms(more, true)), nil
+}
+
+// knownVerdict is the verdict of what is known.
+func (s *sshSettings) knownVerdict(db *knownDB, k *knownHost, algorithms []string) *keyVerdict {
 	check := func(key ssh.PublicKey, from net.Addr) error {
+		k, err := k.withAnswer(key)
+		if err != nil {
+			return err
+		}
 		if err := k.checkKey(key); err != nil || !s.checkIP {
 			return err
 		}
-		return s.checkAddress(db, key, from)
+		return s.checkAddress(db, k, key, from)
 	}
-	return &keyVerdict{check, withSHA1(k.hostKeyAlgorithms())}, nil
+	return &keyVerdict{check, withSHA1(algorithms)}
 }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,18 +140,115 @@ func TestServerWithThreeKeys(t *testing.T) {
 	}
 }
 
-// A program that knows host keys is not run, and that is said where it might have known one.
+// KnownHostsCommand is run with the words that ssh gives it, and what it says is believed as ssh does: it may know keys, and revoke them.
 func TestKnownHostsCommand(t *testing.T) {
 	s := startServer(t)
-	ran := s.path("ran")
-	o := s.good()
-	o.KnownHosts = nil
-	o.Config = write(t, s.path("config"), "KnownHostsCommand /usr/bin/touch "+ran+"\nUserKnownHostsFile /dev/null\nGlobalKnownHostsFile none\n")
-	judge.Tool(t, "ssh")
-	if _, err := Dial(t.Context(), s.target(), o); !errors.Is(err, ErrHostKey) || !strings.Contains(hint.Of(err), "KnownHostsCommand is not run") {
-		t.Errorf("%v (%s)", err, hint.Of(err))
+	host, port, _ := net.SplitHostPort(s.addr)
+	name := "[" + host + "]:" + port + " "
+	asked, program := s.path("asked"), s.path("knows keys")
+	for about, c := range map[string]struct {
+		does string // behind the program's own note of how it was called
+		file string // known_hosts
+		ok   bool
+		said string
+	}{
+		"it knows it":            {"echo '" + name + strings.TrimSpace(s.read(t, "host.pub")) + "'", "", true, ""},
+		"it knows another":       {"echo '" + name + strings.TrimSpace(s.read(t, "other.pub")) + "'", "", false, "has changed"},
+		"another, and a file":    {"echo '" + name + strings.TrimSpace(s.read(t, "other.pub")) + "'", name + s.read(t, "host.pub"), true, ""},
+		"it knows nothing":       {"", "", false, "is unknown"},
+		"of another host":        {"echo 'nobody " + strings.TrimSpace(s.read(t, "host.pub")) + "'", "", false, "is unknown"},
+		"without the port":       {"echo '" + host + " " + strings.TrimSpace(s.read(t, "host.pub")) + "'", "", false, "is unknown"},
+		"it revokes":             {"echo '@revoked * " + strings.TrimSpace(s.read(t, "host.pub")) + "'", name + s.read(t, "host.pub"), false, "is revoked"},
+		"it fails":               {"echo no luck >&2; exit 3", name + s.read(t, "host.pub"), false, "exit status 3; no luck"},
+		"it fails with the key":  {"test \"$2\" = ORDER", name + s.read(t, "host.pub"), false, "exit status 1"},
+		"only if told of it":     {"test \"$2\" = ORDER || echo \"$1 $3 $4\"", "", true, ""},
+		"rubbish":                {"echo rubbish; echo '" + name + strings.TrimSpace(s.read(t, "host.pub")) + "'", "", true, ""},
+		"a key that is not ours": {"printf '" + name + "ssh-new AAAA\\n'", name + s.read(t, "host.pub"), true, ""},
+	} {
+		judge.Must(t, judge.WriteProgram(program, []byte("#!/bin/sh\necho \"$@\" >>'"+asked+"'\n"+c.does+"\n"), 0o755))
+		write(t, s.path("known_file"), c.file)
+		lines := `KnownHostsCommand "` + program + `" %H %I %t %K %f "%n of %u" %h\ %p %r 100%%` + "\nGlobalKnownHostsFile none\nUserKnownHostsFile " + s.path("known_file")
+		os.Remove(asked)
+		err := s.dialWith(t, lines, nil)
+		ours, _ := os.ReadFile(asked)
+		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), c.said) {
+			t.Errorf("%s: %v, want %q", about, err, c.said)
+		}
+		os.Remove(asked)
+		if ssh := s.agreesWithSSH(t); ssh != c.ok {
+			t.Errorf("%s: ssh logs in: %t", about, ssh)
+		}
+		theirs, _ := os.ReadFile(asked)
+		theirs = bytes.Replace(theirs, []byte(host+" ORDER"), []byte(strings.TrimSpace(name)+" ORDER"), 1) // before OpenSSH 10
+		if string(ours) != string(theirs) || len(ours) == 0 {
+			t.Errorf("%s: it was called so\n%s, and by ssh so\n%s", about, ours, theirs)
+		}
 	}
-	if _, err := os.Stat(ran); err == nil {
-		t.Error("it was run")
+	for command, said := range map[string]string{"touch x": "no absolute path", "/bin/echo %z": "%z", s.path("nothing"): "no such file"} {
+		if err := s.dialWith(t, "KnownHostsCommand "+command, nil); err == nil || !strings.Contains(err.Error(), "KnownHostsCommand "+command) || !strings.Contains(err.Error(), said) {
+			t.Errorf("%s: %v, want %q", command, err, said)
+		}
+	}
+	if err := s.dialWith(t, "KnownHostsCommand /bin/false", func(o *Options) { o.KnownHosts = []string{s.path("known_hosts")} }); err != nil {
+		t.Errorf("where --known-hosts decides alone: %v", err)
+	}
+}
+
+// A command is split as ssh splits it.
+func TestSplitWords(t *testing.T) {
+	for text, want := range map[string][]string{
+		"": nil, " \t": nil, "/a b\tc ": {"/a", "b", "c"}, `"/a b" 'c "d"' e"f g"h`: {"/a b", `c "d"`, "ef gh"}, `a\ b "c\ d" \"x \\ \n 'it\'s'`: {"a b", `c\ d`, `"x`, `\`, `\n`, "it's"},
+		`a ""`: {"a", ""}, `a\`: {`a\`},
+	} {
+		if got, err := splitWords(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{`"a`, `a 'b"`, `a "b\"`} {
+		if got, err := splitWords(text); err == nil {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
+// Of an authority's lines those are taken that ssh sees.
+func TestHostCertificates(t *testing.T) {
+	authority, host := ecdsaKey(t), ecdsaKey(t)
+	ca := line(authority.PublicKey())
+	for about, c := range map[string]struct {
+		names []string
+		known string
+		ok    bool
+	}{
+		"its name":             {[]string{"127.0.0.1"}, "@cert-authority * " + ca, true},
+		"another's":            {[]string{"127.0.0.2"}, "@cert-authority * " + ca, false},
+		"a tab and blanks":     {[]string{"127.0.0.1"}, "@cert-authority\t* " + ca, false},
+		"tabs alone":           {[]string{"127.0.0.1"}, "@cert-authority\t*\t" + strings.ReplaceAll(ca, " ", "\t"), true},
+		"blanks, and then one": {[]string{"127.0.0.1"}, "@cert-authority *\t" + strings.ReplaceAll(ca, " ", "\t"), true},
+	} {
+		cert := certificate(t, authority, ssh.Certificate{Key: host.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: c.names})
+		certified := judge.Value(ssh.NewCertSigner(cert, host))(t)
+		s := startServer(t, func(config *ssh.ServerConfig) {
+			*config = ssh.ServerConfig{PublicKeyCallback: config.PublicKeyCallback}
+			config.AddHostKey(certified)
+		})
+		err := s.dialWith(t, "GlobalKnownHostsFile none\nUserKnownHostsFile "+write(t, s.path("known_ca"), c.known), nil)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrHostKey) {
+			t.Errorf("%s: %v", about, err)
+		}
+		if ssh := s.agreesWithSSH(t); ssh != c.ok {
+			t.Errorf("%s: ssh logs in: %t", about, ssh)
+		}
+	}
+}
+
+// Who would be let in by ssh, because the configuration is lenient, learns why he is not here.
+func TestStricterThanSSH(t *testing.T) {
+	s := startServer(t)
+	for _, lines := range []string{"StrictHostKeyChecking no", "StrictHostKeyChecking accept-new", "VerifyHostKeyDNS yes", "NoHostAuthenticationForLocalhost yes", "StrictHostKeyChecking no, NoHostAuthenticationForLocalhost yes", ""} {
+		err := s.dialWith(t, strings.ReplaceAll(lines, ", ", "\n")+"\nUserKnownHostsFile "+s.path("nothing"), nil)
+		if !errors.Is(err, ErrHostKey) || strings.Contains(hint.Of(err), "the configuration's") != (lines != "") || !strings.Contains(hint.Of(err), lines) {
+			t.Errorf("%s: %v (%s)", lines, err, hint.Of(err))
+		}
 	}
 }

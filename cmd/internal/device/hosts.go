@@ -38,7 +38,7 @@ func IsConfigured(ctx context.Context, name, config string) bool {
 			return true
 		}
 	}
-	a, err := askConfig(ctx, Target{Host: name}, config, me)
+	a, err := askConfig(ctx, Target{Host: name}, config, false, me)
 	return err == nil && !strings.EqualFold(a.firstValue("hostname"), name)
 }
 

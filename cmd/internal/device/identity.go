@@ -1,13 +1,16 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -60,6 +63,7 @@ func Identities(ctx context.Context, target string, o Options) ([]Identity, erro
 type identityKey struct {
 	Identity
 	signer ssh.AlgorithmSigner
+	unused string // why the private half, which is here, is not used
 }
 
 // holdIdentities collects what we hold, in the order in which it is tried: a server lets only a few
@@ -76,6 +80,12 @@ func (s *sshSettings) holdIdentities(ctx context.Context, o Options, ask func(st
 	}
 	var named, configured []identityKey
 	var certs []certFile
+	besideKey := func(f string) []certFile {
+		if len(s.certificates) > 0 { // they are all, to ssh, too
+			return nil
+		}
+		return []certFile{{f + "-cert.pub", false}}
+	}
 	for _, f := range s.certificates {
 		certs = append(certs, certFile{f, true})
 	}
@@ -84,12 +94,12 @@ func (s *sshSettings) holdIdentities(ctx context.Context, o Options, ask func(st
 		if err != nil {
 			return nil, Unread(fmt.Errorf("reading identity %s: %w", f, err))
 		}
-		named, certs = append(named, k), append(certs, certFile{f + "-cert.pub", false})
+		named, certs = append(named, k), append(certs, besideKey(f)...)
 	}
 	for _, f := range s.identities {
 		k, err := read(f)
 		if err == nil {
-			configured, certs = append(configured, k), append(certs, certFile{f + "-cert.pub", false})
+			configured, certs = append(configured, k), append(certs, besideKey(f)...)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			h.trouble = append(h.trouble, fmt.Sprintf("%s: %v", f, err))
 		}
@@ -134,7 +144,7 @@ func (h *heldIdentities) addKey(k identityKey, agents []identityKey) {
 	switch {
 	case slices.ContainsFunc(h.ids, func(id Identity) bool { return k.sameKey(identityKey{Identity: id}) }):
 	case k.signer == nil:
-		h.trouble = append(h.trouble, k.From+": only the public half is there, and the agent does not have the key")
+		h.trouble = append(h.trouble, k.From+": "+cmp.Or(k.unused, "only the public half is there")+", and the agent does not have the key")
 	case refused != "":
 		if why := k.From + ": " + refused; !slices.Contains(h.trouble, why) {
 			h.trouble = append(h.trouble, why)
@@ -164,29 +174,39 @@ func (h *heldIdentities) fromAgent(ctx context.Context, socket string, limit tim
 	var all []identityKey
 	for _, signer := range signers {
 		if s, ok := signer.(ssh.AlgorithmSigner); ok {
-			all = append(all, identityKey{Identity{signer.PublicKey(), "agent"}, s})
+			all = append(all, identityKey{Identity: Identity{signer.PublicKey(), "agent"}, signer: s})
 		}
 	}
 	return all, nil
 }
 
 // readKey reads a private key's file, or a public half whose other half the agent may have
-// (ssh_config(5), IdentityFile). An encrypted one is opened only when a server wants it.
+// (ssh_config(5), IdentityFile). An encrypted one is opened only when a server wants it. As for ssh, a private key of ours that others may
+// read is none; the agent may have it.
 func readKey(ctx context.Context, name string, ask func(string) ([]byte, error)) (identityKey, error) {
-	b, err := readKeyFile(name)
+	k, shared, err := readAnyKey(ctx, name, ask)
+	if err == nil && k.signer != nil && shared != 0 { // ssh does not use it, either
+		k.signer, k.unused = nil, fmt.Sprintf("others may read it (mode %#o; chmod 600 helps)", shared)
+	}
+	return k, err
+}
+
+// readAnyKey reads a key's file, whoever may read it; shared is its mode where others may.
+func readAnyKey(ctx context.Context, name string, ask func(string) ([]byte, error)) (k identityKey, shared fs.FileMode, err error) {
+	b, shared, err := readKeyFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if public, perr := publicHalf(name); perr == nil {
-			return identityKey{Identity: Identity{public, name}}, nil
+			return identityKey{Identity: Identity{public, name}}, 0, nil
 		}
 	}
 	if err != nil {
-		return identityKey{}, err
+		return identityKey{}, 0, err
 	}
 	if dropbear.IsDSS(b) {
-		return identityKey{}, errors.New("ssh-dss, which is too weak to be used")
+		return identityKey{}, 0, errors.New("ssh-dss, which is too weak to be used")
 	}
 	if public, _, _, _, err := ssh.ParseAuthorizedKey(b); err == nil {
-		return identityKey{Identity: Identity{public, name}}, nil
+		return identityKey{Identity: Identity{public, name}}, 0, nil
 	}
 	signer, err := ssh.ParsePrivateKey(b)
 	var locked *ssh.PassphraseMissingError
@@ -194,27 +214,31 @@ func readKey(ctx context.Context, name string, ask func(string) ([]byte, error))
 		public := locked.PublicKey
 		if public == nil {
 			if public, err = publicHalf(name); err != nil {
-				return identityKey{}, fmt.Errorf("encrypted, and no public half beside it: %w", err)
+				return identityKey{}, 0, fmt.Errorf("encrypted, and no public half beside it: %w", err)
 			}
 		}
-		return identityKey{Identity{public, name}, &lockedKey{ctx: ctx, name: name, pem: b, public: public, ask: ask}}, nil
+		return identityKey{Identity: Identity{public, name}, signer: &lockedKey{ctx: ctx, name: name, pem: b, public: public, ask: ask}}, shared, nil
 	}
 	if err != nil {
 		if public, perr := publicHalf(name); perr == nil { // a key in a token (FIDO), for which the agent signs
-			return identityKey{Identity: Identity{public, name}}, nil
+			return identityKey{Identity: Identity{public, name}}, 0, nil
 		}
-		return identityKey{}, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
+		return identityKey{}, 0, errors.New(strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	open, ok := signer.(ssh.AlgorithmSigner)
 	if !ok {
-		return identityKey{}, errors.New("not a key that can sign here")
+		return identityKey{}, 0, errors.New("not a key that can sign here")
 	}
-	return identityKey{Identity{signer.PublicKey(), name}, open}, nil
+	return identityKey{Identity: Identity{signer.PublicKey(), name}, signer: open}, shared, nil
 }
 
 // CheckIdentity says what is wrong with the file of a key that somebody names; nil of one that can be tried. It asks for no passphrase.
 func CheckIdentity(ctx context.Context, name string) error {
-	if _, err := readKey(ctx, name, nil); err != nil {
+	k, err := readKey(ctx, name, nil)
+	if err == nil && k.unused != "" {
+		err = errors.New(k.unused)
+	}
+	if err != nil {
 		return fmt.Errorf("reading identity %s: %w", name, err)
 	}
 	return nil
@@ -222,7 +246,7 @@ func CheckIdentity(ctx context.Context, name string) error {
 
 // publicHalf reads FILE.pub: the old PEM form hides the public key, too.
 func publicHalf(name string) (ssh.PublicKey, error) {
-	b, err := readKeyFile(name + ".pub")
+	b, _, err := readKeyFile(name + ".pub")
 	if err != nil {
 		return nil, err
 	}
@@ -233,11 +257,20 @@ func publicHalf(name string) (ssh.PublicKey, error) {
 // maxKeyFile bounds a key's file, in bytes: an RSA key of 16,384 bits has 13 KB.
 const maxKeyFile = 1 << 20
 
-func readKeyFile(name string) ([]byte, error) {
+// readKeyFile reads a key's file; shared is its mode if it is ours and others may read it, 0 otherwise.
+func readKeyFile(name string) (b []byte, shared fs.FileMode, err error) {
 	f, err := sidefile.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
-	return sidefile.ReadAll(f, maxKeyFile)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) == os.Getuid() && info.Mode().Perm()&0o077 != 0 {
+		shared = info.Mode().Perm()
+	}
+	b, err = sidefile.ReadAll(f, maxKeyFile)
+	return b, shared, err
 }

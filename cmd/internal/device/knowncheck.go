@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -21,19 +22,38 @@ type knownHost struct {
 	principal string        // that a certificate must be for
 	authority []string      // algorithms with which a certificate may be signed; nil: any but SHA-1's
 	bad       []string      // lines of the files that could not be read
-	command   string        // KnownHostsCommand, which is not run
+	stricter  string        // options of the configuration with which ssh might let in what is unknown
+	// ask asks KnownHostsCommand for lines about a name; nil where there is none.
+	ask func(invocation, name string, key ssh.PublicKey) ([]knownLine, error)
+}
+
+// withAnswer is k, and what KnownHostsCommand says when it is told of the key.
+func (k *knownHost) withAnswer(key ssh.PublicKey) (*knownHost, error) {
+	if k.ask == nil {
+		return k, nil
+	}
+	more, err := k.ask("HOSTNAME", k.names[0], key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHostKey, err)
+	}
+	with := *k
+	with.lines = slices.Clone(k.lines)
+	with.lines[0] = slices.Concat(k.lines[0], more)
+	return &with, nil
 }
 
 // hostKeyAlgorithms are those with which the device can prove a key that is known, in ssh's order: those of the keys that are known by
-// its first name; certificates, where an authority is known; where no key is, any, which can be shown to a person.
-func (k *knownHost) hostKeyAlgorithms() []string {
+// its first name; certificates, where an authority is known; where no key is, any, which can be shown to a person. more are further lines about it; open
+// says that there may be others, which are asked for when it has shown its key.
+func (k *knownHost) hostKeyAlgorithms(more []knownLine, open bool) []string {
+	lines := slices.Concat(k.lines[0], more)
 	var certified, known, otherwise, all []string
 	for _, f := range keyFamilies {
 		all = append(all, f.algorithms...)
-		switch isKnown := slices.ContainsFunc(k.lines[0], func(l knownLine) bool { return l.marker == "" && l.key.Type() == f.keyType }); {
+		switch isKnown := slices.ContainsFunc(lines, func(l knownLine) bool { return l.marker == "" && l.key.Type() == f.keyType }); {
 		case isKnown:
 			certified, known = append(certified, f.certified...), append(known, f.algorithms...)
-		case hasAuthority(k.lines[0]):
+		case hasAuthority(lines):
 			certified = append(certified, f.certified...)
 		default:
 			otherwise = append(otherwise, f.certified...)
@@ -41,6 +61,10 @@ func (k *knownHost) hostKeyAlgorithms() []string {
 	}
 	if len(known) == 0 {
 		return slices.Concat(certified, otherwise, all)
+	}
+	if open {
+		all = slices.DeleteFunc(slices.Concat(otherwise, all), func(name string) bool { return slices.Contains(known, name) })
+		return slices.Concat(certified, known, all)
 	}
 	if len(slices.Concat(k.lines[1:]...)) > 0 { // the name without a port may vouch for a certificate, or for the key in it
 		known = append(known, otherwise...)
@@ -169,19 +193,41 @@ func validCert(cert *ssh.Certificate, name string, authority []string) error {
 }
 
 // checkAddress is CheckHostIP: a good key of a name is refused where another one is known of the address that the name leads to. Nothing needs to be
-// known of it, and as for ssh a certificate, a proxy, the loopback and an address in the place of a name are left alone.
-func (s *sshSettings) checkAddress(db *knownDB, key ssh.PublicKey, from net.Addr) error {
+// known of it, and as for ssh a certificate, a proxy, the loopback and an address in the place of a name are left alone; where a name has an address in its
+// place and an alias, its port decides whether it is.
+func (s *sshSettings) checkAddress(db *knownDB, k *knownHost, key ssh.PublicKey, from net.Addr) error {
 	to, ok := from.(*net.TCPAddr)
 	if _, isCert := key.(*ssh.Certificate); !ok || isCert || s.jump != "" || s.proxy != "" || to.IP.IsLoopback() {
 		return nil
 	}
 	host := (&net.IPAddr{IP: to.IP, Zone: to.Zone}).String()
-	lines := db.linesAbout(knownName(host, s.Port))
-	if strings.EqualFold(host, s.Host) || standingOf(key, lines) != changedKey {
-		return nil
+	if ip, err := netip.ParseAddr(s.Host); err == nil && ip.Is4In6() { // which ssh leaves as it is
+		host = ip.String()
 	}
-	return hint.To(fmt.Errorf("%w: %s is known of %s, and another key of its address %s", ErrHostKey, shownKey(key), s.Host, host),
-		"somebody may be in between, or the address was another device's: if you know that it was, ssh-keygen -R "+Quote(knownName(host, s.Port))+" forgets that key")
+	names := []string{knownName(host, s.Port)}
+	if len(k.lines) > 1 && standingOf(key, k.lines[0]) == unknownKey { // its name without the port has vouched for it
+		names = append(names, host)
+	}
+	for _, name := range names {
+		if strings.EqualFold(name, s.Host) {
+			return nil
+		}
+	}
+	for i, name := range names {
+		lines := db.linesAbout(name)
+		if k.ask != nil && i == 0 {
+			more, err := k.ask("ADDRESS", name, key)
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrHostKey, err)
+			}
+			lines = append(lines, more...)
+		}
+		if standingOf(key, lines) == changedKey {
+			return hint.To(fmt.Errorf("%w: %s is known of %s, and another key of its address %s", ErrHostKey, shownKey(key), s.Host, host),
+				"somebody may be in between, or the address was another device's: if you know that it was, ssh-keygen -R "+Quote(name)+" forgets that key")
+		}
+	}
+	return nil
 }
 
 func shownKey(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
@@ -204,8 +250,8 @@ func (k *knownHost) unknownKey(key ssh.PublicKey, invalid error) error {
 	if len(k.bad) > 0 {
 		text += "; these lines could not be read: " + strings.Join(k.bad[:min(len(k.bad), 10)], ", ")
 	}
-	if k.command != "" {
-		text += "; the configuration's KnownHostsCommand is not run: put what it prints into a file for --known-hosts"
+	if k.stricter != "" {
+		text += "; the configuration's " + k.stricter + " lets in no key here that is not known"
 	}
 	err := fmt.Errorf("%w: %s is unknown: it shows %s", ErrHostKey, k.names[0], shownKey(key))
 	if invalid != nil {
@@ -231,7 +277,7 @@ func readRevoked(name string) ([]ssh.PublicKey, error) {
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		key, _, _, _, err := ssh.ParseAuthorizedKey(line)
+		key, err := parseKeyFields(strings.Fields(string(line)))
 		if err != nil {
 			return nil, fmt.Errorf("%s, line %d: no public key", name, n)
 		}

@@ -49,18 +49,23 @@ func readKnownHosts(files []string, must bool) (*knownDB, error) {
 			}
 			return nil, Unread(err)
 		}
-		n := 0
-		for text := range strings.Lines(string(b)) {
-			n++
-			line, some, err := parseKnownLine(text)
-			if err != nil {
-				db.bad = append(db.bad, fmt.Sprintf("%s:%d", name, n))
-			} else if some {
-				db.lines = append(db.lines, line)
-			}
-		}
+		db.addLines(string(b), name)
 	}
 	return db, nil
+}
+
+// addLines adds the lines of a text, which is called name.
+func (db *knownDB) addLines(text, name string) {
+	n := 0
+	for text := range strings.Lines(text) {
+		n++
+		line, some, err := parseKnownLine(text)
+		if err != nil {
+			db.bad = append(db.bad, fmt.Sprintf("%s:%d", name, n))
+		} else if some {
+			db.lines = append(db.lines, line)
+		}
+	}
 }
 
 // parseKnownLine reads a line; some is false for one that says nothing.
@@ -74,20 +79,33 @@ func parseKnownLine(text string) (line knownLine, some bool, err error) {
 		if line.marker != "@cert-authority" && line.marker != "@revoked" {
 			return line, false, errors.New("not a marker")
 		}
+		// To ssh a marker ends at the line's first blank, if there is one: a tab ends none. An authority that it does not see is none.
+		if marker, _, _ := strings.Cut(strings.TrimLeft(text, " \t"), " "); line.marker == "@cert-authority" && marker != line.marker && strings.Contains(text, " ") {
+			return line, false, errors.New("a tab behind the marker")
+		}
 	}
 	if len(f) < 3 {
 		return line, false, errors.New("too short")
 	}
-	blob, err := base64.StdEncoding.DecodeString(f[2])
-	if err != nil {
-		return line, false, err
-	}
 	line.hosts = f[0]
-	line.key, err = ssh.ParsePublicKey(blob)
-	if err == nil && line.key.Type() != f[1] {
+	line.key, err = parseKeyFields(f[1:])
+	return line, err == nil, err
+}
+
+// parseKeyFields reads a public key: its type and what it is in base 64. What follows is a comment.
+func parseKeyFields(f []string) (ssh.PublicKey, error) {
+	if len(f) < 2 {
+		return nil, errors.New("too short")
+	}
+	blob, err := base64.StdEncoding.DecodeString(f[1])
+	if err != nil {
+		return nil, err
+	}
+	key, err := ssh.ParsePublicKey(blob)
+	if err == nil && key.Type() != f[0] {
 		err = errors.New("a key of another type than it says")
 	}
-	return line, err == nil, err
+	return key, err
 }
 
 // linesAbout are the lines about a name: a host's, or "[host]:port" for another port than 22.

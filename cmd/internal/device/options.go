@@ -33,6 +33,7 @@ type Options struct {
 	Silence        time.Duration // after which it is not; 20 s
 
 	waits bool // for a device, with a bound of its own
+	hop   bool // it is a jump host on the way
 	idles int  // how many IdleTimeouts a command may take as a whole; maxIdles, but for a test that waits for it
 }
 
@@ -85,6 +86,6 @@ func (o Options) OnPort(target string, port uint16) Options {
 
 // forHop is o for a jump host on the way: the device's own key, user and port are not the hop's.
 func (o Options) forHop() Options {
-	o.User, o.Port, o.Keys, o.HostKey, o.KnownHosts = "", "", nil, "", nil
+	o.User, o.Port, o.Keys, o.HostKey, o.KnownHosts, o.hop = "", "", nil, "", nil, true
 	return o
 }

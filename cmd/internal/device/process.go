@@ -25,7 +25,7 @@ type Process struct {
 	session *ssh.Session
 	frame   outputFrame
 	out     *framedReader // Stdout
-	stderr  *outputTail
+	stderr  *OutputTail
 }
 
 // commandInput is a command's standard input. Package ssh has no lock for a Close while something is written, as a ping may be when a
@@ -49,18 +49,22 @@ func (i *commandInput) Close() error {
 
 // Start starts a shell command; ending ctx closes the client.
 func (c *Client) Start(ctx context.Context, command string) (*Process, error) {
-	return c.startCommand(ctx, command, nil, nil)
+	return c.startCommand(ctx, command, nil, nil, sessionTries)
 }
 
-// startCommand starts a command. alive, where it is given, is told of whatever the command says.
-func (c *Client) startCommand(ctx context.Context, command string, stdin io.Reader, alive func()) (*Process, error) {
-	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &outputTail{limit: maxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.closeBecause(ctx.Err()) })}
+// startCommand starts a command. w, where it is given, is told of whatever the command says.
+func (c *Client) startCommand(ctx context.Context, command string, stdin io.Reader, w *commandWatch, tries int) (*Process, error) {
+	var alive func()
+	if w != nil {
+		alive = w.markAlive
+	}
+	p := &Process{ctx: ctx, client: c, frame: newFrame(), stderr: &OutputTail{Limit: maxStderr, alive: alive}, stop: context.AfterFunc(ctx, func() { c.closeBecause(ctx.Err()) })}
 	fail := func(err error) (*Process, error) {
 		p.stop()
 		return nil, fmt.Errorf("starting a command on the device: %w", c.trueCause(ctx, err))
 	}
 	var err error
-	if p.session, err = c.openSession(ctx); err != nil {
+	if p.session, err = c.openSession(ctx, w, tries); err != nil {
 		return fail(err)
 	}
 	out, err := p.session.StdoutPipe()
@@ -86,43 +90,93 @@ func (c *Client) startCommand(ctx context.Context, command string, stdin io.Read
 	return p, nil
 }
 
-// sessionTries and sessionPause bound the wait for a server that lets only one command run at a time and has not yet heard
+// sessionTries and sessionPause bound the wait for a server that lets only so many commands run at a time and has not yet heard
 // that the last one is over.
 const (
-	sessionTries = 20
-	sessionPause = 250 * time.Millisecond
+	sessionTries = 24
+	peekTries    = 4                      // for what nothing depends on
+	sessionPause = 250 * time.Millisecond // at most: the first ones are shorter
 )
 
 // ErrSessions is that a device lets no further command run.
 var ErrSessions = errors.New("the device lets no further command run")
 
-// openSession opens a session for a command.
-func (c *Client) openSession(ctx context.Context) (*ssh.Session, error) {
+// openSession opens a session for a command, whose watch is w or nil. Where the device lets none in beside those that there are, it comes behind the
+// commands of this client that end by themselves, however long they take: they have bounds of their own.
+func (c *Client) openSession(ctx context.Context, w *commandWatch, tries int) (*ssh.Session, error) {
+	pause := sessionPause >> 5
 	for try := 1; ; try++ {
+		over := c.oneOver() // before it is asked: the command may end meanwhile
 		session, err := c.ssh.NewSession()
 		var refused *ssh.OpenChannelError
 		if !errors.As(err, &refused) {
 			return session, err
 		}
-		if try == sessionTries {
+		if over != nil {
+			w.stopClock()
+			select {
+			case <-over:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-c.life.Done():
+				return nil, io.ErrUnexpectedEOF
+			}
+			w.startClock(c)
+			try, pause = 0, sessionPause>>5
+		}
+		if try >= tries {
 			return nil, hint.To(fmt.Errorf("%w: %s", ErrSessions, refused.Message),
 				"sshd_config(5), MaxSessions: 1 and more lets groundhog in, 2 and more lets it look at a device while it is at work there")
 		}
-		pause := time.NewTimer(sessionPause)
+		timer := time.NewTimer(pause)
 		select {
-		case <-pause.C:
+		case <-timer.C:
 		case <-ctx.Done():
-			pause.Stop()
+			timer.Stop()
 			return nil, ctx.Err()
 		case <-c.life.Done():
-			pause.Stop()
+			timer.Stop()
 			return nil, io.ErrUnexpectedEOF
 		}
+		pause = min(2*pause, sessionPause)
 	}
+}
+
+// noteBegun notes that a command runs that ends by itself; noteOver, that one has ended.
+func (c *Client) noteBegun() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.atWork++
+}
+
+func (c *Client) noteOver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.atWork--
+	if c.over != nil {
+		close(c.over)
+		c.over = nil
+	}
+}
+
+// oneOver is closed when one of those commands has ended; nil where none runs.
+func (c *Client) oneOver() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.atWork == 0 {
+		return nil
+	}
+	if c.over == nil {
+		c.over = make(chan struct{})
+	}
+	return c.over
 }
 
 // ErrShell is that a login shell did something else than to run our command.
 var ErrShell = errors.New("the device's login shell does not run our commands")
+
+// errUnread is that a command has ended well before it had read all that was sent to it.
+var errUnread = errors.New("the command on the device ended before it had read everything")
 
 // Wait waits for the command's end, after Stdout has been read to its end. The error is that of the connection; it
 // says more than the io.EOF of a failed write.
@@ -145,7 +199,7 @@ func (p *Process) Wait() (exit int, err error) {
 		return status.ExitStatus(), nil
 	}
 	if err == io.EOF && p.Stdin == nil { // a write failed that way, and exit 0 was said
-		return 0, errors.New("the command on the device ended before it had read everything")
+		return 0, errUnread
 	}
 	if err != nil {
 		return -1, fmt.Errorf("running a command on the device: %w", p.client.trueCause(p.ctx, err))
@@ -155,7 +209,7 @@ func (p *Process) Wait() (exit int, err error) {
 
 // notBegun says what a session did that ended before the command began.
 func (p *Process) notBegun(status *ssh.ExitError) error {
-	said := strings.TrimSpace(p.out.noiseSaid() + " " + string(p.stderr.keptBytes()))
+	said := strings.TrimSpace(p.out.noiseSaid() + " " + string(p.stderr.KeptBytes()))
 	exit := 0
 	if status != nil {
 		exit = status.ExitStatus()
@@ -187,7 +241,7 @@ func (p *Process) Close() error {
 }
 
 // Stderr is what the command has said so far, its end where that is long.
-func (p *Process) Stderr() string { return string(p.frame.afterWord(p.stderr.keptBytes())) }
+func (p *Process) Stderr() string { return string(p.frame.afterWord(p.stderr.KeptBytes())) }
 
 // Cause is what broke the connection, where a read or a write failed.
 func (p *Process) Cause(err error) error { return p.client.trueCause(p.ctx, err) }

@@ -17,7 +17,7 @@ import (
 type programConn struct {
 	net.Conn
 	cmd    *exec.Cmd
-	stderr *outputTail
+	stderr *OutputTail
 	once   sync.Once
 	over   chan struct{} // closed when the program has ended
 }
@@ -52,7 +52,7 @@ func startProgram(command string) (net.Conn, error) {
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &outputTail{limit: 4096}, over: make(chan struct{})}
+	p := &programConn{Conn: conn, cmd: exec.Command(shell, "-c", "exec "+command), stderr: &OutputTail{Limit: 4096}, over: make(chan struct{})}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = theirs, theirs, p.stderr, time.Second
 	if err := p.cmd.Start(); err != nil {
 		conn.Close()
@@ -83,7 +83,7 @@ func (p *programConn) addSaid(err error) error {
 	case <-p.over:
 	case <-time.After(programTime):
 	}
-	if text := strings.TrimSpace(string(p.stderr.keptBytes())); text != "" {
+	if text := strings.TrimSpace(string(p.stderr.KeptBytes())); text != "" {
 		return fmt.Errorf("%w; the ProxyCommand says: %s", err, strings.Join(strings.FieldsFunc(text, lineEnd), "; "))
 	}
 	return err

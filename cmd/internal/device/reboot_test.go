@@ -1,6 +1,7 @@
 package device
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,4 +152,28 @@ func TestRebootInitramfs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A disk that somebody flashes is not taken from under him; who begins later sees that the device leaves.
+func TestRebootWhileWriting(t *testing.T) {
+	t.Parallel()
+	f := startServer(t).fake(t)
+	f.boot(t, boot1)
+	f.put(t, "scripts/groundhog/", "")
+	f.put(t, "proc/sysrq-trigger", "")
+	f.put(t, "run/groundhog/writing", "flash 123 /dev/vda\n")
+	c := f.dial(t)
+	if _, err := c.Reboot(t.Context()); !errors.Is(err, ErrWriting) || !strings.Contains(err.Error(), "flash 123 /dev/vda") {
+		t.Errorf("%v", err)
+	}
+	leaving := func() bool { _, err := os.Stat(f.root + "/run/groundhog/leaving"); return err == nil }
+	if leaving() {
+		t.Error("it says that it leaves")
+	}
+	judge.Must(t, os.Remove(f.root+"/run/groundhog/writing"))
+	if _, err := c.Reboot(t.Context()); err != nil || !leaving() {
+		t.Errorf("%v, and it says that it leaves: %v", err, leaving())
+	}
+	f.did(t, "reboot -f\n")
+	judge.Until(t, "sysrq was told, and did nothing", func() bool { return !leaving() })
 }

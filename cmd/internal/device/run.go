@@ -8,7 +8,9 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"groundhog/cmd/internal/hint"
 )
@@ -62,11 +64,13 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	}
 	w := c.watchCommand(ctx)
 	defer w.endWatch()
-	in := &uploadSource{Reader: aliveReader{stdin, w.markAlive}}
-	p, err := c.startCommand(ctx, command, in, w.markAlive)
+	in := &uploadSource{Reader: aliveReader{stdin, w.markAlive}, over: make(chan struct{})}
+	p, err := c.startCommand(ctx, command, in, w, sessionTries)
 	if err != nil {
 		return Result{}, err
 	}
+	c.noteBegun()
+	defer c.noteOver()
 	p.out.begin = func() { w.allowIdle(c) }
 	out := &limitedHead{limit: maxStdout}
 	if _, err := io.Copy(out, aliveReader{p.Stdout, w.markAlive}); err != nil {
@@ -77,7 +81,52 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	if broken := in.broken.Load(); broken != nil && ctx.Err() == nil {
 		return Result{}, fmt.Errorf("reading what is sent to the device: %w", *broken)
 	}
-	return Result{out.b.Bytes(), p.frame.afterWord(p.stderr.keptBytes()), exit}, err
+	if err == nil && exit == 0 && in.wasLeft() {
+		exit, err = 0, errUnread
+	}
+	return Result{out.b.Bytes(), p.frame.afterWord(p.stderr.KeptBytes()), exit}, err
+}
+
+// errLate is that a command was let go of.
+var errLate = errors.New("it takes too long, and is not waited for")
+
+// Peek is the output of a command that ends well and that nothing depends on. It is waited for at most so long; then it may live on, and the connection
+// stays as it is for what else runs there.
+func (c *Client) Peek(ctx context.Context, most time.Duration, command string) ([]byte, error) {
+	type answer struct {
+		out []byte
+		err error
+	}
+	answered, late := make(chan answer, 1), make(chan struct{})
+	time.AfterFunc(most, func() { close(late) })
+	go func() { // with the connection, at the latest
+		p, err := c.startCommand(ctx, command, nil, nil, peekTries)
+		if err != nil {
+			answered <- answer{err: err}
+			return
+		}
+		c.noteBegun()
+		over := sync.OnceFunc(c.noteOver)
+		defer over()
+		go func() { <-late; over() }()
+		out := &limitedHead{limit: maxStdout}
+		if _, err := io.Copy(out, p.Stdout); err != nil {
+			p.Close()
+			answered <- answer{err: err}
+			return
+		}
+		exit, err := p.Wait()
+		if err == nil {
+			err = Result{Stderr: []byte(p.Stderr()), Exit: exit}.Err("looking")
+		}
+		answered <- answer{out.b.Bytes(), err}
+	}()
+	select {
+	case a := <-answered:
+		return a.out, a.err
+	case <-late:
+		return nil, errLate
+	}
 }
 
 // Script runs a program of POSIX sh of any length; args are $1 and so on, stdin comes behind
@@ -149,10 +198,13 @@ func (c *Client) Upload(ctx context.Context, command string, r io.Reader) error 
 	return err
 }
 
-// uploadSource remembers why it broke: to the device that looks like a proper end.
+// uploadSource remembers why it broke, which looks like a proper end to the device, and whether it was left before its end, which package ssh does not
+// always tell: it closes the pipe that it reads from as soon as the command has ended, and where nothing of that pipe is being written just then, no write fails.
 type uploadSource struct {
 	io.Reader
 	broken atomic.Pointer[error]
+	left   atomic.Bool
+	over   chan struct{} // closed when nobody reads any more
 }
 
 func (s *uploadSource) Read(p []byte) (int, error) {
@@ -161,6 +213,24 @@ func (s *uploadSource) Read(p []byte) (int, error) {
 		s.broken.Store(&err)
 	}
 	return n, err
+}
+
+// WriteTo is how package ssh reads, once.
+func (s *uploadSource) WriteTo(w io.Writer) (int64, error) {
+	defer close(s.over)
+	n, err := io.Copy(w, struct{ io.Reader }{s})
+	s.left.Store(err != nil && s.broken.Load() == nil)
+	return n, err
+}
+
+// wasLeft reports whether the command has ended before all was read. It waits for the reading to end, but not for a source that has nothing to say.
+func (s *uploadSource) wasLeft() bool {
+	select {
+	case <-s.over:
+		return s.left.Load()
+	case <-time.After(time.Second):
+		return false
+	}
 }
 
 // limitedHead keeps the beginning and refuses more.

@@ -53,7 +53,7 @@ type reached struct {
 }
 
 func (s *sshSettings) reached() reached {
-	return reached{s.Target.String(), s.hostKeyAlias, s.jump, s.proxy, s.bind, s.network, s.agent, s.revoked, s.identitiesOnly,
+	return reached{s.Target.String(), s.hostKeyAlias, s.jump, s.proxy, s.bind, s.network, s.agent, strings.Join(s.revoked, " "), s.identitiesOnly,
 		strings.Join(s.knownHosts, " "), s.identities, s.certificates, int(s.connectTimeout.Seconds())}
 }
 

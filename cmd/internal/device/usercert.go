@@ -17,7 +17,7 @@ type certFile struct {
 }
 
 // userCertificates are the users' certificates (ssh-keygen(1), "CERTIFICATES") that we can sign for: those in CertificateFile
-// and the one beside each key. They are tried before plain keys, as ssh does; a device that does not know their
+// or, where there are none, the one beside each key. They are tried before plain keys, as ssh does; a device that does not know their
 // authority says no to them and yes to the key.
 func (h *heldIdentities) userCertificates(files []certFile, keys []identityKey) (all []identityKey) {
 	for _, f := range files {
@@ -61,7 +61,7 @@ func readCertificate(name string, keys []identityKey) (identityKey, error) {
 			return identityKey{}, err
 		}
 		if s, ok := signer.(ssh.AlgorithmSigner); ok {
-			return identityKey{Identity{cert, name}, s}, nil
+			return identityKey{Identity: Identity{cert, name}, signer: s}, nil
 		}
 	}
 	return identityKey{}, errors.New("nobody here has the key that it is for")

@@ -49,6 +49,7 @@ func TestUserCertificates(t *testing.T) {
 		"by CertificateFile": {nil, good, true, ""},
 		"of another key":     {nil, other, false, "nobody here has the key"},
 		"a host's":           {host, nil, false, "no user's certificate"},
+		"where one is named": {good, other, false, "nobody here has the key"}, // the one beside the key is none then
 	} {
 		os.Remove(s.path("me-cert.pub"))
 		if c.beside != nil {
@@ -106,7 +107,7 @@ func TestSHA1OnlyWhereNeeded(t *testing.T) {
 			c.Close()
 		}
 	}
-	for _, tries := range [][][]string{withSHA1(algorithmsFor([]ssh.PublicKey{rs.PublicKey()})), withSHA1((&knownHost{lines: [][]knownLine{nil}}).hostKeyAlgorithms())} {
+	for _, tries := range [][][]string{withSHA1(algorithmsFor([]ssh.PublicKey{rs.PublicKey()})), withSHA1((&knownHost{lines: [][]knownLine{nil}}).hostKeyAlgorithms(nil, false))} {
 		for i, algorithms := range tries {
 			if slices.Contains(algorithms, ssh.InsecureKeyAlgoDSA) || slices.Contains(algorithms, ssh.KeyAlgoRSA) && (i == 0 || len(algorithms) > 1) {
 				t.Errorf("try %d: %q", i, algorithms)

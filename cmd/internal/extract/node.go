@@ -2,7 +2,6 @@ package extract
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"groundhog/initrd"
+	"groundhog/initrd/show"
 )
 
 // enterDir makes dir the directory that is worked in.
@@ -122,16 +122,16 @@ func (x *extractor) makeNode(base string, e *initrd.Entry) error {
 // allNotes says what is not as the archive has it.
 func (x *extractor) allNotes() (all []string) {
 	for _, n := range []struct {
-		n    int
-		what string
+		n       int
+		of, why string
 	}{
-		{x.devices, "device nodes were left out: --special makes them, as root"},
-		{x.owners, "entries have another owner than in the archive: only root can set it"},
-		{x.setuid, "entries are without their setuid and setgid bits: --special keeps them, as root"},
-		{len(x.img.Ignored()), "entries were left out: the kernel does not unpack them either"},
+		{x.devices, "device node", "left out: --special makes them, as root"},
+		{x.owners, "entry", "with another owner than in the archive: only root can set it"},
+		{x.setuid, "entry", "without setuid and setgid bits: --special keeps them, as root"},
+		{len(x.img.Ignored()), "entry", "left out: the kernel does not unpack such either"},
 	} {
 		if n.n > 0 {
-			all = append(all, fmt.Sprintf("%d %s", n.n, n.what))
+			all = append(all, show.Count(n.n, n.of)+" "+n.why)
 		}
 	}
 	return all

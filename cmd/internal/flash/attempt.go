@@ -37,7 +37,7 @@ func (r *flashRun) attemptOnce(ctx context.Context) error {
 	a := &writerLine{flashRun: r, raw: raw, end: make(chan struct{}), pace: newPace()}
 	a.heard.Note()
 	a.stall.noteProgress()
-	a.w = wire.NewWriter(pieceWriter{pacedWriter{countWriter{raw, &r.sent}, a.pace}, &a.stall.out})
+	a.w = wire.NewWriter(a.countedLine(raw))
 	defer a.endLine(nil)
 	stop := context.AfterFunc(ctx, func() { a.endLine(ctx.Err()) })
 	defer stop()
@@ -45,7 +45,9 @@ func (r *flashRun) attemptOnce(ctx context.Context) error {
 	if err := a.openDisk(); err != nil {
 		return a.closeCause(err)
 	}
-	return a.closeCause(a.talkToWriter())
+	err = a.closeCause(a.talkToWriter())
+	a.noteDirectLost(err)
+	return err
 }
 
 // writerLine is a connection to a writer.
@@ -65,6 +67,12 @@ type writerLine struct {
 	scan  *diskScan // what the disk holds; nil: it was not looked through
 
 	stream packedStream
+	direct directWay
+}
+
+// countedLine is a line whose bytes count.
+func (a *writerLine) countedLine(w io.Writer) io.Writer {
+	return pieceWriter{pacedWriter{countWriter{w, &a.flashRun.sent}, a.pace}, &a.stall.out}
 }
 
 // endLine ends the line; the first reason is kept.
@@ -198,6 +206,9 @@ func (a *writerLine) takeDisk(d protocol.Disk) error {
 
 // talkToWriter runs the connection until Done.
 func (a *writerLine) talkToWriter() error {
+	if err := a.askDirect(); err != nil {
+		return err
+	}
 	failed := make(chan error, 1)
 	go func() {
 		err := io.ErrUnexpectedEOF
@@ -251,6 +262,8 @@ func (a *writerLine) leadSending(send chan<- *ledgerItem) error {
 		var want func(int64) bool
 		if r.indexed {
 			want = func(n int64) bool { return r.wantsData(n) && !r.sendLater(r.known[n]) }
+		} else if src, ok := r.Source.(Foreteller); ok {
+			go r.guardPanic(func() { r.feedZeros(src) })
 		}
 		go r.guardPanic(func() { r.feedImage(want) })
 	}
@@ -392,6 +405,7 @@ func (a *writerLine) sendItems(items <-chan *ledgerItem) {
 			continue
 		}
 		a.flashRun.mu.Lock()
+		it.sent = a.flashRun.sent.Load()
 		a.flashRun.chunks.noteSent(it) // before the next chunk: Finish may follow
 		a.flashRun.cond.Broadcast()
 		a.flashRun.mu.Unlock()

@@ -37,6 +37,12 @@ type Source interface {
 	Again() bool
 }
 
+// Foreteller is a [Source] that may know of chunks of zeros long before Walk comes to them.
+type Foreteller interface {
+	// Zeros calls each for them, in order. Walk has them, too.
+	Zeros(ctx context.Context, each func(c chunk.Chunk) error) error
+}
+
 // Job is a flash.
 type Job struct {
 	Source  Source
@@ -96,6 +102,7 @@ type Result struct {
 	Retried   int64         `json:"retried"` // chunks that took more than one try, or could not be read before they were written
 	Moved     int64         `json:"moved"`   // bytes that the device found elsewhere on its disk
 	Sent      int64         `json:"sent"`    // bytes on the line, towards the device
+	Direct    int64         `json:"direct"`  // of these, past SSH's cipher: by a line of their own
 	Lost      int           `json:"lost"`    // connections
 	Memory    int64         `json:"memory"`  // the writer's peak, bytes
 	Seconds   float64       `json:"seconds"` // from the first connection on
@@ -180,7 +187,7 @@ func Run(ctx context.Context, j Job) (Result, error) {
 	defer r.mu.Unlock()
 	r.result.Seconds = time.Since(began).Seconds()
 	r.result.State = r.deviceState(err)
-	r.result.Sent = r.sent.Load()
+	r.result.Sent, r.result.Direct = r.sent.Load(), r.direct.Load()
 	if s, ok := j.Source.(interface{ Checked() string }); ok {
 		r.result.Checked = s.Checked()
 	}
@@ -273,9 +280,13 @@ func (r *flashRun) guardPanic(do func()) {
 		if p == nil {
 			return
 		}
+		bug, elsewhere := p.(*Bug)
+		if !elsewhere {
+			bug = &Bug{p, debug.Stack()}
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.feedErr = &Bug{p, debug.Stack()}
+		r.feedErr = bug
 		r.cond.Broadcast()
 	}()
 	do()

@@ -89,6 +89,7 @@ type source struct {
 	once  bool // a stream
 	walks int
 	end   error // what the walk ends with
+	liar  int64 // a chunk that is foretold to be zeros, and is none; 0: none
 
 	hash   sync.Once
 	hashed []chunk.Chunk
@@ -137,6 +138,19 @@ func (s *source) Walk(ctx context.Context, want func(int64) bool, each func(chun
 	return s.end
 }
 
+// Zeros knows all of them at once; liar is one chunk more.
+func (s *source) Zeros(_ context.Context, each func(chunk.Chunk) error) error {
+	for _, c := range s.chunks() {
+		if !c.Zero && (s.liar == 0 || c.N != s.liar) {
+			continue
+		}
+		if err := each(chunk.Chunk{N: c.N, Len: c.Len, Zero: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // image has chunks of noise, of text and of zeros, and a tail that fills none.
 func image(seed uint64, chunks int) []byte {
 	b := judge.Noise(seed, chunks*chunk.Size+12345)
@@ -167,13 +181,14 @@ func (c *cut) Write(p []byte) (int, error) {
 
 // bench is a device with a writer for each connection.
 type bench struct {
-	t     *testing.T
-	disk  *disk
-	run   string
-	cuts  []int64 // bytes after which the next connections die, towards the device; then none
-	back  bool    // they die on the way back
-	conns int
-	done  sync.WaitGroup
+	t      *testing.T
+	disk   *disk
+	run    string
+	cuts   []int64 // bytes after which the next connections die, towards the device; then none
+	back   bool    // they die on the way back
+	direct bool    // the writer lets a client come by another line
+	conns  int
+	done   sync.WaitGroup
 }
 
 func (b *bench) connect(ctx context.Context) (io.ReadWriteCloser, error) {
@@ -188,7 +203,7 @@ func (b *bench) connect(ctx context.Context) (io.ReadWriteCloser, error) {
 	}
 	b.conns++
 	b.done.Go(func() {
-		writer.Serve(context.Background(), z, writer.Config{Tool: "test", Run: b.run, Silent: 10 * time.Second, Ping: time.Second,
+		writer.Serve(context.Background(), z, writer.Config{Tool: "test", Run: b.run, Silent: 10 * time.Second, Ping: time.Second, Direct: b.direct,
 			Open: func(string, bool) (writer.Target, error) { return b.disk, nil }})
 		z.Close()
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/direct"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
 )
@@ -20,6 +21,10 @@ type scripted struct {
 }
 
 func (scripted) Close() error { return nil }
+
+func (scripted) DirectTo() (direct.Address, bool) { return direct.Address{}, true }
+
+func (s scripted) DialDirect(context.Context, uint16) (io.WriteCloser, error) { return s, nil }
 
 // Whatever a device says: nothing panics or hangs, and "verified" needs its word for each chunk and for the end.
 func FuzzRun(f *testing.F) {
@@ -41,6 +46,9 @@ func FuzzRun(f *testing.F) {
 	f.Add(bytes.Join([][]byte{opened, held, say(protocol.Answers, needed), done}, nil), true)
 	f.Add(bytes.Join([][]byte{opened, done}, nil), true)
 	f.Add(say(protocol.Failed, protocol.Marshal(protocol.Failure{Kind: protocol.KindDisk, Text: "x", Writing: true})), false)
+	port, up := say(protocol.DirectPort, protocol.AppendPort(nil, 4000)), say(protocol.DirectUp)
+	f.Add(bytes.Join([][]byte{opened, port, up, say(protocol.Answers, same), done}, nil), true)
+	f.Add(bytes.Join([][]byte{opened, port, up, port, up, say(protocol.Answers, needed), done}, nil), false)
 	f.Fuzz(func(t *testing.T, b []byte, index bool) {
 		var line bytes.Buffer
 		w := wire.NewWriter(&line)

@@ -34,6 +34,9 @@ type ledgerItem struct {
 	at   chunkStage
 	data []byte // from stageInHand on; nil for zeros and where a recipe was sent
 	held []byte // sums of the pieces that the disk has in the chunk's place; nil: the chunk is sent whole
+	sent int64  // how many bytes of this flash were on the line when it was
+
+	foretold bool // it is zeros, and the walk has not come to it
 }
 
 // ledger has, over all connections of a flash, what is known of each chunk and at which stage it is. A chunk is in it from the moment
@@ -43,6 +46,8 @@ type ledger struct {
 	pending map[int64]*ledgerItem // those of chunks that are at stageInHand or a later stage
 	count   [stageCount]int
 	whole   bool // the image was read to its proper end: no further chunk comes
+
+	foretold int // how many of pending were foretold
 
 	listed []chunk.Chunk // the chunks that this connection has to compare, in order
 	asked  int           // how many of listed were announced
@@ -63,6 +68,9 @@ func (l *ledger) enterItem(it *ledgerItem) {
 	if it.at >= stageInHand {
 		l.pending[it.c.N] = it
 	}
+	if it.foretold {
+		l.foretold++
+	}
 }
 
 // takeOutItem takes a chunk out.
@@ -70,6 +78,9 @@ func (l *ledger) takeOutItem(it *ledgerItem) {
 	delete(l.chunks, it.c.N)
 	delete(l.pending, it.c.N)
 	l.count[it.at]--
+	if it.foretold {
+		l.foretold--
+	}
 }
 
 // moveTo brings a chunk to another stage. Before stageInHand there is no data.
@@ -168,6 +179,9 @@ func (l *ledger) readyToSend(ordered bool) (batch []chunk.Chunk, data []*ledgerI
 			data = append(data, it)
 		}
 	}
+	if ordered && l.asked == 0 && l.chunks[0] != nil && l.chunks[0].at == stageDiffers { // all would wait for it; it is read in a moment, and answered first
+		return batch, data
+	}
 	if l.unsaid <= announceAhead/2 && l.count[stageAwaited] < farAhead { // a few large frames, not one for each answer
 		batch = append(batch, l.nextToAnnounce(announceAhead-l.unsaid)...)
 	}
@@ -184,7 +198,12 @@ func (l *ledger) wantsData(n int64) (wants, known bool) {
 }
 
 // windowFull reports whether no more data is to be held.
-func (l *ledger) windowFull() bool { return len(l.pending) >= chunkWindow }
+func (l *ledger) windowFull() bool { return len(l.pending)-l.foretold >= chunkWindow }
+
+// enterZeros takes in a chunk of zeros that the walk has not come to.
+func (l *ledger) enterZeros(c chunk.Chunk) {
+	l.enterItem(&ledgerItem{c: c, at: stageInHand, foretold: true})
+}
 
 // enterData takes in a chunk's data, nil for zeros, which was read from the image.
 func (l *ledger) enterData(c chunk.Chunk, data []byte) {
@@ -284,13 +303,19 @@ func unaskedError(n int64) error {
 func (l *ledger) wasAnnounced(n int64) bool { return l.asked > 0 && n <= l.listed[l.asked-1].N }
 
 // takeVerified takes in the writer's answer that a chunk was written and read back.
-func (l *ledger) takeVerified(n int64) error {
+func (l *ledger) takeVerified(n int64) (*ledgerItem, error) {
 	it := l.chunks[n]
 	if it == nil || it.at < stageGoing {
-		return fmt.Errorf("%w: chunk %d is verified, and was not sent", protocol.ErrProtocol, n)
+		return nil, fmt.Errorf("%w: chunk %d is verified, and was not sent", protocol.ErrProtocol, n)
 	}
 	l.settleItem(it)
-	return nil
+	return it, nil
+}
+
+// devicesTurn reports whether there is nothing to send, though the data of next to as many chunks is held as may be: what is waited for is the line, or the
+// device.
+func (l *ledger) devicesTurn() bool {
+	return l.count[stageWanted] == 0 && l.count[stageGoing] <= senderCount && len(l.pending)-l.foretold >= chunkWindow*3/4
 }
 
 func (l *ledger) endItem(it *ledgerItem, what answerOutcome) (answerOutcome, chunk.Chunk, error) {

@@ -101,7 +101,8 @@ func (s *trial) write(it *ledgerItem, pieces bool) error {
 		return err
 	default:
 		s.has[n] = true
-		return s.l.takeVerified(n)
+		_, err := s.l.takeVerified(n)
+		return err
 	}
 }
 
@@ -117,7 +118,8 @@ func (s *trial) rebuild(c chunk.Chunk) error {
 		return err
 	default:
 		s.has[c.N] = true
-		return s.l.takeVerified(c.N)
+		_, err := s.l.takeVerified(c.N)
+		return err
 	}
 }
 

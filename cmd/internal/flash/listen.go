@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/protocol"
@@ -32,6 +33,10 @@ func (a *writerLine) listenUntilDone() error {
 			err = a.takeScanned(b)
 		case protocol.Verified:
 			err = a.takeVerified(b)
+		case protocol.DirectPort:
+			err = a.takePort(b)
+		case protocol.DirectUp:
+			err = a.takeUp()
 		case protocol.Done:
 			return a.takeAccount(b)
 		default:
@@ -105,13 +110,17 @@ func (a *writerLine) takeVerified(b []byte) error {
 	r := a.flashRun
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	full, arrived := r.chunks.devicesTurn(), int64(0)
 	for _, n := range numbers {
-		if err := r.chunks.takeVerified(n); err != nil {
+		it, err := r.chunks.takeVerified(n)
+		if err != nil {
 			return err
 		}
+		arrived = max(arrived, it.sent)
 		r.touched = true
 		r.result.Written++
 	}
+	a.pace.noteArrived(time.Now(), arrived, full)
 	r.tellLocked()
 	r.cond.Broadcast()
 	return nil

@@ -39,12 +39,14 @@ const (
 	maxHeld      = 64 << 30 / chunk.PieceSize // pieces of the disk, zeros not counted: what is known of them takes 100 MB on this side
 	maxPlanned   = 16 << 30 / chunk.Size      // chunks of one plan
 	roomScanned  = 128                        // bytes that the device needs for a chunk of a scan
-	diskSamples  = 20                         // chunks at the disk's beginning, and about as many spread over it, that are looked at first
+	diskSamples  = 20                         // chunks at the disk's beginning, and twice as many spread over it, whose beginnings are looked at first
 	imageSamples = 16                         // chunks of the image that are looked for in those of the disk
 	maxReach     = 4                          // how many times as far as the image goes the disk may have something of it
 	leastFound   = 8                          // different pieces that have to be found for the whole disk to be looked through
-	scanAhead    = 128                        // chunks that the device is asked for before it has answered
-	scanRange    = 64                         // chunks that are asked for in one frame
+	probeShare   = float64(protocol.ProbeLen) / chunk.Size
+
+	scanAhead = 128 // chunks that the device is asked for before it has answered
+	scanRange = 64  // chunks that are asked for in one frame
 )
 
 // diskScan is what a connection has learned of the disk.
@@ -184,7 +186,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 	near, far := sampledChunks(total), farChunks(total, reach)
 	all := slices.Concat(near, far)
 	for _, n := range all {
-		if err := a.askScan(protocol.Range{First: n, Count: 1}, 2*diskSamples); err != nil {
+		if err := a.askScan(protocol.Range{First: n, Count: 1, Probe: true}, 2*diskSamples); err != nil {
 			return 0, err
 		}
 	}
@@ -206,7 +208,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 	if err != nil || worth && len(far) == 0 {
 		return total, err
 	}
-	count := min(total, 512+total/16)
+	count := min(total, 1024+total/8)
 	found, looked, err = a.findImage(func(i int64) ([]byte, error) {
 		if i == count {
 			return nil, io.EOF
@@ -224,7 +226,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 		}
 		return sums, nil
 	})
-	if end = worthUpTo(far, total, reach, found, float64(looked)/float64(total)); err != nil || !worth && !isWorth(found, looked, all, end) {
+	if end = worthUpTo(far, total, reach, found, probeShare*float64(looked)/float64(total)); err != nil || !worth && !isWorth(found, looked, all, end) {
 		return 0, err
 	}
 	return end, nil
@@ -232,7 +234,7 @@ func (a *writerLine) sampleDisk(ctx context.Context, src Reader, total, reach in
 
 // sampledChunks is the numbers of the disk's chunks to look at as far as the image goes: some at its beginning, and more spread over it.
 func sampledChunks(total int64) (all []int64) {
-	spread := diskSamples + total/512
+	spread := 2*diskSamples + total/256
 	for i := range spread {
 		all = append(all, i*total/spread)
 	}
@@ -253,7 +255,7 @@ func farChunks(total, reach int64) (all []int64) {
 }
 
 // worthUpTo is how many chunks of the disk, at least total, to look through, by what was found in those far behind the image's end. A chunk that is found
-// there saves about as much time as it takes to read four. each is how many pieces were looked for of each chunk of the image.
+// there saves about as much time as it takes to read four. each is how many pieces a probe there would have of those that were looked for, if the whole image were there.
 func worthUpTo(far []int64, total, reach int64, found map[int64]int, each float64) int64 {
 	end, value, best := total, 0.0, 0.0
 	for i, n := range far {
@@ -275,7 +277,7 @@ func isWorth(found map[int64]int, looked int, chunks []int64, end int64) bool {
 			pieces, sampled = pieces+found[n], sampled+1
 		}
 	}
-	return pieces >= leastFound && float64(pieces) >= float64(sampled)/float64(end)*float64(looked)/10
+	return pieces >= leastFound && float64(pieces) >= probeShare*float64(sampled)/float64(end)*float64(looked)/10
 }
 
 // findImage looks for pieces of the image in what is known of the disk, and returns how many are in which chunk; next gives their sums, of one chunk after the

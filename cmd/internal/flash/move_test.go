@@ -166,6 +166,16 @@ func TestWorthUpTo(t *testing.T) {
 	}
 }
 
+// What is looked at before it is known whether a disk has anything of the image takes at most 2 % of what it takes to read as much as the image has.
+func TestProbesCostLittle(t *testing.T) {
+	for _, total := range []int64{1 << 10, 8 << 10, 256 << 10} {
+		probes := len(sampledChunks(total)) + len(farChunks(total, maxReach*total))
+		if share := float64(probes) * protocol.ProbeLen / float64(total*chunk.Size); share > 0.02 {
+			t.Errorf("%d chunks: %.1f %%", total, 100*share)
+		}
+	}
+}
+
 // All of a disk is looked through as far as the image goes, within the memory that the device has.
 func TestLookedThrough(t *testing.T) {
 	const gib = 1 << 30

@@ -83,6 +83,48 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// A line that takes all at once, because there is room for it on the way, is as slow as what arrives says. Where there is more to send that says nothing,
+// and is forgotten.
+func TestPaceBehindBuffers(t *testing.T) {
+	p := newPace()
+	lineAndCores{2e9, 400e6, 1e9}.send(p, 100)
+	now, arrived := time.Now(), int64(0)
+	arrive := func(full bool) {
+		for range 60 {
+			now, arrived = now.Add(80*time.Millisecond), arrived+1<<20 // 100 Mbit/s
+			p.noteArrived(now, arrived, full)
+		}
+	}
+	arrive(false)
+	if p.lineWaits() {
+		t.Error("that the senders are slow is taken for the line")
+	}
+	arrive(true)
+	if !p.lineWaits() || p.nextEncoding() != protocol.Zstd {
+		t.Errorf("the line is taken for one of %.0f Mbit/s", 8e-6/p.lineTime())
+	}
+	arrive(false)
+	if p.lineWaits() {
+		t.Error("the line is still taken for a slow one")
+	}
+}
+
+// Behind chunks that do not compress neither way is taken for useless.
+func TestPaceBehindNoise(t *testing.T) {
+	for _, by := range []protocol.Encoding{protocol.Zstd, protocol.S2} {
+		p := newPace()
+		for range 50 {
+			p.noteCompressed(by, chunk.Size, chunk.Size, time.Millisecond)
+		}
+		for range 10 {
+			p.noteCompressed(protocol.S2, chunk.Size, chunk.Size/2, time.Millisecond)
+		}
+		if p.nextEncoding() != protocol.Zstd { // for a slow line, as it is taken for one
+			t.Errorf("behind noise by %d: zstd is expected to leave %.2f", by, p.packed[protocol.Zstd].perByte())
+		}
+	}
+}
+
 // What a parcel says that it sends is what comes out at the other end, however it is compressed; what does not compress goes as it is.
 func TestParcelEncodings(t *testing.T) {
 	text := bytes.Repeat([]byte("what a device's disk has to hold\n"), chunk.Size/33)

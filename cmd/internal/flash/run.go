@@ -18,6 +18,7 @@ type flashRun struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	sent   atomic.Int64 // bytes on all lines
+	direct atomic.Int64 // those of them that went beside SSH
 
 	mu        sync.Mutex
 	cond      *sync.Cond
@@ -26,6 +27,8 @@ type flashRun struct {
 	feeding   bool
 	indexed   bool          // the image's index was known when the flash began
 	known     []chunk.Chunk // its chunks
+	walked    int64         // the walk has come to this chunk
+	foretold  map[int64]int // chunks of zeros that were taken in before the walk came to them, and their length
 	extents   []chunk.Extent
 	end       int64 // the image's length in bytes, as far as it is known
 	disk      protocol.Disk
@@ -33,12 +36,13 @@ type flashRun struct {
 	touched   bool // the writer has written
 	finished  bool
 	packBad   bool // the source's pack is left alone
+	overSSH   bool // a direct line was lost
 	unlike    bool // samples have shown that the disk holds nothing of the image
 	result    Result
 }
 
 func newRun(ctx context.Context, j Job) *flashRun {
-	r := &flashRun{Job: j, chunks: newLedger()}
+	r := &flashRun{Job: j, chunks: newLedger(), foretold: map[int64]int{}}
 	r.cond = sync.NewCond(&r.mu)
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	context.AfterFunc(r.ctx, func() { r.mu.Lock(); r.cond.Broadcast(); r.mu.Unlock() })
@@ -50,6 +54,8 @@ func (r *flashRun) runAnew(ctx context.Context) *flashRun {
 	r.cancel()
 	next := newRun(ctx, r.Job)
 	next.sent.Store(r.sent.Load())
+	next.direct.Store(r.direct.Load())
+	next.overSSH = r.overSSH
 	next.result.Lost = r.result.Lost + 1
 	next.announced = true
 	return next
@@ -134,9 +140,52 @@ func (r *flashRun) takeChunk(c chunk.Chunk, data []byte) error {
 	return r.ctx.Err()
 }
 
+// maxForetold is how many foretold chunks of zeros may be under way. With fewer the device is done with them only behind the data.
+const maxForetold = 32
+
+// feedZeros takes in chunks of zeros before the walk comes to them: the device has time to write and read back zeros while it waits for the line.
+// The walk tells what the image is, and how it ends; so nothing is said here.
+func (r *flashRun) feedZeros(src Foreteller) {
+	src.Zeros(r.ctx, func(c chunk.Chunk) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for r.chunks.foretold >= maxForetold && r.ctx.Err() == nil {
+			r.cond.Wait()
+		}
+		if c.N > r.walked && c.N*chunk.Size+int64(c.Len) <= r.disk.Size {
+			r.foretold[c.N] = c.Len
+			r.chunks.enterZeros(c)
+			r.cond.Broadcast()
+		}
+		return r.ctx.Err()
+	})
+}
+
+// errOther is that a chunk is not the zeros that were foretold.
+var errOther = errors.New("it has changed while it was read")
+
+// wasForetold reports whether the chunk that the walk has come to was taken in before.
+func (r *flashRun) wasForetold(c chunk.Chunk) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.walked = c.N
+	n, ok := r.foretold[c.N]
+	delete(r.foretold, c.N)
+	if ok && !(c.Zero && c.Len == n) {
+		return false, errOther
+	}
+	if ok {
+		r.end = max(r.end, c.N*chunk.Size+int64(c.Len))
+	}
+	return ok, nil
+}
+
 // feedImage walks through the image, once; chunks wait in the window for their place.
 func (r *flashRun) feedImage(want func(int64) bool) {
 	err := r.Source.Walk(r.ctx, want, func(c chunk.Chunk, data []byte) error {
+		if taken, err := r.wasForetold(c); taken || err != nil {
+			return err
+		}
 		if r.Fit != nil && c.N == 0 {
 			var err error
 			if c, data, err = r.fitFirstChunk(c, data); err != nil {

@@ -296,3 +296,28 @@ func TestZstdFileKeptInPart(t *testing.T) {
 		})
 	}
 }
+
+// What lies behind much free space is not decoded for by the device, nor decoded again here: the copy of the partition table at a disk's end, say.
+func TestZstdFileBehindGap(t *testing.T) {
+	img := slices.Concat(words(3, 70), make([]byte, 50*chunk.Size), words(4, 6))
+	copy(img[510:], "\x55\xaa")
+	name := filepath.Join(t.TempDir(), "disk.img")
+	judge.WriteFile(t, name, img)
+	judge.Run(t, exec.CommandContext(t.Context(), judge.Tool(t, "zstd"), "-q", "-1", name))
+	i := judge.Value(stored.Open(t.Context(), name+".zst", "", nil, stored.Force(true)))(t)
+	defer i.Close()
+	judge.Must(t, i.Ready(t.Context(), 0))
+	res, err := newBench(t, judge.Noise(9, len(img)+chunk.Size)).flashOf(i, img)
+	if err != nil || res.Lost > 0 || i.KeepsAll() {
+		t.Errorf("decoded again %v: %+v, %v", i.KeepsAll(), res, err)
+	}
+	f, alone := i.Pack().(*pack.File), 0
+	for _, c := range i.Index() {
+		if _, placed := f.Place(c); !placed {
+			alone++
+		}
+	}
+	if alone != 4 {
+		t.Errorf("%d chunks have no place in the stream", alone)
+	}
+}

@@ -55,6 +55,14 @@ func (in *Files) openArchive(path string, maxSize int64, read func(io.Reader, in
 	return parseArchive(f, path, maxSize, read)
 }
 
+// cutHint says of a file that ended where none may end what that may be.
+func cutHint(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = hint.To(err, "it ends too early: it may have been copied, or written, in part only")
+	}
+	return err
+}
+
 // parseArchive reads an archive from r, which is what path names.
 func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, initrd.Limits) (*initrd.Image, error)) (*Archive, error) {
 	often := collectSeldom()
@@ -62,10 +70,7 @@ func parseArchive(r io.Reader, path string, maxSize int64, read func(io.Reader, 
 	often()
 	if err != nil {
 		err = fmt.Errorf("reading %s: %w", path, err)
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = hint.To(err, "it ends too early: it may have been copied, or written, in part only")
-		}
-		return nil, SizeHint(err)
+		return nil, SizeHint(cutHint(err))
 	}
 	sum := img.FileSum()
 	return &Archive{img, manifest.Input{Role: "archive", Name: manifest.EscapePath(Name(path)),

@@ -48,6 +48,14 @@ func (in *Files) Watched(label string) (progress func(done, total int64), end fu
 	return bar.Set, bar.Close
 }
 
+// Above is a writer for lines that go to w, which is standard error: they stand above what [Files.Watched] shows there.
+func (in *Files) Above(w io.Writer) io.Writer {
+	if in.screen == nil || in.screen() == nil {
+		return w
+	}
+	return in.screen()
+}
+
 // Open opens a file of any kind.
 func (in *Files) Open(path string) (io.ReadCloser, error) {
 	if in.beside {

@@ -75,7 +75,7 @@ func (ls Layers) openTree(maxSize int64) (*sysroot.Tree, error) {
 	}
 	tree, err := sysroot.Open(all...)
 	if err != nil {
-		return nil, SizeHint(err)
+		return nil, SizeHint(cutHint(err))
 	}
 	return tree, nil
 }

@@ -13,6 +13,7 @@ import (
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/output"
 	"groundhog/initrd"
+	"groundhog/initrd/debian/dpkg"
 	"groundhog/manifest"
 	"groundhog/patches/sysroot"
 )
@@ -44,14 +45,17 @@ func (in *Files) Source(path string, root Layers, maxSize int64) (*Source, error
 		return in.Tree(Layers{{path, hasDebs(path)}}, maxSize)
 	}
 	f, err := in.openEnding(path)
+	if bad, ok := errors.AsType[*fs.PathError](err); ok {
+		err = bad.Err // the path is said already
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the source: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 1<<16)
 	head, err := r.Peek(512)
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("reading the source: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("!<arch>\n")):
@@ -118,7 +122,7 @@ func manifestLimits(maxSize int64) manifest.Limits {
 func DecodeManifest(path string, r io.Reader, maxSize int64) (*manifest.Manifest, error) {
 	m, err := manifest.Decode(r, manifestLimits(maxSize))
 	if err != nil {
-		err = SizeHint(fmt.Errorf("reading %s: %w", path, err))
+		err = SizeHint(cutHint(fmt.Errorf("reading %s: %w", path, err)))
 		if errors.Is(err, manifest.ErrNewer) {
 			return nil, hint.To(err, "a newer groundhog reads it")
 		}
@@ -151,7 +155,7 @@ func (in *Files) Tree(ls Layers, maxSize int64) (*Source, error) {
 	defer end()
 	m, err := manifest.OfSystem(tree, records, progress)
 	if err != nil {
-		return nil, readHint(SizeHint(err))
+		return nil, ReadHint(SizeHint(err))
 	}
 	return &Source{Manifest: m}, nil
 }
@@ -163,7 +167,10 @@ func (s *Source) attributeFrom(root Layers, maxSize int64) error {
 		return err
 	}
 	defer tree.Close()
-	return s.Attribute(tree)
+	if err = s.Attribute(tree); errors.Is(err, dpkg.ErrNone) {
+		err = hint.To(err, "name the root tree that dpkg has installed packages in; without one it is done without packages")
+	}
+	return err
 }
 
 // Attribute adds the tree's packages and its system to the manifest of an archive.
@@ -179,11 +186,11 @@ func (s *Source) Attribute(tree *sysroot.Tree) error {
 	if err != nil {
 		return err
 	}
-	return readHint(SizeHint(m.AttributeArchive(records, s.Image)))
+	return ReadHint(SizeHint(m.AttributeArchive(records, s.Image)))
 }
 
-// readHint is err with the way out where files of a root tree may not be read.
-func readHint(err error) error {
+// ReadHint is err with the way out where files of a root tree may not be read.
+func ReadHint(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return hint.To(err, "run it as the user who made the root tree, as root, or in its user namespace")
 	}

@@ -113,12 +113,32 @@ const (
 	stoppingTime = time.Minute // for the kernel to stop its devices
 )
 
+// leavingFile is there while the device is about to leave the initramfs: no flash begins then (package writer).
+func (m Machine) leavingFile() string { return filepath.Join(m.Root, "/run/groundhog/leaving") }
+
+// leaveDisks is nil where no disk is half written, and no flash begins from here on: who writes makes `writing` before he looks for `leaving`. After an error
+// the device does not leave.
+func (m Machine) leaveDisks() error {
+	os.WriteFile(m.leavingFile(), nil, 0o600)
+	err := m.requireWholeDisks()
+	if err != nil {
+		os.Remove(m.leavingFile())
+	}
+	return err
+}
+
 // StartNew has a process of its own start what LoadNew loaded, a moment later: until then the connection can end in good order.
 func (m Machine) StartNew(out io.Writer) error {
-	if err := m.Apart(); err != nil {
+	err := m.leaveDisks()
+	if err == nil {
+		if err = m.Apart(); err != nil {
+			os.Remove(m.leavingFile())
+		}
+	}
+	if err != nil {
 		return errors.Join(err, m.Unload())
 	}
-	_, err := fmt.Fprintln(out, "starting")
+	_, err = fmt.Fprintln(out, "starting")
 	return err
 }
 
@@ -136,9 +156,10 @@ func startApart() error {
 // be told any more.
 func (m Machine) GoNew() error {
 	time.Sleep(partingPause)
-	if err := errors.Join(m.requireWaiting(), m.requireWholeDisks()); err != nil { // somebody flashes it again
+	if err := errors.Join(m.requireWaiting(), m.leaveDisks()); err != nil { // somebody flashes it again
 		return errors.Join(err, m.Unload())
 	}
+	defer os.Remove(m.leavingFile())
 	unix.Sync()
 	stuck := time.AfterFunc(stoppingTime, func() { m.pressSysrq("b") })
 	defer stuck.Stop()

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"groundhog/fixtures/judge"
 )
 
 // newSystem is one to be started, and what comes of it on standard input.
@@ -132,4 +134,38 @@ func TestStartNew(t *testing.T) {
 		t.Error("it starts with a disk that is neither old nor new")
 	}
 	f.wants("unload")
+}
+
+// Who begins a flash behind the word that the new system is started is to see that the device leaves; where it does not leave, nobody is kept from it.
+func TestStartNewLeaves(t *testing.T) {
+	f := newWaiting(t)
+	f.write("run/groundhog/build", "x\n")
+	leaving := func() bool { _, err := os.Stat(f.root + "/run/groundhog/leaving"); return err == nil }
+	if err := f.machine().StartNew(io.Discard); err != nil || !leaving() {
+		t.Errorf("%v; it says that it leaves: %v", err, leaving())
+	}
+	judge.Must(t, os.Remove(f.root+"/run/groundhog/leaving")) // somebody's reboot that was refused
+	m := f.machine()
+	m.Reboot = func(int) error {
+		if !leaving() {
+			t.Error("it leaves, and does not say so")
+		}
+		return errors.New("no reboot")
+	}
+	if err := m.GoNew(); err == nil || leaving() {
+		t.Errorf("%v; it says that it leaves: %v", err, leaving())
+	}
+	f.write("run/groundhog/writing", "flash s /dev/vda\n")
+	f.calls = nil
+	var out bytes.Buffer
+	if err := f.machine().StartNew(&out); err == nil || out.Len() > 0 || leaving() {
+		t.Errorf("somebody flashes it: %v, %q; it says that it leaves: %v", err, &out, leaving())
+	}
+	f.wants("unload")
+	judge.Must(t, os.Remove(f.root+"/run/groundhog/writing"))
+	f.calls, f.fail = nil, errors.New("no process")
+	if err := f.machine().StartNew(io.Discard); err == nil || leaving() {
+		t.Errorf("no process: %v; it says that it leaves: %v", err, leaving())
+	}
+	f.wants("apart", "unload")
 }

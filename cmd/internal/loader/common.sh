@@ -73,10 +73,10 @@ replace() {
 }
 
 # tidy FILE: what a run that was killed left beside it. The second name may be all that the old file has: see replace.
-tidy() { settle "$1" && rm -f "${1%/*}/.groundhog-last" "${1%/*}/.groundhog-new" "${1%/*}/.groundhog-old" "${1%/*}/.groundhog-config"; }
+tidy() { settle "${1%/*}" && rm -f "${1%/*}/.groundhog-last" "${1%/*}/.groundhog-new" "${1%/*}/.groundhog-old" "${1%/*}/.groundhog-config"; }
 
 # way_does WHAT: whether $way has such a function, which is in its file. arrive puts the archive there, and switch has it booted. What takes it back: where
-# it takes the place of something decides, put_back and newer; clear elsewhere. Some have survey, the facts that it needs.
+# it takes the place of something decides, put_back, newer and gone; clear elsewhere. Some have survey, the facts that it needs.
 # shellcheck disable=SC2154 # push.sh and restore.sh say which way
 way_does() { command -v "$1_$way" >/dev/null; }
 

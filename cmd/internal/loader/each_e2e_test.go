@@ -6,6 +6,8 @@ import "testing"
 
 func TestPushKilledAll(t *testing.T) { pushKilled(t, 1) }
 
+func TestPushKilledThenCutAll(t *testing.T) { pushKilledThenCut(t, 1) }
+
 func TestRestoreKilledAll(t *testing.T) { restoreKilled(t, 1) }
 
 func TestOneShotKilledAll(t *testing.T) { oneShotKilled(t, 1) }

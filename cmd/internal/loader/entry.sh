@@ -54,7 +54,7 @@ switch_entry() {
 
 # clear_entry: in the order that leaves nothing which names what is gone.
 clear_entry() {
-	[ -d "$config/loader/entries" ] || { say "the EFI system partition is not mounted at $config" && return 1; }
+	[ -d "$config/loader/entries" ] || [ -d "$config/EFI" ] || { say "the EFI system partition is not mounted at $config" && return 1; }
 	if [ "$(entry_told)" = groundhog.conf ]; then
 		chattr -i "$entry_variable" 2>/dev/null # efivarfs protects variables that it does not know
 		rm -f "$entry_variable" || return 1

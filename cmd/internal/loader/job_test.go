@@ -224,6 +224,49 @@ func TestNewer(t *testing.T) {
 	})
 }
 
+// An archive in the place of one kernel's initramfs is taken back before one goes into the place of another's: there is one original that is kept. What is
+// there no more, or was made anew, needs nothing.
+func TestPushOtherKernel(t *testing.T) {
+	const older = "/boot/initrd.img-6.1.0-55-amd64"
+	for about, change := range map[string]func(l *local){
+		"there":     nil,
+		"made anew": func(l *local) { l.write(older, "newer") },
+		"gone":      func(l *local) { judge.Must(t, os.Remove(l.root+older)) },
+	} {
+		l := newLocal(t, deviceShell)
+		l.write(older, "the older original")
+		push(t, l, Boot{Way: Replace, File: older}, "archive")
+		if change != nil {
+			change(l)
+		}
+		was := l.tree()
+		err := job(layouts["boot"], "two").Run(t.Context(), l, strings.NewReader("two"))
+		if change != nil {
+			if err != nil || l.boots(layouts["boot"]) != "two" {
+				t.Errorf("%s: %v: it boots %q", about, err, l.boots(layouts["boot"]))
+			}
+			continue
+		}
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "groundhog restore") || l.tree() != was {
+			t.Errorf("%s: %v", about, err)
+		}
+		if f := l.survey(""); f.Get("pushed_other") != l.root+older {
+			t.Errorf("the survey says %q of it", f.Get("pushed_other"))
+		}
+		l.edit = nil
+		judge.Value(Restore(t.Context(), l))(t)
+		push(t, l, layouts["boot"], "two")
+		if f := l.survey(""); f.Get("pushed_other") != "" || f.Get("pushed") == "" {
+			t.Errorf("of its own place the survey says %q", f.Get("pushed_other"))
+		}
+		l.edit = nil
+		judge.Value(Restore(t.Context(), l))(t)
+		if l.read(initrd) != "the original" || l.read(older) != "the older original" {
+			t.Errorf("in the end %q and %q", l.read(initrd), l.read(older))
+		}
+	}
+}
+
 // A config.txt that was edited while it named the archive keeps what was edited, and names the initramfs again: it would name a file that is gone.
 func TestNameEdited(t *testing.T) {
 	for _, pushes := range []int{1, 2} {

@@ -5,9 +5,14 @@
 
 decides_name() { printf '%s\n' "$config"; }
 
-# arrive_name: what the firmware loads may not be written into: a second push takes another name.
+# arrive_name: what the firmware loads may not be written into: a second push takes another name. config.txt says which one that is: a push that was killed
+# may have noted its own before config.txt had it.
 arrive_name() {
-	[ "$(value name)" != "$name" ] || name=${name%?}_
+	if grep -q "^initramfs  *${name%?}_" "$config"; then
+		:
+	elif [ "$(value name)" = "$name" ] || grep -q "^initramfs  *$name" "$config"; then
+		name=${name%?}_
+	fi
 	fresh=${file%/*}/$name
 }
 
@@ -25,8 +30,14 @@ switch_name() {
 	[ "$(from_medium "$fresh")" = "$sum" ] || fail "$fresh does not read back as what was written: run groundhog restore"
 }
 
+# requires_name: config.txt is not made to name what is gone, as with its kernel's package: the archive boots, and is all that does.
+requires_name() {
+	[ -e "$file" ] || refuse "$config names what was pushed, and $file is gone, which it named before: update-initramfs -u has it name another one first"
+}
+
 # put_back_name KEPT
 put_back_name() {
+	requires_name
 	old=${config%/*}/.groundhog-config
 	{ cp "$1" "$old" && durable "$old" && flip "$config" "$old"; } || fail "putting $config back failed"
 }
@@ -36,8 +47,11 @@ newer_name() {
 	one=groundhog_${file##*/initrd.img} new=${config%/*}/.groundhog-config
 	named="^\\(initramfs  *\\)\\($one\\|${one%?}_\\)\\( .*\\)\\{0,1\\}\$"
 	grep -q "$named" "$config" || return 0
+	requires_name
 	sed "s#$named#\\1${file##*/}\\3#" "$config" >"$new" && durable "$new" && settle "$config" && flip "$config" "$new" && grep -q "^initramfs  *${file##*/}" "$config"
 }
+
+gone_name() { refuse "there is no $config: is it mounted?"; }
 
 # drop_name NAME KEEP: what an earlier push put there besides, under either name: one that did not come to its end has left its own there, or the one before.
 drop_name() {

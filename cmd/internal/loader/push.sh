@@ -113,6 +113,11 @@ trap 'exit 1' HUP INT TERM PIPE
 umask 077
 { mkdir -p "$state" && chmod 700 "$state"; } || refuse "making $state failed"
 [ -z "$earlier" ] || [ "$earlier" = "$way" ] || refuse "an archive is there by another way, $earlier: groundhog restore takes that back"
+was=$(value file)
+if [ "$way" = replace ] && [ -f "$was" ] && [ "$was" != "$file" ]; then # one original is kept
+	now=$(hash_of "$was") || refuse "reading $was failed"
+	! pushed "$now" || refuse "an archive is still in the place of $was: groundhog restore takes that back"
+fi
 original=''
 if way_does decides; then keep_original "$("decides_$way")"; fi # what has nothing that decides takes nothing's place
 printf '%s\n' "$groundhog_restore" | place restore || exit

@@ -19,8 +19,18 @@ put_back_replace() {
 	old=${file%/*}/.groundhog-old
 	{ cp -p "$1" "$old" && durable "$old"; } || fail "copying the original to $old failed"
 	[ "$(hash_of "$old")" = "$original" ] || fail "copying the original to $old failed"
-	replace "$old" "$file" || fail "renaming $old failed: $file is the pushed one or the original"
+	if [ -e "$file" ]; then replace "$old" "$file"; else mv "$old" "$file" && durable "$file"; fi || fail "renaming $old failed: $file is the pushed one or the original"
 }
 
 # newer_replace: what is there in the archive's place needs nothing of it.
 newer_replace() { :; }
+
+# gone_replace: somebody has removed the archive. The original comes back where its kernel is still there. Whoever purged the kernel's package has
+# removed that as well, and nothing is to be put back; but other kernels tell that from a /boot that is not mounted.
+gone_replace() {
+	[ ! -e "${file%/*}/vmlinuz-${file##*/initrd.img-}" ] || return 0
+	for other in "${file%/*}"/vmlinuz-*; do
+		[ ! -e "$other" ] || over "$file is gone with its kernel, and what was kept for it as well: there is nothing to put back"
+	done
+	refuse "there is no $file, nor any kernel beside it: is ${file%/*} mounted?"
+}

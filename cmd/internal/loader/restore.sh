@@ -38,15 +38,20 @@ if way_does clear; then
 fi
 way_does put_back || fail "$state/state has the way '$way', which this groundhog does not know"
 target=$("decides_$way")
-now=$(hash_of "$target") || fail "reading $target failed"
-[ "$now" != "$original" ] || over "$target is the original already"
-if ! pushed "$now"; then
-	"newer_$way" || fail "$target was changed since the push, and still names what was pushed"
-	over "$target is newer than what was pushed: it stays as it is"
+[ -n "$target" ] || refuse "$state/state does not say what was pushed where: update-initramfs -u makes a new initramfs, and without $state there is nothing to restore"
+if [ -e "$target" ]; then
+	now=$(hash_of "$target") || fail "reading $target failed"
+	[ "$now" != "$original" ] || over "$target is the original already"
+	if ! pushed "$now"; then
+		"newer_$way" || fail "$target was changed since the push, and still names what was pushed"
+		over "$target is newer than what was pushed: it stays as it is"
+	fi
+else
+	"gone_$way"
 fi
 kept=$state/original-$original
 [ -n "$original" ] && [ "$(hash_of "$kept" 2>/dev/null)" = "$original" ] ||
-	fail "the original of $target kept in $state is damaged: $target stays the pushed one; update-initramfs -u makes a new one"
+	fail "the original of $target kept in $state is damaged: $target stays as it is; update-initramfs -u makes a new one"
 "put_back_$way" "$kept"
 [ "$(from_medium "$target")" = "$original" ] || fail "$target does not read back as its original"
 over "the original of $target is back"

@@ -216,15 +216,21 @@ if has lsblk && [ -b "$source" ]; then
 	done
 fi
 [ ! -r "$groundhog_root/var/lib/groundhog/state" ] || {
-	pushed='' pushed_way=''
+	pushed='' pushed_way='' pushed_file=''
 	while read -r key value; do
 		case $key in
 		pushed) pushed=$value ;;
 		way) pushed_way=$value ;;
+		file) pushed_file=$value ;;
 		esac
 	done <"$groundhog_root/var/lib/groundhog/state"
 	fact pushed "$pushed"
 	fact pushed_way "$pushed_way"
+	# It may still be in the place of another kernel's initramfs.
+	if [ "$pushed_way" = replace ] && [ "$pushed_file" != "$initrd" ] && [ -f "$pushed_file" ]; then
+		hash=$(sha256sum <"$pushed_file")
+		! grep -qxF "pushed ${hash%% *}" "$groundhog_root/var/lib/groundhog/state" || fact pushed_other "$pushed_file"
+	fi
 }
 for program in sha256sum sync cmp awk dd stat flock; do
 	has "$program" || fact missing "$program"

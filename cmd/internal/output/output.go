@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -75,6 +76,9 @@ func sameName(a, b string) bool {
 // Create starts a file that will have permission bits perm, but for those that the umask takes from others. What goes to standard output is a file, too, until all is complete.
 func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if path == Stdio && o.Stdout != nil {
+		if isNowhere(o.Stdout) {
+			return nil, errors.New("writing to standard output: it is closed, or is /dev/null, and nobody would have the file")
+		}
 		f, err := os.CreateTemp("", "groundhog-*")
 		if err == nil {
 			err = os.Remove(f.Name()) // it may have private keys in it, and a run that is killed removes nothing
@@ -84,6 +88,9 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 		}
 		o.files = append(o.files, outputFile{path: path, tmp: f})
 		return f, nil
+	}
+	if isOpenFile(path) {
+		return nil, hint.To(fmt.Errorf("writing %s: it is the name of a file that is open already", path), "- is standard output")
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("writing %s: it is there and no regular file", path)
@@ -102,6 +109,39 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	}
 	o.files = append(o.files, outputFile{path: path, perm: perm, dir: dir, aside: aside})
 	return aside.File, nil
+}
+
+// Behind is what is behind a writer that passes on what it is given.
+func Behind(w io.Writer) io.Writer {
+	for {
+		over, ok := w.(interface{ Unwrap() io.Writer })
+		if !ok {
+			return w
+		}
+		w = over.Unwrap()
+	}
+}
+
+// isNowhere reports whether a writer is /dev/null, opened to read as well: what Go's runtime puts in the place of a standard output that is
+// closed. A shell's >/dev/null is open to write only.
+func isNowhere(w io.Writer) bool {
+	f, ok := Behind(w).(*os.File)
+	if !ok {
+		return false
+	}
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	null, nullErr := os.Stat(os.DevNull)
+	info, infoErr := f.Stat()
+	return errors.Join(err, nullErr, infoErr) == nil && flags&unix.O_ACCMODE == unix.O_RDWR && os.SameFile(info, null)
+}
+
+// isOpenFile reports whether a name is that of an open file, as /dev/stdout and /dev/fd/3 are. Behind it a regular file may be, and what
+// got this name would take the place of the name: as root that leaves the machine without its /dev/stdout.
+func isOpenFile(path string) bool {
+	const proc = "/proc/"
+	dir, _ := filepath.EvalSymlinks(filepath.Dir(path))
+	target, _ := os.Readlink(path)
+	return strings.HasPrefix(dir+"/", proc) || strings.HasPrefix(target, proc)
 }
 
 // Write writes a whole file.

@@ -69,12 +69,16 @@ func TestRefused(t *testing.T) {
 	if Check([]string{"a", Stdio, "b"}, []string{Stdio}) != nil || Check([]string{Stdio, "a", Stdio}, nil) == nil || Check([]string{"", ""}, nil) != nil {
 		t.Error("standard output, once and twice")
 	}
+	stdout := filepath.Join(dir, "stdout") // as /dev/stdout is, which root would have to make anew
+	judge.Must(t, os.Symlink("/proc/self/fd/1", stdout))
 	new := filepath.Join(dir, "new")
 	if Check([]string{new, "x", filepath.Join(dir, "..", filepath.Base(dir), "new")}, nil) == nil || Check([]string{new, new + "er"}, nil) != nil {
 		t.Error("one file for two outputs, and two")
 	}
 	for path, want := range map[string]string{
 		dir:                           "writing " + dir + ": it is there and no regular file",
+		stdout:                        "writing " + stdout + ": it is the name of a file that is open already",
+		"/proc/self/fd/1":             "writing /proc/self/fd/1: it is the name of a file that is open already",
 		filepath.Join(dir, "none/x"):  "writing " + dir + "/none/x: creating a file in " + dir + "/none: no such file or directory",
 		filepath.Join(in, "a file's"): "writing " + in + "/a file's: creating a file in " + in + ": not a directory",
 	} {
@@ -83,6 +87,9 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 		o.Discard()
+	}
+	if left, err := os.Readlink(stdout); err != nil || left != "/proc/self/fd/1" {
+		t.Errorf("the name of an open file became %s, %v", left, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/writer"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/interrupt"
 )
 
 // diskPartition is a filesystem that was recognised on the disk.
@@ -44,6 +45,9 @@ func (f *flashing) canGrow(ctx context.Context) error {
 		return err
 	}
 	size, _ := f.img.Size()
+	left := f.left
+	f.left = nil // nothing is cleared yet, nor said to be
+	defer func() { f.left = left }()
 	if _, _, err = f.fitTable(protocol.Disk{Size: f.disk.Size, Block: f.disk.Block}, size, first); err != nil {
 		return err
 	}
@@ -61,7 +65,10 @@ func (f *flashing) lookAfterwards(ctx context.Context, data *Flashed) error {
 		data.Filesystems, err = f.recogniseFilesystems(ctx)
 		return err
 	})
+	f.gone = hasLeft(err)
 	switch {
+	case f.gone && f.Grow:
+		return inState(Starting, fmt.Errorf("looking at the disk afterwards: %w", err))
 	case err != nil && (f.Grow || ctx.Err() != nil):
 		return inState(Verified, fmt.Errorf("looking at the disk afterwards: %w", err))
 	case err != nil:
@@ -125,7 +132,7 @@ func parsePartitions(said string) (all []diskPartition) {
 
 // stateUngrown is the state after an enlarging that failed: the device says of a disk on which it was begun that it is written to.
 func (f *flashing) stateUngrown(ctx context.Context) State {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	ctx, cancel := interrupt.Asking(ctx, askFor)
 	defer cancel()
 	o := observedState{}
 	c, err := f.loginAgain(ctx)
@@ -136,11 +143,13 @@ func (f *flashing) stateUngrown(ctx context.Context) State {
 		return Unknown
 	}
 	defer c.Close()
-	f.askDisk(ctx, c, "", "", &o)
-	switch o.disk {
-	case writer.StateWriting:
+	f.askDisk(ctx, c, f.wrote, "grow "+f.session(), &o)
+	switch known := o.ours || o.old; {
+	case o.held, o.disk != "" && o.disk != writer.StateNone && !known:
+		return Replaced
+	case o.disk == writer.StateWriting:
 		return Waiting
-	case writer.StateVerified:
+	case o.disk == writer.StateVerified:
 		return Verified
 	}
 	return Unknown
@@ -153,9 +162,20 @@ func (f *flashing) enlargeFilesystem(ctx context.Context, data *Flashed) error {
 	}
 	path := f.grown.path
 	// e2fsck and resize2fs are silent, and read all of a large filesystem's tables.
-	r, err := f.c.Script(device.Patient(ctx, time.Hour), plain.Writing+growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size))
-	if err == nil {
-		err = r.Err("enlarging " + path)
+	var r device.Result
+	var err error
+	for end := time.Now().Add(f.Patience); ; {
+		r, err = f.c.Script(device.Patient(ctx, time.Hour), plain.Writing+growScript, nil, f.disk.Path, path, fmt.Sprint(f.grown.size), f.wrote, whoami())
+		if err == nil {
+			err = r.Err("enlarging " + path)
+		}
+		if err == nil || !isGoing(err.Error()) && !strings.HasSuffix(err.Error(), ": "+whoami()) || !time.Now().Before(end) {
+			break
+		}
+		select { // somebody asks for the disk's state, or our own writer is about to end: both take a moment
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+		}
 	}
 	if err == nil && !strings.Contains(string(r.Stdout), "grown") {
 		err = errors.New("enlarging " + path + ": the device does not say that it is done")

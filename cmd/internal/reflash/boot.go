@@ -124,6 +124,9 @@ func (b *booting) tryKernel(ctx context.Context, s *image.Start) error {
 // leaveInitramfs leaves the initramfs for the new system. Where kexec fails the device is rebooted.
 func (b *booting) leaveInitramfs(ctx context.Context) error {
 	b.By = ByFirmware
+	if b.gone {
+		return nil
+	}
 	if b.wanted == ByKexec {
 		err := b.startNewSystem(ctx)
 		switch {
@@ -136,7 +139,12 @@ func (b *booting) leaveInitramfs(ctx context.Context) error {
 		b.Why = err.Error()
 		b.tellPhase("kexec", "kexec cannot start the new system, and the firmware does: %v", err)
 	}
-	return b.rebootDevice(ctx)
+	err := b.rebootDevice(ctx)
+	if hasLeft(err) {
+		b.tellPhase("wait", "it has left its initramfs by itself, as it seems: %v", err)
+		return nil
+	}
+	return err
 }
 
 // startNewSystem has the device load the new system's kernel and initramfs, and start them. If the connection is lost before the device has said

@@ -288,6 +288,22 @@ func TestReflashKexecAgain(t *testing.T) {
 	}
 }
 
+// A writer of another protocol is replaced once, though it had been asked for the disks before it was asked for kexec.
+func TestReflashKexecOtherProtocol(t *testing.T) {
+	t.Parallel()
+	b := waitingFor(t, bootKexec)
+	b.Once("groundhog-writer version", devicetest.Say("groundhog-writer, protocol 1\n[]\n", 0))
+	b.Once("groundhog-writer kexec new", devicetest.Complain("usage: groundhog-writer serve [DIR] | disks", 2))
+	out := b.run(t.Context(), bootKexec)
+	sent := 0
+	for _, c := range b.Commands() {
+		sent += strings.Count(c, "cat >/sbin/.groundhog-writer")
+	}
+	if out.Verdict != Done || sent != 1 {
+		t.Errorf("sent %d times: %+v\n%s", sent, out, &b.told)
+	}
+}
+
 // Hardware that hangs in a kexec is said to have been sent there, and what helps.
 func TestReflashKexecHangs(t *testing.T) {
 	b := waitingFor(t, bootKexec)

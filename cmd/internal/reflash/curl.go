@@ -29,6 +29,7 @@ func (f *flashing) byPipeline(ctx context.Context) runResult {
 	f.tellPhase("flash", "%s gets %s and writes it to %s", f.Name, f.path, f.disk)
 	// It says nothing until it is over. A megabyte a second to write, and as much again to read back, is slow for any device.
 	silent := f.Patience + 2*time.Duration(job.Size>>20)*time.Second
+	f.wrote = "curl " + job.Session
 	before := f.lastWriter(ctx)
 	r, err := f.runPipeline(device.Patient(ctx, silent), job)
 	data := &Flashed{Result: flash.Result{State: flash.Untouched, Checked: f.img.Checked(), Size: r.Bytes, Seconds: time.Since(began).Seconds()}, Image: f.img.Sum(), Content: f.img.Content()}
@@ -42,7 +43,7 @@ func (f *flashing) byPipeline(ctx context.Context) runResult {
 		case r.Started:
 			data.State = flash.Waiting
 		}
-		return runResult{data: data, err: inState(f.stateLeft(ctx, data.State, "curl "+job.Session, before, err), err)}
+		return runResult{data: data, err: inState(f.stateLeft(ctx, data.State, f.wrote, before, err), err)}
 	}
 	return runResult{state: Verified, data: data, done: fmt.Sprintf("verified: %s has %s (%s), %s in %.1f s, %s, by curl",
 		f.disk.Path, f.path, data.imageNamed(), show.Bytes(r.Bytes), data.Seconds, show.Rate(float64(r.Bytes)/data.Seconds))}
@@ -95,6 +96,10 @@ func (f *flashing) curlPipeline(ctx context.Context) (job plain.Job, stop func()
 		return job, nil, fmt.Errorf("the image is larger than the disk: %d bytes, %s has %d", size, f.disk.Path, f.disk.Size)
 	}
 	if err := f.sendFittedTable(ctx, &job); err != nil {
+		return job, nil, err
+	}
+	// All this may have taken long, and the connection may be gone.
+	if err := f.retryStep(ctx, func() error { return f.reconnect(ctx) }); err != nil {
 		return job, nil, err
 	}
 	// A decoder on the device may call an error what the decoder here leaves out, and busybox' knows less: it would fail half way.

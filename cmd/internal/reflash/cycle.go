@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash/image"
 	"groundhog/cmd/internal/hint"
+	"groundhog/cmd/internal/interrupt"
 	"groundhog/cmd/internal/loader"
 )
 
@@ -36,25 +38,32 @@ func Cycle(ctx context.Context, h Host, a *Archive, img *image.Image, path strin
 
 // cycleDevice brings one device from its running system to the new image.
 func (o *CycleOptions) cycleDevice(ctx context.Context, h Host, a *Archive, img *image.Image, path string) runResult {
+	defer img.OnLoss(h.tellImage)()
 	options := o.SSH.Initramfs(a.Keys).OnPort(o.waitsAt(h), a.Port)
 	if err := o.startsEarly(ctx, a, img); err != nil {
 		return runResult{err: inState(Untouched, err)}
 	}
 	took := newTurnaround()
-	c, state, err := o.bringToWait(ctx, h, a, img, options, took)
+	c, state, pushed, err := o.bringToWait(ctx, h, a, img, options, took)
 	if err != nil {
 		return runResult{err: err}
 	}
 	f := flashing{Host: h, at: o.waitsAt(h), FlashOptions: &o.FlashOptions, c: c, options: options, state: state, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
+	f.askFirst(ctx)
 	if err := img.Err(); err != nil { // the image was read while the device rebooted
 		return runResult{err: inState(f.stateOfWaiting(ctx), fmt.Errorf("the image: %w", err))}
 	}
 	if f.record, err = device.ReadRecord(h.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return runResult{err: inState(f.stateOfWaiting(ctx), err)}
 	}
-	if err := f.retryStep(ctx, func() error { return f.identifyDevice(ctx) }); err != nil { // another device may answer, of whose disk nothing is known
-		return runResult{err: inState(Untouched, err)}
+	if err := f.retryStep(ctx, func() error { return f.identifyDevice(ctx) }); errors.Is(err, device.ErrOther) || errors.Is(err, device.ErrTwice) {
+		if pushed {
+			return runResult{err: inState(Rebooting, err)}
+		}
+		return runResult{err: inState(Untouched, err)} // of that one's disk nothing is known
+	} else if err != nil {
+		return runResult{err: inState(f.stateOfWaiting(ctx), err)}
 	}
 	b := &booting{flashing: &f, wanted: o.Boot}
 	starts, err := o.Starts(ctx, a, img)
@@ -102,7 +111,7 @@ func (o *CycleOptions) waitsAt(h Host) string {
 // stateOfWaiting is the state of a device that waits and to whose disk this run wrote nothing. An earlier flash may have left the disk half written:
 // then the device does not boot by itself.
 func (f *flashing) stateOfWaiting(ctx context.Context) State {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	ctx, cancel := interrupt.Asking(ctx, askFor)
 	defer cancel()
 	c, err := f.loginAgain(ctx)
 	if err != nil {
@@ -115,13 +124,13 @@ func (f *flashing) stateOfWaiting(ctx context.Context) State {
 	return Held
 }
 
-// bringToWait brings a device to where it waits, which it may do already.
-func (o *CycleOptions) bringToWait(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options, took *turnaround) (*device.Client, device.State, error) {
+// bringToWait brings a device to where it waits, which it may do already: then nothing was pushed.
+func (o *CycleOptions) bringToWait(ctx context.Context, h Host, a *Archive, img *image.Image, options device.Options, took *turnaround) (c *device.Client, state device.State, pushed bool, err error) {
 	if c, err := device.Dial(ctx, o.waitsAt(h), options); err == nil {
 		state, err := c.State(ctx)
 		if err == nil && state.Initramfs {
 			h.tellPhase("push", "build %s waits there already", state.Build)
-			return c, state, nil
+			return c, state, false, nil
 		}
 		c.Close()
 	}
@@ -133,26 +142,25 @@ func (o *CycleOptions) bringToWait(ctx context.Context, h Host, a *Archive, img 
 	r := p.pushDevice(ctx, h, a)
 	if r.err != nil && errors.Is(r.err, device.ErrTimeout) && o.PowerCycle != "" {
 		if r.err = inState(Rebooting, o.cyclePower(ctx, h)); r.err == nil {
-			_, r.err = p.awaitInitramfs(ctx, h, a, loader.Boot{}, device.State{})
+			_, r.err = p.awaitInitramfs(ctx, h, a, loader.Boot{}, device.State{}, device.Who{})
 		}
 	}
 	if r.err != nil {
-		return nil, device.State{}, r.err
+		return nil, device.State{}, true, r.err
 	}
 	h.tellPhase("push", "build %s waits on %s", a.Facts.Build, h.Name)
-	c, err := device.Dial(ctx, o.waitsAt(h), options)
-	if err != nil {
-		return nil, device.State{}, inState(Rebooting, err)
+	if c, err = device.Dial(ctx, o.waitsAt(h), options); err != nil {
+		return nil, device.State{}, true, inState(Rebooting, err)
 	}
-	state, err := c.State(ctx)
+	state, err = c.State(ctx)
 	if err == nil && !state.Initramfs {
 		err = errors.New("a system answers with the initramfs' key")
 	}
 	if err != nil {
 		c.Close()
-		return nil, state, inState(Rebooting, err)
+		return nil, state, true, inState(Rebooting, err)
 	}
-	return c, state, nil
+	return c, state, true, nil
 }
 
 // newSystem is how the new system is known: by the key that the command line names, by those in the image, or by known_hosts.
@@ -245,16 +253,28 @@ func (o *CycleOptions) probeReady(ctx context.Context, h Host, c *device.Client,
 	}
 }
 
-// cyclePower runs the user's own command.
+// cyclePower runs the user's own command. An interruption lets it come to its end: between off and on it would leave a device that needs hands. The
+// second one ends it, and so does its time.
 func (o *CycleOptions) cyclePower(ctx context.Context, h Host) error {
 	h.tellPhase("power", "it does not come back: running %s", o.PowerCycle)
-	limit, cancel := context.WithTimeout(ctx, o.RebootTimeout)
+	limit, cancel := interrupt.Asking(ctx, o.RebootTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(limit, "/bin/sh", "-c", o.PowerCycle)
 	cmd.Env = append(os.Environ(), "GROUNDHOG_HOST="+h.Name)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C at the terminal is for us
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("--power-cycle: %w: %s", err, strings.TrimSpace(string(out)))
+	said := &device.OutputTail{Limit: maxWords}
+	cmd.Stdout, cmd.Stderr = said, said
+	err := cmd.Run()
+	if err == nil {
+		return nil
 	}
-	return nil
+	if limit.Err() != nil {
+		err = errors.New("it was ended before it was done; see whether the device has power")
+	}
+	return fmt.Errorf("--power-cycle: %w: %s", err, strings.TrimSpace(string(said.KeptBytes())))
 }
+
+// maxWords bounds what is quoted of a program of this machine, in bytes.
+const maxWords = 1024

@@ -73,6 +73,9 @@ func TestFaultInEachWrite(t *testing.T) {
 			t.Run(fmt.Sprintf("%s before write %d", name, nth), func(t *testing.T) {
 				t.Parallel()
 				b := waitingFor(t, "flash")
+				if nth%2 == 0 {
+					b.Direct()
+				}
 				if name == "it is off" || name == "another boots" {
 					b.patience = 15 * time.Second // it never comes back
 				}

@@ -41,6 +41,7 @@ func Flash(ctx context.Context, h Host, img *image.Image, path string, o *FlashO
 
 // flashDevice flashes one device that waits.
 func (o *FlashOptions) flashDevice(ctx context.Context, h Host, img *image.Image, path string) runResult {
+	defer img.OnLoss(h.tellImage)()
 	options, record, err := o.waitingOptions(h.Name)
 	if err != nil {
 		return runResult{err: inState(Untouched, err)}
@@ -51,7 +52,9 @@ func (o *FlashOptions) flashDevice(ctx context.Context, h Host, img *image.Image
 	}
 	f := flashing{Host: h, at: h.Name, FlashOptions: o, c: c, options: options, record: record, img: img, path: image.Shown(path)}
 	defer func() { f.c.Close() }()
-	err = f.retryStep(ctx, func() (err error) { f.state, err = f.c.State(ctx); return err })
+	state := askAhead(c, func(c *device.Client) (device.State, error) { return c.State(ctx) })
+	f.askFirst(ctx)
+	err = f.retryStep(ctx, func() (err error) { f.state, err = state(f.c); return err })
 	if err == nil && !f.state.Initramfs {
 		err = hint.To(errors.New("a running system answers, not the waiting initramfs"), "groundhog push --reboot HOST ARCHIVE brings it there; groundhog reflash does all of it")
 	}
@@ -64,6 +67,8 @@ func (o *FlashOptions) flashDevice(ctx context.Context, h Host, img *image.Image
 	r := f.flashDisk(ctx)
 	switch {
 	case r.err != nil || o.Check:
+	case f.gone:
+		r.done, r.state = r.done+"; it has rebooted, or left its initramfs, by itself since", Starting
 	case !o.Reboot:
 		r.done += "; it waits, reboot -f there starts it"
 	default:

@@ -2,6 +2,7 @@ package reflash
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"groundhog/cmd/internal/device"
@@ -36,9 +38,14 @@ type flashing struct {
 	path    string // of the image, for people
 	disk    disk.Info
 	grown   *enlargedPartition // the partition that fitTable made larger; nil: none
-	left    []table.Leftover   // what stands at the disk's end from before
-	looked  bool               // left was looked for
-	knows   bool               // the device's writer knows how to start a new system by kexec
+	wrote   string             // under which name this run writes to the disk, "KIND SESSION"
+
+	who    func(*device.Client) (device.Who, error)    // asks who it is
+	listed func(*device.Client) (device.Result, error) // asks its writer for its version and its disks
+	left   func() []table.Leftover                     // waits for what stands at the disk's end from before; nil: nobody looks
+	knows  bool                                        // the device's writer knows how to start a new system by kexec
+	met    device.Who                                  // who answered when the flash began
+	gone   bool                                        // the boot that was flashed in is over: the device has booted again by itself
 }
 
 // enlargedPartition is a partition that is larger on this disk than in the image.
@@ -46,6 +53,12 @@ type enlargedPartition struct {
 	path  string
 	start int64 // bytes, in the image
 	size  int64 // bytes
+}
+
+// session is this run's own word.
+func (f *flashing) session() string {
+	_, id, _ := strings.Cut(f.wrote, " ")
+	return id
 }
 
 // Flashed is what a verdict carries as data.
@@ -89,13 +102,20 @@ func (f *flashing) flashDisk(ctx context.Context) runResult {
 	return r
 }
 
+// askFirst asks the device what has to be known of it in any case. Nothing is changed there.
+func (f *flashing) askFirst(ctx context.Context) {
+	f.who = askAhead(f.c, func(c *device.Client) (device.Who, error) { return c.Who(ctx) })
+	f.listed = askAhead(f.c, func(c *device.Client) (device.Result, error) { return f.listDisks(ctx, c) })
+}
+
 // identifyDevice asks the device who it is, before anything is written to it: not another one than push met under this name, and
 // not one that another name has led to.
 func (f *flashing) identifyDevice(ctx context.Context) error {
-	who, err := f.c.Who(ctx)
+	who, err := f.who(f.c)
 	if err != nil {
 		return err
 	}
+	f.met = who
 	if err := otherDevice(who, f.record, f.Name); err != nil {
 		return err
 	}
@@ -110,7 +130,7 @@ func (f *flashing) identifyDevice(ctx context.Context) error {
 func (f *flashing) retryStep(ctx context.Context, step func() error) error {
 	for end := time.Now().Add(f.Patience); ; {
 		err := step()
-		if err == nil || !isLoss(err) || ctx.Err() != nil || !time.Now().Before(end) {
+		if err == nil || !isLoss(err) || errors.Is(err, errListing) || ctx.Err() != nil || !time.Now().Before(end) {
 			return err
 		}
 		f.tellPhase("flash", "%v; trying again", err)
@@ -147,10 +167,10 @@ func (f *flashing) prepareFlash(ctx context.Context) error {
 	if err := f.img.Fits(d.Size, d.Block); err != nil {
 		return Meant(fmt.Errorf("the image and %s: %w", d.Path, err))
 	}
-	if err := f.checkImage(ctx); err != nil {
-		return err
+	if !f.Check && f.left == nil {
+		f.left = f.lookAtTail(ctx)
 	}
-	if err := f.lookAtTail(ctx); err != nil {
+	if err := f.checkImage(ctx); err != nil {
 		return err
 	}
 	if f.Grow {
@@ -162,27 +182,33 @@ func (f *flashing) prepareFlash(ctx context.Context) error {
 // tailFor bounds the look at the disk's end, which would wait for ever on a disk that does not answer.
 const tailFor = 10 * time.Second
 
-// lookAtTail looks once at what stands at the disk's end. A look that fails stops nothing; only a lost connection is an error.
-func (f *flashing) lookAtTail(ctx context.Context) error {
-	if f.Check || f.looked {
-		return nil
-	}
-	f.looked = true
+// lookAtTail looks at what stands at the disk's end, while other things are done; what it returns waits for that. A look that fails stops nothing: a
+// connection that is lost in it shows in what is done besides, and where the disk does not answer the connection is kept for that.
+func (f *flashing) lookAtTail(ctx context.Context) func() []table.Leftover {
 	n := min(table.TailLen, f.disk.Size) / 512
 	at := f.disk.Size/512 - n
-	r, err := f.c.Run(device.Patient(ctx, tailFor), fmt.Sprintf("dd if=%s bs=512 skip=%d count=%d 2>/dev/null | gzip -1", device.Quote(f.disk.Path), at, n), nil)
-	if err != nil {
-		return f.reconnect(ctx)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(r.Stdout))
-	if err != nil {
-		return nil
-	}
-	b, err := io.ReadAll(io.LimitReader(z, n*512+1))
-	if err == nil && int64(len(b)) == n*512 {
-		f.left = table.Left(b, f.disk.Size/512*512, f.disk.Block)
-	}
-	return nil
+	size, block := f.disk.Size, f.disk.Block
+	look := fmt.Sprintf("dd if=%s bs=512 skip=%d count=%d 2>/dev/null | gzip -1", device.Quote(f.disk.Path), at, n)
+	over := f.c
+	left := askAhead(over, func(c *device.Client) ([]table.Leftover, error) {
+		said, err := c.Peek(ctx, min(tailFor, f.Patience/2), look)
+		if err != nil {
+			return nil, err
+		}
+		z, err := gzip.NewReader(bytes.NewReader(said))
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(io.LimitReader(z, n*512+1))
+		if err != nil || int64(len(b)) != n*512 {
+			return nil, err
+		}
+		return table.Left(b, size/512*512, block), nil
+	})
+	return sync.OnceValue(func() []table.Leftover {
+		all, _ := left(over)
+		return all
+	})
 }
 
 // checkImage finds out, before anything is written, what is wrong with an image that is a file on this machine.
@@ -208,30 +234,41 @@ func (f *flashing) checkImage(ctx context.Context) error {
 func (f *flashing) nameSmallDisk(err error) error { return fmt.Errorf("%s: %w", f.disk.Path, err) }
 
 // askDisks has the device's writer list its disks; where the archive has none, or one of another protocol, ours is put there before.
-func (f *flashing) askDisks(ctx context.Context) (all []disk.Info, err error) {
-	const list = "groundhog-writer disks"
-	whole := ctx
-	ctx, cancel := context.WithTimeout(ctx, f.Patience)
-	defer cancel()
-	defer func() {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && whole.Err() == nil {
-			err = fmt.Errorf("%s has not ended within --patience, %s: %w", list, f.Patience, context.DeadlineExceeded)
-		}
-	}()
-	got, err := f.c.Run(ctx, "groundhog-writer version && "+list, nil)
+func (f *flashing) askDisks(ctx context.Context) ([]disk.Info, error) {
+	got, err := f.listed(f.c)
 	if err != nil {
 		return nil, err
 	}
 	version, said, _ := strings.Cut(string(got.Stdout), "\n")
-	if version == fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) {
-		err = got.Err("running " + list)
-	} else if err = f.sendWriter(ctx, version); err == nil {
-		said, err = f.c.Output(ctx, list)
+	if version != fmt.Sprintf("groundhog-writer, protocol %d", wire.Version) {
+		if err := f.sendWriter(ctx, version); err != nil {
+			return nil, err
+		}
+		if got, err = f.listed(f.c); err != nil {
+			return nil, err
+		}
+		_, said, _ = strings.Cut(string(got.Stdout), "\n")
 	}
-	if err != nil {
+	if err := got.Err("running " + listCommand); err != nil {
 		return nil, err
 	}
 	return disk.Parse([]byte(said))
+}
+
+const listCommand = "groundhog-writer disks"
+
+// errListing is that the device's disks were not listed in time. It is not asked again: patience is over.
+var errListing = errors.New(listCommand + " has not ended")
+
+// listDisks is what the device's writer says of itself, in a line, and of the disks. A disk that does not answer is not waited for without end.
+func (f *flashing) listDisks(ctx context.Context, c *device.Client) (device.Result, error) {
+	within, cancel := context.WithTimeout(ctx, f.Patience)
+	defer cancel()
+	r, err := c.Run(within, "groundhog-writer version && "+listCommand, nil)
+	if errors.Is(within.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+		err = fmt.Errorf("%w within --patience, %s: %w", errListing, f.Patience, context.DeadlineExceeded)
+	}
+	return r, err
 }
 
 // sendWriter puts our writer in the place of the archive's, which speaks another version of the protocol.
@@ -246,8 +283,12 @@ func (f *flashing) sendWriter(ctx context.Context, version string) error {
 	}
 	f.tellPhase("writer", "the device has no groundhog-writer of this protocol (%.60q): sending ours", version)
 	// /run is mounted noexec; /sbin is in the initramfs' own memory.
-	return f.c.Upload(ctx, `cat >/sbin/.groundhog-writer && [ "$(wc -c </sbin/.groundhog-writer)" = `+fmt.Sprint(len(b))+
-		` ] && chmod 755 /sbin/.groundhog-writer && mv -f /sbin/.groundhog-writer /sbin/groundhog-writer`, bytes.NewReader(b))
+	if err := f.c.Upload(ctx, `cat >/sbin/.groundhog-writer && [ "$(wc -c </sbin/.groundhog-writer)" = `+fmt.Sprint(len(b))+
+		` ] && chmod 755 /sbin/.groundhog-writer && mv -f /sbin/.groundhog-writer /sbin/groundhog-writer`, bytes.NewReader(b)); err != nil {
+		return err
+	}
+	f.listed = func(c *device.Client) (device.Result, error) { return f.listDisks(ctx, c) } // what the other one has said does not count any more
+	return nil
 }
 
 // debianArch is Debian's name of what uname(1) says. A 64-bit kernel may have 32-bit programs, which matters to none
@@ -277,10 +318,16 @@ func (f *flashing) chooseDisk(ctx context.Context) (disk.Info, error) {
 		recorded = &f.record.Disk
 	}
 	d, err := disk.Choose(all, f.Target, recorded)
-	if err != nil {
-		return d, hint.To(fmt.Errorf("which disk: %w", err), "--target names it")
+	todo := "--target names it"
+	switch {
+	case err == nil:
+		return d, nil
+	case errors.Is(err, disk.ErrSilent):
+		todo = "it may answer once the device was off and on again; --target names another disk"
+	case errors.Is(err, disk.ErrInstead):
+		todo = "remove that there, and let mknod or a reboot make the device node"
 	}
-	return d, nil
+	return d, hint.To(fmt.Errorf("which disk: %w", err), todo)
 }
 
 // namedDisk is the disk that --target names by its path, on a device that has nobody to list disks.
@@ -332,12 +379,15 @@ func (f *flashing) fitTable(d protocol.Disk, size int64, first []byte) ([]byte, 
 // clearTail adds to the extents zeros over what stands at the disk's end from before.
 func (f *flashing) clearTail(first, out []byte, size int64, d protocol.Disk, extents []chunk.Extent) ([]byte, []chunk.Extent, error) {
 	zeros, err := table.Clear(first, size, d.Size, d.Block, extents)
-	for _, l := range f.left {
+	if f.left == nil {
+		return out, append(zeros, extents...), err
+	}
+	for _, l := range f.left() {
 		if slices.ContainsFunc(zeros, func(e chunk.Extent) bool { return e.Off <= l.Off && l.Off < e.End() }) {
 			f.tellPhase("flash", "cleared at the disk's end, byte %d: %s", l.Off, l.What)
 		}
 	}
-	f.left = nil // it is said once
+	f.left = func() []table.Leftover { return nil } // it is said once
 	return out, append(zeros, extents...), err
 }
 
@@ -354,11 +404,15 @@ func (f *flashing) loginAgain(ctx context.Context) (*device.Client, error) {
 	return c, nil
 }
 
-// checkSameBoot makes sure that it is the boot that was begun with.
+// checkSameBoot makes sure that it is the boot that was begun with. Another one may be another device's, to which the address leads by now, and where the same
+// archive has the same key.
 func (f *flashing) checkSameBoot(ctx context.Context, c *device.Client) error {
 	now, err := c.State(ctx)
 	if err == nil && f.state.BootID != "" && now.BootID != f.state.BootID {
 		err = errRebooted
+		if who, asked := c.Who(ctx); asked == nil {
+			err = cmp.Or(who.Differs(f.met), err)
+		}
 	}
 	return err
 }
@@ -379,19 +433,42 @@ func (f *flashing) reconnect(ctx context.Context) error {
 
 var errRebooted = errors.New("the device has rebooted meanwhile")
 
-// rebootDevice reboots the device, on whose disk the image is.
+// hasLeft reports whether an error of logging in again says that the boot that was begun with is over, as far as anybody can tell: another one answers, or another key.
+func hasLeft(err error) bool { return errors.Is(err, errRebooted) || errors.Is(err, device.ErrHostKey) }
+
+// mostOrders bounds how often a device is told to reboot that does not say that it does.
+const mostOrders = 3
+
+// rebootDevice reboots the device, on whose disk the image is. One that has booted again by itself needs no reboot.
 func (f *flashing) rebootDevice(ctx context.Context) error {
 	before := device.State{}
-	err := f.retryStep(ctx, func() (err error) {
-		if err = f.reconnect(ctx); err == nil {
-			before, err = f.c.Reboot(ctx)
-		}
-		return err
-	})
-	if err != nil {
-		return inState(notRebooted(ctx, before, Verified, Starting), fmt.Errorf("rebooting: %w", err))
+	order := func() error {
+		return f.retryStep(ctx, func() (err error) {
+			if err = f.reconnect(ctx); err == nil {
+				before, err = f.c.Reboot(ctx)
+			}
+			return err
+		})
 	}
-	return nil
+	err := order()
+	for n := 1; errors.Is(err, device.ErrUnheard); n++ {
+		if n == mostOrders || f.reconnect(ctx) != nil { // it is on its way, as it seems
+			err = nil
+			break
+		}
+		err = order() // it still answers: twice does no harm
+	}
+	if err == nil || errors.Is(err, errRebooted) {
+		return nil
+	}
+	state := notRebooted(ctx, before, Verified, Starting)
+	if hasLeft(err) {
+		state = Starting
+	}
+	if errors.Is(err, device.ErrWriting) && strings.Contains(err.Error(), " "+f.disk.Path) {
+		state = Replaced
+	}
+	return inState(state, fmt.Errorf("rebooting: %w", err))
 }
 
 // onDisk is the ID of a flash's progress.

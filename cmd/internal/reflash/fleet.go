@@ -2,9 +2,10 @@ package reflash
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"time"
+
+	"groundhog/cmd/internal/flash"
 )
 
 // Fleet runs one job a host, at most parallel at once, and returns their ends in the order of the hosts.
@@ -30,8 +31,12 @@ func Fleet(ctx context.Context, t Teller, hosts []string, parallel int, run func
 func (h Host) survivePanic(run func(Host) Outcome) (out Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.Tell(Event{Host: h.Name, Event: EventTrace, ID: "panic", Text: string(debug.Stack())})
-			out = h.tellVerdict(context.Background(), runResult{err: inState(Unknown, fmt.Errorf("a bug of groundhog: %v", p))})
+			bug, elsewhere := p.(*flash.Bug)
+			if !elsewhere {
+				bug = &flash.Bug{Value: p, Stack: debug.Stack()}
+			}
+			h.Tell(Event{Host: h.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
+			out = h.tellVerdict(context.Background(), runResult{err: inState(Unknown, bug)})
 		}
 	}()
 	return run(h)

@@ -29,6 +29,8 @@ func (h Host) tellPhase(id, format string, args ...any) {
 	h.Tell(Event{Host: h.Name, Event: EventPhase, ID: id, Text: fmt.Sprintf(format, args...)})
 }
 
+func (h Host) tellImage(text string) { h.tellPhase("image", "%s", text) }
+
 // runResult is how a run went: without an error what it did, and what state that left the device in.
 type runResult struct {
 	done  string

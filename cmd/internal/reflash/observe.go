@@ -11,6 +11,7 @@ import (
 	"groundhog/cmd/internal/flash"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/writer"
+	"groundhog/cmd/internal/interrupt"
 )
 
 // observedState is what is known of a device when a flash has failed.
@@ -88,7 +89,10 @@ func (f *flashing) stateLeft(ctx context.Context, run flash.State, by, before st
 		o.run = flash.Untouched
 		return judgeDisk(o)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	if ctx.Err() != nil {
+		f.tellPhase("flash", "interrupted: asking the device what became of its disk; interrupted again, nobody waits for that")
+	}
+	ctx, cancel := interrupt.Asking(ctx, askFor)
 	defer cancel()
 	c, err := f.loginAgain(ctx)
 	switch {

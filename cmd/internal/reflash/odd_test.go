@@ -5,8 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,11 +47,73 @@ func TestPanicInFleet(t *testing.T) {
 	}
 }
 
+// A device that this run has rebooted into its initramfs is not as it was, also where it then does not say who it is, or another one answers.
+func TestRebootedAndNotIdentified(t *testing.T) {
+	t.Parallel()
+	for about, c := range map[string]struct {
+		answer  func(*bench, *devicetest.Command) int
+		verdict Verdict
+		state   State
+	}{
+		"fails":  {func(*bench, *devicetest.Command) int { return 1 }, Trouble, Held},
+		"hangs":  {func(*bench, *devicetest.Command) int { <-t.Context().Done(); return devicetest.Killed }, Trouble, Held},
+		"is off": {func(b *bench, _ *devicetest.Command) int { b.SwitchOff(); return devicetest.Gone }, Trouble, Rebooting},
+		"another": {func(_ *bench, c *devicetest.Command) int {
+			fmt.Fprintln(c.Stdout, "board GH-BOARD-2\nend ok")
+			return 0
+		}, Trouble, Rebooting},
+	} {
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			b := waitingFor(t, "reflash")
+			b.patience, b.ssh.IdleTimeout = 3*time.Second, 5*time.Second
+			if about == "is off" {
+				b.reboot = 30 * time.Second // it is waited for in vain
+			}
+			b.On("/etc/machine-id", func(d *devicetest.Command) int {
+				if !b.Now().Initramfs {
+					return devicetest.Pass
+				}
+				return c.answer(b, d)
+			})
+			out := b.run(t.Context(), "reflash")
+			if out.Verdict != c.verdict || out.State != c.state {
+				t.Errorf("%+v\n%s", out, &b.told)
+			}
+		})
+	}
+}
+
+// Where another device answers with the archive's key behind the reboot, the one that was pushed to is not said to wait; one that waited already is as it was.
+func TestAnotherWaits(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"push --reboot", "reflash"} {
+		b := waitingFor(t, verb)
+		b.On("/etc/machine-id", func(c *devicetest.Command) int {
+			if !b.Now().Initramfs {
+				return devicetest.Pass
+			}
+			fmt.Fprintln(c.Stdout, "board GH-BOARD-2\nend ok")
+			return 0
+		})
+		if out := b.run(t.Context(), verb); out.Verdict != Trouble || out.State != Rebooting || !strings.Contains(out.Text, "another device answers") {
+			t.Errorf("%s: %+v\n%s", verb, out, &b.told)
+		}
+		if verb == "reflash" { // and now it waits there
+			b.told = told{}
+			out := b.run(t.Context(), verb)
+			if out.Verdict != Refused || out.State != Untouched || !strings.Contains(out.Text, "another device answers") {
+				t.Errorf("%s again: %+v\n%s", verb, out, &b.told)
+			}
+		}
+	}
+}
+
 // A --ready that was killed on the device, by an OOM killer say, has not said that the system is ready.
 func TestReadyKilled(t *testing.T) {
 	t.Parallel()
 	b := waitingFor(t, "reflash")
-	b.reboot = 3 * time.Second
+	b.reboot = 10 * time.Second // as long as a loaded machine may take for the reboot
 	b.On("systemctl is-system-running", devicetest.Say("running\n", 137))
 	out := b.run(t.Context(), "reflash")
 	if out.Verdict != Trouble || out.State != Up || !strings.Contains(out.Text, "killed by signal 9 on the device") || strings.Contains(out.Text, "running") {
@@ -127,6 +195,35 @@ func TestLeftoversAreNamed(t *testing.T) {
 	b.judge(out)
 }
 
+// What a device is asked in any case it is asked at once, and the disk's end is looked at while the writer starts: each of these answers only once all of
+// its kind were asked for.
+func TestAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := waitingFor(t, "flash")
+	together := func(words ...string) {
+		var asked sync.WaitGroup
+		asked.Add(len(words))
+		all := make(chan struct{})
+		go func() { asked.Wait(); close(all) }()
+		for _, word := range words {
+			b.Once(word, func(*devicetest.Command) int {
+				asked.Done()
+				select {
+				case <-all:
+				case <-time.After(time.Minute):
+					t.Errorf("%q is asked by itself", word)
+				}
+				return devicetest.Pass
+			})
+		}
+	}
+	together("/scripts/groundhog", "/etc/machine-id", "groundhog-writer version")
+	together("| gzip -1", "groundhog-writer serve")
+	if out := b.run(t.Context(), "flash"); out.Verdict != Done {
+		t.Errorf("%+v\n%s", out, &b.told)
+	}
+}
+
 // A file that unpacks to more than the disk has is refused as soon as that shows: this one has no end.
 func TestUnpacksToMoreThanTheDisk(t *testing.T) {
 	t.Parallel()
@@ -149,4 +246,209 @@ func TestUnpacksToMoreThanTheDisk(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 	b.judge(out)
+}
+
+// Somebody else flashes the device as soon as the disk is verified: it is not rebooted under him, and what is on the disk is no longer ours.
+func TestRebootBehindAnother(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"flash --reboot", "reflash", "reflash --boot kexec"} {
+		b := waitingFor(t, verb)
+		boots := 0
+		b.On("blkid -p", func(*devicetest.Command) int {
+			boots = b.Now().Boots
+			judge.WriteFile(t, filepath.Join(b.Run(), "writing"), "flash 123 "+devicetest.DiskPath+"\n")
+			return devicetest.Pass
+		})
+		b.On("kexec new load", devicetest.Complain("a disk is neither the old nor the new one", 1))
+		if out := b.run(t.Context(), verb); out.Verdict != Trouble || out.State != Replaced || b.Now().Boots != boots {
+			t.Errorf("%s: %+v; %+v", verb, out, b.Now())
+		}
+	}
+}
+
+// Another device answers when the connection was lost in a flash: the one that was written to is not said to have booted again.
+func TestAnotherAnswersBetween(t *testing.T) {
+	t.Parallel()
+	b := waitingFor(t, "flash")
+	b.patience = 2 * time.Second
+	b.On("blkid -p", func(*devicetest.Command) int { t.Error("it is done"); return 1 })
+	b.OpenDisk(func(_ string, write bool) (writer.Target, error) {
+		d, err := writer.Open(b.DiskFile(), write)
+		return &lost{d, func() {
+			b.On("/scripts/groundhog", devicetest.Say("99999999-5c46-448c-84ca-e9bce42d5bf2\ninitramfs\nb1\n", 0))
+			b.On("/etc/machine-id", devicetest.Say("board GH-BOARD-2\nend ok\n", 0))
+			b.Cut()
+		}}, err
+	})
+	out := b.run(t.Context(), "flash")
+	if out.Verdict != Trouble || out.State != Unknown || !strings.Contains(out.Text, "another device answers: its board is gh-board-2") {
+		t.Errorf("%+v\n%s", out, &b.told)
+	}
+}
+
+// Another disk has got the name when the connection was lost in a flash, a USB hub's that both hang on, say: what was read back from the first one is not
+// taken for what the second one holds, and nothing is written there.
+func TestAnotherDiskBetween(t *testing.T) {
+	t.Parallel()
+	b := waitingFor(t, "flash")
+	b.patience = 2 * time.Second
+	var swap sync.Once
+	b.OpenDisk(func(_ string, write bool) (writer.Target, error) {
+		d, err := writer.Open(b.DiskFile(), write)
+		return &lostAtFirst{lost{d, func() {
+			swap.Do(func() {
+				judge.Must(t, os.Rename(b.DiskFile(), b.Path("first disk")))
+				judge.WriteFile(t, b.DiskFile(), make([]byte, devicetest.DiskSize))
+				b.On("groundhog-writer disks", devicetest.Say(fmt.Sprintf("groundhog-writer, protocol %d\n"+`[{"path":%q,"size":%d,"serial":"OTHER","block":512}]`+"\n", wire.Version, devicetest.DiskPath, devicetest.DiskSize), 0))
+				b.Cut()
+			})
+		}}}, err
+	})
+	out := b.run(t.Context(), "flash")
+	if out.Verdict != Trouble || !strings.Contains(out.Text, "another disk") {
+		t.Errorf("%+v\n%s", out, &b.told)
+	}
+	if _, untouched := b.holds(); !untouched {
+		t.Error("the other disk was written to")
+	}
+}
+
+// lostAtFirst is lost when its first chunk is written, the last of all.
+type lostAtFirst struct{ lost }
+
+func (d *lostAtFirst) WriteAt(p []byte, off int64) (int, error) {
+	if off > 0 {
+		return d.Target.WriteAt(p, off)
+	}
+	return d.lost.WriteAt(p, off)
+}
+
+// lost is a disk of a device whose connections are lost as soon as something was written.
+type lost struct {
+	writer.Target
+	cut func()
+}
+
+func (d *lost) WriteAt(p []byte, off int64) (int, error) {
+	defer d.cut()
+	return d.Target.WriteAt(p, off)
+}
+
+// An order to reboot that was lost with the connection is given again: the device still waits, and is not said to have been rebooted.
+func TestRebootUnheard(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"flash --reboot", "reflash"} {
+		b := waitingFor(t, verb)
+		b.Once("reboot -f", func(*devicetest.Command) int { return devicetest.Gone })
+		before := b.Now().Boots
+		if out := b.run(t.Context(), verb); out.Verdict != Done || b.Now().Initramfs || b.Now().Boots == before {
+			t.Errorf("%s: %+v; %+v", verb, out, b.Now())
+		}
+	}
+}
+
+// A device that boots again by itself when its disk is verified does not wait any more, and has not to be rebooted.
+func TestBootsAgainVerified(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"blkid -p", "reboot -f"} {
+		for _, verb := range []string{"flash", "flash --reboot", "reflash"} {
+			if at == "reboot -f" && verb == "flash" {
+				continue
+			}
+			b := waitingFor(t, verb)
+			b.Once(at, func(*devicetest.Command) int { b.Reboot(); return devicetest.Gone })
+			out := b.run(t.Context(), verb)
+			state := Starting
+			if verb == "reflash" {
+				state = Up
+			}
+			if out.Verdict != Done || out.State != state || strings.Contains(out.Text, "it waits") {
+				t.Errorf("%s in %s: %+v\n%s", verb, at, out, &b.told)
+			}
+			b.judge(out)
+		}
+	}
+}
+
+// A web server that drops the connection is asked for the rest, which is told of each device; the disk gets each byte.
+func TestFlashFromDroppingServer(t *testing.T) {
+	t.Parallel()
+	b := waitingFor(t, "flash")
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		if asked.Add(1) > 1 {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b.content))
+			return
+		}
+		w.Header().Set("Accept-Ranges", "bytes")
+		w.Header().Set("Content-Length", strconv.Itoa(len(b.content)))
+		w.Write(b.content[:2<<20])
+	}))
+	defer server.Close()
+	b.path = strings.Replace(server.URL, "://", "://me:secret@", 1) + "/disk.img?sig=secret"
+	b.image = judge.Value(image.Open(t.Context(), b.path, "", nil))(t)
+	defer b.image.Close()
+	out := b.run(t.Context(), "flash")
+	b.judge(out)
+	if told := b.told.String(); out.Verdict != Done || strings.Count(told, "phase image  "+server.URL+"/disk.img?...: unexpected EOF, after 2.0 MiB of") != 1 || strings.Contains(told, "secret") {
+		t.Errorf("%+v\n%s", out, told)
+	}
+}
+
+// A flash goes on by a direct line as soon as there is one. Small ones may be over before.
+func TestFlashDirect(t *testing.T) {
+	t.Parallel()
+	judge.Until(t, "a flash sends by the direct line", func() bool {
+		b := waitingFor(t, "flash")
+		b.Direct()
+		out := b.run(t.Context(), "flash")
+		b.judge(out)
+		data := b.told.last().Data
+		if data == nil || out.State != Verified || data.Lost > 0 {
+			t.Fatalf("%+v\n%s", out, &b.told)
+		}
+		return data.Direct > 0
+	})
+}
+
+// Of a --power-cycle that talks without end no more is kept than is quoted: its last words.
+func TestPowerCycleTalks(t *testing.T) {
+	t.Parallel()
+	o := CycleOptions{PowerCycle: "yes no | head -c 20000000; echo the outlet is gone >&2; exit 3", RebootTimeout: time.Minute}
+	err := o.cyclePower(t.Context(), Host{Teller: &told{}, Name: "b1"})
+	if err == nil || len(err.Error()) > 2*maxWords || !strings.HasSuffix(err.Error(), "the outlet is gone") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("%.3000v", err)
+	}
+}
+
+// A --power-cycle that is interrupted comes to its end: what switches off and on must not stop between the two. Where its time is
+// over all of it is ended, and said to be.
+func TestPowerCycleEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	off, on, again := filepath.Join(dir, "off"), filepath.Join(dir, "on"), filepath.Join(dir, "again")
+	exists := func(name string) bool {
+		_, err := os.Stat(name)
+		return err == nil
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		o := CycleOptions{PowerCycle: "touch " + off + "; until [ -e " + again + " ]; do :; done; touch " + on, RebootTimeout: time.Minute}
+		ended <- o.cyclePower(ctx, Host{Teller: &told{}, Name: "b1"})
+	}()
+	judge.Until(t, "the power is off", func() bool { return exists(off) })
+	stop()
+	judge.WriteFile(t, again, "")
+	if err := <-ended; err != nil || !exists(on) {
+		t.Errorf("%v; on again: %v", err, exists(on))
+	}
+
+	o := CycleOptions{PowerCycle: "echo the outlet hangs; sleep 1000 & wait", RebootTimeout: time.Second}
+	err := o.cyclePower(t.Context(), Host{Teller: &told{}, Name: "b1"})
+	if err == nil || !strings.Contains(err.Error(), "ended before it was done") || !strings.HasSuffix(err.Error(), "the outlet hangs") {
+		t.Error(err)
+	}
 }

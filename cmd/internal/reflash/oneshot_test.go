@@ -42,6 +42,22 @@ func TestPushOneShot(t *testing.T) {
 	}
 }
 
+// An archive in the place of another kernel's initramfs is taken back before one goes into this one's, though the way is the same.
+func TestPushOtherKernel(t *testing.T) {
+	b := newBench(t)
+	b.facts("pushed_way replace", "pushed x", "pushed_other /boot/initrd.img-6.1.0-55-amd64")
+	if out := Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1)}); out.Verdict != Done {
+		t.Fatalf("%+v\n%s", out, &b.told)
+	}
+	if said := b.told.String(); !strings.Contains(said, "an archive was there in the place of /boot/initrd.img-6.1.0-55-amd64: the original is back") {
+		t.Error(said)
+	}
+	b.On("take_lock", devicetest.Complain("groundhog: the original is damaged", 2))
+	if out := Push(t.Context(), Host{Teller: &b.told, Name: b.Target()}, b.archive, &PushOptions{SSH: b.ssh, Roll: device.NewRoll(1)}); out.State != Either || !strings.Contains(out.Text, "in the place of /boot/initrd.img-6.1.0-55-amd64") {
+		t.Errorf("%+v", out)
+	}
+}
+
 // What worked is remembered until another way was seen to work: a push that nobody saw come up changes nothing of that.
 func TestPushRemembers(t *testing.T) {
 	b := newBench(t)

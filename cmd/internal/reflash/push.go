@@ -79,7 +79,7 @@ func (o *PushOptions) pushDevice(ctx context.Context, h Host, a *Archive) runRes
 		return runResult{err: inState(notRebooted(ctx, before, Pushed, Rebooting), fmt.Errorf("rebooting: %w", err))}
 	}
 	c.Close()
-	state, err = o.awaitInitramfs(ctx, h, a, boot, before)
+	state, err = o.awaitInitramfs(ctx, h, a, boot, before, who)
 	if err == nil {
 		err = inState(Held, rememberWay(h.Name, boot))
 	}
@@ -188,12 +188,12 @@ func (o *PushOptions) sendArchive(ctx context.Context, h Host, c *device.Client,
 		}
 	}
 	refused := Untouched
-	if other := loader.Way(facts.Get("pushed_way")); other != "" && other != boot.Way && boot.Way != loader.Kexec {
+	if there := earlierPush(facts, boot); there != "" {
 		said, err := loader.Restore(ctx, c)
 		if err != nil {
-			return inState(afterPush(err, loader.Boot{}), fmt.Errorf("an archive is there by another way, %s: %w", other, err))
+			return inState(afterPush(err, loader.Boot{}), fmt.Errorf("an archive is there %s: %w", there, err))
 		}
-		h.tellPhase("send", "an archive was there by another way: %s", said)
+		h.tellPhase("send", "an archive was there %s: %s", strings.TrimSuffix(there, ", "+facts.Get("pushed_way")), said)
 		refused = Restored
 	}
 	h.tellPhase("send", "sending %s", show.Bytes(own.size))
@@ -221,16 +221,54 @@ func (o *PushOptions) sendArchive(ctx context.Context, h Host, c *device.Client,
 	return nil
 }
 
-// awaitInitramfs waits until the initramfs answers, with a promised key and the right build.
-func (o *PushOptions) awaitInitramfs(ctx context.Context, h Host, a *Archive, boot loader.Boot, before device.State) (device.State, error) {
+// earlierPush says where an earlier push has put an archive that this one would not take the place of, and has to be taken back before; "" for none.
+func earlierPush(facts loader.Facts, boot loader.Boot) string {
+	way := loader.Way(facts.Get("pushed_way"))
+	switch {
+	case way == "" || boot.Way == loader.Kexec:
+		return ""
+	case way != boot.Way:
+		return "by another way, " + string(way)
+	case facts.Get("pushed_other") != "":
+		return "in the place of " + facts.Get("pushed_other")
+	}
+	return ""
+}
+
+// meetInitramfs waits for the initramfs, and asks it who it is; one that cannot tell is nobody in particular. Where the connection is lost in that it is
+// waited for again: whether it still waits is not known.
+func meetInitramfs(ctx context.Context, at string, options device.Options, wait device.Wait) (*device.Client, device.State, device.Who, error) {
+	for end := time.Now().Add(wait.Timeout); ; {
+		c, state, err := device.WaitInitramfs(ctx, at, options, wait)
+		if err != nil {
+			return nil, state, device.Who{}, err
+		}
+		who, err := c.Who(ctx)
+		if err == nil || ctx.Err() == nil && !isLoss(err) {
+			return c, state, who, nil
+		}
+		c.Close()
+		if wait.Timeout = time.Until(end); wait.Timeout <= 0 || ctx.Err() != nil {
+			return nil, state, who, err
+		}
+		wait.Say(fmt.Sprintf("%v; trying again", err))
+	}
+}
+
+// awaitInitramfs waits until the initramfs answers, with a promised key and the right build. met is who was pushed to: the same archive waits on others, and an
+// address may lead to one of them.
+func (o *PushOptions) awaitInitramfs(ctx context.Context, h Host, a *Archive, boot loader.Boot, before device.State, met device.Who) (device.State, error) {
 	at := cmp.Or(o.Initramfs, h.Name)
-	c, state, err := device.WaitInitramfs(ctx, at, o.SSH.Initramfs(a.Keys).OnPort(at, a.Port), device.Wait{
+	c, state, who, err := meetInitramfs(ctx, at, o.SSH.Initramfs(a.Keys).OnPort(at, a.Port), device.Wait{
 		Before: before.BootID, Timeout: o.RebootTimeout, Down: o.turnaround.endDown, Say: func(s string) { h.tellPhase("wait", "%s", s) }})
 	o.turnaround.endLap("up")
 	if err != nil {
 		return state, inState(unseenState(boot), err)
 	}
 	defer c.Close()
+	if err := otherDevice(who, &device.Record{Who: met}, h.Name); err != nil {
+		return state, inState(unseenState(boot), err)
+	}
 	if state.Build != a.Facts.Build {
 		return state, inState(Held, fmt.Errorf("build %q answers, not %s", state.Build, a.Facts.Build))
 	}

@@ -35,7 +35,7 @@ const (
 	Unknown   State = "unknown"   // it does not answer, and its disk may be neither old nor new
 	Replaced  State = "replaced"  // another flash wrote to the disk after this one had begun
 	Verified  State = "verified"  // the image is on the disk, read back from the medium
-	Starting  State = "starting"  // the image is on the disk, verified, and the device was told to reboot
+	Starting  State = "starting"  // the image is on the disk, verified, and the device was told to reboot, or has left its initramfs by itself
 	Up        State = "up"        // its new system answers
 )
 
@@ -58,10 +58,10 @@ var stateTable = map[State]stateWords{
 	Held:      {"%s waits in its initramfs, its disk is as it was", "groundhog-continue there boots the old system, as the end of the wait does", true},
 	Waiting:   {"%s waits in its initramfs, its disk is neither the old nor the new one", "flash it again: what is on the disk by then is not sent twice", true},
 	Rebooted:  {"%s has booted again while its disk was neither the old nor the new one, and nothing keeps it waiting", "flash it again, now if it is in its initramfs", true},
-	Unknown:   {"%s does not answer, and its disk may be neither the old nor the new one", "if it is on and was being written it waits in its initramfs: flash it again", true},
+	Unknown:   {"%s has not answered, and its disk may be neither the old nor the new one", "if it is on and was being written it waits in its initramfs: flash it again", true},
 	Replaced:  {"another flash has written to the disk of %s since this one began", "ask whoever it was; the same flash again puts this image there", true},
 	Verified:  {"the image is on the disk of %s, verified, and it waits in its initramfs", "reboot -f there starts the new system", true},
-	Starting:  {"the image is verified on the disk of %s, and it was told to reboot", "its console tells; where another host key answers, --expect-host-key names the new one", true},
+	Starting:  {"the image is verified on the disk of %s, which waits no more: it was told to reboot, or does so by itself", "its console tells; where another host key answers, --expect-host-key names the new one", true},
 	Up:        {"the new system of %s is up", "log in and look: the image is verified, and needs no other flash", true},
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"groundhog/cmd/internal/device"
 	"groundhog/cmd/internal/flash"
+	"groundhog/cmd/internal/flash/direct"
+	"groundhog/cmd/internal/flash/disk"
 	"groundhog/cmd/internal/flash/writer"
 	"groundhog/cmd/internal/home"
 	"groundhog/initrd/show"
@@ -23,8 +25,9 @@ import (
 func (f *flashing) byWriter(ctx context.Context) runResult {
 	f.tellPhase("flash", "comparing %s with %s", f.disk, f.path)
 	session := rand.Text()
+	f.wrote = "flash " + session
 	r, err := flash.Run(ctx, flash.Job{Source: f.img, Disk: f.disk.Path, Who: whoami(), Session: session, Tool: f.Tool, Shared: f.Shared,
-		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.tellPhase("flash", "%s", s) }, Progress: f.tellProgress, Fit: f.fitTable, Connect: f.writerConnector(), Going: isGoing})
+		Check: f.Check, Patience: f.Patience, Say: func(s string) { f.tellPhase("flash", "%s", s) }, Progress: f.tellProgress, Fit: f.fitTable, Connect: f.writerConnector(ctx), Going: isGoing})
 	f.progressEnds(onDisk)
 	if bug, ok := errors.AsType[*flash.Bug](err); ok {
 		f.Tell(Event{Host: f.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
@@ -34,7 +37,7 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 	out := runResult{state: Verified, data: data}
 	switch {
 	case err != nil:
-		out.err = inState(f.stateLeft(ctx, r.State, "flash "+session, r.Disk.Last, err), err)
+		out.err = inState(f.stateLeft(ctx, r.State, f.wrote, r.Disk.Last, err), err)
 	case f.Check:
 		out.state = Untouched
 		out.done = fmt.Sprintf("%s is equal to %s, %s: %s compared, nothing written", f.disk.Path, f.path, r.CheckedAgainst(), show.Bytes(r.Size))
@@ -53,25 +56,65 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 	return out
 }
 
-// writerConnector makes lines to a writer: the first over the connection that there is.
-func (f *flashing) writerConnector() func(context.Context) (io.ReadWriteCloser, error) {
+// writerConnector makes lines to a writer: the first over the connection that there is, each other one over one that takes its place. That lives on after the
+// flash, up to the end of life.
+func (f *flashing) writerConnector(life context.Context) func(context.Context) (io.ReadWriteCloser, error) {
 	first := true
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
-		c, ours := f.c, !first
-		first = false
-		if ours {
-			var err error
-			if c, err = f.loginAgain(ctx); err != nil {
+		if !first {
+			if err := f.replaceConnection(life, ctx); err != nil {
 				return nil, markLasting(err)
 			}
 		}
-		p, err := c.Start(ctx, "exec groundhog-writer serve")
+		first = false
+		p, err := f.c.Start(ctx, "exec groundhog-writer serve")
 		if err != nil {
-			c.Close()
+			f.c.Close()
 			return nil, err
 		}
-		return &lineToWriter{p, c, ours}, nil
+		return &lineToWriter{p, f.c}, nil
 	}
+}
+
+// replaceConnection logs in again, to the same boot and the same disk, unless ctx ends before.
+func (f *flashing) replaceConnection(life, ctx context.Context) error {
+	living, end := context.WithCancel(life)
+	inTime := context.AfterFunc(ctx, end)
+	c, err := f.loginAgain(living)
+	if err != nil {
+		end()
+		return err
+	}
+	if err = f.checkSameDisk(living, c); err == nil && !inTime() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		end() // closes it
+		return err
+	}
+	f.c.Close()
+	f.c = c
+	return nil
+}
+
+// checkSameDisk makes sure that the disk's name has not gone to another disk since the connection was lost: what was read back from the first one is not compared
+// again. A device that lists no disks tells nothing.
+func (f *flashing) checkSameDisk(ctx context.Context, c *device.Client) error {
+	r, err := f.listDisks(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, said, _ := strings.Cut(string(r.Stdout), "\n")
+	all, err := disk.Parse([]byte(said))
+	if err != nil || r.Exit != 0 {
+		return nil
+	}
+	for _, d := range all {
+		if d.Path == f.disk.Path && d.Other(f.disk.Identity) {
+			return flash.Permanent(fmt.Errorf("%s is another disk now: %s, not %s", d.Path, d, f.disk))
+		}
+	}
+	return nil
 }
 
 // markLasting marks what another try does not change.
@@ -84,9 +127,8 @@ func markLasting(err error) error {
 
 // lineToWriter is a writer that runs on the device.
 type lineToWriter struct {
-	p    *device.Process
-	c    *device.Client
-	ours bool // the connection is for this line alone
+	p *device.Process
+	c *device.Client
 }
 
 func (l *lineToWriter) Read(b []byte) (int, error) {
@@ -111,16 +153,25 @@ func (l *lineToWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// DirectTo is where flash.Run's direct line leads.
+func (l *lineToWriter) DirectTo() (direct.Address, bool) {
+	to := l.c.DirectTo()
+	if !to.IsValid() {
+		return direct.Address{}, false
+	}
+	return to.As16(), true
+}
+
+// DialDirect makes it.
+func (l *lineToWriter) DialDirect(ctx context.Context, port uint16) (io.WriteCloser, error) {
+	return l.c.DialDirect(ctx, port)
+}
+
 // Close closes the connection, too: nothing less ends a write that waits.
 func (l *lineToWriter) Close() error { return l.c.Close() }
 
-// Release waits for the writer to end. The connection stays open, unless it was made for this line alone.
-func (l *lineToWriter) Release() {
-	l.p.Finish(2 * time.Second)
-	if l.ours {
-		l.c.Close()
-	}
-}
+// Release waits for the writer to end. The connection stays open.
+func (l *lineToWriter) Release() { l.p.Finish(2 * time.Second) }
 
 // whoami is for whoever finds the device taken.
 func whoami() string { return userAtHost() + strconv.Itoa(os.Getpid()) }

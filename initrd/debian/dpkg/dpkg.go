@@ -87,7 +87,11 @@ func Read(root fs.FS) (*Records, error) {
 		}
 		db.relations += len(p.Depends) + len(p.Provides) + len(p.BuiltUsing)
 		db.Packages = append(db.Packages, p)
-		return db.readFiles(root, s)
+		err := db.readFiles(root, s)
+		if s.partly && errors.Is(err, fs.ErrNotExist) { // it was stopped before dpkg knew what belongs to it
+			db.Packages, err = db.Packages[:len(db.Packages)-1], nil
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -113,19 +117,63 @@ func eachInstalled(root fs.FS, visit func(*stanza) error) error {
 	if err != nil {
 		return err
 	}
+	updates, err := readUpdates(root)
+	if err != nil {
+		return err
+	}
 	for i, text := range splitStanzas(b) {
 		s, err := parseStanza(text)
+		if err == nil && !slices.ContainsFunc(updates, func(u *stanza) bool { return u.replaces(s) }) && s.installed {
+			err = visit(s)
+		}
 		if err != nil {
 			return fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
 		}
-		if !s.installed {
+	}
+	for i, s := range updates {
+		if !s.installed || slices.ContainsFunc(updates[i+1:], func(u *stanza) bool { return u.replaces(s) }) {
 			continue
 		}
 		if err := visit(s); err != nil {
-			return fmt.Errorf("%s/status: record %d: %w", dpkgDir, i+1, err)
+			return fmt.Errorf("%s/updates: %w", dpkgDir, err)
 		}
 	}
 	return nil
+}
+
+// maxUpdates is how many records dpkg may leave beside its status file; it writes that anew after 250.
+const maxUpdates = 1000
+
+// readUpdates reads the records that dpkg had not yet put into the status file when it was stopped, oldest first. Each is a file with a number for its name.
+func readUpdates(root fs.FS) (all []*stanza, err error) {
+	const dir = dpkgDir + "/updates"
+	list, err := fs.ReadDir(root, dir) // in the order of the names, which are of one length
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	for _, e := range list {
+		if strings.Trim(e.Name(), "0123456789") != "" {
+			continue // one that was being written
+		}
+		text, err := readRecordFile(root, "updates/"+e.Name())
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range splitStanzas(text) {
+			s, err := parseStanza(one)
+			if err == nil && len(all) == maxUpdates {
+				err = fmt.Errorf("more than %d records", maxUpdates)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s/%s: %w", dir, e.Name(), err)
+			}
+			all = append(all, s)
+		}
+	}
+	return all, nil
 }
 
 func readRecordFile(root fs.FS, name string) (string, error) {

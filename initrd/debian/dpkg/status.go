@@ -16,7 +16,14 @@ func splitStanzas(text string) []string {
 type stanza struct {
 	pkg       Package
 	installed bool
+	partly    bool              // dpkg was stopped while it put it there for the first time, or took it away
+	multiple  bool              // it may be there for several architectures
 	conffiles map[string]string // path to MD5
+}
+
+// replaces reports whether s is a later record of the package that old is one of.
+func (s *stanza) replaces(old *stanza) bool {
+	return s.pkg.Name == old.pkg.Name && (!s.multiple || s.pkg.Architecture == old.pkg.Architecture)
 }
 
 // maxStanza bounds a package's record in bytes; the longest, of conffiles and what a kernel provides, have some ten thousand.
@@ -64,7 +71,9 @@ func parseStanza(text string) (*stanza, error) {
 	if len(status) != 3 {
 		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
 	}
-	s.installed = status[2] != "not-installed" && status[2] != "config-files"
+	s.multiple = fields["Multi-Arch"] == "same"
+	s.partly = status[2] == "half-installed"
+	s.installed = status[2] != "not-installed" && status[2] != "config-files" && !(s.partly && p.Version == "")
 	if s.installed && (!isVersion(p.Version) || !archName.MatchString(p.Architecture)) {
 		return nil, fmt.Errorf("%s: version %.60q, architecture %.60q", p.Name, p.Version, p.Architecture)
 	}

@@ -53,7 +53,7 @@ func ParseAuthorizedKeys(b []byte) (keys []AuthorizedKey, problems []string, err
 		k, err := parseLine(line)
 		switch {
 		case err != nil:
-			problems = append(problems, fmt.Sprintf("line %d: %v", n, err))
+			problems = addProblem(problems, n, err)
 		case k.Key != nil:
 			k.Line = n
 			keys = append(keys, k)
@@ -63,6 +63,15 @@ func ParseAuthorizedKeys(b []byte) (keys []AuthorizedKey, problems []string, err
 		return keys, nil, fmt.Errorf("authorized_keys: %w", ErrPrivateKey)
 	}
 	return keys, problems, nil
+}
+
+// addProblem adds what is wrong with a line. Of one that dropbear takes for several the same is said once.
+func addProblem(problems []string, line int, err error) []string {
+	p := fmt.Sprintf("line %d: %v", line, err)
+	if len(problems) > 0 && problems[len(problems)-1] == p {
+		return problems
+	}
+	return append(problems, p)
 }
 
 // isPrivate knows private keys in OpenSSH's, PEM's, PuTTY's and dropbear's form.
@@ -109,7 +118,7 @@ func numberedLines(b []byte) func(func(int, string) bool) {
 func parseLine(line string) (AuthorizedKey, error) {
 	none := AuthorizedKey{}
 	if len(line) > maxLine {
-		return none, fmt.Errorf("%d bytes: dropbear gives up a line of more than %d", len(line), maxLine)
+		return none, fmt.Errorf("dropbear gives up a line of more than %d bytes", maxLine)
 	}
 	trimmed := strings.TrimLeft(line, " \t")
 	if trimmed == "" || trimmed[0] == '#' {

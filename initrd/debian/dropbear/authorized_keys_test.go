@@ -210,3 +210,28 @@ func TestHiddenKeys(t *testing.T) {
 		}
 	}
 }
+
+// Of a line that dropbear takes for several, because it is too long, the same is said once.
+func TestLongLineIsToldOnce(t *testing.T) {
+	a, _ := newUser(t)
+	text := []byte("#" + strings.Repeat("c", 50<<10) + "\n" + a + "\n" + strings.Repeat("c", 50<<10) + "\n")
+	_, read, err := ParseAuthorizedKeys(text)
+	judge.Must(t, err)
+	v := judge.Value(ForRelease("bookworm"))(t)
+	_, checked, err := CheckAuthorizedKeys(text, v)
+	judge.Must(t, err)
+	for how, problems := range map[string][]string{"read": read, "checked": checked} {
+		said := map[string]int{}
+		for _, p := range problems {
+			said[p]++
+		}
+		for _, line := range []string{"line 1", "line 3"} {
+			if n := said[line+": dropbear gives up a line of more than 4199 bytes"]; n != 1 {
+				t.Errorf("%s: said %d times of %s: %q", how, n, line, problems)
+			}
+		}
+		if len(problems) != 4 { // and that what is left of each is no key
+			t.Errorf("%s: %q", how, problems)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func CheckAuthorizedKeys(b []byte, v Version) (usable []AuthorizedKey, problems 
 		if e, ok := errors.AsType[errKind](err); ok && !slices.Contains(kinds, e.kind) {
 			kinds = append(kinds, e.kind)
 		}
-		problems = append(problems, fmt.Sprintf("line %d: %v", n, err))
+		problems = addProblem(problems, n, err)
 	}
 	if len(usable) == 0 {
 		return nil, problems, fmt.Errorf("authorized_keys: %w: %s", ErrNoUsableKey, whyNone(b, v, problems, kinds))

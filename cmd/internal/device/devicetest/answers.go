@@ -91,7 +91,7 @@ func (d *Device) ownAnswers() []commandAnswer {
 		{"take_lock", Complain("groundhog: the original is back", 0)},                             // restore's program
 		{"blkid -p", Say("device /dev/vda\ndevice /dev/vda1\nTYPE=ext4\nLABEL=root\n", 0)},
 		{"dd if=", d.answerDD},
-		{"reboot", func(*Command) int { return Rebooting }},
+		{"reboot", d.answerReboot},
 		{"id -u", Say("0\n", 0)},
 		{"uname -m", Say("x86_64\n", 0)},
 	}
@@ -263,6 +263,15 @@ func (d *Device) writerState(c *Command) int {
 	return 0
 }
 
+// answerReboot reboots, unless its disk is neither old nor new.
+func (d *Device) answerReboot(c *Command) int {
+	if writing, err := os.ReadFile(filepath.Join(d.Run(), "writing")); err == nil {
+		c.Stderr.Write(writing)
+		return 75
+	}
+	return Rebooting
+}
+
 // isWriting is a test(1) for the file that says that a disk is neither old nor new.
 func (d *Device) isWriting(*Command) int {
 	if _, err := os.Stat(filepath.Join(d.Run(), "writing")); err != nil {
@@ -274,7 +283,7 @@ func (d *Device) isWriting(*Command) int {
 func (d *Device) serveWriter(c *Command) int {
 	config := writer.Config{Tool: writerVersion(), Run: d.Run()}
 	d.mu.Lock()
-	config.Open, config.Silent = d.open, d.silent
+	config.Open, config.Silent, config.Direct = d.open, d.silent, d.direct
 	d.mu.Unlock()
 	if err := writer.Serve(context.Background(), c.channel, config); err != nil {
 		fmt.Fprintf(c.Stderr, "groundhog-writer: %v\n", err)

@@ -50,6 +50,8 @@ type Device struct {
 	kexecs    int               // the boot that it began; 0: none
 	open      func(name string, write bool) (writer.Target, error)
 	silent    time.Duration // that the writer bears; 0: its own bound
+	direct    bool          // its client may come by a direct line, too
+	sessions  int           // at once, on a connection; 0: any number
 }
 
 // commandAnswer is what the device does for a command that has a word in it.
@@ -160,6 +162,20 @@ func (d *Device) Patience(silent time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.silent = silent
+}
+
+// Direct has the device's writer let a client come by a direct line, too.
+func (d *Device) Direct() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.direct = true
+}
+
+// Sessions is how many commands the device lets run at once on a connection (sshd_config(5), MaxSessions).
+func (d *Device) Sessions(most int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sessions = most
 }
 
 // Fact changes a line of what a push finds on the running system.

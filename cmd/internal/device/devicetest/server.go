@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 
@@ -43,8 +44,18 @@ func (d *Device) serveClient(c net.Conn, key ssh.Signer) {
 		return nil, nil // who is let in is tested elsewhere
 	}}
 	config.AddHostKey(key)
+	var now atomic.Int32 // sessions
 	sshd.Serve(c, config, func(open ssh.NewChannel) {
+		d.mu.Lock()
+		most := d.sessions
+		d.mu.Unlock()
+		if most > 0 && int(now.Load()) >= most {
+			open.Reject(ssh.Prohibited, "open failed")
+			return
+		}
+		now.Add(1)
 		go sshd.Session(open, func(channel ssh.Channel, command string) {
+			defer now.Add(-1)
 			switch exit := d.answerCommand(parseCommand(command, channel)); exit {
 			case Gone:
 				c.Close()

@@ -6,16 +6,19 @@ import (
 	"strings"
 )
 
-// Errors of Choose.
+// Errors of Choose. ErrSilent is one of reading a disk's beginning, too.
 var (
 	ErrNone    = errors.New("no such disk")
 	ErrSeveral = errors.New("more than one disk could be meant")
 	ErrInUse   = errors.New("the disk is in use")
+	ErrSilent  = errors.New("the disk does not answer")
+	ErrInstead = errors.New("the disk's device node is not there")
 )
 
 // Choose says which disk is meant. want is one of [Names];
 // where it is empty, the disk that was recorded, and where none was, the only
-// one that is not removable. The error lists what there is.
+// one that is not removable. The error lists what there is. One that does not answer, or has no device node, is never chosen, and another one is not the only one
+// beside it: it may be the one that is meant.
 func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	var fits func(Info) bool
 	var what string
@@ -42,6 +45,10 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 		return Info{}, fmt.Errorf("%w as %s; there is %s", ErrNone, what, describeDisks(all))
 	case len(found) > 1:
 		return Info{}, fmt.Errorf("%w by %s: %s", ErrSeveral, what, describeDisks(found))
+	case found[0].Instead != "":
+		return Info{}, fmt.Errorf("%w: at its path is %s: %s", ErrInstead, found[0].Instead, found[0].Identity)
+	case found[0].Silent:
+		return Info{}, fmt.Errorf("%w: %s", ErrSilent, found[0].Identity)
 	case found[0].InUse != "":
 		return Info{}, fmt.Errorf("%w: %s", ErrInUse, found[0].InUse)
 	case found[0].ReadOnly:
@@ -88,6 +95,12 @@ func (d Info) String() string {
 	}
 	if d.ReadOnly {
 		s += ", read-only"
+	}
+	if d.Instead != "" {
+		s += ", with " + d.Instead + " at its path"
+	}
+	if d.Silent {
+		s += ", does not answer"
 	}
 	return s
 }

@@ -1,18 +1,20 @@
 package disk
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"groundhog/fixtures/judge"
 )
@@ -73,16 +75,19 @@ func mbr() []byte {
 	return b
 }
 
-func content(name string) (io.ReadCloser, error) {
+// content is the beginnings of the board's disks.
+func content(name string, n int64) ([]byte, error) {
 	switch name {
 	case "/dev/sda":
-		return io.NopCloser(bytes.NewReader(gpt(4096))), nil
+		return gpt(4096)[:n], nil
 	case "/dev/mmcblk0":
-		return io.NopCloser(bytes.NewReader(mbr())), nil
+		return mbr()[:n], nil
 	case "/dev/vda":
 		return nil, errors.New("input/output error")
+	case "/dev/nvme2n1":
+		return nil, fmt.Errorf("%w: not within 5s", ErrSilent)
 	}
-	return io.NopCloser(bytes.NewReader(make([]byte, 1<<16))), nil
+	return make([]byte, n), nil
 }
 
 func TestList(t *testing.T) {
@@ -90,12 +95,74 @@ func TestList(t *testing.T) {
 	want := []Info{
 		{Identity: Identity{Path: "/dev/mmcblk0", Size: 30535680 * 512, Model: "BJTD4R", Serial: "0x01234567", CID: "15010042?4a544434", PTUUID: "deadbeef"}, Block: 512},
 		{Identity: Identity{Path: "/dev/mmcblk1", Size: 512000}, Block: 512, Removable: true},
-		{Identity: Identity{Path: "/dev/nvme2n1", Size: 2 << 20}, Block: 512, ReadOnly: true},
+		{Identity: Identity{Path: "/dev/nvme2n1", Size: 2 << 20}, Block: 512, ReadOnly: true, Silent: true, Trouble: "the disk does not answer: not within 5s"},
 		{Identity: Identity{Path: "/dev/sda", Size: 2000409264 * 512, Model: "Samsung SSD", Serial: "S4EWNX0M", PTUUID: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"}, Block: 4096, InUse: "/dev/sda1 is mounted on /srv"},
 		{Identity: Identity{Path: "/dev/vda", Size: 1 << 20, Serial: "disk-1"}, Block: 512, InUse: "/dev/vda2 is held by dm-0", Trouble: "input/output error"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// All disks are read at once, and what is read of one is no more than was asked for, nor less.
+func TestListAtOnce(t *testing.T) {
+	var begun sync.WaitGroup
+	begun.Add(5)
+	together := make(chan struct{})
+	go func() { begun.Wait(); close(together) }()
+	all := judge.Value(List(board(), func(name string, n int64) ([]byte, error) {
+		begun.Done()
+		select {
+		case <-together:
+		case <-time.After(time.Minute):
+			t.Errorf("%s is read by itself", name)
+		}
+		return make([]byte, n/2), errors.New(strings.Repeat("x", 10*maxText))
+	}))(t)
+	for _, d := range all {
+		if err := d.Check(); d.Trouble == "" || err != nil {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+	for _, d := range judge.Value(List(board(), func(_ string, n int64) ([]byte, error) { return make([]byte, n-1), nil }))(t) {
+		if d.Trouble != "unexpected EOF" {
+			t.Errorf("half a beginning: %+v", d)
+		}
+	}
+}
+
+// What is at a disk's path and is not the disk is neither read nor chosen. A node that is missing is for whoever opens it.
+func TestListInstead(t *testing.T) {
+	root := t.TempDir()
+	files := map[string]string{}
+	for i, name := range []string{"vda", "vdb", "vdc", "vdd", "vde"} {
+		files["sys/block/"+name+"/size"] = "2048\n"
+		files["sys/block/"+name+"/dev"] = fmt.Sprintf("254:%d\n", 16*i)
+	}
+	files["dev/vda"], files["dev/vdc/x"] = "an image that somebody has copied", ""
+	judge.WriteTree(t, root, files)
+	judge.Must(t, os.Symlink("null", filepath.Join(root, "dev/vdb")))
+	judge.Must(t, os.Symlink(os.DevNull, filepath.Join(root, "dev/null")))
+	want := map[string]string{"/dev/vda": "a file", "/dev/vdb": "a file", "/dev/vdc": "a directory"}
+	if unix.Mknod(filepath.Join(root, "dev/vde"), unix.S_IFBLK|0o600, int(unix.Mkdev(254, 64))) == nil { // who may make one
+		judge.Must(t, unix.Mknod(filepath.Join(root, "dev/other"), unix.S_IFBLK|0o600, int(unix.Mkdev(254, 16))))
+		judge.Must(t, os.Symlink("other", filepath.Join(root, "dev/vdd")))
+		want["/dev/vdd"] = "the device 254:16, not 254:48"
+	}
+	all := judge.Value(List(os.DirFS(root), func(name string, n int64) ([]byte, error) {
+		if want[name] != "" {
+			t.Errorf("%s is read", name)
+		}
+		return make([]byte, n), nil
+	}))(t)
+	for _, d := range all {
+		_, err := Choose(all, d.Path, nil)
+		if d.Instead != want[d.Path] || (want[d.Path] != "") != errors.Is(err, ErrInstead) {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+	if len(all) != 5 {
+		t.Errorf("%+v", all)
 	}
 }
 
@@ -115,9 +182,9 @@ func TestTable(t *testing.T) {
 		cmd.Stdin = strings.NewReader("label: " + label + "\n")
 		judge.Run(t, cmd)
 		out := judge.Output(t, exec.Command(blkid, "-p", "-s", "PTUUID", "-o", "value", name))
-		got, err := tableOf(name, 512, func(n string) (io.ReadCloser, error) { return os.Open(n) })
-		if want := strings.TrimSpace(string(out)); err != nil || got != want || want == "" {
-			t.Errorf("%s: %q, %v; blkid says %q", label, got, err, want)
+		got := tableOf(judge.ReadFile(t, name), 512)
+		if want := strings.TrimSpace(string(out)); got != want || want == "" {
+			t.Errorf("%s: %q; blkid says %q", label, got, want)
 		}
 	}
 }
@@ -128,6 +195,7 @@ func TestChoose(t *testing.T) {
 	stick := Info{Identity: Identity{Path: "/dev/sdc", Size: 10}, Removable: true}
 	plain := Info{Identity: Identity{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "1"}}
 	used := Info{Identity: Identity{Path: "/dev/vdb", Size: 5}, InUse: "/dev/vdb1 is mounted on /"}
+	silent := Info{Identity: Identity{Path: "/dev/sdd", Size: 1000, Serial: "D"}, Silent: true}
 	moved := plain
 	moved.Path = "/dev/vdc"
 	other := a
@@ -156,6 +224,12 @@ func TestChoose(t *testing.T) {
 		"recorded, a new table":    {[]Info{{Identity: Identity{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "2"}}}, "", &plain.Identity, "/dev/vda", nil},
 		"recorded, both":           {[]Info{{Identity: Identity{Path: "/dev/vdc", Size: 5, Model: "m", PTUUID: "2"}}}, "", &plain.Identity, "", ErrNone},
 		"want beats recorded":      {[]Info{a, b}, "/dev/sdb", &a.Identity, "/dev/sdb", nil},
+		"silent":                   {[]Info{silent, stick}, "", nil, "", ErrSilent},
+		"silent, by its name":      {[]Info{a, silent}, "serial:D", nil, "", ErrSilent},
+		"silent, recorded":         {[]Info{a, silent}, "", &silent.Identity, "", ErrSilent},
+		"another one is silent":    {[]Info{a, silent}, "", nil, "", ErrSeveral},
+		"named beside a silent":    {[]Info{a, silent}, "/dev/sda", nil, "/dev/sda", nil},
+		"recorded beside a silent": {[]Info{a, silent}, "", &a.Identity, "/dev/sda", nil},
 		"in use":                   {[]Info{used}, "", nil, "", ErrInUse},
 		"an empty serial is no id": {[]Info{b, stick}, "serial:", nil, "", errAny},
 		"no kind":                  {[]Info{a}, "sda", nil, "", errAny},

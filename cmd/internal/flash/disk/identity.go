@@ -36,6 +36,17 @@ var nameKinds = []nameKind{
 
 func (k nameKind) sameName(a, b string) bool { return a == b || k.fold && strings.EqualFold(a, b) }
 
+// Other reports whether it is certainly another disk: by its own name, where both have one of a kind.
+func (d Identity) Other(before Identity) bool {
+	for _, k := range nameKinds {
+		a, b := *k.of(&d), *k.of(&before)
+		if k.own && a != "" && b != "" && !k.sameName(a, b) {
+			return true
+		}
+	}
+	return false
+}
+
 // Described is a disk that somebody describes by words: path, size (bytes), model, serial, cid and ptuuid.
 func Described(said func(name string) string) (Identity, error) {
 	d := Identity{Path: said("path"), Model: attributeWord([]byte(said("model")))}

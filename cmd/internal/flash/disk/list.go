@@ -6,6 +6,7 @@ package disk
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +14,10 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"groundhog/initrd/show"
 )
@@ -25,6 +30,8 @@ type Info struct {
 	ReadOnly  bool   `json:"read_only"`        // by the kernel's word
 	InUse     string `json:"in_use,omitzero"`  // by what; "" by nothing
 	Trouble   string `json:"trouble,omitzero"` // why its beginning cannot be read
+	Instead   string `json:"instead,omitzero"` // what is at its path, and is not its device node
+	Silent    bool   `json:"silent,omitzero"`  // it does not answer: no reading of its beginning has ended in time
 }
 
 // maxDisks bounds a device's list of disks; maxText a sentence in it, in bytes.
@@ -55,7 +62,7 @@ func (d *Info) Check() error {
 	if err := d.Identity.Check(); err != nil {
 		return err
 	}
-	if d.Size == 0 || !isBlock(d.Block) || len(d.InUse) > maxText || len(d.Trouble) > maxText {
+	if d.Size == 0 || !isBlock(d.Block) || len(d.InUse) > maxText || len(d.Trouble) > maxText || len(d.Instead) > maxText {
 		return fmt.Errorf("%s: a disk of %d bytes in blocks of %d", d.Path, d.Size, d.Block)
 	}
 	return nil
@@ -79,10 +86,10 @@ func isDisk(name string) bool {
 	return !strings.HasPrefix(name, "mmcblk") || !strings.Contains(name, "boot") && !strings.Contains(name, "rpmb") && !strings.Contains(name, "gp")
 }
 
-// List finds the disks in root's sys/block and proc, sorted by path. open gives a disk's
-// content to read its partition table. Sources: sysfs-block
+// List finds the disks in root's sys/block, proc and dev, sorted by path. read gives the first n bytes of a disk, for its partition
+// table; it may be called for several disks at once, and its error wraps ErrSilent where it has waited for long enough. Sources: sysfs-block
 // (Documentation/ABI/stable/sysfs-block; hidden is a path of an NVMe disk that has several, not a disk), proc_pid_mountinfo(5), proc_swaps(5).
-func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, error) {
+func List(root fs.FS, read func(path string, n int64) ([]byte, error)) ([]Info, error) {
 	entries, err := fs.ReadDir(root, "sys/block")
 	if err != nil {
 		return nil, fmt.Errorf("listing disks: %w", err)
@@ -104,6 +111,7 @@ func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, er
 				Serial: serialNumber(root, sys),
 				CID:    readAttribute(root, sys+"/device/cid"),
 			},
+			Instead:   insteadOf(root, sys, e.Name()),
 			Block:     512,
 			Removable: readAttribute(root, sys+"/removable") == "1" || readAttribute(root, sys+"/device/type") == "SD",
 			ReadOnly:  readAttribute(root, sys+"/ro") == "1",
@@ -112,12 +120,9 @@ func List(root fs.FS, open func(path string) (io.ReadCloser, error)) ([]Info, er
 		if n, err := strconv.ParseInt(readAttribute(root, sys+"/queue/logical_block_size"), 10, 64); err == nil && isBlock(n) {
 			d.Block = n
 		}
-		d.PTUUID, err = tableOf(d.Path, d.Block, open)
-		if err != nil {
-			d.Trouble = err.Error()
-		}
 		all = append(all, d)
 	}
+	readTables(all, read)
 	sort.Slice(all, func(i, j int) bool { return all[i].Path < all[j].Path })
 	return all, nil
 }
@@ -173,25 +178,63 @@ func serialNumber(root fs.FS, sys string) string {
 	return attributeWord(b[4:])
 }
 
-// tableOf reads a disk's partition table's id: a GPT's GUID (UEFI 2.10, 5.3.2), else an
+// insteadOf is what is at a disk's path and is not its device node: what would be read and written there is not the disk. Somebody who copied to
+// /dev/sda when there was none has made a file of that name, which stays when the disk appears. "" is for the device node, and for nothing at all.
+func insteadOf(root fs.FS, sys, name string) string {
+	number := readAttribute(root, sys+"/dev")
+	info, err := fs.Stat(root, "dev/"+strings.ReplaceAll(name, "!", "/"))
+	if err != nil || number == "" {
+		return ""
+	}
+	raw, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case info.IsDir():
+		return "a directory"
+	case info.Mode().Type() != fs.ModeDevice:
+		return "a file"
+	case !ok:
+		return ""
+	}
+	if is := fmt.Sprintf("%d:%d", unix.Major(uint64(raw.Rdev)), unix.Minor(uint64(raw.Rdev))); is != number {
+		return "the device " + is + ", not " + number
+	}
+	return ""
+}
+
+// readTables adds the tables' ids. The disks are read at the same time: several that do not answer cost no more than one.
+func readTables(all []Info, read func(string, int64) ([]byte, error)) {
+	var reading sync.WaitGroup
+	for i := range all {
+		d := &all[i]
+		if d.Instead != "" {
+			continue
+		}
+		reading.Go(func() {
+			b, err := read(d.Path, 2*d.Block)
+			if err == nil && int64(len(b)) != 2*d.Block {
+				err = io.ErrUnexpectedEOF
+			}
+			if err != nil {
+				d.Trouble, d.Silent = err.Error(), errors.Is(err, ErrSilent)
+				d.Trouble = d.Trouble[:min(len(d.Trouble), maxText)]
+				return
+			}
+			d.PTUUID = tableOf(b, d.Block)
+		})
+	}
+	reading.Wait()
+}
+
+// tableOf is a partition table's id, of a disk's first two blocks: a GPT's GUID (UEFI 2.10, 5.3.2), else an
 // MBR's signature. A disk without a table has none.
-func tableOf(name string, block int64, open func(string) (io.ReadCloser, error)) (string, error) {
-	f, err := open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b := make([]byte, 2*block)
-	if _, err := io.ReadFull(f, b); err != nil {
-		return "", err
-	}
+func tableOf(b []byte, block int64) string {
 	if header := b[block:]; string(header[:8]) == "EFI PART" {
-		return guidText([16]byte(header[56:72])), nil
+		return guidText([16]byte(header[56:72]))
 	}
 	if b[510] == 0x55 && b[511] == 0xaa && [4]byte(b[440:444]) != [4]byte{} {
-		return hex.EncodeToString([]byte{b[443], b[442], b[441], b[440]}), nil
+		return hex.EncodeToString([]byte{b[443], b[442], b[441], b[440]})
 	}
-	return "", nil
+	return ""
 }
 
 // guidText is a GUID in text: the first three fields are little endian (UEFI 2.10, appendix A).

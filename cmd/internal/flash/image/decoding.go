@@ -107,12 +107,9 @@ func (i *Image) publishAll(ctx context.Context, decoded io.ReadCloser) error {
 		}
 		last = append(last, p.b[max(0, len(p.b)-sniff.LastLen):]...)
 		last = last[max(0, len(last)-sniff.LastLen):]
-		c, err := i.keepChunk(p.n, p.b)
+		c, err := i.keepChunk(p)
 		if err != nil {
 			return err
-		}
-		if f, ok := i.packed.(*pack.File); ok {
-			f.Add(c, p.read)
 		}
 		i.publishChunk(c, p.b)
 	}
@@ -177,8 +174,12 @@ func (i *Image) pieceAt(r io.Reader, n int64) (p readPiece, more bool) {
 }
 
 // keepChunk looks at one chunk, and puts it into the spool, where that is to have it.
-func (i *Image) keepChunk(n int64, p []byte) (chunk.Chunk, error) {
+func (i *Image) keepChunk(piece readPiece) (chunk.Chunk, error) {
+	n, p := piece.n, piece.b
 	c := chunk.Of(n, p)
+	if f, ok := i.packed.(*pack.File); ok {
+		f.Add(c, piece.read)
+	}
 	if !c.Zero && i.raw == nil {
 		if i.fill == nil { // else another pass may have made it longer than this one knows
 			i.readySpool(n*chunk.Size + int64(len(p)))

@@ -53,6 +53,7 @@ type Image struct {
 	watched     *os.File      // the regular file that it comes from, which must not change: file, or what standard input is; or nil
 	state       index.File    // that watched was in when it was opened
 	coming      int64         // bytes that the server says it sends; 0 unknown
+	losses      losses        // of the connection to the server
 	endless     bool          // it ends where a connection does, whole or not
 	unlasting   error         // why a later change of the file need not show in its state; nil if it will
 	want        string        // SHA-256 that what is stored must have, in hex; "" unknown
@@ -196,7 +197,7 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 	if i.kept == nil || i.raw == nil {
 		i.start.Do(i.decode)
 	}
-	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	stop := i.wakeAtEnd(ctx)
 	defer stop()
 	for n := int64(0); ; n++ {
 		c, more, err := i.awaitChunk(ctx, n, &i.done)
@@ -226,6 +227,11 @@ func (i *Image) Walk(ctx context.Context, want func(int64) bool, each func(chunk
 			return err
 		}
 	}
+}
+
+// wakeAtEnd has whoever waits for chunks look again when ctx ends.
+func (i *Image) wakeAtEnd(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
 }
 
 // awaitChunk waits for chunk n. It is false where the image ends before that chunk; *end, which mu guards, says that no more comes.
@@ -298,7 +304,7 @@ func (i *Image) Read(ctx context.Context, n int64) ([]byte, error) {
 	if i.kept == nil || i.raw == nil {
 		i.start.Do(i.decode)
 	}
-	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	stop := i.wakeAtEnd(ctx)
 	defer stop()
 	c, more, err := i.awaitChunk(ctx, n, &i.done)
 	switch {

@@ -242,11 +242,17 @@ func TestShown(t *testing.T) {
 	mux.HandleFunc("/on", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "gopher://me:secret@host/?sig=secret", http.StatusFound)
 	})
+	for path, to := range map[string]string{"/port": "http://host:bad/?sig=secret", "/escape": "/%zz?sig=secret", "/control": "https://host\x7f/?sig=secret"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", to)
+			w.WriteHeader(http.StatusFound)
+		})
+	}
 	mux.HandleFunc("/text", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "no image") })
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	at := "http://me:secret@" + strings.TrimPrefix(server.URL, "http://")
-	for _, url := range []string{at + "/no?sig=secret", at + "/on?sig=secret", at + "/text?sig=secret", "http://me:secret@127.0.0.1:1/?sig=secret", "http://me:secret@%/?secret", at + "/\x7f?secret", "HTTP" + strings.TrimPrefix(at, "http") + "/no?sig=secret"} {
+	for _, url := range []string{at + "/no?sig=secret", at + "/on?sig=secret", at + "/port", at + "/escape", at + "/control", at + "/text?sig=secret", "http://me:secret@127.0.0.1:1/?sig=secret", "http://me:secret@%/?secret", at + "/\x7f?secret", "HTTP" + strings.TrimPrefix(at, "http") + "/no?sig=secret"} {
 		if _, err := Open(t.Context(), url, "", nil); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v", err)
 		}

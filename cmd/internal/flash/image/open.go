@@ -143,12 +143,12 @@ func (i *Image) beginImage(ctx context.Context) error {
 	i.packed = i.findPack(ctx)
 	if i.file != nil && compression == "raw" {
 		i.raw = i.file
-	} else if i.spool, err = unnamedFile(i.coming); err != nil {
+	} else if i.spool, err = unnamedFile(i.leastRoom()); err != nil {
 		decoded.Close()
 		return err
 	}
 	ctx, i.stop = context.WithCancel(ctx)
-	context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	i.wakeAtEnd(ctx)
 	i.spoolPartly(ctx)
 	i.decode = func() { go i.decodeImage(ctx, decoded, stored) }
 	i.undecoded = decoded.Close

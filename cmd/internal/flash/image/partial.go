@@ -43,7 +43,7 @@ func (i *Image) checkRestRoom() error {
 
 // spooledLen is how many bytes at the beginning of chunk n go into the spool when it was decoded for the first time; fewer where it is shorter.
 func (i *Image) spooledLen(n int64) int {
-	if i.partial.Load() {
+	if f, ok := i.packed.(*pack.File); ok && i.partial.Load() && !f.IsAlone(n) {
 		return chunk.SampleLen(n)
 	}
 	return chunk.Size

@@ -38,7 +38,7 @@ func (i *Image) readAt(ctx context.Context, off, n int64) ([]byte, error) {
 	if i.kept == nil || i.raw == nil {
 		i.start.Do(i.decode)
 	}
-	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	stop := i.wakeAtEnd(ctx)
 	defer stop()
 	var out []byte
 	for at := off / chunk.Size; at*chunk.Size < off+n; at++ {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"groundhog/cmd/internal/hint"
 	"groundhog/fixtures/judge"
+	"groundhog/initrd/show"
 )
 
 // openWrtTrailer is what fwtool puts behind an image: metadata, and how long it is with the trailer.
@@ -126,11 +128,17 @@ func TestNoRoom(t *testing.T) {
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	t.Setenv("TMPDIR", dir)
-	name := old(t, filepath.Join(t.TempDir(), "image.zst"), packWith(t, packers["zstd"], disk(9<<20)))
-	i := open(t, name, "", nil)
-	if err := i.Ready(t.Context(), 0); !errors.Is(err, unix.ENOSPC) || !errors.Is(err, ErrSpool) {
-		t.Errorf("%v, want ENOSPC", err)
+	noise := make([]byte, 3<<20)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	packed := packWith(t, packers["xz"], noise)
+	if _, err := Open(t.Context(), old(t, filepath.Join(t.TempDir(), "image.xz"), packed), "", nil, Force(true)); !errors.Is(err, ErrSpool) ||
+		!strings.Contains(err.Error(), dir+" has room for 1.0 MiB, and it takes "+show.Bytes(int64(len(packed)))+" or more") {
+		t.Errorf("%v, want to know of the room before anything is decoded", err)
 	}
+	// What comes behind an image, and has nothing of it, needs no room.
+	skipped := append(packWith(t, packers["zstd"], disk(1<<18)), 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0x20, 0)
+	i := open(t, old(t, filepath.Join(t.TempDir(), "image.zst"), append(skipped, make([]byte, 2<<20)...)), "", nil)
+	judge.Must(t, i.Ready(t.Context(), 0))
 	i.Close()
 	if _, err := unnamedFile(2 << 20); !errors.Is(err, ErrSpool) || !strings.Contains(hint.Of(err), "TMPDIR") {
 		t.Errorf("2 MiB in 1: %v", err)

@@ -144,7 +144,7 @@ func (i *Image) Known(ctx context.Context) ([]chunk.Chunk, error) {
 		}
 	}
 	i.start.Do(i.decode)
-	stop := context.AfterFunc(ctx, func() { i.mu.Lock(); i.cond.Broadcast(); i.mu.Unlock() })
+	stop := i.wakeAtEnd(ctx)
 	defer stop()
 	for n, more := int64(0), true; more; n++ {
 		var err error

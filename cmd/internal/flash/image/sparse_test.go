@@ -2,9 +2,11 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,6 +64,36 @@ func TestSparse(t *testing.T) {
 		name, content := sparse(t, 5<<20+end, map[int64]string{510: "\x55\xaa"})
 		if got, err := whole(open(t, name, "", nil)); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d bytes: %d came, %v", len(content), len(got), err)
+		}
+	}
+}
+
+// Chunks of zeros are known of before the walk comes to them: holes, what is in memory, and what was decoded. None is named that is no zeros.
+func TestZeros(t *testing.T) {
+	const size = 20<<20 + 1536
+	name, content := sparse(t, size, map[int64]string{510: "\x55\xaa", 3 << 20: "data", 7<<20 - 2: "across two chunks", 15<<20 + 5000: "more", 16 << 20: string(make([]byte, chunk.Size))})
+	packed := filepath.Join(t.TempDir(), "packed.img.gz")
+	judge.WriteFile(t, packed, judge.Gzip(content))
+	end := bytes.Clone(content)
+	end[size-1] = 1
+	for name, c := range map[string]struct {
+		file string
+		of   []byte
+	}{"raw": {name, content}, "packed": {packed, content}, "data at the end": {old(t, filepath.Join(t.TempDir(), "end.img"), end), end}} {
+		var want, got []chunk.Chunk
+		for n := int64(0); n*chunk.Size < size; n++ {
+			if one := chunk.Of(n, c.of[n*chunk.Size:min(size, (n+1)*chunk.Size)]); one.Zero {
+				want = append(want, one)
+			}
+		}
+		i := open(t, c.file, "", nil)
+		judge.Must(t, i.Zeros(t.Context(), func(one chunk.Chunk) error { got = append(got, one); return nil }))
+		if len(got) == 0 || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, not %v", name, got, want)
+		}
+		failed := errors.New("no more")
+		if err := i.Zeros(t.Context(), func(chunk.Chunk) error { return failed }); err != failed {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -5,15 +5,16 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/hint"
+	"groundhog/initrd/show"
 )
 
 // unnamedFile is a file without a name, which is gone when it is closed. It may become large, so it is not in /tmp, which may be memory
-// (file-hierarchy(7)). A filesystem with room for less than so many bytes is refused: that is the least that can be said of a stream, whose zeros
-// need no room, and which may be compressed.
+// (file-hierarchy(7)). A filesystem with room for less than so many bytes is refused.
 func unnamedFile(least int64) (*os.File, error) {
 	dir := os.Getenv("TMPDIR")
 	if dir == "" {
@@ -24,7 +25,7 @@ func unnamedFile(least int64) (*os.File, error) {
 		return nil, notKept(err)
 	}
 	if err = os.Remove(f.Name()); err == nil && freeRoom(f) < least {
-		err = notKept(fmt.Errorf("for a connection that is lost: %s has room for %d bytes, it has %d and more", dir, freeRoom(f), least))
+		err = notKept(fmt.Errorf("%s has room for %s, and it takes %s or more", dir, show.Bytes(freeRoom(f)), show.Bytes(least)))
 	}
 	if err != nil {
 		f.Close()
@@ -32,11 +33,23 @@ func unnamedFile(least int64) (*os.File, error) {
 	return f, err
 }
 
+// leastRoom is the least room that the decoded image takes: about what it has when it is packed, for its zeros need none and take next to none there. Of a
+// file that does not say how much it unpacks to, some may be none of the image's.
+func (i *Image) leastRoom() int64 {
+	switch {
+	case i.watched == nil:
+		return i.coming
+	case i.kept != nil: // it need not be decoded
+		return 0
+	}
+	return min(i.claim, i.state.Size)
+}
+
 // ErrSpool is that the decoded image cannot be kept while it is needed.
 var ErrSpool = errors.New("keeping the decoded image in a file meanwhile")
 
 func notKept(err error) error {
-	return hint.To(fmt.Errorf("%w: %w", ErrSpool, err), "TMPDIR names another directory for it")
+	return hint.To(fmt.Errorf("%w: %w", ErrSpool, err), "TMPDIR names another directory, which needs room for all of the image that is not zeros")
 }
 
 // How much of its filesystem a spool leaves free for others, and after how many bytes written that is looked at: nobody knows beforehand how
@@ -58,7 +71,7 @@ func (s *spooling) writeChunk(spool *os.File, p []byte, off int64) error {
 		return nil
 	}
 	if *s = 0; freeRoom(spool) < spoolLeaves {
-		return notKept(fmt.Errorf("less than %d MiB are left where it is kept", spoolLeaves>>20))
+		return notKept(fmt.Errorf("less than %d MiB are left where it is kept, in %s", spoolLeaves>>20, filepath.Dir(spool.Name())))
 	}
 	return nil
 }

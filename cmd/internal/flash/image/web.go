@@ -8,56 +8,66 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
 // openURL opens a URL. Where it leads is the server's matter, what comes is held against a checksum.
 func (i *Image) openURL(ctx context.Context, from string) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
-	if err != nil {
-		cancel()
-		return nil, getError(from, err)
-	}
-	req.Header.Set("Accept-Encoding", "identity")
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	t.ResponseHeaderTimeout = i.quiet
 	t.DisableKeepAlives = true
-	r, err := (&http.Client{Transport: t, CheckRedirect: i.checkRedirect}).Do(req)
+	ctx, stop := context.WithCancel(ctx)
+	d := &download{ctx: ctx, stop: stop, from: from, client: &http.Client{Transport: t, CheckRedirect: i.checkRedirect}, quiet: i.quiet, tell: i.losses.tell}
+	r, err := d.get(nil)
+	if err == nil && r.StatusCode != http.StatusOK {
+		d.body.Close()
+		err = errors.New(r.Status)
+	}
 	if err != nil {
-		cancel()
+		stop()
 		return nil, getError(from, err)
 	}
-	if r.StatusCode != http.StatusOK {
-		r.Body.Close()
-		cancel()
-		return nil, getError(from, errors.New(r.Status))
-	}
+	d.whole = wholeFile(r)
 	i.coming = max(0, r.ContentLength)
 	i.endless = r.ContentLength < 0 && len(r.TransferEncoding) == 0 && r.ProtoMajor < 2
-	return &serverBody{ReadCloser: r.Body, cancel: cancel, quiet: i.quiet, pace: readPace{quiet: i.quiet}}, nil
+	return d, nil
 }
 
 // getError is an error of a URL, which names all of it.
 func getError(from string, err error) error {
+	return fmt.Errorf("getting %s: %w", Shown(from), unnamed(err))
+}
+
+// unnamed is an error without the URLs that net/http says in it, which may have a secret: the one that was asked for, and where a server leads.
+func unnamed(err error) error {
 	if named, ok := errors.AsType[*url.Error](err); ok {
 		err = named.Err
 	}
-	return fmt.Errorf("getting %s: %w", Shown(from), err)
+	switch text := err.Error(); {
+	case strings.Contains(text, "failed to parse Location header"):
+		return errors.New("the server leads to what is no URL")
+	case strings.Contains(text, "malformed MIME header"):
+		return errors.New("the header of the server's answer makes no sense")
+	}
+	return err
 }
 
 // maxRedirects is how often a server may lead elsewhere.
 const maxRedirects = 10
 
+// errLeads is where a server leads that it may not.
+var errLeads = errors.New("the server leads")
+
 // checkRedirect is nil where a server may lead there. Out of TLS whoever is on the way may send another image, unless a checksum is known.
 func (i *Image) checkRedirect(to *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) >= maxRedirects:
-		return fmt.Errorf("the server leads elsewhere for the %dth time", len(via))
+		return fmt.Errorf("%w elsewhere for the %dth time", errLeads, len(via))
 	case via[len(via)-1].URL.Scheme == "https" && to.URL.Scheme != "https" && i.want == "":
-		return fmt.Errorf("the server leads from https to %s, where anybody on the way may send another image: --sha256 tells", Shown(to.URL.String()))
+		return fmt.Errorf("%w from https to %s, where anybody on the way may send another image: --sha256 tells", errLeads, Shown(to.URL.String()))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -191,6 +192,24 @@ func TestFile(t *testing.T) {
 			}
 			checkPlaces(t, img, f)
 		})
+	}
+}
+
+// The first few chunks behind many of zeros have no place in the stream, unless a frame begins near them.
+func TestAlone(t *testing.T) {
+	shape := "ddd" + strings.Repeat("0", gapChunks-1) + "dd" + strings.Repeat("0", gapChunks) + "AA0AAdd" + strings.Repeat("0", 3*gapChunks) + "A" + strings.Repeat("0", gapChunks) + "A"
+	for name, frames := range map[string][]claim.Frame{"one frame": {{}}, "a frame near the last": {{}, {At: 1, Off: int64(len(shape)-3) << 20}}} {
+		f := NewFile(bytes.NewReader(nil), frames, 1<<20)
+		for n := range shape {
+			f.Add(chunk.Chunk{N: int64(n), Len: chunk.Size, Zero: shape[n] == '0'}, int64(n))
+		}
+		for n := range shape {
+			alone := shape[n] == 'A' && (len(frames) == 1 || n < len(shape)-1)
+			_, placed := f.Place(chunk.Chunk{N: int64(n), Len: chunk.Size, Zero: shape[n] == '0'})
+			if f.IsAlone(int64(n)) != alone || placed == alone {
+				t.Errorf("%s: chunk %d: alone %v, placed %v", name, n, !alone, placed)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,7 @@
 # mebibyte, with the partition table, is written. Runs under busybox ash: no pipefail, no flock, and the dd of
 # 2020 has no direct I/O, so the caches are dropped instead.
 #
-# Behind writing.sh, whose mark and unmark it uses.
+# Behind writing.sh, whose take_claim, mark and unmark it uses.
 #
 #   flash.sh DISK URL DECODER SIZE SHA256 WHO TAIL SESSION
 #
@@ -17,7 +17,6 @@
 disk=$1 url=$2 decoder=$3 size=$4 sum=$5 who=$6 tail=$7 id=$8
 run=$groundhog_root/run/groundhog
 lock=$run/plain
-claims=$run/plain.by
 in=$run/plain.in
 mib=1048576
 
@@ -41,27 +40,9 @@ fail() {
 	exit 2
 }
 
-# start_of PID: when a process began, in ticks since the boot (proc(5)), which no other one of that number did.
-start_of() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
-
-# take_lock: one pipeline at a time, and none beside a writer. There is no flock. So each puts its claim there before it looks
-# for others': of two at once the later one to look sees the other, maybe both, and whoever sees one is refused. The
-# claim of a process that is no more counts for nothing, whatever its number is used for since.
+# take_lock: one flash at a time.
 take_lock() {
-	claim=$claims/$$.$(start_of $$)
-	{ mkdir -p "$claims" && printf '%s\n' "$who" >"$claim.new"; } || refuse "making $claim failed"
-	mv -f "$claim.new" "$claim" || refuse "making $claim failed"
-	for other in "$claims"/*; do
-		name=${other##*/}
-		case $name in
-		"${claim##*/}" | *.new) ;;
-		"${name%%.*}.$(start_of "${name%%.*}")") refuse "another flash is at work: $(head -n 1 "$other" 2>/dev/null)" ;;
-		*) rm -f "$other" ;;
-		esac
-	done
-	if [ -e "$run/flash.lock" ] && grep -q ":$(stat -c %i "$run/flash.lock") " "$groundhog_root/proc/locks" 2>/dev/null; then
-		refuse "another flash is at work: $(head -n 1 "$run/flash.lock")"
-	fi
+	take_claim
 	rm -rf "$lock"
 	mkdir "$lock" || refuse "making $lock failed"
 }
@@ -139,11 +120,13 @@ have=$(bytes_of "$disk")
 for program in curl "$decoder" dd sha256sum cmp; do
 	[ "$program" = none ] || command -v "$program" >/dev/null || refuse "$program is not in this initramfs" drop
 done
+before=$(grep " $disk\$" "$run/writing" 2>/dev/null) # an earlier flash left the disk half written
 mark writing curl || refuse "writing $run/writing failed" drop
 if [ -e "$run/leaving" ]; then
-	unmark writing
+	if [ -n "$before" ]; then put_line writing "$before"; else unmark writing; fi
 	refuse "the boot is going on" drop
 fi
+unmark verified
 tell state writing
 blocks=$(((size + mib - 1) / mib))
 whole=$((size > mib ? size / mib - 1 : 0)) # mebibytes between the first one and what fills none

@@ -139,6 +139,38 @@ func TestRunTable(t *testing.T) {
 	}
 }
 
+// A disk that is half written is not said to be verified by whoever was there before, another one that was verified still is.
+func TestRunFailsBehindVerified(t *testing.T) {
+	image := judge.Noise(1, 512)
+	l, job := setUp(t, image, image, 1<<20)
+	other := "flash S2 /dev/sdz\n"
+	l.write("run/groundhog/verified", other+"flash S0 "+l.root+"/dev/vdb\n")
+	job.URL += "-that-is-not-there"
+	if _, err := Run(t.Context(), l, job); err == nil {
+		t.Error("it is done")
+	}
+	if got := l.says("run/groundhog/verified"); got != other {
+		t.Errorf("verified is %q, and writing %q", got, l.says("run/groundhog/writing"))
+	}
+}
+
+// A boot that is about to go on stops it, and a disk that was half written before is so still.
+func TestRunLeavingHalfWritten(t *testing.T) {
+	image := judge.Noise(1, 512)
+	for _, other := range []string{"", "flash S2 /dev/sdz\n"} {
+		l, job := setUp(t, image, image, 1<<20)
+		was := other + "flash S0 " + l.root + "/dev/vdb\n"
+		l.write("run/groundhog/writing", was)
+		l.write("run/groundhog/leaving", "")
+		if _, err := Run(t.Context(), l, job); !errors.Is(err, ErrRefused) {
+			t.Error(err)
+		}
+		if !l.has("run/groundhog/writing") || l.says("run/groundhog/writing") != was {
+			t.Errorf("with %q in it writing is not what it was", other)
+		}
+	}
+}
+
 // Whatever goes wrong while it writes: never verified, `writing` stays, and the first mebibyte is the old one.
 func TestRunFails(t *testing.T) {
 	image := judge.Noise(1, 3<<20)
@@ -288,7 +320,7 @@ func TestLockRace(t *testing.T) {
 			if i%3 == 0 {
 				end = "kill -9 $$"
 			}
-			cmd := exec.Command("busybox", "sh", "-c", functions+`
+			cmd := exec.Command("busybox", "sh", "-c", Writing+functions+`
 take_lock
 mkdir "$groundhog_root/held/x" || echo two
 sleep 0.01

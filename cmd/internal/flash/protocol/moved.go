@@ -12,32 +12,42 @@ import (
 type Range struct {
 	First, Count int64
 	Keep         bool // the writer is to remember what it finds, and to answer later announcements by it
+	Probe        bool // of each chunk only its first ProbeLen bytes are asked about; not together with Keep
 }
+
+// ProbeLen is how many bytes of a chunk a probe of the disk has. An SD card on a bus of 4 bits at 50 MHz gives 25 MB/s at most: a whole chunk takes it 40 ms.
+const ProbeLen = chunk.Size / 4
 
 // AppendRange is the payload of a Scan.
 func AppendRange(b []byte, r Range) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.First))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Count))
-	if r.Keep {
-		return append(b, 1)
+	switch {
+	case r.Keep:
+		return append(b, scanKeep)
+	case r.Probe:
+		return append(b, scanProbe)
 	}
 	return append(b, 0)
 }
 
+// How a Scan is meant: its last byte.
+const scanKeep, scanProbe = 1, 2
+
 // ReadRange reads a Scan.
 func ReadRange(b []byte) (r Range, err error) {
-	if len(b) != 17 || b[16] > 1 {
+	if len(b) != 17 || b[16] > scanProbe {
 		return r, fmt.Errorf("%w: a scan in %d bytes", ErrProtocol, len(b))
 	}
-	r = Range{int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:])), b[16] == 1}
+	r = Range{int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:])), b[16] == scanKeep, b[16] == scanProbe}
 	if r.First < 0 || r.Count < 1 || r.First >= maxNumber || r.Count >= maxNumber {
 		return r, fmt.Errorf("%w: a scan of %d chunks from %d on", ErrProtocol, r.Count, r.First)
 	}
 	return r, nil
 }
 
-// AppendScanned appends the payload of a Scanned: the sums of the pieces that the disk has in chunk n, encoded by [moved.AppendSums];
-// none for a chunk of zeros.
+// AppendScanned appends the payload of a Scanned: the sums of the pieces that the disk has in chunk n, or in what was asked about of it, encoded by
+// [moved.AppendSums]; none where that is zeros.
 func AppendScanned(b []byte, n int64, sums []byte) []byte { return AppendHeld(b, n, sums) }
 
 // ReadScanned reads a Scanned; the sums are b's.

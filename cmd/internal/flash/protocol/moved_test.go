@@ -20,6 +20,10 @@ func TestRoomHasARange(t *testing.T) {
 // A scan's frames come back as they were, and what is none is refused: a device's and a client's words are anybody's.
 func TestScanFrames(t *testing.T) {
 	r := Range{First: 7, Count: 64, Keep: true}
+	probe := Range{First: 7, Count: 1, Probe: true}
+	if got, err := ReadRange(AppendRange(nil, probe)); err != nil || got != probe {
+		t.Errorf("%+v, %v", got, err)
+	}
 	if got, err := ReadRange(AppendRange(nil, r)); err != nil || got != r {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -29,10 +33,10 @@ func TestScanFrames(t *testing.T) {
 		t.Errorf("chunk %d: %q, %v", n, got, err)
 	}
 	for what, b := range map[string][]byte{
-		"a count of none":    AppendRange(nil, Range{First: 1}),
-		"a negative first":   AppendRange(nil, Range{First: -1, Count: 1}),
-		"a range cut short":  AppendRange(nil, r)[:16],
-		"a keep that is two": append(AppendRange(nil, r)[:16], 2),
+		"a count of none":   AppendRange(nil, Range{First: 1}),
+		"a negative first":  AppendRange(nil, Range{First: -1, Count: 1}),
+		"a range cut short": AppendRange(nil, r)[:16],
+		"a kind of three":   append(AppendRange(nil, r)[:16], 3),
 	} {
 		if _, err := ReadRange(b); !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: %v", what, err)

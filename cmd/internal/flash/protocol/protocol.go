@@ -14,6 +14,10 @@
 //	                               <-   Verified   numbers of chunks that were read back
 //	Extent    bytes and a place    ->               what the disk has outside of the chunks: a table's backup
 //	Blank     a place              ->               what has to be zero outside of the chunks
+//	DirectKey a key, an address    ->               that the client would like to come by another line, too (package direct)
+//	                               <-   DirectPort where to; the port is 0 where that cannot be
+//	                               <-   DirectUp   somebody is there who has the key
+//	DirectTurn                     ->               the last frame on this line; the others come on that one
 //	Finish    that was all         ->               the first chunk is written now, last of all
 //	                               <-   Done       JSON: the account
 //	Ping                           <->  Ping        where nothing else was said for a while
@@ -44,6 +48,8 @@
 //	verified  8 number                                        8 bytes, repeated
 //	extent    8 offset, the rest: the bytes, at most a chunk
 //	blank     8 offset, 8 length
+//	key       32, 16 address
+//	port      2
 package protocol
 
 import (
@@ -74,6 +80,10 @@ const (
 	Scan
 	Scanned
 	Build
+	DirectKey
+	DirectPort
+	DirectUp
+	DirectTurn
 )
 
 // ErrProtocol is returned for a frame that means nothing.

@@ -11,10 +11,10 @@
 //	8       n      payload
 //	8+n     4      CRC32C of the payload; left out where n is 0
 //
-// The line is SSH's, which lets nothing through that was changed on the way. The
-// sums are against what SSH does not see, a program or a memory at fault on either
-// side, and turn what would be a wait for bytes that never come into an error. What a
-// chunk is worth is told by its hash alone.
+// The line is SSH's, or from some frame on one that lets as little through that was
+// changed on the way (package direct). The sums are against what that does not see, a
+// program or a memory at fault on either side, and turn what would be a wait for
+// bytes that never come into an error. What a chunk is worth is told by its hash alone.
 //
 //	hello   2      protocol version
 //	        rest   the tool's name and version, at most 64 printable ASCII characters
@@ -60,6 +60,10 @@ type Reader struct {
 
 // NewReader reads from r, in pieces as small as a header: give it a buffered one.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
+
+// TurnTo has the next frame read from another line. Nothing that was read ahead of the
+// last frame is kept: give it to a Reader of an unbuffered one.
+func (r *Reader) TurnTo(to io.Reader) { r.r = to }
 
 // Next reads a frame. Its payload is valid until the next call. The error is [io.EOF]
 // where the line ended between two frames, [io.ErrUnexpectedEOF] where it ended in
@@ -112,6 +116,11 @@ func (w *Writer) Write(t Type, parts ...[]byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.writeLocked(t, parts, n)
+}
+
+// writeLocked writes a frame. The caller holds mu.
+func (w *Writer) writeLocked(t Type, parts [][]byte, n int) error {
 	if w.err != nil {
 		return w.err
 	}
@@ -126,6 +135,15 @@ func (w *Writer) Write(t Type, parts ...[]byte) error {
 	w.frame = f
 	_, w.err = w.w.Write(f)
 	return w.err
+}
+
+// TurnTo sends an empty frame, the last one on this line, and all others on another.
+func (w *Writer) TurnTo(to io.Writer, t Type) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.writeLocked(t, nil, 0)
+	w.w = to
+	return err
 }
 
 // writeRaw sends what is no frame.

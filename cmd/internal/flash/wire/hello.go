@@ -12,7 +12,7 @@ import (
 
 // Version is the protocol that this package speaks. A writer of another version is replaced, so it also grows where
 // what is said stays the same and the writer's duty does not: since version 3 it flushes a disk before it compares.
-const Version = 8
+const Version = 10
 
 const (
 	preamble = "groundhog flash\n"

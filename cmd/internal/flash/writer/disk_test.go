@@ -27,9 +27,7 @@ func plain(t *testing.T) (name string, content []byte) {
 // loop is a block device over such a file: the kernel's own, with a page cache.
 func loop(t *testing.T) (device, name string, content []byte) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		judge.Missing(t, "root, for a loop device")
-	}
+	judge.Root(t, "make a loop device")
 	losetup := judge.Tool(t, "losetup")
 	name, content = plain(t)
 	out := judge.Run(t, exec.Command(losetup, "--find", "--show", name))

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/direct"
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
@@ -92,6 +93,9 @@ func FuzzServe(f *testing.F) {
 		moved.Recipe{Runs: []moved.Run{{Kind: moved.Sent, Count: 1}}}.Append(nil), encoder.EncodeAll(small[:450], nil))}, nil))
 	f.Add(append(open, say(protocol.Extent, protocol.Number(2*chunk.Size), small[:512-64])...))
 	f.Add(say(protocol.Data, protocol.DataHead(0, protocol.Zstd, nil), small))
+	key := say(protocol.DirectKey, protocol.AppendDirectKey(nil, direct.Key{}, loopback))
+	f.Add(bytes.Join([][]byte{open, key, say(protocol.Announce, announce), say(protocol.DirectTurn), say(protocol.Ping)}, nil))
+	f.Add(bytes.Join([][]byte{open, key, key}, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		disk, run := &memory{b: bytes.Clone(old)}, t.TempDir()
 		var said bytes.Buffer
@@ -101,7 +105,7 @@ func FuzzServe(f *testing.F) {
 			Serve(context.Background(), struct {
 				io.Reader
 				io.Writer
-			}{bytes.NewReader(talk(b)), &said}, Config{Tool: "fuzz", Run: run, Open: func(string, bool) (Target, error) { return disk, nil }})
+			}{bytes.NewReader(talk(b)), &said}, Config{Tool: "fuzz", Run: run, Direct: true, Open: func(string, bool) (Target, error) { return disk, nil }})
 		}()
 		select {
 		case <-ended:

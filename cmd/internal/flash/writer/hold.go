@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"groundhog/cmd/internal/flash/protocol"
 )
 
 // diskHold is this process' hold on the device. The files are in the waiting initramfs' /run/groundhog:
@@ -22,21 +24,26 @@ type diskHold struct {
 	lock *os.File
 }
 
-// holdDisk takes the lock. The error names who has it.
+// refusedHold is an error of taking the lock that is nobody else's doing: /run is full, say.
+func refusedHold(err error) error {
+	return &protocol.Failure{Kind: protocol.KindRefused, Text: "taking the device for a flash: " + err.Error()}
+}
+
+// holdDisk takes the lock. The error names who has it, or is a [protocol.Failure].
 func holdDisk(run, disk, who string) (*diskHold, error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
-		return nil, err
+		return nil, refusedHold(err)
 	}
 	f, err := os.OpenFile(filepath.Join(run, "flash.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, refusedHold(err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("another flash is at work: %s", firstLine(filepath.Join(run, "flash.lock")))
 		}
-		return nil, err
+		return nil, refusedHold(err)
 	}
 	if by, ok := pipelineAtWork(run); ok {
 		f.Close()
@@ -54,7 +61,7 @@ func holdDisk(run, disk, who string) (*diskHold, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, refusedHold(err)
 	}
 	return &diskHold{run, disk, f}, nil
 }
@@ -138,21 +145,24 @@ func (h *diskHold) lastSession() string {
 	return id
 }
 
-// errLeaving is that the wait is over: the old system is being booted from this disk.
-var errLeaving = errors.New("the boot is going on: the old system comes up")
+// errLeaving is that the wait is over: a system is being booted from this disk.
+var errLeaving = errors.New("the boot is going on: a system comes up")
 
-// beginWriting makes `writing`, before the first byte. The waiting script makes `leaving` before it looks for `writing` for the
-// last time, and we look for `leaving` after we made `writing`: one of the two sees the other.
+// beginWriting makes `writing`, before the first byte. The waiting script, and whoever reboots the device (package device), makes `leaving` before it looks for
+// `writing` for the last time, and we look for `leaving` after we made `writing`: one of the two sees the other. Then `writing` is what it was: a disk that an
+// earlier flash left half written is so still, and keeps the device.
 func (h *diskHold) beginWriting(session string) error {
+	before, _ := os.ReadFile(h.holdFile("writing"))
 	_, others := h.splitLines("writing")
 	if err := h.replaceFile("writing", append(others, h.diskLine(session)...)); err != nil {
 		return err
 	}
 	if _, err := os.Stat(h.holdFile("leaving")); !errors.Is(err, fs.ErrNotExist) {
-		if len(others) == 0 {
+		if len(before) == 0 {
 			os.Remove(h.holdFile("writing"))
+			return errLeaving
 		}
-		return errLeaving
+		return errors.Join(errLeaving, h.replaceFile("writing", before))
 	}
 	return h.dropLine("verified")
 }

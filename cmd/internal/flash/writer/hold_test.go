@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,5 +60,26 @@ func TestStateOfBusy(t *testing.T) {
 	h.releaseLock()
 	if s := <-done; s != StateNone {
 		t.Errorf("afterwards: %s", s)
+	}
+}
+
+// A boot that is about to go on stops a flash before its first byte; what earlier flashes left half written is so still, whoever of them it was.
+func TestLeaving(t *testing.T) {
+	for about, writing := range map[string]string{
+		"whole": "", "half written": "flash one /dev/vda\n", "another one half written": "flash two /dev/vdb\n", "both": "flash one /dev/vda\nflash two /dev/vdb\n",
+	} {
+		run := t.TempDir()
+		if writing != "" {
+			judge.WriteFile(t, filepath.Join(run, "writing"), writing)
+		}
+		judge.WriteFile(t, filepath.Join(run, "leaving"), "")
+		h := judge.Value(holdDisk(run, "/dev/vda", "a test"))(t)
+		if err := h.beginWriting("three"); !errors.Is(err, errLeaving) {
+			t.Errorf("%s: %v", about, err)
+		}
+		h.releaseLock()
+		if b, err := os.ReadFile(filepath.Join(run, "writing")); string(b) != writing || (err == nil) != (writing != "") {
+			t.Errorf("%s: writing is %q afterwards, %v; want %q", about, b, err, writing)
+		}
 	}
 }

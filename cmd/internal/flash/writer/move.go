@@ -37,6 +37,9 @@ func (s *clientSession) scanRange(payload []byte) error {
 	}
 	for n := r.First; n < r.First+r.Count && chunkOffset(n) < s.disk.Size(); n++ {
 		c := chunk.Chunk{N: n, Len: int(min(chunk.Size, s.disk.Size()-chunkOffset(n)))}
+		if r.Probe {
+			c.Len = min(c.Len, protocol.ProbeLen)
+		}
 		s.compare <- lookJob{chunks: []chunk.Chunk{c}, scan: true, keep: r.Keep}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"groundhog/cmd/internal/flash/chunk"
+	"groundhog/cmd/internal/flash/direct"
 	"groundhog/cmd/internal/flash/moved"
 	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/cmd/internal/flash/wire"
@@ -25,6 +26,7 @@ type Config struct {
 	Run    string        // where the waiting initramfs keeps its state: /run/groundhog
 	Silent time.Duration // after which a client that says nothing is gone; 30 s
 	Ping   time.Duration // how often the writer says something; 5 s
+	Direct bool          // a client may come by a line beside this one, too
 
 	// Open opens a disk; nil: [Open]. Tests have disks that lie.
 	Open func(name string, write bool) (Target, error)
@@ -40,6 +42,7 @@ type Target interface {
 // clientSession is one connection of a client.
 type clientSession struct {
 	Config
+	line io.Reader // as the client has it; what r reads may be another one
 	r    *wire.Reader
 	w    *wire.Writer
 	job  protocol.Job
@@ -70,6 +73,8 @@ type clientSession struct {
 	scanned map[int64]scannedChunk // what the disk held when it was scanned; announced chunks are compared with it
 	memory  moved.Memory           // pieces that were read before their place on the disk was overwritten
 
+	direct chan *direct.Line // by which the client may go on; nil: it has not asked for one
+
 	account protocol.Account
 	blind   *blind
 	heard   since.Moment
@@ -94,7 +99,7 @@ type put1 struct {
 // received in part is dropped, what was being written is finished.
 func Serve(ctx context.Context, line io.ReadWriter, c Config) error {
 	c = c.withDefaults()
-	s := &clientSession{Config: c, r: wire.NewReader(line), w: wire.NewWriter(line),
+	s := &clientSession{Config: c, line: line, r: wire.NewReader(line), w: wire.NewWriter(line),
 		compare: make(chan lookJob, maxAnnounced/chunksAtOnce), puts: make(chan put1, maxPending),
 		failed: make(chan error, 1), announced: map[int64]wantedChunk{}, highest: -1, blind: newBlind(), scanned: map[int64]scannedChunk{}}
 	s.settled = sync.NewCond(&s.mu)
@@ -174,7 +179,7 @@ func (s *clientSession) serveFrames(ctx context.Context) error {
 			if f.err != nil {
 				return f.err
 			}
-			done, err := s.takeFrame(f)
+			done, err := s.takeFrame(ctx, f)
 			if done || err != nil {
 				return err
 			}
@@ -216,7 +221,7 @@ func (s *clientSession) readFrames(ctx context.Context, frames chan<- clientFram
 }
 
 // takeFrame acts on a frame.
-func (s *clientSession) takeFrame(f clientFrame) (done bool, err error) {
+func (s *clientSession) takeFrame(ctx context.Context, f clientFrame) (done bool, err error) {
 	if s.disk == nil && f.kind != protocol.Open && f.kind != protocol.Ping {
 		return false, fmt.Errorf("%w: a frame of type %d before Open", protocol.ErrProtocol, f.kind)
 	}
@@ -235,6 +240,10 @@ func (s *clientSession) takeFrame(f clientFrame) (done bool, err error) {
 		return false, s.keepExtent(f.payload)
 	case protocol.Blank:
 		return false, s.keepBlank(f.payload)
+	case protocol.DirectKey:
+		return false, s.offerDirect(ctx, f.payload)
+	case protocol.DirectTurn:
+		return false, s.turnDirect()
 	case protocol.Finish:
 		return true, s.finishDisk()
 	case protocol.Ping:

@@ -2,6 +2,7 @@ package sniff
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -101,6 +102,11 @@ var foreignFormats = []struct {
 	{"Salted__", 0, "a file that openssl encrypted"},
 	{"age-encryption.org/", 0, "a file that age encrypted"},
 	// Other things that lie about.
+	{"HTTP/1.", 0, "an answer of a web server, with its headers"},
+	{"HTTP/2 ", 0, "an answer of a web server, with its headers"},
+	{"zsync: ", 0, "a .zsync file, without what it describes"},
+	{"JigsawDownload template ", 0, "a jigdo template: jigdo-lite makes an image of it"},
+	{"\x00ZCK1", 0, "a zchunk file: unzck unpacks it"},
 	{"%PDF-", 0, "a PDF document"},
 	{"%!PS", 0, "a PostScript document"},
 	{"\x89PNG\r\n\x1a\n", 0, "a picture"},
@@ -132,11 +138,16 @@ func foreignFile(b []byte) string {
 	switch {
 	case isPE(b):
 		return "a PE program: a kernel, a UKI or a boot loader"
+	case formData.Match(b[:min(len(b), 1024)]):
+		return "a form as a browser sends it, with a file in it perhaps"
 	case oldTar(b):
 		return "a tar archive" + howToUnpack
 	}
 	return textFile(b)
 }
+
+// formData begins what a browser sends of a form with files (RFC 7578); who stores it as it comes has its head before the file.
+var formData = regexp.MustCompile(`^--[^\r\n]{1,70}\r\nContent-Disposition: `)
 
 // isPE reports whether b is the beginning of a program for EFI or Windows (PE format, 2.1 and 2.2).
 func isPE(b []byte) bool {

@@ -72,6 +72,9 @@ func (i *Image) gptHeader(first []byte, sector int64) string {
 	}
 	// A kernel takes no table whose last usable sector is not on the disk.
 	i.parts = append(i.parts, partOf{what: "what its GPT may use", end: (int64(last) + 1) * sector, sector: sector, table: true})
+	if at < math.MaxInt64/4096 && length > 0 && count <= 1<<20 { // else no kernel would read it
+		i.parts = append(i.parts, partOf{what: "its GPT's list of partitions", end: int64(at)*sector + count*length, sector: sector})
+	}
 	if !known { // the table is longer than what is looked at, or from a maker of its own
 		return "a GPT"
 	}

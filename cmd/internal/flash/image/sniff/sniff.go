@@ -91,6 +91,8 @@ func saidOfUnknown(b []byte) string {
 		return "it has a GPT's header and no protective MBR, without which no system looks for one"
 	case announcesGPT(b):
 		return "its MBR speaks of a GPT, and there is none that holds"
+	case looksPGP(b):
+		return "it begins like a file that PGP encrypted or signed"
 	}
 	for _, c := range b {
 		if c != 0 {
@@ -98,6 +100,22 @@ func saidOfUnknown(b []byte) string {
 		}
 	}
 	return "it begins with nothing but zeros"
+}
+
+// looksPGP reports whether the first packet is of a session key, as an encrypted message has it, or of one that is signed (RFC 9580, 4.2 and 5).
+func looksPGP(b []byte) bool {
+	if len(b) < 16 {
+		return false
+	}
+	switch {
+	case b[0] == 0x84, b[0] == 0x8c, b[0] == 0xc1, b[0] == 0xc3: // a length of one byte
+		return b[2] >= 3 && b[2] <= 6 && b[1] >= 4
+	case b[0] == 0x85: // of two
+		return b[3] == 3 || b[3] == 6
+	case b[0] == 0x90:
+		return b[1] == 13 && b[2] == 3
+	}
+	return false
 }
 
 // Fits refuses an image that cannot be whole, or whose table or filesystem is not for such a disk: size is the image's in

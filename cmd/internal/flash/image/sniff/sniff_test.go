@@ -64,6 +64,13 @@ func TestForeign(t *testing.T) {
 		"UTF-16":                  {[]byte("\xff\xfeh\x00e\x00l\x00l\x00o\x00\n\x00"), "UTF-16"},
 		"a BOM":                   {[]byte("\ufeff{}"), "JSON"},
 		"a web page":              {[]byte("<!doctype html>\n<html lang=en><title>Login</title>" + strings.Repeat(" ", 9000)), "web page"},
+		"a web page of Latin-1":   {[]byte("<html>" + strings.Repeat("\xe9t\xe9 ", 900)), "web page"},
+		"a web page of Shift JIS": {[]byte("<!DOCTYPE html>" + strings.Repeat("\x93\xfa\x96{\x8c\xea", 900)), "web page"},
+		"curl -i":                 {append([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n"), make([]byte, 4096)...), "web server"},
+		"curl -i, HTTP/2":         {append([]byte("HTTP/2 200 \r\ncontent-length: 9\r\n\r\n"), make([]byte, 4096)...), "web server"},
+		"an upload, not unpacked": {append([]byte("--x1\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n"), make([]byte, 4096)...), "a form"},
+		"zsync":                   {append([]byte("zsync: 0.6.2\nFilename: x.img\n\n"), make([]byte, 4096)...), "zsync"},
+		"a jigdo template":        {append([]byte("JigsawDownload template 1.0 \r\n"), make([]byte, 4096)...), "jigdo"},
 		"a web page, plain":       {[]byte("\n\n  <HTML><BODY>"), "web page"},
 		"XHTML":                   {[]byte("<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC>"), "web page"},
 		"an error of S3":          {[]byte("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code></Error>"), "XML"},
@@ -199,6 +206,20 @@ func superblock(off int, magic string, numbers ...[3]int64) []byte {
 		}
 	}
 	return b
+}
+
+// A GPT that ends in its own list of partitions was cut.
+func TestCutInGPT(t *testing.T) {
+	whole := gptImage(512, 8<<20, [2]int64{2048, 4095})
+	for _, n := range []int64{1024, 1025, 1536, 4096, 34*512 - 1} {
+		i := judge.Value(Look(whole[:n]))(t)
+		if err := i.Whole(n, nil); !errors.Is(err, ErrFit) || !strings.Contains(err.Error(), "it was cut") {
+			t.Errorf("%d bytes: %+v, %v", n, i, err)
+		}
+	}
+	if _, err := Look(append([]byte("\x8c\x0d\x04\x09\x03\x02"), judge.Noise(7, 4096)...)); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "PGP") {
+		t.Error(err)
+	}
 }
 
 // An image that is whole goes onto a disk that is large enough and has its sectors, and onto no other; one that was cut goes

@@ -59,7 +59,8 @@ func textFile(b []byte) string {
 		return ""
 	}
 	head = bytes.TrimPrefix(head, []byte("\ufeff"))
-	if !isText(head, len(b) > len(head)) {
+	letters, printable := countLetters(head)
+	if !printable {
 		return ""
 	}
 	begins := strings.TrimSpace(string(head))
@@ -68,21 +69,28 @@ func textFile(b []byte) string {
 			return t.what
 		}
 	}
-	return "a text"
+	if isText(head, letters, len(b) > len(head)) {
+		return "a text"
+	}
+	return ""
 }
 
-// isText reports whether all of it is letters, in UTF-8 or any 8-bit encoding, and what stands between them.
-func isText(b []byte, cut bool) bool {
-	letters := 0
+// countLetters counts the printable characters of ASCII, and reports whether nothing in b controls anything but a text's lines.
+func countLetters(b []byte) (letters int, printable bool) {
 	for _, c := range b {
 		switch {
 		case c >= ' ' && c < 0x7f, c == '\n', c == '\t', c == '\r':
 			letters++
 		case c >= 0x80, c == '\f', c == 0x1b:
 		default:
-			return false
+			return letters, false
 		}
 	}
+	return letters, true
+}
+
+// isText reports whether all of what is printable is letters, so many of them of ASCII, in UTF-8 or any 8-bit encoding, and what stands between them.
+func isText(b []byte, letters int, cut bool) bool {
 	if cut { // a character may be cut in two
 		b = b[:len(b)-min(len(b), utf8.UTFMax)]
 	}
