@@ -191,15 +191,26 @@ func TestDirectSpoiled(t *testing.T) {
 	}
 }
 
-// With the line to which it was made a direct line ends, in either direction.
+// With the line to which it was made a direct line ends, at whichever end that is lost.
 func TestDirectEndsWithLine(t *testing.T) {
 	img := image(1, 30)
-	for _, back := range []bool{false, true} {
-		b := newBench(t, make([]byte, len(img)))
-		b.direct, b.back = true, back
-		b.cuts = []int64{1 << 10} // of what the client says before the turn, or of the device's answers
-		if r, err := flashBeside(t, b, img, dialLoopback, false); err != nil || r.Lost != 1 {
-			t.Errorf("%+v, %v", r, err)
-		}
+	for _, atDevice := range []bool{false, true} {
+		t.Run(fmt.Sprintf("at the device %t", atDevice), func(t *testing.T) {
+			b := newBench(t, make([]byte, len(img)))
+			b.direct = true
+			dialed := 0
+			r, err := flashBeside(t, b, img, func(port uint16) (io.WriteCloser, error) {
+				dialed++
+				lost := b.here
+				if atDevice {
+					lost = b.there
+				}
+				c, err := dialLoopback(port)
+				return &carrying{WriteCloser: c, carries: func() { lost.Close() }}, err
+			}, true)
+			if err != nil || r.Lost != 1 || dialed != 1 {
+				t.Errorf("dialed %d times; %+v, %v", dialed, r, err)
+			}
+		})
 	}
 }

@@ -189,10 +189,13 @@ type bench struct {
 	direct bool    // the writer lets a client come by another line
 	conns  int
 	done   sync.WaitGroup
+
+	here, there net.Conn // the ends of the newest connection
 }
 
 func (b *bench) connect(ctx context.Context) (io.ReadWriteCloser, error) {
 	here, there := pair(b.t)
+	b.here, b.there = here, there
 	var a, z net.Conn = here, there
 	if b.conns < len(b.cuts) {
 		if b.back {
