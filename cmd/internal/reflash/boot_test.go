@@ -223,7 +223,7 @@ func TestReflashKexecFalls(t *testing.T) {
 				}()
 				return devicetest.Gone
 			})
-			b.patience = time.Second
+			b.patience = 10 * time.Second
 		}, "its power was cycled"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -306,8 +306,9 @@ func TestReflashKexecOtherProtocol(t *testing.T) {
 
 // Hardware that hangs in a kexec is said to have been sent there, and what helps.
 func TestReflashKexecHangs(t *testing.T) {
+	t.Parallel()
 	b := waitingFor(t, bootKexec)
-	b.patience, b.reboot = time.Second, 2*time.Second
+	b.patience, b.reboot = 10*time.Second, 2*time.Second
 	b.On("kexec new load", func(*devicetest.Command) int { b.SwitchOff(); return devicetest.Gone })
 	out := b.run(t.Context(), bootKexec)
 	_, last := b.told.verdicts()

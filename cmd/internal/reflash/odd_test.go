@@ -66,7 +66,7 @@ func TestRebootedAndNotIdentified(t *testing.T) {
 		t.Run(about, func(t *testing.T) {
 			t.Parallel()
 			b := waitingFor(t, "reflash")
-			b.patience, b.ssh.IdleTimeout = 3*time.Second, 5*time.Second
+			b.patience, b.ssh.IdleTimeout = 10*time.Second, 5*time.Second
 			if about == "is off" {
 				b.reboot = 30 * time.Second // it is waited for in vain
 			}
@@ -270,7 +270,7 @@ func TestRebootBehindAnother(t *testing.T) {
 func TestAnotherAnswersBetween(t *testing.T) {
 	t.Parallel()
 	b := waitingFor(t, "flash")
-	b.patience = 2 * time.Second
+	b.patience = 10 * time.Second
 	b.On("blkid -p", func(*devicetest.Command) int { t.Error("it is done"); return 1 })
 	b.OpenDisk(func(_ string, write bool) (writer.Target, error) {
 		d, err := writer.Open(b.DiskFile(), write)
@@ -291,7 +291,7 @@ func TestAnotherAnswersBetween(t *testing.T) {
 func TestAnotherDiskBetween(t *testing.T) {
 	t.Parallel()
 	b := waitingFor(t, "flash")
-	b.patience = 2 * time.Second
+	b.patience = time.Minute
 	var swap sync.Once
 	b.OpenDisk(func(_ string, write bool) (writer.Target, error) {
 		d, err := writer.Open(b.DiskFile(), write)
