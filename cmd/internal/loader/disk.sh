@@ -15,6 +15,8 @@ fact() {
 	*) printf '%s %s\n' "$1" "$2" ;;
 	esac
 }
+# facts KEY: each line of its input, the last one of a file without a newline too, is a fact.
+facts() { while IFS= read -r value || [ -n "$value" ]; do fact "$1" "$value"; done; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # attribute FILE: what it says.

@@ -16,13 +16,13 @@ func (extlinuxLoader) Evidence(f Facts) Evidence {
 
 func (extlinuxLoader) Boot(f Facts) (Boot, error) {
 	b, err := bootFiles(f)
-	if err != nil {
-		return b, err
+	if err == nil {
+		err = checkNextKernel(f, "extlinux_next", "extlinux.conf's default")
 	}
-	if !slices.Contains(f["named"], "extlinux") {
-		return Boot{}, refuseWithHint("u-boot-update", "extlinux.conf does not name %s", b.File)
+	if err == nil && !slices.Contains(f["named"], "extlinux") {
+		err = refuseWithHint("u-boot-update", "extlinux.conf does not name %s for what it boots by default", b.File)
 	}
-	return b, checkNextKernel(f, "extlinux_next", "extlinux.conf's default")
+	return b, err
 }
 
 // uBootImage is a boot script of U-Boot that loads an initramfs with a header of its own, as flash-kernel makes it.

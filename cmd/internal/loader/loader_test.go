@@ -146,6 +146,29 @@ func TestOf(t *testing.T) {
 			l.grub(running)
 			l.extlinux()
 		}, "", "extlinux.conf", Possible, ""},
+		"extlinux by menu default": {func(l *local) {
+			l.put("boot/extlinux/extlinux.conf", "# a comment\nTIMEOUT 10\nLABEL old kernel\n  LINUX ../vmlinuz-6.1.0-55-amd64\n  INITRD ../initrd.img-6.1.0-55-amd64\n\n"+
+				"label new kernel\n  menu default\n  linux ../vmlinuz-"+running+"#conf\n  append ro initrd=../initrd.img-"+running)
+		}, "", "extlinux.conf", Possible, ""},
+		"extlinux that boots another label at last": {func(l *local) {
+			l.extlinux()
+			l.put("boot/extlinux/extlinux.conf", l.read("boot/extlinux/extlinux.conf")+"label the old one\n\tlinux /boot/vmlinuz-6.1.0-55-amd64\n\tinitrd /boot/initrd.img-6.1.0-55-amd64\nontimeout the old one\n")
+		}, "", "extlinux.conf", Possible, "boots 6.1.0-55-amd64 next"},
+		"extlinux, in another label": {func(l *local) {
+			l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l1\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\nlabel l0\n\tlinux /boot/vmlinuz-"+running+
+				"\n\tinitrd /boot/initrd.img-"+running+".old\n\tinitrd /boot/initrd.img-"+running+"\n")
+		}, "", "extlinux.conf", Possible, "extlinux.conf does not name"},
+		"extlinux, in a comment": {func(l *local) {
+			l.put("boot/extlinux/extlinux.conf", "label l0\n\tlinux /boot/vmlinuz-"+running+"\n\t#initrd /boot/initrd.img-"+running+"\n")
+		}, "", "extlinux.conf", Possible, "extlinux.conf does not name"},
+		"GRUB, in a comment": {func(l *local) {
+			l.grub(running)
+			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), "\tinitrd", "\t# initrd", 1))
+		}, "GRUB", "GRUB", Proven, "grub.cfg does not name"},
+		"GRUB, a longer name": {func(l *local) {
+			l.grub(running)
+			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), "initrd.img-"+running, "initrd.img-"+running+".mine", 1))
+		}, "GRUB", "GRUB", Proven, "grub.cfg does not name"},
 		"extlinux, and a boot.scr":                  {func(l *local) { l.extlinux(); l.put("boot/boot.scr", "") }, "", "extlinux.conf", Possible, ""},
 		"extlinux, and an initramfs for U-Boot":     {func(l *local) { l.extlinux(); l.put("boot/uInitrd", "") }, "", "U-Boot", Possible, "carries a header"},
 		"flash-kernel, a leftover of GRUB on arm64": {func(l *local) { l.arch = "arm64"; l.grub(running); l.put("boot/boot.scr", "") }, "", "U-Boot", Possible, "boot.scr"},
@@ -198,6 +221,60 @@ func TestOf(t *testing.T) {
 				t.Errorf("%v: %v", b, err)
 			}
 		})
+	}
+}
+
+// What else config.txt has decides which file its one initramfs line means, and whether it counts.
+func TestFirmwareLines(t *testing.T) {
+	line := "initramfs initrd.img-" + running + " followkernel\n"
+	for config, want := range map[string]string{
+		line:                                      "",
+		"[pi4]\narm_boost=1\n[all]\n" + line:      "",
+		line + "[pi4]\narm_boost=1\n":             "",
+		"os_prefix=next/\n" + line:                "config.txt has os_prefix besides",
+		line + "include more.txt\n":               "config.txt has include besides",
+		"ramfsfile=x\n" + line:                    "config.txt has ramfsfile besides",
+		line + line:                               "config.txt has 2 initramfs lines",
+		line + "[pi4]\ninitramfs other\n":         "config.txt has 2 initramfs lines",
+		"[cm4]\r\narm_boost=1\r\n" + line:         "section [cm4]",
+		"kernel=a\n" + line + "kernel=b":          "",
+		"[all]\n[none]\n" + line + "[all]\nx=1\n": "section [none]",
+	} {
+		l := newLocal(t, "dash")
+		l.put("boot/firmware/config.txt", config)
+		f := l.survey("")
+		if got := strings.Join(f["firmware_image"], " "); strings.HasPrefix(config, "kernel=a") && got != "a b" {
+			t.Errorf("%q: kernels %q", config, got)
+		}
+		b, err := raspberryLoader{}.Boot(f)
+		said := ""
+		if err != nil {
+			said = err.Error()
+		}
+		for _, r := range b.Remarks(f, Use{}) {
+			said += r.Text
+		}
+		if !strings.Contains(said, want) || want == "" && said != "" || strings.Contains(want, "besides") && err == nil {
+			t.Errorf("%q: %v, %q; want %q", config, err, said, want)
+		}
+	}
+}
+
+// A pattern of loader.conf that would have the entry of a push be the default is seen in whatever form it stands there.
+func TestLoaderDefault(t *testing.T) {
+	for text, want := range map[string]string{
+		"default debian*\n":                     "debian*",
+		"timeout 3\n \tdefault \"ground*\"\r\n": "ground*",
+		"default\ta.conf\ndefault *":            "a.conf *",
+		"#default *\ndefaults *\n":              "",
+	} {
+		l := newLocal(t, "dash")
+		makeSystemdBoot(t, l)
+		l.started(`\EFI\systemd\systemd-bootx64.efi`)
+		l.put("boot/efi/loader/loader.conf", text)
+		if got := strings.Join(l.survey("")["loader_default"], " "); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -3,6 +3,12 @@
 # The way "name": $config, the config.txt of the Raspberry Pi's firmware, names the archive, $name beside $file, in place of $file, which stays
 # where it is. Cut at any instant, config.txt names the one or the other, and both are whole.
 
+survey_name() {
+	config=$groundhog_root/boot/firmware/config.txt
+	[ ! -f "$config" ] || fact firmware_section "$(awk '{ sub(/\r$/, "") } /^[ \t]*\[/ { section = $0 } /^[ \t]*\[[aA][lL][lL]\]/ { section = "" }
+		/^[ \t]*initramfs[ \t]/ && section != "" { print section; exit }' "$config")"
+}
+
 decides_name() { printf '%s\n' "$config"; }
 
 # arrive_name: what the firmware loads may not be written into: a second push takes another name. config.txt says which one that is: a push that was killed

@@ -25,7 +25,7 @@ const (
 )
 
 var (
-	nameWay = wayRules{way: Name, shell: nameText, dir: firmwareDir, room: "firmware",
+	nameWay = wayRules{way: Name, shell: nameText, dir: firmwareDir, room: "firmware", remarks: nameRemarks,
 		names: func(b Boot) bool {
 			return bootFile.MatchString(b.File) && strings.HasPrefix(b.File, firmwareDir+"/") && b.Config == configTxt
 		}}
@@ -59,6 +59,9 @@ func (raspberryLoader) Boot(f Facts) (Boot, error) {
 	if len(lines) != 1 {
 		return Boot{}, refuseWithHint("", "config.txt has %d initramfs lines, not one", len(lines))
 	}
+	if odd := f.Get("firmware_odd"); odd != "" && odd != "tryboot_a_b" { // os_prefix has it look for the archive elsewhere, and boot without one
+		return Boot{}, refuseWithHint("", "config.txt has %s besides, so the initramfs may be another file than the one that it names", odd)
+	}
 	name, mode, _ := strings.Cut(lines[0], " ")
 	ours := strings.TrimRight(name, "_") == strings.TrimRight(b.archiveName(), "_") || strings.HasPrefix(name, "groundhog_-")
 	// The word followkernel may be missing: the firmware loads the initramfs behind the kernel all the same.
@@ -66,6 +69,15 @@ func (raspberryLoader) Boot(f Facts) (Boot, error) {
 		return Boot{}, refuseWithHint("", "config.txt has 'initramfs %s', not 'initramfs %s followkernel'", lines[0], path.Base(b.File))
 	}
 	return b, b.Check()
+}
+
+// nameRemarks: only the firmware knows which sections of config.txt are for its board, its HDMI, its pins.
+func nameRemarks(f Facts, _ Use) []Remark {
+	if f.Get("firmware_section") == "" {
+		return nil
+	}
+	return []Remark{{ID: "section", Text: "config.txt has its initramfs line in the section " + f.Get("firmware_section") + ": where that is not for this board, what is pushed is not booted",
+		Hint: "a line [all] before it is for every board"}}
 }
 
 // autoBoot is the way in where config.txt leaves the initramfs to the firmware. Which kernel that takes is not said by config.txt either, so the one that runs has

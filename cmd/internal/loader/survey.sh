@@ -82,27 +82,37 @@ grub_next() {
 	[ "${default:-0}" = 0 ] || fact grub_default "$default"
 	fact grub_next "$(sed -n 's/^[[:space:]]*linux[a-z0-9]*[[:space:]]\{1,\}[^[:space:]]*\/vmlinuz-\([^[:space:]]*\).*/\1/p' "$1" | head -n 1)"
 }
+# names CONFIG: whether a line that is no comment names the running kernel's initramfs.
+names() { grep -v '^[[:space:]]*#' "$1" | grep -qi "initrd.*/initrd\\.img-$kernel\\([^a-z0-9._+~-]\\|\$\\)"; }
 if [ -f "$groundhog_root/boot/grub/grub.cfg" ]; then
-	! grep -q "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/grub/grub.cfg" || fact named grub
+	! names "$groundhog_root/boot/grub/grub.cfg" || fact named grub
 	grub_next "$groundhog_root/boot/grub/grub.cfg"
 fi
-if [ -f "$groundhog_root/boot/extlinux/extlinux.conf" ]; then
-	! grep -qi "initrd.*/initrd\\.img-$kernel" "$groundhog_root/boot/extlinux/extlinux.conf" || fact named extlinux
-	# The default's kernel, or the first label's.
-	fact extlinux_next "$(awk 'tolower($1) == "default" { wanted = $2 } tolower($1) == "label" { label = $2; if (first == "") first = label }
-		tolower($1) == "linux" || tolower($1) == "kernel" { file[label] = $2 }
-		END { if (wanted == "") wanted = first; if (sub(/.*\/vmlinuz-/, "", file[wanted])) print file[wanted] }' "$groundhog_root/boot/extlinux/extlinux.conf")"
-fi
+# What the default label boots, or without one the first, as U-Boot reads it (boot/pxe_parse.c): words of any case, a value up to the end of its line, of two initrd
+# lines the first, and one in append where there is none. SYSLINUX has several files behind commas.
+[ ! -f "$groundhog_root/boot/extlinux/extlinux.conf" ] || awk -v ours="/initrd.img-$kernel" '
+	{ word = tolower($1); value = $0; sub(/^[ \t]*[^ \t]*[ \t]*/, "", value); sub(/[ \t\r]*$/, "", value) }
+	word == "default" || word == "ontimeout" { wanted = value }
+	word == "label" { label = value; known[label] = 1; if (first == "") first = label }
+	word == "menu" && tolower($2) == "default" && menu == "" { menu = label }
+	word == "linux" || word == "kernel" { sub(/[ \t#].*/, "", value); file[label] = value }
+	word == "append" && !(label in initrd) && match(value, /initrd=[^ \t]*/) { initrd[label] = substr(value, RSTART + 7, RLENGTH - 7) }
+	word == "initrd" && !(label in initrd) { initrd[label] = value }
+	END {
+		if (!(wanted in known)) wanted = menu == "" ? first : menu
+		if (sub(/.*\/vmlinuz-/, "", file[wanted])) print "extlinux_next " file[wanted]
+		for (n = split(initrd[wanted], names, ","); n; n--) if (substr(names[n], length(names[n]) - length(ours) + 1) == ours) print "named extlinux"
+	}' "$groundhog_root/boot/extlinux/extlinux.conf"
 config=$groundhog_root/boot/firmware/config.txt
 if [ -f "$config" ]; then
 	room /boot/firmware firmware
-	fact firmware_initramfs "$(sed -n 's/^[[:space:]]*initramfs[[:space:]]*//p' "$config")"
+	sed -n 's/^[[:space:]]*initramfs[[:space:]]*//p' "$config" | facts firmware_initramfs
 	fact firmware_auto "$(sed -n 's/^[[:space:]]*auto_initramfs=//p' "$config")"
 	for image in kernel8.img kernel_2712.img; do
 		! cmp -s "$groundhog_root/boot/vmlinuz-$kernel" "${config%/*}/$image" || fact firmware_kernel "$image"
 	done
 	fact firmware_odd "$(sed -n 's/^[[:space:]]*\(include\|os_prefix\|ramfsfile\)[= ].*/\1/p' "$config")$(sed -n 's/^[[:space:]]*tryboot_a_b=1.*/tryboot_a_b/p' "${config%/*}/autoboot.txt" 2>/dev/null)"
-	sed -n 's/^[[:space:]]*kernel=//p' "$config" | while read -r name; do fact firmware_image "$name"; done
+	sed -n 's/^[[:space:]]*kernel=//p' "$config" | facts firmware_image
 	name=$(sed -n 's/^initramfs  *\([^ ]*\).*/\1/p' "$config" | head -n 1)
 	case $name in
 	'' | */* | .*) ;;
@@ -133,7 +143,8 @@ for esp in /efi /boot /boot/efi; do
 	places=$esp
 	[ "$part" != "$started" ] || [ ! -d "$groundhog_root$esp/EFI" ] || fact bootnext yes
 	room "$esp" esp
-	fact loader_default "$(sed -n 's/^default[[:space:]]*//p' "$groundhog_root$esp/loader/loader.conf" 2>/dev/null)"
+	# Blanks may stand before a line's word, and its value in quotes (line_get_key_value in systemd's boot.c).
+	sed -n 's/\r$//; s/^[[:space:]]*default[[:space:]]\{1,\}"\{0,1\}\([^"]*\).*/\1/p' "$groundhog_root$esp/loader/loader.conf" 2>/dev/null | facts loader_default
 	[ ! -e "$groundhog_root$esp/loader/entries/groundhog.conf" ] || fact esp_entry yes
 	[ ! -e "$groundhog_root$esp/groundhog" ] || fact esp_entry yes
 	for entry in "$groundhog_root$esp"/loader/entries/*.conf "$groundhog_root$esp"/EFI/Linux/*.efi; do
