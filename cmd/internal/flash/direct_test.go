@@ -208,7 +208,7 @@ func TestDirectEndsWithLine(t *testing.T) {
 				c, err := dialLoopback(port)
 				return &carrying{WriteCloser: c, carries: func() { lost.Close() }}, err
 			}, true)
-			if err != nil || r.Lost != 1 || dialed != 1 {
+			if err != nil || r.Lost < 1 || dialed != 1 {
 				t.Errorf("dialed %d times; %+v, %v", dialed, r, err)
 			}
 		})

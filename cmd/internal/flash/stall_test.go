@@ -48,7 +48,7 @@ func (d stuck) Flush() error {
 
 // impatient is a job with short bounds.
 func impatient(j *Job) {
-	j.Ping, j.Stalled, j.Patience = 50*time.Millisecond, 500*time.Millisecond, 2*time.Second
+	j.Ping, j.Stalled, j.Patience = 50*time.Millisecond, time.Second, 6*time.Second
 }
 
 // A disk operation that never returns ends the flash within its bound, and what was being done is said.
@@ -74,7 +74,7 @@ func TestStuckDisk(t *testing.T) {
 			r, err := Run(t.Context(), j)
 			close(d.over)
 			b.done.Wait()
-			if err == nil || r.State == Verified || !strings.Contains(err.Error(), "no progress within 2s") {
+			if err == nil || r.State == Verified || !strings.Contains(err.Error(), "no progress within 6s") {
 				t.Errorf("%+v, %v", r, err)
 			}
 			if !strings.Contains(said.String(), "has not got on with "+what) {
@@ -116,22 +116,27 @@ func pinging(t *testing.T, opens bool) func(context.Context) (io.ReadWriteCloser
 // A writer that only says that it is there is no progress.
 func TestOnlyPings(t *testing.T) {
 	for _, opens := range []bool{false, true} {
-		j := Job{Source: &source{b: image(1, 5), index: true}, Session: "s", Tool: "test", Connect: pinging(t, opens)}
-		impatient(&j)
-		r, err := Run(t.Context(), j)
-		if err == nil || r.State == Verified || !strings.Contains(err.Error(), "no progress within 2s") || r.Lost == 0 {
-			t.Errorf("opens %v: %+v, %v", opens, r, err)
-		}
+		t.Run(fmt.Sprintf("opens %t", opens), func(t *testing.T) {
+			t.Parallel()
+			j := Job{Source: &source{b: image(1, 5), index: true}, Session: "s", Tool: "test", Connect: pinging(t, opens)}
+			impatient(&j)
+			r, err := Run(t.Context(), j)
+			if err == nil || r.State == Verified || !strings.Contains(err.Error(), "no progress within 6s") || r.Lost == 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
 	}
 }
 
 // A stream that pauses is no fault of the device's.
 func TestSourceThatPauses(t *testing.T) {
+	t.Parallel()
 	img := image(1, 8)
 	b := newBench(t, judge.Noise(2, len(img)))
-	s := &pausing{source: &source{b: img, once: true}, pause: 1500 * time.Millisecond}
+	s := &pausing{source: &source{b: img, once: true}, pause: 6 * time.Second}
 	j := Job{Source: s, Disk: "/dev/test", Session: "s", Tool: "test", Connect: b.connect}
 	impatient(&j)
+	j.Stalled = 4 * time.Second
 	r, err := Run(t.Context(), j)
 	b.done.Wait()
 	if err != nil || r.State != Verified || r.Lost != 0 {

@@ -290,7 +290,7 @@ func TestZstdFileKeptInPart(t *testing.T) {
 				b.cuts = append(b.cuts, c.cut)
 			}
 			res, err := b.flashOf(i, img)
-			if err != nil || i.KeepsAll() != c.again || res.Lost != len(b.cuts) && c.cut > 0 {
+			if err != nil || i.KeepsAll() != c.again || res.Lost < len(b.cuts) {
 				t.Errorf("decoded again %v: %+v, %v", i.KeepsAll(), res, err)
 			}
 		})
