@@ -18,6 +18,7 @@ import (
 	"groundhog/cmd/internal/flash/image/claim"
 	"groundhog/cmd/internal/flash/image/sniff"
 	"groundhog/cmd/internal/flash/image/xzblock"
+	"groundhog/cmd/internal/flash/image/zstdzero"
 	"groundhog/cmd/internal/hint"
 	"groundhog/cmd/internal/meminfo"
 	"groundhog/initrd/eof"
@@ -111,31 +112,8 @@ func decodingMemory() int64 {
 	return min(available/4, most)
 }
 
-// countedReader counts what is read.
-type countedReader struct {
-	io.Reader
-	n *atomic.Int64
-}
-
-func (c countedReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n.Add(int64(n))
-	return n, err
-}
-
-// decodeZstd decodes some blocks before they are asked for; where it is told how many bytes it took, it reads no further than the
-// block that it decodes.
 func decodeZstd(r *bufio.Reader, o decodeOptions) (io.Reader, error) {
-	from, cores := io.Reader(r), min(4, runtime.GOMAXPROCS(0))
-	if o.read != nil {
-		from, cores = countedReader{r, o.read}, 1
-	}
-	// Low memory: a decoder is made once, and its peak counts.
-	d, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(cores), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil // its goroutines end with it
+	return zstdzero.NewReader(r, maxWindow, o.read)
 }
 
 // decodeLZ4 reads frame behind frame, which the library leaves to its caller.
