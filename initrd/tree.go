@@ -1,6 +1,7 @@
 package initrd
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -39,9 +40,11 @@ func (img *Image) buildTree() error {
 	u := &unpacking{Image: img, held: map[string]int{}, over: map[string][]*linkGroup{}}
 	for i, s := range img.Segments {
 		links := map[linkKey]*linkGroup{}
+		u.nodes = map[nodeKey]*Entry{}
 		for _, e := range s.Entries {
 			if e.IsTrailer() { // the kernel forgets its hard links here
 				clear(links)
+				clear(u.nodes)
 				continue
 			}
 			e.joinLinkGroup(links)
@@ -70,6 +73,13 @@ type unpacking struct {
 	held    map[string]int          // how many names each directory holds
 	over    map[string][]*linkGroup // by the name through which a later record wrote into them
 	changed int                     // names that paths went through and that lead elsewhere now
+	nodes   map[nodeKey]*Entry      // the first names of device nodes, pipes and sockets that say that they have several
+}
+
+// nodeKey is what the kernel knows the names of one node by (find_link).
+type nodeKey struct {
+	linkKey
+	mode uint32 // its type
 }
 
 // maxSteps is how many directories a symlink may lead through: forty such links may be followed for each name that is looked up.
@@ -92,8 +102,8 @@ func (u *unpacking) refuseMisread(name string, e *Entry) error {
 			return no("a symlink's target that is too long for the kernel, or leads through more directories than any does")
 		}
 	}
-	if old == nil {
-		return u.refusesLink(name, e)
+	if err := u.refusesNode(name, e); err != nil || old == nil {
+		return cmp.Or(err, u.refusesLink(name, e))
 	}
 	inPlace := old.IsFile() && e.IsFile() && !e.isFurtherName() // opened and truncated, not made anew
 	switch {
@@ -101,12 +111,25 @@ func (u *unpacking) refuseMisread(name string, e *Entry) error {
 		return no("in the place of a file that other names have, and that was written into")
 	case inPlace && old.link != nil && (old.link.over != "" && old.link.over != name || u.isOver(old.link.members[0], name)):
 		return no("a file of several names is written into by more than one of them")
+	case old.IsDir() && (name == "." || u.held[name] > 0) && e.givesAway(old):
+		return no("in the place of a directory that stays, and gets its owner and mode")
 	case old.Type() == e.Type() && (e.Type() == TypeChar || e.Type() == TypeBlock) && old.Rdev != e.Rdev:
 		return no("a device node in the place of one with another number, which the kernel keeps")
 	case u.changed == maxChanged && leadsElsewhere(old, e):
 		return fmt.Errorf("%w of %d symlinks and directories that change", ErrTooLarge, maxChanged)
 	}
 	return u.refusesLink(name, e)
+}
+
+// givesAway reports whether the kernel, which cannot make e where a directory is, gives that what it would have given to e.
+func (e *Entry) givesAway(dir *Entry) bool {
+	switch {
+	case e.IsFile() || e.IsDir() || !e.isKnownType() || !e.IsLink() && len(e.Data) > 0:
+		return false
+	case e.UID != dir.UID || e.GID != dir.GID:
+		return true
+	}
+	return !e.IsLink() && (e.Mode^dir.Mode)&^TypeMask != 0
 }
 
 // leadsElsewhere reports whether what went through a name leads elsewhere from now on.
@@ -135,6 +158,24 @@ func (u *unpacking) refusesLink(name string, e *Entry) error {
 		return fmt.Errorf("%w: %q and %q: hard links of one file that differ in mode or owner", ErrFormat, first.Name, e.Name)
 	}
 	return nil
+}
+
+// refusesNode is an error where the kernel would make of a device node, a pipe or a socket a further name of another one.
+func (u *unpacking) refusesNode(name string, e *Entry) error {
+	if e.Nlink < 2 || e.IsFile() || e.IsLink() || e.IsDir() || len(e.Data) > 0 || !e.isKnownType() {
+		return nil
+	}
+	k := nodeKey{linkKey{e.Ino, e.Dev}, e.Type()}
+	first := u.nodes[k]
+	if first == nil {
+		u.nodes[k] = e
+		return nil
+	}
+	at, err := u.kernelPlace(first.Name)
+	if err == nil && (at == name || u.tree[at] != first || e.Rdev != first.Rdev || e.Mode != first.Mode || e.UID != first.UID || e.GID != first.GID) {
+		err = fmt.Errorf("%w: %q: a hard link to %q, which is another node, or none", ErrFormat, e.Name, first.Name)
+	}
+	return err
 }
 
 // isFurtherName reports whether e is a further name of a file that is there.

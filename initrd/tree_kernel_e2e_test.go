@@ -21,6 +21,8 @@ const lookAtX = `#!/bin/busybox sh
 for d in /c*; do
 	cd $d; said=-
 	if [ -c x ]; then said=$(busybox stat -c '%t:%T' x)
+	elif [ -d x ]; then said="dir $(busybox stat -c %a x)"
+	elif [ -p x ]; then said=pipe
 	elif [ -f x ]; then said="$(busybox cat x) $(busybox stat -L -c %a x)"
 	fi
 	echo "KERNEL ${d#/c} $said."

@@ -22,6 +22,9 @@ func oddCases() []oddCase {
 	device := func(minor uint32) Entry {
 		return Entry{Name: "x", Mode: TypeChar | 0o666, Nlink: 1, Rdev: Device{1, minor}}
 	}
+	node := func(name string, mode, minor uint32) Entry {
+		return Entry{Name: name, Mode: mode, Nlink: 2, Ino: 7, Rdev: Device{1, minor}}
+	}
 	many := []Entry{file("x", "old"), symlink("l", ".")}
 	return []oddCase{
 		{"a file's name ends in a slash", []Entry{file("x", "old"), file("x/", "new")}, "old", true},
@@ -46,6 +49,15 @@ func oddCases() []oddCase {
 		{"hard links of two modes", []Entry{ugly(hardlink(5, 2, "x", "old"), 0o666), ugly(hardlink(5, 2, "b", ""), 0o600)}, "old 600", true},
 		{"a device's number", []Entry{device(3), device(5)}, "1:3", true},
 		{"twice the same device", []Entry{device(3), device(3)}, "1:3", false},
+		{"a hard link to another device", []Entry{node("y", TypeChar|0o666, 3), node("x", TypeChar|0o666, 5)}, "1:3", true},
+		{"to one of another mode", []Entry{node("y", TypePipe|0o600, 0), node("y", TypePipe|0o666, 0)}, "-", true},
+		{"to one that is gone", []Entry{node("y", TypeChar|0o666, 3), file("y", ""), node("x", TypeChar|0o666, 3)}, " 644", true},
+		{"to the same device", []Entry{node("y", TypeChar|0o666, 3), node("x", TypeChar|0o666, 3)}, "1:3", false},
+		{"the same numbers of two types", []Entry{node("y", TypeBlock|0o666, 5), node("x", TypeChar|0o666, 3)}, "1:3", false},
+		{"a pipe over a full directory", []Entry{dir("x"), file("x/f", ""), {Name: "x", Mode: TypePipe | 0o777, Nlink: 1}}, "dir 777", true},
+		{"a link of somebody else's over one", []Entry{dir("x"), file("x/f", ""), {Name: "x", Mode: TypeLink | 0o777, UID: 7, Nlink: 1, Data: []byte("y")}}, "dir 755", true},
+		{"a link over one", []Entry{dir("x"), file("x/f", ""), symlink("x", "y")}, "dir 755", false},
+		{"a pipe over an empty one", []Entry{dir("x"), {Name: "x", Mode: TypePipe | 0o777, Nlink: 1}}, "pipe", false},
 		{"written over by two names", []Entry{hardlink(5, 2, "x", "old"), hardlink(5, 2, "b", ""), trailer(), file("x", "new"), file("b", "newer")}, "newer", true},
 		{"written over, and then replaced", []Entry{hardlink(5, 2, "x", "old"), hardlink(5, 2, "b", ""), trailer(), file("b", "new"), symlink("b", "z")}, "new", true},
 		{"written over twice", []Entry{hardlink(5, 2, "x", "old"), hardlink(5, 2, "b", ""), trailer(), file("b", "new"), file("b", "newer")}, "newer", false},
@@ -94,7 +106,12 @@ func saysOfX(img *Image) string {
 		return "-"
 	}
 	e := img.Lookup(at)
-	if e.Type() == TypeChar {
+	switch e.Type() {
+	case TypeDir:
+		return fmt.Sprintf("dir %o", e.Perm())
+	case TypePipe:
+		return "pipe"
+	case TypeChar:
 		return fmt.Sprintf("%d:%d", e.Rdev.Major, e.Rdev.Minor)
 	}
 	return fmt.Sprintf("%s %o", img.Content(e), e.Perm())
