@@ -26,8 +26,15 @@ type Aside struct {
 // asideSuffix ends the names of files that are not complete.
 const asideSuffix = ".groundhog-part"
 
-// asidePrefix begins them: they are hidden.
-func asidePrefix(name string) string { return "." + filepath.Base(name) + "." }
+// asidePrefix begins them: they are hidden. Of a long name they have the beginning alone, or no file system would take them (NAME_MAX).
+func asidePrefix(name string) string {
+	const most = 100
+	base := filepath.Base(name)
+	if len(base) > most {
+		base = strings.ToValidUTF8(base[:most], "")
+	}
+	return "." + base + "."
+}
 
 // NewAside starts the file that becomes name in dir, or in a directory below it. What a run that was killed has left of that name is removed.
 func NewAside(dir *os.Root, name string) (*Aside, error) {

@@ -76,6 +76,26 @@ func TestAside(t *testing.T) {
 	}
 }
 
+// A name as long as a file system takes it, with characters of one byte and of several, can be written, and what a killed run has left of it goes.
+func TestAsideOfLongName(t *testing.T) {
+	for _, name := range []string{strings.Repeat("x", 255), "x" + strings.Repeat("\u00e9", 127)} {
+		dir := t.TempDir()
+		root := openRoot(t, dir)
+		newAside(t, root, name, "killed").File.Close()
+		if err := Replace(root, name, func(f *os.File) error { _, err := f.WriteString("text"); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if text := string(judge.ReadFile(t, filepath.Join(dir, name))); text != "text" {
+			t.Errorf("%q", text)
+		}
+		for _, left := range judge.Value(os.ReadDir(dir))(t) {
+			if left.Name() != name {
+				t.Errorf("left: %q", left.Name())
+			}
+		}
+	}
+}
+
 // What cannot be written to its end leaves nothing, and what was there before stays.
 func TestReplaceFails(t *testing.T) {
 	dir := t.TempDir()
