@@ -14,11 +14,12 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"groundhog/cmd/internal/cli"
+	"groundhog/cmd/internal/release/man"
 )
 
 // The man pages are made when a release is: who runs groundhog needs no generator of them.
 //
-//	go run -tags man ./cmd/groundhog man DIR
+//	SOURCE_DATE_EPOCH=1700000000 go run -tags man ./cmd/groundhog man DIR
 
 //go:embed man/groundhog.7
 var ideasPage []byte
@@ -45,25 +46,8 @@ func writePages(root *cobra.Command, dir string) error {
 	if err != nil {
 		return fmt.Errorf("SOURCE_DATE_EPOCH: pages carry a date: %w", err)
 	}
-	root.DisableAutoGenTag = true
-	for _, verb := range append(root.Commands(), root) {
-		if !verb.IsAvailableCommand() && verb != root {
-			continue
-		}
-		verb.DisableAutoGenTag = true
-		verb.InitDefaultHelpFlag()
-		name := verb.Name()
-		if verb != root {
-			name = "groundhog-" + name
-		}
-		var page bytes.Buffer
-		header := doc.GenManHeader{Title: name, Section: "1", Date: &when, Source: "groundhog " + Version, Manual: "groundhog"}
-		if err := doc.GenMan(verb, &header, &page); err != nil {
-			return fmt.Errorf("making %s(1): %w", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name+".1"), page.Bytes(), 0o644); err != nil {
-			return err
-		}
+	if err := man.Pages(root, dir, doc.GenManHeader{Section: "1", Date: &when, Source: "groundhog " + Version, Manual: "groundhog"}); err != nil {
+		return err
 	}
 	ideas := bytes.ReplaceAll(ideasPage, []byte("@DATE@"), []byte(when.Format("January 2006")))
 	ideas = bytes.ReplaceAll(ideas, []byte("@VERSION@"), []byte(Version))
