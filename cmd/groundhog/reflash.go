@@ -90,7 +90,7 @@ func (o *reflashOptions) reflashHosts(cmd *cobra.Command, hosts []string, archiv
 	}
 	if o.Expect != "" {
 		if o.Expect, err = hostFingerprint(in, o.Expect); err != nil {
-			return err
+			return o.refuseAll(cmd, hosts, reflash.Unread(err))
 		}
 	}
 	if err := o.checkFiles(cmd.Context()); err != nil {
