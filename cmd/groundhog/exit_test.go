@@ -391,3 +391,31 @@ func TestIndexQuiet(t *testing.T) {
 		}
 	}
 }
+
+// What the help of manifest shows as examples can be run one after the other.
+func TestManifestExamples(t *testing.T) {
+	workplace(t)
+	judge.WriteTree(t, "root/var/lib/dpkg", map[string]string{"status": "Package: curl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n", "info/curl.list": "/usr/bin/curl\n"})
+	if code, _, said := here("patch", "initrd.img", "--root", "root", "--authorized-keys", "id.pub", "-o", "reflash.img"); code != exitDone {
+		t.Fatal(said)
+	}
+	judge.Must(t, os.Symlink("initrd.img", "initrd.img-6.1.0-56-amd64"))
+	judge.Must(t, os.Symlink("root", "rootfs"))
+	judge.Must(t, os.Mkdir(".ssh", 0o700))
+	judge.Run(t, exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", ".ssh/id_ed25519"))
+	n := 0
+	for line := range strings.Lines(manifestCmd().Example) {
+		line, ok := strings.CutPrefix(line, "  groundhog ")
+		if !ok {
+			continue
+		}
+		n++
+		line, _, _ = strings.Cut(line, " > ")
+		if code, _, said := here(strings.Fields(strings.ReplaceAll(line, "~/", "./"))...); code != exitDone {
+			t.Errorf("groundhog %s: exit %d: %s", line, code, said)
+		}
+	}
+	if n < 4 {
+		t.Errorf("%d examples", n)
+	}
+}

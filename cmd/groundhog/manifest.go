@@ -51,7 +51,7 @@ records; what was made on the way is named after its maker.
 The same SOURCE gives the same bytes, on any machine. SOURCE_DATE_EPOCH, if set,
 is noted as the time.`,
 		Example: `  groundhog manifest initrd.img-6.1.0-56-amd64 --root ./rootfs -o initrd.json
-  groundhog manifest reflash.img --format spdx > reflash.spdx.json
+  groundhog manifest reflash.img.manifest.json --format spdx > reflash.spdx.json
   groundhog manifest ./rootfs -o rootfs.json --sign-key ~/.ssh/id_ed25519
   groundhog manifest reflash.img.manifest.json --sign-key ~/.ssh/id_ed25519
 
