@@ -57,7 +57,7 @@ is an ordinary one again (update-initramfs says so): run this again then.`,
   groundhog hooks ./rootfs --revert
 
 Exit codes: 0 done, or nothing to change; 1 refused: the root tree does not fit; 2 trouble.
-Nothing was changed unless it is 0.`,
+Nothing was changed unless it is 0, or the last line says so.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
@@ -133,7 +133,7 @@ func hooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions) error
 	if err := o.writeChanges(root, nil, report.Keep, report.Changes); err != nil {
 		return err
 	}
-	return result.printReport(stdout, talk)
+	return result.reportHooks(stdout, talk)
 }
 
 // writeChanges makes the changes, or only finds out whether they could be made.
@@ -170,7 +170,7 @@ func revertHooks(stdout io.Writer, talk talkLevel, root string, o *hooksOptions)
 	if err := o.writeChanges(root, back.Directories, back.Changes, back.Drop); err != nil {
 		return err
 	}
-	return result.printReport(stdout, talk)
+	return result.reportHooks(stdout, talk)
 }
 
 // isHost reports whether root is the root directory of this machine.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"groundhog/cmd/internal/device"
 	"groundhog/initrd/show"
 	"groundhog/patches"
 	"groundhog/patches/undo"
@@ -35,6 +36,15 @@ type fileJSON struct {
 	Change string `json:"change"` // created, changed or removed
 }
 
+// reportHooks says what was done, or would be.
+func (r *hooksResult) reportHooks(w io.Writer, talk talkLevel) error {
+	err := r.printReport(w, talk)
+	if r.options.dryRun {
+		return err
+	}
+	return reported(w, err)
+}
+
 func (r *hooksResult) printReport(w io.Writer, talk talkLevel) error {
 	switch {
 	case r.options.json:
@@ -59,7 +69,7 @@ func (r *hooksResult) printReport(w io.Writer, talk talkLevel) error {
 
 func (r *hooksResult) printHooked(w io.Writer, talk talkLevel) {
 	rep := r.report
-	fmt.Fprintf(w, "%s is %s: %s, build %s\n", r.root, systemOf(&rep.Done), changedFiles(len(rep.Changes)), rep.Build)
+	fmt.Fprintf(w, "%s is %s: %s, build %s\n", show.Printable(r.root), systemOf(&rep.Done), changedFiles(len(rep.Changes)), rep.Build)
 	printApplied(w, rep.Patches, false)
 	if talk == talkVerbose {
 		r.printFiles(w)
@@ -69,10 +79,10 @@ func (r *hooksResult) printHooked(w io.Writer, talk talkLevel) {
 
 func (r *hooksResult) printReverted(w io.Writer, talk talkLevel) {
 	if len(r.report.Changes) == 0 {
-		fmt.Fprintf(w, "%s: nothing to revert\n", r.root)
+		fmt.Fprintf(w, "%s: nothing to revert\n", show.Printable(r.root))
 		return
 	}
-	fmt.Fprintf(w, "%s: reverted, %s\n", r.root, changedFiles(len(r.report.Changes)))
+	fmt.Fprintf(w, "%s: reverted, %s\n", show.Printable(r.root), changedFiles(len(r.report.Changes)))
 	if talk == talkVerbose {
 		r.printFiles(w)
 	}
@@ -104,7 +114,7 @@ func (r *hooksResult) nextStep() string {
 	if isHost(r.root) {
 		return "run update-initramfs -u"
 	}
-	return "chroot " + r.root + " update-initramfs -u"
+	return "chroot " + show.Printable(device.Quote(r.root)) + " update-initramfs -u"
 }
 
 func (r *hooksResult) printJSON(w io.Writer) error {

@@ -187,7 +187,7 @@ func (o *indexOptions) packImage(ctx context.Context, cmd *cobra.Command, path s
 	if err != nil || talkOf(cmd) == talkQuiet && !o.json {
 		return err
 	}
-	return o.printPacked(cmd.OutOrStdout(), []packedImage{made})
+	return reported(cmd.OutOrStdout(), o.printPacked(cmd.OutOrStdout(), []packedImage{made}))
 }
 
 func (o *indexOptions) packGroups(ctx context.Context, img *image.Image, path string, progress func(int64)) (packedImage, error) {

@@ -141,7 +141,7 @@ func (o *inspectOptions) unpackInto(stdout, stderr io.Writer, talk talkLevel, im
 		}
 		notes.flush()
 	}
-	return p.flush()
+	return reported(stdout, p.flush())
 }
 
 // catFile writes the file that name leads to, byte for byte.

@@ -84,10 +84,24 @@ func withLost(err, lost error) error {
 	if told, ok := errors.AsType[exitCode](err); ok {
 		code = told.code
 	}
-	if err != nil && err.Error() != "" && !errors.Is(err, lost) {
+	switch {
+	case errors.Is(err, errReportLost):
+		lost = err
+	case err != nil && err.Error() != "" && !errors.Is(err, lost):
 		lost = hint.To(fmt.Errorf("%w; %w", err, lost), hint.Of(err))
 	}
 	return exitCode{worseExit(code, exitTrouble), lost}
+}
+
+// errReportLost is in the error of a verb that has done what was asked for, and cannot say so: it would pass for one that has done nothing.
+var errReportLost = errors.New("all is done, and the report of it alone is lost")
+
+// reported is the error of a verb that has reported to stdout what it has done.
+func reported(stdout io.Writer, err error) error {
+	if noted, ok := stdout.(*notedWriter); ok && noted.lostOutput() != nil {
+		return fmt.Errorf("%w: %w", noted.lostOutput(), errReportLost)
+	}
+	return err
 }
 
 // notedWriter is standard output. It keeps the first error of a write: a verb that does not look at such errors would end well

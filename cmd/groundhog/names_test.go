@@ -15,6 +15,7 @@ import (
 	"groundhog/cmd/internal/input"
 	"groundhog/fixtures/judge"
 	"groundhog/fixtures/tiny"
+	"groundhog/initrd/show"
 	"groundhog/manifest"
 	"groundhog/manifest/diff"
 )
@@ -71,9 +72,13 @@ func TestOddlyNamedFiles(t *testing.T) {
 			writeFile(t, to, string(b))
 		}
 		out := name + ".out"
-		if code, _, said := here("patch", "--root", "root", "--authorized-keys", name+".pub", "-o", out, "--", name); code != exitDone {
+		code, report, said := here("patch", "--root", "root", "--authorized-keys", name+".pub", "-o", out, "--", name)
+		if code != exitDone {
 			t.Errorf("%q: exit %d: %s", name, code, said)
 			continue
+		}
+		if want := "\narchive   " + show.Printable(out) + "\n"; !strings.Contains(report, want) {
+			t.Errorf("no %q in\n%s", want, report)
 		}
 		text := judge.ReadFile(t, out+".manifest.json")
 		value, err := validate.UnmarshalJSON(bytes.NewReader(text))
@@ -93,6 +98,23 @@ func TestOddlyNamedFiles(t *testing.T) {
 	}
 	if _, _, said := here("verify", `a 'b" $c`); !strings.Contains(said, `groundhog manifest 'a '\''b" $c' -o 'a '\''b" $c.manifest.json' makes one`) {
 		t.Error(said)
+	}
+}
+
+// Of a root tree whose directory has such a name a line stays a line, and the command that comes next can be pasted.
+func TestOddlyNamedTree(t *testing.T) {
+	workplace(t)
+	for name, shown := range map[string]string{"my root": "my root", "new\nline": `new\u000aline`} {
+		hooksRoot(t, name)
+		for _, args := range [][]string{{"--authorized-keys", "id.pub"}, {"--revert"}} {
+			code, report, said := here(append([]string{"hooks", name}, args...)...)
+			if code != exitDone || !strings.HasPrefix(report, shown) || !strings.HasSuffix(report, "\nnext      chroot '"+shown+"' update-initramfs -u\n") {
+				t.Errorf("%q: exit %d: %s%s", args, code, said, report)
+			}
+		}
+		if code, report, _ := here("hooks", name, "--revert"); code != exitDone || report != shown+": nothing to revert\n" {
+			t.Errorf("exit %d: %s", code, report)
+		}
 	}
 }
 

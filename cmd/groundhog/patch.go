@@ -77,7 +77,7 @@ segment behind zstd.`,
   groundhog patch initrd.img --deb ./debs --board cm3 --wait 30m -o reflash.img
 
 Exit codes: 0 done, or nothing to change; 1 refused: the archive or the root tree does not
-fit; 2 trouble. Nothing was written unless it is 0.`,
+fit; 2 trouble. Nothing was written unless it is 0, or the last line says so.`,
 		Args: cli.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.in = inputsOf(cmd)
@@ -181,7 +181,7 @@ func patch(stdout, stderr io.Writer, talk talkLevel, path string, o *patchOption
 	if o.printsToStdout() {
 		stdout = stderr
 	}
-	return result.printReport(stdout, talk, in.Image)
+	return reported(stdout, result.printReport(stdout, talk, in.Image))
 }
 
 // readArchive reads the input; an appended segment needs hardly anything of it.

@@ -120,7 +120,7 @@ func (r *patchResult) printText(w io.Writer, talk talkLevel) {
 		case name == stdioName:
 			fmt.Fprintf(w, "%-9s standard output\n", what)
 		default:
-			fmt.Fprintf(w, "%-9s %s\n", what, name)
+			fmt.Fprintf(w, "%-9s %s\n", what, show.Printable(name))
 		}
 	}
 }
