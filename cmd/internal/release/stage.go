@@ -132,8 +132,12 @@ var notInlined = []string{"net", "net/http", "crypto/tls", "crypto/x509", "crypt
 	"vendor/golang.org/x/...", "golang.org/x/crypto/ssh/...", "mvdan.cc/sh/v3/syntax", "github.com/CycloneDX/cyclonedx-go", "github.com/spdx/tools-golang/...", "github.com/diskfs/...",
 	"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/rogpeppe/go-internal/...", "math/big", "os/exec", "os/user", "os/signal", "text/tabwriter", "flag", "log", "internal/zstd",
 	"regexp", "path/filepath", "io/fs", "os",
-	"groundhog/cmd/groundhog", "groundhog/cmd/internal/confine", "groundhog/cmd/internal/device", "groundhog/cmd/internal/flash/image/entry", "groundhog/cmd/internal/loader", "groundhog/cmd/internal/push",
-	"groundhog/cmd/internal/reflash", "groundhog/manifest/sbom", "groundhog/patches/undo"}
+	"groundhog/cmd/groundhog", "groundhog/cmd/internal/confine", "groundhog/cmd/internal/device", "groundhog/cmd/internal/extract", "groundhog/cmd/internal/flash/image",
+	"groundhog/cmd/internal/flash/image/entry", "groundhog/cmd/internal/flash/image/fat", "groundhog/cmd/internal/flash/image/index",
+	"groundhog/cmd/internal/flash/image/sniff", "groundhog/cmd/internal/flash/image/table", "groundhog/cmd/internal/input", "groundhog/cmd/internal/inspect",
+	"groundhog/cmd/internal/kexec", "groundhog/cmd/internal/loader", "groundhog/cmd/internal/output", "groundhog/cmd/internal/push", "groundhog/cmd/internal/reflash",
+	"groundhog/cmd/internal/tell", "groundhog/initrd/debian", "groundhog/initrd/debian/dropbear", "groundhog/manifest/sbom", "groundhog/manifest/sign", "groundhog/patches",
+	"groundhog/patches/scripts", "groundhog/patches/sysroot", "groundhog/patches/undo"}
 
 // maintainer of the packages. There is no address yet that one could write to.
 const maintainer = "The groundhog developers <groundhog@localhost.localdomain>"
