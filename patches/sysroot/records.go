@@ -73,13 +73,21 @@ func (t *Tree) debRecords() (map[string][]byte, error) {
 	if len(stanzas) == 0 {
 		return nil, nil
 	}
+	names := map[string]bool{}
+	for id := range stanzas {
+		name, _, _ := strings.Cut(id, ":")
+		names[name] = true
+	}
 	var status strings.Builder
 	old, err := fs.ReadFile(t, dpkgStatus)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for stanza := range strings.SplitSeq(string(old), "\n\n") {
-		if stanzas[controlField(stanza, "Package")+":"+controlField(stanza, "Architecture")] == "" && strings.TrimSpace(stanza) != "" {
+		name := strings.ToLower(controlField(stanza, "Package"))
+		// One that was built for each architecture before may be for all now: dpkg keeps two of a name only where they are Multi-Arch: same.
+		replaced := stanzas[name+":"+controlField(stanza, "Architecture")] != "" || names[name] && controlField(stanza, "Multi-Arch") != "same"
+		if !replaced && strings.TrimSpace(stanza) != "" {
 			status.WriteString(strings.Trim(stanza, "\n") + "\n\n")
 		}
 	}
@@ -93,7 +101,7 @@ func (t *Tree) debRecords() (map[string][]byte, error) {
 // debRecord adds what dpkg would note of one package.
 func debRecord(pkg Package, records map[string][]byte, stanzas map[string]string) error {
 	stanza := strings.Trim(string(pkg.Control), "\n")
-	name, arch := controlField(stanza, "Package"), controlField(stanza, "Architecture")
+	name, arch := strings.ToLower(controlField(stanza, "Package")), controlField(stanza, "Architecture")
 	if !packageName(name) || !packageName(arch) {
 		return errors.New("control: no package or no architecture, or none that dpkg would take")
 	}
@@ -121,7 +129,7 @@ func packageName(s string) bool {
 // controlField is a field's value in a stanza of a control file, deb-control(5).
 func controlField(stanza, name string) string {
 	for line := range strings.Lines(stanza) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
+		if field, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimRight(field, " \t"), name) { // deb822(5)
 			return strings.TrimSpace(value)
 		}
 	}

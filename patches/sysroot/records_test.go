@@ -1,10 +1,18 @@
 package sysroot
 
 import (
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"groundhog/fixtures/judge"
+	"groundhog/initrd/debian/dpkg"
 )
 
 // Whatever a control file says, its records lie among dpkg's.
@@ -21,6 +29,54 @@ func TestRecordsStayInPlace(t *testing.T) {
 				t.Errorf("%q: a record at %q", control, at)
 			}
 		}
+	}
+}
+
+// dpkg judges: what it notes of packages with odd names and fields is what is read of them, from its own records and from the packages, which replace others
+// of their names as with dpkg.
+func TestRecordsAsDpkgHasThem(t *testing.T) {
+	tool := judge.Tool(t, "dpkg")
+	const end = "Maintainer: Nobody <nobody@example.org>\nDescription: test\n"
+	packed := func(control string) string {
+		return writeDeb(t, archive(t, member{"debian-binary", []byte("2.0\n")}, member{"control.tar", tarball(t, directory("./"), regular("./control", control+end))},
+			member{"data.tar", tarball(t, directory("./"), regular("./f"+control[len(control)-3:len(control)-1], ""))}))
+	}
+	dir := writeTree(t, t.TempDir(), map[string]string{"var/lib/dpkg/status": "", "var/lib/dpkg/info": "/", "var/lib/dpkg/updates": "/", "var/lib/dpkg/triggers": "/"})
+	install := func(pkg string) {
+		run(t, tool, "--force-not-root", "--force-bad-path", "--force-architecture", "--force-depends", "--admindir="+dir+"/var/lib/dpkg", "--instdir="+dir, "--unpack", pkg)
+	}
+	told := func(root fs.FS) string {
+		var all []string
+		for _, p := range judge.Value(dpkg.Read(root))(t).Packages {
+			all = append(all, fmt.Sprint(p.Name, p.Version, p.Architecture, p.Depends, p.Source, p.SourceVersion))
+		}
+		slices.Sort(all)
+		return strings.Join(all, "\n")
+	}
+	for _, control := range []string{"Package: p\nArchitecture: all\nVersion: 1-a1\n", "Package: my_Tool\nArchitecture: all\nDepends: Other_1 (>= 2), p\nVersion: 1-a2\n",
+		"package: small\nARCHITECTURE: all\nSource: a/b of us\nversion: 1-a3\n"} {
+		install(packed(control))
+	}
+	before := told(open(t, Dir(dir)))
+	if strings.Count(before, "\n") != 2 || !strings.Contains(before, "my_tool1-a2all[{other_1 >= 2}") {
+		t.Errorf("of dpkg's records: %s", before)
+	}
+	var layers []Layer
+	copied := writeTree(t, t.TempDir(), map[string]string{"var/lib/dpkg/info": "/"})
+	judge.Must(t, os.CopyFS(copied+"/var/lib/dpkg/copy", os.DirFS(dir+"/var/lib/dpkg")))
+	judge.Must(t, os.RemoveAll(copied+"/var/lib/dpkg/info"))
+	for _, name := range []string{"status", "info"} {
+		judge.Must(t, os.Rename(copied+"/var/lib/dpkg/copy/"+name, copied+"/var/lib/dpkg/"+name))
+	}
+	layers = append(layers, Dir(copied))
+	for _, control := range []string{"Package: MY_tool\nArchitecture: amd64\nVersion: 2-a4\n", "Package: new\nArchitecture: all\nVersion: 1-a5\n"} {
+		pkg := packed(control)
+		install(pkg)
+		layers = append(layers, Debs(pkg))
+	}
+	got := told(judge.Value(open(t, layers...).Records())(t))
+	if diff := cmp.Diff(told(open(t, Dir(dir))), got); diff != "" {
+		t.Errorf("(-dpkg +groundhog):\n%s", diff)
 	}
 }
 

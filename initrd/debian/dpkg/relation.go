@@ -36,14 +36,14 @@ func (r Relation) Satisfied(version string) bool {
 // maxVersion bounds what versions are compared with, in bytes.
 const maxVersion = 1 << 10
 
-var relationForm = regexp.MustCompile(`^\s*([a-z0-9+.-]+)(?::[a-z0-9-]+)?\s*(?:\(\s*([<>=]+)\s*([^\s()]+)\s*\))?`)
+var relationForm = regexp.MustCompile(`^\s*([A-Za-z0-9+._-]+)(?::[a-z0-9-]+)?\s*(?:\(\s*([<>=]+)\s*([^\s()]+)\s*\))?`)
 
 // parseRelations are the packages that a field of dependencies names, alternatives as well.
 func parseRelations(field string) []Relation {
 	var list []Relation
 	for one := range strings.FieldsFuncSeq(field, func(r rune) bool { return r == ',' || r == '|' }) {
 		if m := relationForm.FindStringSubmatch(one); m != nil && isPackageName(m[1]) && len(m[3]) <= maxVersion {
-			list = append(list, Relation{m[1], m[2], m[3]})
+			list = append(list, Relation{strings.ToLower(m[1]), m[2], m[3]})
 		}
 	}
 	return list

@@ -40,9 +40,9 @@ func parseStanza(text string) (*stanza, error) {
 		line = strings.TrimRight(line, "\n")
 		if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
 			switch name {
-			case "Conffiles":
+			case "conffiles":
 				s.addConffile(line)
-			case "Depends", "Pre-Depends", "Provides", "Built-Using", "Static-Built-Using":
+			case "depends", "pre-depends", "provides", "built-using", "static-built-using":
 				folded[name] = append(folded[name], strings.TrimSpace(line))
 			}
 			continue
@@ -52,6 +52,7 @@ func parseStanza(text string) (*stanza, error) {
 		if name, value, ok = strings.Cut(line, ":"); !ok || name == "" {
 			return nil, fmt.Errorf("not a field: %.40q", line)
 		}
+		name = strings.ToLower(strings.TrimSpace(name)) // deb822(5): their case means nothing
 		fields[name] = strings.TrimSpace(value)
 		delete(folded, name)
 	}
@@ -59,19 +60,19 @@ func parseStanza(text string) (*stanza, error) {
 		fields[name] += " " + strings.Join(more, " ")
 	}
 	p := &s.pkg
-	p.Name, p.Version, p.Architecture = fields["Package"], fields["Version"], fields["Architecture"]
+	p.Name, p.Version, p.Architecture = strings.ToLower(fields["package"]), fields["version"], fields["architecture"]
 	if !isPackageName(p.Name) {
 		return nil, fmt.Errorf("no package name: %.40q", p.Name)
 	}
-	p.Depends = append(parseRelations(fields["Pre-Depends"]), parseRelations(fields["Depends"])...)
-	p.Provides = parseRelations(fields["Provides"])
-	p.BuiltUsing = append(builtUsing(fields["Built-Using"], false), builtUsing(fields["Static-Built-Using"], true)...)
+	p.Depends = append(parseRelations(fields["pre-depends"]), parseRelations(fields["depends"])...)
+	p.Provides = parseRelations(fields["provides"])
+	p.BuiltUsing = append(builtUsing(fields["built-using"], false), builtUsing(fields["static-built-using"], true)...)
 	// "want flag status"; in these two states none of its files are there.
-	status := strings.Fields(fields["Status"])
+	status := strings.Fields(fields["status"])
 	if len(status) != 3 {
-		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["Status"])
+		return nil, fmt.Errorf("%s: status %.40q", p.Name, fields["status"])
 	}
-	s.multiple = fields["Multi-Arch"] == "same"
+	s.multiple = fields["multi-arch"] == "same"
 	s.partly = status[2] == "half-installed"
 	s.installed = status[2] != "not-installed" && status[2] != "config-files" && !(s.partly && p.Version == "")
 	if s.installed && (!isVersion(p.Version) || !archName.MatchString(p.Architecture)) {
@@ -79,14 +80,14 @@ func parseStanza(text string) (*stanza, error) {
 	}
 	// "Source: name (version)", each part only where it is another.
 	p.Source, p.SourceVersion = p.Name, p.Version
-	if src, version, _ := strings.Cut(fields["Source"], " "); src != "" {
+	if src, version, _ := strings.Cut(fields["source"], " "); src != "" {
 		p.Source = src
 		if v := strings.Trim(version, "() "); v != "" {
 			p.SourceVersion = v
 		}
 	}
-	if s.installed && (!isPackageName(p.Source) || !isVersion(p.SourceVersion)) {
-		return nil, fmt.Errorf("%s: source %.60q", p.Name, fields["Source"])
+	if !isSourceName(p.Source) || !isVersion(p.SourceVersion) { // dpkg takes any text
+		p.Source, p.SourceVersion = p.Name, p.Version
 	}
 	return s, nil
 }
@@ -96,7 +97,7 @@ var exactVersion = regexp.MustCompile(`^\s*(\S+)\s*\(=\s*(\S+)\s*\)`)
 // builtUsing are the source packages that a field names, with their versions: one without says nothing that could be looked up.
 func builtUsing(field string, static bool) (list []BuiltUsing) {
 	for one := range strings.SplitSeq(field, ",") {
-		if m := exactVersion.FindStringSubmatch(one); m != nil && isPackageName(m[1]) && isVersion(m[2]) {
+		if m := exactVersion.FindStringSubmatch(one); m != nil && isSourceName(m[1]) && isVersion(m[2]) {
 			list = append(list, BuiltUsing{m[1], m[2], static})
 		}
 	}
@@ -113,7 +114,15 @@ func (s *stanza) addConffile(line string) {
 // archName is how dpkg names one (Debian Policy, 5.6.8).
 var archName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
+// isPackageName accepts what dpkg does (pkg_name_is_illegal), which is more than Debian Policy: packages of others may have one letter, underscores, and
+// capitals, in whose place dpkg has small letters.
 func isPackageName(s string) bool {
+	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return s != "" && strings.IndexByte(alnum, s[0]) >= 0 && strings.Trim(s, alnum+"+-._") == ""
+}
+
+// isSourceName accepts what Debian Policy does (5.6.1): others' tools look these up.
+func isSourceName(s string) bool {
 	return len(s) > 1 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
