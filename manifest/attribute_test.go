@@ -248,6 +248,19 @@ func TestAttributeLinkedDirectories(t *testing.T) {
 	}
 }
 
+// The sums of a package are the work of whoever built it: dpkg does not look into them, and md5sum(1) writes them in several forms.
+func TestAttributeSumsOfOthers(t *testing.T) {
+	for _, form := range []string{"%s  bin/curl\n", "%s *bin/curl\n", "%s  ./bin/curl", "%s  /bin/curl\n\n", "\n%S  bin/curl\r\n"} {
+		root := handmade.Debian()
+		sum := handmade.MD5("curl")
+		set("info/curl.md5sums", strings.NewReplacer("%s", sum, "%S", strings.ToUpper(sum)).Replace(form))(root)
+		m := of(t, archive(t, dir("usr"), dir("usr/bin"), file("usr/bin/curl", "curl"), file("usr/bin/tool", "ours")))
+		if err := m.Attribute(root); err != nil || len(m.Packages) != 2 || m.Packages[0].Name != "curl" {
+			t.Errorf("%q: %v, %+v", form, err, m.Packages)
+		}
+	}
+}
+
 // Records with holes or garbage are an error of one line, and the manifest is
 // as it was.
 func TestAttributeBadRecords(t *testing.T) {

@@ -281,11 +281,19 @@ func (db *Records) readSums(root fs.FS, s *stanza) (map[string]string, error) {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
-		sum, file, ok := strings.Cut(strings.TrimRight(line, "\n"), "  ")
-		if !ok || !isMD5(sum) || file == "" {
+		// Packages bring it along, and dpkg does not look into it: md5sum(1) may have been given -b, and a blank line means nothing.
+		sum, file, ok := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		if sum == "" && !ok {
+			continue
+		}
+		sum = strings.ToLower(sum)
+		if file != "" && strings.IndexByte(" *", file[0]) >= 0 {
+			file = file[1:]
+		}
+		if !isMD5(sum) || file == "" {
 			return nil, fmt.Errorf("%s: line %d: %.60q: not an MD5 and a path", name, n, line)
 		}
-		sums[strings.TrimPrefix(file, "./")] = sum
+		sums[strings.TrimPrefix(strings.TrimPrefix(file, "."), "/")] = sum
 	}
 	return sums, nil
 }
