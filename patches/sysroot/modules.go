@@ -24,14 +24,15 @@ const (
 
 // Modules are one kernel's modules in a tree. Their names come from the files and
 // their dependencies from the modules themselves, because a tree made of packages
-// has no modules.dep. Aliases are not resolved, so a soft dependency on one, such
-// as ext4's on crypto-crc32c, counts as missing and is ignored.
+// has no modules.dep. A soft dependency on an alias, such as libcrc32c's on crc32c, without
+// which no bnx2x comes up, is resolved by modules.alias; where there is none it counts as missing.
 type Modules struct {
 	fsys    fs.FS
 	version string
 	dir     string
 	builtin map[string]bool
 	asks    map[string][]string               // what built-in modules ask for: firmware by module
+	aliases map[string][]string               // modules by alias, of those without a pattern
 	index   func() (map[string]string, error) // from name to path
 }
 
@@ -67,7 +68,24 @@ func OpenModules(fsys fs.FS, version string) (*Modules, error) {
 		return nil, fmt.Errorf("opening modules: %w", err)
 	}
 	m.asks = builtinFirmware(string(b))
+	b, err = readRegular(fsys, path.Join(name, "modules.alias"), 16<<20)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening modules: %w", err)
+	}
+	m.aliases = parseAliases(string(b))
 	return m, nil
+}
+
+// parseAliases reads modules.alias, "alias NAME MODULE" a line.
+func parseAliases(text string) map[string][]string {
+	all := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "alias" && !strings.ContainsAny(f[1], "*?[") {
+			name := moduleName(f[1])
+			all[name] = append(all[name], moduleName(f[2]))
+		}
+	}
+	return all
 }
 
 // otherKernels says which kernels there are modules of, where those of another are asked for: an update may have taken them away.
@@ -187,11 +205,17 @@ func (w *moduleSearch) addModule(name string) error {
 
 func (w *moduleSearch) addSoft(names []string) error {
 	for _, name := range names {
-		if !w.hasModule(name) {
-			continue
+		named := []string{name}
+		if !w.hasModule(name) { // as modprobe has it
+			named = w.aliases[name]
 		}
-		if err := w.addModule(name); err != nil {
-			return err
+		for _, name := range named {
+			if !w.hasModule(name) {
+				continue
+			}
+			if err := w.addModule(name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

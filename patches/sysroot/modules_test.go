@@ -32,12 +32,15 @@ func kernelTree(t testing.TB) fstest.MapFS {
 		dir + "kernel/drivers/net/mii.ko.zst":       file(squeeze(t, ".zst", ko("depends="))),
 		dir + "kernel/drivers/usb/phy/phy-generic.ko": file(ko("depends=",
 			"softdep=pre: crc16 none-such post: after-it before:", "softdep=pre: mii")),
-		dir + "extra/after_it.ko":     file(ko("depends=phy_generic")), // a circle
-		dir + "kernel/needs-none.ko":  file(ko("depends=nowhere")),
-		dir + "kernel/old.ko":         file(tinyelf.Module{Info: "vermagic=5.10.0 SMP\x00depends=\x00"}.Bytes()),
-		dir + "kernel/twice.ko":       file([]byte("never read")),
-		dir + "updates/dkms/twice.ko": file(ko("depends=")),
-		dir + "build":                 link("/usr/src/none"),
+		dir + "extra/after_it.ko":           file(ko("depends=phy_generic")), // a circle
+		dir + "kernel/needs-none.ko":        file(ko("depends=nowhere")),
+		dir + "kernel/old.ko":               file(tinyelf.Module{Info: "vermagic=5.10.0 SMP\x00depends=\x00"}.Bytes()),
+		dir + "kernel/twice.ko":             file([]byte("never read")),
+		dir + "updates/dkms/twice.ko":       file(ko("depends=")),
+		dir + "build":                       link("/usr/src/none"),
+		dir + "kernel/lib/needs-crc.ko":     file(ko("depends=", "softdep=pre: crc-32c none-such post: mii")),
+		dir + "kernel/crypto/crc32c-gen.ko": file(ko("depends=")),
+		dir + "modules.alias":               file([]byte("# Aliases\nalias crc_32c crc32c-gen\nalias pci:v*d* mii\nalias crc-32c crc16\nalias mii twice\nalias crc_32c gone\n")),
 	}
 }
 
@@ -48,6 +51,7 @@ func TestNeeds(t *testing.T) {
 		"phy-generic":          "crc16* mii phy_generic after_it",
 		"mii mii crc16 mii":    "mii crc16*",
 		"twice":                "twice",
+		"needs-crc":            "crc32c_gen crc16* needs_crc mii",
 		"after_it phy_generic": "crc16* mii phy_generic after_it",
 	} {
 		list, err := m.Needs(strings.Fields(ask)...)
