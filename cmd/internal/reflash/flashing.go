@@ -199,10 +199,14 @@ func (f *flashing) lookAtTail(ctx context.Context) func() []table.Leftover {
 		if err != nil {
 			return nil, err
 		}
-		b, err := io.ReadAll(io.LimitReader(z, n*512+1))
-		if err != nil || int64(len(b)) != n*512 {
+		b := make([]byte, n*512+1)
+		if _, err := io.ReadFull(z, b[:n*512]); err != nil {
 			return nil, err
 		}
+		if k, err := z.Read(b[n*512:]); k != 0 || err != io.EOF { // its sum is right
+			return nil, err
+		}
+		b = b[:n*512]
 		return table.Left(b, size/512*512, block), nil
 	})
 	return sync.OnceValue(func() []table.Leftover {

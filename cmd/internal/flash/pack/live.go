@@ -3,6 +3,7 @@ package pack
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 
 	"groundhog/cmd/internal/flash/chunk"
@@ -23,6 +24,8 @@ type Live struct {
 	groups map[int64]*liveGroup
 	bytes  int64 // packed bytes of groups
 	over   bool  // nothing more will be packed
+
+	data []byte // room for a group, of who packs
 }
 
 // Reader reads an image's chunks: data is the caller's, nil for zeros; io.EOF is behind the image's end.
@@ -130,7 +133,8 @@ func (l *Live) nextGroup(ctx context.Context, n int64) int64 {
 // packGroup packs group n, nil for one of zeros alone. io.EOF is behind the image's end.
 func (l *Live) packGroup(ctx context.Context, p *Packer, n int64) (*liveGroup, error) {
 	g, zeros := &liveGroup{}, true
-	var data []byte
+	data := l.data[:0]
+	defer func() { l.data = data }()
 	for k := n * GroupChunks; k < (n+1)*GroupChunks; k++ {
 		b, err := l.src.Read(ctx, k)
 		if err == io.EOF && len(data) > 0 {
@@ -140,9 +144,9 @@ func (l *Live) packGroup(ctx context.Context, p *Packer, n int64) (*liveGroup, e
 			return nil, err
 		}
 		if b == nil { // zeros; their length is a chunk's, but for the image's last, with which no group is packed
-			b = make([]byte, chunk.Size)
-			clear(b)
-			g.chunks, data = append(g.chunks, chunk.Chunk{N: k, Len: chunk.Size, Zero: true}), append(data, b...)
+			data = slices.Grow(data, chunk.Size)[:len(data)+chunk.Size]
+			clear(data[len(data)-chunk.Size:])
+			g.chunks = append(g.chunks, chunk.Chunk{N: k, Len: chunk.Size, Zero: true})
 			continue
 		}
 		zeros = false

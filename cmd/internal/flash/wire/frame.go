@@ -101,7 +101,10 @@ type Writer struct {
 	err   error
 }
 
-// NewWriter writes to w, each frame with one call.
+// notCopied is from how many bytes on a part is written by itself: a call more takes less than to copy it.
+const notCopied = 64 << 10
+
+// NewWriter writes to w, each frame with one call, or three where it is large.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
 // Write sends a frame whose payload is the parts, one behind the other. After an
@@ -126,11 +129,22 @@ func (w *Writer) writeLocked(t Type, parts [][]byte, n int) error {
 	}
 	f := binary.BigEndian.AppendUint32(w.frame[:0], uint32(t)<<24|uint32(n))
 	f = binary.BigEndian.AppendUint32(f, crc32.Checksum(f[:4], castagnoli))
+	sum := uint32(0)
 	for _, p := range parts {
-		f = append(f, p...)
+		sum = crc32.Update(sum, castagnoli, p)
+		if len(p) < notCopied {
+			f = append(f, p...)
+			continue
+		}
+		for _, b := range [][]byte{f, p} {
+			if _, w.err = w.w.Write(b); w.err != nil {
+				return w.err
+			}
+		}
+		f = f[:0]
 	}
 	if n > 0 {
-		f = binary.BigEndian.AppendUint32(f, crc32.Checksum(f[headerSize:], castagnoli))
+		f = binary.BigEndian.AppendUint32(f, sum)
 	}
 	w.frame = f
 	_, w.err = w.w.Write(f)
