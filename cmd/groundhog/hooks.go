@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +98,7 @@ const otherRun = 2 * time.Minute
 // holdTree opens a root tree and keeps other runs of the verb away until letGo is called. Two runs at once would mix their changes, and
 // the originals that they keep.
 func holdTree(root string) (tree *sysroot.Tree, letGo func(), err error) {
-	dir, err := os.Open(root)
+	dir, err := os.OpenFile(root, os.O_RDONLY|syscall.O_DIRECTORY, 0) // a named pipe would never open
 	if err == nil && !sidefile.TakeTurn(dir, otherRun) {
 		dir.Close()
 		return nil, nil, hint.To(fmt.Errorf("another run is at work on %s, or somebody else has it locked", root), "fuser "+device.Quote(root)+" says who")

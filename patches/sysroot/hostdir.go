@@ -17,6 +17,9 @@ type hostDir struct {
 }
 
 func openHostDir(path string) (*hostDir, error) {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() { // a named pipe would never open
+		return nil, fmt.Errorf("%s: %w", path, syscall.ENOTDIR)
+	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, bareCause(err))

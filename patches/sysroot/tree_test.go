@@ -64,12 +64,14 @@ func TestWhatHides(t *testing.T) {
 
 func TestOpenSaysWhy(t *testing.T) {
 	dir := writeTree(t, t.TempDir(), map[string]string{"file": "x", "none/readme": "x"})
+	judge.Must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
 	for _, c := range []struct {
 		layer Layer
 		want  string
 	}{
 		{Dir(filepath.Join(dir, "nothing")), "opening the root tree: DIR/nothing: no such file or directory"},
 		{Dir(filepath.Join(dir, "file")), "opening the root tree: DIR/file: not a directory"},
+		{Dir(filepath.Join(dir, "pipe")), "opening the root tree: DIR/pipe: not a directory"},
 		{Debs(filepath.Join(dir, "nothing.deb")), "opening the root tree: opening package DIR/nothing.deb: no such file or directory"},
 		{Debs(filepath.Join(dir, "none")), "opening the root tree: reading packages in DIR/none: no .deb file"},
 		{Debs(filepath.Join(dir, "file")), "opening the root tree: reading DIR/file: no ar archive, which a .deb is"},

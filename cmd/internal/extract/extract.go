@@ -59,7 +59,7 @@ func emptyDir(dir string) (top *os.Root, made bool, err error) {
 		return nil, false, err
 	}
 	made = err == nil
-	if top, err = os.OpenRoot(dir); err != nil {
+	if top, err = sidefile.OpenDir(dir); err != nil {
 		return nil, false, err
 	}
 	names, err := fs.ReadDir(top.FS(), ".")

@@ -95,7 +95,7 @@ func (o *Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("writing %s: it is there and no regular file", path)
 	}
-	dir, err := os.OpenRoot(filepath.Dir(path))
+	dir, err := sidefile.OpenDir(filepath.Dir(path))
 	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = fmt.Errorf("creating a file in %s: %w", filepath.Dir(path), cause.Err)
 	}

@@ -71,6 +71,8 @@ func TestRefused(t *testing.T) {
 	}
 	stdout := filepath.Join(dir, "stdout") // as /dev/stdout is, which root would have to make anew
 	judge.Must(t, os.Symlink("/proc/self/fd/1", stdout))
+	pipe := filepath.Join(dir, "pipe")
+	judge.Must(t, syscall.Mkfifo(pipe, 0o600))
 	new := filepath.Join(dir, "new")
 	if Check([]string{new, "x", filepath.Join(dir, "..", filepath.Base(dir), "new")}, nil) == nil || Check([]string{new, new + "er"}, nil) != nil {
 		t.Error("one file for two outputs, and two")
@@ -80,6 +82,7 @@ func TestRefused(t *testing.T) {
 		stdout:                        "writing " + stdout + ": it is the name of a file that is open already",
 		"/proc/self/fd/1":             "writing /proc/self/fd/1: it is the name of a file that is open already",
 		filepath.Join(dir, "none/x"):  "writing " + dir + "/none/x: creating a file in " + dir + "/none: no such file or directory",
+		filepath.Join(pipe, "x"):      "writing " + pipe + "/x: creating a file in " + pipe + ": not a directory",
 		filepath.Join(in, "a file's"): "writing " + in + "/a file's: creating a file in " + in + ": not a directory",
 	} {
 		var o Files

@@ -9,6 +9,14 @@ import (
 	"syscall"
 )
 
+// OpenDir is [os.OpenRoot], but for what is no directory: a named pipe would never open.
+func OpenDir(name string) (*os.Root, error) {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOTDIR}
+	}
+	return os.OpenRoot(name)
+}
+
 // OwnDir is the directory of that name in another, which others may write to; it is made if need be, for us alone. It is refused where
 // it is not ours, or others may write to it, as is what is no directory: a link would lead away. It is held open: whatever takes its
 // name later, nothing is read or written elsewhere by it.
