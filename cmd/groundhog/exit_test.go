@@ -303,6 +303,24 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// An image that cannot be had is trouble, whether it is a file or a URL, and whichever verb is to read it; where another try may help that is said.
+func TestExitOfImages(t *testing.T) {
+	workplace(t)
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	for path, code := range map[string]int{"nowhere.img": exitTrouble, server.URL + "/x": exitTrouble, "http:///x": exitTrouble, "http://127.0.0.1:99999/x": exitTrouble, "http://[::1": exitTrouble,
+		"https://" + strings.TrimPrefix(server.URL, "http://"): exitTrouble, "http://127.0.0.1:1/x": exitUnreachable} {
+		for _, args := range [][]string{{"flash", "root@127.0.0.1:1", path}, {"reflash", "root@127.0.0.1:1", "reflash.img", path}} {
+			if got, _, said := here(append(args, "--ssh-config", "none")...); got != code {
+				t.Errorf("%q: exit %d, want %d: %s", args, got, code, said)
+			}
+		}
+		if got, _, said := here("index", "--store", "store", path); got != exitTrouble {
+			t.Errorf("index %s: exit %d: %s", path, got, said)
+		}
+	}
+}
+
 // An answer that could not be written is trouble in every verb, and said, and so is that nothing but the report of what was done is lost; what the
 // verbs that reach devices have to say is then said on standard error.
 func TestAnswerLost(t *testing.T) {

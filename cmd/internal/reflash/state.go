@@ -94,6 +94,8 @@ func verdictOf(state State, err error, interrupted bool) Verdict {
 		return Trouble
 	case isLoss(err), errors.Is(err, device.ErrIdle):
 		return Unreachable
+	case errors.Is(err, image.ErrGet):
+		return Trouble
 	}
 	return Refused
 }

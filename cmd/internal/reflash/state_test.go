@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,6 +61,8 @@ func TestVerdicts(t *testing.T) {
 			"broken":      {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), false, Unreachable},
 			"cut archive": {Unread(fmt.Errorf("zstd: %w", io.ErrUnexpectedEOF)), false, Trouble},
 			"cut image":   {fmt.Errorf("%w: gzip: %w", flash.ErrImage, io.ErrUnexpectedEOF), false, Refused},
+			"no image":    {fmt.Errorf("%w x: %w", image.ErrGet, cause), false, Trouble},
+			"no server":   {fmt.Errorf("%w x: %w", image.ErrGet, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), false, Unreachable},
 			"different":   {fmt.Errorf("x: %w", flash.ErrDiffers), false, Different},
 			"interrupted": {fmt.Errorf("x: %w", context.Canceled), true, Interrupted},
 			"ended":       {cause, true, Interrupted},

@@ -36,15 +36,24 @@ func (i *Image) openURL(ctx context.Context, from string) (io.ReadCloser, error)
 	return d, nil
 }
 
+// ErrGet is that a server has no image there, or that there is no such server.
+var ErrGet = errors.New("getting")
+
 // getError is an error of a URL, which names all of it.
 func getError(from string, err error) error {
-	return fmt.Errorf("getting %s: %w", Shown(from), unnamed(err))
+	if errors.Is(err, errLeads) { // it has one, which is refused
+		return fmt.Errorf("getting %s: %w", Shown(from), unnamed(err))
+	}
+	return fmt.Errorf("%w %s: %w", ErrGet, Shown(from), unnamed(err))
 }
 
 // unnamed is an error without the URLs that net/http says in it, which may have a secret: the one that was asked for, and where a server leads.
 func unnamed(err error) error {
 	if named, ok := errors.AsType[*url.Error](err); ok {
 		err = named.Err
+	}
+	if wrong, ok := errors.AsType[*net.AddrError](err); ok { // no port can be that: without what it is wrapped in it is no lost connection
+		return wrong
 	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "failed to parse Location header"):
