@@ -149,7 +149,7 @@ func (s *Screen) drawLines() {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		text := bar.barLine(now, columns-1) // the last column makes some terminals go to the next line
+		text := bar.barLine(now, columns-3) // behind it a terminal echoes ^C, and the last column makes some go to the next line
 		b.WriteString(text)
 		s.drawn = append(s.drawn, len(text))
 	}

@@ -120,6 +120,26 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// What a terminal echoes of a Ctrl-C goes with the bar behind which it stands.
+func TestEchoBehindBar(t *testing.T) {
+	for _, columns := range []int{20, 60, 80, 100} {
+		g := &glass{columns: columns, rows: 20}
+		s := g.screen()
+		bar := s.Bar("root@bench-1 on the disk")
+		bar.Set(1<<20, 20<<20)
+		s.mu.Lock()
+		s.drawLines()
+		s.mu.Unlock()
+		g.WriteString("^C")
+		fmt.Fprintln(s, "interrupted")
+		bar.Close()
+		if diff := cmp.Diff([]string{"interrupted"}, g.shows(t)); diff != "" {
+			t.Errorf("%d columns (-want +got):\n%s", columns, diff)
+		}
+		s.Close()
+	}
+}
+
 // Whoever is asked something is not drawn over, and text that comes meanwhile is printed.
 func TestQuiet(t *testing.T) {
 	g := &glass{columns: 80, rows: 20}
