@@ -52,6 +52,7 @@ func TestHooksRefuse(t *testing.T) {
 		"module":   {func(_ fstest.MapFS, o *Options) { o.Board = "cm3" }, "module phy_generic: not in kernel"},
 		"device":   {func(_ fstest.MapFS, o *Options) { o.Device = "eth0;reboot" }, "not the name of a network interface"},
 		"tool":     {func(_ fstest.MapFS, o *Options) { o.Tools = []string{"a b"} }, "not the name or path"},
+		"no tool":  {func(_ fstest.MapFS, o *Options) { o.Tools = []string{"//"} }, `tool "//": not the name or path`},
 		"key":      {func(_ fstest.MapFS, o *Options) { o.AuthorizedKeys = hookUser("ed25519") }, "no ssh-ed25519 keys"},
 		"comments": {func(_ fstest.MapFS, o *Options) { o.AuthorizedKeys = []byte("# nobody\n") }, "only comments"},
 		"empty":    {func(_ fstest.MapFS, o *Options) { o.AuthorizedKeys = []byte{} }, "empty"},

@@ -16,7 +16,7 @@ import (
 	"groundhog/patches/sysroot"
 )
 
-var toolName = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/_.+-]*$`)
+var toolName = regexp.MustCompile(`^/*[A-Za-z0-9][A-Za-z0-9/_.+-]*$`)
 
 func (o *Options) checkTools() error {
 	for _, t := range o.Tools {

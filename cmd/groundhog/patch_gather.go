@@ -117,8 +117,11 @@ func (o *patchOptions) gatherHostKeys() error {
 		}
 		o.HostKeys = append(o.HostKeys, k)
 	}
-	if o.NewHostKeys && len(o.HostKeys) > 0 {
+	switch {
+	case o.NewHostKeys && len(o.HostKeys) > 0:
 		return errors.New("host keys: either new ones or given ones, not both")
+	case o.NewHostKeys && slices.Contains(o.hostKeys, "keep"):
+		return errors.New("host keys: either new ones or those that there are, not both")
 	}
 	return nil
 }
