@@ -56,9 +56,8 @@ func (o *remoteFlags) passphraseAsker() func(string) ([]byte, error) {
 		if o.screen != nil {
 			defer o.screen.Quiet()()
 		}
-		fmt.Fprint(os.Stderr, show.Printable(prompt))
 		defer fmt.Fprintln(os.Stderr)
-		return term.ReadPassword(fd)
+		return screen.ReadSecret(fd, func() { fmt.Fprint(os.Stderr, show.Printable(prompt)) })
 	}
 }
 

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package screen
+
+func hiding(int) func() { return func() {} }
