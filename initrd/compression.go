@@ -9,8 +9,7 @@ import (
 // Compression is how a segment is stored. Its text is the field's own name.
 type Compression string
 
-// What the kernel reads (lib/decompress.c), LZO aside, which no Debian
-// release offers.
+// What the kernel reads (lib/decompress.c).
 const (
 	None  Compression = "none"
 	Gzip  Compression = "gzip"
@@ -18,6 +17,7 @@ const (
 	Xz    Compression = "xz"
 	Lzma  Compression = "lzma"
 	Bzip2 Compression = "bzip2"
+	Lzo   Compression = "lzo" // as lzop writes it
 	Lz4   Compression = "lz4" // legacy frames, as `lz4 -l` writes and the kernel reads
 )
 
@@ -48,6 +48,7 @@ var compressionMethods = []compressionMethod{
 	{name: Xz, magic: xzMagic, end: xzEnd, decode: decodeXz, encode: encodeXz, maxLevel: 9},
 	{name: Lzma, magic: "\x5d\x00", decode: decodeLzma},
 	{name: Bzip2, magic: "BZh", decode: decodeBzip2},
+	{name: Lzo, magic: lzoMagic, end: lzoEnd, decode: decodeLzo},
 	{name: Lz4, magic: lz4Magic, end: lz4End, decode: decodeLz4, encode: encodeLz4, maxLevel: 9},
 }
 

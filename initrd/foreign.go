@@ -81,8 +81,6 @@ func saidOfUnknown(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x04\x22\x4d\x18")):
 		return "an lz4 frame, which the kernel does not read (lz4 -l writes what it does)"
-	case bytes.HasPrefix(b, []byte("\x89LZO")):
-		return "lzo, which no Debian kernel's initramfs uses"
 	case len(b) > 3 && b[0]&0xf0 == 0x50 && string(b[1:4]) == "\x2a\x4d\x18":
 		return "a skippable zstd frame, which the kernel does not read"
 	}

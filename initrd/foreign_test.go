@@ -47,7 +47,7 @@ func TestForeign(t *testing.T) {
 		"ar archive":              []byte("!<arch>\ndebian-binary   "),
 		"disk image":              at(4096, 510, "\x55\xaa"),
 		"ext4":                    at(4096, 0x438, "\x53\xef"),
-		"lzo":                     []byte("\x89LZO\x00\x0d\x0a\x1a\x0a"),
+		"flags 0x303 in lzop's":   []byte(lzoMagic + "\x10\x30\x20\xa0\x09\x40\x01\x05\x00\x00\x03\x03" + strings.Repeat("\x00", 17)),
 		"skippable zstd frame":    at(64, 0, "\x50\x2a\x4d\x18"),
 		"(de ad be ef 01 02)":     []byte("\xde\xad\xbe\xef\x01\x02\x03"),
 		"integrity check 4":       pipe(t, "", small, "xz", "-c"),

@@ -220,7 +220,7 @@ func forms(t *testing.T, one int) {
 		"xz -0 --check=crc32 --arm --lzma2=preset=0", "xz --check=crc32 --lzma2=dict=128MiB,mode=fast,mf=hc3",
 		"xz -0 --check=crc32 --block-list=1000,2000,0", "xz --format=lzma --lzma1=preset=0,dict=4KiB", "lzma -1",
 		"zstd -q -19", "zstd -q --no-check", "zstd -q -1 --no-content-size", "zstd -q -1 --ultra --long=27", "zstd -q --fast=5",
-		"gzip -1", "gzip --rsyncable", "bzip2 -9", "lz4 -q -l -1", "lz4 -q -l -12",
+		"gzip -1", "gzip --rsyncable", "bzip2 -9", "lz4 -q -l -1", "lz4 -q -l -12", "lzop -1", "lzop -9", "lzop --crc32",
 	} {
 		if i%one != 0 {
 			continue

@@ -33,10 +33,11 @@ var cli = map[Compression]struct{ pack, unpack []string }{
 	Xz:    {[]string{"xz", "-0", "-c", "--check=crc32"}, []string{"xz", "-dc"}},
 	Lzma:  {[]string{"xz", "-0", "-c", "--format=lzma"}, []string{"xz", "-dc", "--format=lzma"}},
 	Bzip2: {[]string{"bzip2", "-1", "-c"}, []string{"bzip2", "-dc"}},
+	Lzo:   {[]string{"lzop", "-c"}, []string{"lzop", "-dc"}},
 	Lz4:   {[]string{"lz4", "-q", "-l", "-c"}, []string{"lz4", "-q", "-dc"}},
 }
 
-var compressions = []Compression{None, Gzip, Zstd, Xz, Lzma, Bzip2, Lz4}
+var compressions = []Compression{None, Gzip, Zstd, Xz, Lzma, Bzip2, Lzo, Lz4}
 
 func pack(t testing.TB, c Compression, plain []byte) []byte {
 	t.Helper()
@@ -128,12 +129,12 @@ func write(t testing.TB, img *Image) []byte {
 	return b.Bytes()
 }
 
-// recode encodes every segment again, bzip2 and lzma as gzip.
+// recode encodes every segment again, bzip2, lzma and lzo as gzip.
 func recode(t testing.TB, img *Image) []byte {
 	t.Helper()
 	for _, s := range img.Segments {
 		c := s.Compression
-		if c == Lzma || c == Bzip2 {
+		if c == Lzma || c == Bzip2 || c == Lzo {
 			c = Gzip
 		}
 		level := 0

@@ -18,7 +18,7 @@ import (
 func bomb(t *testing.T, c Compression, size int64, behind bool) []byte {
 	t.Helper()
 	args := map[Compression][]string{Gzip: {"gzip", "-1c"}, Zstd: {"zstd", "-qc"}, Xz: {"xz", "-0c", "--check=crc32"},
-		Lzma: {"xz", "-0c", "--format=lzma"}, Bzip2: {"bzip2", "-1c"}, Lz4: {"lz4", "-qlc"}}[c]
+		Lzma: {"xz", "-0c", "--format=lzma"}, Bzip2: {"bzip2", "-1c"}, Lzo: {"lzop", "-1c"}, Lz4: {"lz4", "-qlc"}}[c]
 	judge.Tools(t, args[0])
 	head := record(Entry{Name: "zeros", Mode: TypeFile | 0o644})
 	copy(head[6+8*hSize:], []byte("C0000000")) // 3 GiB
