@@ -216,7 +216,7 @@ func (w wired) lookAround(t *testing.T, archive string, login fixtures.Login) st
 // says logs in over the device's network, and says what a command there prints.
 func (w wired) says(t *testing.T, d *waiting.Device, login fixtures.Login, command string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	judge.Must(t, d.WaitLogin(ctx, login))
 	login.Port = d.Port()

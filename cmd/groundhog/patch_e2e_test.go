@@ -88,7 +88,7 @@ func (p *patched) boot(t *testing.T, m fixtures.Machine) *guest {
 // run runs a command over SSH and returns what it printed.
 func (g *guest) run(command string) string {
 	g.t.Helper()
-	ctx, stop := context.WithTimeout(g.t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(g.t.Context(), 5*time.Minute)
 	defer stop()
 	out, err := fixtures.SSH(ctx, g.login, nil, command)
 	if err != nil {
@@ -162,7 +162,7 @@ func lookAround(g *guest, p *patched, web *web) {
 	g.run("printf 'nameserver 10.0.2.100\\noptions use-vc\\n' >/etc/resolv.conf")
 	g.says("curl -sS http://groundhog.test/", web.text)
 	g.run("groundhog-continue")
-	g.console("No root device specified", time.Minute)
+	g.console("No root device specified", 5*time.Minute)
 }
 
 // readByDebian has the tools of Debian read the archive.

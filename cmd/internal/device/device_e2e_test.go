@@ -28,14 +28,14 @@ systemctl enable groundhog-restore.service`
 // A real device: OpenSSH's server, sudo, systemd's words and a real reboot. It is whole, because without dbus systemctl tells
 // nobody but root of a unit.
 func TestDevice(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
 	d := vm.Start(t, vm.Spec{Suite: "bookworm", Arch: "amd64"}, vm.Options{Whole: true})
 	t.Setenv("SSH_AUTH_SOCK", "")
 	t.Setenv("HOME", t.TempDir())
 	o := Options{Config: "none", Identities: []string{d.Base.Key}, KnownHosts: []string{d.KnownHosts()}}
 	target := "bench@" + d.Addr()
-	w := Wait{Timeout: 3 * time.Minute, Say: func(text string) { t.Log(text) }}
+	w := Wait{Timeout: 12 * time.Minute, Say: func(text string) { t.Log(text) }}
 	// No unit at all is none to wait for.
 	c, first, err := WaitSystem(ctx, target, o, w)
 	if err != nil {
