@@ -8,6 +8,8 @@ import (
 	"hash/adler32"
 	"hash/crc32"
 	"io"
+
+	"github.com/anchore/go-lzo"
 )
 
 // An lzop file is a head and blocks, each with its sizes and a sum; a size of 0 is the end. The kernel
@@ -122,10 +124,14 @@ func (l *lzoReader) nextBlock() error {
 	}
 	l.plain = packed
 	if len(packed) < n { // else it is stored as it is
-		if l.plain, err = unpackLzo(l.room[:0], packed, n); err != nil {
-			return err
+		if l.room == nil {
+			l.room = make([]byte, lzoBlock)
 		}
-		l.room = l.plain
+		got, err := lzo.Decompress(packed, l.room[:n])
+		if err != nil {
+			return fmt.Errorf("%w: %w", errLzo, err)
+		}
+		l.plain = l.room[:got]
 	}
 	got := adler32.Checksum(l.plain)
 	if l.crc {
@@ -135,85 +141,4 @@ func (l *lzoReader) nextBlock() error {
 		return errLzo
 	}
 	return nil
-}
-
-// unpackLzo appends the n bytes to out that a block unpacks to.
-func unpackLzo(out, packed []byte, n int) ([]byte, error) {
-	w := &byteWalker{b: packed}
-	literals := func(k int) bool {
-		if k > n-len(out) {
-			return false
-		}
-		if k > 0 {
-			out = append(out, w.takeBytes(k)...)
-		}
-		return w.err == nil
-	}
-	// length is one that may go on in bytes behind it, as many zeros as there are 255s in it.
-	length := func(k, mask int) int {
-		if k &= mask; k != 0 {
-			return k
-		}
-		for k = mask; w.err == nil && k <= n; k += 255 {
-			if c := w.takeByte(); c != 0 {
-				return k + c
-			}
-		}
-		return n + 1
-	}
-	before := 0 // how many literals the last instruction copied; 4 for more than three
-	if len(packed) > 0 && packed[0] > 17 {
-		before = w.takeByte() - 17
-		if !literals(before) {
-			return nil, errLzo
-		}
-		before = min(before, 4)
-	}
-	for {
-		c := w.takeByte()
-		size, back, behind := 0, 0, c&3
-		switch {
-		case c >= 64:
-			back = w.takeByte()<<3 + c>>2&7 + 1
-			if size = c>>5&1 + 3; c >= 128 {
-				size = c>>5&3 + 5
-			}
-		case c >= 16:
-			mask := 31
-			if c < 32 {
-				mask = 7
-			}
-			size = length(c, mask) + 2
-			pair := int(binary.LittleEndian.Uint16(w.takeBytes(2)))
-			back, behind = pair>>2+1, pair&3
-			if c < 32 {
-				if back += 0x3fff + c&8<<11; back == 0x4000 {
-					if w.err != nil || w.pos != len(packed) {
-						return nil, errLzo
-					}
-					return out, nil
-				}
-			}
-		case before == 0:
-			if !literals(length(c, 15) + 3) {
-				return nil, errLzo
-			}
-			before = 4
-			continue
-		case before == 4:
-			size, back = 3, w.takeByte()<<2+c>>2+2049
-		default:
-			size, back = 2, w.takeByte()<<2+c>>2+1
-		}
-		if w.err != nil || back > len(out) || size > n-len(out) {
-			return nil, errLzo
-		}
-		for range size { // it may reach into what it writes
-			out = append(out, out[len(out)-back])
-		}
-		if !literals(behind) {
-			return nil, errLzo
-		}
-		before = behind
-	}
 }
