@@ -443,10 +443,7 @@ func (p *parcel) sendChunk(it *ledgerItem) error {
 	encoding, b := protocol.Zstd, []byte(nil)
 	if pieces == nil {
 		var err error
-		var release func()
-		encoding, b, release, err = p.compressedChunk(it)
-		defer release()
-		if err != nil {
+		if encoding, b, err = p.compressedChunk(it); err != nil {
 			return err
 		}
 		plain = it.data
@@ -462,9 +459,8 @@ func (p *parcel) sendChunk(it *ledgerItem) error {
 }
 
 // compressedChunk is the whole chunk, compressed by us or by another flash, and with what; nil where it does not compress, and then its data was read.
-// It is there until release is called.
-func (p *parcel) compressedChunk(it *ledgerItem) (e protocol.Encoding, b []byte, release func(), err error) {
-	e, b, release = p.run.Shared.compressOnce(it.c, func() (protocol.Encoding, []byte) {
+func (p *parcel) compressedChunk(it *ledgerItem) (e protocol.Encoding, b []byte, err error) {
+	e, b = p.run.Shared.compressOnce(it.c, func() (protocol.Encoding, []byte) {
 		if err = p.run.loadData(it); err != nil {
 			return protocol.Raw, nil
 		}
@@ -484,7 +480,7 @@ func (p *parcel) compressedChunk(it *ledgerItem) (e protocol.Encoding, b []byte,
 	if b == nil && err == nil {
 		err = p.run.loadData(it)
 	}
-	return e, b, release, err
+	return e, b, err
 }
 
 type countWriter struct {

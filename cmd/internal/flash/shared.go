@@ -16,7 +16,6 @@ type Shared struct {
 	chunks map[int64]*sharedChunk
 	order  []int64 // of chunks, oldest first
 	bytes  int
-	spare  [][]byte // memory of chunks that nobody keeps any more: fresh memory costs a page fault every 4 KiB
 	sums   map[int64]sharedSums
 	looked map[int64]*sharedSample
 }
@@ -41,7 +40,6 @@ const maxSums = 16 << 10
 type sharedChunk struct {
 	once   sync.Once
 	of     chunk.Sum
-	users  int // flashes that wait for it, or send it
 	done   bool
 	how    protocol.Encoding
 	packed []byte
@@ -50,24 +48,16 @@ type sharedChunk struct {
 // maxShared bounds what is kept of compressed chunks, in bytes: some 400 MB of an image.
 const maxShared = 64 << 20
 
-// Memory that is used again: so many pieces of it are kept, and they are made in multiples of so many bytes, so that one fits for another chunk.
-const (
-	maxSpare  = 16
-	spareUnit = 64 << 10
-)
-
 // NewShared is a Shared in which nothing was compressed yet.
 func NewShared() *Shared {
 	return &Shared{chunks: map[int64]*sharedChunk{}, sums: map[int64]sharedSums{}, looked: map[int64]*sharedSample{}}
 }
 
 // compressOnce is what compress makes of chunk c, and with what. The first flash that asks calls it, and the others get the same bytes, which
-// nobody may change, and which are anything once release was called, as it has to be. nil: the chunk does not compress, or could not be read.
-func (s *Shared) compressOnce(c chunk.Chunk, compress func() (protocol.Encoding, []byte)) (how protocol.Encoding, packed []byte, release func()) {
-	release = func() {}
+// nobody may change. nil: the chunk does not compress, or could not be read.
+func (s *Shared) compressOnce(c chunk.Chunk, compress func() (protocol.Encoding, []byte)) (protocol.Encoding, []byte) {
 	if s == nil {
-		how, packed = compress()
-		return how, packed, release
+		return compress()
 	}
 	s.mu.Lock()
 	it := s.chunks[c.N]
@@ -76,67 +66,32 @@ func (s *Shared) compressOnce(c chunk.Chunk, compress func() (protocol.Encoding,
 		s.chunks[c.N] = it
 		s.order = append(s.order, c.N)
 	}
-	own := it.of != c.Sum // the first chunk, fitted to another disk
-	if !own {
-		it.users++
-		release = func() { s.releaseChunk(it) }
-	}
 	s.mu.Unlock()
-	if own {
-		how, packed = compress()
-		return how, packed, release
+	if it.of != c.Sum { // the first chunk, fitted to another disk
+		return compress()
 	}
 	it.once.Do(func() {
 		var how protocol.Encoding
 		var b []byte
-		defer func() {
-			if !it.done { // a panic, which ends this flash: the others wait for the chunk
-				s.releaseChunk(it)
-				s.keepChunk(c.N, it, how, nil)
-			}
-		}()
+		defer func() { s.keepChunk(c.N, it, how, b) }() // also after a panic, which ends this flash: the others wait for the chunk
 		how, b = compress()
-		s.keepChunk(c.N, it, how, b)
+		b = slices.Clone(b)
 	})
-	return it.how, it.packed, release
+	return it.how, it.packed
 }
 
-func (s *Shared) releaseChunk(it *sharedChunk) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	it.users--
-}
-
-// spareFor is memory for n bytes, with none in it yet. The caller holds mu.
-func (s *Shared) spareFor(n int) []byte {
-	at := slices.IndexFunc(s.spare, func(b []byte) bool { return cap(b) >= n })
-	if at < 0 {
-		return make([]byte, 0, (n+spareUnit-1)/spareUnit*spareUnit)
-	}
-	b := s.spare[at]
-	s.spare = slices.Delete(s.spare, at, at+1)
-	return b[:0]
-}
-
-// keepChunk keeps a copy of what was made of chunk n, and lets go of the oldest that nobody uses, whatever one flash is still waiting for.
+// keepChunk keeps what was made of chunk n, and lets go of the oldest, whatever one flash is still waiting for.
 func (s *Shared) keepChunk(n int64, it *sharedChunk, how protocol.Encoding, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	it.done, it.how = true, how
-	if b != nil {
-		it.packed = append(s.spareFor(len(b)), b...)
-	}
+	it.done, it.how, it.packed = true, how, b
 	s.bytes += len(b)
 	for s.bytes > maxShared {
-		at := slices.IndexFunc(s.order, func(k int64) bool { return k != n && s.chunks[k].done && s.chunks[k].users == 0 })
+		at := slices.IndexFunc(s.order, func(k int64) bool { return k != n && s.chunks[k].done })
 		if at < 0 {
 			return
 		}
-		old := s.chunks[s.order[at]].packed
-		s.bytes -= len(old)
-		if old != nil && len(s.spare) < maxSpare {
-			s.spare = append(s.spare, old)
-		}
+		s.bytes -= len(s.chunks[s.order[at]].packed)
 		delete(s.chunks, s.order[at])
 		s.order = slices.Delete(s.order, at, at+1)
 	}

@@ -23,8 +23,7 @@ func TestShared(t *testing.T) {
 		for range 8 {
 			all.Go(func() {
 				c := chunk.Chunk{N: n, Len: chunk.Size, Sum: chunk.Sum{byte(n)}}
-				how, got, release := s.compressOnce(c, func() (protocol.Encoding, []byte) { count.Add(1); return protocol.Encoding(n % 3), packed(n) })
-				defer release()
+				how, got := s.compressOnce(c, func() (protocol.Encoding, []byte) { count.Add(1); return protocol.Encoding(n % 3), packed(n) })
 				if !bytes.Equal(got, packed(n)) || how != protocol.Encoding(n%3) {
 					t.Errorf("chunk %d is another one", n)
 				}
@@ -39,7 +38,7 @@ func TestShared(t *testing.T) {
 		t.Errorf("%d bytes in %d chunks are kept", s.bytes, len(s.chunks))
 	}
 	other := chunk.Chunk{N: 99, Len: chunk.Size, Sum: chunk.Sum{200}}
-	if _, got, _ := s.compressOnce(other, func() (protocol.Encoding, []byte) { return protocol.Raw, []byte("fitted") }); string(got) != "fitted" {
+	if _, got := s.compressOnce(other, func() (protocol.Encoding, []byte) { return protocol.Raw, []byte("fitted") }); string(got) != "fitted" {
 		t.Error("a chunk that was changed for one disk is another's")
 	}
 }
@@ -86,43 +85,13 @@ func TestSharedWithTrouble(t *testing.T) {
 		s.compressOnce(at(1), func() (protocol.Encoding, []byte) { panic("odd") })
 	})
 	for n := range int64(3 * maxShared / chunk.Size) {
-		_, _, release := s.compressOnce(at(n+2), func() (protocol.Encoding, []byte) { return protocol.Raw, make([]byte, chunk.Size) })
-		release()
+		s.compressOnce(at(n+2), func() (protocol.Encoding, []byte) { return protocol.Raw, make([]byte, chunk.Size) })
 	}
 	if s.bytes > maxShared {
 		t.Errorf("%d bytes are kept", s.bytes)
 	}
 	close(goes)
 	all.Wait()
-}
-
-// What is being sent stays what it is, however much is compressed meanwhile by those that are further; its memory is used again when it was sent.
-func TestSharedInUse(t *testing.T) {
-	s := NewShared()
-	held := func(n int64) (got []byte, release func()) {
-		b := bytes.Repeat([]byte{byte(n)}, int(400<<10+n))
-		_, got, release = s.compressOnce(chunk.Chunk{N: n, Len: chunk.Size, Sum: chunk.Sum{byte(n)}}, func() (protocol.Encoding, []byte) { return protocol.Zstd, b })
-		return got, release
-	}
-	first, sent := held(1)
-	for n := range int64(200) {
-		got, release := held(n + 2)
-		if got[0] != byte(n+2) || int64(len(got)) != 400<<10+n+2 {
-			t.Fatalf("chunk %d is another one", n+2)
-		}
-		release()
-	}
-	if !bytes.Equal(first, bytes.Repeat([]byte{1}, len(first))) {
-		t.Error("it was written over")
-	}
-	sent()
-	for n := range int64(200) {
-		_, release := held(n + 202)
-		release()
-	}
-	if s.bytes > maxShared || len(s.spare) == 0 || len(s.spare) > maxSpare || s.chunks[1] != nil {
-		t.Errorf("%d bytes are kept, %d are spare; the first: %v", s.bytes, len(s.spare), s.chunks[1] != nil)
-	}
 }
 
 // What disks are looked through for is read once for all flashes; zeros are none, and what one of them could not read the next one tries.
