@@ -60,11 +60,12 @@ type writerLine struct {
 	stall deviceStall
 	pace  *linePace
 
-	once  sync.Once
-	end   chan struct{} // closed with the line
-	why   error
-	ended bool      // Finish was sent, or is about to be
-	scan  *diskScan // what the disk holds; nil: it was not looked through
+	once   sync.Once
+	end    chan struct{} // closed with the line
+	why    error
+	cutOff atomic.Bool // nothing can be sent any more
+	ended  bool        // Finish was sent, or is about to be
+	scan   *diskScan   // what the disk holds; nil: it was not looked through
 
 	stream packedStream
 	direct directWay
@@ -72,8 +73,26 @@ type writerLine struct {
 
 // countedLine is a line whose bytes count.
 func (a *writerLine) countedLine(w io.Writer) io.Writer {
-	return pieceWriter{pacedWriter{countWriter{w, &a.flashRun.sent}, a.pace}, &a.stall.out}
+	return pieceWriter{pacedWriter{countWriter{lineOut{w, a}, &a.flashRun.sent}, a.pace}, &a.stall.out}
 }
+
+// lineOut notes when a line takes nothing any more.
+type lineOut struct {
+	io.Writer
+	a *writerLine
+}
+
+func (o lineOut) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.a.cutOff.CompareAndSwap(false, true) {
+		time.AfterFunc(lastWords, func() { o.a.endLine(err) })
+	}
+	return n, err
+}
+
+// lastWords is how long a device is listened to that takes nothing any more. It may have said why before, and where there is a direct line the end of
+// that one comes by another connection than the reason. A line that is lost ends for who listens, too, and does not take that long.
+const lastWords = 10 * time.Second
 
 // endLine ends the line; the first reason is kept.
 func (a *writerLine) endLine(why error) {
@@ -149,10 +168,10 @@ func (a *writerLine) nextFrame() (wire.Type, []byte, error) {
 	return kind, b, err
 }
 
-// openDisk says hello and opens the disk.
+// openDisk says hello and opens the disk. Where the line takes nothing, what is heard tells why.
 func (a *writerLine) openDisk() error {
 	a.r = wire.NewReader(newBuffered(a.raw))
-	if err := wire.SayHello(a.w, a.Tool); err != nil {
+	if err := wire.SayHello(a.w, a.Tool); err != nil && !a.cutOff.Load() {
 		return err
 	}
 	if _, err := wire.HearHello(a.r); err != nil {
@@ -160,7 +179,7 @@ func (a *writerLine) openDisk() error {
 	}
 	job := protocol.Job{Disk: a.Disk, Who: a.Who, Session: a.Session, Check: a.Check}
 	job.Size, _ = a.Source.Size()
-	if err := a.w.Write(protocol.Open, protocol.Marshal(job)); err != nil {
+	if err := a.w.Write(protocol.Open, protocol.Marshal(job)); err != nil && !a.cutOff.Load() {
 		return err
 	}
 	for {
@@ -206,9 +225,7 @@ func (a *writerLine) takeDisk(d protocol.Disk) error {
 
 // talkToWriter runs the connection until Done.
 func (a *writerLine) talkToWriter() error {
-	if err := a.askDirect(); err != nil {
-		return err
-	}
+	err := a.askDirect()
 	failed := make(chan error, 1)
 	go func() {
 		err := io.ErrUnexpectedEOF
@@ -225,13 +242,15 @@ func (a *writerLine) talkToWriter() error {
 			}
 		})
 	}
-	err := a.moveChunks(a.flashRun.ctx)
+	if err == nil {
+		err = a.moveChunks(a.flashRun.ctx)
+	}
 	if err == nil {
 		err = a.leadSending(send)
 	}
 	close(send)
 	sending.Wait()
-	if err == nil {
+	if err == nil || a.cutOff.Load() {
 		err = <-failed
 	} else {
 		a.endLine(nil)
@@ -385,14 +404,14 @@ func (a *writerLine) sendItems(items <-chan *ledgerItem) {
 		a.stream.turn.Lock()
 		it, ok := <-items
 		done, err := false, error(nil)
-		if ok && !a.isClosed() {
+		if ok && !a.isClosed() && !a.cutOff.Load() {
 			done, err = a.sendStreamed(it)
 		}
 		a.stream.turn.Unlock()
 		switch {
 		case !ok:
 			return
-		case a.isClosed():
+		case a.isClosed() || a.cutOff.Load():
 			continue
 		case !done && err == nil:
 			err = p.sendChunk(it)
@@ -401,7 +420,9 @@ func (a *writerLine) sendItems(items <-chan *ledgerItem) {
 			a.stream.noteSent(a.flashRun.ctx, it, done, &p)
 		}
 		if err != nil {
-			a.endLine(err)
+			if !a.cutOff.Load() {
+				a.endLine(err)
+			}
 			continue
 		}
 		a.flashRun.mu.Lock()

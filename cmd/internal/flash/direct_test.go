@@ -3,6 +3,7 @@ package flash
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"groundhog/cmd/internal/flash/chunk"
 	"groundhog/cmd/internal/flash/direct"
+	"groundhog/cmd/internal/flash/protocol"
 	"groundhog/fixtures/judge"
 )
 
@@ -213,4 +215,79 @@ func TestDirectEndsWithLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// heardLate is a line on which all that comes once the direct one carries something is heard when it is closed, and then it is lost, or a while later.
+type heardLate struct {
+	*besideSSH
+	late   atomic.Bool
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *heardLate) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if !l.late.Load() {
+		return n, err
+	}
+	select {
+	case <-l.closed:
+		return 0, net.ErrClosed
+	case <-time.After(100 * time.Millisecond):
+		return n, err
+	}
+}
+
+func (l *heardLate) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Conn.Close()
+}
+
+// A device that fails ends the direct line. That is seen before the reason is heard, which comes by the other one, and the reason counts: the next
+// connection may find a disk that works again.
+func TestDirectEndsBeforeReason(t *testing.T) {
+	img := image(1, 40)
+	b := newBench(t, make([]byte, len(img)))
+	b.direct = true
+	b.disk.broken = 15*chunk.Size + 1
+	ended := false
+	r, err := b.flashOf(&source{b: img, index: true}, img, func(j *Job) {
+		carries := make(chan struct{})
+		now := sync.OnceFunc(func() { close(carries) })
+		j.Source = &pausedSource{&source{b: img, index: true}, carries}
+		j.Ping = 20 * time.Millisecond
+		j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			line, err := b.connect(ctx)
+			if err != nil {
+				return nil, err
+			}
+			l := &heardLate{closed: make(chan struct{})}
+			l.besideSSH = &besideSSH{line.(net.Conn), func(port uint16) (io.WriteCloser, error) {
+				c, err := dialLoopback(port)
+				return &ending{&carrying{WriteCloser: c, carries: func() { l.late.Store(true); now() }}, func() { ended = true }}, err
+			}}
+			return l, nil
+		}
+	})
+	var f *protocol.Failure
+	if !errors.As(err, &f) || f.Kind != protocol.KindDisk || r.State != Waiting || r.Lost != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if !ended {
+		t.Error("the direct line took all")
+	}
+}
+
+// ending is a connection that tells when it takes nothing any more.
+type ending struct {
+	io.WriteCloser
+	ends func()
+}
+
+func (c *ending) Write(p []byte) (int, error) {
+	n, err := c.WriteCloser.Write(p)
+	if err != nil {
+		c.ends()
+	}
+	return n, err
 }
