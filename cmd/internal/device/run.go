@@ -131,16 +131,25 @@ func (c *Client) Peek(ctx context.Context, most time.Duration, command string) (
 
 // Script runs a program of POSIX sh of any length; args are $1 and so on, stdin comes behind
 // the program. No file is written on the device: the program itself is what its shell reads first.
-// dd reads byte by byte, so not one byte of stdin too many.
+// dd reads byte by byte, so not one byte of stdin too many. Where it has not read all of the program, because the
+// connection was lost or there is no dd, nothing of it is run: half of one does what nobody wrote, and none at all ends well.
 func (c *Client) Script(ctx context.Context, program string, stdin io.Reader, args ...string) (Result, error) {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	return c.Run(ctx, readerCommand(program, args), io.MultiReader(strings.NewReader(program), stdin))
+	program += wholeProgram
+	return c.Run(ctx, readerCommand(len(program), args), io.MultiReader(strings.NewReader(program), stdin))
 }
 
-func readerCommand(program string, args []string) string {
-	load := `eval "$(dd bs=1 count=` + strconv.Itoa(len(program)) + ` 2>/dev/null)"`
+// wholeProgram is how a program ends that came whole.
+const wholeProgram = "\n#whole"
+
+func readerCommand(length int, args []string) string {
+	load := `groundhog_program=$(dd bs=1 count=` + strconv.Itoa(length) + ` 2>/dev/null)
+case $groundhog_program in
+*"#whole") eval "$groundhog_program" ;;
+*) echo "groundhog: dd has not read the program that the device is to run" >&2; exit 1 ;;
+esac`
 	return "exec /bin/sh -c " + Quote(load) + " groundhog" + quoteAll(args)
 }
 

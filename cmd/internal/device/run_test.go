@@ -87,3 +87,19 @@ func TestQuote(t *testing.T) {
 		t.Errorf("a NUL: %q", got)
 	}
 }
+
+// Of a program that does not come whole, or not at all, nothing is run, and that is no good end.
+func TestScriptWhole(t *testing.T) {
+	for about, dd := range map[string]string{"no dd": "exit 127", "half of it": "exec head -c 12"} {
+		t.Run(about, func(t *testing.T) {
+			bin := t.TempDir()
+			judge.Must(t, judge.WriteProgram(bin+"/dd", []byte("#!/bin/sh\n"+dd+"\n"), 0o755))
+			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+			c, _ := linked(t, 20*time.Second)
+			r, err := c.Script(t.Context(), "echo half ; : and the rest", nil)
+			if err != nil || r.Exit != 1 || len(r.Stdout) != 0 || !strings.Contains(string(r.Stderr), "has not read the program") {
+				t.Errorf("exit %d, %v, %q, %q", r.Exit, err, r.Stdout, r.Stderr)
+			}
+		})
+	}
+}

@@ -108,6 +108,9 @@ func Restore(ctx context.Context, sh Shell) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("restoring: %w: %w", ErrLost, err)
 	}
+	if r.Exit == 0 && !strings.Contains("\n"+string(r.Stderr), "\ngroundhog: ") {
+		return "", fmt.Errorf("restoring: %w: the device does not say what it has done", ErrTrouble)
+	}
 	return strings.TrimPrefix(strings.TrimSpace(string(r.Stderr)), "groundhog: "), scriptOutcome("restoring", r)
 }
 

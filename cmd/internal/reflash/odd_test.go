@@ -452,3 +452,15 @@ func TestPowerCycleEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A device on which nothing was done ends that well, too, and says nothing of it: then its initramfs is not said to be the original.
+func TestRestoreSaysNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.On("take_lock", devicetest.Say("", 0))
+	out := b.run(t.Context(), "restore")
+	if out.Verdict != Trouble || out.State != Either || !strings.Contains(out.Text, "does not say") {
+		t.Errorf("%+v", out)
+	}
+	b.judge(out)
+}

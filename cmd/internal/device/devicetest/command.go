@@ -39,7 +39,7 @@ func Complain(text string, exit int) func(*Command) int {
 }
 
 // loadingPrefix is how a program of any length is sent: it comes first on standard input (device.Client.Script).
-var loadingPrefix = regexp.MustCompile(`^eval "\$\(dd bs=1 count=([0-9]+) 2>/dev/null\)"$`)
+var loadingPrefix = regexp.MustCompile(`^groundhog_program=\$\(dd bs=1 count=([0-9]+) 2>/dev/null\)\n`)
 
 // framingPrefix is how the client has a command begin: with a word that the command says on both of its outputs.
 var framingPrefix = regexp.MustCompile(`^printf "%s%s\\n" ([0-9a-f]+) ([0-9a-f]+); printf "%s%s\\n" [0-9a-f]+ [0-9a-f]+ >&2; `)
