@@ -210,7 +210,7 @@ func (r *flashRun) deviceState(err error) State {
 		return Verified
 	case r.Check || !r.announced:
 		return Untouched
-	case errors.As(err, &f) && f.Writing, r.touched:
+	case errors.As(err, &f) && f.Writing, r.touched, r.wrote:
 		return Waiting
 	case errors.As(err, &f) && (f.Kind != protocol.KindBusy || r.result.Lost == 0): // one that is busy with our own writer says nothing of its work
 		return Untouched

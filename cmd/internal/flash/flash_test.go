@@ -473,3 +473,43 @@ func TestBusy(t *testing.T) {
 		t.Errorf("the first: %v", err)
 	}
 }
+
+// A device that was written to and has lost what it knew of that is not untouched, though it says itself that nobody has written.
+func TestForgetsAndRefuses(t *testing.T) {
+	img := image(6, 24)
+	b := newBench(t, judge.Noise(7, len(img)))
+	conns, wrote := 0, sync.OnceFunc(func() { b.here.Close() })
+	r, err := b.flash(&source{b: img}, func(j *Job) {
+		j.Progress = func(p Progress) {
+			if p.Done > 0 {
+				wrote()
+			}
+		}
+		j.Connect = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			b.done.Wait()
+			switch conns++; conns {
+			case 2:
+				judge.Must(t, os.Remove(filepath.Join(b.run, "writing")))
+			case 3:
+				b.disk.b = b.disk.b[:chunk.Size]
+			}
+			return b.connect(ctx)
+		}
+	})
+	var f *protocol.Failure
+	if !errors.As(err, &f) || f.Kind != protocol.KindRefused || f.Writing || conns != 3 || r.State != Waiting {
+		t.Errorf("connection %d: %+v, %v", conns, r, err)
+	}
+}
+
+// No device is believed that says of other chunks that it has made zeros of them.
+func TestZeroedOther(t *testing.T) {
+	for _, c := range []chunk.Chunk{{N: 3, Len: chunk.Size}, {Len: chunk.Size}} {
+		l := newLedger()
+		l.enterData(c, make([]byte, c.Len))
+		l.readyToSend(false)
+		if what, _, err := l.takeAnswer(protocol.Reply{N: c.N, Answer: protocol.Zeroed}, nil, false); !errors.Is(err, protocol.ErrProtocol) {
+			t.Errorf("chunk %d: outcome %d, %v", c.N, what, err)
+		}
+	}
+}

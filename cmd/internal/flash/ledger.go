@@ -272,6 +272,8 @@ func (l *ledger) takeAnswer(p protocol.Reply, held []byte, check bool) (answerOu
 	case needed:
 		it.held = held
 		l.moveTo(it, stageWanted)
+	case p.Answer == protocol.Zeroed && !it.c.Zero:
+		return 0, it.c, fmt.Errorf("%w: zeros in the place of chunk %d", protocol.ErrProtocol, p.N)
 	case p.Answer == protocol.Zeroed && p.N == 0:
 		l.moveTo(it, stageGiven)
 	case p.Answer == protocol.Zeroed:

@@ -34,6 +34,7 @@ type flashRun struct {
 	disk      protocol.Disk
 	announced bool // the writer may have written
 	touched   bool // the writer has written
+	wrote     bool // it had, before it lost what it knew of this flash
 	finished  bool
 	packBad   bool // the source's pack is left alone
 	overSSH   bool // a direct line was lost
@@ -57,7 +58,7 @@ func (r *flashRun) runAnew(ctx context.Context) *flashRun {
 	next.direct.Store(r.direct.Load())
 	next.overSSH = r.overSSH
 	next.result.Lost = r.result.Lost + 1
-	next.announced = true
+	next.announced, next.wrote = true, r.wrote || r.touched
 	return next
 }
 
