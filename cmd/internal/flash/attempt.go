@@ -440,34 +440,39 @@ type parcel struct {
 	run         *flashRun
 	pace        *linePace
 	packed, cut []byte // buffers for a compressed chunk, and for the pieces of one
+	read        []byte // the data of the chunk, if it was read to be sent; then its memory is used again
 
 	whole bool // the last chunk was sent whole
 }
 
+// dataOf is a chunk's data until the chunk was sent. An image that cannot be read ends the flash.
+func (p *parcel) dataOf(it *ledgerItem) (data []byte, err error) {
+	switch {
+	case it.data != nil || it.c.Zero:
+		return it.data, nil
+	case p.read == nil:
+		if p.read, err = p.run.Source.(Reader).Read(p.run.ctx, it.c.N); err != nil {
+			return nil, p.run.imageFailed(err)
+		}
+	}
+	return p.read, nil
+}
+
 // sendChunk sends a chunk, or those of its pieces that differ from what the device holds.
 func (p *parcel) sendChunk(it *ledgerItem) error {
-	plain, pieces := []byte(nil), (*chunk.Pieces)(nil)
-	if it.held != nil {
-		var err error
-		if pieces, err = p.run.differingPieces(it); err != nil {
-			return err
-		}
-		if *pieces == (chunk.Pieces{}) || pieces.All(it.c.Len) { // none seems to differ where two pieces have the same short sum
-			pieces = nil
-		} else if err := p.run.loadData(it); err != nil {
-			return err
-		} else {
-			p.cut = pieces.Cut(p.cut[:0], it.data)
-			plain = p.cut
-		}
+	defer func() {
+		chunk.Free(p.read)
+		p.read = nil
+	}()
+	plain, pieces, err := p.plainPieces(it)
+	if err != nil {
+		return err
 	}
 	encoding, b := protocol.Zstd, []byte(nil)
 	if pieces == nil {
-		var err error
-		if encoding, b, err = p.compressedChunk(it); err != nil {
+		if encoding, b, plain, err = p.compressedChunk(it); err != nil {
 			return err
 		}
-		plain = it.data
 	} else {
 		p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
 		b = p.packed
@@ -479,29 +484,52 @@ func (p *parcel) sendChunk(it *ledgerItem) error {
 	return p.w.Write(protocol.Data, protocol.DataHead(it.c.N, encoding, pieces), b)
 }
 
-// compressedChunk is the whole chunk, compressed by us or by another flash, and with what; nil where it does not compress, and then its data was read.
-func (p *parcel) compressedChunk(it *ledgerItem) (e protocol.Encoding, b []byte, err error) {
+// plainPieces is those pieces of a chunk that differ from what the device holds, and which they are; nil where the chunk is to be sent whole.
+func (p *parcel) plainPieces(it *ledgerItem) ([]byte, *chunk.Pieces, error) {
+	if it.held == nil {
+		return nil, nil, nil
+	}
+	data := it.data
+	if p.run.Shared.pieceSums(it.c) == nil { // nobody has compressed it, and its data is needed whatever differs
+		var err error
+		if data, err = p.dataOf(it); err != nil {
+			return nil, nil, err
+		}
+	}
+	pieces, err := p.run.differingPieces(it, data)
+	if err != nil || *pieces == (chunk.Pieces{}) || pieces.All(it.c.Len) { // none seems to differ where two pieces have the same short sum
+		return nil, nil, err
+	}
+	if data, err = p.dataOf(it); err != nil {
+		return nil, nil, err
+	}
+	p.cut = pieces.Cut(p.cut[:0], data)
+	return p.cut, pieces, nil
+}
+
+// compressedChunk is the whole chunk, compressed by us or by another flash, and with what; b is nil where it does not compress, and then plain is its data.
+func (p *parcel) compressedChunk(it *ledgerItem) (e protocol.Encoding, b, plain []byte, err error) {
 	e, b = p.run.Shared.compressOnce(it.c, func() (protocol.Encoding, []byte) {
-		if err = p.run.loadData(it); err != nil {
+		if plain, err = p.dataOf(it); err != nil {
 			return protocol.Raw, nil
 		}
 		e := p.pace.nextEncoding()
 		began := time.Now()
 		if e == protocol.S2 {
-			p.packed = s2.Encode(p.packed[:cap(p.packed)], it.data)
+			p.packed = s2.Encode(p.packed[:cap(p.packed)], plain)
 		} else {
-			p.packed = p.encoder.EncodeAll(it.data, p.packed[:0])
+			p.packed = p.encoder.EncodeAll(plain, p.packed[:0])
 		}
-		p.pace.noteCompressed(e, len(it.data), len(p.packed), time.Since(began))
-		if float64(len(p.packed)) > poorRatio*float64(len(it.data)) {
+		p.pace.noteCompressed(e, len(plain), len(p.packed), time.Since(began))
+		if float64(len(p.packed)) > poorRatio*float64(len(plain)) {
 			return protocol.Raw, nil
 		}
 		return e, p.packed
 	})
 	if b == nil && err == nil {
-		err = p.run.loadData(it)
+		plain, err = p.dataOf(it)
 	}
-	return e, b, err
+	return e, b, plain, err
 }
 
 type countWriter struct {

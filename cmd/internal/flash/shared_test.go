@@ -68,6 +68,21 @@ func TestFlashTogether(t *testing.T) {
 	}
 }
 
+// Of an image that goes whole to several devices each chunk is read once, but for those that disks are looked through for, or that do not compress.
+func TestSharedReadOnce(t *testing.T) {
+	img, shared := words(5, 60), NewShared()
+	src := &readable{packedSource: &packedSource{source: &source{b: img, index: true}}}
+	for n := range 3 {
+		b := newBench(t, judge.Noise(uint64(20+n), len(img)))
+		if r, err := b.flashOf(src, img, func(j *Job) { j.Shared = shared }); err != nil || r.Written < 50 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	if chunks := int64(len(src.chunks())); src.peeks.Load() > 0 || src.loads.Load() > chunks+2*imageSamples {
+		t.Errorf("of %d chunks %d are read, and %d besides to see which pieces differ", chunks, src.loads.Load(), src.peeks.Load())
+	}
+}
+
 // What one flash still waits for, or has ended over, keeps the others neither from going on nor within their memory.
 func TestSharedWithTrouble(t *testing.T) {
 	s := NewShared()

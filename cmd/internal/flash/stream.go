@@ -84,7 +84,7 @@ func (a *writerLine) sendStreamed(it *ledgerItem) (bool, error) {
 		return false, nil
 	}
 	if it.held != nil {
-		differing, err := a.flashRun.differingPieces(it)
+		differing, err := a.flashRun.differingPieces(it, it.data)
 		if err != nil || !differing.Most(it.c.Len) {
 			return false, err
 		}
@@ -118,20 +118,9 @@ func (r *flashRun) imageFailed(err error) error {
 	return r.feedErr
 }
 
-// loadData reads a chunk's data where it was not read before. An image that cannot be read ends the flash.
-func (r *flashRun) loadData(it *ledgerItem) (err error) {
-	if it.data != nil || it.c.Zero {
-		return nil
-	}
-	if it.data, err = r.Source.(Reader).Read(r.ctx, it.c.N); err != nil {
-		return r.imageFailed(err)
-	}
-	return nil
-}
-
-// differingPieces is the pieces of a chunk that the device does not have.
-func (r *flashRun) differingPieces(it *ledgerItem) (*chunk.Pieces, error) {
-	sums, err := r.pieceSums(r.ctx, it.c, it.data)
+// differingPieces is the pieces of a chunk that the device does not have; data is nil where the chunk was not read yet.
+func (r *flashRun) differingPieces(it *ledgerItem, data []byte) (*chunk.Pieces, error) {
+	sums, err := r.pieceSums(r.ctx, it.c, data)
 	if err != nil {
 		return nil, err
 	}

@@ -187,13 +187,16 @@ func (l *live) Pack() pack.Pack { return l.pack }
 // readable is a packed image of which any chunk can be read: then only that is read which is not sent as it was packed.
 type readable struct {
 	*packedSource
-	loads atomic.Int64
+	loads, peeks atomic.Int64 // of whole chunks
 }
 
 func (r *readable) Known(context.Context) ([]chunk.Chunk, error) { return r.Index(), nil }
 func (r *readable) KeepsAll() bool                               { return true }
 func (r *readable) KeepAll() error                               { return nil }
 func (r *readable) Peek(n int64, most int) ([]byte, bool) {
+	if most == chunk.Size {
+		r.peeks.Add(1)
+	}
 	b, err := indexed{r.source}.Read(context.Background(), n)
 	return b[:min(most, len(b))], err == nil
 }
