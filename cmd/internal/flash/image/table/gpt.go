@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
@@ -30,17 +31,20 @@ func Relocate(first []byte, imageSize, diskSize, block int64) ([]byte, []chunk.E
 	return g.writeTable(diskSize, nil)
 }
 
-// gptImage is an image's beginning with a GPT in it.
+// gptImage is an image's beginning with a GPT in it. What is changed of it is changed in its bytes: go-diskfs writes all entries anew, in the blocks
+// behind the header, which loses what it does not know, and is not where every image has them (sgdisk -j makes room there for a board's loader).
 type gptImage struct {
-	*gpt.Table
 	first     []byte
 	block     int64 // bytes
 	alternate int64 // the backup header's block
+	usable    int64 // the last block that a partition may have
+	entries   int64 // byte where they begin
+	count     int64 // of entries
 	array     int64 // blocks of all entries
 }
 
-// entriesBlock is the block where the entries begin: the library writes them there, wherever they were.
-const entriesBlock = 2
+// entryLen is an entry's length in bytes. The specification allows more, and Linux takes no other (block/partitions/efi.c).
+const entryLen = 128
 
 // hasGPT reports whether there is one for disks with such blocks. As with the kernel (block/partitions/efi.c), the MBR
 // must say so: a header may be what is left of a table that was there before.
@@ -57,40 +61,66 @@ func hasGPT(first []byte, block int64) bool {
 	return false
 }
 
-// readGPT is nil where there is none. The library takes lengths in the header for true: they are held against what
-// there is before.
+// readGPT is nil where there is none. A length in the header is held against what there is before it is used.
 func readGPT(first []byte, block int64) (*gptImage, error) {
 	if !hasGPT(first, block) {
 		return nil, nil
 	}
-	header := first[block:]
+	header := first[block : 2*block]
 	number := func(off int) uint64 { return binary.LittleEndian.Uint64(header[off:]) }
-	count, size := int64(binary.LittleEndian.Uint32(header[80:])), binary.LittleEndian.Uint32(header[84:])
+	count, entry, length := int64(binary.LittleEndian.Uint32(header[80:])), binary.LittleEndian.Uint32(header[84:]), int64(binary.LittleEndian.Uint32(header[12:]))
 	switch {
-	case number(24) != 1, number(32) > math.MaxInt64/4096, number(40) > number(48), number(48) >= number(32):
+	case length < headerLen || length > block, number(24) != 1, number(32) > math.MaxInt64/4096, number(40) > number(48), number(48) >= number(32), number(72) < 2:
 		return nil, errors.New("its GPT's header is at odds with itself")
-	case size != gpt.PartitionEntrySize || number(72) != entriesBlock || count == 0 || count*int64(size)%block != 0:
-		return nil, errors.New("its GPT's entries are not where, or as long as, all tools put them")
-	case entriesBlock*block+count*int64(size) > int64(len(first)):
+	case entry != entryLen || count == 0:
+		return nil, fmt.Errorf("its GPT has %d entries of %d bytes", count, entry)
+	case number(72) > uint64(len(first))/uint64(block) || int64(number(72))*block+count*entryLen > int64(len(first)):
 		return nil, errors.New("its GPT is longer than the image's first MiB")
 	}
-	t, err := gpt.Read(&diskEdges{head: bytes.Clone(first)}, int(block), int(block)) // it writes to what it reads
-	if err != nil {
-		return nil, err
+	g := &gptImage{first, block, int64(number(32)), int64(number(48)), int64(number(72)) * block, count, (count*entryLen + block - 1) / block}
+	switch {
+	case headerSum(header) != binary.LittleEndian.Uint32(header[16:]):
+		return nil, errors.New("its GPT's header has another checksum than it says")
+	case crc32.ChecksumIEEE(g.entriesOf(first)) != binary.LittleEndian.Uint32(header[88:]):
+		return nil, errors.New("its GPT's entries have another checksum than it says")
 	}
-	return &gptImage{t, first, block, int64(number(32)), count * int64(size) / block}, nil
+	return g, nil
 }
+
+// headerLen is a header's length in bytes, as long as the specification has no more to say there.
+const headerLen = 92
+
+// headerSum is the checksum of a header that says its length: the field of the checksum counts as zeros.
+func headerSum(header []byte) uint32 {
+	sum := crc32.ChecksumIEEE(header[:16])
+	sum = crc32.Update(sum, crc32.IEEETable, make([]byte, 4))
+	return crc32.Update(sum, crc32.IEEETable, header[20:binary.LittleEndian.Uint32(header[12:])])
+}
+
+// entriesOf is the entries in an image's beginning.
+func (g *gptImage) entriesOf(first []byte) []byte { return first[g.entries:][:g.count*entryLen] }
 
 // listPartitions is those that the table has.
 func (g *gptImage) listPartitions() ([]Partition, error) {
 	var all []Partition
-	for _, p := range g.Partitions {
-		if p.Start == 0 || p.Start > p.End || p.End > math.MaxInt64/4096-1 {
-			return nil, fmt.Errorf("its partition %d ends before it begins", p.Index)
+	for n := range int(g.count) {
+		e := g.entriesOf(g.first)[n*entryLen:][:entryLen]
+		from, to := binary.LittleEndian.Uint64(e[32:]), binary.LittleEndian.Uint64(e[40:])
+		switch {
+		case bytes.Equal(e[:16], make([]byte, 16)): // unused
+		case from == 0 || from > to || to > math.MaxInt64/4096-1:
+			return nil, fmt.Errorf("its partition %d ends before it begins", n+1)
+		default:
+			all = append(all, Partition{n + 1, int64(from) * g.block, int64(to-from+1) * g.block, guidText(e)})
 		}
-		all = append(all, Partition{p.Index, int64(p.Start) * g.block, int64(p.End-p.Start+1) * g.block, string(p.Type)})
 	}
 	return all, nil
+}
+
+// guidText is a GUID as people write it: its first three numbers are little-endian (UEFI specification, appendix A).
+func guidText(b []byte) string {
+	le := binary.LittleEndian
+	return fmt.Sprintf("%08X-%04X-%04X-%X-%X", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])
 }
 
 // backupHasRoom reports whether the backup has a place between the image and the end of the disk.
@@ -112,7 +142,7 @@ func (g *gptImage) growTable(imageSize, diskSize int64) ([]byte, []chunk.Extent,
 	if err != nil {
 		return nil, nil, Growth{}, err
 	}
-	usable, room := int64(g.LastDataSector())+1, g.backupHasRoom(imageSize, diskSize)
+	usable, room := g.usable+1, g.backupHasRoom(imageSize, diskSize)
 	if room {
 		usable = diskSize/g.block - g.array - 1
 	}
@@ -133,42 +163,47 @@ func (g *gptImage) growTable(imageSize, diskSize int64) ([]byte, []chunk.Extent,
 
 // writeTable is the table for the disk, with p, if not nil, as it is now.
 func (g *gptImage) writeTable(diskSize int64, p *Partition) ([]byte, []chunk.Extent, error) {
-	if err := checkProtective(g.first); err != nil {
-		return nil, nil, err
+	b, last := g.block, diskSize/g.block-1
+	hybrid := checkProtective(g.first)
+	if p != nil && hybrid != nil {
+		return nil, nil, hybrid
 	}
-	b, out := g.block, bytes.Clone(g.first)
-	fields := [][2]int64{{b + 16, 4}, {b + 32, 8}, {b + 48, 8}, {b + 88, 4}} // checksum, backup, last usable block, the entries' checksum
-	for _, old := range g.Partitions {
-		if p != nil && old.Index == p.N {
-			old.End, old.Size = uint64((p.Start+p.Size)/b-1), uint64(p.Size)
-			fields = append(fields, [2]int64{entriesBlock*b + int64(p.N-1)*gpt.PartitionEntrySize + 40, 8})
+	for n := range int64(4) { // a hybrid MBR's partitions stay where they are
+		e := g.first[mbrEntries+16*n:]
+		if end := int64(binary.LittleEndian.Uint32(e[8:])) + int64(binary.LittleEndian.Uint32(e[12:])); e[4] != 0 && e[4] != 0xee && end > last-g.array {
+			return nil, nil, fmt.Errorf("partition %d of its MBR is where its backup would be", n+1)
 		}
 	}
-	f := &diskEdges{head: bytes.Clone(g.first), size: diskSize}
-	if err := g.Repair(uint64(diskSize)); err != nil {
-		return nil, nil, err
+	put, put4 := binary.LittleEndian.PutUint64, binary.LittleEndian.PutUint32
+	out := bytes.Clone(g.first)
+	entries := g.entriesOf(out)
+	if p != nil {
+		put(entries[(p.N-1)*entryLen+40:], uint64((p.Start+p.Size)/b-1))
 	}
-	g.ProtectiveMBR = false // the library's has no CHS, and none of more than 2 TiB
-	if err := g.Write(f, diskSize); err != nil {
-		return nil, nil, err
+	header := out[b : 2*b]
+	put(header[32:], uint64(last))
+	put(header[48:], uint64(last-g.array-1))
+	put4(header[88:], crc32.ChecksumIEEE(entries))
+	backup := bytes.Clone(header)
+	put(backup[24:], uint64(last))
+	put(backup[32:], 1)
+	put(backup[72:], uint64(last-g.array))
+	for _, h := range [][]byte{header, backup} {
+		put4(h[16:], headerSum(h))
 	}
-	for _, field := range fields {
-		copy(out[field[0]:field[0]+field[1]], f.head[field[0]:])
+	if hybrid == nil {
+		put4(out[mbrEntries+12:], uint32(min(last, math.MaxUint32)))
 	}
-	// The library writes all entries anew: what it does not know must not get lost.
-	if !bytes.Equal(out, f.head) {
-		return nil, nil, errors.New("its GPT has what would not survive a change")
-	}
-	binary.LittleEndian.PutUint32(out[mbrEntries+12:], uint32(min(diskSize/b-1, math.MaxUint32)))
-	return out, f.tail, nil
+	array := make([]byte, g.array*b)
+	copy(array, entries)
+	return out, []chunk.Extent{{Off: (last - g.array) * b, Data: array}, {Off: last * b, Data: backup}}, nil
 }
 
 // checkProtective refuses a GPT whose MBR does not say just that there is one (UEFI specification, 5.2.3): a hybrid one has
-// partitions of its own, which would not follow.
+// partitions of its own, which would not follow. An entry without a type is none (block/partitions/efi.c): xorriso makes one for BIOSes that want one to be active.
 func checkProtective(first []byte) error {
 	p := first[mbrEntries:]
-	if p[4] != 0xee || binary.LittleEndian.Uint32(p[8:]) != 1 ||
-		!bytes.Equal(p[16:64], make([]byte, 48)) {
+	if p[4] != 0xee || binary.LittleEndian.Uint32(p[8:]) != 1 || p[16+4] != 0 || p[32+4] != 0 || p[48+4] != 0 {
 		return errors.New("its protective MBR is not as the specification has it, a hybrid one perhaps")
 	}
 	return nil

@@ -142,6 +142,72 @@ func TestGrowAsSfdisk(t *testing.T) {
 	}
 }
 
+// GPTs that are laid out in no common way, by sgdisk and sfdisk, follow to a larger disk, and are listed and grown as any other: with room
+// for a board's loader before the entries, with few or many of these, with what nobody knows behind a name or in an unused one. A hybrid MBR's partitions stay as they are.
+func TestOddGPT(t *testing.T) {
+	root := "-n 1:4096:8191 -t 1:8300 "
+	for what, c := range map[string]struct {
+		sgdisk, script string
+		change         func([]byte)
+		hybrid         bool
+	}{
+		"entries elsewhere":  {sgdisk: "-j 2016 " + root},
+		"six entries":        {script: "label: gpt\ntable-length: 6\nstart=4096,size=4096,type=linux\n"},
+		"1024 entries":       {sgdisk: "-S 1024 " + root},
+		"behind a name":      {script: gptScript, change: func(b []byte) { b[1024+56+60] = 1 }},
+		"an unused entry":    {script: gptScript, change: func(b []byte) { b[1024+128*9+50] = 1 }},
+		"hybrid":             {sgdisk: "-n 2:2048:4095 " + root + "-h 2", hybrid: true},
+		"hybrid, of its own": {sgdisk: root + "-h 1:EE", hybrid: true},
+		"a dummy for BIOSes": {script: gptScript, change: func(b []byte) { b[mbrEntries+16], b[mbrEntries+16+12] = 0x80, 1 }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel() // the tools wait a while when they have written
+			image := filepath.Join(t.TempDir(), "image")
+			truncate(t, image, 8*mib)
+			if c.script != "" {
+				run(t, c.script, "sfdisk", "-q", image)
+			} else {
+				run(t, "", "sgdisk", append(strings.Fields(c.sgdisk), image)...)
+			}
+			if c.change != nil {
+				b := judge.ReadFile(t, image)
+				judge.WriteFile(t, image, append(resum(b[:mib], c.change), b[mib:]...))
+			}
+			first, size := beginning(t, image)
+			all := judge.Value(Partitions(bytes.NewReader(first)))(t)
+			if said := dump(t, image)["partitions"].([]any); len(all) != len(said) {
+				t.Errorf("%d partitions, sfdisk has %d", len(all), len(said))
+			}
+			out, tail, err := Relocate(bytes.Clone(first), size, 20*mib, 512)
+			if err != nil || len(tail) != 2 {
+				t.Fatalf("%d extents, %v", len(tail), err)
+			}
+			disk := append(judge.ReadFile(t, image), make([]byte, 12*mib)...)
+			copy(disk, out)
+			for _, e := range tail {
+				copy(disk[e.Off:], e.Data)
+			}
+			name := filepath.Join(t.TempDir(), "disk")
+			judge.WriteFile(t, name, disk)
+			sound(t, name)
+			was, is := dump(t, image), dump(t, name)
+			if got, want := fmt.Sprint(is["partitions"]), fmt.Sprint(was["partitions"]); got != want || is["lastlba"] == was["lastlba"] {
+				t.Errorf("%s, to %v\nwas\n%s", got, is["lastlba"], want)
+			}
+			if c.hybrid {
+				if !bytes.Equal(out[mbrEntries:512], first[mbrEntries:512]) {
+					t.Error("the hybrid MBR has changed")
+				}
+				return
+			}
+			grown, g := grown(t, image, 20*mib, 512)
+			if sound(t, grown); g.By == 0 {
+				t.Errorf("%+v", g)
+			}
+		})
+	}
+}
+
 // What grows is the partition alone: what the tools tell of the others, and of the disk, is as it was.
 func TestGrowKeeps(t *testing.T) {
 	for _, script := range []string{gptScript, mbrScript} {

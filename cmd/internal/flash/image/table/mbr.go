@@ -19,7 +19,7 @@ func mbrPartitions(first []byte, block int64) (*mbr.Table, []Partition, error) {
 	if len(first) < 512 || string(first[510:512]) != "\x55\xaa" || bytes.Equal(first[mbrEntries:510], make([]byte, 64)) {
 		return nil, nil, ErrNone
 	}
-	t, err := mbr.Read(&diskEdges{head: first}, int(block), int(block))
+	t, err := mbr.Read(&diskHead{first}, int(block), int(block))
 	if err != nil { // a boot sector of a filesystem ends with the same two bytes
 		return nil, nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
@@ -64,14 +64,14 @@ func growMBR(first []byte, diskSize, block int64) ([]byte, Growth, error) {
 	p := t.Partitions[last.N-1]
 	p.Size = uint32(last.Size / block)
 	p.EndHead, p.EndSector, p.EndCylinder = chsAddress((last.Start+last.Size)/block - 1)
-	f := &diskEdges{head: bytes.Clone(first), size: diskSize}
+	f := &diskHead{bytes.Clone(first)}
 	if err := t.Write(f, diskSize); err != nil {
 		return nil, Growth{}, err
 	}
 	out, entry := bytes.Clone(first), mbrEntries+16*(last.N-1)
-	copy(out[entry+5:entry+8], f.head[entry+5:])
-	copy(out[entry+12:entry+16], f.head[entry+12:])
-	if !bytes.Equal(out, f.head) {
+	copy(out[entry+5:entry+8], f.b[entry+5:])
+	copy(out[entry+12:entry+16], f.b[entry+12:])
+	if !bytes.Equal(out, f.b) {
 		return nil, Growth{}, errors.New("its MBR has what would not survive a change")
 	}
 	return out, Growth{last, by}, nil

@@ -40,16 +40,19 @@ func TestGrowRefuses(t *testing.T) {
 		{"logical", "extended", box},
 		{"overlap", "overlap", over},
 		{"hybrid", "hybrid", hybrid},
-		{"damaged header", "Checksum", changed(guid, func(b []byte) { b[512+60] ^= 1 })},
-		{"damaged entries", "Checksum", changed(guid, func(b []byte) { b[1024+60] ^= 1 })},
+		{"damaged header", "checksum", changed(guid, func(b []byte) { b[512+60] ^= 1 })},
+		{"damaged entries", "checksum", changed(guid, func(b []byte) { b[1024+60] ^= 1 })},
 		{"many entries", "longer", resum(guid, func(b []byte) { binary.LittleEndian.PutUint32(b[512+80:], 1<<31) })},
 		{"no entries", "entries", resum(guid, func(b []byte) { binary.LittleEndian.PutUint32(b[512+80:], 0) })},
 		{"entries of 0 bytes", "entries", resum(guid, func(b []byte) { b[512+84] = 0 })},
-		{"entries elsewhere", "entries", resum(guid, func(b []byte) { b[512+72] = 3 })},
+		{"entries elsewhere", "checksum", resum(guid, func(b []byte) { b[512+72] = 3 })},
+		{"entries in the header", "odds", resum(guid, func(b []byte) { b[512+72] = 1 })},
+		{"entries behind the beginning", "longer", resum(guid, func(b []byte) { b[512+74] = 1 })},
+		{"entries nowhere", "longer", resum(guid, func(b []byte) { b[512+79] = 0xff })},
+		{"a header of 0 bytes", "odds", resum(guid, func(b []byte) { b[512+12] = 0 })},
+		{"a header longer than its block", "odds", resum(guid, func(b []byte) { b[512+13] = 3 })},
 		{"backup nowhere", "odds", resum(guid, func(b []byte) { binary.LittleEndian.PutUint64(b[512+32:], math.MaxUint64) })},
 		{"backwards", "ends before", resum(guid, func(b []byte) { b[1024+32+4] = 1 })},
-		{"behind the name", "survive", resum(guid, func(b []byte) { b[1024+56+60] = 1 })},
-		{"an unused entry", "survive", resum(guid, func(b []byte) { b[1024+128*9+50] = 1 })},
 	} {
 		b := bytes.Clone(tt.b)
 		out, tail, g, err := Grow(b, 8*mib, 64*mib, 512)
@@ -87,6 +90,18 @@ func TestGrowNoRoom(t *testing.T) {
 	out, tail, g, err := Grow(full, 8*mib+40*512, 8*mib+80*512, 512)
 	if err != nil || len(tail) != 2 || g.By != 0 || bytes.Equal(out, full) {
 		t.Errorf("%+v, %d extents, %v", g, len(tail), err)
+	}
+}
+
+// A hybrid MBR's partition that lies where the backup would be, on the disk, is not overwritten.
+func TestRelocateHybrid(t *testing.T) {
+	b, _ := beginning(t, made(t, 8*mib, gptScript))
+	copy(b[mbrEntries+16:], []byte{0, 0, 0, 0, 0x83, 0, 0, 0, 0, 0x20, 0, 0, 0, 0x7f})
+	for end, fits := range map[int64]bool{20 * mib: true, (0x2000 + 0x7f00) * 512: false, (0x2000+0x7f00)*512 + 33*512: true} {
+		out, tail, err := Relocate(b, 8*mib, end, 512)
+		if fits != (err == nil) || fits != (len(tail) == 2) || err != nil && (out != nil || !strings.Contains(err.Error(), "partition 2 of its MBR")) {
+			t.Errorf("a disk of %d bytes: %d extents, %v", end, len(tail), err)
+		}
 	}
 }
 

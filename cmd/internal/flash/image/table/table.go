@@ -4,7 +4,6 @@
 package table
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -92,33 +91,25 @@ func PartitionPath(disk string, n int) string {
 	return fmt.Sprintf("%s%d", disk, n)
 }
 
-// diskEdges is a disk's beginning and what is written behind the image: all that the library may touch.
-type diskEdges struct {
-	head []byte
-	tail []chunk.Extent
-	size int64
-}
+// diskHead is a disk's beginning: all that the library may touch.
+type diskHead struct{ b []byte }
 
-func (e *diskEdges) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off+int64(len(p)) > int64(len(e.head)) {
+func (h *diskHead) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off+int64(len(p)) > int64(len(h.b)) {
 		return 0, io.ErrUnexpectedEOF
 	}
-	return copy(p, e.head[off:]), nil
+	return copy(p, h.b[off:]), nil
 }
 
-func (e *diskEdges) WriteAt(p []byte, off int64) (int, error) {
-	switch {
-	case off >= 0 && off+int64(len(p)) <= int64(len(e.head)):
-		return copy(e.head[off:], p), nil
-	case off >= int64(len(e.head)) && off+int64(len(p)) <= e.size:
-		e.tail = append(e.tail, chunk.Extent{Off: off, Data: bytes.Clone(p)})
-		return len(p), nil
+func (h *diskHead) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 || off+int64(len(p)) > int64(len(h.b)) {
+		return 0, fmt.Errorf("%d bytes at %d are not at the disk's beginning", len(p), off)
 	}
-	return 0, fmt.Errorf("%d bytes at %d are not on the disk", len(p), off)
+	return copy(h.b[off:], p), nil
 }
 
-// Seek fails, and with it the library's search for a backup where the primary is damaged: nobody has looked at that one.
-func (e *diskEdges) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
-func (e *diskEdges) Read([]byte) (int, error)       { return 0, errors.ErrUnsupported }
-func (e *diskEdges) Stat() (fs.FileInfo, error)     { return nil, errors.ErrUnsupported }
-func (e *diskEdges) Close() error                   { return nil }
+// The library asks for no more than that of a table that it is given the disk's size for.
+func (h *diskHead) Seek(int64, int) (int64, error) { return 0, errors.ErrUnsupported }
+func (h *diskHead) Read([]byte) (int, error)       { return 0, errors.ErrUnsupported }
+func (h *diskHead) Stat() (fs.FileInfo, error)     { return nil, errors.ErrUnsupported }
+func (h *diskHead) Close() error                   { return nil }
