@@ -173,6 +173,8 @@ func beyondDecoder(name string, err error) error {
 		return hint.To(fmt.Errorf("%s: it was packed with a dictionary", name), "zstd -dc -D DICTIONARY"+flash)
 	case errors.Is(err, xz.ErrMemlimit):
 		return hint.To(fmt.Errorf("%s: it asks for a dictionary of more than %d MiB", name, maxWindow>>20), "xz -dc"+flash)
+	case errors.Is(err, xz.ErrOptions):
+		return hint.To(fmt.Errorf("%s: it was packed in a way that is not decoded here, with a filter for arm64 perhaps", name), "xz -dc"+flash)
 	case strings.HasPrefix(err.Error(), name): // some decoders say it themselves
 		return err
 	}

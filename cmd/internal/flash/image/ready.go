@@ -71,8 +71,8 @@ func (i *Image) Filesystem(ctx context.Context, off int64) (string, error) {
 	return filesystemAt(bytes.NewReader(b), 0)
 }
 
-// errCut says that a file does not end as its format ends.
-var errCut = errors.New("it has no end: it was cut")
+// errCut says that a file does not end as its format ends; where it should have ended only decoding tells.
+var errCut = errors.New("it does not end as an .xz file ends: it was cut, or something else is behind it")
 
 // checkFooter refuses an xz file without a footer (The .xz File Format, 2.1.2), behind which only zeros may be.
 func (i *Image) checkFooter() error {
