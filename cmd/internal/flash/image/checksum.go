@@ -77,6 +77,7 @@ func checksumBeside(name string, image fs.FileInfo) (sum, from string, err error
 	if err != nil {
 		return "", "", err
 	}
+	real, near := linkTarget(abs)
 	own, shared := name+".sha256", filepath.Join(filepath.Dir(name), "SHA256SUMS")
 	for _, f := range []string{own, shared} {
 		b, err := readSums(f, image)
@@ -91,7 +92,10 @@ func checksumBeside(name string, image fs.FileInfo) (sum, from string, err error
 			err = errors.New("it has a sum of nothing that it names")
 		}
 		if err == nil {
-			if sum, err = sums.Of(all, abs); sum == "" && err == nil && f == own {
+			if sum, err = sums.Of(all, abs); sum == "" && err == nil && (near || f == own) {
+				sum, err = sums.Of(all, real)
+			}
+			if sum == "" && err == nil && f == own {
 				if sum = sums.Alone(all); sum == "" {
 					err = fmt.Errorf("no SHA-256 of %s in it", filepath.Base(name))
 				}
@@ -105,6 +109,17 @@ func checksumBeside(name string, image fs.FileInfo) (sum, from string, err error
 		}
 	}
 	return "", "", nil
+}
+
+// linkTarget is the name of the file that a link leads to, the latest build's say, by which its sum may be listed; near says that it is in the link's directory,
+// where no other file has that name.
+func linkTarget(abs string) (real string, near bool) {
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil { // a descriptor's link in /proc leads to no name
+		return abs, true
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	return real, err == nil && filepath.Dir(real) == dir
 }
 
 // maxSums bounds a file of checksums, in bytes.

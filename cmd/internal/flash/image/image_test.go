@@ -148,6 +148,7 @@ func TestChecksums(t *testing.T) {
 		{name: "no sums", file: "SHA256SUMS", content: "<html>\n", fails: "line 1"},
 		{name: "a sum of nothing", file: "SHA256SUMS", content: good + "\n", fails: "a sum of nothing"},
 		{name: "standard input's", file: "disk.img.sha256", content: good + "  -\n"},
+		{name: "standard input's, of openssl", file: "disk.img.sha256", content: "SHA2-256(stdin)= " + bad + "\n", fails: "checksum is another"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -194,6 +195,39 @@ func TestChecksums(t *testing.T) {
 	// A stream's checksum is known at its end: nobody is told that it was whole.
 	if _, err := whole(open(t, "-", bad, bytes.NewReader(b))); !errors.Is(err, ErrChecksum) {
 		t.Errorf("a stream with another checksum: %v", err)
+	}
+}
+
+// An image by a link is held against the sum of the file that the link leads to: of a SHA256SUMS beside both of them, and of a .sha256 of its own.
+func TestChecksumOfLink(t *testing.T) {
+	b := disk(2 << 20)
+	good, bad := sumOf(b), sumOf(b[1:])
+	for what, c := range map[string]struct{ to, file, content, fails string }{
+		"sums":                 {"build-7.img", "SHA256SUMS", good + "  build-7.img\n", ""},
+		"wrong sums":           {"build-7.img", "SHA256SUMS", bad + "  build-7.img\n", "checksum is another"},
+		"its own name's":       {"build-7.img", "SHA256SUMS", bad + "  build-7.img\n" + good + "  latest.img\n", ""},
+		"its own file's":       {"build-7.img", "latest.img.sha256", bad + "  build-7.img\n", "checksum is another"},
+		"its own file's, far":  {"out/build-7.img", "latest.img.sha256", bad + "  build-7.img\n", "checksum is another"},
+		"another file's":       {"build-7.img", "latest.img.sha256", good + "  build-8.img\n", "no SHA-256 of latest.img"},
+		"far, a file's beside": {"out/build-7.img", "SHA256SUMS", bad + "  build-7.img\n", "none"},
+	} {
+		dir := t.TempDir()
+		judge.Must(t, os.Mkdir(filepath.Join(dir, "out"), 0o700))
+		old(t, filepath.Join(dir, c.to), b)
+		link := filepath.Join(dir, "latest.img")
+		judge.Must(t, os.Symlink(c.to, link))
+		old(t, filepath.Join(dir, c.file), []byte(c.content))
+		i, err := Open(t.Context(), link, "", nil)
+		if err != nil {
+			if c.fails == "" || !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("%s: %v, want %q", what, err, c.fails)
+			}
+			continue
+		}
+		if checked := i.Checked(); (checked == "") != (c.fails == "none") || c.fails != "" && c.fails != "none" {
+			t.Errorf("%s: checked against %q, want %q", what, checked, c.fails)
+		}
+		i.Close()
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Sum is one line.
 type Sum struct {
-	Name string // "" where the line has a sum alone, "-" for standard input
+	Name string // "" where the line has a sum alone; "-" for standard input, of openssl's "stdin"
 	SHA  string // in lower-case hex
 }
 
@@ -204,7 +204,7 @@ func lastOf(name string) string { return name[strings.LastIndexAny(name, `/\`)+1
 
 // Alone is the sum of a file that tells one and no name, or standard input's; "" for any other.
 func Alone(all []Sum) string {
-	if len(all) == 1 && (all[0].Name == "" || all[0].Name == "-") {
+	if len(all) == 1 && (all[0].Name == "" || all[0].Name == "-" || all[0].Name == "stdin") {
 		return all[0].SHA
 	}
 	return ""
