@@ -1,7 +1,8 @@
 package table
 
 import (
-	"errors"
+	"encoding/binary"
+	"fmt"
 	"io"
 )
 
@@ -28,22 +29,24 @@ func Partitions(image io.ReaderAt) ([]Partition, error) {
 	if err != nil {
 		return nil, err
 	}
+	next := 5
 	for _, p := range all {
 		if p.isExtended() {
-			logical, err := logicalChain(image, p)
+			logical, err := logicalChain(image, p, next)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, logical...)
+			all, next = append(all, logical...), next+len(logical)
 		}
 	}
 	return all, nil
 }
 
-// logicalChain is the logical partitions in an extended one: each box has, in an MBR of its own, a partition that is counted from
-// the box's start, and the next box, counted from the extended partition's (block/partitions/msdos.c).
-func logicalChain(image io.ReaderAt, extended Partition) (all []Partition, err error) {
-	at, n := extended.Start, 5
+// logicalChain is the logical partitions in an extended one, the first of them the n-th: each box has, in an MBR of its own, a partition that is counted from
+// the box's start, and the next box, counted from the extended partition's. A box's third and fourth entry may be garbage, and its boot flags mean nothing
+// (block/partitions/msdos.c).
+func logicalChain(image io.ReaderAt, extended Partition, n int) (all []Partition, err error) {
+	at, size := extended.Start, extended.Size
 	for range maxLogical {
 		box := make([]byte, 512)
 		if _, err := image.ReadAt(box, at); err == io.EOF {
@@ -51,24 +54,29 @@ func logicalChain(image io.ReaderAt, extended Partition) (all []Partition, err e
 		} else if err != nil {
 			return nil, err
 		}
-		_, here, err := mbrPartitions(box, 512)
-		if err != nil && !errors.Is(err, ErrNone) {
-			return nil, err
+		if string(box[510:]) != "\x55\xaa" {
+			break
 		}
-		next := int64(0)
-		for _, p := range here {
+		var next Partition
+		for slot := range 4 {
+			e := box[mbrEntries+16*slot:]
+			off := int64(binary.LittleEndian.Uint32(e[8:])) * 512
+			p := Partition{n, at + off, int64(binary.LittleEndian.Uint32(e[12:])) * 512, fmt.Sprintf("0x%02x", e[4])}
 			switch {
+			case p.Size == 0:
 			case p.isExtended():
-				next = extended.Start + p.Start
+				if next.Size == 0 {
+					next = Partition{Start: extended.Start + off, Size: p.Size}
+				}
+			case slot >= 2 && (off+p.Size > size || p.Start+p.Size > extended.Start+extended.Size):
 			default:
-				p.N, p.Start = n, at+p.Start
 				all, n = append(all, p), n+1
 			}
 		}
-		if next == 0 {
+		if next.Size == 0 {
 			break
 		}
-		at = next
+		at, size = next.Start, next.Size
 	}
 	return all, nil
 }

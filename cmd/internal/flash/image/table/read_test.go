@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -39,6 +40,44 @@ func TestPartitions(t *testing.T) {
 		}
 		if strings.Join(have, "\n") != strings.Join(want, "\n") {
 			t.Errorf("%s: %q, want %q", name, have, want)
+		}
+	}
+}
+
+// What stands in a box of logical partitions besides the two entries that count is passed over, as the kernel and libblkid do.
+func TestPartitionsGarbage(t *testing.T) {
+	image := made(t, 9*mib, "label: dos\nsize=1MiB,type=83\nstart=2MiB,type=5\nstart=3MiB,size=1MiB,type=83\nstart=5MiB,size=1MiB,type=82\nstart=7MiB,type=b\n")
+	f := judge.Value(os.OpenFile(image, os.O_RDWR, 0))(t)
+	defer f.Close()
+	want := judge.Value(Partitions(f))(t)
+	if len(want) != 5 {
+		t.Fatalf("%+v", want)
+	}
+	for n, garbage := range []string{
+		"", // a boot flag alone
+		"\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33\x33",
+		"\x41\x00\x00\x00\xee\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x70",
+	} {
+		at := int64(2 * mib)
+		for _, p := range want[2:] { // the next box is in the second entry
+			b := make([]byte, 512)
+			judge.Value(f.ReadAt(b, at))(t)
+			b[mbrEntries] = 0x41
+			if n > 0 {
+				copy(b[mbrEntries+32:], garbage)
+			}
+			judge.Value(f.WriteAt(b, at))(t)
+			at = 2*mib + int64(binary.LittleEndian.Uint32(b[mbrEntries+16+8:]))*512
+			if at > p.Start+p.Size+mib {
+				t.Fatalf("a box at %d", at)
+			}
+		}
+		got := judge.Value(Partitions(f))(t)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%x: %+v, want %+v", garbage, got, want)
+		}
+		if said := strings.Fields(run(t, "", "partx", "-b", "-g", "-o", "START", image)); len(said) != len(want) || said[4] != fmt.Sprint(want[4].Start/512) {
+			t.Errorf("%x: partx: %q", garbage, said)
 		}
 	}
 }
