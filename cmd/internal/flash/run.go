@@ -195,6 +195,9 @@ func (r *flashRun) feedImage(want func(int64) bool) {
 		}
 		return r.takeChunk(c, data)
 	})
+	if err == nil {
+		r.sayInstead()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.chunks.whole = err == nil
@@ -202,6 +205,22 @@ func (r *flashRun) feedImage(want func(int64) bool) {
 		r.feedErr = fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	r.cond.Broadcast()
+}
+
+// sayInstead says where extents take the place of some of the image. They were chosen by its partition table, which may know of a smaller disk than a
+// stream comes from; no partition has bytes there.
+func (r *flashRun) sayInstead() {
+	by := int64(0)
+	r.mu.Lock()
+	for _, e := range r.extents {
+		if e.Data != nil { // what is blanked is behind the image, see outsideImage
+			by += max(0, min(r.end, e.End())-e.Off)
+		}
+	}
+	r.mu.Unlock()
+	if by > 0 {
+		r.Say(fmt.Sprintf("the image goes on behind what its partition table has, up to the end of the disk: %d bytes there are the table's backup instead", by))
+	}
 }
 
 // fitFirstChunk has the first chunk changed for this disk.

@@ -116,3 +116,40 @@ func TestTail(t *testing.T) {
 		}
 	}
 }
+
+// A stream may come from a disk that is larger than its partition table knows, and as large as this one: the table's backup is where this one ends, and it is said that
+// the image has something else there. Where the length is known beforehand, or there is room, nothing is to be said.
+func TestStreamBehindItsTable(t *testing.T) {
+	const size = 12 << 20
+	img := append(disklabel(t, 4<<20, "label: gpt\nsize=1MiB\n"), judge.Noise(5, size-4<<20)...)
+	for what, c := range map[string]struct {
+		s    *source
+		disk int
+		says bool
+	}{
+		"a stream":                {&source{b: img, once: true}, size, true},
+		"a stream, a larger disk": {&source{b: img, once: true}, size + 1<<20, false},
+		"a file":                  {&source{b: img, index: true}, size, false},
+	} {
+		b := newBench(t, judge.Noise(9, c.disk))
+		var said []string
+		j := Job{Source: c.s, Disk: "/dev/test", Session: "x", Tool: "test", Connect: b.connect, Say: func(s string) { said = append(said, s) },
+			Fit: func(d protocol.Disk, size int64, first []byte) ([]byte, []chunk.Extent, error) {
+				if !c.s.index {
+					size = 0
+				}
+				return table.Relocate(first, size, d.Size, d.Block)
+			}}
+		r, err := Run(t.Context(), j)
+		b.done.Wait()
+		if err != nil || r.State != Verified {
+			t.Fatalf("%s: %+v, %v", what, r, err)
+		}
+		if got := strings.Join(said, "; "); strings.Contains(got, "behind what its partition table has") != c.says || c.says && !strings.Contains(got, "16896 bytes there") {
+			t.Errorf("%s: it says %q", what, got)
+		}
+		if kept := bytes.Equal(b.disk.b[chunk.Size:size], img[chunk.Size:]); kept == c.says {
+			t.Errorf("%s: the image is there as it came: %v", what, kept)
+		}
+	}
+}
