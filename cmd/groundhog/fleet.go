@@ -25,10 +25,10 @@ import (
 
 // runFleet runs one job a host, as many at once as --parallel lets, and returns the worst exit code. An interruption ends all of them in order.
 func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, run func(context.Context, reflash.Host, device.Options) reflash.Outcome) error {
-	t := o.chooseTeller(cmd, len(hosts))
-	defer t.Close()
+	t := tell.NewApart(o.chooseTeller(cmd, len(hosts)))
 	ctx, stop := interrupt.Context(cmd.Context(), func() { t.Close(); restoreEcho() })
 	defer stop()
+	defer t.Close() // what is still to be told may go into a pipe without a reader
 	defer restoreEcho()
 	o.ssh.Ask = o.passphraseAsker()
 	ends := reflash.Fleet(ctx, t, hosts, o.parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, o.ssh) })

@@ -32,7 +32,9 @@ func (t *JSON) Tell(e reflash.Event) {
 		return
 	}
 	e.Schema = t.schema
-	e.Time = time.Now().UTC().Format(time.RFC3339)
+	if e.Time == "" {
+		e.Time = timeOf(time.Now())
+	}
 	b, err := json.Marshal(e)
 	if err != nil { // data that is no JSON: the verdict itself is told all the same
 		e.Data = nil
