@@ -30,7 +30,7 @@ func (o *remoteFlags) runFleet(cmd *cobra.Command, hosts []string, run func(cont
 	defer stop()
 	defer t.Close() // what is still to be told may go into a pipe without a reader
 	defer restoreEcho()
-	o.ssh.Ask = o.passphraseAsker()
+	o.ssh.Ask = o.passphraseAsker(t.AwaitTold)
 	ends := reflash.Fleet(ctx, t, hosts, o.parallel, func(ctx context.Context, h reflash.Host) reflash.Outcome { return run(ctx, h, o.ssh) })
 	if len(hosts) > 1 {
 		t.Table(ends)

@@ -43,8 +43,8 @@ var askingTerminal struct {
 	before *term.State // of the echo, for an end in between
 }
 
-// passphraseAsker asks for a passphrase on the terminal; nil where there is none.
-func (o *remoteFlags) passphraseAsker() func(string) ([]byte, error) {
+// passphraseAsker asks for a passphrase on the terminal, once what was said before stands there; nil where there is none.
+func (o *remoteFlags) passphraseAsker(said func()) func(string) ([]byte, error) {
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
 		return nil
@@ -53,6 +53,7 @@ func (o *remoteFlags) passphraseAsker() func(string) ([]byte, error) {
 	return func(prompt string) ([]byte, error) {
 		askingTerminal.Lock()
 		defer askingTerminal.Unlock()
+		said()
 		if o.screen != nil {
 			defer o.screen.Quiet()()
 		}

@@ -56,8 +56,8 @@ func (t *Apart) tellWaiting() {
 	}
 }
 
-// awaitTold waits until all is told.
-func (t *Apart) awaitTold() {
+// AwaitTold waits until all is told: a question comes behind it.
+func (t *Apart) AwaitTold() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.waiting) > 0 {
@@ -66,12 +66,12 @@ func (t *Apart) awaitTold() {
 }
 
 func (t *Apart) Table(all []reflash.Outcome) {
-	t.awaitTold()
+	t.AwaitTold()
 	t.to.Table(all)
 }
 
 func (t *Apart) Close() {
-	t.awaitTold()
+	t.AwaitTold()
 	t.mu.Lock()
 	t.closed = true
 	t.changed.Broadcast()

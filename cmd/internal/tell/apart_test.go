@@ -44,6 +44,10 @@ func TestApart(t *testing.T) {
 			}
 			a.Tell(reflash.Event{Host: "h", Event: reflash.EventVerdict, Verdict: "done", Text: "line end"})
 			close(out.goOn)
+			a.AwaitTold()
+			if !strings.Contains(out.read.String(), "line end") {
+				t.Error("what waited was not told")
+			}
 			a.Close()
 			a.Close()
 			want = append(want, "line 100", "line end")
