@@ -391,14 +391,18 @@ func (a *writerLine) finishDisk(extents []chunk.Extent) error {
 // poorRatio is the largest share of its length that a chunk may have compressed, to be sent compressed.
 const poorRatio = 0.95
 
+// chunkEncoder compresses chunks for all flashes: one encoder for each processor, which take megabytes each, and not for each sender of each device.
+var chunkEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false)) // frame and chunk have sums of their own
+})
+
 // sendItems compresses and sends chunks.
 func (a *writerLine) sendItems(items <-chan *ledgerItem) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)) // frame and chunk have sums of their own
+	encoder, err := chunkEncoder()
 	if err != nil {
 		a.endLine(err)
 		return
 	}
-	defer encoder.Close()
 	p := parcel{w: a.w, encoder: encoder, run: a.flashRun, pace: a.pace}
 	for {
 		a.stream.turn.Lock()
