@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -440,6 +442,46 @@ func TestLive(t *testing.T) {
 	if l.Sent(t.Context(), 0, true, true); l.Active() {
 		t.Error("it packs behind the image's end")
 	}
+}
+
+// held is an image of which one group cannot be read before another one is.
+type held struct {
+	behind
+	group, until int64
+	read         func()
+	wasRead      chan struct{}
+}
+
+func (h held) Read(ctx context.Context, n int64) ([]byte, error) {
+	switch n / GroupChunks {
+	case h.until:
+		h.read()
+	case h.group:
+		select {
+		case <-h.wasRead:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return h.behind.Read(ctx, n)
+}
+
+// As many groups are packed at once as there are processors.
+func TestLiveAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	img, wasRead := image(8, 60), make(chan struct{})
+	l := NewLive(held{behind{img}, 2, 3, sync.OnceFunc(func() { close(wasRead) }), wasRead})
+	ctx, cancel := context.WithCancel(t.Context())
+	for n := range int64(liveRow) {
+		l.Sent(ctx, n, true, true)
+	}
+	judge.Until(t, "both groups", func() bool {
+		_, second := l.Place(img.Index()[2*GroupChunks])
+		_, third := l.Place(img.Index()[3*GroupChunks])
+		return second && third
+	})
+	cancel()
+	judge.Until(t, "the packer's end", func() bool { return !l.Active() })
 }
 
 // What is kept of groups has a bound, and the oldest go.
