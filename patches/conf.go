@@ -2,11 +2,11 @@ package patches
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"strings"
 	"time"
 
+	"groundhog/initrd/show"
 	"groundhog/patches/scripts"
 )
 
@@ -19,7 +19,11 @@ var confValue = regexp.MustCompile(`^[A-Za-z0-9_.:-]*$`)
 
 // setSetting makes NAME=value the one line for NAME in the settings.
 func (t *Archive) setSetting(name, value string) error {
-	return t.editGenerated(confPath, withSetting(name, value))
+	edit := withSetting(name, value)
+	if !t.ours[confPath] {
+		edit = allEdits(onlySettings(confPath), edit)
+	}
+	return t.editGenerated(confPath, edit)
 }
 
 func withSetting(name, value string) textEdit {
@@ -68,8 +72,7 @@ func formatSeconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Se
 
 // setSetting makes NAME=value the one line for NAME in the settings of a root tree.
 func (t *Tree) setSetting(name, value string) error {
-	at := path.Join(toolsDir, confPath)
-	f, err := t.undo.Load(at, func([]byte) ([]byte, error) { return nil, nil })
+	f, err := t.undo.Load(treeSettings, nil)
 	if err != nil {
 		return err
 	}
@@ -77,5 +80,38 @@ func (t *Tree) setSetting(name, value string) error {
 	if err != nil {
 		return err
 	}
-	return t.undo.Own(at, 0o644, text)
+	return t.undo.Own(treeSettings, 0o644, text)
+}
+
+// treeSettings is where a root tree has the settings.
+const treeSettings = toolsDir + "/" + confPath
+
+// ownSettings is those that groundhog makes anew in each run. Others (GROUNDHOG_SAY) are the owner's.
+var ownSettings = regexp.MustCompile(`(?m)^GROUNDHOG_(?:BUILD|DEVICE|INTERFACE_TIMEOUT|PORT|MAC|EPOCH|WAIT)=.*\n?`)
+
+// openSettings begins with what the owner has set.
+func (t *Tree) openSettings() error {
+	f, err := t.undo.Load(treeSettings, nil)
+	if err != nil {
+		return err
+	}
+	if known, _ := t.undo.Wrote(treeSettings); !known && !t.recorded(treeSettings) {
+		_, err = onlySettings(treeSettings)(f.Current)
+	}
+	f.After = ownSettings.ReplaceAll(f.Current, nil)
+	return err
+}
+
+var settingLine = regexp.MustCompile(`^(?:GROUNDHOG_[A-Z_]+=.*|[ \t]*(?:#.*)?)$`)
+
+// onlySettings refuses a text that is no settings of groundhog's, and so somebody else's.
+func onlySettings(name string) textEdit {
+	return func(text []byte) ([]byte, error) {
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSuffix(line, "\n"); !settingLine.MatchString(line) {
+				return nil, fmt.Errorf("%s is not groundhog's, in which each line is a setting (%s is none): give it another name", name, show.Printable(strings.TrimSpace(line)))
+			}
+		}
+		return text, nil
+	}
 }

@@ -129,7 +129,7 @@ func (t *Tree) hookCurl() (string, error) {
 func (t *Tree) hookCertificates() (string, error) {
 	t.added = append(t.added, certBundle)
 	if t.opts.CA != nil {
-		return "with its libraries and the given certificates", t.undo.Own(ownDir+"/ca.pem", 0o644, t.opts.CA)
+		return "with its libraries and the given certificates", t.putOwn(ownDir+"/ca.pem", 0o644, t.opts.CA)
 	}
 	pem, err := t.readOptional(certBundle)
 	if err != nil {

@@ -2,6 +2,7 @@ package patches
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -82,6 +83,9 @@ func (t *Archive) graftScript(name string) error {
 	if err != nil {
 		return err
 	}
+	if there, err := t.Image.ReadFile(name); !errors.Is(err, fs.ErrNotExist) && !bytes.Equal(there, data) {
+		return fmt.Errorf("%s: in the archive without dropbear, something else made it", name)
+	}
 	if err := t.putEntry(name, initrd.TypeFile|0o755, data); err != nil {
 		return err
 	}
@@ -147,8 +151,11 @@ func (t *Archive) graftAccounts() error {
 	return nil
 }
 
-// graftConfig copies the configuration, where the root tree has one.
+// graftConfig copies the configuration, where the root tree has one and the archive has none.
 func (t *Archive) graftConfig() error {
+	if _, ok := t.Image.Resolve(t.version.ArchiveConfig); ok {
+		return nil
+	}
 	conf, err := t.readOptional(t.version.RootConfig())
 	if err != nil || conf == nil {
 		return err

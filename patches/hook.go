@@ -16,7 +16,7 @@ func (t *Tree) extendHook() (string, error) {
 	if err := t.undo.Edit(dropbearHook, pristineHook, change); err != nil {
 		return "", err
 	}
-	if err := t.undo.Own(ownHook, 0o755, hookScript); err != nil {
+	if err := t.putOwn(ownHook, 0o755, hookScript); err != nil {
 		return "", err
 	}
 	t.added = append(t.added, manifest.RecordPath)

@@ -172,7 +172,7 @@ func onlyIPv4(addresses []string) string {
 // a shell that etc/shells lists.
 func (t *Archive) sbinInPath() error {
 	shell := scripts.Shell()
-	if err := t.putEntry(shell.Path, typeFile(shell.Mode), shell.Data); err != nil {
+	if err := t.putOwn(shell.Path, typeFile(shell.Mode), shell.Data); err != nil {
 		return err
 	}
 	name := "/" + shell.Path
@@ -227,7 +227,7 @@ func (t *Tree) tuneLink() (string, error) {
 	if !t.version.SbinInPath {
 		t.added = append(t.added, scripts.ShellPath, "etc/passwd", "etc/shells")
 		summary += ", sbin in the sessions' PATH"
-		if err := t.undo.Own(ownDir+"/shell", 0o644, scripts.Shell().Data); err != nil {
+		if err := t.putOwn(ownDir+"/shell", 0o644, scripts.Shell().Data); err != nil {
 			return "", err
 		}
 	}

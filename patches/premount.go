@@ -20,7 +20,7 @@ func typeFile(m fs.FileMode) uint32 { return initrd.TypeFile | uint32(m.Perm()) 
 // installScripts puts a patch's scripts into the archive.
 func (t *Archive) installScripts(patch string) error {
 	for _, f := range scripts.Of(patch) {
-		if err := t.putEntry(f.Path, typeFile(f.Mode), f.Data); err != nil {
+		if err := t.putOwn(f.Path, typeFile(f.Mode), f.Data); err != nil {
 			return err
 		}
 	}

@@ -96,13 +96,13 @@ func (t *Tree) putRecord(tool string) error {
 		return err
 	}
 	if old, err := manifest.DecodeRecord(f.Current); err == nil && old.Build == t.report.Build {
-		return t.undo.Own(recordFile, 0o644, f.Current)
+		return t.putOwn(recordFile, 0o644, f.Current)
 	}
 	b, err := t.recordOf(tool, t.report.Build, t.record).Encode()
 	if err != nil {
 		return err
 	}
-	return t.undo.Own(recordFile, 0o644, b)
+	return t.putOwn(recordFile, 0o644, b)
 }
 
 // recordOf is the record of what was done.

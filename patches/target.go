@@ -38,9 +38,10 @@ type Archive struct {
 	Kernel string // kernel release; empty where the archive has no modules
 	Arch   string // Debian's name of the architecture
 
-	touched []string // paths that the patch at work put or changed
-	all     []string // those of the patches before it
-	asked   []string // paths of the programs that were asked for by name
+	touched []string        // paths that the patch at work put or changed
+	all     []string        // those of the patches before it
+	ours    map[string]bool // what earlier runs have changed or brought
+	asked   []string        // paths of the programs that were asked for by name
 
 	known   *debian.Facts // of the image after knownAt edits
 	knownAt int
@@ -74,6 +75,9 @@ func openArchive(img *initrd.Image, root fs.FS, layers []string, opts Options) (
 	var err error
 	found := debian.SystemOf(img, facts.Server)
 	t.System = cmp.Or(debian.DerivedBy(t.Kernel), found.Derived())
+	if t.ours, err = t.recordedPaths(); err != nil {
+		return nil, err
+	}
 	if t.Release, err = t.debianRelease(facts, found); err != nil {
 		return nil, err
 	}

@@ -134,6 +134,12 @@ func openTree(root fs.FS, layers []string, opts Options) (*Tree, error) {
 		t.premount = own
 		t.addNote("%s takes the place of %s in the initramfs: it is what is changed", own, path.Join(toolsDir, premountScript))
 	}
+	if err := t.checkOwnersScripts(); err != nil {
+		return nil, err
+	}
+	if err := t.openSettings(); err != nil {
+		return nil, err
+	}
 	_, err = t.undo.Load(dropbearHook, pristineHook)
 	return t, err
 }
@@ -197,7 +203,7 @@ func (t *Tree) installScripts(patch string) error {
 		if !strings.HasPrefix(f.Path, "scripts/") { // a command: the hook puts it in its place
 			at, mode = path.Join(ownDir, strings.TrimPrefix(path.Base(f.Path), "groundhog-")), 0o644
 		}
-		if err := t.undo.Own(at, mode, f.Data); err != nil {
+		if err := t.putOwn(at, mode, f.Data); err != nil {
 			return err
 		}
 		t.added = append(t.added, f.Path)

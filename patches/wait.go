@@ -24,6 +24,9 @@ func (t *Archive) holdBoot() (string, error) {
 	}
 	early := t.earlyScripts(archiveScripts{t.Image})
 	if _, there := t.Image.Resolve(scripts.Early); there || len(early) > 0 {
+		if err := t.checkOwn(scripts.Early, early); err != nil {
+			return "", err
+		}
 		if err := t.putGenerated(scripts.Early, early); err != nil {
 			return "", err
 		}
@@ -55,7 +58,7 @@ func (t *Tree) holdBoot() (string, error) {
 	}
 	early := t.earlyScripts(treeScripts{t.Root})
 	if len(early) > 0 {
-		if err := t.undo.Own(path.Join(toolsDir, scripts.Early), 0o644, early); err != nil {
+		if err := t.putOwn(path.Join(toolsDir, scripts.Early), 0o644, early); err != nil {
 			return "", err
 		}
 		t.added = append(t.added, scripts.Early)

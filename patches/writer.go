@@ -33,7 +33,7 @@ func (t *Archive) addWriter() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return writerSummary(b), t.putEntry(WriterPath, initrd.TypeFile|0o755, b)
+	return writerSummary(b), t.putOwn(WriterPath, initrd.TypeFile|0o755, b)
 }
 
 // hookWriter has the hook copy it.
@@ -50,7 +50,7 @@ func (t *Tree) hookWriter() (string, error) {
 		return "", err
 	}
 	t.added = append(t.added, "usr/"+WriterPath)
-	return writerSummary(b), t.undo.Own(ownDir+"/writer", 0o644, b)
+	return writerSummary(b), t.putOwn(ownDir+"/writer", 0o644, b)
 }
 
 func writerSummary(b []byte) string {

@@ -199,6 +199,16 @@ func (t *Tree) Edit(name string, pristine, change Edit) error {
 	return nil
 }
 
+// Wrote reports whether an earlier run knew the file at a name that was loaded, and whether what is there now is what it wrote.
+func (t *Tree) Wrote(name string) (known, wrote bool) {
+	at := t.names[name]
+	e := t.state.entryFor(at)
+	return e != nil, e != nil && e.wroteHash(sumIfThere(t.files[at].Current))
+}
+
+// HasState reports whether an earlier run left word of what it did.
+func (t *Tree) HasState() bool { return t.state != nil }
+
 // Own writes a file that is groundhog's alone: no original, and its mode is ours.
 func (t *Tree) Own(name string, mode fs.FileMode, data []byte) error {
 	f, err := t.Load(name, nil)
