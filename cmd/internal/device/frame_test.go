@@ -3,6 +3,8 @@ package device
 import (
 	"errors"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +72,31 @@ func TestNoShell(t *testing.T) {
 		err = within(t, about, func() error { return client.AsRoot(t.Context()) })
 		if err == nil || strings.Contains(err.Error(), "%!") {
 			t.Errorf("%s, as root: %v", about, err)
+		}
+		client.Close()
+	}
+}
+
+// A forced command around the login shell that loses how commands end, or changes what they say or are sent, is named: a refusal that ends with 0 is the opposite of one.
+func TestShellChanges(t *testing.T) {
+	s := startServer(t)
+	for about, c := range map[string]struct{ around, said string }{
+		"none":                     {"%s", ""},
+		"said before":              {"echo recorded; %s", ""},
+		"lost exit status":         {"%s; exit 0", "one that ends with 7 is said to have ended with 0"},
+		"a pipe":                   {"%s | cat", "one that ends with 7 is said to have ended with 0"},
+		"said behind":              {"%s; c=$?; echo bye; exit $c", `comes "UID\nheard\nbye\n"`},
+		"no input":                 {"%s </dev/null", `comes "UID\n\n"`},
+		"both outputs in one":      {"%s 2>&1", "of a number and"},
+		"a terminal in between":    {"%s | sed s/$/$(printf '\r')/", "a terminal is between"},
+		"a terminal, and it talks": {"echo hi; %s | sed s/$/$(printf '\r')/", "a terminal is between"},
+	} {
+		s.around.Store(&c.around)
+		client := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
+		id, err := client.AskUser(t.Context())
+		said := strings.ReplaceAll(c.said, "UID", strconv.Itoa(os.Geteuid()))
+		if said == "" && (err != nil || id != strconv.Itoa(os.Geteuid())) || said != "" && (!errors.Is(err, ErrShell) || !strings.Contains(err.Error(), said) || hint.Of(err) == "") {
+			t.Errorf("%s: %q, %v; want %q", about, id, err, said)
 		}
 		client.Close()
 	}

@@ -175,6 +175,8 @@ func (c *Client) oneOver() <-chan struct{} {
 // ErrShell is that a login shell did something else than to run our command.
 var ErrShell = errors.New("the device's login shell does not run our commands")
 
+const hintShell = "ssh HOST /bin/sh -c true has to work, with its input, output and exit status: look at the user's shell, at command= in authorized_keys and at ForceCommand"
+
 // errUnread is that a command has ended well before it had read all that was sent to it.
 var errUnread = errors.New("the command on the device ended before it had read everything")
 
@@ -214,8 +216,10 @@ func (p *Process) notBegun(status *ssh.ExitError) error {
 	if status != nil {
 		exit = status.ExitStatus()
 	}
-	return hint.To(fmt.Errorf("%w: exit %d, and it says: %.300s", ErrShell, exit, strings.Join(strings.FieldsFunc(said, lineEnd), "; ")),
-		"ssh HOST /bin/sh -c true has to work: look at the user's shell, at command= in authorized_keys and at ForceCommand")
+	if strings.Contains(said, p.frame.left+p.frame.right) { // it ran, and its line's end was changed
+		return hint.To(fmt.Errorf("%w as they are: a terminal is between, though none was asked for", ErrShell), hintShell)
+	}
+	return hint.To(fmt.Errorf("%w: exit %d, and it says: %.300s", ErrShell, exit, strings.Join(strings.FieldsFunc(said, lineEnd), "; ")), hintShell)
 }
 
 // Finish waits for the end of a command that is about to end by itself, at most so long, and lets go of it. Where other commands

@@ -161,29 +161,47 @@ func (c *Client) shellCommand(command string) string {
 	return "exec /bin/sh -c " + Quote(command)
 }
 
+// rootProbe says who we are. It shows, too, whether what is sent to a command, what it says and how it ends come through as they are: a forced command, or
+// what else is around a login shell, may lose or add to any of these, and where a refusal ends with 0 it would be taken for the opposite.
+const (
+	rootProbe     = `read -r word; id -u; echo "$word"; exit 7`
+	rootProbeExit = 7
+	rootProbeWord = "heard\n"
+)
+
+// AskUser is the number of the user whom the client's commands run as. The error wraps ErrShell where they do not come through as they are.
+func (c *Client) AskUser(ctx context.Context) (string, error) {
+	r, err := c.Run(ctx, rootProbe, strings.NewReader(rootProbeWord))
+	if err != nil {
+		return "", err
+	}
+	id, rest, _ := strings.Cut(string(r.Stdout), "\n")
+	switch {
+	case rest != rootProbeWord:
+		err = fmt.Errorf("%w as they are: of a number and %q comes %.80q", ErrShell, rootProbeWord, r.Stdout)
+	case r.Exit != rootProbeExit:
+		err = fmt.Errorf("%w as they are: one that ends with %d is said to have ended with %d", ErrShell, rootProbeExit, r.Exit)
+	}
+	return id, hint.To(err, hintShell)
+}
+
 // AsRoot makes the client's commands root's: as they are, or by sudo -n.
 func (c *Client) AsRoot(ctx context.Context) error {
-	r, err := c.Run(ctx, "id -u", nil)
-	if err != nil {
+	id, err := c.AskUser(ctx)
+	if err != nil || id == "0" {
 		return err
-	}
-	if strings.TrimSpace(string(r.Stdout)) == "0" {
-		return nil
 	}
 	c.sudo = true
-	r, err = c.Run(ctx, "id -u", nil)
-	if errors.Is(err, ErrShell) { // sudo itself ended
+	id, err = c.AskUser(ctx)
+	switch {
+	case errors.Is(err, ErrShell): // sudo itself ended
 		err = fmt.Errorf("sudo -n: %w", err)
-	} else if err != nil {
+	case err != nil:
 		return err
-	}
-	if err == nil && strings.TrimSpace(string(r.Stdout)) != "0" {
-		if err = r.Err("sudo -n"); err == nil {
-			err = fmt.Errorf("sudo -n makes user id %.20q of it", strings.TrimSpace(string(r.Stdout)))
-		}
-	}
-	if err == nil {
+	case id == "0":
 		return nil
+	default:
+		err = fmt.Errorf("sudo -n makes user id %.20q of it", id)
 	}
 	c.sudo = false
 	return hint.To(fmt.Errorf("%w: user %s: %w", ErrNotRoot, c.Target.User, err), "log in as root, or allow sudo without a password (sudoers(5), NOPASSWD)")

@@ -108,10 +108,22 @@ func Restore(ctx context.Context, sh Shell) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("restoring: %w: %w", ErrLost, err)
 	}
-	if r.Exit == 0 && !strings.Contains("\n"+string(r.Stderr), "\ngroundhog: ") {
+	said := ownLines(r.Stderr)
+	if r.Exit == 0 && said == "" {
 		return "", fmt.Errorf("restoring: %w: the device does not say what it has done", ErrTrouble)
 	}
-	return strings.TrimPrefix(strings.TrimSpace(string(r.Stderr)), "groundhog: "), scriptOutcome("restoring", r)
+	return said, scriptOutcome("restoring", r)
+}
+
+// ownLines is what a script of ours has said itself, in one line: who logs in may be told other things besides.
+func ownLines(stderr []byte) string {
+	var all []string
+	for line := range strings.Lines(string(stderr)) {
+		if text, ours := strings.CutPrefix(line, "groundhog: "); ours {
+			all = append(all, strings.TrimSpace(text))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // reasonOf is why a script failed: its own words, where it said one line; else all that is known of its end.

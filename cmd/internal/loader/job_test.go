@@ -199,6 +199,20 @@ func TestRestore(t *testing.T) {
 	})
 }
 
+// What a restore has done is one line, and its own, where it has more to say than that, and where who logs in is told other things.
+func TestRestoreSays(t *testing.T) {
+	l := newLocal(t, "dash")
+	push(t, l, layouts["boot"], "archive")
+	l.edit = func(program string) string {
+		return "ln() { return 1; }\necho a warning >&2\n" + program + "\n" // a filesystem without hard links
+	}
+	said, err := Restore(t.Context(), l)
+	before, is, two := strings.Cut(said, "; ")
+	if err != nil || !two || !strings.HasPrefix(before, l.root+initrd+" can have no second name") || is != "the original of "+l.root+initrd+" is back" {
+		t.Errorf("%q, %v", said, err)
+	}
+}
+
 // What update-initramfs, or a new kernel, wrote in between stays; a push over it takes it for the original.
 func TestNewer(t *testing.T) {
 	each(t, func(t *testing.T, l *local, b Boot) {

@@ -226,9 +226,12 @@ func (o *CycleOptions) probeReady(ctx context.Context, h Host, c *device.Client,
 	defer func() { c.Close() }()
 	last := errors.New("it has not ended once")
 	for {
-		r, err := c.Run(device.Patient(limit, o.RebootTimeout), o.Ready, nil) // the command may wait without a word
+		_, err := c.AskUser(limit) // how it ends is to come through
 		if err == nil {
-			err = r.Err("--ready")
+			var r device.Result
+			if r, err = c.Run(device.Patient(limit, o.RebootTimeout), o.Ready, nil); err == nil { // the command may wait without a word
+				err = r.Err("--ready")
+			}
 		}
 		switch {
 		case err == nil:

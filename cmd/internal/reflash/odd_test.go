@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -120,6 +121,27 @@ func TestReadyKilled(t *testing.T) {
 		t.Errorf("%+v\n%s", out, &b.told)
 	}
 	b.judge(out)
+}
+
+// Where every command is said to have ended well, by a forced command around the shell, nothing is believed that hangs on it: neither that a restore was done nor
+// that the new system is ready.
+func TestLostExitStatus(t *testing.T) {
+	t.Parallel()
+	for verb, want := range map[string]Outcome{"push": {Verdict: Refused, State: Untouched}, "restore": {Verdict: Refused, State: Untouched}, "reflash": {Verdict: Trouble, State: Up}} {
+		b := waitingFor(t, verb)
+		b.reboot = 10 * time.Second
+		b.On("id -u", func(c *devicetest.Command) int {
+			if verb == "reflash" && b.Now().Boots < 3 {
+				return devicetest.Pass
+			}
+			io.Copy(c.Stdout, io.MultiReader(strings.NewReader("0\n"), c.Stdin))
+			return 0
+		})
+		out := b.run(t.Context(), verb)
+		if out.Verdict != want.Verdict || out.State != want.State || !strings.Contains(out.Text, "is said to have ended with 0") {
+			t.Errorf("%s: %+v\n%s", verb, out, &b.told)
+		}
+	}
 }
 
 // What a device says of its disk is refused where no disk can be so, as the device's own word, and nothing is counted in it.
