@@ -19,8 +19,7 @@ auto_flips() {
 
 # auto_change FROM TO: one line of config.txt becomes another.
 auto_change() {
-	new=${config%/*}/.groundhog-config
-	sed "s/^$1\$/$2/" "$config" >"$new" && durable "$new" && settle "$config" && flip "$config" "$new" && grep -qxF "$2" "$config" && ! grep -qxF "$1" "$config"
+	beside "$config" sed "s/^$1\$/$2/" "$config" && settle "$config" && flip "$config" "$new" && grep -qxF "$2" "$config" && ! grep -qxF "$1" "$config"
 }
 
 survey_auto() {

@@ -29,7 +29,7 @@ take_lock() {
 		{ read -r owner <"$lock"; } 2>/dev/null
 		refuse "another push or restore is at work on this device${owner:+ (process $owner)}"
 	fi
-	printf '%s\n' "$$" >"$lock"
+	{ printf '%s\n' "$$" >"$lock"; } 2>/dev/null # where /run is full it has no number
 }
 
 hash_of() {
@@ -74,6 +74,17 @@ replace() {
 
 # tidy FILE: what a run that was killed left beside it. The second name may be all that the old file has: see replace.
 tidy() { settle "${1%/*}" && rm -f "${1%/*}/.groundhog-last" "${1%/*}/.groundhog-new" "${1%/*}/.groundhog-old" "${1%/*}/.groundhog-config"; }
+
+# beside FILE COMMAND...: what a command prints is durable in $new, beside FILE; where there is no room for that, in /run, which is on no medium, and gone with
+# the power.
+beside() {
+	new=${1%/*}/.groundhog-config
+	shift
+	if "$@" >"$new" && durable "$new"; then return; fi 2>/dev/null
+	rm -f "$new"
+	new=$groundhog_root/run/groundhog-config
+	"$@" >"$new"
+}
 
 # way_does WHAT: whether $way has such a function, which is in its file. arrive puts the archive there, and switch has it booted. What takes it back: where
 # it takes the place of something decides, put_back, newer and gone; clear elsewhere. Some have survey, the facts that it needs.

@@ -118,3 +118,30 @@ func TestOneShotGone(t *testing.T) {
 		}
 	})
 }
+
+// Where the filesystem that boots has got full since the push, a restore changes in place what can be so, or says that it needs room and changes nothing.
+func TestRestoreFull(t *testing.T) {
+	for name, s := range everyWay() {
+		t.Run(name, func(t *testing.T) {
+			l := newLocal(t, deviceShell)
+			s.make(t, l)
+			before := l.tree()
+			judge.Must(t, job(s.boot, "archive").Run(t.Context(), l, strings.NewReader("archive")))
+			pushed := l.tree()
+			full := map[Way]string{Replace: "boot/.groundhog-old", Name: "boot/firmware/.groundhog-config", Auto: "boot/firmware/.groundhog-config", NextEntry: "boot/grub/.groundhog-env"}[s.boot.Way]
+			if full != "" {
+				judge.Must(t, os.Symlink("there-is/no-room", filepath.Join(l.root, full))) // nothing can be written there
+			}
+			said, err := Restore(t.Context(), l)
+			if s.boot.Way == Replace {
+				if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "needs room") || l.tree() != pushed || s.boots(t, l) != "archive" {
+					t.Errorf("%q, %v:\n%s", said, err, l.tree())
+				}
+				said, err = Restore(t.Context(), l) // by then there is room
+			}
+			if err != nil || l.tree() != before || s.boots(t, l) != "the original" {
+				t.Errorf("%q, %v:\n%s", said, err, l.tree())
+			}
+		})
+	}
+}

@@ -44,17 +44,17 @@ requires_name() {
 # put_back_name KEPT
 put_back_name() {
 	requires_name
-	old=${config%/*}/.groundhog-config
-	{ cp "$1" "$old" && durable "$old" && flip "$config" "$old"; } || fail "putting $config back failed"
+	beside "$config" cat "$1" || refuse "writing $new failed: it needs room before $config can be put back"
+	flip "$config" "$new" || fail "putting $config back failed"
 }
 
 # newer_name: config.txt was edited since the push. That stays, but for the line that names the archive, which goes.
 newer_name() {
-	one=groundhog_${file##*/initrd.img} new=${config%/*}/.groundhog-config
+	one=groundhog_${file##*/initrd.img}
 	named="^\\(initramfs  *\\)\\($one\\|${one%?}_\\)\\( .*\\)\\{0,1\\}\$"
 	grep -q "$named" "$config" || return 0
 	requires_name
-	sed "s#$named#\\1${file##*/}\\3#" "$config" >"$new" && durable "$new" && settle "$config" && flip "$config" "$new" && grep -q "^initramfs  *${file##*/}" "$config"
+	beside "$config" sed "s#$named#\\1${file##*/}\\3#" "$config" && settle "$config" && flip "$config" "$new" && grep -q "^initramfs  *${file##*/}" "$config"
 }
 
 gone_name() { refuse "there is no $config: is it mounted?"; }
@@ -70,13 +70,13 @@ drop_name() {
 # flip FILE NEW: NEW's content becomes FILE's. FILE is a config.txt on FAT, which has no journal, and where a rename over a
 # file is several writes: the old chain may be freed before the new name is there. NEW has FILE's length, and
 # where they differ within one 512-byte sector only, that sector is written in place: a disk writes it
-# whole or not at all. Otherwise a rename is what is left; the file is smaller than a cluster, so even a freed chain reads.
+# whole or not at all. Otherwise a rename is what is left, which needs NEW beside FILE; the file is smaller than a cluster, so even a freed chain reads.
 flip() {
 	sector=$(cmp -l "$1" "$2" | awk '{ s = int(($1 - 1) / 512); if (NR == 1) first = s; if (s != first) many = 1 }
 		END { print NR == 0 ? "none" : many ? "many" : first }')
 	case $sector in
 	none) ;;
-	many) replace "$2" "$1" || return 1 ;;
+	many) [ "${2%/*}" = "${1%/*}" ] && replace "$2" "$1" || return 1 ;;
 	*) dd if="$2" of="$1" bs=512 skip="$sector" seek="$sector" count=1 conv=notrunc,fsync 2>/dev/null || return 1 ;;
 	esac
 	rm -f "$2"

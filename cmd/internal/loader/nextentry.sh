@@ -30,7 +30,7 @@ grub_next_entry() { grub-editenv "$1/grubenv" list 2>/dev/null | sed -n 's/^next
 # grub_environment DIR ARGUMENT...: changes grubenv as grub-editenv does, which writes a new file; GRUB itself writes into the blocks that
 # the file has. So does this: 1024 bytes, of which a cut may leave what was there or what is new.
 grub_environment() {
-	env=$1/grubenv copy=$1/.groundhog-env
+	env=$1/grubenv copy=$groundhog_root/run/groundhog-env # there is room for it where /boot is full
 	shift
 	[ -s "$env" ] || { grub-editenv "$env" create && settle "$env"; } || return 1
 	cp "$env" "$copy" && grub-editenv "$copy" "$@" && [ "$(stat -c %s "$copy")" = 1024 ] && [ "$(stat -c %s "$env")" = 1024 ] &&

@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154,SC2034 # shared with common.sh, push.sh and restore.sh
+# shellcheck disable=SC2154,SC2034,SC2015 # shared with common.sh, push.sh and restore.sh
 # The way "replace": the archive takes the place of the initramfs, $file. Cut at any instant, $file is the old one or the new one.
 
 decides_replace() { printf '%s\n' "$file"; }
@@ -17,8 +17,10 @@ switch_replace() {
 # put_back_replace KEPT
 put_back_replace() {
 	old=${file%/*}/.groundhog-old
-	{ cp -p "$1" "$old" && durable "$old"; } || fail "copying the original to $old failed"
-	[ "$(hash_of "$old")" = "$original" ] || fail "copying the original to $old failed"
+	cp -p "$1" "$old" && durable "$old" && [ "$(hash_of "$old")" = "$original" ] || {
+		rm -f "$old"
+		refuse "copying the original to $old failed: it needs room there before it can take its place back"
+	}
 	if [ -e "$file" ]; then replace "$old" "$file"; else mv "$old" "$file" && durable "$file"; fi || fail "renaming $old failed: $file is the pushed one or the original"
 }
 
