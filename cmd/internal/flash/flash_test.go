@@ -432,6 +432,21 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// A device that cannot note the end of a flash, since its /run has got full, says so at once: no other connection mends that.
+func TestEndNotNoted(t *testing.T) {
+	img := image(6, 10)
+	for about, old := range map[string][]byte{"written": judge.Noise(7, len(img)), "all there": bytes.Clone(img)} {
+		b := newBench(t, old)
+		judge.Must(t, os.Mkdir(filepath.Join(b.run, "verified.new"), 0o700))
+		r, err := b.flash(&source{b: img})
+		var f *protocol.Failure
+		want := map[string]State{"written": Waiting, "all there": Untouched}[about]
+		if !errors.As(err, &f) || !strings.Contains(f.Text, "noting that") || r.State != want || r.Lost != 0 {
+			t.Errorf("%s: %+v, %v", about, r, err)
+		}
+	}
+}
+
 // Where the wait is over and the old system is being booted, nothing is written.
 func TestLeaving(t *testing.T) {
 	img := image(6, 10)

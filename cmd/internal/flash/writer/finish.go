@@ -96,7 +96,10 @@ func (s *clientSession) writeLast() error {
 		// Where the kernel keeps the old partitions until the reboot, the disk is right all the same.
 		_ = t.Reread()
 	}
-	return s.own.endWriting(s.job.Session)
+	if err := s.own.endWriting(s.job.Session); err != nil { // the disk is right, and stays marked as one that is neither old nor new
+		return asFailure(protocol.KindDisk, fmt.Errorf("noting that %s was read back: %w", s.job.Disk, err))
+	}
+	return nil
 }
 
 // ensureExtent writes an extent unless the disk holds it already.
