@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,26 @@ func (g *guest) says(command, want string) {
 	}
 }
 
+// sayAll is says of commands and what each prints, in turns, in one session: to shake hands takes an emulated machine seconds.
+func (g *guest) sayAll(commandsAndWants ...string) {
+	g.t.Helper()
+	const end = "--end-of-answer"
+	var script strings.Builder
+	for i := 0; i < len(commandsAndWants); i += 2 {
+		fmt.Fprintf(&script, "(%s); echo \"%s $?\"\n", commandsAndWants[i], end)
+	}
+	rest := g.run(script.String())
+	for i := 0; i < len(commandsAndWants); i += 2 {
+		command, want := commandsAndWants[i], commandsAndWants[i+1]
+		got, behind, _ := strings.Cut(rest, end+" ")
+		code, next, _ := strings.Cut(behind, "\n")
+		if got = strings.TrimSpace(got); got != want || code != "0" {
+			g.t.Errorf("%s: printed %q and ended with %q, want %q", command, got, code, want)
+		}
+		rest = next
+	}
+}
+
 // console waits for a text on the console.
 func (g *guest) console(text string, atMost time.Duration) {
 	g.t.Helper()
@@ -146,18 +167,19 @@ var windowIn = map[string]string{"bullseye": "-W 1048576", "bookworm": "-W 10485
 
 // lookAround checks what must be true in the waiting initramfs.
 func lookAround(g *guest, p *patched, web *web) {
-	g.says("cat /run/groundhog/build", p.report.Build)
-	g.says("cat /sys/class/net/eth0/address", testMAC)
-	g.says("grep ^DEVICE= /conf/initramfs.conf", "DEVICE=eth0")
-	g.says("kill -0 $(cat /run/groundhog/wait.pid) && echo waiting", "waiting")
-	g.says("grep ^ExecStart= /run/systemd/system/multi-user.target.wants/groundhog-restore.service",
-		"ExecStart=/bin/sh /var/lib/groundhog/restore")
-	g.says("cat /sys/class/net/lo/operstate", "unknown") // what an lo that is up says; down: "down"
-	g.says("tr '\\0' ' ' </proc/$(cat /run/dropbear.pid)/cmdline | grep -o -e '-W [0-9]* -K 5'", windowIn[p.target.Suite]+" -K 5")
-	g.says("command -v blockdev >/dev/null && command -v sfdisk", "/usr/sbin/sfdisk")
-	g.says("sfdisk --version | cut -d' ' -f1", "sfdisk")
-	g.says("curl -sS http://10.0.2.100/", web.text)
-	g.says("curl -sS --resolve groundhog.test:443:10.0.2.100 https://groundhog.test/", web.text)
+	g.sayAll(
+		"cat /run/groundhog/build", p.report.Build,
+		"cat /sys/class/net/eth0/address", testMAC,
+		"grep ^DEVICE= /conf/initramfs.conf", "DEVICE=eth0",
+		"kill -0 $(cat /run/groundhog/wait.pid) && echo waiting", "waiting",
+		"grep ^ExecStart= /run/systemd/system/multi-user.target.wants/groundhog-restore.service",
+		"ExecStart=/bin/sh /var/lib/groundhog/restore",
+		"cat /sys/class/net/lo/operstate", "unknown", // what an lo that is up says; down: "down"
+		"tr '\\0' ' ' </proc/$(cat /run/dropbear.pid)/cmdline | grep -o -e '-W [0-9]* -K 5'", windowIn[p.target.Suite]+" -K 5",
+		"command -v blockdev >/dev/null && command -v sfdisk", "/usr/sbin/sfdisk",
+		"sfdisk --version | cut -d' ' -f1", "sfdisk",
+		"curl -sS http://10.0.2.100/", web.text,
+		"curl -sS --resolve groundhog.test:443:10.0.2.100 https://groundhog.test/", web.text)
 	// A name, asked over TCP, because the guest's network passes nothing else.
 	g.run("printf 'nameserver 10.0.2.100\\noptions use-vc\\n' >/etc/resolv.conf")
 	g.says("curl -sS http://groundhog.test/", web.text)
@@ -168,20 +190,21 @@ func lookAround(g *guest, p *patched, web *web) {
 // readByDebian has the tools of Debian read the archive.
 func readByDebian(t *testing.T, p *patched) {
 	t.Helper()
-	listed := strings.Fields(command(t, "lsinitramfs", p.archive))
-	for _, want := range []string{"usr/bin/curl", "scripts/groundhog/wait", "usr/bin/groundhog-continue", "etc/groundhog/patches.json"} {
-		if !slices.Contains(listed, want) {
-			t.Errorf("lsinitramfs does not list %s", want)
+	root := unpack(t, p.archive)
+	names := []string{"usr/bin/curl", "scripts/groundhog/wait", "usr/bin/groundhog-continue", "etc/groundhog/patches.json"}
+	for _, want := range names {
+		if _, err := os.Stat(filepath.Join(root, want)); err != nil {
+			t.Errorf("unmkinitramfs: %v", err)
 		}
 	}
-	dir := filepath.Join(t.TempDir(), "tree")
-	command(t, "unmkinitramfs", p.archive, dir)
-	// Two segments come out as two directories.
-	hits, err := filepath.Glob(filepath.Join(dir, "main", "init"))
-	if err != nil || len(hits) == 0 {
-		hits = []string{filepath.Join(dir, "init")}
+	if p.target.Suite != "trixie" || judge.Full { // which lsinitramfs reads as slowly as unmkinitramfs
+		listed := lsinitramfs(t, p.archive)
+		for _, want := range names {
+			if !slices.Contains(listed, want) {
+				t.Errorf("lsinitramfs does not list %s", want)
+			}
+		}
 	}
-	root := filepath.Dir(hits[0])
 	script := judge.ReadFile(t, filepath.Join(root, "scripts/init-premount/dropbear"))
 	if !strings.Contains(string(script), "\n. /scripts/groundhog/network\nrun_dropbear &\n") {
 		t.Errorf("the premount script does not source ours where it must:\n%s", script)
