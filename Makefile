@@ -38,7 +38,7 @@ tools: ## install, with apt and as root, what e2e and demo need
 	$(GO) run ./fixtures/vm install
 
 e2e: writers tools ## real targets from Debian's packages, patched, read by Debian's tools, booted in QEMU; all cases of long lists
-	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 2 -p 2 \
+	GROUNDHOG_REQUIRE_TOOLS=1 $(GO) test -tags e2e -timeout 60m -parallel 3 -p 2 \
 		-run '^($(E2ETESTS))$$' $(sort $(dir $(E2E)))
 
 full: writers tools ## every test there is, and ten minutes of each fuzz target; goes on where it stopped; ONLY=REGEXP
