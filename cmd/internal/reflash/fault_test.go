@@ -111,6 +111,7 @@ type bench struct {
 	patience   time.Duration // of a flash
 	reboot     time.Duration // how long a reboot may take
 	powerCycle string
+	target     string // --target
 }
 
 func newBench(t *testing.T) *bench {
@@ -171,7 +172,7 @@ func sumOf(b []byte) string {
 // run runs a verb.
 func (b *bench) run(ctx context.Context, verb string) Outcome {
 	h := Host{Teller: &b.told, Name: b.Target(), Began: time.Now()}
-	f := FlashOptions{SSH: b.ssh, Roll: device.NewRoll(1), Patience: b.patience, Tool: "groundhog test", Via: "writer",
+	f := FlashOptions{SSH: b.ssh, Roll: device.NewRoll(1), Patience: b.patience, Tool: "groundhog test", Via: "writer", Target: b.target,
 		ReadArchive: func(string) (*Archive, error) { return b.archive, nil }, Writer: func(string) ([]byte, error) { return []byte("a writer"), nil }}
 	switch verb {
 	case "push":

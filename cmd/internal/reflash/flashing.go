@@ -321,17 +321,33 @@ func (f *flashing) chooseDisk(ctx context.Context) (disk.Info, error) {
 	if f.record != nil && f.record.Disk.Size > 0 {
 		recorded = &f.record.Disk
 	}
-	d, err := disk.Choose(all, f.Target, recorded)
+	d, err := disk.Choose(all, f.linkedTarget(ctx, all), recorded)
 	todo := "--target names it"
 	switch {
 	case err == nil:
 		return d, nil
 	case errors.Is(err, disk.ErrSilent):
 		todo = "it may answer once the device was off and on again; --target names another disk"
+	case errors.Is(err, disk.ErrInUse):
+		todo = "log in and free it (umount, swapoff, vgchange -an, mdadm --stop); --target names another disk"
+	case errors.Is(err, disk.ErrLocked):
+		todo = "many a medium that has come to its end takes no more; --target names another disk"
 	case errors.Is(err, disk.ErrInstead):
 		todo = "remove that there, and let mknod or a reboot make the device node"
 	}
 	return d, hint.To(fmt.Errorf("which disk: %w", err), todo)
+}
+
+// linkedTarget is --target's value, or the path of the disk to which that leads on the device, /dev/disk/by-id/ata-..., say.
+func (f *flashing) linkedTarget(ctx context.Context, all []disk.Info) string {
+	if !strings.HasPrefix(f.Target, "/dev/") || slices.ContainsFunc(all, func(d disk.Info) bool { return d.Path == f.Target }) {
+		return f.Target
+	}
+	said, err := f.c.Output(ctx, "readlink -f "+device.Quote(f.Target))
+	if to := strings.TrimSpace(said); err == nil && slices.ContainsFunc(all, func(d disk.Info) bool { return d.Path == to }) {
+		return to
+	}
+	return f.Target
 }
 
 // namedDisk is the disk that --target names by its path, on a device that has nobody to list disks.

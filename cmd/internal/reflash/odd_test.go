@@ -144,6 +144,32 @@ func TestLostExitStatus(t *testing.T) {
 	}
 }
 
+// A link that the device has to a disk names it; one to something else, or to none, does not.
+func TestTargetByLink(t *testing.T) {
+	t.Parallel()
+	for about, c := range map[string]struct {
+		leads string
+		exit  int
+		state State
+	}{
+		"to the disk":      {devicetest.DiskPath, 0, Verified},
+		"to a partition":   {devicetest.DiskPath + "1", 0, Untouched},
+		"nowhere":          {"", 1, Untouched},
+		"to no device":     {"/etc/passwd", 0, Untouched},
+		"and it fails":     {devicetest.DiskPath, 1, Untouched},
+		"and it says more": {devicetest.DiskPath + "\n" + devicetest.DiskPath, 0, Untouched},
+	} {
+		b := waitingFor(t, "flash")
+		b.target = "/dev/disk/by-id/virtio-GH 1"
+		b.On("readlink -f '/dev/disk/by-id/virtio-GH 1'", devicetest.Say(c.leads+"\n", c.exit))
+		out := b.run(t.Context(), "flash")
+		if out.State != c.state || c.state == Untouched && !strings.Contains(out.Text, "no such disk as /dev/disk/by-id/virtio-GH 1") {
+			t.Errorf("%s: %+v", about, out)
+		}
+		b.judge(out)
+	}
+}
+
 // What a device says of its disk is refused where no disk can be so, as the device's own word, and nothing is counted in it.
 func TestDiskOfOddSize(t *testing.T) {
 	t.Parallel()

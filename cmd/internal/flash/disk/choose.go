@@ -13,12 +13,13 @@ var (
 	ErrInUse   = errors.New("the disk is in use")
 	ErrSilent  = errors.New("the disk does not answer")
 	ErrInstead = errors.New("the disk's device node is not there")
+	ErrLocked  = errors.New("the disk is read-only")
 )
 
 // Choose says which disk is meant. want is one of [Names];
 // where it is empty, the disk that was recorded, and where none was, the only
-// one that is not removable. The error lists what there is. One that does not answer, or has no device node, is never chosen, and another one is not the only one
-// beside it: it may be the one that is meant.
+// one that is not removable. The error lists what there is. One that does not answer, is read-only, as many are that have come to their end, or has no device node, is
+// never chosen, and another one is not the only one beside it: it may be the one that is meant.
 func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	var fits func(Info) bool
 	var what string
@@ -32,7 +33,7 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	case recorded != nil:
 		fits, what = func(d Info) bool { return recorded.sameDisk(d.Identity) }, "the disk recorded at push ("+recorded.String()+")"
 	default:
-		fits, what = func(d Info) bool { return !d.Removable && !d.ReadOnly }, "a disk that is not removable"
+		fits, what = func(d Info) bool { return !d.Removable }, "a disk that is not removable"
 	}
 	var found []Info
 	for _, d := range all {
@@ -52,7 +53,7 @@ func Choose(all []Info, want string, recorded *Identity) (Info, error) {
 	case found[0].InUse != "":
 		return Info{}, fmt.Errorf("%w: %s", ErrInUse, found[0].InUse)
 	case found[0].ReadOnly:
-		return Info{}, fmt.Errorf("%s is read-only", found[0].Path)
+		return Info{}, fmt.Errorf("%w: %s", ErrLocked, found[0].Identity)
 	}
 	return found[0], nil
 }

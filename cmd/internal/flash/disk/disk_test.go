@@ -196,6 +196,7 @@ func TestChoose(t *testing.T) {
 	plain := Info{Identity: Identity{Path: "/dev/vda", Size: 5, Model: "m", PTUUID: "1"}}
 	used := Info{Identity: Identity{Path: "/dev/vdb", Size: 5}, InUse: "/dev/vdb1 is mounted on /"}
 	silent := Info{Identity: Identity{Path: "/dev/sdd", Size: 1000, Serial: "D"}, Silent: true}
+	locked := Info{Identity: Identity{Path: "/dev/sde", Size: 1000, Serial: "E"}, ReadOnly: true}
 	moved := plain
 	moved.Path = "/dev/vdc"
 	other := a
@@ -230,6 +231,11 @@ func TestChoose(t *testing.T) {
 		"another one is silent":    {[]Info{a, silent}, "", nil, "", ErrSeveral},
 		"named beside a silent":    {[]Info{a, silent}, "/dev/sda", nil, "/dev/sda", nil},
 		"recorded beside a silent": {[]Info{a, silent}, "", &a.Identity, "/dev/sda", nil},
+		"read-only":                {[]Info{locked, stick}, "", nil, "", ErrLocked},
+		"read-only, by its name":   {[]Info{a, locked}, "serial:E", nil, "", ErrLocked},
+		"read-only, recorded":      {[]Info{a, locked}, "", &locked.Identity, "", ErrLocked},
+		"another one is read-only": {[]Info{a, locked}, "", nil, "", ErrSeveral},
+		"named beside a read-only": {[]Info{a, locked}, "/dev/sda", nil, "/dev/sda", nil},
 		"in use":                   {[]Info{used}, "", nil, "", ErrInUse},
 		"an empty serial is no id": {[]Info{b, stick}, "serial:", nil, "", errAny},
 		"no kind":                  {[]Info{a}, "sda", nil, "", errAny},
