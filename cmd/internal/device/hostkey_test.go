@@ -66,6 +66,8 @@ func TestKnownHostsFiles(t *testing.T) {
 		"an authority is no host":    {"@cert-authority * " + host, "unknown"},
 		"an authority changes none":  {"@cert-authority * " + other, "unknown"},
 		"revoked":                    {name + " " + host + "@revoked * " + host, "revoked"},
+		"NULs, as after a crash":     {name + " " + strings.TrimSpace(host) + "\x00\x00\n\x00" + name + " " + other, ""},
+		"revoked, with a NUL":        {name + " " + host + "@revoked * " + strings.TrimSpace(host) + "\x00", "revoked"},
 		"known are others, its type": {name + " " + other, "changed"},
 		"known are others, no type":  {name + " " + line(strange), "of a type that is known"},
 	} {

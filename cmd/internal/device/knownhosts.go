@@ -70,6 +70,7 @@ func (db *knownDB) addLines(text, name string) {
 
 // parseKnownLine reads a line; some is false for one that says nothing.
 func parseKnownLine(text string) (line knownLine, some bool, err error) {
+	text, _, _ = strings.Cut(text, "\x00") // to ssh it ends there, as after a crash that has left some in the file
 	f := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' })
 	if len(f) == 0 || f[0][0] == '#' {
 		return line, false, nil
