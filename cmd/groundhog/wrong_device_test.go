@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"groundhog/cmd/internal/flash/writer"
 	"groundhog/fixtures/judge"
 )
 
@@ -97,6 +100,66 @@ func TestOneDeviceByTwoNames(t *testing.T) {
 	if code, said = d.told("restore", other); code != exitNo || !strings.Contains(said, "two names lead to one device: ") || strings.Count(said, "the original is back") != 1 {
 		t.Errorf("restore: %d: %s", code, said)
 	}
+}
+
+// A comparison of one device under two names says so, too, while one of them is at work: it is no other flash that has the device.
+func TestOneDeviceByTwoNamesCompared(t *testing.T) {
+	if _, err := net.LookupHost("localhost"); err != nil { // a root that was just made has no /etc/hosts
+		judge.Missing(t, "a second name of this machine, localhost")
+	}
+	d := newDesk(t)
+	d.Wait("b1")
+	judge.WriteFile(t, d.DiskFile(), judge.ReadFile(t, d.image))
+	said := &awaitedText{texts: []string{"two names lead to one device: ", "another flash"}, there: make(chan struct{})}
+	d.OpenDisk(func(_ string, write bool) (writer.Target, error) {
+		disk, err := writer.Open(d.DiskFile(), write)
+		return &heldReads{disk, said.there}, err
+	})
+	code := run(d.args("flash", "--check", d.knownAs("localhost")), nil, said, said)
+	if text := said.String(); code != exitNo || !strings.Contains(text, "two names lead to one device: root@") || !strings.Contains(text, "nothing was changed") ||
+		!strings.Contains(text, "is equal to") || !strings.Contains(text, "name each device once") {
+		t.Errorf("%d: %s", code, text)
+	}
+}
+
+// awaitedText is what is said; there is closed once one of the texts is in it.
+type awaitedText struct {
+	mu    sync.Mutex
+	b     bytes.Buffer
+	texts []string
+	there chan struct{}
+}
+
+func (a *awaitedText) Write(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	had := a.has()
+	a.b.Write(b)
+	if !had && a.has() {
+		close(a.there)
+	}
+	return len(b), nil
+}
+
+func (a *awaitedText) has() bool {
+	return slices.ContainsFunc(a.texts, func(text string) bool { return strings.Contains(a.b.String(), text) })
+}
+
+func (a *awaitedText) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.b.String()
+}
+
+// heldReads is a disk that is not read before open is closed.
+type heldReads struct {
+	writer.Target
+	open chan struct{}
+}
+
+func (h *heldReads) ReadAt(b []byte, off int64) (int, error) {
+	<-h.open
+	return h.Target.ReadAt(b, off)
 }
 
 // The keys of a device that waits are those of the archive that was pushed. Where that is gone, another or unreadable, flash says so,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -53,10 +54,45 @@ func (r *Roll) Enter(ctx context.Context, name string, c *Client, s State) error
 	if first == at || first < 0 || first >= len(r.entered) {
 		return nil
 	}
-	if other := *r.entered[first]; other.key == me.key && other.boot == me.boot {
-		return hint.To(fmt.Errorf("%w: %s and %s", ErrTwice, other.name, name), "name each device once")
+	if other := *r.entered[first]; other.isBootOf(me) {
+		return other.twice(name)
 	}
 	return nil
+}
+
+// Note puts a device on the roll to which nothing is written, not even the run's word.
+func (r *Roll) Note(name string, c *Client, s State) {
+	if r != nil {
+		r.noteDevice(onRoll{name, string(c.HostKey.Marshal()), s.BootID})
+	}
+}
+
+// Held is the error, which wraps ErrTwice, of a device that is held by this very run: under another name, if there is one on the roll
+// that led to the same boot of the same device; else nil.
+func (r *Roll) Held(name string) error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.entered, func(e *onRoll) bool { return e.name == name })
+	if i < 0 {
+		return nil
+	}
+	for _, other := range r.entered {
+		if other.name != name && other.isBootOf(*r.entered[i]) {
+			return other.twice(name)
+		}
+	}
+	return nil
+}
+
+// isBootOf reports whether two may be the same boot of one device.
+func (d *onRoll) isBootOf(other onRoll) bool { return d.key == other.key && d.boot == other.boot }
+
+// twice is the error of another name that led to a device.
+func (d *onRoll) twice(name string) error {
+	return hint.To(fmt.Errorf("%w: %s and %s", ErrTwice, d.name, name), "name each device once")
 }
 
 // noteDevice writes a device down and returns the number of its name.

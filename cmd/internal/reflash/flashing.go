@@ -120,6 +120,7 @@ func (f *flashing) identifyDevice(ctx context.Context) error {
 		return err
 	}
 	if f.Check { // nothing is written, not even into the device's memory
+		f.Roll.Note(f.Name, f.c, f.state)
 		return nil
 	}
 	return f.Roll.Enter(ctx, f.Name, f.c, f.state)

@@ -1,6 +1,7 @@
 package reflash
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -31,6 +32,9 @@ func (f *flashing) byWriter(ctx context.Context) runResult {
 	f.progressEnds(onDisk)
 	if bug, ok := errors.AsType[*flash.Bug](err); ok {
 		f.Tell(Event{Host: f.Name, Event: EventTrace, ID: "panic", Text: string(bug.Stack)})
+	}
+	if isBusy(err) && r.Lost == 0 && strings.HasSuffix(err.Error(), ": "+whoami()) { // this very process is at work there
+		err = cmp.Or(f.Roll.Held(f.Name), err)
 	}
 	err = f.addDifference(ctx, r, err)
 	data := &Flashed{Result: r, Image: f.img.Sum(), Content: f.img.Content()}
