@@ -145,20 +145,17 @@ func (c *Client) Script(ctx context.Context, program string, stdin io.Reader, ar
 const wholeProgram = "\n#whole"
 
 func readerCommand(length int, args []string) string {
-	load := `groundhog_program=$(dd bs=1 count=` + strconv.Itoa(length) + ` 2>/dev/null)
-case $groundhog_program in
-*"#whole") eval "$groundhog_program" ;;
-*) echo "groundhog: dd has not read the program that the device is to run" >&2; exit 1 ;;
-esac`
+	load := `groundhog_program=$(dd bs=1 count=` + strconv.Itoa(length) + ` 2>/dev/null); case $groundhog_program in *"#whole") eval "$groundhog_program" ;; ` +
+		`*) echo "groundhog: dd has not read the program that the device is to run" >&2; exit 1 ;; esac`
 	return "exec /bin/sh -c " + Quote(load) + " groundhog" + quoteAll(args)
 }
 
 // shellCommand is the command as the login shell gets it, whichever that is.
 func (c *Client) shellCommand(command string) string {
 	if c.sudo {
-		return `exec sudo -n -- /usr/bin/env SSH_CONNECTION="$SSH_CONNECTION" /bin/sh -c ` + Quote(command)
+		return `exec sudo -n -- /usr/bin/env SSH_CONNECTION="$SSH_CONNECTION" /bin/sh -c ` + loginQuote(command)
 	}
-	return "exec /bin/sh -c " + Quote(command)
+	return "exec /bin/sh -c " + loginQuote(command)
 }
 
 // rootProbe says who we are. It shows, too, whether what is sent to a command, what it says and how it ends come through as they are: a forced command, or

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,51 @@ func TestQuote(t *testing.T) {
 	}
 	if got := Quote("a\x00b"); got != "ab" {
 		t.Errorf("a NUL: %q", got)
+	}
+}
+
+// Whichever login shell is asked to, a command and a program come to sh as they are, as root's, too, and what the shell's start files
+// say is no part of the answer.
+func TestLoginShells(t *testing.T) {
+	command := "printf '%s\n' \"it's !! !x $((1+1))\" 'a\\\\b' 'c\\'\necho second # line\ncat; printf '%s\\n' 'e\\\\f' >&2; exit 3"
+	want := "it's !! !x 2\na\\\\b\nc\\\nsecond\nin\n"
+	args := []string{"", "a b", "it's", "!x !!", `\\`, `\'`, `end\`, "one\ntwo", "$HOME", "~", "*", "#", "ü", "\t"}
+	for name, shell := range map[string][]string{"dash": nil, "bash": nil, "busybox": {"ash"}, "tcsh": nil, "bsd-csh": nil, "fish": nil, "zsh": nil, "ksh93": nil} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			for _, file := range []string{".cshrc", ".zshenv", ".config/fish/config.fish"} {
+				judge.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(home, file)), 0o755))
+				judge.WriteFile(t, filepath.Join(home, file), []byte("echo welcome\n"))
+			}
+			bin := t.TempDir()
+			judge.Must(t, judge.WriteProgram(bin+"/sudo", []byte("#!/bin/sh\nshift 2; become=0 exec \"$@\"\n"), 0o755))
+			judge.Must(t, judge.WriteProgram(bin+"/id", []byte("#!/bin/sh\necho ${become-1000}\n"), 0o755))
+			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+			t.Setenv("HOME", home)
+			t.Setenv("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")
+			s := startServer(t)
+			login := append([]string{judge.Tool(t, name)}, shell...)
+			s.shell.Store(&login)
+			c := judge.Value(Dial(t.Context(), s.target(), s.good()))(t)
+			defer c.Close()
+			for _, sudo := range []bool{false, true} {
+				if sudo {
+					judge.Must(t, c.AsRoot(t.Context()))
+				}
+				r, err := c.Run(t.Context(), command, strings.NewReader("in\n"))
+				if err != nil || r.Exit != 3 || string(r.Stdout) != want || string(r.Stderr) != "e\\\\f\n" {
+					t.Errorf("sudo %v: exit %d, %v, %q, %q", sudo, r.Exit, err, r.Stdout, r.Stderr)
+				}
+				r, err = c.Script(t.Context(), command, strings.NewReader("in\n"), args...)
+				if err != nil || r.Exit != 3 || string(r.Stdout) != want {
+					t.Errorf("sudo %v: exit %d, %v, %q, %q", sudo, r.Exit, err, r.Stdout, r.Stderr)
+				}
+				r, err = c.Script(t.Context(), `printf '%s\0' "$@" "${SSH_CONNECTION%% *}"`+"\n", nil, args...)
+				if err != nil || string(r.Stdout) != strings.Join(args, "\x00")+"\x00192.0.2.1\x00" {
+					t.Errorf("sudo %v: exit %d, %v, %q, %q", sudo, r.Exit, err, r.Stdout, r.Stderr)
+				}
+			}
+		})
 	}
 }
 

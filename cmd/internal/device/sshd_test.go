@@ -28,6 +28,7 @@ type server struct {
 	see    atomic.Pointer[strings.Replacer] // what a command sees instead of this machine's files
 	before atomic.Pointer[string]           // what the login shell does first, in sh
 	around atomic.Pointer[string]           // a forced command, in sh: %s is the login shell with what it is given
+	shell  atomic.Pointer[[]string]         // the login shell
 	most   atomic.Int32                     // sessions at a time; 0: any number
 	now    atomic.Int32                     // sessions
 }
@@ -63,6 +64,7 @@ func startServer(t *testing.T, change ...func(*ssh.ServerConfig)) *server {
 	s.see.Store(strings.NewReplacer())
 	s.before.Store(new(string))
 	s.around.Store(new("%s"))
+	s.shell.Store(&[]string{"/bin/sh"})
 	for _, key := range []string{"host", "login", "other"} {
 		cmd := exec.Command(judge.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", s.path(key))
 		judge.Run(t, cmd)
@@ -134,11 +136,11 @@ func (s *server) serve(c net.Conn) {
 
 // runCommand runs a command by the login shell.
 func (s *server) runCommand(channel ssh.Channel, text string) {
-	login := *s.before.Load() + s.see.Load().Replace(text)
+	shell, login := *s.shell.Load(), *s.before.Load()+s.see.Load().Replace(text)
 	if around := *s.around.Load(); around != "%s" {
-		login = fmt.Sprintf(around, "/bin/sh -c "+Quote(login))
+		shell, login = []string{"/bin/sh"}, fmt.Sprintf(around, shell[0]+quoteAll(shell[1:])+" -c "+Quote(login))
 	}
-	cmd := exec.Command("/bin/sh", "-c", login)
+	cmd := exec.Command(shell[0], append(shell[1:len(shell):len(shell)], "-c", login)...)
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 	in, err := cmd.StdinPipe()
 	if err != nil || cmd.Start() != nil {

@@ -39,10 +39,13 @@ func Complain(text string, exit int) func(*Command) int {
 }
 
 // loadingPrefix is how a program of any length is sent: it comes first on standard input (device.Client.Script).
-var loadingPrefix = regexp.MustCompile(`^groundhog_program=\$\(dd bs=1 count=([0-9]+) 2>/dev/null\)\n`)
+var loadingPrefix = regexp.MustCompile(`^groundhog_program=\$\(dd bs=1 count=([0-9]+) 2>/dev/null\); case `)
 
 // framingPrefix is how the client has a command begin: with a word that the command says on both of its outputs.
 var framingPrefix = regexp.MustCompile(`^printf "%s%s\\n" ([0-9a-f]+) ([0-9a-f]+); printf "%s%s\\n" [0-9a-f]+ [0-9a-f]+ >&2; `)
+
+// octalEscape is how the client writes what no two login shells agree on.
+var octalEscape = regexp.MustCompile(`\\0[0-7]{3}`)
 
 // parseCommand takes off what device.Client wraps a command in, and says the word that it begins with.
 func parseCommand(line string, channel ssh.Channel) *Command {
@@ -58,7 +61,12 @@ func parseCommand(line string, channel ssh.Channel) *Command {
 			break
 		}
 		c.Text = words[3]
-		if len(words) > 5 {
+		if c.Text == `eval "$(printf %b "$1")"` && len(words) == 6 {
+			c.Text = octalEscape.ReplaceAllStringFunc(words[5], func(e string) string {
+				n, _ := strconv.ParseUint(e[2:], 8, 8)
+				return string(rune(n))
+			})
+		} else if len(words) > 5 {
 			c.Args = words[5:]
 		}
 	}
