@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -250,6 +251,36 @@ func TestProxyJump(t *testing.T) {
 		if err != nil && len(err.Error()) > 300 {
 			t.Errorf("%s: an error of %d characters: %v", about, len(err.Error()), err)
 		}
+	}
+}
+
+// The key that the command line names is the device's, and is not offered to a jump host; nor does ssh.
+func TestIdentityBehindJumpHost(t *testing.T) {
+	t.Setenv("SSH_AUTH_SOCK", "")
+	jump, b := startServer(t), startServer(t)
+	key := b.path("login")
+	host, port, _ := strings.Cut(b.addr, ":")
+	text := "Host device\n HostName " + host + "\n Port " + port + "\n ProxyJump bench@" + jump.addr + "\nHost *\n User bench\n UserKnownHostsFile " +
+		write(t, jump.path("known_both"), jump.read(t, "known_hosts")+b.read(t, "known_hosts")) + "\n"
+	login := "Match host 127.0.0.1 !originalhost device\n IdentityFile " + jump.path("login") + "\n"
+	offered := func() bool {
+		tried, _ := os.ReadFile(jump.path("tried"))
+		judge.Must(t, os.Remove(jump.path("tried")))
+		return strings.Contains(string(tried), strings.Fields(b.read(t, "login.pub"))[1])
+	}
+	o := Options{Config: write(t, jump.path("config"), login+text), Identities: []string{key}}
+	c := judge.Value(Dial(t.Context(), "device", o))(t)
+	c.Close()
+	if offered() {
+		t.Error("it was offered to the jump host")
+	}
+	judge.Run(t, exec.Command(judge.Tool(t, "ssh"), "-F", o.Config, "-i", key, "-o", "BatchMode=yes", "device", "true"))
+	if offered() {
+		t.Error("ssh offers it to the jump host")
+	}
+	write(t, jump.path("authorized"), b.read(t, "login.pub"))
+	if _, err := Dial(t.Context(), "device", o); !errors.Is(err, ErrAuth) || !strings.Contains(hint.Of(err), "which -i does not") {
+		t.Errorf("%v, %q", err, hint.Of(err))
 	}
 }
 

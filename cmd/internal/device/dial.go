@@ -51,11 +51,11 @@ func (s *sshSettings) dialTarget(ctx context.Context, o Options, depth int) (*Cl
 }
 
 // tryAll makes one connection for each of the verdict's lists of algorithms until one of them shows the right key.
-// SHA-1 is offered only to a server that had nothing better.
+// SHA-1 is offered only to a server that had nothing better, and where HostKeyAlgorithms leaves nothing better.
 func (s *sshSettings) tryAll(ctx context.Context, o Options, v *keyVerdict, depth int) (*Client, error) {
 	var first error
 	for _, algorithms := range v.algorithms {
-		if algorithms[0] == ssh.KeyAlgoRSA && !errors.Is(first, errNoCommon) {
+		if algorithms[0] == ssh.KeyAlgoRSA && first != nil && !errors.Is(first, errNoCommon) {
 			continue
 		}
 		c, err := s.tryDial(ctx, o, v, algorithms, depth)
@@ -145,11 +145,11 @@ func (c *Client) handshake(s *sshSettings, v *keyVerdict, algorithms []string) e
 		c.ssh = ssh.NewClient(conn, channels, requests)
 		return nil
 	}
-	return loginError(s, h, err, refused, signing)
+	return loginError(s, h, err, refused, signing, c.options.hop)
 }
 
 // loginError says why a login failed: refused is the verdict on the host key, signing what one of our keys' holders said.
-func loginError(s *sshSettings, h *heldIdentities, err, refused, signing error) error {
+func loginError(s *sshSettings, h *heldIdentities, err, refused, signing error, hop bool) error {
 	var none *ssh.AlgorithmNegotiationError
 	var broken net.Error
 	switch {
@@ -161,7 +161,11 @@ func loginError(s *sshSettings, h *heldIdentities, err, refused, signing error) 
 	case signing != nil:
 		return signing
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		return hint.To(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.triedNames()), "-i FILE names a key; ssh-add gives one to the agent")
+		todo := "-i FILE names a key; ssh-add gives one to the agent"
+		if hop {
+			todo = "IdentityFile in ssh_config(5) names a key for a jump host, which -i does not; ssh-add gives one to the agent"
+		}
+		return hint.To(fmt.Errorf("%w as %s: tried %s", ErrAuth, s.User, h.triedNames()), todo)
 	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
 		return hint.To(fmt.Errorf("%w as %s: it wants no more keys than it has seen; we hold %s", ErrAuth, s.User, h.triedNames()),
 			"-i FILE names the key to begin with; IdentitiesOnly in ssh_config(5) leaves out what else the agent has")

@@ -84,8 +84,9 @@ func (o Options) OnPort(target string, port uint16) Options {
 	return o
 }
 
-// forHop is o for a jump host on the way: the device's own key, user and port are not the hop's.
+// forHop is o for a jump host on the way: the device's own key, user and port are not the hop's, nor are the keys with which one logs in to the
+// device. What ssh -J makes of itself gets no -i either.
 func (o Options) forHop() Options {
-	o.User, o.Port, o.Keys, o.HostKey, o.KnownHosts, o.hop = "", "", nil, "", nil, true
+	o.User, o.Port, o.Identities, o.Keys, o.HostKey, o.KnownHosts, o.hop = "", "", nil, nil, "", nil, true
 	return o
 }
