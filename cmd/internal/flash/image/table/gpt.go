@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -100,21 +101,20 @@ func headerSum(header []byte) uint32 {
 // entriesOf is the entries in an image's beginning.
 func (g *gptImage) entriesOf(first []byte) []byte { return first[g.entries:][:g.count*entryLen] }
 
-// listPartitions is those that the table has.
-func (g *gptImage) listPartitions() ([]Partition, error) {
-	var all []Partition
+// listPartitions is those that the table has. Of entries that are none the error has the first; the kernel passes over them (block/partitions/efi.c).
+func (g *gptImage) listPartitions() (all []Partition, err error) {
 	for n := range int(g.count) {
 		e := g.entriesOf(g.first)[n*entryLen:][:entryLen]
 		from, to := binary.LittleEndian.Uint64(e[32:]), binary.LittleEndian.Uint64(e[40:])
 		switch {
 		case bytes.Equal(e[:16], make([]byte, 16)): // unused
 		case from == 0 || from > to || to > math.MaxInt64/4096-1:
-			return nil, fmt.Errorf("its partition %d ends before it begins", n+1)
+			err = cmp.Or(err, fmt.Errorf("its partition %d ends before it begins", n+1))
 		default:
 			all = append(all, Partition{n + 1, int64(from) * g.block, int64(to-from+1) * g.block, guidText(e)})
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 // guidText is a GUID as people write it: its first three numbers are little-endian (UEFI specification, appendix A).

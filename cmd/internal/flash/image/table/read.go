@@ -10,7 +10,7 @@ import (
 const maxLogical = 60
 
 // Partitions is all partitions that an image has, logical ones too; [ErrNone] where there is no table. Those of a GPT may be
-// in blocks of any size, an MBR's are taken to be in blocks of 512 bytes.
+// in blocks of any size, an MBR's are taken to be in blocks of 512 bytes. A GPT's entry that is none is passed over, unless there is no other.
 func Partitions(image io.ReaderAt) ([]Partition, error) {
 	first := make([]byte, 1<<20)
 	n, err := image.ReadAt(first, 0)
@@ -22,7 +22,11 @@ func Partitions(image io.ReaderAt) ([]Partition, error) {
 		if g, err := readGPT(first, block); err != nil {
 			return nil, err
 		} else if g != nil {
-			return g.listPartitions()
+			all, err := g.listPartitions()
+			if len(all) > 0 {
+				err = nil
+			}
+			return all, err
 		}
 	}
 	_, all, err := mbrPartitions(first, 512)

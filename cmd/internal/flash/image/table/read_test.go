@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +80,43 @@ func TestPartitionsGarbage(t *testing.T) {
 		if said := strings.Fields(run(t, "", "partx", "-b", "-g", "-o", "START", image)); len(said) != len(want) || said[4] != fmt.Sprint(want[4].Start/512) {
 			t.Errorf("%x: partx: %q", garbage, said)
 		}
+	}
+}
+
+// An entry of a GPT that is none does not hide the others, as little as from the kernel and libblkid.
+func TestPartitionsDamagedEntry(t *testing.T) {
+	image := made(t, 9*mib, gptScript)
+	b := judge.ReadFile(t, image)
+	want := judge.Value(Partitions(bytes.NewReader(b)))(t)
+	for n := range want {
+		for about, spoil := range map[string]func(entry []byte){
+			"backwards": func(e []byte) { copy(e[32:40], "\xff\xff\x00\x00\x00\x00\x00\x00") },
+			"nowhere":   func(e []byte) { copy(e[32:48], "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff") },
+		} {
+			bad := resum(b, func(b []byte) { spoil(b[1024+entryLen*n:]) })
+			got, err := Partitions(bytes.NewReader(bad))
+			left := slices.DeleteFunc(slices.Clone(want), func(p Partition) bool { return p.N == n+1 })
+			if err != nil || !slices.Equal(got, left) {
+				t.Errorf("%d %s: %+v, %v; want %+v", n+1, about, got, err, left)
+			}
+			if about == "nowhere" {
+				judge.WriteFile(t, image, bad)
+				if said := strings.Fields(run(t, "", "partx", "-b", "-g", "-o", "NR", image)); !slices.ContainsFunc(left, func(p Partition) bool { return slices.Contains(said, fmt.Sprint(p.N)) }) {
+					t.Errorf("%d %s: partx: %q", n+1, about, said)
+				}
+			}
+			if _, _, _, err := Grow(bad[:mib], 9*mib, 64*mib, 512); err == nil || !strings.Contains(err.Error(), "ends before it begins") {
+				t.Errorf("%d %s: to be grown: %v", n+1, about, err)
+			}
+		}
+	}
+	bad := resum(b, func(b []byte) {
+		for n := range want {
+			b[1024+entryLen*n+39] = 0xff
+		}
+	})
+	if all, err := Partitions(bytes.NewReader(bad)); err == nil || all != nil {
+		t.Errorf("no good one: %+v, %v", all, err)
 	}
 }
 
