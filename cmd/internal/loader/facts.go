@@ -43,8 +43,8 @@ func (f Facts) Number(key string) int64 {
 	return n
 }
 
-// maxFacts bounds the lines of an answer.
-const maxFacts = 1000
+// maxFacts bounds the lines of an answer: a grub.cfg is among them, of which each kernel has some thirty.
+const maxFacts = 10000
 
 // Shell runs programs of POSIX sh on the device as root, as [device.Client] does.
 type Shell interface {

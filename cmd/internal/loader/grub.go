@@ -3,9 +3,13 @@ package loader
 import (
 	"cmp"
 	_ "embed"
+	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
+
+	"groundhog/cmd/internal/flash/image/entry"
 )
 
 var (
@@ -55,6 +59,11 @@ func (grubLoader) Boot(f Facts) (Boot, error) {
 	if err != nil {
 		return b, err
 	}
+	next, err := entry.NextOfGRUB(strings.Join(f["grub_cfg"], "\n"), strings.Join(f["grub_env"], "\n"))
+	if err == nil {
+		return b, checkGRUBNext(f, b.File, next)
+	}
+	// It hangs on something, or there is a custom.cfg: what can be told by names alone.
 	if !slices.Contains(f["named"], "grub") {
 		return Boot{}, refuseWithHint("update-grub", "grub.cfg does not name %s", b.File)
 	}
@@ -62,6 +71,20 @@ func (grubLoader) Boot(f Facts) (Boot, error) {
 		return b, namedAfterThisKernel(f, d)
 	}
 	return b, checkNextKernel(f, "grub_next", "GRUB's first menu entry")
+}
+
+// checkGRUBNext refuses a device whose GRUB boots next another kernel than the one that runs, or not with the initramfs that is replaced.
+func checkGRUBNext(f Facts, file string, next entry.GRUBNext) error {
+	what := fmt.Sprintf("grub.cfg's default entry, %.80q,", next.Title)
+	if _, release, ok := strings.Cut(path.Base(next.Kernel), "vmlinuz-"); ok {
+		if err := checkNextKernel(Facts{"kernel": f["kernel"], "next": {release}}, "next", what); err != nil {
+			return err
+		}
+	}
+	if !slices.ContainsFunc(next.Initrds, func(name string) bool { return path.Base(name) == path.Base(file) }) {
+		return refuseWithHint("update-grub", "%s does not name %s", what, file)
+	}
+	return nil
 }
 
 // Once is GRUB's next_entry, with an entry in custom.cfg. GRUB has to take next_entry back by writing into the blocks of the file
@@ -101,11 +124,11 @@ var kernelRelease = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*[-+~.a-z0-9]*`)
 
 // namedAfterThisKernel refuses a default entry whose name has another kernel's release than that of the running one. A name without a
 // release, or a number, says nothing and is let pass.
-func namedAfterThisKernel(f Facts, entry string) error {
-	if strings.Contains(entry, f.Get("kernel")) || !kernelRelease.MatchString(entry) {
+func namedAfterThisKernel(f Facts, name string) error {
+	if strings.Contains(name, f.Get("kernel")) || !kernelRelease.MatchString(name) {
 		return nil
 	}
-	return checkNextKernel(Facts{"kernel": f["kernel"], "entry": {entry}}, "entry", "GRUB's default entry")
+	return checkNextKernel(Facts{"kernel": f["kernel"], "entry": {name}}, "entry", "GRUB's default entry")
 }
 
 // bootFiles is the way in where a loader reads what Debian's packages put in /boot.

@@ -77,6 +77,22 @@ func (l *local) grub(kernels ...string) {
 	l.put("boot/grub/grub.cfg", text)
 }
 
+// grubMenu is a grub.cfg in which the kernel that runs is one of several, with a default, and a line of grubenv.
+func (l *local) grubMenu(def, env string) {
+	entry := func(title, id, kernel, initrd string) string {
+		return "menuentry '" + title + "' --class debian $menuentry_id_option '" + id + "' {\n\t# initrd /boot/initrd.img-" + running + "\n\tlinux\t/boot/vmlinuz-" + kernel +
+			" root=UUID=x ro  quiet\n\tinitrd\t/boot/early.img \\\n\t\t" + initrd + "\n}\n"
+	}
+	const newer, older = "6.1.0-57-amd64", "6.1.0-55-amd64"
+	text := "if [ \"${next_entry}\" ] ; then\n   set default=\"${next_entry}\"\n   set next_entry=\n   save_env next_entry\nelse\n   set default=\"" + def + "\"\nfi\n" +
+		entry("Debian", "gnulinux-simple-x", newer, "/boot/initrd.img-"+newer) + "submenu 'Advanced' $menuentry_id_option 'gnulinux-advanced-x' {\n"
+	text += entry("the newest", "gnulinux-"+newer+"-advanced-x", newer, "/boot/initrd.img-"+newer) + entry("the kernel that runs", "gnulinux-"+running+"-advanced-x", running, "/boot/initrd.img-"+running) +
+		entry("the oldest", "gnulinux-"+older+"-advanced-x", older, "/boot/initrd.img-"+older) + "}\n" +
+		entry("also old", "x", older, "/boot/initrd.img-"+older) + entry("by hand", "y", running, "/boot/mine.img")
+	l.put("boot/grub/grub.cfg", text)
+	l.put("boot/grub/grubenv", "# GRUB Environment Block\n"+env+"\n"+strings.Repeat("#", 900))
+}
+
 func (l *local) extlinux() {
 	l.put("boot/extlinux/extlinux.conf", "default l0\nlabel l0\n\tlinux /boot/vmlinuz-"+running+"\n\tinitrd /boot/initrd.img-"+running+"\n")
 }
@@ -161,14 +177,25 @@ func TestOf(t *testing.T) {
 		"extlinux, in a comment": {func(l *local) {
 			l.put("boot/extlinux/extlinux.conf", "label l0\n\tlinux /boot/vmlinuz-"+running+"\n\t#initrd /boot/initrd.img-"+running+"\n")
 		}, "", "extlinux.conf", Possible, "extlinux.conf does not name"},
+		"extlinux by includes": {func(l *local) {
+			l.put("boot/extlinux/extlinux.conf", "default ours\nmenu include more/first.conf\nlabel l0\n\tlinux /vmlinuz-6.1.0-55-amd64\n\tinclude /boot/extlinux/second.conf\n\tinitrd /nothing\n")
+			l.put("boot/extlinux/more/first.conf", "INCLUDE /extlinux/third.conf\ninclude gone.conf\n")
+			l.put("boot/extlinux/third.conf", "label l3\n\tlinux /vmlinuz-6.1.0-57-amd64\n")
+			l.put("boot/extlinux/second.conf", "include extlinux.conf\nlabel ours\n\tlinux /vmlinuz-"+running+"\n\tinitrd /initrd.img-"+running+"\n")
+		}, "", "extlinux.conf", Possible, ""},
+		"extlinux that boots another label by an include": {func(l *local) {
+			l.extlinux()
+			l.put("boot/extlinux/extlinux.conf", l.read("boot/extlinux/extlinux.conf")+"include local.conf\n")
+			l.put("boot/extlinux/local.conf", "label old\n\tlinux /vmlinuz-6.1.0-55-amd64\ndefault old\n")
+		}, "", "extlinux.conf", Possible, "boots 6.1.0-55-amd64 next"},
 		"GRUB, in a comment": {func(l *local) {
 			l.grub(running)
 			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), "\tinitrd", "\t# initrd", 1))
-		}, "GRUB", "GRUB", Proven, "grub.cfg does not name"},
+		}, "GRUB", "GRUB", Proven, "grub.cfg's default entry, \"Debian\", does not name"},
 		"GRUB, a longer name": {func(l *local) {
 			l.grub(running)
 			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), "initrd.img-"+running, "initrd.img-"+running+".mine", 1))
-		}, "GRUB", "GRUB", Proven, "grub.cfg does not name"},
+		}, "GRUB", "GRUB", Proven, "grub.cfg's default entry, \"Debian\", does not name"},
 		"extlinux, and a boot.scr":                  {func(l *local) { l.extlinux(); l.put("boot/boot.scr", "") }, "", "extlinux.conf", Possible, ""},
 		"extlinux, and an initramfs for U-Boot":     {func(l *local) { l.extlinux(); l.put("boot/uInitrd", "") }, "", "U-Boot", Possible, "carries a header"},
 		"flash-kernel, a leftover of GRUB on arm64": {func(l *local) { l.arch = "arm64"; l.grub(running); l.put("boot/boot.scr", "") }, "", "U-Boot", Possible, "boot.scr"},
@@ -185,10 +212,27 @@ func TestOf(t *testing.T) {
 		"flash-kernel":         {func(l *local) { l.put("boot/boot.scr", "") }, "", "U-Boot", Possible, "boot.scr"},
 		"GRUB, a newer kernel": {func(l *local) { l.grub("6.1.0-57-amd64", running) }, "GRUB", "GRUB", Proven, "boots 6.1.0-57-amd64 next"},
 		"GRUB, a saved entry": {func(l *local) {
+			l.grubMenu("${saved_entry}", "saved_entry=gnulinux-advanced-x>gnulinux-6.1.0-55-amd64-advanced-x")
+		}, "GRUB", "GRUB", Proven, "boots 6.1.0-55-amd64 next"},
+		"GRUB, a saved entry that is gone": {func(l *local) {
 			l.grub(running, "6.1.0-55-amd64")
 			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), `"0"`, `"${saved_entry}"`, 1))
 			l.put("boot/grub/grubenv", "# GRUB Environment Block\nsaved_entry=gnulinux-advanced-x>gnulinux-6.1.0-55-amd64-advanced-x\n")
-		}, "GRUB", "GRUB", Proven, "gnulinux-6.1.0-55-amd64"},
+		}, "GRUB", "GRUB", Proven, ""},
+		"GRUB, the first entry":        {func(l *local) { l.grubMenu("0", "") }, "GRUB", "GRUB", Proven, "boots 6.1.0-57-amd64 next"},
+		"GRUB, a number":               {func(l *local) { l.grubMenu("2", "") }, "GRUB", "GRUB", Proven, "boots 6.1.0-55-amd64 next"},
+		"GRUB, a number in a submenu":  {func(l *local) { l.grubMenu("1>2", "") }, "GRUB", "GRUB", Proven, "boots 6.1.0-55-amd64 next"},
+		"GRUB, ours by a number":       {func(l *local) { l.grubMenu("1>1", "") }, "GRUB", "GRUB", Proven, ""},
+		"GRUB, ours by a title":        {func(l *local) { l.grubMenu("Advanced>the kernel that runs", "") }, "GRUB", "GRUB", Proven, ""},
+		"GRUB, ours by an id, in full": {func(l *local) { l.grubMenu("gnulinux-advanced-x>gnulinux-"+running+"-advanced-x", "") }, "GRUB", "GRUB", Proven, ""},
+		"GRUB, an entry without ours":  {func(l *local) { l.grubMenu("3", "") }, "GRUB", "GRUB", Proven, `grub.cfg's default entry, "by hand", does not name /boot/initrd.img-` + running},
+		"GRUB, told for the next boot": {func(l *local) { l.grubMenu("1>1", "next_entry=2") }, "GRUB", "GRUB", Proven, "boots 6.1.0-55-amd64 next"},
+		"GRUB, told ours for the next": {func(l *local) { l.grubMenu("0", "next_entry=1>1") }, "GRUB", "GRUB", Proven, ""},
+		"GRUB, a number, and a custom.cfg": {func(l *local) {
+			l.grub(running, "6.1.0-55-amd64")
+			l.put("boot/grub/grub.cfg", strings.Replace(l.read("boot/grub/grub.cfg"), `"0"`, `"1"`, 1))
+			l.put("boot/grub/custom.cfg", "set default=0\n")
+		}, "GRUB", "GRUB", Proven, ""},
 		"nothing": {func(l *local) {}, "", "", 0, "found: none"},
 		"a Pi": {func(l *local) {
 			l.put("proc/device-tree/compatible", "raspberrypi,4-compute-module\x00brcm,bcm2711\x00")

@@ -87,22 +87,46 @@ names() { grep -v '^[[:space:]]*#' "$1" | grep -qi "initrd.*/initrd\\.img-$kerne
 if [ -f "$groundhog_root/boot/grub/grub.cfg" ]; then
 	! names "$groundhog_root/boot/grub/grub.cfg" || fact named grub
 	grub_next "$groundhog_root/boot/grub/grub.cfg"
+	# All of it, to be read as GRUB does; a custom.cfg may change anything.
+	[ -e "$groundhog_root/boot/grub/custom.cfg" ] || {
+		tr '\t\r' '  ' <"$groundhog_root/boot/grub/grub.cfg" | sed -n '/^ *\(#.*\)\{0,1\}$/!s/^ */grub_cfg /p'
+		sed -n 's/^[a-z_]*_entry=/grub_env &/p' "$groundhog_root/boot/grub/grubenv" 2>/dev/null
+	}
 fi
-# What the default label boots, or without one the first, as U-Boot reads it (boot/pxe_parse.c): words of any case, a value up to the end of its line, of two initrd
-# lines the first, and one in append where there is none. SYSLINUX has several files behind commas.
-[ ! -f "$groundhog_root/boot/extlinux/extlinux.conf" ] || awk -v ours="/initrd.img-$kernel" '
-	{ word = tolower($1); value = $0; sub(/^[ \t]*[^ \t]*[ \t]*/, "", value); sub(/[ \t\r]*$/, "", value) }
-	word == "default" || word == "ontimeout" { wanted = value }
-	word == "label" { label = value; known[label] = 1; if (first == "") first = label }
-	word == "menu" && tolower($2) == "default" && menu == "" { menu = label }
-	word == "linux" || word == "kernel" { sub(/[ \t#].*/, "", value); file[label] = value }
-	word == "append" && !(label in initrd) && match(value, /initrd=[^ \t]*/) { initrd[label] = substr(value, RSTART + 7, RLENGTH - 7) }
-	word == "initrd" && !(label in initrd) { initrd[label] = value }
-	END {
+# What the default label boots, or without one the first, as U-Boot reads it (boot/pxe_utils.c): words of any case, a value up to the end of its line, of two initrd
+# lines the first, and one in append where there is none. SYSLINUX has several files behind commas. What an include names is read in its place, at most so
+# deep; it ends the label before it. A name with a slash begins on the filesystem that /boot is on, another one beside extlinux.conf.
+[ ! -f "$groundhog_root/boot/extlinux/extlinux.conf" ] || awk -v ours="/initrd.img-$kernel" -v root="$groundhog_root" '
+	function include(name, depth) {
+		if (depth > 16 || name == "") return
+		if (name !~ /^\//) take(root "/boot/extlinux/" name, depth)
+		else if (!take(root "/boot" name, depth)) take(root name, depth)
+	}
+	function take(file, depth,   text, any) {
+		if (file in taken) return 1 # a ring, in which getline would begin anew
+		taken[file] = 1
+		while ((getline text <file) > 0) { any = 1; read(text, depth) }
+		close(file); delete taken[file]
+		return any
+	}
+	function read(text, depth,   word, value) {
+		$0 = text
+		word = tolower($1); value = text; sub(/^[ \t]*[^ \t]*[ \t]*/, "", value); sub(/[ \t\r]*$/, "", value)
+		if (word == "menu" && tolower($2) == "include") { word = "include"; sub(/^[^ \t]*[ \t]*/, "", value) }
+		if (word == "include") { include(value, depth + 1); label = "" }
+		if (word == "default" || word == "ontimeout") wanted = value
+		if (word == "label") { label = value; known[label] = 1; if (first == "") first = label }
+		if (word == "menu" && tolower($2) == "default" && menu == "") menu = label
+		if (word == "linux" || word == "kernel") { sub(/[ \t#].*/, "", value); file[label] = value }
+		if (word == "append" && !(label in initrd) && match(value, /initrd=[^ \t]*/)) initrd[label] = substr(value, RSTART + 7, RLENGTH - 7)
+		if (word == "initrd" && !(label in initrd)) initrd[label] = value
+	}
+	BEGIN {
+		take(root "/boot/extlinux/extlinux.conf", 0)
 		if (!(wanted in known)) wanted = menu == "" ? first : menu
 		if (sub(/.*\/vmlinuz-/, "", file[wanted])) print "extlinux_next " file[wanted]
 		for (n = split(initrd[wanted], names, ","); n; n--) if (substr(names[n], length(names[n]) - length(ours) + 1) == ours) print "named extlinux"
-	}' "$groundhog_root/boot/extlinux/extlinux.conf"
+	}'
 config=$groundhog_root/boot/firmware/config.txt
 if [ -f "$config" ]; then
 	room /boot/firmware firmware

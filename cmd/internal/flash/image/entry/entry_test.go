@@ -209,6 +209,40 @@ func TestGRUB(t *testing.T) {
 	}
 }
 
+// What a machine's GRUB starts next, by the same texts.
+func TestNextOfGRUB(t *testing.T) {
+	const newest, older = "/boot/vmlinuz-6.1.0-57-amd64 /boot/initrd.img-6.1.0-57-amd64", "/boot/vmlinuz-6.1.0-50-amd64"
+	const advanced = "/boot/vmlinuz-6.1.0-57-amd64 /boot/early.img /boot/initrd.img-6.1.0-57-amd64"
+	for _, c := range []struct{ config, env, want string }{
+		{grubConfig("0"), "", newest},
+		{grubConfig("1>1"), "", older},
+		{grubConfig("1>0"), "", advanced},
+		{grubConfig("gone"), "", newest},
+		{grubConfig("${saved_entry}"), "saved_entry=1>1", older},
+		{grubConfig("0"), "next_entry=1>1\nsaved_entry=0", older},
+		{grubConfig("1>1"), "next_entry=", older},
+		{"set default=1\nmenuentry a { linux /a\n}\nmenuentry b { linux ($root)/b x; initrd ($root)/c /d\n}", "", "/b /c /d"},
+		{"set default=0\nmenuentry a { linux /a\n}", "next_entry=1", "does not take it"},
+		{grubConfig("0"), "prev_saved_entry=1", "prev_saved_entry"},
+		{grubConfig("1"), "", "default is a menu"},
+		{grubConfig("9"), "", "and it has 3"},
+		{"menuentry a { linux /a\n}\nset default=$x", "", "of a variable"},
+		{"menuentry a { if true; then linux /a; fi\n}", "", "hangs on a condition"},
+		{"menuentry a { linux /a; linux /b\n}", "", "hangs on a condition"},
+		{"menuentry a { linux $k\n}", "", "has no kernel"},
+		{"menuentry a { chainloader /x\n}", "", "chainloader"},
+		{"set default='6.1 or so'\nmenuentry a { linux /a\n}", "", "begins with a number"},
+		{"", "", "no entries"},
+		{"menuentry a {", "", "ends before"},
+	} {
+		next, err := NextOfGRUB(c.config, c.env)
+		got := strings.Join(append([]string{next.Kernel}, next.Initrds...), " ")
+		if err == nil && got != c.want || err != nil && (!errors.Is(err, ErrNone) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%.60q, %q: %q, %v; want %q", c.config, c.env, got, err, c.want)
+		}
+	}
+}
+
 // minimal is grub.cfg with one entry.
 func minimal(body string) tree {
 	return tree{"/boot/grub/grub.cfg": "menuentry x {\n" + body + "\n}\n", "/k": "kernel", "/i": "initramfs"}

@@ -154,6 +154,8 @@ func chooseMenu(items []grubMenu, def string) (grubMenu, error) {
 	at := slices.IndexFunc(items, func(m grubMenu) bool { return m.title == first || m.id == first && first != "" })
 	if n, err := strconv.Atoi(first); err == nil && n >= 0 {
 		at = n
+	} else if first != "" && isDigit(rune(first[0])) { // GRUB takes the number in front, and forgets the rest
+		return grubMenu{}, noEntry("grub.cfg's default, %.80q, begins with a number", first)
 	}
 	if at < 0 {
 		at = 0
@@ -175,6 +177,12 @@ func chooseMenu(items []grubMenu, def string) (grubMenu, error) {
 	}
 	return m, nil
 }
+
+// kernelCommands and initrdCommands load a kernel, and its initramfs.
+var (
+	kernelCommands = []string{"linux", "linux16", "linuxefi"}
+	initrdCommands = []string{"initrd", "initrd16", "initrdefi"}
+)
 
 // otherCommands is commands by which an entry starts something else than a kernel, or more than that: they are not followed here.
 var otherCommands = []string{"devicetree", "chainloader", "configfile", "multiboot", "multiboot2", "module", "module2", "xen_hypervisor", "xen_module", "source", ".", "blscfg", "kexec", "acpi", "legacy_configfile", "extract_entries_configfile"}
@@ -203,7 +211,7 @@ func (m grubMenu) menuEntry(all []Filesystem, own Filesystem, before []grubComma
 		switch name := c.commandName(); {
 		case slices.Contains(otherCommands, name):
 			return e, noEntry("grub.cfg's default entry, %.80q, has %q", m.title, name)
-		case slices.Contains([]string{"linux", "linux16", "linuxefi"}, name):
+		case slices.Contains(kernelCommands, name):
 			if c.maybe || kernel != "" || len(c.words) < 2 {
 				return e, noEntry("grub.cfg's default entry, %.80q, has not one kernel", m.title)
 			}
@@ -215,7 +223,7 @@ func (m grubMenu) menuEntry(all []Filesystem, own Filesystem, before []grubComma
 			if e.Line, err = grubLine(kernel, c.words[2:]); err != nil {
 				return e, err
 			}
-		case slices.Contains([]string{"initrd", "initrd16", "initrdefi"}, name):
+		case slices.Contains(initrdCommands, name):
 			if c.maybe || initrds != nil || kernel == "" || len(c.words) < 2 {
 				return e, noEntry("grub.cfg's default entry, %.80q, has not one list of initramfs files", m.title)
 			}
