@@ -184,7 +184,7 @@ func (t *Archive) archiveModules(have map[string]string) ([]sysroot.Module, erro
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, sysroot.Module{Name: name, Path: have[name], Depends: info.Depends, Firmware: info.Firmware})
+		list = append(list, sysroot.Module{Name: name, Path: have[name], Depends: info.Depends, Soft: slices.ContainsFunc(slices.Concat(info.Pre, info.Post), func(soft string) bool { return have[soft] != "" }), Firmware: info.Firmware})
 		todo = append(todo, info.Depends...)
 	}
 	return list, nil

@@ -44,9 +44,16 @@ func (t *Archive) addAskedModules() (string, error) {
 		return "", errors.New("the archive has no modules, so its kernel's release is unknown")
 	}
 	have := t.modulesThere()
-	added, files, err := t.addModules(have)
+	need, err := t.neededModules(have)
 	if err != nil {
 		return "", t.opts.blameBoard(err)
+	}
+	if err := t.checkInstalls(need, t.installs(), "the archive"); err != nil {
+		return "", fmt.Errorf("%w in the root tree, and run update-initramfs there", err)
+	}
+	added, files, err := t.addModules(need, have)
+	if err != nil {
+		return "", err
 	}
 	if err := t.listModules(); err != nil {
 		return "", err
@@ -87,26 +94,27 @@ func (t *Archive) modulesThere() map[string]string {
 	return have
 }
 
-// addModules copies what is missing, firmware included, and returns the names of the modules and how many files of firmware
-// there are. What the archive and its index have needs no root tree.
-func (t *Archive) addModules(have map[string]string) ([]string, int, error) {
-	dir, there := t.Image.Resolve("lib/modules/" + t.Kernel)
+// neededModules is the modules that are wanted, with what they need. What the archive and its index have needs no root tree.
+func (t *Archive) neededModules(have map[string]string) (need []sysroot.Module, err error) {
 	kernel, err := t.rootModules(have)
-	if err != nil {
-		return nil, 0, err
-	}
-	var need []sysroot.Module
-	if kernel == nil {
+	switch {
+	case err != nil:
+		return nil, err
+	case kernel == nil:
 		need, err = t.archiveModules(have)
-	} else {
+	default:
 		need, err = kernel.Needs(t.opts.Modules...)
 	}
 	if err == nil {
 		err = t.checkPacked(need, have)
 	}
-	if err != nil {
-		return nil, 0, err
-	}
+	return need, err
+}
+
+// addModules copies what is missing, firmware included, and returns the names of the modules and how many files of firmware
+// there are.
+func (t *Archive) addModules(need []sysroot.Module, have map[string]string) ([]string, int, error) {
+	dir, there := t.Image.Resolve("lib/modules/" + t.Kernel)
 	var added []string
 	for _, m := range need {
 		if m.Builtin || have[m.Name] != "" {
@@ -258,51 +266,60 @@ func (t *Tree) listModules() (string, error) {
 	if len(t.opts.Modules) == 0 {
 		return "", nil
 	}
-	if err := t.checkModules(); err != nil {
+	need, err := t.checkModules()
+	if err != nil {
 		return "", t.opts.blameBoard(err)
 	}
-	err := t.undo.Edit("etc/initramfs-tools/modules", nil, listedModules(t.opts.Modules, ""))
+	if err := t.checkInstalls(need, t.installs(), "the root tree"); err != nil {
+		return "", err
+	}
+	err = t.undo.Edit("etc/initramfs-tools/modules", nil, listedModules(t.opts.Modules, ""))
 	t.added = append(t.added, modulesList)
 	return strings.Join(t.opts.Modules, ", "), err
 }
 
 // checkModules wants a kernel that has all the modules, and tells of others
-// that have not: mkinitramfs would say nothing.
-func (t *Tree) checkModules() error {
+// that have not: mkinitramfs would say nothing. It returns them with what they need.
+func (t *Tree) checkModules() (all []sysroot.Module, err error) {
 	const dir = "lib/modules"
 	kernels, err := debian.RootKernels(t.Root)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var lacking []error
 	for _, name := range kernels {
 		kernel, err := sysroot.OpenModules(t.Root, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		need, err := kernel.Needs(t.opts.Modules...)
 		if err != nil {
 			lacking = append(lacking, err)
 			continue
 		}
+		for _, m := range need {
+			if !slices.ContainsFunc(all, func(have sysroot.Module) bool { return have.Name == m.Name }) {
+				all = append(all, m)
+			}
+		}
 		if slices.ContainsFunc(need, func(m sysroot.Module) bool { return classOfDriver("/"+m.Path, m.Aliases, nil) == wiredDriver }) {
 			t.leftOut = ""
 		}
 		if err := t.hookFirmware(name, need); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	switch {
 	case len(kernels) == 0:
-		return fmt.Errorf("module %s: no kernel in %s of the root tree, install a linux-image package there", t.opts.Modules[0], dir)
+		return nil, fmt.Errorf("module %s: no kernel in %s of the root tree, install a linux-image package there", t.opts.Modules[0], dir)
 	case len(lacking) == len(kernels):
-		return lacking[0]
+		return nil, lacking[0]
 	}
 	for _, err := range lacking {
 		t.addNote("%v", err)
 	}
 	t.noteFirmware()
-	return nil
+	return all, nil
 }
 
 // listedModules adds modules to a list as etc/initramfs-tools/modules is one:

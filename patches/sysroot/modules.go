@@ -42,6 +42,7 @@ type Module struct {
 	Path    string   // in the tree; empty if built in
 	Builtin bool     // part of the kernel: there is nothing to copy or load
 	Depends []string // modules it needs, as in Modinfo
+	Soft    bool     // it has a soft dependency that the kernel has
 
 	Firmware, Aliases []string // as in Modinfo
 }
@@ -199,26 +200,33 @@ func (w *moduleSearch) addModule(name string) error {
 	if err := w.addSoft(info.Pre); err != nil {
 		return err
 	}
-	w.list = append(w.list, Module{Name: name, Path: file, Depends: slices.Clone(info.Depends), Firmware: info.Firmware, Aliases: info.Aliases})
+	w.list = append(w.list, Module{Name: name, Path: file, Depends: slices.Clone(info.Depends), Soft: len(w.softly(info.Pre))+len(w.softly(info.Post)) > 0, Firmware: info.Firmware, Aliases: info.Aliases})
 	return w.addSoft(info.Post)
 }
 
 func (w *moduleSearch) addSoft(names []string) error {
+	for _, name := range w.softly(names) {
+		if err := w.addModule(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// softly is those modules that the kernel has of soft dependencies.
+func (w *moduleSearch) softly(names []string) (all []string) {
 	for _, name := range names {
 		named := []string{name}
 		if !w.hasModule(name) { // as modprobe has it
 			named = w.aliases[name]
 		}
 		for _, name := range named {
-			if !w.hasModule(name) {
-				continue
-			}
-			if err := w.addModule(name); err != nil {
-				return err
+			if w.hasModule(name) {
+				all = append(all, name)
 			}
 		}
 	}
-	return nil
+	return all
 }
 
 // readModinfo reads a module and checks that this kernel would take it.
