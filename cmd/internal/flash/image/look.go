@@ -2,6 +2,7 @@ package image
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -13,9 +14,9 @@ import (
 // sniffBeginning refuses what is no image by its beginning or, where that is a file that is here, by its end; the reader that it
 // returns has read nothing yet. It closes decoded where it fails.
 func (i *Image) sniffBeginning(decoded io.ReadCloser) (io.ReadCloser, error) {
-	in := bufio.NewReaderSize(decoded, sniff.FirstLen)
-	first, err := in.Peek(sniff.FirstLen)
-	if err = i.coded.whyFailed(err); err == io.EOF {
+	first, ended := bufio.NewReaderSize(decoded, sniff.FirstLen).Peek(sniff.FirstLen)
+	err := i.coded.whyFailed(ended)
+	if err == io.EOF {
 		err = nil
 	}
 	if err == nil {
@@ -36,11 +37,20 @@ func (i *Image) sniffBeginning(decoded io.ReadCloser) (io.ReadCloser, error) {
 		decoded.Close()
 		return nil, err
 	}
+	rest := io.Reader(decoded) // without a buffer between, through which all of the image would be copied
+	if ended != nil {
+		rest = endedReader{ended}
+	}
 	return struct {
 		io.Reader
 		io.Closer
-	}{in, decoded}, nil
+	}{io.MultiReader(bytes.NewReader(first), rest), decoded}, nil
 }
+
+// endedReader has nothing more, and why.
+type endedReader struct{ why error }
+
+func (r endedReader) Read([]byte) (int, error) { return 0, r.why }
 
 // lastBytes is a raw file's last bytes, as many as [sniff.Last] takes; nil for any other image.
 func (i *Image) lastBytes() []byte {
