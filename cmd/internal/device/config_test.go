@@ -284,6 +284,19 @@ func TestIdentityBehindJumpHost(t *testing.T) {
 	}
 }
 
+// A jump host that forbids to go on by it is not worth another try, unlike one from which nobody is reached.
+func TestProxyJumpForbidden(t *testing.T) {
+	a := startServer(t)
+	o := Options{Config: write(t, a.path("config"), "Host device\n HostName 127.0.0.1\n Port 1\n ProxyJump bench@"+a.addr+"\nHost *\n IdentityFile "+a.path("login")+"\n UserKnownHostsFile "+a.path("known_hosts")+"\n")}
+	for _, forbids := range []bool{false, true} {
+		a.forbids.Store(forbids)
+		_, err := Dial(t.Context(), "device", o)
+		if err == nil || !strings.Contains(err.Error(), "from jump host") || errors.Is(err, ErrUnreachable) == forbids || (hint.Of(err) != "") != forbids {
+			t.Errorf("forbids %v: %v", forbids, err)
+		}
+	}
+}
+
 // A jump host that falls silent is the reason, not just a lost connection.
 func TestProxyJumpSilent(t *testing.T) {
 	a, b := startServer(t), startServer(t)

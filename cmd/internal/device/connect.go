@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"groundhog/cmd/internal/hint"
@@ -210,7 +211,12 @@ func (s *sshSettings) jumpTo(ctx context.Context, o Options, depth int) (*Client
 	conn, err := via.ssh.DialContext(limit, "tcp", net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
 		via.Close()
-		return nil, nil, unreachable(fmt.Errorf("from jump host %s: %w", j.Target, err))
+		err = fmt.Errorf("from jump host %s: %w", j.Target, err)
+		var refused *ssh.OpenChannelError
+		if errors.As(err, &refused) && refused.Reason == ssh.Prohibited { // by its rules, which another try does not change
+			return nil, nil, hint.To(err, "AllowTcpForwarding and PermitOpen in its sshd_config(5), and no-port-forwarding in authorized_keys, decide that")
+		}
+		return nil, nil, unreachable(err)
 	}
 	return via, conn, nil
 }

@@ -22,15 +22,16 @@ import (
 // server is an SSH server on loopback that runs commands in /bin/sh and forwards connections. OpenSSH's and
 // dropbear's own are met in the end-to-end tests; to install a server here would open this machine.
 type server struct {
-	dir    string
-	addr   string // host:port
-	config *ssh.ServerConfig
-	see    atomic.Pointer[strings.Replacer] // what a command sees instead of this machine's files
-	before atomic.Pointer[string]           // what the login shell does first, in sh
-	around atomic.Pointer[string]           // a forced command, in sh: %s is the login shell with what it is given
-	shell  atomic.Pointer[[]string]         // the login shell
-	most   atomic.Int32                     // sessions at a time; 0: any number
-	now    atomic.Int32                     // sessions
+	dir     string
+	addr    string // host:port
+	config  *ssh.ServerConfig
+	see     atomic.Pointer[strings.Replacer] // what a command sees instead of this machine's files
+	before  atomic.Pointer[string]           // what the login shell does first, in sh
+	around  atomic.Pointer[string]           // a forced command, in sh: %s is the login shell with what it is given
+	shell   atomic.Pointer[[]string]         // the login shell
+	most    atomic.Int32                     // sessions at a time; 0: any number
+	forbids atomic.Bool                      // to forward
+	now     atomic.Int32                     // sessions
 }
 
 // path is a file in the server's directory: host, login, other and their .pub, known_hosts.
@@ -120,6 +121,8 @@ func (s *server) letIn(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions,
 func (s *server) serve(c net.Conn) {
 	sshd.Serve(c, s.config, func(open ssh.NewChannel) {
 		switch most := s.most.Load(); {
+		case open.ChannelType() == "direct-tcpip" && s.forbids.Load():
+			open.Reject(ssh.Prohibited, "open failed") // as sshd does with AllowTcpForwarding no
 		case open.ChannelType() == "direct-tcpip":
 			go forward(open)
 		case most > 0 && s.now.Load() >= most:

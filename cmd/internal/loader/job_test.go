@@ -264,14 +264,18 @@ func TestPushOtherKernel(t *testing.T) {
 		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "groundhog restore") || l.tree() != was {
 			t.Errorf("%s: %v", about, err)
 		}
-		if f := l.survey(""); f.Get("pushed_other") != l.root+older {
+		if f := l.survey(""); f.Get("pushed_other") != l.root+older || f.Get("pushed_kept") != "" {
 			t.Errorf("the survey says %q of it", f.Get("pushed_other"))
 		}
 		l.edit = nil
 		judge.Value(Restore(t.Context(), l))(t)
 		push(t, l, layouts["boot"], "two")
-		if f := l.survey(""); f.Get("pushed_other") != "" || f.Get("pushed") == "" {
+		f := l.survey("")
+		if f.Get("pushed_other") != "" || f.Get("pushed") == "" {
 			t.Errorf("of its own place the survey says %q", f.Get("pushed_other"))
+		}
+		if f.Get("pushed_kept") != "yes" {
+			t.Error("the survey does not say that the original is kept")
 		}
 		l.edit = nil
 		judge.Value(Restore(t.Context(), l))(t)

@@ -33,7 +33,7 @@ func (b Boot) Says(l Loader) string {
 }
 
 // Room is what the way takes besides the archive: key is how the facts of [Boot.Dir] begin, beside is KiB that go there, kept KiB of
-// a copy of what the archive takes the place of, which /var/lib/groundhog gets.
+// a copy of what the archive takes the place of, which /var/lib/groundhog gets unless that is the archive of an earlier push.
 func (b Boot) Room(f Facts) (key string, beside, kept int64) {
 	rules := b.Way.rules()
 	if rules.way == "" { // none was found: what Replace would take
@@ -42,7 +42,7 @@ func (b Boot) Room(f Facts) (key string, beside, kept int64) {
 	if rules.copies {
 		beside = f.Number("kernel_size") / 1024
 	}
-	if rules.keeps {
+	if rules.keeps && f.Get("pushed_kept") == "" {
 		kept = f.Number("initrd_size") / 1024
 	}
 	return rules.room, beside, kept

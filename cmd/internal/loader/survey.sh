@@ -261,10 +261,16 @@ fi
 	done <"$groundhog_root/var/lib/groundhog/state"
 	fact pushed "$pushed"
 	fact pushed_way "$pushed_way"
-	# It may still be in the place of another kernel's initramfs.
-	if [ "$pushed_way" = replace ] && [ "$pushed_file" != "$initrd" ] && [ -f "$pushed_file" ]; then
+	# It may still be in the place of another kernel's initramfs. In its own the original is kept already.
+	if [ "$pushed_way" = replace ] && [ -f "$pushed_file" ]; then
 		hash=$(sha256sum <"$pushed_file")
-		! grep -qxF "pushed ${hash%% *}" "$groundhog_root/var/lib/groundhog/state" || fact pushed_other "$pushed_file"
+		if ! grep -qxF "pushed ${hash%% *}" "$groundhog_root/var/lib/groundhog/state"; then
+			:
+		elif [ "$pushed_file" = "$initrd" ]; then
+			fact pushed_kept yes
+		else
+			fact pushed_other "$pushed_file"
+		fi
 	fi
 }
 for program in sha256sum sync cmp awk dd stat flock; do

@@ -94,6 +94,19 @@ func TestCheckWithoutModules(t *testing.T) {
 	}
 }
 
+// Of a second push the original is kept already: that takes no more room.
+func TestCheckRoomAgain(t *testing.T) {
+	f, a := bench(), fitting()
+	set(f, "boot_mount", "/boot")
+	set(f, "state_free", "1100")
+	for kept, refused := range map[string]bool{"": true, "yes": false} {
+		set(f, "pushed_kept", kept)
+		if all, _ := Check(f, a); Refused(all) != refused {
+			t.Errorf("kept %q: %+v", kept, all)
+		}
+	}
+}
+
 func set(f loader.Facts, key string, values ...string) { f[key] = values }
 
 // Each has one finding that is not ok, and what it must be.
