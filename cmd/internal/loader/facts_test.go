@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"groundhog/fixtures/judge"
@@ -18,6 +19,11 @@ func TestSurvey(t *testing.T) {
 		if f.Get(key) == "" {
 			t.Errorf("no %s among %v", key, slices.Sorted(maps.Keys(f)))
 		}
+	}
+	var st syscall.Statfs_t
+	judge.Must(t, syscall.Statfs("/var/lib", &st))
+	if bounded := st.Files > 0; bounded != (f.Get("state_files") != "") {
+		t.Errorf("of %d files that /var/lib may have, %d are free by statfs and %q by the survey", st.Files, st.Ffree, f.Get("state_files"))
 	}
 	for _, bad := range []string{"", "end", "kernel 1\n", "x\nend ok\n", strings.Repeat("a b\n", maxFacts+1) + "end ok\n"} {
 		if _, err := ParseFacts(bad); err == nil {

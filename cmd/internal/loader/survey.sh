@@ -40,13 +40,14 @@ aarch64) efi_removable=/EFI/BOOT/BOOTAA64.EFI ;;
 *) efi_removable=/EFI/BOOT/BOOTX64.EFI ;;
 esac
 
-# room DIR KEY: KiB free for root, and whether it can be written to.
+# room DIR KEY: KiB free for root, files that can be made where their number is bounded, and whether it can be written to.
 room() {
 	[ -d "$groundhog_root$1" ] || return
-	# shellcheck disable=SC2046 # three words
-	set -- "$1" "$2" $(stat -f -c '%f %S %T' "$groundhog_root$1")
+	# shellcheck disable=SC2046 # words
+	set -- "$1" "$2" $(stat -f -c '%f %S %c %d %T' "$groundhog_root$1")
 	fact "$2_free" $(($3 * ($4 / 512) / 2))
-	fact "$2_type" "$5"
+	[ "$5" = 0 ] || fact "$2_files" "$6"
+	fact "$2_type" "$7"
 	fact "$2_perm" "$(stat -c %a "$groundhog_root$1" 2>/dev/null)" # on FAT the mount's, of every file
 	mounted=$(findmnt -n -o OPTIONS,TARGET -T "$groundhog_root$1" 2>/dev/null) # options have no blanks
 	case $mounted in

@@ -157,15 +157,32 @@ func (c *pushChecks) checkRoom(b loader.Boot) {
 		c.addFinding("room", Refuse, "", "/var/lib is mounted read-only: the original could not be kept")
 	}
 	free, state := c.f.Number(key+"_free"), c.f.Number("state_free")
-	if c.f.Get(key+"_mount") == c.f.Get("state_mount") {
+	switch {
+	case state < 0:
+		c.addFinding("room", Refuse, "", "what room /var/lib has cannot be told: the original could not be kept")
+	case c.f.Get(key+"_mount") == c.f.Get("state_mount"):
 		need += kept
-	} else if state < kept {
+	case state < kept:
 		c.addFinding("room", Refuse, "", "/var/lib has %d KiB free, the original needs %d", state, kept)
 	}
-	if free < need {
+	c.checkFiles(dir, key)
+	c.checkFiles("/var/lib", "state")
+	if free < 0 {
+		c.addFinding("room", Refuse, "", "what room %s has cannot be told", dir)
+	} else if free < need {
 		c.addFinding("room", Refuse, "an old kernel may be removed, or the archive compressed better: groundhog patch --level", "%s has %d KiB free, %d are needed", dir, free, need)
 	} else {
 		c.addFinding("room", OK, "", "%s has %d KiB free, %d are needed", dir, free, need)
+	}
+}
+
+// spareFiles is how many files a push may make in one place, with some that are to stay free.
+const spareFiles = 16
+
+// checkFiles: where a filesystem has only so many files (inodes), room alone does not tell.
+func (c *pushChecks) checkFiles(dir, key string) {
+	if files := c.f.Number(key + "_files"); files >= 0 && files < spareFiles {
+		c.addFinding("room", Refuse, "df -i shows it; what has made so many small files may be removed", "%s has room for %d more files (inodes), %d are needed", dir, files, spareFiles)
 	}
 }
 
