@@ -35,7 +35,7 @@ func main() {
 
 // Version is the tool's version, as manifests name it. It changes with each
 // entry of CHANGELOG.md.
-const Version = "0.16.0"
+const Version = "0.17.0"
 
 // exitCode is an error that ends the program with a code of its own.
 type exitCode struct {
