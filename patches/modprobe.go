@@ -52,15 +52,17 @@ func readInstalls(names func(dir string) []string, read func(name string) ([]byt
 // installs is the archive's install lines.
 func (t *Archive) installs() []installLine {
 	in := map[string][]string{}
-	for _, dir := range modprobeDirs {
-		at, there := t.Image.Resolve(dir)
-		for name := range t.Image.Tree() {
-			if there && path.Dir(name) == at {
-				in[dir] = append(in[dir], path.Base(name))
-			}
-		}
+	for name := range t.Image.Tree() {
+		in[path.Dir(name)] = append(in[path.Dir(name)], path.Base(name))
 	}
-	return readInstalls(func(dir string) []string { return in[dir] }, t.Image.ReadFile)
+	names := func(dir string) []string {
+		at, there := t.Image.Resolve(dir)
+		if !there {
+			return nil
+		}
+		return in[at]
+	}
+	return readInstalls(names, t.Image.ReadFile)
 }
 
 // installs is the install lines that an archive of the root tree will have: mkinitramfs takes what is in the first directory and the last.

@@ -299,7 +299,8 @@ func (b blocks) nextBlock() error {
 }
 
 func fill(p []byte, of byte) {
-	if clear(p); of == 0 {
+	if of == 0 {
+		clear(p) // which is faster
 		return
 	}
 	for i := range p {
